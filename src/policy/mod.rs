@@ -1,0 +1,303 @@
+//! The validated policy: what the operator decides, as plain values that cannot be inconsistent.
+//!
+//! `raw` holds the document as it is written; `parse` turns bytes into a [`Policy`] or into all the faults at once.
+//! Nothing outside this folder sees a raw document. References between parts are indices that `parse` has checked, so
+//! looking one up cannot fail. The parts are those of design.md §5; `docs/policy.md` describes them for operators.
+
+use std::time::Duration;
+
+/// A position in [`Policy::tiers`], which is ordered from cheap to capable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TierId(pub(crate) usize);
+
+/// A position in [`Policy::models`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModelId(pub(crate) usize);
+
+/// A position in [`Policy::providers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProviderId(pub(crate) usize);
+
+/// The whole validated policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// The operator's label for this version, shown in `x-route-policy`.
+    pub version: String,
+    pub default_tier: TierId,
+    /// How long a parsed policy, and a client's entry, may be used before KV is asked again.
+    pub ttl: Duration,
+    pub limits: Limits,
+    pub health: Health,
+    pub auth: Auth,
+    /// Origins that a browser may call from, as sent in `Origin`; `*` allows every one.
+    pub cors_origins: Vec<String>,
+    pub classifier: Option<Classifier>,
+    pub tiers: Vec<Tier>,
+    pub models: Vec<Model>,
+    pub providers: Vec<Provider>,
+    pub rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// The largest request body that is read, in bytes.
+    pub body_bytes: usize,
+}
+
+/// Cool-downs of failing candidates (their effect comes with health tracking).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    pub cooldown: Duration,
+    pub max_cooldown: Duration,
+    pub auth_cooldown: Duration,
+}
+
+/// Whether a client must present a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    Required,
+    /// Requests without a key are served as the client `anonymous`; a key that is presented is still checked.
+    Optional,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classifier {
+    pub model: ModelId,
+    pub timeout: Duration,
+    /// Below this the default tier serves; 0 to 1.
+    pub min_confidence: f64,
+    /// How much of the last user turn the classifier may see, in bytes.
+    pub excerpt_bytes: usize,
+    pub breaker: Breaker,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Breaker {
+    /// Consecutive failures that open it.
+    pub failures: u32,
+    /// How long it stays open before one probe.
+    pub open: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tier {
+    pub name: String,
+    /// What belongs here, in the words that the classifier's prompt uses.
+    pub description: String,
+    /// At least one.
+    pub candidates: Vec<Entry>,
+    pub deadlines: Deadlines,
+    /// Further attempts on the same candidate.
+    pub retries: u32,
+    pub hedge_after: Option<Duration>,
+    pub stream: StreamMode,
+    pub resume: Resume,
+}
+
+/// One place in a tier's order of candidates.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entry {
+    One(Candidate),
+    /// One is drawn by weight; if it fails its siblings come before the next entry.
+    Split(Vec<Weighted>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weighted {
+    pub candidate: Candidate,
+    /// At least 1.
+    pub weight: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub model: ModelId,
+    /// Sent as `reasoning_effort` in place of what the client asked for.
+    pub effort: Option<Effort>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deadlines {
+    pub connect: Duration,
+    /// Until the first piece of a streamed answer.
+    pub first_token: Duration,
+    /// One attempt at a whole answer; half of `total` where the policy names none.
+    pub response: Duration,
+    /// Between two reads of a stream.
+    pub idle: Duration,
+    /// From receipt of the request to the end of its answer.
+    pub total: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamMode {
+    Guarded,
+    Hold,
+    Handoff,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    Off,
+    Replay,
+    Continue,
+}
+
+/// OpenAI's `reasoning_effort`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    None,
+    Minimal,
+    Low,
+    Medium,
+    High,
+    Xhigh,
+    Max,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// The policy's name for it.
+    pub name: String,
+    pub provider: ProviderId,
+    /// The provider's name for it, sent as `model`.
+    pub id: String,
+    /// Tokens of input and output together.
+    pub context: u64,
+    /// Tokens of output.
+    pub max_output: u64,
+    pub tools: bool,
+    /// The only effort at which this model takes function tools; sent when a request has tools.
+    pub tools_effort: Option<Effort>,
+    /// Whether `tool_choice` may force a call.
+    pub forced_tools: bool,
+    pub vision: bool,
+    pub json_schema: bool,
+    /// Whether it takes sampling parameters and `max_tokens`; otherwise they are dropped, or renamed.
+    pub sampling: bool,
+    pub price: Option<Price>,
+}
+
+/// US dollars per million tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Price {
+    pub input: f64,
+    /// `input` where the policy names none.
+    pub cached_input: f64,
+    pub output: f64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provider {
+    pub name: String,
+    pub base_url: BaseUrl,
+    pub dialect: Dialect,
+    pub auth: AuthStyle,
+    /// The Secret Store entry; always named after `base_url.host` (design.md §5, key isolation).
+    pub secret: String,
+    pub quirks: Vec<Quirk>,
+}
+
+/// Where a provider is reached: `https`, or `http` to loopback only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    pub tls: bool,
+    /// Lower case, without port or brackets.
+    pub host: String,
+    pub port: u16,
+    /// Without a trailing slash; empty or starting with one.
+    pub path: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    OpenaiChat,
+    AnthropicMessages,
+    OpenaiResponses,
+}
+
+/// The header that carries a provider's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthStyle {
+    /// `authorization: Bearer KEY`.
+    Bearer,
+    /// `x-api-key: KEY`.
+    XApiKey,
+    /// `api-key: KEY`, as Azure takes it.
+    ApiKey,
+    /// No key, for a model server of one's own.
+    None,
+}
+
+/// A named deviation of a provider from its dialect; `docs/policy.md` has a line for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quirk {
+    /// Errors may be a JSON array that holds the envelope (Gemini).
+    ArrayErrors,
+    /// Tool-call deltas may lack their index (Gemini).
+    ToolDeltaWithoutIndex,
+    /// The role `developer` is not known; `system` is sent (Mercury).
+    NoDeveloperRole,
+    /// `stop` must be an array (Mercury).
+    StopArray,
+}
+
+/// A bound, or a decision, that holds for the requests it matches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    pub name: String,
+    pub when: Condition,
+    pub then: Effect,
+}
+
+/// All that are given must hold; the lists match any of their members.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Condition {
+    pub client: Option<Vec<String>>,
+    /// ISO 3166-1 alpha-2, upper case.
+    pub country: Option<Vec<String>>,
+    pub has_tools: Option<bool>,
+    pub has_images: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Effect {
+    /// Decides the tier, after header and model.
+    pub tier: Option<TierId>,
+    pub min_tier: Option<TierId>,
+    pub max_tier: Option<TierId>,
+    /// The only providers that may see the request.
+    pub providers: Option<Vec<ProviderId>>,
+}
+
+impl Policy {
+    pub fn tier(&self, id: TierId) -> &Tier {
+        &self.tiers[id.0]
+    }
+
+    pub fn model(&self, id: ModelId) -> &Model {
+        &self.models[id.0]
+    }
+
+    pub fn provider(&self, id: ProviderId) -> &Provider {
+        &self.providers[id.0]
+    }
+
+    /// The provider that serves a model.
+    pub fn provider_of(&self, id: ModelId) -> &Provider {
+        self.provider(self.model(id).provider)
+    }
+
+    /// All tiers, cheap to capable.
+    pub fn tier_ids(&self) -> impl DoubleEndedIterator<Item = TierId> + use<> {
+        (0..self.tiers.len()).map(TierId)
+    }
+
+    pub fn tier_named(&self, name: &str) -> Option<TierId> {
+        self.tiers.iter().position(|tier| tier.name == name).map(TierId)
+    }
+
+    pub fn model_named(&self, name: &str) -> Option<ModelId> {
+        self.models.iter().position(|model| model.name == name).map(ModelId)
+    }
+}
