@@ -3,97 +3,15 @@
 //! Every function returns `None` only after a fault was noted, by itself or by the reader, and looks at all its parts
 //! before it gives up, so that nothing is left unreported.
 
-use std::collections::BTreeMap;
-
-use super::fault::{Faults, Path, list_valid, quote};
-use super::json::Node;
+use super::fault::{Faults, Path, quote};
 use super::raw;
 use super::read::{Field, List};
 use super::scalar::{ClientId, Country};
+use super::scope::Scope;
 use super::{
     Breaker, Candidate, Classifier, Condition, Deadlines, Dialect, Effect, Effort, Entry, Health, Limits, Model,
     ModelId, Policy, Price, Provider, ProviderId, Rule, StreamMode, Tier, TierId, Weighted,
 };
-
-/// The names that a document defines.
-pub struct Scope<'a> {
-    tiers: Names<'a>,
-    models: Names<'a>,
-    providers: Names<'a>,
-}
-
-struct Names<'a> {
-    /// What is named, for messages.
-    kind: &'static str,
-    listed: Vec<&'a str>,
-    positions: BTreeMap<&'a str, usize>,
-    /// Whether there are definitions and each has a readable name. If not, a name that is not found may be a faulty
-    /// definition's, whose fault has been noted.
-    complete: bool,
-}
-
-impl<'a> Scope<'a> {
-    pub fn new(root: &'a Node) -> Self {
-        let mut tiers = Names::new("tier");
-        match root.get("tiers") {
-            Some(Node::List(items)) if !items.is_empty() => {
-                for (position, item) in items.iter().enumerate() {
-                    tiers.define(item.get("name").and_then(Node::as_text), position);
-                }
-            }
-            Some(_) | None => tiers.complete = false,
-        }
-        let keys = |kind, field| {
-            let mut names = Names::new(kind);
-            match root.get(field) {
-                Some(Node::Object(entries)) if !entries.is_empty() => {
-                    for (key, _) in entries {
-                        // A repeated key defines nothing new, so positions are those of `Map`.
-                        names.define(Some(key), names.positions.len());
-                    }
-                }
-                Some(_) | None => names.complete = false,
-            }
-            names
-        };
-        Scope {
-            tiers,
-            models: keys("model", "models"),
-            providers: keys("provider", "providers"),
-        }
-    }
-}
-
-impl<'a> Names<'a> {
-    fn new(kind: &'static str) -> Self {
-        Names {
-            kind,
-            listed: Vec::new(),
-            positions: BTreeMap::new(),
-            complete: true,
-        }
-    }
-
-    fn define(&mut self, name: Option<&'a str>, position: usize) {
-        match name {
-            None => self.complete = false,
-            Some(name) if self.positions.contains_key(name) => {}
-            Some(name) => {
-                self.listed.push(name);
-                self.positions.insert(name, position);
-            }
-        }
-    }
-
-    fn find(&self, name: &str, path: &Path, faults: &mut Faults) -> Option<usize> {
-        let position = self.positions.get(name).copied();
-        if position.is_none() && self.complete {
-            let valid = list_valid(self.listed.iter().copied());
-            faults.note(path, format!("unknown {} {}; {valid}", self.kind, quote(name)));
-        }
-        position
-    }
-}
 
 pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Option<Policy> {
     let root = &Path::Root;
@@ -123,7 +41,7 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
     let models = raw.models.given().and_then(|models| {
         let built = models.0.into_iter().map(|(name, raw)| {
             let path = models_path.field(&name);
-            if scope.tiers.positions.contains_key(name.as_str()) {
+            if scope.tiers.position(&name).is_some() {
                 faults.note(&path, "also the name of a tier; valid: any name that no tier has");
             }
             build_model(name.clone(), raw?, scope, (&path, faults))
@@ -193,8 +111,8 @@ fn build_classifier(raw: raw::Classifier, scope: &Scope, path: &Path, faults: &m
 
 fn check_tier_name(raw: &raw::Tier, position: usize, scope: &Scope, path: &Path, faults: &mut Faults) {
     let Some(name) = raw.name.as_given() else { return };
-    match scope.tiers.positions.get(name.as_ref()) {
-        Some(first) if *first != position => {
+    match scope.tiers.position(name.as_ref()) {
+        Some(first) if first != position => {
             faults.note(
                 &path.field("name"),
                 format!("already the name of tiers[{first}]; valid: a name of its own"),
@@ -210,8 +128,8 @@ fn model_dialects(raw: &raw::Policy, scope: &Scope) -> Vec<Option<Dialect>> {
         return Vec::new();
     };
     let dialect = |model: &raw::Model| {
-        let position = scope.providers.positions.get(model.provider.as_given()?.as_str())?;
-        let (_, provider) = providers.0.get(*position)?;
+        let position = scope.providers.position(model.provider.as_given()?)?;
+        let (_, provider) = providers.0.get(position)?;
         provider.as_ref()?.dialect.as_given().copied()
     };
     models.0.iter().map(|(_, model)| dialect(model.as_ref()?)).collect()
@@ -238,8 +156,8 @@ fn check_handoff(raw: &raw::Tier, dialects: &[Option<Dialect>], scope: &Scope, (
             .chain(members.filter_map(|member| member.model.as_given()))
     });
     for name in names {
-        let position = scope.models.positions.get(name.as_str());
-        let dialect = position.and_then(|position| dialects.get(*position).copied().flatten());
+        let position = scope.models.position(name);
+        let dialect = position.and_then(|position| dialects.get(position).copied().flatten());
         if let Some(dialect @ (Dialect::AnthropicMessages | Dialect::OpenaiResponses)) = dialect {
             let reason = format!("handoff needs openai-chat, but candidate {} is {dialect}", quote(name));
             faults.note(&path.field("stream"), format!("{reason}; valid: guarded, hold"));

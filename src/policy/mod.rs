@@ -16,13 +16,14 @@ pub mod rules;
 mod scalar;
 #[cfg(feature = "schema")]
 pub mod schema;
+mod scope;
 
 use std::time::Duration;
 
 /// The shipped policy, in force until there is one in KV.
 pub fn default_policy() -> Policy {
     let parsed = parse::parse(include_bytes!("../../policy/default.json"));
-    parsed.expect("the shipped policy should parse; tests/policy.rs shows that it does")
+    parsed.expect("the shipped policy should parse; a test shows that it does")
 }
 
 /// A position in [`Policy::tiers`], which is ordered from cheap to capable.

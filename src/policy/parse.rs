@@ -4,11 +4,12 @@
 //! and from the bare tree, so that a definition with a fault still counts as known to those who refer to it.
 
 use super::Policy;
-use super::build::{Scope, build_policy};
+use super::build::build_policy;
 use super::fault::{Faults, Path};
 use super::json::Node;
 use super::raw;
 use super::read::Read;
+use super::scope::Scope;
 
 /// Far above any real policy (each model takes about 250 bytes); it bounds the time and memory that parsing takes.
 pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
