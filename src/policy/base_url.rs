@@ -2,6 +2,7 @@
 //!
 //! Stricter than URLs are: the host is the name of the secret, so there must be one way only to write it.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::Uri;
@@ -13,6 +14,29 @@ use super::read::{Read, wrong_type};
 use super::scalar::SECRET_LABEL;
 
 impl BaseUrl {
+    /// Host and port.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.bracketed(), self.port)
+    }
+
+    /// What `Host` says: without the scheme's own port.
+    pub fn host_header(&self) -> String {
+        let own_port = if self.tls { 443 } else { 80 };
+        if self.port == own_port {
+            self.bracketed()
+        } else {
+            self.authority()
+        }
+    }
+
+    fn bracketed(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        }
+    }
+
     #[cfg(feature = "schema")]
     pub(super) const PATTERN: &str =
         r"^(https://[^\s/?#@]+|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?)(/[^\s?#]*)?$";
@@ -61,6 +85,13 @@ impl BaseUrl {
         }
         let path = uri.path().trim_end_matches('/').to_owned();
         Ok(BaseUrl { tls, host, port, path })
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(formatter, "{scheme}://{}{}", self.host_header(), self.path)
     }
 }
 

@@ -1,0 +1,183 @@
+//! What a client is told when its request is not served: one error type, one place that maps it to HTTP.
+//!
+//! The body is OpenAI's envelope (`{"error":{message,type,param,code}}`), since the clients are OpenAI SDKs. Whose fault
+//! it is shows in the status: the client's 4xx, the gateway's and the providers' 5xx. A provider's own 401, 402, 403 or
+//! 404 is never the client's (design.md §4).
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Serialize;
+
+/// An answer that is an error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Error {
+    pub kind: Kind,
+    /// For people; holds no secret and no unmasked provider text.
+    pub message: String,
+    /// The request field at fault, as a JSON path below the body.
+    pub param: Option<String>,
+    /// What the client's SDK should do next; nothing where the status says it.
+    pub retry: Option<Retry>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    After(Duration),
+    Never,
+}
+
+/// What went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    InvalidJson,
+    InvalidRequest,
+    /// A routing header's value.
+    InvalidHeader,
+    /// No candidate of any tier can carry the request.
+    NoCapableCandidate,
+    InvalidKey,
+    TierNotAllowed,
+    PinNotAllowed,
+    /// Rules leave no candidate.
+    NoAllowedCandidate,
+    UnknownPath,
+    UnknownModel,
+    /// The methods that the path takes.
+    MethodNotAllowed(&'static str),
+    BodyTooLarge,
+    /// The client's body broke off.
+    BodyIncomplete,
+    /// The provider refused the request itself, with this status.
+    Rejected(RejectedAs),
+    RateLimited,
+    ProviderAuth,
+    ProviderNotFound,
+    ProviderQuota,
+    ProviderError,
+    ProviderTimeout,
+    NoSecret,
+    NoBackend,
+    DialectUnavailable,
+    AuthUnavailable,
+    /// The answer broke after it had begun.
+    StreamBroken,
+    StreamTimeLimit,
+    Internal,
+}
+
+/// The statuses with which a provider rejects what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectedAs {
+    BadRequest,
+    ContextLength,
+    TooLarge,
+    Unprocessable,
+}
+
+/// The three parts of an error that follow from its kind.
+struct Shape {
+    status: StatusCode,
+    kind: &'static str,
+    code: &'static str,
+}
+
+const INVALID_REQUEST: &str = "invalid_request_error";
+const SERVER: &str = "server_error";
+
+impl Kind {
+    fn shape(self) -> Shape {
+        let (status, kind, code) = match self {
+            Kind::InvalidJson => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "invalid_json"),
+            Kind::InvalidRequest => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "invalid_value"),
+            Kind::InvalidHeader => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "invalid_header"),
+            Kind::NoCapableCandidate => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "no_capable_candidate"),
+            Kind::InvalidKey => (StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key"),
+            Kind::TierNotAllowed => (StatusCode::FORBIDDEN, "permission_error", "tier_not_allowed"),
+            Kind::PinNotAllowed => (StatusCode::FORBIDDEN, "permission_error", "pin_not_allowed"),
+            Kind::NoAllowedCandidate => (StatusCode::FORBIDDEN, "permission_error", "no_allowed_candidate"),
+            Kind::UnknownPath => (StatusCode::NOT_FOUND, INVALID_REQUEST, "unknown_path"),
+            Kind::UnknownModel => (StatusCode::NOT_FOUND, INVALID_REQUEST, "model_not_found"),
+            Kind::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST, "method_not_allowed"),
+            Kind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, "body_too_large"),
+            Kind::BodyIncomplete => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "body_incomplete"),
+            Kind::Rejected(RejectedAs::BadRequest) => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "provider_rejected"),
+            Kind::Rejected(RejectedAs::ContextLength) => {
+                (StatusCode::BAD_REQUEST, INVALID_REQUEST, "context_length_exceeded")
+            }
+            Kind::Rejected(RejectedAs::TooLarge) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, "request_too_large")
+            }
+            Kind::Rejected(RejectedAs::Unprocessable) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, INVALID_REQUEST, "provider_rejected")
+            }
+            Kind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded"),
+            Kind::ProviderAuth => (StatusCode::BAD_GATEWAY, SERVER, "provider_auth"),
+            Kind::ProviderNotFound => (StatusCode::BAD_GATEWAY, SERVER, "provider_not_found"),
+            Kind::ProviderQuota => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "provider_quota"),
+            Kind::ProviderError => (StatusCode::BAD_GATEWAY, SERVER, "provider_error"),
+            Kind::ProviderTimeout => (StatusCode::GATEWAY_TIMEOUT, SERVER, "provider_timeout"),
+            Kind::NoSecret => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "no_secret"),
+            Kind::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "no_backend"),
+            Kind::DialectUnavailable => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "dialect_unavailable"),
+            Kind::AuthUnavailable => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "auth_unavailable"),
+            Kind::StreamBroken => (StatusCode::BAD_GATEWAY, SERVER, "stream_broken"),
+            Kind::StreamTimeLimit => (StatusCode::GATEWAY_TIMEOUT, SERVER, "stream_time_limit"),
+            Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "internal_error"),
+        };
+        Shape { status, kind, code }
+    }
+
+    pub fn status(self) -> StatusCode {
+        self.shape().status
+    }
+
+    /// The stable name, OpenAI's `code`.
+    pub fn code(self) -> &'static str {
+        self.shape().code
+    }
+}
+
+impl Error {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            param: None,
+            retry: None,
+        }
+    }
+
+    pub fn with_param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// OpenAI's envelope.
+    pub fn body(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Envelope<'a> {
+            error: Fields<'a>,
+        }
+        #[derive(Serialize)]
+        struct Fields<'a> {
+            message: &'a str,
+            r#type: &'a str,
+            param: Option<&'a str>,
+            code: &'a str,
+        }
+        let shape = self.kind.shape();
+        let fields = Fields {
+            message: &self.message,
+            r#type: shape.kind,
+            param: self.param.as_deref(),
+            code: shape.code,
+        };
+        serde_json::to_vec(&Envelope { error: fields }).expect("strings should serialise")
+    }
+}

@@ -1,0 +1,244 @@
+//! The log line: one JSON object per request, the same shape for every outcome.
+//!
+//! Names with a dot are those of OpenTelemetry's GenAI, HTTP and error conventions where one exists; the others are ours
+//! (docs/log.md describes each). Fields without a value are left out. No prompt, no answer and no key ever enters.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use crate::record::{Record, Usage};
+
+/// Raised when a field changes its meaning or goes away; new fields do not raise it.
+const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    v: u32,
+    time: String,
+    id: &'a str,
+    #[serde(rename = "http.request.method")]
+    method: &'a str,
+    #[serde(rename = "url.path")]
+    path: &'a str,
+    #[serde(rename = "http.response.status_code")]
+    status: u16,
+    #[serde(rename = "error.type", skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tags: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reason: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classifier: Option<ClassifierLine<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attempts: Vec<AttemptLine<'a>>,
+    #[serde(rename = "gen_ai.operation.name", skip_serializing_if = "Option::is_none")]
+    operation: Option<&'a str>,
+    #[serde(rename = "gen_ai.provider.name", skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    /// The policy's model that served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(rename = "gen_ai.request.model", skip_serializing_if = "Option::is_none")]
+    request_model: Option<&'a str>,
+    #[serde(rename = "gen_ai.response.model", skip_serializing_if = "Option::is_none")]
+    response_model: Option<&'a str>,
+    #[serde(rename = "gen_ai.response.finish_reasons", skip_serializing_if = "slice_is_empty")]
+    finish_reasons: &'a [String],
+    #[serde(flatten)]
+    usage: Option<UsageLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<f64>,
+    stream: bool,
+    #[serde(skip_serializing_if = "slice_is_empty")]
+    dropped: &'a [String],
+    duration_ms: DurationLine,
+    bytes: BytesLine,
+    #[serde(skip_serializing_if = "is_false")]
+    client_closed: bool,
+    pop: &'a str,
+    /// CPU time of the guest since its sandbox's last log line.
+    vcpu_ms: u64,
+}
+
+#[derive(Serialize)]
+struct ClassifierLine<'a> {
+    provider: &'a str,
+    model: &'a str,
+    duration_ms: f64,
+    #[serde(flatten)]
+    usage: Option<UsageLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct AttemptLine<'a> {
+    provider: &'a str,
+    model: &'a str,
+    outcome: &'a str,
+    duration_ms: f64,
+}
+
+#[derive(Serialize)]
+struct UsageLine {
+    #[serde(rename = "gen_ai.usage.input_tokens")]
+    input: u64,
+    #[serde(rename = "gen_ai.usage.output_tokens")]
+    output: u64,
+    #[serde(rename = "gen_ai.usage.cache_read.input_tokens")]
+    cached_input: u64,
+    #[serde(rename = "gen_ai.usage.reasoning.output_tokens")]
+    reasoning: u64,
+}
+
+#[derive(Serialize)]
+struct DurationLine {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decide: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_byte: Option<f64>,
+    total: f64,
+}
+
+#[derive(Serialize)]
+struct BytesLine {
+    received: u64,
+    sent: u64,
+}
+
+/// The line for `record`, without a line end. `now` is the time since 1970.
+pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
+    let line = Line {
+        v: VERSION,
+        time: humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + now).to_string(),
+        id: &record.id,
+        method: &record.method,
+        path: &record.path,
+        status: record.status,
+        error: record.error,
+        client: record.client.as_deref(),
+        refusal: record.refusal,
+        tags: &record.tags,
+        policy: record.policy.as_deref(),
+        tier: record.tier.as_deref(),
+        source: record.source.map(|source| source.as_str()),
+        reason: record.reasons.iter().map(|reason| reason.as_str()).collect(),
+        confidence: record.confidence,
+        classifier: record.classifier.as_ref().map(|classifier| ClassifierLine {
+            provider: &classifier.provider,
+            model: &classifier.model,
+            duration_ms: milliseconds(classifier.duration),
+            usage: classifier.usage.map(usage_line),
+            cost_usd: classifier.cost,
+        }),
+        attempts: record
+            .attempts
+            .iter()
+            .map(|attempt| AttemptLine {
+                provider: &attempt.provider,
+                model: &attempt.model,
+                outcome: &attempt.outcome,
+                duration_ms: milliseconds(attempt.duration),
+            })
+            .collect(),
+        operation: record.requested_model.is_some().then_some("chat"),
+        provider: record.served.as_ref().map(|served| served.provider.as_str()),
+        model: record.served.as_ref().map(|served| served.model.as_str()),
+        request_model: record.requested_model.as_deref(),
+        response_model: record.response_model.as_deref(),
+        finish_reasons: &record.finish_reasons,
+        usage: record.usage.map(usage_line),
+        cost_usd: record.cost,
+        stream: record.stream,
+        dropped: &record.dropped,
+        duration_ms: DurationLine {
+            decide: record.timings.decide.map(milliseconds),
+            first_byte: record.timings.first_byte.map(milliseconds),
+            total: milliseconds(record.timings.total.unwrap_or_default()),
+        },
+        bytes: BytesLine {
+            received: record.bytes_received,
+            sent: record.bytes_sent,
+        },
+        client_closed: record.client_closed,
+        pop: &record.pop,
+        vcpu_ms,
+    };
+    serde_json::to_string(&line).expect("a log line should serialise")
+}
+
+fn usage_line(usage: Usage) -> UsageLine {
+    UsageLine {
+        input: usage.input,
+        output: usage.output,
+        cached_input: usage.cached_input,
+        reasoning: usage.reasoning,
+    }
+}
+
+/// With three decimals, which is what the clock is good for.
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1e3
+}
+
+fn slice_is_empty(slice: &&[String]) -> bool {
+    slice.is_empty()
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Timings;
+
+    #[test]
+    fn a_line_is_one_flat_object() {
+        let record = Record {
+            id: "id1".into(),
+            method: "POST".into(),
+            path: "/v1/chat/completions".into(),
+            status: 200,
+            requested_model: Some("gpt-4o\n".into()),
+            usage: Some(Usage {
+                input: 10,
+                cached_input: 2,
+                output: 3,
+                reasoning: 1,
+            }),
+            timings: Timings {
+                total: Some(Duration::from_micros(1500)),
+                ..Timings::default()
+            },
+            ..Record::default()
+        };
+        let line = line(&record, Duration::from_millis(1_790_000_000_123), 4);
+        assert!(!line.contains('\n'));
+        let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        let expected = serde_json::json!({
+            "v": 1, "time": "2026-09-21T14:13:20.123Z", "id": "id1", "http.request.method": "POST",
+            "url.path": "/v1/chat/completions", "http.response.status_code": 200, "gen_ai.operation.name": "chat",
+            "gen_ai.request.model": "gpt-4o\n", "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 3,
+            "gen_ai.usage.cache_read.input_tokens": 2, "gen_ai.usage.reasoning.output_tokens": 1, "stream": false,
+            "duration_ms": {"total": 1.5}, "bytes": {"received": 0, "sent": 0}, "pop": "", "vcpu_ms": 4,
+        });
+        assert_eq!(value, expected);
+    }
+}

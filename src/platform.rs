@@ -1,0 +1,160 @@
+//! The seam: all that the gateway asks of the world, as one trait over plain values.
+//!
+//! `edge` implements it on Fastly Compute; the tests implement it with a script. Work is started and waited for apart,
+//! so that the pipeline can have several things under way and take whichever comes first ([`Platform::wait_first`]).
+//! Dropping a [`Platform::Body`] closes its connection; dropping an unfinished [`Platform::Downstream`] aborts the answer.
+
+use std::time::Duration;
+
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::policy::BaseUrl;
+use crate::secret::Secret;
+
+/// Name of the KV Store, the Secret Store and the log endpoint.
+pub const RESOURCE: &str = "tiergate";
+
+pub trait Platform {
+    /// A request to a provider whose response head has not arrived.
+    type Pending;
+    /// Bytes that arrive over time: the client's request or a provider's response.
+    type Body;
+    /// A KV Store look-up under way.
+    type KvLookup;
+    /// A Core Cache look-up under way.
+    type CacheLookup;
+    /// A provider's address, ready to be sent to.
+    type Backend;
+    /// A response to the client whose head has been sent.
+    type Downstream;
+
+    /// Since the request was received.
+    fn elapsed(&self) -> Duration;
+    /// Since 1970-01-01 UTC.
+    fn unix_time(&self) -> Duration;
+    fn random(&self) -> u64;
+    /// CPU time that this sandbox has used, whole milliseconds.
+    fn vcpu_ms(&self) -> u64;
+    /// Where the client is, ISO 3166-1 alpha-2.
+    fn country(&self) -> Option<String>;
+
+    fn start_kv(&self, key: &str) -> Result<Self::KvLookup, StoreError>;
+    /// The value, or nothing if there is no such key; waits if it has not arrived.
+    fn finish_kv(&self, lookup: Self::KvLookup) -> Result<Option<Vec<u8>>, StoreError>;
+    fn start_cache(&self, key: &str) -> Result<Self::CacheLookup, StoreError>;
+    fn finish_cache(&self, lookup: Self::CacheLookup) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Keeps a value in this POP; a failure only costs a later miss.
+    fn store_cache(&self, key: &str, value: &[u8], max_age: Duration);
+    fn secret(&self, entry: &str) -> Result<Option<Secret<String>>, StoreError>;
+
+    fn backend(&self, target: &Target) -> Result<Self::Backend, SendError>;
+    fn send(&self, backend: &Self::Backend, request: UpstreamRequest) -> Result<Self::Pending, SendError>;
+    /// The head and the body; waits if the head has not arrived.
+    fn response(&self, pending: Self::Pending) -> Result<UpstreamResponse<Self::Body>, SendError>;
+    /// Appends what has arrived, at most `limit` bytes, and waits if nothing has; 0 is the end of the body.
+    fn read(&self, body: &mut Self::Body, into: &mut Vec<u8>, limit: usize) -> Result<usize, ReadError>;
+
+    /// The position of the first that is ready, or nothing if `at_most` passes before. `None` waits without limit.
+    fn wait_first(&self, waits: &[Wait<'_, Self>], at_most: Option<Duration>) -> Option<usize>;
+
+    /// Sends a whole answer.
+    fn respond(&self, head: ResponseHead, body: Vec<u8>);
+    fn start_response(&self, head: ResponseHead) -> Self::Downstream;
+    /// Writes and flushes.
+    fn write(&self, downstream: &mut Self::Downstream, bytes: &[u8]) -> Result<(), ClientGone>;
+    /// Ends the answer cleanly.
+    fn finish(&self, downstream: Self::Downstream) -> Result<(), ClientGone>;
+
+    /// Writes one line to the log endpoint.
+    fn log(&self, line: &str);
+}
+
+/// Something that [`Platform::wait_first`] can wait for.
+pub enum Wait<'a, P: Platform + ?Sized> {
+    Response(&'a P::Pending),
+    Body(&'a P::Body),
+    Kv(&'a P::KvLookup),
+    Cache(&'a P::CacheLookup),
+}
+
+/// A client's request, but for its body's bytes.
+pub struct Received<B> {
+    /// Unique; shown in `x-route-id` and the log.
+    pub id: String,
+    pub method: Method,
+    pub path: String,
+    pub query: Option<String>,
+    pub headers: HeaderMap,
+    pub body: B,
+    /// The point of presence that serves this request.
+    pub pop: String,
+    /// How long the platform lets this request run.
+    pub time_left: Duration,
+}
+
+/// A provider's address and the timeouts that the platform itself keeps for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub url: BaseUrl,
+    pub connect_timeout: Duration,
+    pub between_bytes_timeout: Duration,
+}
+
+/// A request to a provider.
+#[derive(Clone, Debug)]
+pub struct UpstreamRequest {
+    pub method: Method,
+    /// Absolute.
+    pub url: String,
+    /// Complete: nothing else is sent, save what HTTP itself needs. Credentials are marked sensitive.
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub struct UpstreamResponse<B> {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: B,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseHead {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+}
+
+/// Why no response head arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    #[error("the provider's name did not resolve")]
+    Dns,
+    #[error("no connection to the provider")]
+    Connect,
+    #[error("TLS with the provider failed")]
+    Tls,
+    #[error("the provider did not answer in time")]
+    Timeout,
+    #[error("the connection ended before the response head")]
+    Reset,
+    /// The service may not create dynamic backends and has no static one of this name.
+    #[error("this service has no backend for the provider's host and may not create one")]
+    NoBackend,
+    #[error("the request could not be sent")]
+    Other,
+}
+
+/// Why a body ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body broke off")]
+pub struct ReadError;
+
+/// A store that cannot answer now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store cannot be reached")]
+pub struct StoreError;
+
+/// The client has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the client has gone")]
+pub struct ClientGone;

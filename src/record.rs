@@ -1,0 +1,226 @@
+//! What is known about one request: filled step by step, shown in the response headers and in the log line.
+//!
+//! A record holds no prompt, no answer and no key. Steps add to it and read nothing back from it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::platform::Received;
+
+/// How a tier was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Header,
+    Model,
+    Rule,
+    Classifier,
+    Default,
+}
+
+impl Source {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Header => "header",
+            Source::Model => "model",
+            Source::Rule => "rule",
+            Source::Classifier => "classifier",
+            Source::Default => "default",
+        }
+    }
+}
+
+/// Something worth knowing about why this tier and this candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    AffinityInvalid,
+    ClassifierBreakerOpen,
+    ClassifierError,
+    ClassifierInvalid,
+    ClassifierNoSecret,
+    ClassifierNotAllowed,
+    ClassifierOff,
+    ClassifierTimeout,
+    ContextTooLong,
+    ForcedToolsWeaker,
+    LowConfidence,
+    NeedsJsonSchema,
+    NeedsTools,
+    NeedsVision,
+    PolicyStale,
+    ProviderNotAllowed,
+    TierBounded,
+}
+
+impl Reason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::AffinityInvalid => "affinity_invalid",
+            Reason::ClassifierBreakerOpen => "classifier_breaker_open",
+            Reason::ClassifierError => "classifier_error",
+            Reason::ClassifierInvalid => "classifier_invalid",
+            Reason::ClassifierNoSecret => "classifier_no_secret",
+            Reason::ClassifierNotAllowed => "classifier_not_allowed",
+            Reason::ClassifierOff => "classifier_off",
+            Reason::ClassifierTimeout => "classifier_timeout",
+            Reason::ContextTooLong => "context_too_long",
+            Reason::ForcedToolsWeaker => "forced_tools_weaker",
+            Reason::LowConfidence => "low_confidence",
+            Reason::NeedsJsonSchema => "needs_json_schema",
+            Reason::NeedsTools => "needs_tools",
+            Reason::NeedsVision => "needs_vision",
+            Reason::PolicyStale => "policy_stale",
+            Reason::ProviderNotAllowed => "provider_not_allowed",
+            Reason::TierBounded => "tier_bounded",
+        }
+    }
+}
+
+/// Everything that headers and the log line say.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    pub id: String,
+    pub method: String,
+    pub path: String,
+    pub pop: String,
+    pub client: Option<String>,
+    /// Why a key was refused.
+    pub refusal: Option<&'static str>,
+    /// The client's tags and those of `x-route-tags`.
+    pub tags: BTreeMap<String, String>,
+    pub policy: Option<String>,
+    pub requested_model: Option<String>,
+    pub stream: bool,
+    pub tier: Option<String>,
+    pub source: Option<Source>,
+    pub reasons: Vec<Reason>,
+    /// The classifier's, 0 to 1.
+    pub confidence: Option<f64>,
+    pub classifier: Option<ClassifierRecord>,
+    pub attempts: Vec<AttemptRecord>,
+    pub served: Option<Served>,
+    /// Request fields that the serving model does not take.
+    pub dropped: Vec<String>,
+    pub timings: Timings,
+    pub usage: Option<Usage>,
+    pub finish_reasons: Vec<String>,
+    /// The model as the provider names it in its answer.
+    pub response_model: Option<String>,
+    /// US dollars.
+    pub cost: Option<f64>,
+    pub bytes_received: u64,
+    pub bytes_sent: u64,
+    pub status: u16,
+    /// The error's code, also one that ended a stream.
+    pub error: Option<&'static str>,
+    pub client_closed: bool,
+}
+
+/// The candidate whose answer the client gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    pub provider: String,
+    pub model: String,
+}
+
+/// One attempt at a candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRecord {
+    pub provider: String,
+    pub model: String,
+    /// A status, or a name such as `timeout`.
+    pub outcome: String,
+    pub duration: Duration,
+}
+
+/// The classifier's call, if there was one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassifierRecord {
+    pub provider: String,
+    pub model: String,
+    pub duration: Duration,
+    pub usage: Option<Usage>,
+    pub cost: Option<f64>,
+}
+
+/// Durations from receipt, unless said otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Until the client was known.
+    pub auth: Option<Duration>,
+    /// Until the policy was known.
+    pub policy: Option<Duration>,
+    /// The decision alone: from the parsed request to the tier.
+    pub decide: Option<Duration>,
+    /// From the first attempt to the first byte of the answer that serves.
+    pub upstream: Option<Duration>,
+    /// Until the first byte went to the client.
+    pub first_byte: Option<Duration>,
+    pub total: Option<Duration>,
+}
+
+/// Tokens, as OpenAI counts them: `input` includes `cached_input`, `output` includes `reasoning`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub input: u64,
+    pub cached_input: u64,
+    pub output: u64,
+    pub reasoning: u64,
+}
+
+impl Record {
+    /// What is known when a request arrives.
+    pub fn received<B>(received: &Received<B>) -> Self {
+        Record {
+            id: received.id.clone(),
+            method: received.method.to_string(),
+            path: received.path.clone(),
+            pop: received.pop.clone(),
+            ..Record::default()
+        }
+    }
+
+    /// Adds a reason once.
+    pub fn reason(&mut self, reason: Reason) {
+        if !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+
+    pub fn failed(&mut self, error: &Error) {
+        self.error = Some(error.kind.code());
+    }
+}
+
+impl Usage {
+    /// What it costs in US dollars.
+    pub fn cost(&self, price: &crate::policy::Price) -> f64 {
+        let cached = self.cached_input.min(self.input);
+        let tokens_per_unit = 1e6;
+        ((self.input - cached) as f64 * price.input
+            + cached as f64 * price.cached_input
+            + self.output as f64 * price.output)
+            / tokens_per_unit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cached_input_has_its_own_price() {
+        let price = crate::policy::Price {
+            input: 2.0,
+            cached_input: 0.5,
+            output: 10.0,
+        };
+        let usage = Usage {
+            input: 1_000_000,
+            cached_input: 400_000,
+            output: 100_000,
+            reasoning: 50_000,
+        };
+        assert!((usage.cost(&price) - (1.2 + 0.2 + 1.0)).abs() < 1e-12);
+    }
+}

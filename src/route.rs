@@ -1,0 +1,97 @@
+//! Which endpoint a request is for.
+
+use http::Method;
+
+use crate::error::{Error, Kind};
+
+/// An endpoint of design.md §4.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    ChatCompletions,
+    Models,
+    /// One model by its name.
+    Model(String),
+    /// The decision alone.
+    Decision,
+    Health,
+    /// A CORS preflight for any of them.
+    Preflight,
+}
+
+const METHODS_POST: &str = "POST, OPTIONS";
+const METHODS_GET: &str = "GET, OPTIONS";
+
+/// Finds the endpoint; paths work with and without `/v1`, since SDKs differ.
+///
+/// # Errors
+/// [`Kind::UnknownPath`], [`Kind::MethodNotAllowed`].
+pub fn find(method: &Method, path: &str) -> Result<Route, Error> {
+    let below = path
+        .strip_prefix("/v1")
+        .filter(|rest| rest.starts_with('/'))
+        .unwrap_or(path);
+    let below = below.strip_suffix('/').unwrap_or(below);
+    let (route, methods) = match below {
+        "/chat/completions" => (Route::ChatCompletions, METHODS_POST),
+        "/route" => (Route::Decision, METHODS_POST),
+        "/models" => (Route::Models, METHODS_GET),
+        "/healthz" => (Route::Health, METHODS_GET),
+        other => match other.strip_prefix("/models/") {
+            Some(name) => (Route::Model(name.to_owned()), METHODS_GET),
+            None => {
+                let valid = "POST /v1/chat/completions, POST /v1/route, GET /v1/models, GET /healthz";
+                return Err(Error::new(
+                    Kind::UnknownPath,
+                    format!("There is nothing at this path; valid: {valid}."),
+                ));
+            }
+        },
+    };
+    match *method {
+        Method::OPTIONS => Ok(Route::Preflight),
+        Method::POST if methods == METHODS_POST => Ok(route),
+        Method::GET if methods == METHODS_GET => Ok(route),
+        _ => {
+            let message = format!("This path takes {methods}.");
+            Err(Error::new(Kind::MethodNotAllowed(methods), message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_methods() {
+        for (method, path, expected) in [
+            (Method::POST, "/v1/chat/completions", Ok(Route::ChatCompletions)),
+            (Method::POST, "/chat/completions/", Ok(Route::ChatCompletions)),
+            (Method::GET, "/v1/models", Ok(Route::Models)),
+            (
+                Method::GET,
+                "/v1/models/vendor/name",
+                Ok(Route::Model("vendor/name".into())),
+            ),
+            (Method::POST, "/v1/route", Ok(Route::Decision)),
+            (Method::GET, "/healthz", Ok(Route::Health)),
+            (Method::OPTIONS, "/v1/chat/completions", Ok(Route::Preflight)),
+            (
+                Method::GET,
+                "/v1/chat/completions",
+                Err(Kind::MethodNotAllowed(METHODS_POST)),
+            ),
+            (Method::DELETE, "/v1/models", Err(Kind::MethodNotAllowed(METHODS_GET))),
+            (Method::GET, "/", Err(Kind::UnknownPath)),
+            (Method::POST, "/v1", Err(Kind::UnknownPath)),
+            (Method::POST, "/v1chat/completions", Err(Kind::UnknownPath)),
+            (Method::OPTIONS, "/nowhere", Err(Kind::UnknownPath)),
+        ] {
+            assert_eq!(
+                find(&method, path).map_err(|error| error.kind),
+                expected,
+                "{method} {path}"
+            );
+        }
+    }
+}

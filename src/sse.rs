@@ -1,0 +1,218 @@
+//! Server-sent events, as providers send them: bytes in, whole events out.
+//!
+//! Follows WHATWG HTML §9.2: lines end in LF, CRLF or a lone CR; an empty line ends an event; the values of `data` lines
+//! are joined by LF; lines that begin with a colon are comments. It never splits a character, since it works on bytes and
+//! hands out whole lines only. One event may be [`MAX_EVENT_BYTES`] long at most.
+
+/// The longest event that is accepted, with its line ends.
+pub const MAX_EVENT_BYTES: usize = 1 << 20;
+
+/// One event, borrowed from the decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// Exactly what was received, the ending empty line included.
+    pub raw: &'a [u8],
+    /// Where the data is in `raw`; see [`Event::data`].
+    lines: usize,
+}
+
+/// An event that grew past [`MAX_EVENT_BYTES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an event of the stream is longer than {MAX_EVENT_BYTES} bytes")]
+pub struct TooLong;
+
+/// Splits a stream into events.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    buffer: Vec<u8>,
+    /// Where the event under way begins.
+    start: usize,
+    /// How far `buffer` has been looked at.
+    scanned: usize,
+    /// `data` lines seen in the event under way.
+    data_lines: usize,
+    line_start: usize,
+    began: bool,
+}
+
+impl Decoder {
+    /// Where the next read is to be appended; whole events that were taken are forgotten first.
+    pub fn space(&mut self) -> &mut Vec<u8> {
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.scanned -= self.start;
+            self.line_start -= self.start;
+            self.start = 0;
+        }
+        &mut self.buffer
+    }
+
+    /// The next whole event, if its end has arrived.
+    pub fn next_event(&mut self) -> Result<Option<Event<'_>>, TooLong> {
+        if !self.begin() {
+            return Ok(None);
+        }
+        while let Some(offset) = memchr::memchr2(b'\n', b'\r', &self.buffer[self.scanned..]) {
+            let end = self.scanned + offset;
+            let after = match (self.buffer[end], self.buffer.get(end + 1)) {
+                (b'\r', Some(b'\n')) => end + 2,
+                // Whether a LF belongs to this CR shows with the next byte. A lone CR at the end of what has arrived
+                // ends its line only when more arrives; providers that end lines so are not known.
+                (b'\r', None) => break,
+                _ => end + 1,
+            };
+            let line = &self.buffer[self.line_start..end];
+            self.scanned = after;
+            if line.is_empty() {
+                let event_start = self.start;
+                let lines = std::mem::take(&mut self.data_lines);
+                self.start = after;
+                self.line_start = after;
+                return Ok(Some(Event {
+                    raw: &self.buffer[event_start..after],
+                    lines,
+                }));
+            }
+            if is_data(line) {
+                self.data_lines += 1;
+            }
+            self.line_start = after;
+        }
+        if self.buffer.len() - self.start > MAX_EVENT_BYTES {
+            return Err(TooLong);
+        }
+        // What is left has no line end but perhaps a final CR.
+        self.scanned = self.buffer.len() - usize::from(self.buffer.ends_with(b"\r"));
+        Ok(None)
+    }
+
+    /// What arrived after the last whole event. The specification discards it; a final event whose empty line was lost
+    /// with the connection is still worth a look.
+    pub fn remainder(&self) -> Event<'_> {
+        let last_line = &self.buffer[self.line_start..];
+        Event {
+            raw: &self.buffer[self.start..],
+            lines: self.data_lines + usize::from(is_data(last_line)),
+        }
+    }
+
+    /// Drops one leading byte order mark; false while it cannot be told yet whether there is one.
+    fn begin(&mut self) -> bool {
+        const MARK: &[u8] = b"\xEF\xBB\xBF";
+        if !self.began {
+            if self.buffer.len() < MARK.len() && MARK.starts_with(&self.buffer) {
+                return false;
+            }
+            self.began = true;
+            if self.buffer.starts_with(MARK) {
+                self.buffer.drain(..MARK.len());
+            }
+        }
+        true
+    }
+}
+
+impl<'a> Event<'a> {
+    /// The event's data, or nothing for a comment or an event without data. Copies only when it has several lines.
+    pub fn data(&self) -> Option<std::borrow::Cow<'a, [u8]>> {
+        let mut values = self
+            .raw
+            .split(|byte| matches!(byte, b'\n' | b'\r'))
+            .filter(|line| is_data(line))
+            .map(|line| {
+                line.strip_prefix(b"data:")
+                    .map_or(&b""[..], |value| value.strip_prefix(b" ").unwrap_or(value))
+            });
+        let first = values.next()?;
+        if self.lines <= 1 {
+            return Some(first.into());
+        }
+        let mut joined = first.to_vec();
+        for value in values {
+            joined.push(b'\n');
+            joined.extend_from_slice(value);
+        }
+        Some(joined.into())
+    }
+}
+
+fn is_data(line: &[u8]) -> bool {
+    line.starts_with(b"data:") || line == b"data"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All events of `parts`, as their data, and the data of what remains.
+    fn decode(parts: &[&[u8]]) -> (Vec<Option<String>>, Option<String>) {
+        let text = |data: Option<std::borrow::Cow<'_, [u8]>>| data.map(|data| String::from_utf8(data.into()).unwrap());
+        let mut decoder = Decoder::default();
+        let mut events = Vec::new();
+        for part in parts {
+            decoder.space().extend_from_slice(part);
+            while let Some(event) = decoder.next_event().unwrap() {
+                events.push(text(event.data()));
+            }
+        }
+        (events, text(decoder.remainder().data()))
+    }
+
+    /// A stream, the data of its events, and the data of what remains.
+    type Case = (&'static str, &'static [Option<&'static str>], Option<&'static str>);
+
+    #[test]
+    fn events_come_out_the_same_at_every_split() {
+        let cases: [Case; 10] = [
+            ("data: a\n\ndata: b\n\n", &[Some("a"), Some("b")], None),
+            ("data: a\r\n\r\ndata: b\r\n\r\n", &[Some("a"), Some("b")], None),
+            ("data: a\r\rdata: b\r\rx", &[Some("a"), Some("b")], None),
+            (": ping\n\ndata:no space\n\n", &[None, Some("no space")], None),
+            ("event: x\nid: 1\ndata: one\ndata: two\n\n", &[Some("one\ntwo")], None),
+            ("data\n\n", &[Some("")], None),
+            ("data: ä€𝄞\u{2028}\n\n", &[Some("ä€𝄞\u{2028}")], None),
+            ("\u{FEFF}data: marked\n\n", &[Some("marked")], None),
+            ("data: whole\n\ndata: [DONE]", &[Some("whole")], Some("[DONE]")),
+            ("database: no\ndatum\n\n", &[None], None),
+        ];
+        for (stream, events, remainder) in cases {
+            let expected = (
+                events.iter().map(|event| event.map(str::to_owned)).collect::<Vec<_>>(),
+                remainder.map(str::to_owned),
+            );
+            let bytes = stream.as_bytes();
+            for at in 0..=bytes.len() {
+                let (head, tail) = bytes.split_at(at);
+                assert_eq!(decode(&[head, tail]), expected, "{stream:?} split at {at}");
+            }
+            let single: Vec<&[u8]> = bytes.chunks(1).collect();
+            assert_eq!(decode(&single), expected, "{stream:?} byte by byte");
+        }
+    }
+
+    #[test]
+    fn raw_parts_join_to_the_input() {
+        let stream = b"data: a\n\n: c\r\n\r\ndata: b\n\nrest";
+        let mut decoder = Decoder::default();
+        decoder.space().extend_from_slice(stream);
+        let mut joined = Vec::new();
+        while let Some(event) = decoder.next_event().unwrap() {
+            joined.extend_from_slice(event.raw);
+        }
+        joined.extend_from_slice(decoder.remainder().raw);
+        assert_eq!(joined, stream);
+    }
+
+    #[test]
+    fn an_endless_event_is_refused() {
+        let mut decoder = Decoder::default();
+        decoder.space().extend_from_slice(b"data: ");
+        let mut fed = 6;
+        while fed <= MAX_EVENT_BYTES {
+            assert_eq!(decoder.next_event(), Ok(None));
+            decoder.space().extend_from_slice(&[b'x'; 65536]);
+            fed += 65536;
+        }
+        assert_eq!(decoder.next_event(), Err(TooLong));
+    }
+}
