@@ -1,0 +1,133 @@
+//! Asks a fast model which tier a request needs, within a hard deadline.
+//!
+//! [`start`] sends the question, [`finish`] waits for the reply, so that the caller can prepare the default tier beside
+//! it. Whatever goes wrong is a [`Reason`] and never an error: the default tier serves then. The provider's answer is
+//! read here and goes nowhere else.
+
+pub mod breaker;
+pub mod prompt;
+pub mod reply;
+
+use std::time::Duration;
+
+use crate::chat::ChatRequest;
+use crate::dialect::{self, Whole, openai_chat};
+use crate::platform::{Platform, SendError, UpstreamRequest, Wait};
+use crate::policy::{Classifier, Policy};
+use crate::record::{Reason, Usage};
+
+pub use reply::Reply;
+
+/// More than this is no tier's name.
+const MAX_REPLY_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 16 * 1024;
+
+/// A question that was sent.
+pub struct Call<P: Platform> {
+    pending: P::Pending,
+    /// On [`Platform::elapsed`]'s clock.
+    sent: Duration,
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub struct Outcome {
+    pub reply: Result<Reply, Reason>,
+    /// Whether the breaker should count it.
+    pub failed: bool,
+    pub duration: Duration,
+    pub usage: Option<Usage>,
+}
+
+/// Sends the question.
+///
+/// # Errors
+/// The reason why it could not be sent, and whether the breaker should count that.
+pub fn start<P: Platform>(
+    platform: &P,
+    policy: &Policy,
+    classifier: &Classifier,
+    request: &ChatRequest<'_>,
+) -> Result<Call<P>, (Reason, bool)> {
+    let provider = policy.provider_of(classifier.model);
+    let secret = match dialect::secret(platform, provider) {
+        Ok(secret) => secret,
+        Err(_) => return Err((Reason::ClassifierNoSecret, false)),
+    };
+    let unsent = |_: SendError| (Reason::ClassifierError, true);
+    let target = dialect::target(provider, classifier.timeout, classifier.timeout);
+    let backend = platform.backend(&target).map_err(unsent)?;
+    let upstream = UpstreamRequest {
+        method: http::Method::POST,
+        url: format!("{}{}", provider.base_url, openai_chat::PATH),
+        headers: dialect::request_headers(provider, secret.as_ref(), dialect::JSON),
+        body: prompt::encode(policy, classifier, request),
+    };
+    let sent = platform.elapsed();
+    let pending = platform.send(&backend, upstream).map_err(unsent)?;
+    Ok(Call { pending, sent })
+}
+
+/// Waits for the reply, no longer than the policy's timeout from when the question was sent.
+pub fn finish<P: Platform>(platform: &P, policy: &Policy, classifier: &Classifier, call: Call<P>) -> Outcome {
+    let sent = call.sent;
+    let (reply, usage) = match receive(platform, classifier, call) {
+        Ok(body) => read_reply(policy, &body),
+        Err(reason) => (Err(reason), None),
+    };
+    let failed = matches!(reply, Err(Reason::ClassifierTimeout | Reason::ClassifierError));
+    Outcome {
+        reply,
+        failed,
+        duration: platform.elapsed() - sent,
+        usage,
+    }
+}
+
+fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) -> Result<Vec<u8>, Reason> {
+    let left = || {
+        (call.sent + classifier.timeout)
+            .checked_sub(platform.elapsed())
+            .filter(|left| !left.is_zero())
+    };
+    let in_time = |wait: Wait<'_, P>| match left() {
+        Some(left) if platform.wait_first(&[wait], Some(left)).is_some() => Ok(()),
+        _ => Err(Reason::ClassifierTimeout),
+    };
+    in_time(Wait::Response(&call.pending))?;
+    let mut response = platform.response(call.pending).map_err(|error| match error {
+        SendError::Timeout => Reason::ClassifierTimeout,
+        _ => Reason::ClassifierError,
+    })?;
+    if !response.status.is_success() {
+        return Err(Reason::ClassifierError);
+    }
+    let mut body = Vec::new();
+    loop {
+        in_time(Wait::Body(&response.body))?;
+        let read = platform
+            .read(&mut response.body, &mut body, READ_BYTES)
+            .map_err(|_| Reason::ClassifierError)?;
+        if read == 0 {
+            return Ok(body);
+        }
+        if body.len() > MAX_REPLY_BYTES {
+            return Err(Reason::ClassifierInvalid);
+        }
+    }
+}
+
+fn read_reply(policy: &Policy, body: &[u8]) -> (Result<Reply, Reason>, Option<Usage>) {
+    let Ok(Whole {
+        usage,
+        content,
+        finish_reasons,
+        ..
+    }) = openai_chat::decode_answer(body)
+    else {
+        return (Err(Reason::ClassifierInvalid), None);
+    };
+    let is_cut = finish_reasons.iter().any(|reason| reason == "length");
+    let reply = content.filter(|_| !is_cut).and_then(|text| reply::parse(policy, &text));
+    (reply.ok_or(Reason::ClassifierInvalid), usage)
+}

@@ -1,0 +1,453 @@
+//! OpenAI's Chat Completions: the client's own dialect, so almost everything passes through.
+//!
+//! Going up, only what the gateway owns or the model needs is changed; unknown fields are forwarded byte for byte. Coming
+//! down, bytes pass as they are; the decoders read just enough to know whether an answer has begun, is whole and what it
+//! cost. Providers deviate, so everything they send is optional here (api-facts.md §3 and §5).
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::chat::{ChatRequest, Field, Role, object_fields};
+use crate::dialect::provider_error::{self, ProviderError};
+use crate::dialect::{Encoded, Whole};
+use crate::policy::{Candidate, Model, Policy, Quirk};
+use crate::record::Usage;
+
+/// Below the provider's base URL.
+pub const PATH: &str = "/chat/completions";
+
+/// What models without `sampling` refuse while they reason (api-facts.md §3).
+const SAMPLING: [&str; 7] = [
+    "temperature",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+];
+
+/// The client's request as `candidate` takes it.
+pub fn encode_request(policy: &Policy, candidate: &Candidate, request: &ChatRequest<'_>) -> Encoded {
+    let model = policy.model(candidate.model);
+    let quirks = &policy.provider(model.provider).quirks;
+    let effort = effort(candidate, model, request);
+    let mut writer = Writer::new(request);
+    let mut wrote_effort = false;
+    let mut wrote_stream_options = false;
+    for field in &request.fields {
+        let value = field.value.get();
+        match field.name.as_ref() {
+            "model" => {}
+            "messages" if quirks.contains(&Quirk::NoDeveloperRole) && has_developer(request) => {
+                writer.name("messages");
+                write_messages(&mut writer.body, request);
+            }
+            "stop" if quirks.contains(&Quirk::StopArray) && value.starts_with('"') => {
+                writer.field("stop", format!("[{value}]"));
+            }
+            "stream_options" if request.stream => {
+                wrote_stream_options = true;
+                writer.field("stream_options", with_usage(field.value));
+            }
+            "reasoning_effort" if effort.is_some() => {
+                wrote_effort = true;
+                writer.field("reasoning_effort", format!("\"{}\"", effort.unwrap_or_default()));
+            }
+            name if !model.sampling && SAMPLING.contains(&name) => {
+                if value != "null" {
+                    writer.dropped.push(name.to_owned());
+                }
+            }
+            "max_tokens" | "max_completion_tokens" => {
+                write_limit(&mut writer, field.name.as_ref(), value, model, request)
+            }
+            name => writer.field(name, value),
+        }
+    }
+    writer.field("model", json_string(&model.id));
+    if let (Some(effort), false) = (effort, wrote_effort) {
+        writer.field("reasoning_effort", format!("\"{effort}\""));
+    }
+    if request.stream && !wrote_stream_options {
+        writer.field("stream_options", r#"{"include_usage":true}"#);
+    }
+    writer.finish()
+}
+
+/// The effort that the policy demands; nothing leaves the client's.
+fn effort(candidate: &Candidate, model: &Model, request: &ChatRequest<'_>) -> Option<&'static str> {
+    let for_tools = model.tools_effort.filter(|_| request.features.has_tools);
+    for_tools.or(candidate.effort).map(|effort| effort.as_str())
+}
+
+fn has_developer(request: &ChatRequest<'_>) -> bool {
+    request.turns.iter().any(|turn| turn.role == Role::Developer)
+}
+
+/// All messages, with `developer` renamed to `system`.
+fn write_messages(body: &mut Vec<u8>, request: &ChatRequest<'_>) {
+    body.push(b'[');
+    for (position, turn) in request.turns.iter().enumerate() {
+        if position > 0 {
+            body.push(b',');
+        }
+        if turn.role != Role::Developer {
+            body.extend_from_slice(turn.raw.get().as_bytes());
+            continue;
+        }
+        body.extend_from_slice(br#"{"role":"system""#);
+        for field in fields_of(turn.raw).iter().filter(|field| field.name != "role") {
+            body.push(b',');
+            write_field(body, field);
+        }
+        body.push(b'}');
+    }
+    body.push(b']');
+}
+
+/// The fields of a value that `chat` has found to be an object.
+fn fields_of(object: &RawValue) -> Vec<Field<'_>> {
+    object_fields(object.get()).unwrap_or_default()
+}
+
+/// A limit on the answer's tokens: renamed where the model takes only the newer name, never above what it can do.
+fn write_limit(writer: &mut Writer, name: &str, value: &str, model: &Model, request: &ChatRequest<'_>) {
+    let name = match (name, model.sampling) {
+        ("max_tokens", false) if request.field("max_completion_tokens").is_some() => return,
+        ("max_tokens", false) => "max_completion_tokens",
+        (name, _) => name,
+    };
+    if value.parse().is_ok_and(|asked: u64| asked > model.max_output) {
+        writer.dropped.push(name.to_owned());
+        writer.field(name, model.max_output.to_string());
+    } else {
+        writer.field(name, value);
+    }
+}
+
+/// The client's stream options, with usage switched on.
+fn with_usage(options: &RawValue) -> Vec<u8> {
+    let mut json = br#"{"include_usage":true"#.to_vec();
+    for field in fields_of(options).iter().filter(|field| field.name != "include_usage") {
+        json.push(b',');
+        write_field(&mut json, field);
+    }
+    json.push(b'}');
+    json
+}
+
+struct Writer {
+    body: Vec<u8>,
+    dropped: Vec<String>,
+}
+
+impl Writer {
+    fn new(request: &ChatRequest<'_>) -> Self {
+        let length: usize = request
+            .fields
+            .iter()
+            .map(|field| field.name.len() + field.value.get().len() + 4)
+            .sum();
+        let mut body = Vec::with_capacity(length + 128);
+        body.push(b'{');
+        Self {
+            body,
+            dropped: Vec::new(),
+        }
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.body.len() > 1 {
+            self.body.push(b',');
+        }
+        self.body.extend_from_slice(json_string(name).as_bytes());
+        self.body.push(b':');
+    }
+
+    fn field(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        self.name(name);
+        self.body.extend_from_slice(value.as_ref());
+    }
+
+    fn finish(mut self) -> Encoded {
+        self.body.push(b'}');
+        Encoded {
+            body: self.body,
+            dropped: self.dropped,
+        }
+    }
+}
+
+fn write_field(json: &mut Vec<u8>, field: &Field<'_>) {
+    json.extend_from_slice(json_string(&field.name).as_bytes());
+    json.push(b':');
+    json.extend_from_slice(field.value.get().as_bytes());
+}
+
+fn json_string(text: &str) -> String {
+    serde_json::to_string(text).expect("a string should serialise")
+}
+
+/// A 2xx body that is no answer.
+#[derive(Debug, PartialEq)]
+pub enum Defect {
+    /// The body holds an error, as some providers send with status 200.
+    Error(ProviderError),
+    Undecodable,
+}
+
+#[derive(Deserialize)]
+struct AnswerFields<'a> {
+    #[serde(borrow, default)]
+    model: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(default)]
+    usage: Option<UsageFields>,
+    #[serde(default)]
+    error: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(borrow, default)]
+    message: Option<Piece<'a>>,
+    #[serde(borrow, default)]
+    delta: Option<Piece<'a>>,
+    #[serde(borrow, default)]
+    finish_reason: Option<Cow<'a, str>>,
+}
+
+/// A message, or a delta of one.
+#[derive(Deserialize)]
+struct Piece<'a> {
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tool_calls: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    function_call: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    audio: Option<&'a RawValue>,
+}
+
+impl Piece<'_> {
+    /// Whether there is any of an answer in it: a role alone is none.
+    fn says_something(&self) -> bool {
+        let fields = [
+            self.content,
+            self.refusal,
+            self.reasoning_content,
+            self.reasoning,
+            self.tool_calls,
+            self.function_call,
+            self.audio,
+        ];
+        fields
+            .into_iter()
+            .flatten()
+            .any(|value| !matches!(value.get(), "null" | "\"\"" | "[]" | "{}"))
+    }
+}
+
+#[derive(Deserialize)]
+struct UsageFields {
+    #[serde(default)]
+    prompt_tokens: Option<u64>,
+    #[serde(default)]
+    completion_tokens: Option<u64>,
+    #[serde(default)]
+    prompt_tokens_details: Option<InputDetails>,
+    #[serde(default)]
+    completion_tokens_details: Option<OutputDetails>,
+}
+
+#[derive(Deserialize)]
+struct InputDetails {
+    #[serde(default)]
+    cached_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct OutputDetails {
+    #[serde(default)]
+    reasoning_tokens: Option<u64>,
+}
+
+impl From<UsageFields> for Usage {
+    fn from(fields: UsageFields) -> Self {
+        Usage {
+            input: fields.prompt_tokens.unwrap_or_default(),
+            cached_input: fields
+                .prompt_tokens_details
+                .and_then(|details| details.cached_tokens)
+                .unwrap_or_default(),
+            output: fields.completion_tokens.unwrap_or_default(),
+            reasoning: fields
+                .completion_tokens_details
+                .and_then(|details| details.reasoning_tokens)
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// Reads a whole answer.
+pub fn decode_answer(body: &[u8]) -> Result<Whole, Defect> {
+    let answer: AnswerFields<'_> = serde_json::from_slice(body).map_err(|_| match provider_error::parse(body) {
+        error if error == ProviderError::default() => Defect::Undecodable,
+        error => Defect::Error(error),
+    })?;
+    if let Some(error) = answer.error.filter(|error| !error.is_null()) {
+        return Err(Defect::Error(provider_error::from_value(&error)));
+    }
+    let choices = answer
+        .choices
+        .filter(|choices| !choices.is_empty())
+        .ok_or(Defect::Undecodable)?;
+    if choices.iter().any(|choice| choice.message.is_none()) {
+        return Err(Defect::Undecodable);
+    }
+    let content = choices[0]
+        .message
+        .as_ref()
+        .and_then(|message| serde_json::from_str(message.content?.get()).ok());
+    let finish_reasons = choices
+        .into_iter()
+        .filter_map(|choice| Some(choice.finish_reason?.into_owned()))
+        .collect();
+    Ok(Whole {
+        usage: answer.usage.map(Usage::from),
+        model: answer.model.map(Cow::into_owned),
+        finish_reasons,
+        content,
+    })
+}
+
+/// What one event of a stream means for the relay.
+#[derive(Debug, PartialEq)]
+pub enum Meaning {
+    /// Nothing of an answer yet: a role, an empty choice, a comment.
+    Preamble,
+    /// A piece of an answer.
+    Piece,
+    /// The usage chunk, which the client did not ask for.
+    Unasked,
+    /// `[DONE]`.
+    End,
+    Error(ProviderError),
+    /// No JSON object at all; SDKs would stumble over it, so it goes no further.
+    Foreign,
+    /// A JSON object that does not parse: it may have carried text.
+    Undecodable,
+}
+
+/// What is known of a streamed answer so far.
+#[derive(Debug, Default)]
+pub struct Stream {
+    /// How many choices must finish.
+    expected_choices: usize,
+    include_usage: bool,
+    finished: Vec<u64>,
+    pub finish_reasons: Vec<String>,
+    pub usage: Option<Usage>,
+    pub model: Option<String>,
+    ended: bool,
+}
+
+impl Stream {
+    pub fn new(request: &ChatRequest<'_>) -> Self {
+        let choices = request
+            .field("n")
+            .and_then(|value| value.get().parse().ok())
+            .unwrap_or(1);
+        Self {
+            expected_choices: choices,
+            include_usage: request.include_usage,
+            ..Self::default()
+        }
+    }
+
+    /// Takes in the data of one event, parsing all of it. For events before the first piece of an answer.
+    pub fn read(&mut self, data: &[u8]) -> Meaning {
+        if data == b"[DONE]" {
+            self.ended = true;
+            return Meaning::End;
+        }
+        if !data.starts_with(b"{") {
+            return Meaning::Foreign;
+        }
+        let Ok(chunk) = serde_json::from_slice::<AnswerFields<'_>>(data) else {
+            return Meaning::Undecodable;
+        };
+        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
+            return Meaning::Error(provider_error::from_value(&error));
+        }
+        if self.model.is_none() {
+            self.model = chunk.model.map(Cow::into_owned);
+        }
+        let choices = chunk.choices.unwrap_or_default();
+        let is_usage_chunk = choices.is_empty() && chunk.usage.is_some();
+        if let Some(usage) = chunk.usage {
+            self.usage = Some(usage.into());
+        }
+        let mut says_something = false;
+        for choice in choices {
+            let index = choice.index.unwrap_or_default();
+            says_something |=
+                choice.finish_reason.is_some() || choice.delta.is_some_and(|delta| delta.says_something());
+            if let Some(reason) = choice.finish_reason
+                && !self.finished.contains(&index)
+            {
+                self.finished.push(index);
+                self.finish_reasons.push(reason.into_owned());
+            }
+        }
+        match (is_usage_chunk && !self.include_usage, says_something) {
+            (true, _) => Meaning::Unasked,
+            (false, true) => Meaning::Piece,
+            (false, false) => Meaning::Preamble,
+        }
+    }
+
+    /// As [`Stream::read`], but parses only an event that may finish a choice, carry usage, end the stream or be an
+    /// error; the others are pieces.
+    pub fn skim(&mut self, data: &[u8]) -> Meaning {
+        let looks_whole = data.starts_with(b"{") && data.ends_with(b"}");
+        let matters = !looks_whole
+            || has_value(data, b"\"finish_reason\"")
+            || has_value(data, b"\"usage\"")
+            || has_value(data, b"\"error\"");
+        if matters { self.read(data) } else { Meaning::Piece }
+    }
+
+    /// Whether every choice has its finish_reason and the end marker has come.
+    pub fn is_whole(&self) -> bool {
+        self.ended && self.is_finished()
+    }
+
+    /// Whether every choice has its finish_reason.
+    pub fn is_finished(&self) -> bool {
+        self.finished.len() >= self.expected_choices
+    }
+}
+
+/// Whether `name`, with its quotes, stands in `json` followed by a value other than null. Inside a string the closing
+/// quote would be escaped, so text that mentions the name does not count.
+fn has_value(json: &[u8], name: &[u8]) -> bool {
+    memchr::memmem::find_iter(json, name).any(|at| {
+        let rest = json[at + name.len()..].trim_ascii_start();
+        rest.strip_prefix(b":")
+            .is_some_and(|value| !value.trim_ascii_start().starts_with(b"null"))
+    })
+}

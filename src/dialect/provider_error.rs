@@ -1,0 +1,127 @@
+//! What a provider says when it refuses, in whichever shape it says so.
+//!
+//! Known shapes: OpenAI's envelope, the same in an array (Gemini), the flat object of older vLLM, a bare string, HTML. The
+//! message may be of any JSON type (Mercury has sent a list). Nothing here reaches a client unmasked.
+
+use serde_json::Value;
+
+/// A provider's error, unmasked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProviderError {
+    pub message: Option<String>,
+    pub code: Option<String>,
+    pub kind: Option<String>,
+    pub param: Option<String>,
+}
+
+/// Reads an error body; what cannot be read is an error without words.
+pub fn parse(body: &[u8]) -> ProviderError {
+    let Ok(value) = serde_json::from_slice::<Value>(body) else {
+        return ProviderError::default();
+    };
+    let value = match &value {
+        Value::Array(items) => items.first().unwrap_or(&Value::Null),
+        other => other,
+    };
+    from_value(value.get("error").unwrap_or(value))
+}
+
+/// Reads the value of an `error` field.
+pub fn from_value(error: &Value) -> ProviderError {
+    let text = |name: &str| error.get(name).filter(|value| !value.is_null()).map(as_text);
+    if let Value::String(message) = error {
+        return ProviderError {
+            message: Some(message.clone()),
+            ..ProviderError::default()
+        };
+    }
+    ProviderError {
+        message: text("message").or_else(|| text("detail")),
+        code: text("code"),
+        kind: text("type").or_else(|| text("status")),
+        param: text("param"),
+    }
+}
+
+fn as_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+impl ProviderError {
+    /// Whether the request was too long for the model.
+    pub fn is_context_length(&self) -> bool {
+        let says = |text: &Option<String>, parts: &[&str]| {
+            text.as_ref().is_some_and(|text| {
+                let text = text.to_ascii_lowercase();
+                parts.iter().any(|part| text.contains(part))
+            })
+        };
+        says(&self.code, &["context_length"])
+            || says(&self.kind, &["context_length"])
+            || says(
+                &self.message,
+                &[
+                    "context length",
+                    "context window",
+                    "prompt is too long",
+                    "maximum context",
+                ],
+            )
+    }
+
+    /// Whether an account has used up what it paid for, so that waiting will not help.
+    pub fn is_quota(&self) -> bool {
+        [&self.code, &self.kind]
+            .into_iter()
+            .flatten()
+            .any(|text| text == "insufficient_quota" || text == "billing_error")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shape_is_read() {
+        for (body, message, code) in [
+            (
+                r#"{"error":{"message":"m","type":"t","param":null,"code":"c"}}"#,
+                Some("m"),
+                Some("c"),
+            ),
+            (
+                r#"[{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}}]"#,
+                Some("m"),
+                Some("429"),
+            ),
+            (
+                r#"{"object":"error","message":"flat","code":400}"#,
+                Some("flat"),
+                Some("400"),
+            ),
+            (r#"{"error":"bare"}"#, Some("bare"), None),
+            (r#"{"error":{"message":["a","b"]}}"#, Some(r#"["a","b"]"#), None),
+            (r#"{"detail":"fast api"}"#, Some("fast api"), None),
+            ("<html>", None, None),
+            ("[]", None, None),
+            ("7", None, None),
+            ("", None, None),
+        ] {
+            let error = parse(body.as_bytes());
+            assert_eq!(
+                (error.message.as_deref(), error.code.as_deref()),
+                (message, code),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn long_contexts_and_used_up_quotas_are_told_apart() {
+        let context = parse(br#"{"error":{"message":"x","code":"context_length_exceeded"}}"#);
+        assert!(context.is_context_length() && !context.is_quota());
+        let quota = parse(br#"{"error":{"message":"x","type":"insufficient_quota","code":"insufficient_quota"}}"#);
+        assert!(quota.is_quota() && !quota.is_context_length());
+    }
+}

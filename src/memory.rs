@@ -1,0 +1,96 @@
+//! What a sandbox remembers between requests: a short read cache of things that are no request's own.
+//!
+//! Everything here can be lost at any time (a sandbox may live for one request) and nothing here is a prompt or a key.
+//! Times are since 1970, since the monotonic clock starts with each request.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::auth::Client;
+use crate::classify::breaker;
+use crate::policy::Policy;
+
+/// More clients than this are forgotten all at once.
+const MAX_CLIENTS: usize = 1_000;
+/// How long the breaker's state may be used before the POP's cache is asked again.
+const BREAKER_TTL: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub struct Memory {
+    pub policy: Option<KnownPolicy>,
+    clients: HashMap<String, Timed<Rc<Client>>>,
+    breaker: Option<Timed<breaker::State>>,
+    /// The sandbox's CPU time at its last log line.
+    pub vcpu_ms: u64,
+}
+
+/// The policy in force and where it came from.
+#[derive(Clone)]
+pub struct KnownPolicy {
+    pub policy: Rc<Policy>,
+    pub origin: Origin,
+    /// The document that KV held when it was last asked, also one that did not parse.
+    pub document: Option<Rc<[u8]>>,
+    /// What is wrong with that document, or that KV did not answer.
+    pub fault: Option<Rc<str>>,
+    pub checked: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The KV Store's document.
+    Store,
+    /// An earlier document, since the present one is bad or out of reach.
+    LastGood,
+    /// The one compiled in, since there is no other.
+    Default,
+}
+
+struct Timed<T> {
+    value: T,
+    since: Duration,
+}
+
+impl<T> Timed<T> {
+    fn fresh(&self, now: Duration, ttl: Duration) -> Option<&T> {
+        (now.saturating_sub(self.since) < ttl).then_some(&self.value)
+    }
+}
+
+impl Memory {
+    /// The policy, if it need not be asked for again.
+    pub fn fresh_policy(&self, now: Duration) -> Option<&KnownPolicy> {
+        self.policy
+            .as_ref()
+            .filter(|known| now.saturating_sub(known.checked) < known.policy.ttl)
+    }
+
+    pub fn fresh_client(&self, id: &str, now: Duration, ttl: Duration) -> Option<Rc<Client>> {
+        self.clients.get(id)?.fresh(now, ttl).cloned()
+    }
+
+    pub fn keep_client(&mut self, client: Rc<Client>, now: Duration) {
+        if self.clients.len() >= MAX_CLIENTS {
+            self.clients.clear();
+        }
+        self.clients.insert(
+            client.id.clone(),
+            Timed {
+                value: client,
+                since: now,
+            },
+        );
+    }
+
+    pub fn fresh_breaker(&self, now: Duration) -> Option<breaker::State> {
+        self.breaker.as_ref()?.fresh(now, BREAKER_TTL).copied()
+    }
+
+    pub fn keep_breaker(&mut self, state: breaker::State, now: Duration) {
+        self.breaker = Some(Timed {
+            value: state,
+            since: now,
+        });
+    }
+}
