@@ -1,2 +1,57 @@
 //! tiergate: an LLM gateway that runs as one Fastly Compute service.
+//!
+//! An application's OpenAI SDK sends a chat completion; the gateway decides which **tier** it needs, and the operator's
+//! policy says which **candidates** (provider and model) may answer, in which order. Read [`pipeline`] first: it is the
+//! whole flow, top to bottom.
+//!
+//! # Invariants
+//! - The core is pure: it knows no Fastly type, clock, randomness, environment or printing. All of that stands behind
+//!   [`platform::Platform`]; `edge` implements it and is the only module that uses the SDK.
+//! - Nothing of a body leaves before its client is authenticated.
+//! - A provider's key is sent to the host that its Secret Store entry is named after, and nowhere else; it outlives no
+//!   request, and nothing that is printed or answered holds a part of it.
+//! - Before commit nothing has gone to the client, so any failure leaves the next candidate free to serve; after commit
+//!   `[DONE]` and a clean end are sent only for a whole answer.
+//! - Every request has one answer and one log line.
+//! - A provider is a row of the policy, never code.
+//!
+//! # Modules, in reading order; each may use those above it in this table, checked by `tests/architecture.rs`
+//! | layer | modules |
+//! | --- | --- |
+//! | 0 | `secret`, `sse`, `policy` |
+//! | 1 | `platform`, `error` |
+//! | 2 | `record`, `chat`, `auth` |
+//! | 3 | `headers`, `log`, `route`, `dialect` |
+//! | 4 | `classify`, `relay`, `cors` |
+//! | 5 | `memory`, `decide`, `attempt` |
+//! | 6 | `plan`, `intake`, `blame` |
+//! | 7 | `report` |
+//! | 8 | `pipeline` |
+//! | 9 | `edge` |
+#![deny(unsafe_code)]
+
+pub mod attempt;
+pub mod auth;
+pub mod blame;
+pub mod chat;
+pub mod classify;
+pub mod cors;
+pub mod decide;
+pub mod dialect;
+#[cfg(target_arch = "wasm32")]
+pub mod edge;
+pub mod error;
+pub mod headers;
+pub mod intake;
+pub mod log;
+pub mod memory;
+pub mod pipeline;
+pub mod plan;
+pub mod platform;
 pub mod policy;
+pub mod record;
+pub mod relay;
+pub mod report;
+pub mod route;
+pub mod secret;
+pub mod sse;

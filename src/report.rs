@@ -1,0 +1,106 @@
+//! The answers that are about the gateway itself: models, decision, health.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::auth::Client;
+use crate::decide::Decision;
+use crate::error::{Error, Kind};
+use crate::memory::{KnownPolicy, Origin};
+use crate::plan::Plan;
+use crate::policy::Policy;
+use crate::record::Record;
+
+/// OpenAI's model object.
+#[derive(Serialize)]
+struct ModelObject<'a> {
+    id: &'a str,
+    object: &'static str,
+    /// Seconds since 1970; a policy does not know it.
+    created: u64,
+    owned_by: &'a str,
+}
+
+/// `GET /v1/models`: the tiers that this client may use and, if it may pin, the policy's models.
+pub fn models(policy: &Policy, client: &Client) -> Vec<u8> {
+    to_bytes(&json!({"object": "list", "data": visible(policy, client)}))
+}
+
+/// `GET /v1/models/{name}`.
+///
+/// # Errors
+/// [`Kind::UnknownModel`], also for one that this client may not use.
+pub fn model(policy: &Policy, client: &Client, name: &str) -> Result<Vec<u8>, Error> {
+    let visible = visible(policy, client);
+    match visible.iter().find(|model| model.id == name) {
+        Some(model) => Ok(to_bytes(model)),
+        None => {
+            let valid: Vec<&str> = visible.iter().map(|model| model.id).collect();
+            let message = format!("There is no such model for this key; valid: {}.", valid.join(", "));
+            Err(Error::new(Kind::UnknownModel, message).with_param("model"))
+        }
+    }
+}
+
+fn visible<'a>(policy: &'a Policy, client: &Client) -> Vec<ModelObject<'a>> {
+    let object = |id, owned_by| ModelObject {
+        id,
+        object: "model",
+        created: 0,
+        owned_by,
+    };
+    let tiers = policy
+        .tiers
+        .iter()
+        .filter(|tier| client.tiers.as_ref().is_none_or(|names| names.contains(&tier.name)));
+    let models = policy.models.iter().filter(|_| client.may_pin);
+    tiers
+        .map(|tier| object(tier.name.as_str(), "tiergate"))
+        .chain(models.map(|model| object(&model.name, &policy.provider(model.provider).name)))
+        .collect()
+}
+
+/// `POST /v1/route`: the decision and the plan.
+pub fn decision(policy: &Policy, decision: &Decision, plan: &Plan, record: &Record) -> Vec<u8> {
+    let candidates: Vec<Value> = plan
+        .candidates
+        .iter()
+        .map(|candidate| {
+            let model = policy.model(candidate.model);
+            let effort = candidate.effort.map(|effort| effort.as_str());
+            json!({"provider": policy.provider(model.provider).name, "model": model.name, "effort": effort})
+        })
+        .collect();
+    let reasons: Vec<&str> = record.reasons.iter().map(|reason| reason.as_str()).collect();
+    to_bytes(&json!({
+        "object": "route",
+        "id": record.id,
+        "tier": policy.tier(plan.tier).name,
+        "decided_tier": policy.tier(decision.tier).name,
+        "source": decision.source.as_str(),
+        "reason": reasons,
+        "confidence": decision.confidence,
+        "candidates": candidates,
+        "policy": policy.version,
+    }))
+}
+
+/// `GET /healthz`; what is wrong with the policy only for a client that may inspect.
+pub fn health(known: &KnownPolicy, inspector: bool) -> Vec<u8> {
+    let origin = match known.origin {
+        Origin::Store => "store",
+        Origin::LastGood => "last_good",
+        Origin::Default => "default",
+    };
+    let mut value = json!({"status": "ok", "policy": known.policy.version});
+    if inspector {
+        let faults: Vec<&str> = known.fault.as_deref().unwrap_or_default().lines().collect();
+        value["policy_origin"] = origin.into();
+        value["policy_faults"] = faults.into();
+    }
+    to_bytes(&value)
+}
+
+fn to_bytes(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("a report should serialise")
+}

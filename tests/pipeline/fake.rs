@@ -1,0 +1,341 @@
+//! The platform as a script: stores, providers and a clock that moves only when somebody waits.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, StatusCode};
+use tiergate::platform::{
+    ClientGone, Platform, ReadError, ResponseHead, SendError, StoreError, Target, UpstreamRequest, UpstreamResponse,
+    Wait,
+};
+use tiergate::secret::Secret;
+
+/// 2026-11-22 12:00:00 UTC.
+const EPOCH: Duration = Duration::from_secs(1_795_348_800);
+
+/// Something that happened at the seam, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    KvStarted(String),
+    BodyRead,
+    BackendReady(String),
+    Sent(String),
+    HeadSent,
+    Written,
+    Logged,
+}
+
+/// What a provider does with one request.
+#[derive(Clone)]
+pub enum Reply {
+    Answer {
+        delay: Duration,
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        chunks: Vec<Chunk>,
+    },
+    Fails(SendError),
+    Never,
+}
+
+/// A part of a body and how long after the one before it comes.
+#[derive(Clone)]
+pub struct Chunk {
+    pub delay: Duration,
+    pub bytes: Result<Vec<u8>, ReadError>,
+}
+
+/// A request that a provider received.
+#[derive(Clone)]
+pub struct Sent {
+    pub host: String,
+    pub url: String,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+    pub at: Duration,
+}
+
+/// What the client received.
+#[derive(Default)]
+pub struct Answer {
+    pub head: Option<ResponseHead>,
+    pub body: Vec<u8>,
+    /// Cleanly, rather than by an abort.
+    pub finished: bool,
+    pub writes: usize,
+}
+
+#[derive(Default)]
+pub struct Fake {
+    clock: Cell<Duration>,
+    pub offset: Cell<Duration>,
+    pub kv: RefCell<HashMap<String, Result<Vec<u8>, StoreError>>>,
+    pub kv_delay: Cell<Duration>,
+    pub cache: RefCell<HashMap<String, Vec<u8>>>,
+    pub secrets: RefCell<HashMap<String, String>>,
+    pub providers: RefCell<HashMap<String, VecDeque<Reply>>>,
+    pub sent: RefCell<Vec<Sent>>,
+    pub events: RefCell<Vec<Event>>,
+    pub answer: RefCell<Answer>,
+    pub log: RefCell<Vec<String>>,
+    pub random: Cell<u64>,
+    pub country: RefCell<Option<String>>,
+    /// The client leaves after this many writes.
+    pub leaves_after: Cell<Option<usize>>,
+    pub no_backends: Cell<bool>,
+}
+
+pub struct Pending {
+    ready: Duration,
+    reply: Reply,
+}
+
+pub struct FakeBody {
+    chunks: VecDeque<Chunk>,
+    /// When the first of `chunks` is there.
+    ready: Duration,
+}
+
+pub struct Lookup {
+    ready: Duration,
+    value: Result<Option<Vec<u8>>, StoreError>,
+}
+
+pub struct Downstream;
+
+const NEVER: Duration = Duration::MAX;
+
+impl Fake {
+    pub fn body(&self, chunks: Vec<Chunk>) -> FakeBody {
+        let chunks: VecDeque<Chunk> = chunks.into();
+        let ready = chunks
+            .front()
+            .map_or(self.clock.get(), |chunk| self.clock.get() + chunk.delay);
+        FakeBody { chunks, ready }
+    }
+
+    pub fn note(&self, event: Event) {
+        self.events.borrow_mut().push(event);
+    }
+
+    /// Starts the next request's clock at zero, `later` after this one's end.
+    pub fn next_request(&self, later: Duration) {
+        self.offset.set(self.offset.get() + self.clock.get() + later);
+        self.clock.set(Duration::ZERO);
+        self.answer.take();
+        self.events.take();
+    }
+
+    fn wait_until(&self, time: Duration) {
+        assert_ne!(
+            time, NEVER,
+            "nothing should be waited for without limit that never comes"
+        );
+        self.clock.set(self.clock.get().max(time));
+    }
+}
+
+impl Platform for Fake {
+    type Pending = Pending;
+    type Body = FakeBody;
+    type KvLookup = Lookup;
+    type CacheLookup = Lookup;
+    type Backend = String;
+    type Downstream = Downstream;
+
+    fn elapsed(&self) -> Duration {
+        self.clock.get()
+    }
+
+    fn unix_time(&self) -> Duration {
+        EPOCH + self.offset.get() + self.clock.get()
+    }
+
+    fn random(&self) -> u64 {
+        self.random.get()
+    }
+
+    fn vcpu_ms(&self) -> u64 {
+        0
+    }
+
+    fn country(&self) -> Option<String> {
+        self.country.borrow().clone()
+    }
+
+    fn start_kv(&self, key: &str) -> Result<Lookup, StoreError> {
+        self.note(Event::KvStarted(key.to_owned()));
+        let value = self.kv.borrow().get(key).cloned().transpose();
+        Ok(Lookup {
+            ready: self.clock.get() + self.kv_delay.get(),
+            value,
+        })
+    }
+
+    fn finish_kv(&self, lookup: Lookup) -> Result<Option<Vec<u8>>, StoreError> {
+        self.wait_until(lookup.ready);
+        lookup.value
+    }
+
+    fn start_cache(&self, key: &str) -> Result<Lookup, StoreError> {
+        Ok(Lookup {
+            ready: self.clock.get(),
+            value: Ok(self.cache.borrow().get(key).cloned()),
+        })
+    }
+
+    fn finish_cache(&self, lookup: Lookup) -> Result<Option<Vec<u8>>, StoreError> {
+        lookup.value
+    }
+
+    fn store_cache(&self, key: &str, value: &[u8], _max_age: Duration) {
+        self.cache.borrow_mut().insert(key.to_owned(), value.to_vec());
+    }
+
+    fn secret(&self, entry: &str) -> Result<Option<Secret<String>>, StoreError> {
+        Ok(self.secrets.borrow().get(entry).cloned().map(Secret::new))
+    }
+
+    fn backend(&self, target: &Target) -> Result<String, SendError> {
+        if self.no_backends.get() {
+            return Err(SendError::NoBackend);
+        }
+        self.note(Event::BackendReady(target.url.host.clone()));
+        Ok(target.url.host.clone())
+    }
+
+    fn send(&self, backend: &String, request: UpstreamRequest) -> Result<Pending, SendError> {
+        self.note(Event::Sent(backend.clone()));
+        let UpstreamRequest { url, headers, body, .. } = request;
+        self.sent.borrow_mut().push(Sent {
+            host: backend.clone(),
+            url,
+            headers,
+            body,
+            at: self.clock.get(),
+        });
+        let reply = self
+            .providers
+            .borrow_mut()
+            .get_mut(backend)
+            .and_then(VecDeque::pop_front);
+        let reply = reply.unwrap_or_else(|| panic!("{backend} should not be asked again"));
+        let ready = match &reply {
+            Reply::Answer { delay, .. } => self.clock.get() + *delay,
+            Reply::Fails(_) => self.clock.get(),
+            Reply::Never => NEVER,
+        };
+        Ok(Pending { ready, reply })
+    }
+
+    fn response(&self, pending: Pending) -> Result<UpstreamResponse<FakeBody>, SendError> {
+        self.wait_until(pending.ready);
+        match pending.reply {
+            Reply::Answer {
+                status,
+                headers,
+                chunks,
+                ..
+            } => {
+                let headers = headers
+                    .into_iter()
+                    .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a header value")));
+                let status = StatusCode::from_u16(status).expect("a status");
+                Ok(UpstreamResponse {
+                    status,
+                    headers: headers.collect(),
+                    body: self.body(chunks),
+                })
+            }
+            Reply::Fails(error) => Err(error),
+            Reply::Never => unreachable!("waiting for it should not have ended"),
+        }
+    }
+
+    fn read(&self, body: &mut FakeBody, into: &mut Vec<u8>, limit: usize) -> Result<usize, ReadError> {
+        self.note(Event::BodyRead);
+        let Some(chunk) = body.chunks.pop_front() else {
+            return Ok(0);
+        };
+        self.wait_until(body.ready);
+        let mut bytes = chunk.bytes?;
+        if bytes.len() > limit {
+            let rest = bytes.split_off(limit);
+            body.chunks.push_front(Chunk {
+                delay: Duration::ZERO,
+                bytes: Ok(rest),
+            });
+        }
+        into.extend_from_slice(&bytes);
+        body.ready = body.chunks.front().map_or(self.clock.get(), |next| {
+            self.clock.get().checked_add(next.delay).unwrap_or(NEVER)
+        });
+        Ok(bytes.len())
+    }
+
+    fn wait_first(&self, waits: &[Wait<'_, Self>], at_most: Option<Duration>) -> Option<usize> {
+        let ready = |wait: &Wait<'_, Self>| match wait {
+            Wait::Response(pending) => pending.ready,
+            Wait::Body(body) => body.ready,
+            Wait::Kv(lookup) | Wait::Cache(lookup) => lookup.ready,
+        };
+        let (position, time) = waits
+            .iter()
+            .map(ready)
+            .enumerate()
+            .min_by_key(|(_, time)| *time)
+            .expect("something to wait for");
+        match at_most {
+            Some(at_most) if time > self.clock.get() + at_most => {
+                self.clock.set(self.clock.get() + at_most);
+                None
+            }
+            _ => {
+                self.wait_until(time);
+                Some(position)
+            }
+        }
+    }
+
+    fn respond(&self, head: ResponseHead, body: Vec<u8>) {
+        self.note(Event::HeadSent);
+        let mut answer = self.answer.borrow_mut();
+        assert!(answer.head.is_none(), "a request should have one answer");
+        *answer = Answer {
+            head: Some(head),
+            body,
+            finished: true,
+            writes: 1,
+        };
+    }
+
+    fn start_response(&self, head: ResponseHead) -> Downstream {
+        self.note(Event::HeadSent);
+        let mut answer = self.answer.borrow_mut();
+        assert!(answer.head.is_none(), "a request should have one answer");
+        answer.head = Some(head);
+        Downstream
+    }
+
+    fn write(&self, _downstream: &mut Downstream, bytes: &[u8]) -> Result<(), ClientGone> {
+        self.note(Event::Written);
+        let mut answer = self.answer.borrow_mut();
+        if self.leaves_after.get().is_some_and(|writes| answer.writes >= writes) {
+            return Err(ClientGone);
+        }
+        answer.writes += 1;
+        answer.body.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(&self, _downstream: Downstream) -> Result<(), ClientGone> {
+        self.answer.borrow_mut().finished = true;
+        Ok(())
+    }
+
+    fn log(&self, line: &str) {
+        self.note(Event::Logged);
+        self.log.borrow_mut().push(line.to_owned());
+    }
+}

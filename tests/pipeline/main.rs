@@ -1,0 +1,10 @@
+//! The whole pipeline on a fake platform: what comes out, what went where, and when.
+
+mod attempts;
+mod clients;
+mod deciding;
+mod fake;
+mod policies;
+mod requests;
+mod scenario;
+mod streams;

@@ -1,0 +1,330 @@
+//! Streamed answers: held until they begin, passed on at once, never ended as whole when they are not.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tiergate::platform::ReadError;
+
+use crate::fake::{Chunk, Event, Reply};
+use crate::scenario::{FIRST, SECOND, Scenario, chunk, reply, stream};
+
+const ROLE: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}],\"usage\":null}\n\n";
+const HEL: &str = "data: {\"model\":\"m-1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"},\"finish_reason\":null}],\"usage\":null}\n\n";
+const LO: &str =
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"lo\"},\"finish_reason\":null}],\"usage\":null}\n\n";
+const STOP: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n";
+const USAGE: &str =
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2,\"total_tokens\":11}}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+fn streaming() -> Scenario {
+    asking(json!({}))
+}
+
+fn asking(more: Value) -> Scenario {
+    let mut body = json!({"model": "x", "stream": true, "messages": [{"role": "user", "content": "Hello"}]});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    Scenario::new().header("x-route-tier", "large").ask(body)
+}
+
+fn chunks(parts: Vec<Chunk>) -> Reply {
+    let headers = vec![("content-type", "text/event-stream; charset=utf-8".to_owned())];
+    Reply::Answer {
+        delay: Duration::ZERO,
+        status: 200,
+        headers,
+        chunks: parts,
+    }
+}
+
+/// The stream broke after commit: one error event, no end marker, an aborted transfer.
+fn check_broken(scenario: &Scenario, sent_before: &str, code: &str) {
+    let text = scenario.text();
+    let rest = text
+        .strip_prefix(sent_before)
+        .unwrap_or_else(|| panic!("{text:?} should begin with {sent_before:?}"));
+    let event = rest
+        .strip_prefix("data: ")
+        .and_then(|rest| rest.strip_suffix("\n\n"))
+        .expect("one event");
+    let error: Value = serde_json::from_str(event).expect("JSON");
+    assert_eq!(error["error"]["code"], code);
+    assert!(
+        !scenario.fake.answer.borrow().finished,
+        "the transfer should be aborted"
+    );
+    assert_eq!(scenario.log()["error.type"], code);
+    assert_eq!(scenario.status(), 200);
+}
+
+#[test]
+fn a_stream_passes_through_and_its_usage_is_logged() {
+    let scenario = streaming()
+        .provider(FIRST, stream(vec![ROLE, HEL, LO, STOP, USAGE, DONE]))
+        .run();
+    assert_eq!(
+        scenario.text(),
+        [ROLE, HEL, LO, STOP, DONE].concat(),
+        "the usage chunk was not asked for"
+    );
+    assert!(scenario.fake.answer.borrow().finished);
+    assert_eq!(scenario.response_header("content-type"), "text/event-stream");
+    assert_eq!(
+        scenario.sent_to(FIRST)["stream_options"],
+        json!({"include_usage": true})
+    );
+    let log = scenario.log();
+    assert_eq!(
+        (&log["gen_ai.usage.input_tokens"], &log["stream"]),
+        (&json!(9), &json!(true))
+    );
+    assert_eq!(log["gen_ai.response.finish_reasons"], json!(["stop"]));
+    assert_eq!(log["gen_ai.response.model"], "m-1");
+}
+
+#[test]
+fn usage_is_sent_to_whom_asked_for_it() {
+    let scenario = asking(json!({"stream_options": {"include_usage": true, "include_obfuscation": false}}))
+        .provider(FIRST, stream(vec![ROLE, HEL, STOP, USAGE, DONE]))
+        .run();
+    assert_eq!(scenario.text(), [ROLE, HEL, STOP, USAGE, DONE].concat());
+    let options = &scenario.sent_to(FIRST)["stream_options"];
+    assert_eq!(options, &json!({"include_usage": true, "include_obfuscation": false}));
+}
+
+#[test]
+fn nothing_is_sent_before_the_first_piece() {
+    let scenario = streaming()
+        .provider(
+            FIRST,
+            chunks(vec![
+                chunk(ROLE),
+                Chunk {
+                    delay: Duration::from_secs(3),
+                    bytes: Ok(HEL.into()),
+                },
+            ]),
+        )
+        .provider(SECOND, stream(vec![ROLE, LO, STOP, DONE]))
+        .run();
+    assert_eq!(
+        scenario.text(),
+        [ROLE, LO, STOP, DONE].concat(),
+        "2 s without a first piece: the next candidate"
+    );
+    assert_eq!(
+        scenario.response_header("x-route-attempts"),
+        "first/one:timeout,second/two:200"
+    );
+}
+
+#[test]
+fn the_last_candidate_is_not_cut_by_the_first_token_deadline() {
+    let slow = chunks(vec![
+        chunk(ROLE),
+        Chunk {
+            delay: Duration::from_secs(7),
+            bytes: Ok([HEL, STOP, DONE].concat().into()),
+        },
+    ]);
+    let scenario = streaming().provider(FIRST, Reply::Never).provider(SECOND, slow).run();
+    assert_eq!(scenario.status(), 200);
+    assert!(scenario.fake.answer.borrow().finished);
+}
+
+#[test]
+fn a_stream_that_fails_before_its_first_piece_is_replaced() {
+    let error = "data: {\"error\":{\"message\":\"overloaded\"}}\n\n";
+    let cases: Vec<(&str, Reply)> = vec![
+        ("error_in_200", stream(vec![ROLE, error])),
+        (
+            "error_in_200",
+            reply(200, "application/json", vec![r#"{"error":{"message":"x"}}"#]),
+        ),
+        ("undecodable", reply(200, "text/html", vec!["<html>"])),
+        ("undecodable", stream(vec![ROLE, "data: {\"choices\": [\n\n"])),
+        ("broken", stream(vec![ROLE])),
+        ("broken", stream(vec![ROLE, DONE])),
+        (
+            "broken",
+            chunks(vec![
+                chunk(ROLE),
+                Chunk {
+                    delay: Duration::ZERO,
+                    bytes: Err(ReadError),
+                },
+            ]),
+        ),
+        ("too_large", stream(vec![ROLE; 1000])),
+    ];
+    for (outcome, failing) in cases {
+        let scenario = streaming()
+            .provider(FIRST, failing)
+            .provider(SECOND, stream(vec![ROLE, LO, STOP, DONE]))
+            .run();
+        assert_eq!(scenario.text(), [ROLE, LO, STOP, DONE].concat(), "{outcome}");
+        assert_eq!(
+            scenario.response_header("x-route-attempts"),
+            format!("first/one:{outcome},second/two:200")
+        );
+    }
+}
+
+#[test]
+fn what_arrives_together_is_written_together() {
+    let joined = [ROLE, HEL, LO].concat();
+    let scenario = streaming()
+        .provider(FIRST, stream(vec![&joined, &[STOP, DONE].concat()]))
+        .run();
+    assert_eq!(scenario.text(), [ROLE, HEL, LO, STOP, DONE].concat());
+    assert_eq!(scenario.fake.answer.borrow().writes, 2, "one write for each read");
+}
+
+#[test]
+fn a_stream_is_the_same_wherever_its_reads_end() {
+    let whole = [": comment\n\n", ROLE, HEL, LO, STOP, USAGE, DONE].concat();
+    let expected = [ROLE, HEL, LO, STOP, DONE].concat();
+    for at in 1..whole.len() {
+        let (head, tail) = whole.split_at(at);
+        let scenario = streaming().provider(FIRST, stream(vec![head, tail])).run();
+        assert_eq!(scenario.text(), expected, "split at {at}");
+        assert!(scenario.fake.answer.borrow().finished, "split at {at}");
+    }
+}
+
+#[test]
+fn a_stream_cut_anywhere_is_never_ended_as_whole() {
+    let whole = [ROLE, HEL, LO, STOP].concat();
+    let finished = whole.len() - STOP.len()
+        + "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}".len();
+    for at in ROLE.len() + HEL.len()..whole.len() {
+        for end in [
+            None,
+            Some(Chunk {
+                delay: Duration::ZERO,
+                bytes: Err(ReadError),
+            }),
+        ] {
+            let parts = [chunk(&whole[..at])].into_iter().chain(end).collect();
+            let scenario = streaming().provider(FIRST, chunks(parts)).run();
+            let text = scenario.text();
+            if at >= finished {
+                assert!(text.ends_with(DONE), "cut at {at}: the finish_reason had arrived whole");
+            } else {
+                assert!(!text.contains("[DONE]"), "cut at {at}: {text}");
+                assert!(text.contains("\"code\":\"stream_broken\""), "cut at {at}: {text}");
+                assert!(!scenario.fake.answer.borrow().finished, "cut at {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn done_without_a_finish_reason_is_a_break() {
+    let scenario = streaming().provider(FIRST, stream(vec![ROLE, HEL, DONE])).run();
+    check_broken(&scenario, &[ROLE, HEL].concat(), "stream_broken");
+    let two = asking(json!({"n": 2}))
+        .provider(FIRST, stream(vec![ROLE, HEL, STOP, DONE]))
+        .run();
+    check_broken(&two, &[ROLE, HEL, STOP].concat(), "stream_broken");
+}
+
+#[test]
+fn a_missing_end_marker_after_the_finish_reason_is_added() {
+    let scenario = streaming().provider(FIRST, stream(vec![ROLE, HEL, STOP])).run();
+    assert_eq!(scenario.text(), [ROLE, HEL, STOP, DONE].concat());
+    assert!(scenario.fake.answer.borrow().finished);
+    let silent = chunks(vec![
+        chunk(ROLE),
+        chunk(HEL),
+        chunk(STOP),
+        Chunk {
+            delay: Duration::MAX,
+            bytes: Ok(vec![]),
+        },
+    ]);
+    let scenario = streaming().provider(FIRST, silent).run();
+    assert_eq!(
+        scenario.text(),
+        [ROLE, HEL, STOP, DONE].concat(),
+        "also if the connection stays open"
+    );
+}
+
+#[test]
+fn an_error_in_mid_stream_is_told_and_masked() {
+    let error = format!(
+        "data: {{\"error\":{{\"message\":\"key {} failed\"}}}}\n\n",
+        crate::scenario::secret_of(FIRST)
+    );
+    let scenario = streaming().provider(FIRST, stream(vec![ROLE, HEL, &error])).run();
+    check_broken(&scenario, &[ROLE, HEL].concat(), "stream_broken");
+}
+
+#[test]
+fn what_is_no_event_of_the_dialect_goes_no_further() {
+    let scenario = streaming()
+        .provider(
+            FIRST,
+            stream(vec![
+                ROLE,
+                HEL,
+                ": keep-alive\n\n",
+                "data: ping\n\n",
+                STOP,
+                "data: [DONE] \n\n",
+            ]),
+        )
+        .run();
+    assert_eq!(scenario.status(), 200);
+    assert!(!scenario.text().contains("data: ping"));
+    assert!(
+        scenario.text().contains(": keep-alive\n\n"),
+        "comments are for every SDK to ignore"
+    );
+    let cut = streaming()
+        .provider(FIRST, stream(vec![ROLE, HEL, "data: {\"choices\":[{\"delta\n\n"]))
+        .run();
+    check_broken(&cut, &[ROLE, HEL].concat(), "stream_broken");
+}
+
+#[test]
+fn a_stream_ends_with_an_error_at_its_time_limit() {
+    let slow = |text: &str| Chunk {
+        delay: Duration::from_secs(6),
+        bytes: Ok(text.into()),
+    };
+    let scenario = streaming()
+        .provider(
+            FIRST,
+            chunks(vec![chunk(ROLE), chunk(HEL), slow(LO), slow(LO), slow(STOP)]),
+        )
+        .run();
+    check_broken(&scenario, &[ROLE, HEL, LO, LO].concat(), "stream_time_limit");
+}
+
+#[test]
+fn a_client_that_leaves_ends_the_relay() {
+    let scenario = streaming().provider(FIRST, stream(vec![ROLE, HEL, LO, STOP, DONE]));
+    scenario.fake.leaves_after.set(Some(1));
+    let scenario = scenario.run();
+    assert_eq!(scenario.log()["client_closed"], true);
+    let reads_after = scenario
+        .fake
+        .events
+        .borrow()
+        .iter()
+        .rev()
+        .take_while(|event| **event != Event::Written)
+        .count();
+    assert_eq!(reads_after, 1, "only the log line comes after the write that failed");
+}
+
+#[test]
+fn an_event_without_end_is_refused() {
+    let part = "x".repeat(32 * 1024);
+    let mut parts = vec![ROLE, HEL, "data: {\"a\":\""];
+    parts.extend(vec![part.as_str(); 40]);
+    let scenario = streaming().provider(FIRST, stream(parts)).run();
+    check_broken(&scenario, &[ROLE, HEL].concat(), "stream_broken");
+}
