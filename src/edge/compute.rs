@@ -1,0 +1,257 @@
+//! The platform seam on Fastly Compute.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::time::{Duration, Instant, SystemTime};
+
+use fastly::backend::BackendCreationError;
+use fastly::handle::PendingRequestHandle;
+use fastly::http::body::StreamingBody;
+use fastly::http::request::SendErrorCause;
+use fastly::kv_store::{KVStoreError, PendingLookupHandle, StoreHandle};
+use fastly::secret_store::SecretStore;
+use fastly::{Backend, Body, Request, Response};
+use http::HeaderMap;
+
+use crate::edge::handles::{self, CacheLookup, RawBody};
+use crate::edge::panic;
+use crate::platform::{
+    ClientGone, Platform, RESOURCE, ReadError, ResponseHead, SendError, StoreError, Target, UpstreamRequest,
+    UpstreamResponse, Wait,
+};
+use crate::secret::Secret;
+
+/// The platform's own limit for a response head; the gateway's deadlines stand below it.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long an idle connection to a provider is kept for the next request.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// One request's view of Fastly Compute.
+pub struct Compute<'a> {
+    pub received: Instant,
+    pub client_ip: Option<std::net::IpAddr>,
+    /// Requests to backends, over the sandbox's life.
+    pub sends: &'a Cell<u32>,
+}
+
+/// A look-up under way, with the store it needs to be finished.
+pub struct KvLookup {
+    store: StoreHandle,
+    pending: PendingLookupHandle,
+}
+
+impl Platform for Compute<'_> {
+    type Pending = PendingRequestHandle;
+    type Body = RawBody;
+    type KvLookup = KvLookup;
+    type CacheLookup = CacheLookup;
+    type Backend = Backend;
+    type Downstream = StreamingBody;
+
+    fn elapsed(&self) -> Duration {
+        self.received.elapsed()
+    }
+
+    fn unix_time(&self) -> Duration {
+        SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+    }
+
+    fn random(&self) -> u64 {
+        super::random()
+    }
+
+    fn vcpu_ms(&self) -> u64 {
+        fastly::compute_runtime::elapsed_vcpu_ms().unwrap_or_default()
+    }
+
+    fn country(&self) -> Option<String> {
+        let country = fastly::geo::geo_lookup(self.client_ip?)?
+            .country_code()
+            .to_ascii_uppercase();
+        (country.len() == 2).then_some(country)
+    }
+
+    fn start_kv(&self, key: &str) -> Result<KvLookup, StoreError> {
+        let store = StoreHandle::open(RESOURCE).ok().flatten().ok_or(StoreError)?;
+        let pending = store.lookup(key).map_err(|_| StoreError)?;
+        Ok(KvLookup { store, pending })
+    }
+
+    fn finish_kv(&self, lookup: KvLookup) -> Result<Option<Vec<u8>>, StoreError> {
+        match lookup.store.pending_lookup_wait(lookup.pending) {
+            Ok(mut found) => Ok(Some(found.take_body_bytes())),
+            Err(KVStoreError::ItemNotFound) => Ok(None),
+            Err(_) => Err(StoreError),
+        }
+    }
+
+    fn start_cache(&self, key: &str) -> Result<CacheLookup, StoreError> {
+        CacheLookup::start(key)
+    }
+
+    fn finish_cache(&self, lookup: CacheLookup) -> Result<Option<Vec<u8>>, StoreError> {
+        lookup.finish()
+    }
+
+    fn store_cache(&self, key: &str, value: &[u8], max_age: Duration) {
+        let inserted = fastly::cache::core::insert(key.as_bytes().to_vec().into(), max_age)
+            .known_length(value.len() as u64)
+            .execute();
+        // A value that could not be kept is a later miss.
+        if let Ok(mut body) = inserted
+            && body.write_all(value).is_ok()
+        {
+            let _ = body.finish();
+        }
+    }
+
+    fn secret(&self, entry: &str) -> Result<Option<Secret<String>>, StoreError> {
+        let store = SecretStore::open(RESOURCE).map_err(|_| StoreError)?;
+        let Some(secret) = store.try_get(entry).map_err(|_| StoreError)? else {
+            return Ok(None);
+        };
+        let plaintext = secret.try_plaintext().map_err(|_| StoreError)?;
+        // A key that is no text cannot stand in a header either.
+        Ok(String::from_utf8(plaintext.to_vec())
+            .ok()
+            .filter(|key| !key.trim().is_empty())
+            .map(Secret::new))
+    }
+
+    fn backend(&self, target: &Target) -> Result<Backend, SendError> {
+        let host = &target.url.host;
+        if let Ok(backend) = Backend::from_name(host)
+            && backend.exists()
+        {
+            return Ok(backend);
+        }
+        let Target {
+            url,
+            connect_timeout,
+            between_bytes_timeout,
+        } = target;
+        let timeouts = (connect_timeout.as_millis(), between_bytes_timeout.as_millis());
+        let name = format!("{host}-{}-{}-{}", url.port, timeouts.0, timeouts.1);
+        let mut builder = Backend::builder(&name, url.authority())
+            .override_host(url.host_header())
+            .connect_timeout(*connect_timeout)
+            .first_byte_timeout(FIRST_BYTE_TIMEOUT)
+            .between_bytes_timeout(*between_bytes_timeout)
+            .http_keepalive_time(KEEPALIVE);
+        if url.tls {
+            builder = builder.enable_ssl().sni_hostname(host).check_certificate(host);
+        } else {
+            builder = builder.disable_ssl();
+        }
+        match builder.finish() {
+            Ok(backend) => Ok(backend),
+            // An earlier request of this sandbox has made it; the name says all that it depends on.
+            Err(BackendCreationError::NameInUse) => Backend::from_name(&name).map_err(|_| SendError::NoBackend),
+            Err(BackendCreationError::Disallowed) => Err(SendError::NoBackend),
+            Err(_) => Err(SendError::NoBackend),
+        }
+    }
+
+    fn send(&self, backend: &Backend, request: UpstreamRequest) -> Result<PendingRequestHandle, SendError> {
+        self.sends.set(self.sends.get() + 1);
+        let mut sent = http::Request::new(Body::from(request.body));
+        *sent.method_mut() = request.method;
+        *sent.uri_mut() = request.url.parse().map_err(|_| SendError::Other)?;
+        *sent.headers_mut() = request.headers;
+        // The HTTP cache must not see prompts.
+        let sent = Request::from(sent).with_pass(true);
+        sent.send_async(backend)
+            .map(PendingRequestHandle::from)
+            .map_err(|error| send_error(error.root_cause()))
+    }
+
+    fn response(&self, pending: PendingRequestHandle) -> Result<UpstreamResponse<RawBody>, SendError> {
+        let (head, body) = pending.wait().map_err(|cause| send_error(&cause))?;
+        let (parts, body) = http::Response::from(Response::from_handles(head, body)).into_parts();
+        Ok(UpstreamResponse {
+            status: parts.status,
+            headers: parts.headers,
+            body: RawBody::from(body),
+        })
+    }
+
+    fn read(&self, body: &mut RawBody, into: &mut Vec<u8>, limit: usize) -> Result<usize, ReadError> {
+        body.read(into, limit)
+    }
+
+    fn wait_first(&self, waits: &[Wait<'_, Self>], at_most: Option<Duration>) -> Option<usize> {
+        let mut ids = [0; 8];
+        let ids = &mut ids[..waits.len().min(8)];
+        for (id, wait) in ids.iter_mut().zip(waits) {
+            *id = match wait {
+                Wait::Response(pending) => pending.as_u32(),
+                Wait::Body(body) => body.handle(),
+                Wait::Kv(lookup) => lookup.pending.as_u32(),
+                Wait::Cache(lookup) => lookup.handle(),
+            };
+        }
+        handles::select(ids, at_most)
+    }
+
+    fn respond(&self, head: ResponseHead, body: Vec<u8>) {
+        panic::note_answered();
+        response(head, Body::from(body)).send_to_client();
+    }
+
+    fn start_response(&self, head: ResponseHead) -> StreamingBody {
+        panic::note_answered();
+        response(head, Body::new()).stream_to_client()
+    }
+
+    fn write(&self, downstream: &mut StreamingBody, bytes: &[u8]) -> Result<(), ClientGone> {
+        downstream
+            .write_all(bytes)
+            .and_then(|()| downstream.flush())
+            .map_err(|_| ClientGone)
+    }
+
+    fn finish(&self, downstream: StreamingBody) -> Result<(), ClientGone> {
+        downstream.finish().map_err(|_| ClientGone)
+    }
+
+    fn log(&self, line: &str) {
+        panic::note_logged();
+        super::log(line);
+    }
+}
+
+pub fn response(head: ResponseHead, body: Body) -> Response {
+    let mut response = http::Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    Response::from(response)
+}
+
+/// The client's headers.
+pub fn headers(request: &Request) -> HeaderMap {
+    request
+        .get_headers()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn send_error(cause: &SendErrorCause) -> SendError {
+    match cause {
+        SendErrorCause::DnsTimeout | SendErrorCause::DnsError { .. } => SendError::Dns,
+        SendErrorCause::DestinationUnavailable
+        | SendErrorCause::DestinationIpUnroutable
+        | SendErrorCause::ConnectionRefused
+        | SendErrorCause::ConnectionTimeout
+        | SendErrorCause::ConnectionLimitReached => SendError::Connect,
+        SendErrorCause::TlsProtocolError
+        | SendErrorCause::TlsCertificateError
+        | SendErrorCause::TlsAlertReceived { .. }
+        | SendErrorCause::TlsConfigurationError => SendError::Tls,
+        SendErrorCause::HttpResponseTimeout => SendError::Timeout,
+        SendErrorCause::ConnectionTerminated | SendErrorCause::HttpIncompleteResponse => SendError::Reset,
+        SendErrorCause::DestinationNotFound => SendError::NoBackend,
+        _ => SendError::Other,
+    }
+}

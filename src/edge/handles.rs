@@ -1,0 +1,139 @@
+//! What the SDK's types cannot do: wait for several things at once, and read a body as its bytes arrive.
+//!
+//! The only unsafe code of the project. Every call passes pointers to live local values and checks the status; handles
+//! are owned by one value each, which closes them when it is dropped.
+#![allow(unsafe_code)]
+
+use std::time::Duration;
+
+use fastly::Body;
+use fastly_shared::FastlyStatus;
+use fastly_sys::fastly_cache::{
+    self, CacheGetBodyOptions, CacheGetBodyOptionsMask, CacheLookupOptions, CacheLookupOptionsMask, CacheLookupState,
+};
+use fastly_sys::{fastly_async_io, fastly_http_body};
+
+use crate::platform::{ReadError, StoreError};
+
+/// A body that is read without a buffer of its own; dropping it closes the connection it comes from.
+pub struct RawBody(u32);
+
+impl From<Body> for RawBody {
+    fn from(body: Body) -> Self {
+        RawBody(body.into_handle().into_u32())
+    }
+}
+
+impl RawBody {
+    pub fn handle(&self) -> u32 {
+        self.0
+    }
+
+    /// Appends at most `limit` bytes, waiting until there is at least one; 0 is the end.
+    pub fn read(&mut self, into: &mut Vec<u8>, limit: usize) -> Result<usize, ReadError> {
+        into.reserve(limit);
+        let mut read = 0;
+        // SAFETY: the spare capacity holds at least `limit` bytes, of which the host writes `read` at most.
+        let status = unsafe {
+            fastly_http_body::read(
+                self.0,
+                into.spare_capacity_mut().as_mut_ptr().cast(),
+                limit,
+                &raw mut read,
+            )
+        };
+        status.result().map_err(|_| ReadError)?;
+        // SAFETY: the host has written the first `read` bytes of the spare capacity.
+        unsafe { into.set_len(into.len() + read.min(limit)) };
+        Ok(read)
+    }
+}
+
+impl Drop for RawBody {
+    fn drop(&mut self) {
+        // A handle that the host has closed by itself is no matter.
+        // SAFETY: the handle is owned by this value and not used again.
+        let _ = unsafe { fastly_http_body::close(self.0) };
+    }
+}
+
+/// A Core Cache look-up that has been started. The SDK's own look-up waits at once.
+pub struct CacheLookup(u32);
+
+impl CacheLookup {
+    pub fn start(key: &str) -> Result<Self, StoreError> {
+        let options = CacheLookupOptions {
+            request_headers: 0,
+            service: std::ptr::null(),
+            service_len: 0,
+        };
+        let mut handle = 0;
+        // SAFETY: key and options live through the call; the mask says that no option is set.
+        let status = unsafe {
+            fastly_cache::lookup(
+                key.as_ptr(),
+                key.len(),
+                CacheLookupOptionsMask::empty(),
+                &raw const options,
+                &raw mut handle,
+            )
+        };
+        status.result().map(|()| CacheLookup(handle)).map_err(|_| StoreError)
+    }
+
+    pub fn handle(&self) -> u32 {
+        self.0
+    }
+
+    /// The value, or nothing for a miss or one that is too old.
+    pub fn finish(self) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut state = CacheLookupState::empty();
+        // SAFETY: the handle is open and `state` lives through the call.
+        let status = unsafe { fastly_cache::get_state(self.0, &raw mut state) };
+        status.result().map_err(|_| StoreError)?;
+        if !state.contains(CacheLookupState::FOUND) || !state.contains(CacheLookupState::USABLE) {
+            return Ok(None);
+        }
+        let options = CacheGetBodyOptions { from: 0, to: 0 };
+        let mut body = 0;
+        // SAFETY: as above; the mask says that no option is set.
+        let status = unsafe {
+            fastly_cache::get_body(
+                self.0,
+                CacheGetBodyOptionsMask::empty(),
+                &raw const options,
+                &raw mut body,
+            )
+        };
+        status.result().map_err(|_| StoreError)?;
+        let mut body = RawBody(body);
+        let mut value = Vec::new();
+        while body.read(&mut value, 16 * 1024).map_err(|_| StoreError)? > 0 {}
+        Ok(Some(value))
+    }
+}
+
+impl Drop for CacheLookup {
+    fn drop(&mut self) {
+        // SAFETY: the handle is owned by this value and not used again.
+        let _ = unsafe { fastly_cache::close(self.0) };
+    }
+}
+
+/// The position of the first handle that is ready, or nothing if `at_most` passes before.
+pub fn select(handles: &[u32], at_most: Option<Duration>) -> Option<usize> {
+    // The host takes 0 for no timeout and answers `u32::MAX` when it has passed.
+    let timeout = at_most.map_or(0, |at_most| {
+        u32::try_from(at_most.as_millis()).unwrap_or(u32::MAX).max(1)
+    });
+    let mut ready = u32::MAX;
+    // SAFETY: the handles live through the call, which writes one index.
+    let status: FastlyStatus =
+        unsafe { fastly_async_io::select(handles.as_ptr(), handles.len(), timeout, &raw mut ready) };
+    match status.result() {
+        Ok(()) if ready != u32::MAX => Some(ready as usize),
+        Ok(()) => None,
+        // A handle that the host does not know is as ready as it will ever be: using it gives the error.
+        Err(_) => Some(0),
+    }
+}

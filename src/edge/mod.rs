@@ -1,0 +1,120 @@
+//! The Wasm shell: takes requests from Fastly Compute and hands them to the pipeline. The only place that knows Fastly.
+//!
+//! A sandbox serves several requests, as long as it stays far from the platform's limits; whether reuse resets them is
+//! not documented, so they are taken to count over the sandbox's whole life.
+
+mod compute;
+mod handles;
+mod panic;
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use fastly::Request;
+use fastly::http::serve::{HandlerResult, Serve};
+
+use crate::edge::compute::Compute;
+use crate::edge::handles::RawBody;
+use crate::memory::Memory;
+use crate::pipeline;
+use crate::platform::{Platform, RESOURCE, Received};
+use crate::record::Record;
+
+/// The platform ends an execution after two minutes.
+const WALL_TIME: Duration = Duration::from_secs(119);
+/// A sandbox older than this takes no further request, so that the next one still has time for a long stream.
+const MAX_LIFETIME: Duration = Duration::from_secs(5);
+/// Of the 50 ms that an execution has; what is left serves one more stream.
+const MAX_VCPU_MS: u64 = 12;
+/// Of the 32 requests to backends that an execution may make; one request needs 8 at most.
+const MAX_SENDS: u32 = 24;
+const MAX_MEMORY_MIB: u32 = 48;
+
+/// How many requests a sandbox serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// As many as the limits allow.
+    Many,
+    One,
+}
+
+/// Serves requests until the sandbox should end.
+pub fn serve(reuse: Reuse) {
+    run(reuse, |platform, memory, received| {
+        pipeline::handle(platform, memory, received)
+    });
+}
+
+/// As [`serve`], with another pipeline: for tests of what the shell does when one panics.
+pub fn run(reuse: Reuse, mut handle: impl FnMut(&Compute<'_>, &mut Memory, Received<RawBody>)) {
+    log_fastly::init_simple(RESOURCE, log::LevelFilter::Info);
+    panic::set_hook();
+    let started = Instant::now();
+    let sends = Cell::new(0);
+    let mut memory = Memory::default();
+    let serve = match reuse {
+        Reuse::Many => Serve::new(),
+        Reuse::One => Serve::new().with_max_requests(1),
+    };
+    serve
+        .with_max_lifetime(MAX_LIFETIME)
+        .with_max_memory(MAX_MEMORY_MIB)
+        .with_timeout(MAX_LIFETIME)
+        .run(|request| {
+            let platform = Compute {
+                received: Instant::now(),
+                client_ip: request.get_client_ip_addr(),
+                sends: &sends,
+            };
+            let received = receive(request, WALL_TIME.saturating_sub(started.elapsed()));
+            let record = Record::received(&received);
+            panic::note_received(record, platform.received);
+            handle(&platform, &mut memory, received);
+            if platform.vcpu_ms() > MAX_VCPU_MS || sends.get() > MAX_SENDS {
+                Next::Stop
+            } else {
+                Next::Continue
+            }
+        });
+}
+
+/// Whether the sandbox takes another request; the answer has been sent either way.
+enum Next {
+    Continue,
+    Stop,
+}
+
+/// The sandbox has done enough.
+struct Enough;
+
+impl HandlerResult for Next {
+    type Error = Enough;
+
+    fn send(self) -> Result<(), Enough> {
+        match self {
+            Next::Continue => Ok(()),
+            Next::Stop => Err(Enough),
+        }
+    }
+}
+
+fn receive(mut request: Request, time_left: Duration) -> Received<RawBody> {
+    Received {
+        id: format!("{:016x}{:016x}", random(), random()),
+        method: request.get_method().clone(),
+        path: request.get_path().to_owned(),
+        query: request.get_query_str().map(str::to_owned),
+        headers: compute::headers(&request),
+        body: RawBody::from(request.take_body()),
+        pop: fastly::compute_runtime::pop().to_owned(),
+        time_left,
+    }
+}
+
+fn random() -> u64 {
+    getrandom::u64().expect("the platform should have randomness")
+}
+
+fn log(line: &str) {
+    log::info!(target: "tiergate", "{line}");
+}

@@ -1,0 +1,73 @@
+//! A request that a panic ends is still answered and logged: the hook does both before the sandbox dies.
+//!
+//! In Wasm a panic aborts the instance, so nothing after it runs but the hook. What it prints is fixed text: a panic's
+//! message could hold part of a prompt.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant, SystemTime};
+
+use fastly::Body;
+
+use crate::edge::compute;
+use crate::log;
+use crate::pipeline;
+use crate::record::Record;
+
+struct Current {
+    record: Record,
+    received: Instant,
+    answered: bool,
+    logged: bool,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+}
+
+/// Notes the request that is being served.
+pub fn note_received(record: Record, received: Instant) {
+    CURRENT.with_borrow_mut(|current| {
+        *current = Some(Current {
+            record,
+            received,
+            answered: false,
+            logged: false,
+        })
+    });
+}
+
+/// Notes that the client has been sent a head.
+pub fn note_answered() {
+    CURRENT.with_borrow_mut(|current| {
+        if let Some(current) = current {
+            current.answered = true;
+        }
+    });
+}
+
+/// Notes that the request has its log line.
+pub fn note_logged() {
+    CURRENT.with_borrow_mut(|current| {
+        if let Some(current) = current {
+            current.logged = true;
+        }
+    });
+}
+
+pub fn set_hook() {
+    std::panic::set_hook(Box::new(|_| {
+        let current = CURRENT.try_with(|current| current.try_borrow_mut().ok().and_then(|mut current| current.take()));
+        let Ok(Some(mut current)) = current else { return };
+        current.record.timings.total = Some(current.received.elapsed());
+        let answer = pipeline::after_panic(&mut current.record, current.answered);
+        if !current.logged {
+            let now: Duration = SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
+            super::log(&log::line(&current.record, now, 0));
+        }
+        if let Some((head, body)) = answer {
+            compute::response(head, Body::from(body)).send_to_client();
+        }
+    }));
+}
