@@ -4,7 +4,27 @@
 //! Nothing outside this folder sees a raw document. References between parts are indices that `parse` has checked, so
 //! looking one up cannot fail. The parts are those of design.md §5; `docs/policy.md` describes them for operators.
 
+mod base_url;
+mod build;
+pub mod fault;
+mod json;
+mod names;
+pub mod parse;
+mod raw;
+mod read;
+pub mod rules;
+mod scalar;
+#[cfg(feature = "schema")]
+pub mod schema;
+mod scope;
+
 use std::time::Duration;
+
+/// The shipped policy, in force until there is one in KV.
+pub fn default_policy() -> Policy {
+    let parsed = parse::parse(include_bytes!("../../policy/default.json"));
+    parsed.expect("the shipped policy should parse; a test shows that it does")
+}
 
 /// A position in [`Policy::tiers`], which is ordered from cheap to capable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

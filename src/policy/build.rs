@@ -1,0 +1,412 @@
+//! The raw document becomes the validated policy: references become indices, and what no single field can tell is checked.
+//!
+//! Every function returns `None` only after a fault was noted, by itself or by the reader, and looks at all its parts
+//! before it gives up, so that nothing is left unreported.
+
+use super::fault::{Faults, Path, quote};
+use super::raw;
+use super::read::{Field, List};
+use super::scalar::{ClientId, Country};
+use super::scope::Scope;
+use super::{
+    Breaker, Candidate, Classifier, Condition, Deadlines, Dialect, Effect, Effort, Entry, Health, Limits, Model,
+    ModelId, Policy, Price, Provider, ProviderId, Rule, StreamMode, Tier, TierId, Weighted,
+};
+
+pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Option<Policy> {
+    let root = &Path::Root;
+    let dialects = model_dialects(&raw, scope);
+
+    let default_tier = tier_id(raw.default_tier, scope, &root.field("default_tier"), faults);
+    let health = raw
+        .health
+        .given()
+        .and_then(|raw| build_health(raw, &root.field("health"), faults));
+    let classifier = match raw.classifier.optional() {
+        Some(Some(raw)) => build_classifier(raw, scope, &root.field("classifier"), faults).map(Some),
+        Some(None) => Some(None),
+        None => None,
+    };
+    let tiers = each(
+        raw.tiers,
+        &root.field("tiers"),
+        faults,
+        |(position, raw), path, faults| {
+            check_tier_name(&raw, position, scope, path, faults);
+            check_handoff(&raw, &dialects, scope, (path, faults));
+            build_tier(raw, scope, path, faults)
+        },
+    );
+    let models_path = root.field("models");
+    let models = raw.models.given().and_then(|models| {
+        let built = models.0.into_iter().map(|(name, raw)| {
+            let path = models_path.field(&name);
+            if scope.tiers.position(&name).is_some() {
+                faults.note(&path, "also the name of a tier; valid: any name that no tier has");
+            }
+            build_model(name.clone(), raw?, scope, (&path, faults))
+        });
+        all(built)
+    });
+    let providers_path = root.field("providers");
+    let providers = raw.providers.given().and_then(|providers| {
+        let built = providers.0.into_iter().map(|(name, raw)| {
+            let path = providers_path.field(&name);
+            build_provider(name.clone(), raw?, &path, faults)
+        });
+        all(built)
+    });
+    let rules = each(raw.rules, &root.field("rules"), faults, |(_, raw), path, faults| {
+        build_rule(raw, scope, path, faults)
+    });
+
+    Some(Policy {
+        version: raw.version.given()?.into(),
+        default_tier: default_tier?,
+        ttl: raw.policy_ttl_s.given()?.seconds(),
+        limits: Limits {
+            body_bytes: raw.limits.given()?.body_bytes.given()?.0 as usize,
+        },
+        health: health?,
+        auth: raw.auth.given()?,
+        cors_origins: all(raw.cors_origins.given()?.0.into_iter().map(|origin| Some(origin?.0)))?,
+        classifier: classifier?,
+        tiers: tiers?,
+        models: models?,
+        providers: providers?,
+        rules: rules?,
+    })
+}
+
+fn build_health(raw: raw::Health, path: &Path, faults: &mut Faults) -> Option<Health> {
+    if let (Some(first), Some(most)) = (raw.cooldown_s.as_given(), raw.max_cooldown_s.as_given())
+        && most.0 < first.0
+    {
+        faults.note(
+            &path.field("max_cooldown_s"),
+            format!("less than cooldown_s; valid: at least {}", first.0),
+        );
+    }
+    Some(Health {
+        cooldown: raw.cooldown_s.given()?.seconds(),
+        max_cooldown: raw.max_cooldown_s.given()?.seconds(),
+        auth_cooldown: raw.auth_cooldown_s.given()?.seconds(),
+    })
+}
+
+fn build_classifier(raw: raw::Classifier, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Classifier> {
+    let model = model_id(raw.model, scope, &path.field("model"), faults);
+    let breaker = raw.breaker.given()?;
+    Some(Classifier {
+        model: model?,
+        timeout: raw.timeout_ms.given()?.millis(),
+        min_confidence: raw.min_confidence.given()?.0,
+        excerpt_bytes: raw.excerpt_bytes.given()?.0 as usize,
+        breaker: Breaker {
+            failures: breaker.failures.given()?.small(),
+            open: breaker.open_s.given()?.seconds(),
+        },
+    })
+}
+
+fn check_tier_name(raw: &raw::Tier, position: usize, scope: &Scope, path: &Path, faults: &mut Faults) {
+    let Some(name) = raw.name.as_given() else { return };
+    match scope.tiers.position(name.as_ref()) {
+        Some(first) if first != position => {
+            faults.note(
+                &path.field("name"),
+                format!("already the name of tiers[{first}]; valid: a name of its own"),
+            );
+        }
+        Some(_) | None => {}
+    }
+}
+
+/// The dialect of each model by position, where no fault hides it.
+fn model_dialects(raw: &raw::Policy, scope: &Scope) -> Vec<Option<Dialect>> {
+    let (Some(models), Some(providers)) = (raw.models.as_given(), raw.providers.as_given()) else {
+        return Vec::new();
+    };
+    let dialect = |model: &raw::Model| {
+        let position = scope.providers.position(model.provider.as_given()?)?;
+        let (_, provider) = providers.0.get(position)?;
+        provider.as_ref()?.dialect.as_given().copied()
+    };
+    models.0.iter().map(|(_, model)| dialect(model.as_ref()?)).collect()
+}
+
+/// A stream is handed to the host as it comes, so nothing could translate it.
+fn check_handoff(raw: &raw::Tier, dialects: &[Option<Dialect>], scope: &Scope, (path, faults): (&Path, &mut Faults)) {
+    if !matches!(raw.stream, Field::Given(StreamMode::Handoff)) {
+        return;
+    }
+    let Some(candidates) = raw.candidates.as_given() else {
+        return;
+    };
+    let names = candidates.0.iter().flatten().flat_map(|entry| {
+        let members = entry
+            .split
+            .as_given()
+            .into_iter()
+            .flat_map(|split| split.0.iter().flatten());
+        entry
+            .model
+            .as_given()
+            .into_iter()
+            .chain(members.filter_map(|member| member.model.as_given()))
+    });
+    for name in names {
+        let position = scope.models.position(name);
+        let dialect = position.and_then(|position| dialects.get(position).copied().flatten());
+        if let Some(dialect @ (Dialect::AnthropicMessages | Dialect::OpenaiResponses)) = dialect {
+            let reason = format!("handoff needs openai-chat, but candidate {} is {dialect}", quote(name));
+            faults.note(&path.field("stream"), format!("{reason}; valid: guarded, hold"));
+            return;
+        }
+    }
+}
+
+fn build_tier(raw: raw::Tier, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Tier> {
+    let candidates = each(
+        raw.candidates,
+        &path.field("candidates"),
+        faults,
+        |(_, raw), path, faults| build_entry(raw, scope, path, faults),
+    );
+    let deadlines = raw
+        .deadlines
+        .given()
+        .and_then(|raw| build_deadlines(raw, &path.field("deadlines"), faults));
+    Some(Tier {
+        name: raw.name.given()?.into(),
+        description: raw.description.given()?.0,
+        candidates: candidates?,
+        deadlines: deadlines?,
+        retries: raw.retries.given()?.small(),
+        hedge_after: raw.hedge_after_ms.optional()?.map(|delay| delay.millis()),
+        stream: raw.stream.given()?,
+        resume: raw.resume.given()?,
+    })
+}
+
+fn build_entry(raw: raw::Entry, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Entry> {
+    // A faulty field has been noted already, so only what is certain is said here.
+    match (&raw.model, &raw.split, &raw.effort) {
+        (Field::Absent, Field::Absent, _) => faults.note(path, "neither model nor split; valid: exactly one of them"),
+        (Field::Given(_), Field::Given(_), _) => faults.note(path, "both model and split; valid: exactly one of them"),
+        (Field::Absent, _, Field::Given(_)) => {
+            faults.note(
+                &path.field("effort"),
+                "not beside split; valid: in each member of the split",
+            );
+        }
+        (_, _, _) => {}
+    }
+    let members = match raw.split {
+        Field::Absent => None,
+        split => Some(each(split, &path.field("split"), faults, |(_, raw), path, faults| {
+            let model = model_id(raw.model, scope, &path.field("model"), faults);
+            let candidate = build_candidate(model, raw.effort);
+            Some(Weighted {
+                candidate: candidate?,
+                weight: raw.weight.given()?.small(),
+            })
+        })),
+    };
+    let model = model_id(raw.model, scope, &path.field("model"), faults);
+    match members {
+        Some(members) => Some(Entry::Split(members?)),
+        None => Some(Entry::One(build_candidate(model, raw.effort)?)),
+    }
+}
+
+fn build_candidate(model: Option<ModelId>, effort: Field<Effort>) -> Option<Candidate> {
+    Some(Candidate {
+        model: model?,
+        effort: effort.optional()?,
+    })
+}
+
+fn build_deadlines(raw: raw::Deadlines, path: &Path, faults: &mut Faults) -> Option<Deadlines> {
+    let total = raw.total_ms.as_given().copied();
+    if let Some(total) = total {
+        let parts = [
+            ("first_token_ms", &raw.first_token_ms),
+            ("response_ms", &raw.response_ms),
+            ("idle_ms", &raw.idle_ms),
+        ];
+        for (name, part) in parts {
+            if part.as_given().is_some_and(|part| part.0 > total.0) {
+                faults.note(
+                    &path.field(name),
+                    format!("longer than total_ms; valid: at most {}", total.0),
+                );
+            }
+        }
+    }
+    let total = total?.millis();
+    Some(Deadlines {
+        // Its default must not make a tier with a short total invalid, so the shorter of the two holds.
+        connect: raw.connect_ms.given()?.millis().min(total),
+        first_token: raw.first_token_ms.given()?.millis(),
+        response: raw
+            .response_ms
+            .optional()?
+            .map_or(total / 2, |response| response.millis()),
+        idle: raw.idle_ms.given()?.millis(),
+        total,
+    })
+}
+
+fn build_model(name: String, raw: raw::Model, scope: &Scope, (path, faults): (&Path, &mut Faults)) -> Option<Model> {
+    let provider = match raw.provider.given() {
+        Some(name) => scope
+            .providers
+            .find(&name, &path.field("provider"), faults)
+            .map(ProviderId),
+        None => None,
+    };
+    if let (Some(context), Some(output)) = (raw.context.as_given(), raw.max_output.as_given())
+        && output.0 > context.0
+    {
+        faults.note(
+            &path.field("max_output"),
+            format!("more than context; valid: at most {}", context.0),
+        );
+    }
+    let price = match raw.price.optional()? {
+        Some(raw) => Some(build_price(raw)?),
+        None => None,
+    };
+    Some(Model {
+        name,
+        provider: provider?,
+        id: raw.id.given()?.into(),
+        context: raw.context.given()?.0,
+        max_output: raw.max_output.given()?.0,
+        tools: raw.tools.given()?,
+        tools_effort: raw.tools_effort.optional()?,
+        forced_tools: raw.forced_tools.given()?,
+        vision: raw.vision.given()?,
+        json_schema: raw.json_schema.given()?,
+        sampling: raw.sampling.given()?,
+        price,
+    })
+}
+
+fn build_price(raw: raw::Price) -> Option<Price> {
+    let input = raw.input.given()?.0;
+    let cached_input = raw.cached_input.optional()?.map_or(input, |price| price.0);
+    Some(Price {
+        input,
+        cached_input,
+        output: raw.output.given()?.0,
+    })
+}
+
+fn build_provider(name: String, raw: raw::Provider, path: &Path, faults: &mut Faults) -> Option<Provider> {
+    if let (Some(url), Some(secret)) = (raw.base_url.as_given(), raw.secret.as_given())
+        && !url.owns_secret(secret.as_ref())
+    {
+        // What stands there is not repeated: it may be the key itself.
+        let valid = format!("valid: {host}, {host}__LABEL", host = url.host);
+        faults.note(
+            &path.field("secret"),
+            format!("not a secret of the host of base_url; {valid}"),
+        );
+    }
+    let base_url = raw.base_url.given()?;
+    let secret = raw
+        .secret
+        .optional()?
+        .map_or_else(|| base_url.host.clone(), String::from);
+    Some(Provider {
+        name,
+        base_url,
+        dialect: raw.dialect.given()?,
+        auth: raw.auth.given()?,
+        secret,
+        quirks: all(raw.quirks.given()?.0.into_iter())?,
+    })
+}
+
+fn build_rule(raw: raw::Rule, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Rule> {
+    let then = raw
+        .then
+        .given()
+        .and_then(|raw| build_effect(raw, scope, &path.field("then"), faults));
+    Some(Rule {
+        name: raw.name.given()?.0,
+        when: build_condition(raw.when.given()?)?,
+        then: then?,
+    })
+}
+
+fn build_condition(raw: raw::Condition) -> Option<Condition> {
+    let client = raw.client.optional()?;
+    let country = raw.country.optional()?;
+    let ids = |list: List<ClientId, 1>| all(list.0.into_iter().map(|id| id.map(String::from)));
+    let codes = |list: List<Country, 1>| all(list.0.into_iter().map(|code| code.map(String::from)));
+    Some(Condition {
+        client: client.map_or(Some(None), |list| ids(list).map(Some))?,
+        country: country.map_or(Some(None), |list| codes(list).map(Some))?,
+        has_tools: raw.has_tools.optional()?,
+        has_images: raw.has_images.optional()?,
+    })
+}
+
+fn build_effect(raw: raw::Effect, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Effect> {
+    let mut tier = |field: Field<String>, name| match field.optional() {
+        Some(Some(tier)) => scope
+            .tiers
+            .find(&tier, &path.field(name), faults)
+            .map(|position| Some(TierId(position))),
+        Some(None) => Some(None),
+        None => None,
+    };
+    let (decided, min_tier, max_tier) = (
+        tier(raw.tier, "tier"),
+        tier(raw.min_tier, "min_tier"),
+        tier(raw.max_tier, "max_tier"),
+    );
+    let providers = match raw.providers {
+        Field::Absent => Some(None),
+        providers => each(
+            providers,
+            &path.field("providers"),
+            faults,
+            |(_, name), path, faults| scope.providers.find(&name, path, faults).map(ProviderId),
+        )
+        .map(Some),
+    };
+    Some(Effect {
+        tier: decided?,
+        min_tier: min_tier?,
+        max_tier: max_tier?,
+        providers: providers?,
+    })
+}
+
+fn tier_id(name: Field<String>, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<TierId> {
+    scope.tiers.find(&name.given()?, path, faults).map(TierId)
+}
+
+fn model_id(name: Field<String>, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<ModelId> {
+    scope.models.find(&name.given()?, path, faults).map(ModelId)
+}
+
+/// Builds every item, the ones after a faulty one too.
+fn each<T, U, const MIN: usize>(
+    list: Field<List<T, MIN>>,
+    path: &Path,
+    faults: &mut Faults,
+    mut build: impl FnMut((usize, T), &Path, &mut Faults) -> Option<U>,
+) -> Option<Vec<U>> {
+    let items = list.given()?.0.into_iter().enumerate();
+    all(items.map(|(index, item)| build((index, item?), &path.index(index), faults)))
+}
+
+/// All values, or `None` if one is missing; runs the iterator to its end either way.
+fn all<T>(values: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    values.collect::<Vec<_>>().into_iter().collect()
+}

@@ -1,0 +1,43 @@
+//! Bytes to a validated policy, or to all the faults at once.
+//!
+//! Three passes over one tree: the names that are defined, the raw document, the validated values. The names come first
+//! and from the bare tree, so that a definition with a fault still counts as known to those who refer to it.
+
+use super::Policy;
+use super::build::build_policy;
+use super::fault::{Faults, Path};
+use super::json::Node;
+use super::raw;
+use super::read::Read;
+use super::scope::Scope;
+
+/// Far above any real policy (each model takes about 250 bytes); it bounds the time and memory that parsing takes.
+pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
+
+pub fn parse(bytes: &[u8]) -> Result<Policy, Faults> {
+    let mut faults = Faults::default();
+    if bytes.len() > MAX_DOCUMENT_BYTES {
+        let message = format!("{} bytes long; valid: at most {MAX_DOCUMENT_BYTES}", bytes.len());
+        faults.note(&Path::Root, message);
+        return Err(faults);
+    }
+    let root: Node = match serde_json::from_slice(bytes) {
+        Ok(root) => root,
+        Err(error) => {
+            faults.note(&Path::Root, format!("not valid JSON: {error}"));
+            return Err(faults);
+        }
+    };
+    let raw = raw::Policy::read(&root, &Path::Root, &mut faults);
+    let policy = raw.and_then(|raw| build_policy(raw, &Scope::new(&root), &mut faults));
+    match policy {
+        Some(policy) if faults.0.is_empty() => Ok(policy),
+        Some(_) | None => {
+            debug_assert!(
+                !faults.0.is_empty(),
+                "a policy that cannot be built should have a fault"
+            );
+            Err(faults)
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The document as an operator writes it; `build` turns it into the validated policy.
+//!
+//! The comments here are the descriptions in `policy/policy.schema.json`, so they speak to operators.
+
+#![expect(dead_code, reason = "`$schema` and `note` are read only to be checked")]
+
+use super::read::{List, Map, object};
+use super::scalar::{
+    ClientId, Country, Dollars, Fraction, Integer, ModelName, Origin, ProviderName, SecretName, Text, TierName,
+    UpstreamModel, Version,
+};
+use super::{Auth, AuthStyle, BaseUrl, Dialect, Effort, Quirk, Resume, StreamMode};
+use crate::policy::json::Node;
+
+/// The platform ends every execution after two minutes, so no deadline can be longer.
+pub type Millis = Integer<1, 120_000>;
+/// An hour at most.
+pub type Seconds = Integer<1, 3_600>;
+pub type Tokens = Integer<1, 1_000_000_000>;
+
+/// The largest body that still fits, decoded and encoded anew, into the 128 MB of an execution.
+pub const MAX_BODY_BYTES: u64 = 32 << 20;
+
+object! {
+    /// The policy of a tiergate service: which tiers there are, which models serve them, and how.
+    Policy {
+        /// Where this schema lies, for editors; without effect.
+        optional schema as "$schema": String,
+        /// A remark for people; without effect.
+        optional note: Text<2000>,
+        /// The label of this version, shown in x-route-policy and in the log.
+        required version: Version,
+        /// The name of the tier that serves where nothing else decides.
+        required default_tier: String,
+        /// Seconds after which a parsed policy or a client's entry is read anew.
+        optional policy_ttl_s: Seconds = 5,
+        /// Bounds on requests.
+        optional limits: Limits = Node::Object(Vec::new()),
+        /// Cool-downs of failing candidates.
+        optional health: Health = Node::Object(Vec::new()),
+        /// Whether a client must present a key.
+        optional auth: Auth = "required",
+        /// Origins that browsers may call from; * allows every one.
+        optional cors_origins: List<Origin, 0> = Node::List(Vec::new()),
+        /// The model that assigns tiers; without it the default tier serves.
+        optional classifier: Classifier,
+        /// The tiers, from cheap to capable.
+        required tiers: List<Tier, 1>,
+        /// The models, by the names that tiers use.
+        required models: Map<ModelName, Model>,
+        /// The providers, by the names that models use.
+        required providers: Map<ProviderName, Provider>,
+        /// Bounds and decisions for the requests that match.
+        optional rules: List<Rule, 0> = Node::List(Vec::new()),
+    }
+
+    /// Bounds on requests.
+    Limits {
+        /// The largest request body, in bytes.
+        optional body_bytes: Integer<1, MAX_BODY_BYTES> = 10_485_760,
+    }
+
+    /// Cool-downs of failing candidates.
+    Health {
+        /// Seconds of the first cool-down; it doubles with each further failure.
+        optional cooldown_s: Seconds = 5,
+        /// Seconds beyond which it does not double.
+        optional max_cooldown_s: Seconds = 120,
+        /// Seconds after a refused key or an exhausted quota.
+        optional auth_cooldown_s: Integer<1, 86_400> = 300,
+    }
+
+    /// The model that assigns tiers.
+    Classifier {
+        /// The name of a model.
+        required model: String,
+        /// Milliseconds after which the default tier serves.
+        required timeout_ms: Integer<1, 30_000>,
+        /// Confidence below which the default tier serves.
+        required min_confidence: Fraction,
+        /// How many bytes of the last user turn it may see.
+        required excerpt_bytes: Integer<1, 65_536>,
+        /// When to stop asking it for a while.
+        required breaker: Breaker,
+    }
+
+    /// When to stop asking the classifier for a while.
+    Breaker {
+        /// Consecutive failures that open the breaker.
+        required failures: Integer<1, 100>,
+        /// Seconds that it stays open before one probe.
+        required open_s: Seconds,
+    }
+
+    /// One tier.
+    Tier {
+        /// Its name, in headers and as a model name that applications may send; no model may have it.
+        required name: TierName,
+        /// What belongs here; the classifier decides by it.
+        required description: Text<2000>,
+        /// Who may answer, in order of preference.
+        required candidates: List<Entry, 1>,
+        /// How long to wait for what.
+        required deadlines: Deadlines,
+        /// Further attempts on the same candidate.
+        optional retries: Integer<0, 3> = 0,
+        /// Milliseconds without a first piece after which a second candidate is started.
+        optional hedge_after_ms: Millis,
+        /// How streams are relayed; handoff only where every candidate is openai-chat.
+        optional stream: StreamMode = "guarded",
+        /// What happens to a stream that breaks after its first piece.
+        optional resume: Resume = "off",
+    }
+
+    /// One place in the order of candidates: a model, or a split between several. Exactly one of model and split.
+    Entry {
+        /// The name of a model.
+        optional model: String,
+        /// The reasoning effort to ask for, in place of what the client asked for.
+        optional effort: Effort,
+        /// Models among which one is drawn by weight.
+        optional split: List<Member, 1>,
+    }
+
+    /// One model of a split.
+    Member {
+        /// The name of a model.
+        required model: String,
+        /// Its share, relative to the other weights.
+        required weight: Integer<1, 10_000>,
+        /// The reasoning effort to ask for, in place of what the client asked for.
+        optional effort: Effort,
+    }
+
+    /// How long to wait for what, in milliseconds; none may exceed total_ms.
+    Deadlines {
+        /// Until a provider's connection stands.
+        optional connect_ms: Millis = 1000,
+        /// Until the first piece of a streamed answer.
+        required first_token_ms: Millis,
+        /// For one attempt at a whole answer; half of total_ms where it is absent.
+        optional response_ms: Millis,
+        /// Between two reads of a stream.
+        required idle_ms: Millis,
+        /// From receipt of the request to the end of its answer.
+        required total_ms: Millis,
+    }
+
+    /// A model and what it can do.
+    Model {
+        /// The name of a provider.
+        required provider: String,
+        /// The provider's name for the model.
+        required id: UpstreamModel,
+        /// Tokens of input and output together.
+        required context: Tokens,
+        /// Tokens of output; at most context.
+        required max_output: Tokens,
+        /// Whether it takes function tools.
+        optional tools: bool = false,
+        /// The only reasoning effort at which it takes tools; sent with every request that has tools.
+        optional tools_effort: Effort,
+        /// Whether tool_choice may force a call.
+        optional forced_tools: bool = true,
+        /// Whether it takes images.
+        optional vision: bool = false,
+        /// Whether it takes response_format json_schema.
+        optional json_schema: bool = false,
+        /// Whether it takes temperature and the like, and max_tokens under that name.
+        optional sampling: bool = true,
+        /// What it costs; without it the log has no cost.
+        optional price: Price,
+    }
+
+    /// US dollars per million tokens.
+    Price {
+        /// Input.
+        required input: Dollars,
+        /// Input that the provider had cached; the price of input where it is absent.
+        optional cached_input: Dollars,
+        /// Output.
+        required output: Dollars,
+    }
+
+    /// Where models are served.
+    Provider {
+        /// What stands before /chat/completions or /v1/messages; https, or http to a loopback host.
+        required base_url: BaseUrl,
+        /// The wire format.
+        required dialect: Dialect,
+        /// The header that carries the key.
+        optional auth: AuthStyle = "bearer",
+        /// The Secret Store entry with the key: HOST of base_url, or HOST__LABEL; HOST where it is absent.
+        optional secret: SecretName,
+        /// Deviations from the dialect.
+        optional quirks: List<Quirk, 0> = Node::List(Vec::new()),
+    }
+
+    /// A bound, or a decision, for the requests that match.
+    Rule {
+        /// Its name, in the log.
+        required name: Text<100>,
+        /// What must hold; empty matches every request.
+        required when: Condition,
+        /// What then holds.
+        required then: Effect,
+    }
+
+    /// All that are given must hold; a list holds if one of its members does.
+    Condition {
+        /// Ids of clients.
+        optional client: List<ClientId, 1>,
+        /// Countries of the client's address, ISO 3166-1 alpha-2.
+        optional country: List<Country, 1>,
+        /// Whether the request has tools.
+        optional has_tools: bool,
+        /// Whether the request has images.
+        optional has_images: bool,
+    }
+
+    /// What a rule does; at least one of them.
+    Effect (min 1) {
+        /// The tier that serves, unless the client named one.
+        optional tier: String,
+        /// The least capable tier that may serve.
+        optional min_tier: String,
+        /// The most capable tier that may serve.
+        optional max_tier: String,
+        /// The only providers that may see the request.
+        optional providers: List<String, 1>,
+    }
+}
