@@ -1,0 +1,245 @@
+//! What one provider takes, refuses and adds, as data. The facts are those of the providers' documentation and of
+//! reports as of November 2026; a provider's row here changes when its behaviour does.
+
+/// Everything that makes one simulated provider differ from another.
+#[derive(Clone)]
+pub struct Profile {
+    pub name: String,
+    pub dialect: Dialect,
+    /// The key a request must carry; without one, every request is let in.
+    pub key: Option<String>,
+    /// The models there are; an empty list takes any model and refuses nothing.
+    pub models: Vec<Model>,
+    /// Top-level request fields that are a 400 whenever they are given.
+    pub refused_fields: &'static [&'static str],
+    pub quirks: &'static [Quirk],
+    pub answers: Answers,
+    /// Sent with every answer; some of them must not get through a gateway.
+    pub headers: &'static [(&'static str, &'static str)],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    OpenAiChat,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub enum Answers {
+    /// Says who answers, how often it did, and what it was asked.
+    Varied,
+    /// Always this text, and no request is examined: for benchmarks.
+    Constant(String),
+}
+
+#[derive(Clone)]
+pub struct Model {
+    pub id: String,
+    /// Prompts above this, estimated at four bytes a token, overflow.
+    pub context_tokens: usize,
+    /// The reasoning efforts it takes; an empty list means that it does not reason and the field is ignored.
+    pub efforts: &'static [&'static str],
+    pub tools: Tools,
+    pub sampling: Sampling,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tools {
+    Always,
+    /// Only with the effort `none`; leaving the effort out is not enough.
+    WithoutReasoning,
+    Never,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Sampling {
+    Free,
+    /// Sampling fields are refused while the model reasons, and `max_tokens` always.
+    WithoutReasoning,
+    /// A temperature out of range is replaced, and the answer says so in a `warning`.
+    TemperatureWithin(f64, f64),
+}
+
+/// Deviations from what the dialect's first provider does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quirk {
+    /// Errors come inside a JSON array, with numeric code and a `status` word.
+    ArrayErrors,
+    /// A tool call streams in one piece without index or id, and its finish reason is `stop`.
+    WholeToolCalls,
+    /// Tool calls carry a thought signature that must come back with them.
+    ThoughtSignatures,
+    /// A conversation without a user turn is refused.
+    NeedsUserTurn,
+    NoDeveloperRole,
+    StopArrayOnly,
+    NoImages,
+    /// `stream_options` without `stream` is refused.
+    StreamOptionsOnlyWithStream,
+    /// Requests for a tier and a confidence are answered as the gateway's classifier.
+    Classifies,
+}
+
+const OPENAI_EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+const OPENAI_EFFORTS_WITHOUT_NONE: &[&str] = &["minimal", "low", "medium", "high", "xhigh", "max"];
+const MERCURY_EFFORTS: &[&str] = &["instant", "low", "medium", "high"];
+
+const OPENAI_HEADERS: &[(&str, &str)] = &[
+    ("openai-organization", "org-simulated"),
+    ("openai-processing-ms", "12"),
+    ("openai-version", "2020-10-01"),
+    ("x-ratelimit-limit-requests", "5000"),
+    ("x-ratelimit-limit-tokens", "2000000"),
+    ("x-ratelimit-remaining-requests", "4999"),
+    ("x-ratelimit-remaining-tokens", "1999000"),
+    ("x-ratelimit-reset-requests", "12ms"),
+    ("x-ratelimit-reset-tokens", "30ms"),
+    ("server", "simulated-edge"),
+    ("set-cookie", "__simulated=1; path=/; HttpOnly"),
+];
+const PLAIN_HEADERS: &[(&str, &str)] = &[
+    ("server", "simulated-edge"),
+    ("set-cookie", "__simulated=1; path=/; HttpOnly"),
+];
+
+impl Profile {
+    /// OpenAI. That `gpt-6.2-sol` refuses the effort `none`, and so tools, is the careful reading: no report says.
+    pub fn openai() -> Self {
+        let reasoning = |id: &str, efforts, tools| Model {
+            id: id.to_owned(),
+            context_tokens: 1_050_000,
+            efforts,
+            tools,
+            sampling: Sampling::WithoutReasoning,
+        };
+        let with_none = |id| reasoning(id, OPENAI_EFFORTS, Tools::WithoutReasoning);
+        let without_none = |id| reasoning(id, OPENAI_EFFORTS_WITHOUT_NONE, Tools::Never);
+        Self {
+            models: vec![
+                with_none("gpt-6-luna"),
+                with_none("gpt-6-sol"),
+                without_none("gpt-6-astra"),
+                without_none("gpt-6.1-sol"),
+                without_none("gpt-6.2-sol"),
+                without_none("gpt-6.2-astra"),
+                with_none("gpt-5.6-luna"),
+                with_none("gpt-5.6-terra"),
+                with_none("gpt-5.6-sol"),
+            ],
+            quirks: &[Quirk::StreamOptionsOnlyWithStream],
+            headers: OPENAI_HEADERS,
+            ..Self::generic("openai")
+        }
+    }
+
+    /// Gemini behind its OpenAI-compatible endpoint.
+    pub fn google() -> Self {
+        let model = |id: &str| Model {
+            context_tokens: 1_000_000,
+            ..Model::plain(id)
+        };
+        Self {
+            models: vec![
+                model("gemini-3.8-flash"),
+                model("gemini-3.5-flash-lite"),
+                model("gemini-3.1-pro-preview"),
+            ],
+            quirks: &[
+                Quirk::ArrayErrors,
+                Quirk::WholeToolCalls,
+                Quirk::ThoughtSignatures,
+                Quirk::NeedsUserTurn,
+            ],
+            headers: PLAIN_HEADERS,
+            ..Self::generic("google")
+        }
+    }
+
+    /// Inception: Mercury as a model, and as the gateway's classifier.
+    pub fn inception() -> Self {
+        let model = |id: &str, context_tokens| Model {
+            context_tokens,
+            efforts: MERCURY_EFFORTS,
+            sampling: Sampling::TemperatureWithin(0.5, 1.0),
+            ..Model::plain(id)
+        };
+        Self {
+            models: vec![
+                model("mercury-2", 128_000),
+                model("mercury-2.5", 260_000),
+                model("mercury-3", 1_000_000),
+            ],
+            refused_fields: &[
+                "top_p",
+                "n",
+                "seed",
+                "frequency_penalty",
+                "presence_penalty",
+                "logit_bias",
+                "logprobs",
+                "top_logprobs",
+            ],
+            quirks: &[
+                Quirk::NoDeveloperRole,
+                Quirk::StopArrayOnly,
+                Quirk::NoImages,
+                Quirk::Classifies,
+            ],
+            headers: PLAIN_HEADERS,
+            ..Self::generic("inception")
+        }
+    }
+
+    /// A provider that takes any model and refuses nothing that is well formed.
+    pub fn generic(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            dialect: Dialect::OpenAiChat,
+            key: None,
+            models: Vec::new(),
+            refused_fields: &[],
+            quirks: &[],
+            answers: Answers::Varied,
+            headers: OPENAI_HEADERS,
+        }
+    }
+
+    pub fn with_key(self, key: &str) -> Self {
+        Self {
+            key: Some(key.to_owned()),
+            ..self
+        }
+    }
+
+    /// For benchmarks: one small text for every request, examined for nothing but the key.
+    pub fn with_constant_answer(self, text: &str) -> Self {
+        Self {
+            answers: Answers::Constant(text.to_owned()),
+            ..self
+        }
+    }
+
+    /// Limits every model of the list to this context.
+    pub fn with_context_tokens(mut self, tokens: usize) -> Self {
+        for model in &mut self.models {
+            model.context_tokens = tokens;
+        }
+        self
+    }
+
+    pub fn has(&self, quirk: Quirk) -> bool {
+        self.quirks.contains(&quirk)
+    }
+}
+
+impl Model {
+    /// A model that refuses nothing.
+    pub fn plain(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            context_tokens: usize::MAX,
+            efforts: &[],
+            tools: Tools::Always,
+            sampling: Sampling::Free,
+        }
+    }
+}

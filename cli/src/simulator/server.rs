@@ -1,0 +1,216 @@
+//! Connections and routes. Connections are served one by one rather than by `axum::serve`, since some faults end the
+//! connection itself: a handler asks for that through its connection's `Hangup`.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, header};
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+
+use super::delivery;
+use super::journal::{Journal, Presence, Recorded};
+use super::openai;
+use super::profile::{Dialect, Profile};
+use super::reply::{Refusal, Reply};
+use super::script::{Fault, Queue, Step};
+
+/// How long answers under way may go on once the simulator is stopped.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// Larger request bodies get a 413.
+const MAX_BODY: usize = 64 * 1024 * 1024;
+
+pub struct State {
+    pub profile: Profile,
+    pub journal: Journal,
+    queue: Mutex<Queue>,
+    calls: AtomicU64,
+}
+
+impl State {
+    pub fn new(profile: Profile) -> Self {
+        Self {
+            profile,
+            journal: Journal::new(),
+            queue: Mutex::default(),
+            calls: AtomicU64::new(0),
+        }
+    }
+
+    pub fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().expect("no holder of this lock should panic")
+    }
+}
+
+/// How a connection ends when a fault says so.
+#[derive(Clone, Copy)]
+enum Hangup {
+    Close,
+    Reset,
+}
+
+pub async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: watch::Receiver<()>) {
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                // An error here concerns one connection that is gone already.
+                if let Ok((stream, _)) = accepted {
+                    tokio::spawn(serve_connection(stream, Arc::clone(&state), stopped.clone()));
+                }
+            }
+            _ = stopped.changed() => return,
+        }
+    }
+}
+
+async fn serve_connection(stream: TcpStream, state: Arc<State>, mut stopped: watch::Receiver<()>) {
+    // Without this, the small writes of a stream would wait for acknowledgements.
+    let _ = stream.set_nodelay(true);
+    let (hangup, mut hangups) = mpsc::channel(1);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (state, hangup) = (Arc::clone(&state), hangup.clone());
+        async move { Ok::<_, Infallible>(respond(request, &state, hangup).await) }
+    });
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        _ = &mut connection => {}
+        Some(hangup) = hangups.recv() => {
+            let stream = connection.into_parts().io.into_inner();
+            if matches!(hangup, Hangup::Reset) {
+                // Closing with this set sends RST; where it cannot be set, the client sees an ordinary close.
+                let _ = stream.set_zero_linger();
+            }
+        }
+        _ = stopped.changed() => {
+            let mut connection = pin!(connection);
+            connection.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(STOP_GRACE, connection).await;
+        }
+    }
+}
+
+async fn respond(request: Request<Incoming>, state: &State, hangup: mpsc::Sender<Hangup>) -> Response {
+    let presence = state.journal.presence();
+    let (mut parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(Body::new(body), MAX_BODY).await;
+    if let Some(key) = parts.headers.get_mut(header::AUTHORIZATION) {
+        key.set_sensitive(true);
+    }
+    let recorded = Recorded {
+        method: parts.method,
+        path: parts
+            .uri
+            .path_and_query()
+            .map_or_else(|| parts.uri.path().to_owned(), ToString::to_string),
+        headers: parts.headers,
+        body: body.as_ref().cloned().unwrap_or_default(),
+    };
+    state.journal.record(recorded.clone());
+    if body.is_err() {
+        let refusal = Refusal::invalid("the request body is too large").with_status(413);
+        return delivery::play(encode_error(&state.profile, &refusal), &Step::default(), presence);
+    }
+    match (recorded.method.clone(), parts.uri.path()) {
+        (Method::POST, path) if path.ends_with("/chat/completions") => {
+            complete(recorded, state, hangup, presence).await
+        }
+        (Method::GET, path) if path.ends_with("/models") => {
+            let reply = match check_key(&state.profile, &recorded.headers) {
+                Ok(()) => match state.profile.dialect {
+                    Dialect::OpenAiChat => openai::list_models(&state.profile),
+                },
+                Err(refusal) => encode_error(&state.profile, &refusal),
+            };
+            delivery::play(reply, &Step::default(), presence)
+        }
+        (method, path) => {
+            let known = path.ends_with("/chat/completions") || path.ends_with("/models");
+            let refusal = Refusal::invalid(format!("{method} {path} is not something this server answers"))
+                .with_status(if known { 405 } else { 404 });
+            delivery::play(encode_error(&state.profile, &refusal), &Step::default(), presence)
+        }
+    }
+}
+
+async fn complete(request: Recorded, state: &State, hangup: mpsc::Sender<Hangup>, mut presence: Presence) -> Response {
+    let call = state.calls.fetch_add(1, Ordering::Relaxed) + 1;
+    let step = state.queue().take(&request.body).unwrap_or_default();
+    if let Some(delay) = step.delay {
+        tokio::time::sleep(delay).await;
+    }
+    let ending = match &step.fault {
+        Some(Fault::Close) => Some(Hangup::Close),
+        Some(Fault::Reset) => Some(Hangup::Reset),
+        _ => None,
+    };
+    if let Some(ending) = ending {
+        presence.served();
+        // The connection's task drops this call when it hears of the ending.
+        let _ = hangup.send(ending).await;
+        return std::future::pending().await;
+    }
+    if step.fault == Some(Fault::Hang) {
+        return std::future::pending().await;
+    }
+    let profile = &state.profile;
+    let mut reply = match &step.fault {
+        Some(Fault::Error { status, body }) => openai::scripted_error(profile, *status, body),
+        Some(Fault::ErrorInside) => openai::error_inside(profile),
+        _ => match check_key(profile, &request.headers) {
+            Err(refusal) => encode_error(profile, &refusal),
+            Ok(()) => match profile.dialect {
+                Dialect::OpenAiChat => openai::answer(profile, &request.body, call, &step),
+            },
+        },
+    };
+    reply
+        .headers
+        .push(("x-request-id".to_owned(), format!("req_{}_{call:08}", profile.name)));
+    delivery::play(reply, &step, presence)
+}
+
+fn encode_error(profile: &Profile, refusal: &Refusal) -> Reply {
+    match profile.dialect {
+        Dialect::OpenAiChat => openai::encode_error(profile, refusal),
+    }
+}
+
+/// Real providers repeat part of a wrong key in their error, so this does too: the gateway must not pass it on.
+fn check_key(profile: &Profile, headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(expected) = &profile.key else { return Ok(()) };
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = given
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    if given == expected {
+        return Ok(());
+    }
+    let message = if given.is_empty() {
+        "no API key was given: it belongs into the authorization header, after the word Bearer".to_owned()
+    } else {
+        let head: String = given.chars().take(8).collect();
+        let tail: String = given
+            .chars()
+            .skip(8)
+            .skip(given.chars().count().saturating_sub(12))
+            .collect();
+        format!("the API key {head}****{tail} is not a valid one")
+    };
+    Err(Refusal::invalid(message).with_status(401).with_code("invalid_api_key"))
+}
+
+/// The error that ends a connection in the middle of an answer.
+pub fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the script cuts this answer")
+}
