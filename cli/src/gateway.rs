@@ -1,0 +1,338 @@
+//! A Wasm service in the embedded local runtime (Viceroy), on a real port, with its stores, backends and log.
+//!
+//! Names are those that the gateway uses on Fastly: the KV Store, the Secret Store and the log endpoint are all called
+//! `tiergate`, and a static backend is named after its host.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hyper14::header::HeaderValue;
+use serde::Serialize;
+use tiergate_guests::kv::STORE;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn_blocking};
+use viceroy_lib::config::{
+    Backend, BackendHealth, FastlyConfig, Geolocation, ObjectStores, SecretStore, SecretStores, UnknownImportBehavior,
+};
+use viceroy_lib::{ExecuteCtx, ProfilingConfig, ViceroyService, WasmFeatures};
+
+use crate::kv::KvHandle;
+use crate::log::{LogSink, LogWriter};
+
+/// How long a backend may take to its first byte, and between bytes: as long as a sandbox lives, so that only the
+/// gateway's own deadlines show.
+const BACKEND_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long [`Gateway::stop`] waits for answers under way.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a [`Gateway`] runs and what that sees.
+#[derive(Clone)]
+pub struct GatewayOptions {
+    wasm: PathBuf,
+    addr: SocketAddr,
+    backends: Vec<(String, String)>,
+    secrets: Vec<(String, String)>,
+    kv: Option<Vec<(String, Vec<u8>)>>,
+    countries: Vec<(IpAddr, String)>,
+    log: Option<LogSink>,
+}
+
+impl GatewayOptions {
+    /// A service with an empty KV Store and Secret Store, no backends and no log, on a free loopback port.
+    pub fn new(wasm: impl Into<PathBuf>) -> Self {
+        Self {
+            wasm: wasm.into(),
+            addr: (Ipv4Addr::LOCALHOST, 0).into(),
+            backends: Vec::new(),
+            secrets: Vec::new(),
+            kv: Some(Vec::new()),
+            countries: Vec::new(),
+            log: None,
+        }
+    }
+
+    pub fn addr(mut self, addr: SocketAddr) -> Self {
+        self.addr = addr;
+        self
+    }
+
+    /// Sends what is meant for `host` to `url` instead, by a static backend.
+    pub fn backend(mut self, host: impl Into<String>, url: impl Into<String>) -> Self {
+        self.backends.push((host.into(), url.into()));
+        self
+    }
+
+    pub fn secret(mut self, entry: impl Into<String>, value: impl Into<String>) -> Self {
+        self.secrets.push((entry.into(), value.into()));
+        self
+    }
+
+    /// Puts a value into the KV Store before the service starts.
+    pub fn kv(mut self, key: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        self.kv.get_or_insert_default().push((key.into(), value.into()));
+        self
+    }
+
+    /// Leaves the service without its KV Store, as when none is linked.
+    pub fn without_kv(mut self) -> Self {
+        self.kv = None;
+        self
+    }
+
+    /// Places an address in a country (ISO 3166-1 alpha-2); the runtime itself places loopback in the US.
+    pub fn country(mut self, address: IpAddr, code: impl Into<String>) -> Self {
+        self.countries.push((address, code.into()));
+        self
+    }
+
+    pub fn log(mut self, sink: LogSink) -> Self {
+        self.log = Some(sink);
+        self
+    }
+}
+
+/// A running service. It stops when it is dropped.
+pub struct Gateway {
+    addr: SocketAddr,
+    kv: KvHandle,
+    stop: Option<oneshot::Sender<()>>,
+    server: JoinHandle<Result<(), hyper14::Error>>,
+}
+
+impl Gateway {
+    /// Binds the port, compiles the Wasm and serves.
+    pub async fn start(options: GatewayOptions) -> Result<Self> {
+        let listener = TcpListener::bind(options.addr).with_context(|| format!("cannot listen on {}", options.addr))?;
+        Self::start_on(listener, options).await
+    }
+
+    /// As [`Gateway::start`], on a port that is bound already; the options' address is not used.
+    pub async fn start_on(listener: TcpListener, options: GatewayOptions) -> Result<Self> {
+        let addr = listener.local_addr()?;
+        let has_kv = options.kv.is_some();
+        let (text_values, byte_values): (Vec<_>, Vec<_>) = options
+            .kv
+            .into_iter()
+            .flatten()
+            .partition(|(_, value)| std::str::from_utf8(value).is_ok());
+        let config = local_config(has_kv.then_some(text_values), &options.countries)?;
+        let stores = config.object_stores().clone();
+        let parts = Parts {
+            backends: backends(&options.backends)?,
+            secrets: secret_stores(&options.secrets),
+            stores: stores.clone(),
+            geolocation: config.geolocation().clone(),
+            log: options.log,
+        };
+        let kv = KvHandle::new(stores);
+        // The runtime's manifest can only hold text.
+        for (key, value) in byte_values {
+            kv.put(&key, value).await?;
+        }
+        let wasm = options.wasm;
+        let context = spawn_blocking(move || compile(&wasm, parts)).await??;
+
+        listener.set_nonblocking(true)?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        // Streamed events are small writes, which Nagle's algorithm would hold back.
+        let server = hyper14::Server::from_tcp(listener)?
+            .tcp_nodelay(true)
+            .serve(ViceroyService::new(context))
+            .with_graceful_shutdown(async {
+                // A sender that was dropped means the same as one that was used.
+                let _ = stopped.await;
+            });
+        Ok(Self {
+            addr,
+            kv,
+            stop: Some(stop),
+            server: tokio::spawn(server),
+        })
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The base of every address, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// The running service's KV Store.
+    pub fn kv(&self) -> KvHandle {
+        self.kv.clone()
+    }
+
+    /// Takes no more requests, and waits a while for the answers that are under way.
+    pub async fn stop(mut self) {
+        self.stop.take();
+        if tokio::time::timeout(STOP_TIMEOUT, &mut self.server).await.is_err() {
+            self.server.abort();
+        }
+    }
+}
+
+/// What a guest sees of the world.
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub backends: HashMap<String, Arc<Backend>>,
+    pub secrets: SecretStores,
+    pub stores: ObjectStores,
+    pub geolocation: Geolocation,
+    pub log: Option<LogSink>,
+}
+
+/// Compiles a guest to machine code; takes a second or so of CPU time.
+pub(crate) fn compile(wasm: &Path, parts: Parts) -> Result<Arc<ExecuteCtx>> {
+    let no_adapter = false;
+    ExecuteCtx::build(
+        wasm,
+        ProfilingConfig::None,
+        HashSet::new(),
+        UnknownImportBehavior::LinkError,
+        no_adapter,
+        WasmFeatures::default(),
+    )
+    .and_then(|builder| {
+        builder
+            .with_backends(parts.backends)
+            .with_secret_stores(parts.secrets)
+            .with_object_stores(parts.stores)
+            .with_geolocation(parts.geolocation)
+            .with_capture_logs(Arc::new(Mutex::new(LogWriter::new(parts.log))))
+            .with_log_stdout(true)
+            .with_log_stderr(true)
+            .finish()
+    })
+    .with_context(|| format!("cannot load {}", wasm.display()))
+}
+
+fn backends(targets: &[(String, String)]) -> Result<HashMap<String, Arc<Backend>>> {
+    let backend = |(host, url): &(String, String)| {
+        let backend = Backend {
+            uri: url.parse().with_context(|| format!("`{url}` is not a URL"))?,
+            override_host: Some(HeaderValue::from_str(host).with_context(|| format!("`{host}` is not a host name"))?),
+            cert_host: None,
+            use_sni: true,
+            grpc: false,
+            first_byte_timeout: Some(BACKEND_TIMEOUT),
+            between_bytes_timeout: Some(BACKEND_TIMEOUT),
+            client_cert: None,
+            ca_certs: Vec::new(),
+            health: BackendHealth::Unknown,
+        };
+        Ok((host.clone(), Arc::new(backend)))
+    };
+    targets.iter().map(backend).collect()
+}
+
+fn secret_stores(secrets: &[(String, String)]) -> SecretStores {
+    let mut store = SecretStore::new();
+    for (entry, value) in secrets {
+        store.add_secret(entry.clone(), value.clone().into());
+    }
+    let mut stores = SecretStores::new();
+    stores.add_store(STORE.to_owned(), store);
+    stores
+}
+
+/// The runtime's manifest, by which alone it takes KV entries and places of addresses.
+#[derive(Serialize)]
+struct Manifest {
+    local_server: LocalServer,
+}
+
+#[derive(Serialize)]
+struct LocalServer {
+    kv_stores: BTreeMap<&'static str, Vec<KvEntry>>,
+    geolocation: Places,
+}
+
+#[derive(Serialize)]
+struct KvEntry {
+    key: String,
+    data: String,
+}
+
+#[derive(Serialize)]
+struct Places {
+    format: &'static str,
+    addresses: BTreeMap<String, Place>,
+}
+
+/// Everything that the guest's library wants of a place, or it takes the place for unknown.
+#[derive(Serialize)]
+struct Place {
+    as_name: &'static str,
+    as_number: u32,
+    area_code: u16,
+    city: &'static str,
+    conn_speed: &'static str,
+    conn_type: &'static str,
+    continent: &'static str,
+    country_code: String,
+    country_code3: &'static str,
+    country_name: &'static str,
+    latitude: f64,
+    longitude: f64,
+    metro_code: i64,
+    postal_code: &'static str,
+    proxy_description: &'static str,
+    proxy_type: &'static str,
+    region: &'static str,
+    utc_offset: i32,
+}
+
+impl Place {
+    fn in_country(code: &str) -> Self {
+        Self {
+            as_name: "?",
+            as_number: 0,
+            area_code: 0,
+            city: "?",
+            conn_speed: "broadband",
+            conn_type: "wired",
+            continent: "EU",
+            country_code: code.to_owned(),
+            country_code3: "?",
+            country_name: "?",
+            latitude: 0.0,
+            longitude: 0.0,
+            metro_code: 0,
+            postal_code: "?",
+            proxy_description: "?",
+            proxy_type: "?",
+            region: "?",
+            utc_offset: 0,
+        }
+    }
+}
+
+fn local_config(kv: Option<Vec<(String, Vec<u8>)>>, countries: &[(IpAddr, String)]) -> Result<FastlyConfig> {
+    let entries = |values: Vec<(String, Vec<u8>)>| {
+        let entry = |(key, value): (String, Vec<u8>)| {
+            let data = String::from_utf8_lossy(&value).into_owned();
+            KvEntry { key, data }
+        };
+        values.into_iter().map(entry).collect()
+    };
+    let manifest = Manifest {
+        local_server: LocalServer {
+            kv_stores: kv.map(|values| (STORE, entries(values))).into_iter().collect(),
+            geolocation: Places {
+                format: "inline-toml",
+                addresses: countries
+                    .iter()
+                    .map(|(address, code)| (address.to_string(), Place::in_country(code)))
+                    .collect(),
+            },
+        },
+    };
+    let text = toml::to_string(&manifest).context("the runtime's manifest cannot be written")?;
+    text.parse().context("the runtime refuses its manifest")
+}

@@ -1,0 +1,10 @@
+//! The local tools around the gateway, as a library so that tests and the benchmark use the same parts.
+
+/// The gateway's Wasm in the embedded local runtime, on a port.
+pub mod gateway;
+/// The KV Store of a running gateway.
+pub mod kv;
+/// What guests write to log endpoints.
+pub mod log;
+/// Builds the guests.
+pub mod wasm;
