@@ -6,5 +6,7 @@ pub mod gateway;
 pub mod kv;
 /// What guests write to log endpoints.
 pub mod log;
+/// Providers and the classifier, simulated on loopback.
+pub mod simulator;
 /// Builds the guests.
 pub mod wasm;
