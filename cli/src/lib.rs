@@ -4,7 +4,11 @@
 pub mod gateway;
 /// The KV Store of a running gateway.
 pub mod kv;
+/// A stand-in for the part of Fastly's KV API that the official command line uses.
+pub mod kv_api;
 /// What guests write to log endpoints.
 pub mod log;
+/// Simulated providers.
+pub mod simulator;
 /// Builds the guests.
 pub mod wasm;
