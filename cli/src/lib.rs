@@ -1,5 +1,9 @@
 //! The local tools around the gateway, as a library so that tests and the benchmark use the same parts.
 
+/// Client keys and their KV entries.
+pub mod client_key;
+/// `tiergate dev`.
+pub mod dev;
 /// The gateway's Wasm in the embedded local runtime, on a port.
 pub mod gateway;
 /// The KV Store of a running gateway.
