@@ -1,9 +1,15 @@
 //! The local tools around the gateway, as a library so that tests and the benchmark use the same parts.
 
+/// Client keys and their KV entries.
+pub mod client_key;
+/// `tiergate dev`.
+pub mod dev;
 /// The gateway's Wasm in the embedded local runtime, on a port.
 pub mod gateway;
 /// The KV Store of a running gateway.
 pub mod kv;
+/// A stand-in for the part of Fastly's KV API that the official command line uses.
+pub mod kv_api;
 /// What guests write to log endpoints.
 pub mod log;
 /// Providers and the classifier, simulated on loopback.

@@ -25,13 +25,17 @@ pub enum Guest {
     KvStore,
     /// Shows what the runtime gives to a guest.
     Probe,
+    /// The gateway with one request per sandbox.
+    Single,
+    /// The gateway's shell around a pipeline that panics.
+    Panicking,
 }
 
 impl Guest {
     fn package(self) -> &'static str {
         match self {
             Self::Edge => "tiergate",
-            Self::KvStore | Self::Probe => "tiergate-guests",
+            Self::KvStore | Self::Probe | Self::Single | Self::Panicking => "tiergate-guests",
         }
     }
 
@@ -40,6 +44,8 @@ impl Guest {
             Self::Edge => "tiergate-edge",
             Self::KvStore => "kv-store",
             Self::Probe => "probe",
+            Self::Single => "single",
+            Self::Panicking => "panicking",
         }
     }
 }

@@ -129,8 +129,8 @@ fn options(request: &Fields) -> Vec<&str> {
     options.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-/// The excerpt within the last user message: what stands between a tag and its end, the longest string of a JSON
-/// document, what stands between the first and the last quotation mark, or else the whole message.
+/// The excerpt within the last user message: what stands between a tag and its end, the field `last_user_message` or the
+/// longest string of a JSON document, what stands between the first and the last quotation mark, or else the whole message.
 fn quoted_text(request: &Fields) -> String {
     let messages = request
         .get("messages")
@@ -151,7 +151,7 @@ fn quoted_text(request: &Fields) -> String {
     let json = between(&text, "{", "}").and_then(|inner| serde_json::from_str::<Value>(&format!("{{{inner}}}")).ok());
     let excerpt = json
         .as_ref()
-        .and_then(longest_string)
+        .and_then(|json| json["last_user_message"].as_str().or_else(|| longest_string(json)))
         .or_else(|| tagged(&text))
         .or_else(|| between(&text, "\"", "\""))
         .unwrap_or(&text);

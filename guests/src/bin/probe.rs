@@ -27,8 +27,12 @@ mod guest {
     pub fn answer() {
         let request = Request::from_client();
         let path = request.get_path().to_owned();
-        let (what, name) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
+        let (what, name) = path
+            .trim_start_matches('/')
+            .split_once('/')
+            .unwrap_or((path.trim_start_matches('/'), ""));
         let response = match what {
+            "healthz" => Response::from_status(StatusCode::OK),
             "kv" => kv(name),
             "secret" => secret(name),
             "backend" => backend(name),

@@ -1,0 +1,219 @@
+//! `tiergate dev`: the whole product on this machine, without an account and without a key.
+//!
+//! It builds the gateway, starts a simulator for each provider of the policy, serves the gateway in the embedded local
+//! runtime and shows one line per request. Only `--real` talks to the outside and reads a key from the environment.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use clap::Args;
+use serde_json::json;
+use tiergate::policy::Policy;
+use tiergate::policy::parse::parse;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::client_key::ClientKey;
+use crate::gateway::{Gateway, GatewayOptions};
+use crate::kv_api::KvApi;
+use crate::log::LogLine;
+use crate::simulator::Simulator;
+use crate::wasm::{self, Guest};
+
+mod announcement;
+mod destination;
+mod steps;
+mod summary;
+
+use destination::{Destination, Target};
+use steps::Steps;
+
+const DEFAULT_POLICY: &str = "policy/default.json";
+const LOG_ENDPOINT: &str = "tiergate";
+
+#[derive(Args)]
+pub struct DevOptions {
+    /// Where the gateway listens; loopback only
+    #[arg(long, default_value = "127.0.0.1:7676")]
+    pub addr: SocketAddr,
+    /// The policy to start with, instead of the shipped policy/default.json
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// A Secret Store entry, named after the provider's host; may be repeated
+    #[arg(long, value_name = "HOST=VALUE")]
+    pub secret: Vec<String>,
+    /// Sends a host's traffic to this URL instead of a simulator; may be repeated
+    #[arg(long, value_name = "HOST=URL")]
+    pub backend: Vec<String>,
+    /// Talks to this provider of the policy itself, with the key from <PROVIDER>_API_KEY; may be repeated
+    #[arg(long, value_name = "PROVIDER")]
+    pub real: Vec<String>,
+    /// Starts no simulators: a provider without --backend or --real has no key
+    #[arg(long)]
+    pub no_simulators: bool,
+    /// Where the stand-in for Fastly's KV API listens; loopback only
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7677")]
+    pub kv_api: SocketAddr,
+    /// Appends the log's JSON lines to this file
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Runs this Wasm instead of building the gateway
+    #[arg(long, value_name = "FILE")]
+    pub wasm: Option<PathBuf>,
+}
+
+/// Runs until Ctrl-C.
+pub async fn run(options: DevOptions) -> Result<()> {
+    // All that can be wrong with the options shows before anything is built.
+    let policy_path = options
+        .policy
+        .clone()
+        .unwrap_or_else(|| wasm::root().join(DEFAULT_POLICY));
+    let policy_bytes = fs::read(&policy_path).with_context(|| format!("cannot read {}", policy_path.display()))?;
+    let policy = check_policy(&policy_path, &policy_bytes)?;
+    let mut targets = destination::choose(&policy, &options, |name| std::env::var(name).ok())?;
+    let log_file = options.log.as_deref().map(open_log).transpose()?;
+    let gateway_listener = listen("--addr", options.addr)?;
+    let kv_listener = listen("--kv-api", options.kv_api)?;
+
+    let steps = Steps::new();
+    let wasm = build(&steps, options.wasm).await?;
+    let step = steps.begin("starting simulators");
+    let simulators = start_simulators(&mut targets).await?;
+    step.finish();
+
+    let step = steps.begin("starting the gateway");
+    let key = ClientKey::generate("dev");
+    let (sink, lines) = unbounded_channel();
+    let gateway_options = with_targets(GatewayOptions::new(wasm), &targets)
+        .kv("policy", policy_bytes)
+        .kv(key.entry_key(), client_entry(&key))
+        .log(sink);
+    let gateway = Gateway::start_on(gateway_listener, gateway_options).await?;
+    let kv_api = KvApi::start_on(kv_listener, gateway.kv())?;
+    wait_until_healthy(&gateway).await?;
+    step.finish();
+
+    let announcement = announcement::Announcement {
+        gateway: gateway.url(),
+        policy: &policy_path,
+        policy_version: &policy.version,
+        targets: &targets,
+        kv_api: kv_api.url(),
+        log: options.log.as_deref(),
+        key: key.expose(),
+    };
+    println!("{announcement}");
+
+    tokio::select! {
+        shown = show_log(lines, log_file) => shown?,
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    println!("stopping");
+    drop(kv_api);
+    gateway.stop().await;
+    drop(simulators);
+    Ok(())
+}
+
+fn check_policy(path: &Path, bytes: &[u8]) -> Result<Policy> {
+    parse(bytes).map_err(|faults| {
+        let lines: Vec<String> = faults.0.iter().map(|fault| format!("  {fault}")).collect();
+        anyhow!("{} is not a valid policy:\n{}", path.display(), lines.join("\n"))
+    })
+}
+
+/// Binds a port of this machine only: what listens here hands out answers, keys and the policy to whoever asks.
+fn listen(option: &str, addr: SocketAddr) -> Result<TcpListener> {
+    ensure!(
+        addr.ip().is_loopback(),
+        "{option} {addr} is not an address of this machine only, such as 127.0.0.1:7676"
+    );
+    TcpListener::bind(addr).with_context(|| format!("cannot listen on {addr}; choose another address with {option}"))
+}
+
+fn open_log(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    file.with_context(|| format!("cannot write to {}, which --log names", path.display()))
+}
+
+async fn build(steps: &Steps, given: Option<PathBuf>) -> Result<PathBuf> {
+    if let Some(path) = given {
+        ensure!(
+            path.is_file(),
+            "there is no file {}, which --wasm names",
+            path.display()
+        );
+        return Ok(path);
+    }
+    let step = steps.begin("building the gateway");
+    let progress = step.clone();
+    // The KV API's guest is needed only later, but building both now costs less than a second run of cargo.
+    let guests = [Guest::Edge, Guest::KvStore];
+    let built = tokio::task::spawn_blocking(move || wasm::build(&guests, &mut |doing| progress.detail(doing)));
+    let path = built.await??.into_iter().next().context("cargo named no Wasm")?;
+    step.finish();
+    Ok(path)
+}
+
+/// Starts one simulator for each host that needs one and notes its address.
+async fn start_simulators(targets: &mut [Target]) -> Result<Vec<Simulator>> {
+    let mut simulators = Vec::new();
+    for target in targets {
+        if let Destination::Simulator { profile, url } = &mut target.destination {
+            let simulator = Simulator::start((**profile).clone(), (Ipv4Addr::LOCALHOST, 0).into()).await?;
+            *url = format!("http://{}", simulator.addr());
+            simulators.push(simulator);
+        }
+    }
+    Ok(simulators)
+}
+
+fn with_targets(options: GatewayOptions, targets: &[Target]) -> GatewayOptions {
+    targets.iter().fold(options, |options, target| {
+        let options = match &target.destination {
+            Destination::Simulator { url, .. } | Destination::Backend { url } => {
+                options.backend(target.host.as_str(), url.as_str())
+            }
+            Destination::Itself | Destination::NoSimulator => options,
+        };
+        let with_secret =
+            |options: GatewayOptions, (entry, value): &(String, String)| options.secret(entry.as_str(), value.as_str());
+        target.secrets.iter().fold(options, with_secret)
+    })
+}
+
+fn client_entry(key: &ClientKey) -> String {
+    json!({ "name": "local development", "keys": [key.entry()], "may_pin": true, "may_inspect": true }).to_string()
+}
+
+async fn wait_until_healthy(gateway: &Gateway) -> Result<()> {
+    let response = reqwest::get(format!("{}/healthz", gateway.url()))
+        .await
+        .context("the gateway does not answer")?;
+    let status = response.status();
+    if !status.is_success() {
+        bail!(
+            "the gateway is not healthy: /healthz answers {status}: {}",
+            response.text().await?
+        );
+    }
+    Ok(())
+}
+
+/// Shows each request as one line and keeps the JSON line where one wants it.
+async fn show_log(mut lines: UnboundedReceiver<LogLine>, mut file: Option<File>) -> Result<()> {
+    while let Some(line) = lines.recv().await {
+        if line.endpoint != LOG_ENDPOINT {
+            eprintln!("{}: {}", line.endpoint, line.text);
+            continue;
+        }
+        if let Some(file) = &mut file {
+            writeln!(file, "{}", line.text).context("cannot write the log file")?;
+        }
+        println!("{}", summary::summarize(&line.text));
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! One request's log line, as one short line for people.
+
+use serde::Deserialize;
+
+/// The fields of the log line that people want to see first.
+#[derive(Deserialize)]
+struct Line {
+    #[serde(rename = "http.request.method")]
+    method: String,
+    #[serde(rename = "url.path")]
+    path: String,
+    #[serde(rename = "http.response.status_code")]
+    status: u16,
+    #[serde(rename = "error.type")]
+    error: Option<String>,
+    refusal: Option<String>,
+    tier: Option<String>,
+    source: Option<String>,
+    #[serde(default)]
+    reason: Vec<String>,
+    #[serde(rename = "gen_ai.provider.name")]
+    provider: Option<String>,
+    model: Option<String>,
+    duration_ms: Durations,
+}
+
+#[derive(Deserialize)]
+struct Durations {
+    decide: Option<f64>,
+    total: f64,
+}
+
+/// Shows a line that cannot be read as it is.
+pub fn summarize(json: &str) -> String {
+    serde_json::from_str(json)
+        .map(|line| describe(&line))
+        .unwrap_or_else(|_| json.to_owned())
+}
+
+fn describe(line: &Line) -> String {
+    let status = console::style(line.status);
+    let status = if line.status < 400 {
+        status.green()
+    } else {
+        status.red()
+    };
+    let mut text = format!("{status} {} {}", line.method, line.path);
+    if let Some(tier) = &line.tier {
+        text += &format!("  {tier}");
+    }
+    if let Some(source) = &line.source {
+        text += &format!(" by {source}");
+    }
+    if !line.reason.is_empty() {
+        text += &format!(" [{}]", line.reason.join(", "));
+    }
+    if let (Some(provider), Some(model)) = (&line.provider, &line.model) {
+        text += &format!("  {provider}/{model}");
+    }
+    for failure in [&line.error, &line.refusal].into_iter().flatten() {
+        text += &format!("  {failure}");
+    }
+    text += &format!("  {:.0} ms", line.duration_ms.total);
+    if let Some(decide) = line.duration_ms.decide {
+        text += &format!(" (decided in {decide:.0})");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_one_short_line() {
+        for (json, expected) in [
+            (
+                r#"{"v":1,"http.request.method":"POST","url.path":"/v1/chat/completions","http.response.status_code":200,
+                "tier":"fast","source":"classifier","reason":["low_confidence"],"gen_ai.provider.name":"openai",
+                "model":"gpt-6-luna","duration_ms":{"decide":12.4,"first_byte":30.1,"total":41.6}}"#,
+                "200 POST /v1/chat/completions  fast by classifier [low_confidence]  openai/gpt-6-luna  42 ms (decided in 12)",
+            ),
+            (
+                r#"{"http.request.method":"GET","url.path":"/v1/models","http.response.status_code":401,
+                "error.type":"invalid_api_key","refusal":"no_key","duration_ms":{"total":0.3}}"#,
+                "401 GET /v1/models  invalid_api_key  no_key  0 ms",
+            ),
+            ("not JSON", "not JSON"),
+        ] {
+            assert_eq!(console::strip_ansi_codes(&summarize(json)), expected);
+        }
+    }
+}

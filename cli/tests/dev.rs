@@ -1,0 +1,139 @@
+//! `tiergate dev` as a user runs it: what it prints, what it refuses, and how it stops.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use anyhow::{Context, Result};
+use tiergate_cli::wasm::{self, Guest};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+const ANY_PORT: &str = "127.0.0.1:0";
+
+fn dev(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tiergate"));
+    command
+        .arg("dev")
+        .args(arguments)
+        .kill_on_drop(true)
+        .env_remove("OPENAI_API_KEY");
+    command
+}
+
+/// A dev server with the probe in the gateway's place, and all that it said until it was ready.
+struct Running {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    said: String,
+}
+
+impl Running {
+    async fn start(arguments: &[&str]) -> Result<Self> {
+        let probe = wasm::guest(Guest::Probe)?.display().to_string();
+        let common = ["--wasm", &probe, "--addr", ANY_PORT, "--kv-api", ANY_PORT];
+        let mut child = dev(&[&common, arguments].concat()).stdout(Stdio::piped()).spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
+        let mut said = String::new();
+        // The last thing it announces is how to change the policy, and then an empty line.
+        while !(said.contains("kv-store-entry") && said.ends_with("\n\n")) {
+            said += &lines
+                .next_line()
+                .await?
+                .with_context(|| format!("it ended early:\n{said}"))?;
+            said.push('\n');
+        }
+        Ok(Self { child, lines, said })
+    }
+
+    /// The rest of the announced line that begins with `name`.
+    fn announced(&self, name: &str) -> &str {
+        let line = self.said.lines().find_map(|line| line.trim().strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no `{name}` in\n{}", self.said)).trim()
+    }
+
+    /// Ends it as Ctrl-C does.
+    async fn interrupt(mut self) -> Result<bool> {
+        let id = self.child.id().context("it has ended")?.to_string();
+        Command::new("kill").args(["-INT", &id]).status().await?;
+        Ok(self.child.wait().await?.success())
+    }
+}
+
+#[tokio::test]
+async fn it_announces_what_runs_and_serves_it() -> Result<()> {
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dev-test.log");
+    let _ = std::fs::remove_file(&log);
+    let mut running = Running::start(&["--log", &log.display().to_string()]).await?;
+    let (gateway, kv_api) = (
+        running.announced("gateway").to_owned(),
+        running.announced("KV API").to_owned(),
+    );
+    let key = running.announced("key").to_owned();
+    assert!(key.starts_with("tg_dev_"), "{key}");
+
+    let simulator = running
+        .announced("api.openai.com")
+        .strip_prefix("simulator at ")
+        .context("no simulator")?;
+    assert!(reqwest::get(simulator).await.is_ok(), "the simulator answers");
+    let (_, python) = running.said.split_once("Python SDK").context("no Python block")?;
+    for copied in [format!("OPENAI_BASE_URL={gateway}/v1"), format!("OPENAI_API_KEY={key}")] {
+        assert!(python.contains(&copied), "{python}");
+    }
+
+    let read = async |path: &str| reqwest::get(format!("{gateway}/{path}")).await?.text().await;
+    let shipped = std::fs::read_to_string(wasm::root().join("policy/default.json"))?;
+    assert_eq!(read("kv/policy").await?, shipped);
+    let entry: serde_json::Value = serde_json::from_str(&read("kv/client/dev").await?)?;
+    assert_eq!(entry["keys"][0]["sha256"].as_str().map(str::len), Some(64), "{entry}");
+    assert!(!entry.to_string().contains(&key), "the store holds no key");
+
+    let put = reqwest::Client::new().put(format!("{kv_api}/resources/stores/kv/tiergate/keys/policy"));
+    let status = put.header("fastly-key", "any").body("changed").send().await?.status();
+    assert_eq!((status.as_u16(), read("kv/policy").await?.as_str()), (200, "changed"));
+
+    read("log/one-line").await?;
+    assert_eq!(running.lines.next_line().await?.as_deref(), Some("one-line"));
+    assert_eq!(std::fs::read_to_string(&log)?, "one-line\n");
+    assert!(running.interrupt().await?, "Ctrl-C is a clean end");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_refused_before_anything_is_built() -> Result<()> {
+    let taken = TcpListener::bind(ANY_PORT)?;
+    let taken_addr = taken.local_addr()?.to_string();
+    let bad_policy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bad-policy.json");
+    std::fs::write(&bad_policy, r#"{ "version": 1, "tires": [] }"#)?;
+    let bad_policy = bad_policy.display().to_string();
+    for (arguments, expected) in [
+        (
+            &["--addr", &taken_addr][..],
+            &["choose another address with --addr"][..],
+        ),
+        (
+            &["--addr", ANY_PORT, "--kv-api", &taken_addr],
+            &["choose another address with --kv-api"],
+        ),
+        (
+            &["--addr", "0.0.0.0:7676"],
+            &["--addr 0.0.0.0:7676 is not an address of this machine only"],
+        ),
+        (&["--policy", &bad_policy], &["$.version", "tires", "$.default_tier"]),
+        (&["--policy", "/nowhere.json"], &["cannot read /nowhere.json"]),
+        (&["--real", "openai"], &["OPENAI_API_KEY"]),
+        (
+            &["--addr", ANY_PORT, "--kv-api", ANY_PORT, "--wasm", "/nowhere.wasm"],
+            &["/nowhere.wasm"],
+        ),
+    ] {
+        let Output { status, stderr, .. } = dev(arguments).output().await?;
+        let printed = String::from_utf8(stderr)?;
+        assert!(!status.success(), "{arguments:?}");
+        for part in expected {
+            assert!(printed.contains(part), "{arguments:?}: {printed}");
+        }
+    }
+    Ok(())
+}

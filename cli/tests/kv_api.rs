@@ -1,0 +1,307 @@
+//! The stand-in for Fastly's KV API changes what the running guest reads: over plain HTTP, and by the official CLI.
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use anyhow::{Context, Result};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use tiergate_cli::gateway::{Gateway, GatewayOptions};
+use tiergate_cli::kv_api::KvApi;
+use tiergate_cli::wasm::{self, Guest};
+use tokio::process::Command;
+
+struct Running {
+    gateway: Gateway,
+    api: KvApi,
+}
+
+async fn start() -> Result<Running> {
+    let gateway = Gateway::start(GatewayOptions::new(wasm::guest(Guest::Probe)?).kv("policy", "first")).await?;
+    let api = KvApi::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, gateway.kv())?;
+    Ok(Running { gateway, api })
+}
+
+impl Running {
+    /// What the guest reads under this key.
+    async fn guest_reads(&self, key: &str) -> Result<String> {
+        Ok(reqwest::get(format!("{}/kv/{key}", self.gateway.url()))
+            .await?
+            .text()
+            .await?)
+    }
+
+    /// The status and the body, as JSON where it is JSON.
+    async fn call(&self, method: &str, path: &str, body: &'static str) -> Result<(u16, Value)> {
+        let url = format!("{}/resources/stores/kv{path}", self.api.url());
+        let request = Client::new().request(Method::from_bytes(method.as_bytes())?, url);
+        let response = request.header("fastly-key", "any").body(body).send().await?;
+        let status = response.status().as_u16();
+        let text = response.text().await?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    }
+}
+
+#[tokio::test]
+async fn calls_are_answered_as_fastly_does() -> Result<()> {
+    let running = start().await?;
+    let no_key = json!({ "title": "Not Found", "detail": "no such key: `absent`", "status": 404 });
+    for (method, path, body, status, answer) in [
+        ("PUT", "/tiergate/keys/policy", "second", 200, json!("")),
+        ("GET", "/tiergate/keys/policy", "", 200, json!("second")),
+        ("PUT", "/tiergate/keys/client%2Fdev", "entry", 200, json!("")),
+        ("GET", "/tiergate/keys/client%2Fdev", "", 200, json!("entry")),
+        ("PUT", "/tiergate/keys/policy?append=true", " half", 200, json!("")),
+        ("GET", "/tiergate/keys/policy", "", 200, json!("second half")),
+        (
+            "GET",
+            "/tiergate/keys",
+            "",
+            200,
+            json!({ "data": ["client/dev", "policy"], "meta": { "limit": 100 } }),
+        ),
+        (
+            "GET",
+            "/tiergate/keys?prefix=client%2F&limit=1",
+            "",
+            200,
+            json!({ "data": ["client/dev"], "meta": { "limit": 1, "prefix": "client/" } }),
+        ),
+        ("DELETE", "/tiergate/keys/client%2Fdev", "", 204, json!("")),
+        ("GET", "/tiergate/keys/absent", "", 404, no_key.clone()),
+        ("DELETE", "/tiergate/keys/absent", "", 404, no_key),
+        (
+            "PUT",
+            "/tiergate/batch",
+            "{\"key\":\"a\",\"value\":\"djE=\"}\n{\"key\":\"b\",\"value\":\"djI=\"}\n",
+            200,
+            json!(""),
+        ),
+        ("GET", "/tiergate/keys/b", "", 200, json!("v2")),
+    ] {
+        assert_eq!(
+            running.call(method, path, body).await?,
+            (status, answer),
+            "{method} {path}"
+        );
+    }
+    assert_eq!(running.guest_reads("policy").await?, "second half");
+    assert_eq!(running.guest_reads("a").await?, "v1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_a_problem_with_its_reason() -> Result<()> {
+    let running = start().await?;
+    for (method, path, body, status, reason) in [
+        (
+            "PUT",
+            "/other/keys/policy",
+            "x",
+            404,
+            "no KV Store has the id `other`; the local one is `tiergate`",
+        ),
+        ("GET", "/other", "", 404, "no KV Store has the id `other`"),
+        ("PUT", "/tiergate/keys/policy?add=true", "x", 412, "precondition"),
+        (
+            "PUT",
+            "/tiergate/keys/policy?add=true&append=true",
+            "x",
+            400,
+            "only one of",
+        ),
+        ("PUT", "/tiergate/keys/a%23b", "x", 400, "bad"),
+        (
+            "PUT",
+            "/tiergate/batch",
+            "{\"key\":\"a\",\"value\":\"djE=\"}\nnot JSON\n",
+            400,
+            "line 2",
+        ),
+        (
+            "PUT",
+            "/tiergate/batch",
+            "{\"key\":\"a\",\"value\":\"?\"}",
+            400,
+            "line 1",
+        ),
+    ] {
+        let (found, problem) = running.call(method, path, body).await?;
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert_eq!(
+            (found, problem["status"].as_u64()),
+            (status, Some(u64::from(status))),
+            "{method} {path}: {problem}"
+        );
+        assert!(detail.contains(reason), "{method} {path}: {detail}");
+    }
+    assert_eq!(running.guest_reads("policy").await?, "first");
+    assert_eq!(
+        running.call("GET", "/tiergate/keys/a", "").await?.0,
+        404,
+        "a faulty batch writes nothing"
+    );
+
+    let without_token = reqwest::get(format!("{}/resources/stores/kv/tiergate/keys", running.api.url())).await?;
+    assert_eq!(without_token.status().as_u16(), 401);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_value_comes_with_its_generation_and_metadata() -> Result<()> {
+    let running = start().await?;
+    let url = format!("{}/resources/stores/kv/tiergate/keys/policy", running.api.url());
+    let client = Client::new();
+    let get = async || {
+        client
+            .get(&url)
+            .header("fastly-key", "any")
+            .send()
+            .await?
+            .error_for_status()
+    };
+    let generation = get().await?.headers()["generation"].to_str()?.to_owned();
+
+    let put = async |generation: &str| {
+        let request = client
+            .put(&url)
+            .header("fastly-key", "any")
+            .header("metadata", "by hand");
+        request
+            .header("if-generation-match", generation)
+            .body("second")
+            .send()
+            .await
+    };
+    assert_eq!(put(&generation).await?.status().as_u16(), 200);
+    assert_eq!(
+        put(&generation).await?.status().as_u16(),
+        412,
+        "the generation has changed"
+    );
+    let changed = get().await?;
+    assert_eq!(changed.headers()["metadata"], "by hand");
+    assert_ne!(changed.headers()["generation"], generation.as_str());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_official_command_line_changes_the_running_store() -> Result<()> {
+    let Some(cli) = OfficialCli::find()? else {
+        eprintln!("skipped: no Fastly CLI; `npm ci` in tests/clients installs it");
+        return Ok(());
+    };
+    let running = start().await?;
+    let entry = async |arguments: &[&str]| cli.run(&running.api.url(), "kv-store-entry", arguments).await;
+
+    let shipped = std::fs::read_to_string(wasm::root().join("policy/default.json"))?;
+    let create = [
+        "create",
+        "--store-id",
+        "tiergate",
+        "--key",
+        "policy",
+        "--value",
+        &shipped,
+    ];
+    assert_success(&entry(&create).await?);
+    assert_eq!(running.guest_reads("policy").await?, shipped);
+
+    assert_success(
+        &entry(&[
+            "create",
+            "--store-id",
+            "tiergate",
+            "--key",
+            "client/app",
+            "--value",
+            "{}",
+        ])
+        .await?,
+    );
+    assert_eq!(running.guest_reads("client/app").await?, "{}");
+
+    let lines = cli.home.join("entries.ndjson");
+    std::fs::write(&lines, "{\"key\":\"from-file\",\"value\":\"djE=\"}\n")?;
+    assert_success(
+        &entry(&[
+            "create",
+            "--store-id",
+            "tiergate",
+            "--file",
+            &lines.display().to_string(),
+        ])
+        .await?,
+    );
+    assert_eq!(running.guest_reads("from-file").await?, "v1");
+
+    let listed = entry(&["list", "--store-id", "tiergate", "--json"]).await?;
+    assert_success(&listed);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&listed.stdout)?,
+        json!(["client/app", "from-file", "policy"])
+    );
+
+    let got = entry(&["get", "--store-id", "tiergate", "--key", "policy"]).await?;
+    assert_success(&got);
+    assert_eq!(String::from_utf8(got.stdout)?, shipped);
+
+    assert_success(&entry(&["delete", "--store-id", "tiergate", "--key", "client/app"]).await?);
+    assert_eq!(running.call("GET", "/tiergate/keys/client%2Fapp", "").await?.0, 404);
+
+    let stores = cli.run(&running.api.url(), "kv-store", &["list", "--json"]).await?;
+    assert_success(&stores);
+    assert!(String::from_utf8_lossy(&stores.stdout).contains("\"tiergate\""));
+
+    let unknown = entry(&["create", "--store-id", "other", "--key", "policy", "--value", "x"]).await?;
+    assert!(!unknown.status.success(), "there is no store `other`");
+    Ok(())
+}
+
+/// Fastly's own program, with a home folder of its own so that it finds no one's account.
+struct OfficialCli {
+    program: OsString,
+    home: PathBuf,
+}
+
+impl OfficialCli {
+    /// Nothing if it is not installed; an error if the environment says that it must be.
+    fn find() -> Result<Option<Self>> {
+        let installed = wasm::root().join("tests/clients/node_modules/.bin/fastly");
+        let on_path = || {
+            let folders = std::env::var_os("PATH").unwrap_or_default();
+            std::env::split_paths(&folders)
+                .map(|folder| folder.join("fastly"))
+                .find(|path| path.is_file())
+        };
+        let program = std::env::var_os("FASTLY_CLI")
+            .or_else(|| installed.is_file().then(|| installed.into_os_string()))
+            .or_else(|| on_path().map(PathBuf::into_os_string));
+        if program.is_none() && std::env::var_os("TIERGATE_REQUIRE_CLIENTS").is_some_and(|value| value == "1") {
+            anyhow::bail!("TIERGATE_REQUIRE_CLIENTS=1, but there is no Fastly CLI; run `npm ci` in tests/clients");
+        }
+        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fastly-home");
+        std::fs::create_dir_all(&home)?;
+        Ok(program.map(|program| Self { program, home }))
+    }
+
+    async fn run(&self, api: &str, command: &str, arguments: &[&str]) -> Result<Output> {
+        let mut process = Command::new(&self.program);
+        process
+            .arg(command)
+            .args(arguments)
+            .args(["--api", api, "--account", api, "--non-interactive"]);
+        process
+            .env("HOME", &self.home)
+            .env("XDG_CONFIG_HOME", &self.home)
+            .env("FASTLY_API_TOKEN", "local");
+        process.output().await.context("the Fastly CLI cannot be run")
+    }
+}
+
+fn assert_success(output: &Output) {
+    let printed = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    assert!(output.status.success(), "{}: {}", output.status, printed.join("\n"));
+}

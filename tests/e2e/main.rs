@@ -1,0 +1,7 @@
+//! The gateway's Wasm in the real local runtime, over TCP, with simulated providers: what crosses a boundary.
+//!
+//! Every scenario runs twice: with sandboxes that serve many requests, and with one request per sandbox.
+
+mod runtime;
+mod scenarios;
+mod shell;

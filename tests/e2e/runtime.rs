@@ -1,0 +1,305 @@
+//! The gateway's Wasm in the local runtime with simulated providers, shared by all scenarios of one kind of sandbox.
+
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use reqwest::{RequestBuilder, Response};
+use serde_json::{Value, json};
+use tiergate_cli::gateway::{Gateway, GatewayOptions};
+use tiergate_cli::log::LogLine;
+use tiergate_cli::simulator::{Profile, Simulator};
+use tiergate_cli::wasm::{self, Guest};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+pub const CLASSIFIER: &str = "classifier.test";
+pub const FIRST: &str = "first.test";
+pub const SECOND: &str = "second.test";
+/// Nothing listens there.
+pub const DOWN: &str = "down.test";
+
+const RANDOM: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
+/// No event that a test waits for takes this long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Which clients exist, and what their entries say besides the key.
+const CLIENTS: [(&str, &str); 4] = [
+    ("app", r#"{"tags":{"team":"search"}}"#),
+    ("pinner", r#"{"may_pin":true,"may_inspect":true}"#),
+    ("small-only", r#"{"tiers":["small"]}"#),
+    ("gone", r#"{"disabled":true}"#),
+];
+
+pub struct Runtime {
+    pub gateway: Gateway,
+    pub first: Simulator,
+    pub second: Simulator,
+    pub classifier: Simulator,
+    log: Mutex<UnboundedReceiver<LogLine>>,
+    pub http: reqwest::Client,
+}
+
+/// A tokio runtime and, once started, the gateway in it.
+pub struct Shared {
+    tokio: tokio::runtime::Runtime,
+    runtime: OnceLock<Runtime>,
+    turn: Mutex<()>,
+}
+
+impl Shared {
+    pub fn new() -> Self {
+        let tokio = tokio::runtime::Runtime::new().expect("a tokio runtime should start");
+        Self {
+            tokio,
+            runtime: OnceLock::new(),
+            turn: Mutex::new(()),
+        }
+    }
+
+    /// Runs one scenario, alone on this gateway, with providers that answer normally.
+    pub fn run(&self, guest: Guest, scenario: impl AsyncFnOnce(&Runtime)) {
+        let _turn: MutexGuard<'_, ()> = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let runtime = self.runtime.get_or_init(|| self.tokio.block_on(Runtime::start(guest)));
+        for simulator in [&runtime.first, &runtime.second, &runtime.classifier] {
+            simulator.script("").expect("an empty script");
+            simulator.clear();
+        }
+        self.tokio.block_on(async {
+            runtime.drain_log();
+            scenario(runtime).await;
+        });
+    }
+}
+
+pub fn key(client: &str) -> String {
+    format!("tg_{client}_{RANDOM}")
+}
+
+/// What the Secret Store holds for a host.
+pub fn secret(host: &str) -> String {
+    format!("sk-{host}-WhatMustNeverLeave42")
+}
+
+pub fn client_entry(client: &str, more: &str) -> Value {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(key(client));
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut entry = json!({"name": client, "keys": [{"sha256": hex}]});
+    let more: Value = serde_json::from_str(more).expect("JSON");
+    entry.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    entry
+}
+
+pub fn policy() -> Value {
+    let model = |provider: &str, more: Value| {
+        let mut model = json!({
+            "provider": provider, "id": format!("{provider}-model"), "context": 100_000, "max_output": 10_000,
+            "tools": true, "json_schema": true, "vision": true, "price": {"input": 1.0, "output": 2.0},
+        });
+        model.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        model
+    };
+    let tier = |name: &str, candidates: Value, response_ms: u64| {
+        json!({
+            "name": name, "description": format!("Work for {name}."), "candidates": candidates,
+            "deadlines": {"connect_ms": 1000, "first_token_ms": 1000, "response_ms": response_ms, "idle_ms": 2000, "total_ms": 15000},
+        })
+    };
+    let provider = |host: &str| json!({"base_url": format!("https://{host}/v1"), "dialect": "openai-chat"});
+    json!({
+        "version": "e2e.1", "default_tier": "medium", "policy_ttl_s": 1, "limits": {"body_bytes": 1_000_000},
+        "cors_origins": ["https://app.test"],
+        "classifier": {
+            "model": "judge", "timeout_ms": 400, "min_confidence": 0.5, "excerpt_bytes": 400,
+            "breaker": {"failures": 1000, "open_s": 1},
+        },
+        "tiers": [
+            tier("small", json!([{"model": "one"}]), 10_000),
+            tier("medium", json!([{"model": "one"}, {"model": "two"}]), 1_000),
+            tier("broken", json!([{"model": "down"}, {"model": "two"}]), 1_000),
+        ],
+        "models": {
+            "one": model("first", json!({})),
+            "two": model("second", json!({})),
+            "down": model("down", json!({})),
+            "judge": model("classifier", json!({"id": "mercury-2"})),
+        },
+        "providers": {
+            "first": provider(FIRST), "second": provider(SECOND), "down": provider(DOWN),
+            "classifier": provider(CLASSIFIER),
+        },
+        "rules": [{"name": "Danes stay with second", "when": {"country": ["DK"]}, "then": {"providers": ["second"]}}],
+    })
+}
+
+async fn simulator(profile: Profile, host: &str) -> Simulator {
+    let addr = "127.0.0.1:0".parse().expect("an address");
+    Simulator::start(profile.with_key(&secret(host)), addr)
+        .await
+        .expect("a simulator should start")
+}
+
+impl Runtime {
+    async fn start(guest: Guest) -> Self {
+        let first = simulator(Profile::generic("first"), FIRST).await;
+        let second = simulator(Profile::generic("second"), SECOND).await;
+        let classifier = simulator(Profile::inception(), CLASSIFIER).await;
+        let (sink, log) = unbounded_channel();
+        let unused = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|port| port.local_addr())
+            .expect("a port");
+        let mut options = GatewayOptions::new(wasm::guest(guest).expect("the guest should build"))
+            .kv("policy", policy().to_string())
+            .backend(FIRST, format!("http://{}", first.addr()))
+            .backend(SECOND, format!("http://{}", second.addr()))
+            .backend(CLASSIFIER, format!("http://{}", classifier.addr()))
+            .backend(DOWN, format!("http://{unused}"))
+            .log(sink);
+        for host in [FIRST, SECOND, CLASSIFIER, DOWN] {
+            options = options.secret(host, secret(host));
+        }
+        for (client, more) in CLIENTS {
+            options = options.kv(format!("client/{client}"), client_entry(client, more).to_string());
+        }
+        let gateway = Gateway::start(options).await.expect("the gateway should start");
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(PATIENCE)
+            .build()
+            .expect("a client");
+        Self {
+            gateway,
+            first,
+            second,
+            classifier,
+            log: Mutex::new(log),
+            http,
+        }
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.http
+            .post(format!("{}{path}", self.gateway.url()))
+            .bearer_auth(key("app"))
+            .json(body)
+    }
+
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.http.get(format!("{}{path}", self.gateway.url()))
+    }
+
+    /// A chat completion of `text` in the tier `tier`; the classifier decides if it is empty.
+    pub fn chat(&self, tier: &str, text: &str) -> RequestBuilder {
+        let body = json!({"model": "any", "messages": [{"role": "user", "content": text}]});
+        self.in_tier(self.post("/v1/chat/completions", &body), tier)
+    }
+
+    pub fn stream(&self, tier: &str, text: &str) -> RequestBuilder {
+        let body = json!({"model": "any", "stream": true, "messages": [{"role": "user", "content": text}]});
+        self.in_tier(self.post("/v1/chat/completions", &body), tier)
+    }
+
+    fn in_tier(&self, request: RequestBuilder, tier: &str) -> RequestBuilder {
+        if tier.is_empty() {
+            request
+        } else {
+            request.header("x-route-tier", tier)
+        }
+    }
+
+    /// The next log line of the gateway, and that it is one JSON object without a secret.
+    pub async fn log_line(&self) -> Value {
+        let line = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let next = self.log.lock().expect("the log").try_recv();
+                match next {
+                    Ok(line) if line.endpoint == "tiergate" => return line.text,
+                    Ok(_) => {}
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        });
+        let line = line.await.expect("a log line should come");
+        check_no_secret(&line);
+        serde_json::from_str(&line).expect("a log line should be JSON")
+    }
+
+    /// The lines that are there already.
+    pub fn drain_log(&self) -> Vec<LogLine> {
+        let mut log = self.log.lock().expect("the log");
+        std::iter::from_fn(|| log.try_recv().ok()).collect()
+    }
+}
+
+/// What came back, whole.
+pub struct Got {
+    pub status: u16,
+    pub headers: http::HeaderMap,
+    pub text: String,
+    /// Whether the transfer ended as HTTP says it should.
+    pub ended: bool,
+}
+
+/// Sends a request and takes in all that comes back, also of an aborted transfer.
+pub async fn send(request: RequestBuilder) -> Got {
+    use futures_util::StreamExt;
+    let response: Response = request.send().await.expect("the gateway should answer");
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let mut bytes = Vec::new();
+    let mut ended = true;
+    let mut stream = response.bytes_stream();
+    while let Some(part) = stream.next().await {
+        match part {
+            Ok(part) => bytes.extend_from_slice(&part),
+            Err(_) => {
+                ended = false;
+                break;
+            }
+        }
+    }
+    let text = String::from_utf8(bytes).expect("answers should be text");
+    check_no_secret(&format!("{headers:?}{text}"));
+    Got {
+        status,
+        headers,
+        text,
+        ended,
+    }
+}
+
+fn check_no_secret(text: &str) {
+    for part in ["WhatMustNeverLeave42", RANDOM] {
+        assert!(!text.contains(part), "a key left the gateway: {text}");
+    }
+}
+
+impl Got {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub fn code(&self) -> String {
+        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The text of a whole answer.
+    pub fn answer(&self) -> String {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.json()["choices"][0]["message"]["content"]
+            .as_str()
+            .expect("text")
+            .to_owned()
+    }
+
+    /// The data of a stream's events.
+    pub fn events(&self) -> Vec<String> {
+        self.text
+            .split("\n\n")
+            .filter_map(|event| event.strip_prefix("data: "))
+            .map(str::to_owned)
+            .collect()
+    }
+}

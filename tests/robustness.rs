@@ -1,0 +1,203 @@
+//! Bytes from outside, broken in every way that chance finds: nothing panics, and what goes on is well-formed.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tiergate::auth;
+use tiergate::chat::ChatRequest;
+use tiergate::classify::{prompt, reply};
+use tiergate::dialect::openai_chat::{self, Meaning, Stream};
+use tiergate::dialect::provider_error;
+use tiergate::headers;
+use tiergate::policy::{self, Candidate, Entry, Policy};
+use tiergate::sse::{Decoder, MAX_EVENT_BYTES};
+
+/// Any JSON, not too deep.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        prop_oneof![
+            Just("user"),
+            Just("developer"),
+            Just("required"),
+            Just("json_schema"),
+            Just("text")
+        ]
+        .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((name(), inner), 0..6).prop_map(|fields| fields.into_iter().collect::<Value>()),
+        ]
+    })
+}
+
+/// Names that the code looks for, and others.
+fn name() -> impl Strategy<Value = String> {
+    let known = [
+        "model",
+        "messages",
+        "role",
+        "content",
+        "type",
+        "text",
+        "stream",
+        "stream_options",
+        "include_usage",
+        "tools",
+        "tool_choice",
+        "response_format",
+        "max_tokens",
+        "max_completion_tokens",
+        "n",
+        "stop",
+        "temperature",
+        "choices",
+        "delta",
+        "index",
+        "finish_reason",
+        "usage",
+        "prompt_tokens",
+        "error",
+        "message",
+        "code",
+        "tier",
+        "confidence",
+    ];
+    prop_oneof![8 => prop::sample::select(&known[..]).prop_map(str::to_owned), 1 => ".{0,8}"]
+}
+
+/// A request that has at least the frame of one.
+fn any_request() -> impl Strategy<Value = Value> {
+    let turn = (
+        prop::sample::select(&["system", "developer", "user", "assistant", "tool"][..]),
+        any_json(),
+    )
+        .prop_map(|(role, content)| match content {
+            Value::String(_) | Value::Null => json!({"role": role, "content": content}),
+            other => json!({"role": role, "content": other.to_string(), "extra": other}),
+        });
+    (
+        prop::collection::vec(turn, 1..5),
+        prop::collection::vec((name(), any_json()), 0..8),
+    )
+        .prop_map(|(turns, fields)| {
+            let mut request: Value = fields.into_iter().collect();
+            request["messages"] = turns.into();
+            request
+        })
+}
+
+fn candidates(policy: &Policy) -> impl Iterator<Item = &Candidate> {
+    policy
+        .tiers
+        .iter()
+        .flat_map(|tier| &tier.candidates)
+        .flat_map(|entry| match entry {
+            Entry::One(candidate) => vec![candidate],
+            Entry::Split(members) => members.iter().map(|member| &member.candidate).collect(),
+        })
+}
+
+/// Feeds `bytes` to a decoder in parts of `size`, checking its bounds, and returns the data of the events.
+fn events(bytes: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let mut decoder = Decoder::default();
+    let mut found = Vec::new();
+    for part in bytes.chunks(size.max(1)) {
+        decoder.space().extend_from_slice(part);
+        while let Ok(Some(event)) = decoder.next_event() {
+            assert!(event.raw.len() <= MAX_EVENT_BYTES + size);
+            found.extend(event.data().map(|data| data.into_owned()));
+        }
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn parsers_take_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+        let _ = ChatRequest::parse(&bytes);
+        let _ = policy::parse::parse(&bytes);
+        let _ = auth::Client::parse("x", &bytes);
+        let _ = openai_chat::decode_answer(&bytes);
+        let _ = provider_error::parse(&bytes);
+        let _ = reply::parse(&policy::default_policy(), &String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn parsers_take_any_json(value in any_json()) {
+        let bytes = value.to_string().into_bytes();
+        let _ = ChatRequest::parse(&bytes);
+        let _ = policy::parse::parse(&bytes);
+        let _ = auth::Client::parse("x", &bytes);
+        let _ = openai_chat::decode_answer(&bytes);
+        let _ = provider_error::parse(&bytes);
+    }
+
+    #[test]
+    fn what_goes_to_a_provider_is_json_with_the_same_messages(request in any_request()) {
+        let body = request.to_string();
+        let Ok(parsed) = ChatRequest::parse(body.as_bytes()) else { return Ok(()) };
+        let policy = policy::default_policy();
+        for candidate in candidates(&policy) {
+            let encoded = openai_chat::encode_request(&policy, candidate, &parsed);
+            let sent: Value = serde_json::from_slice(&encoded.body).expect("valid JSON");
+            prop_assert_eq!(&sent["model"], &policy.model(candidate.model).id);
+            prop_assert_eq!(&sent["messages"], &request["messages"], "these providers know every role");
+            let again = ChatRequest::parse(&encoded.body).expect("what is sent is itself a valid request");
+            prop_assert_eq!(again.stream, parsed.stream);
+        }
+    }
+
+    #[test]
+    fn the_classifiers_question_quotes_any_text(text in ".{0,300}") {
+        let policy = policy::default_policy();
+        let classifier = policy.classifier.clone().expect("the shipped policy has one");
+        let body = json!({"messages": [{"role": "user", "content": text}]}).to_string();
+        let request = ChatRequest::parse(body.as_bytes()).expect("valid");
+        let question: Value = serde_json::from_slice(&prompt::encode(&policy, &classifier, &request)).expect("JSON");
+        prop_assert_eq!(question["messages"].as_array().map(Vec::len), Some(2));
+        let data: Value = serde_json::from_str(question["messages"][1]["content"].as_str().expect("text")).expect("JSON");
+        let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        prop_assert_eq!(data["last_user_message"].as_str(), Some(flat.as_str()));
+    }
+
+    #[test]
+    fn events_do_not_depend_on_the_reads(bytes in "(data: ?[a-z{}:\"]{0,9}|: c|event: x|\u{FEFF}|ä)?(\r\n|\n|\r|)(\n|\r\n|\r|)", more in "(data: [a-z]{0,9}\n{1,2}){0,6}", size in 1_usize..9) {
+        // A lone CR at the very end may yet become CRLF, so the input ends with a LF.
+        let stream = format!("{bytes}{more}\n\n");
+        prop_assert_eq!(events(stream.as_bytes(), size), events(stream.as_bytes(), usize::MAX / 2));
+    }
+
+    #[test]
+    fn skimming_sees_what_reading_sees(chunks in prop::collection::vec(any_json(), 0..8)) {
+        let request = ChatRequest::parse(br#"{"messages":[{"role":"user","content":"x"}]}"#).expect("valid");
+        let (mut read, mut skimmed) = (Stream::new(&request), Stream::new(&request));
+        for chunk in chunks.iter().filter(|chunk| chunk.is_object()) {
+            let data = chunk.to_string();
+            let (by_reading, by_skimming) = (read.read(data.as_bytes()), skimmed.skim(data.as_bytes()));
+            // An event that holds nothing of interest is passed on unread.
+            let passed_on = by_skimming == Meaning::Piece;
+            prop_assert!(by_reading == by_skimming || passed_on, "{:?} {:?} {}", by_reading, by_skimming, data);
+            prop_assert!(!passed_on || !matches!(by_reading, Meaning::Error(_) | Meaning::Unasked | Meaning::End), "{}", data);
+        }
+        prop_assert_eq!(read.usage, skimmed.usage);
+        prop_assert_eq!(read.finish_reasons, skimmed.finish_reasons);
+    }
+
+    #[test]
+    fn headers_take_any_text(value in "[ -~]{0,80}") {
+        for name in ["x-route-tier", "x-route-tags", "x-route-timeout-ms", "x-route-cache", "authorization", "x-api-key"] {
+            let mut map = http::HeaderMap::new();
+            map.insert(http::HeaderName::from_static(name), value.parse().expect("visible ASCII"));
+            let _ = headers::parse_route_headers(&map);
+            let _ = auth::presented(&map);
+        }
+    }
+}
