@@ -106,7 +106,9 @@ async fn requests(
 async fn log_line(State(control): State<Arc<Control>>, Path(id): Path<String>) -> Answer<Json<Value>> {
     let mut log = control.log.clone();
     let is_wanted = |entry: &&Value| entry["id"] == id.as_str();
-    let entries = log.wait_for(|entries| entries.iter().any(|entry| is_wanted(&entry))).await;
+    let entries = log
+        .wait_for(|entries| entries.iter().any(|entry| is_wanted(&entry)))
+        .await;
     let entries = entries.map_err(|error| (StatusCode::GONE, error.to_string()))?;
     Ok(Json(entries.iter().find(is_wanted).cloned().unwrap_or_default()))
 }

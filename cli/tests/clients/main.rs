@@ -60,7 +60,11 @@ async fn run(program: &str, arguments: &[&str]) -> Result<()> {
     let mut report = b"\n".to_vec();
     report.extend([output.stdout, output.stderr].concat());
     stdout().write_all(&report)?;
-    ensure!(output.status.success(), "{program} failed ({}); see its report", output.status);
+    ensure!(
+        output.status.success(),
+        "{program} failed ({}); see its report",
+        output.status
+    );
     Ok(())
 }
 

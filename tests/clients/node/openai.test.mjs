@@ -62,7 +62,7 @@ check('the provider gets the request and its own key only', async ({ prompt, wir
   const [request] = await requests('openai');
   assert.deepEqual(request.body, { model: 'gpt-6-luna', ...body });
   assert.equal(request.headers.authorization, `Bearer ${world.provider_keys.openai}`);
-  const allowed = ['authorization', 'accept', 'content-type', 'content-length', 'host', 'traceparent'];
+  const allowed = ['authorization', 'accept', 'content-type', 'content-length', 'host', 'traceparent', 'user-agent'];
   assert.deepEqual(Object.keys(request.headers).filter((name) => !allowed.includes(name)), []);
 });
 

@@ -18,7 +18,8 @@ export class Wire {
   // As an SDK's `fetch` option.
   fetch = async (url, init) => {
     const response = await fetch(url, init);
-    const exchange = { path: new URL(url).pathname, response, bytes: [], isWhole: false };
+    // `isRead`: the body was read to its end, which an SDK need not do once it has seen an end marker.
+    const exchange = { path: new URL(url).pathname, response, bytes: [], isRead: false };
     this.exchanges.push(exchange);
     const keep = new TransformStream({
       transform(part, controller) {
@@ -26,7 +27,7 @@ export class Wire {
         controller.enqueue(part);
       },
       flush() {
-        exchange.isWhole = true;
+        exchange.isRead = true;
       },
     });
     const { status, statusText, headers } = response;
@@ -39,12 +40,17 @@ export class Wire {
     return this.exchanges[0];
   }
 
+  // The data of the last event of the only exchange.
+  get lastEvent() {
+    return eventsOf(Buffer.concat(this.exchange.bytes).toString()).at(-1);
+  }
+
   check() {
     assert(this.exchanges.length > 0, 'the test sent nothing');
     for (const exchange of this.exchanges) this.checkOne(exchange);
   }
 
-  checkOne({ path, response, bytes, isWhole }) {
+  checkOne({ path, response, bytes, isRead }) {
     const body = Buffer.concat(bytes).toString();
     const came = body + JSON.stringify([...response.headers]);
     for (const secret of this.secrets) assert(!came.includes(secret), 'a key came over the wire');
@@ -53,19 +59,22 @@ export class Wire {
 
     if (response.status >= 400) {
       // An SDK that retries need not read why.
-      if (isWhole) this.description.validate('ErrorResponse', JSON.parse(body));
+      if (isRead) this.description.validate('ErrorResponse', JSON.parse(body));
     } else if (response.headers.get('content-type').startsWith('text/event-stream')) {
-      this.checkStream(body, isWhole);
-    } else if (isWhole) {
+      this.checkStream(body, isRead);
+    } else if (isRead) {
       this.description.validate(...shape(path, JSON.parse(body)));
     }
   }
 
-  checkStream(body, isWhole) {
+  checkStream(body, isRead) {
     const events = eventsOf(body);
-    if (isWhole) {
-      assert(body.endsWith('data: [DONE]\n\n'), `a stream that ends without an error ends with [DONE]: ${body}`);
+    if (events.includes('[DONE]')) {
+      assert(body.endsWith('data: [DONE]\n\n'));
       assert.equal(events.indexOf('[DONE]'), events.length - 1);
+      assert(!events.some((event) => event.startsWith('{"error"')), 'a stream that broke has no end marker');
+    } else {
+      assert(!isRead, `a stream that ends without an error ends with [DONE]: ${body}`);
     }
     const values = events.filter((event) => event !== '[DONE]').map((event) => JSON.parse(event));
     const chunks = values.filter((value) => !value.error);

@@ -66,7 +66,7 @@ def test_the_classifier_decides_on_what_names_no_tier(client, control, prompt):
         assert raw.headers["x-route-source"] == "classifier", text
         assert raw.headers["x-route-tier"] == tier, text
         assert 0.5 <= float(raw.headers["x-route-confidence"]) <= 1
-        assert text in raw.parse().choices[0].message.content, "the classifier's reply is no answer"
+        assert prompt in raw.parse().choices[0].message.content, "the classifier's reply is no answer"
     assert control.requests(INCEPTION, prompt)
 
 
@@ -94,8 +94,9 @@ def test_the_provider_gets_the_request_and_its_own_key_only(connect, control, pr
     request = control.request(OPENAI, prompt)
     assert request["path"] == "/v1/chat/completions"
     assert request["headers"]["authorization"] == f"Bearer {provider_keys['openai']}"
-    allowed = {"authorization", "accept", "content-type", "content-length", "host", "traceparent"}
+    allowed = {"authorization", "accept", "content-type", "content-length", "host", "traceparent", "user-agent"}
     assert request["headers"].keys() <= allowed
+    assert request["headers"]["user-agent"].startswith("tiergate/")
     assert keys["app"] not in str(request)
     assert request["body"] == {
         "model": "gpt-6-luna",

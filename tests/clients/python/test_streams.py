@@ -25,7 +25,7 @@ def test_a_stream_is_whole(client, exchanges, prompt):
     assert [choice.finish_reason for chunk in chunks for choice in chunk.choices if choice.finish_reason] == ["stop"]
     assert {chunk.model for chunk in chunks} == {"gpt-6-luna"}
     assert all(chunk.choices and chunk.usage is None for chunk in chunks), "usage was not asked for"
-    assert exchanges[0].is_whole
+    assert exchanges[0].events()[-1] == "[DONE]"
 
 
 async def test_an_async_stream_is_whole(async_client, prompt):

@@ -16,8 +16,10 @@ class Exchange:
     request: httpx2.Request
     response: httpx2.Response
     body: bytearray = field(default_factory=bytearray)
-    # False if either side left before the end.
-    is_whole: bool = False
+    # Whether all of the body was read; the SDK need not, once it has seen an end marker.
+    is_read: bool = False
+    # Whether the transfer broke off.
+    is_broken: bool = False
 
     @property
     def is_stream(self) -> bool:
@@ -27,7 +29,7 @@ class Exchange:
         """The data of each event of a stream, whose form is that which every SDK can read."""
         text = self.body.decode()
         *events, rest = text.split("\n\n")
-        assert not rest or not self.is_whole, f"the stream ends in the middle of an event: {rest!r}"
+        assert not (rest and self.is_read), f"the stream ends in the middle of an event: {rest!r}"
         data = [event for event in events if not event.startswith(":")]
         assert all(event.startswith("data: ") and "\n" not in event for event in data), text
         return [event.removeprefix("data: ") for event in data]
@@ -41,16 +43,24 @@ class _Tee(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         self.exchange = exchange
 
     def __iter__(self):
-        for part in self.stream:
-            self.exchange.body += part
-            yield part
-        self.exchange.is_whole = True
+        try:
+            for part in self.stream:
+                self.exchange.body += part
+                yield part
+        except httpx2.HTTPError:
+            self.exchange.is_broken = True
+            raise
+        self.exchange.is_read = True
 
     async def __aiter__(self):
-        async for part in self.stream:
-            self.exchange.body += part
-            yield part
-        self.exchange.is_whole = True
+        try:
+            async for part in self.stream:
+                self.exchange.body += part
+                yield part
+        except httpx2.HTTPError:
+            self.exchange.is_broken = True
+            raise
+        self.exchange.is_read = True
 
     def close(self) -> None:
         self.stream.close()
@@ -97,7 +107,7 @@ def check(exchange: Exchange, secrets: list[str], description: "Any | None") -> 
         validate("ErrorResponse", json.loads(exchange.body))
     elif exchange.is_stream:
         _check_stream(exchange, validate)
-    elif exchange.is_whole:
+    elif exchange.is_read:
         value = json.loads(exchange.body)
         name, value = _shape(exchange.request.url.path, value)
         validate(name, value)
@@ -117,12 +127,11 @@ def _shape(path: str, value: Any) -> tuple[str, Any]:
 
 def _check_stream(exchange: Exchange, validate: Any) -> None:
     events = exchange.events()
-    done = [position for position, event in enumerate(events) if event == "[DONE]"]
-    if exchange.is_whole:
-        assert done == [len(events) - 1], f"a stream that ends without an error ends with [DONE]: {events}"
-        assert exchange.body.endswith(b"data: [DONE]\n\n")
+    if "[DONE]" in events:
+        assert events.index("[DONE]") == len(events) - 1 and exchange.body.endswith(b"data: [DONE]\n\n")
+        assert not exchange.is_broken, "a stream that broke has no end marker"
     else:
-        assert not done, "a stream that broke has no end marker"
+        assert not exchange.is_read, f"a stream that ends without an error ends with [DONE]: {events}"
     values = [json.loads(event) for event in events if event != "[DONE]"]
     chunks = [value for value in values if "error" not in value]
     for value in values:
