@@ -1,0 +1,94 @@
+//! The gateway with the suite's own policy and clients, a simulator for each provider, and the control server.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tiergate_cli::gateway::{Gateway, GatewayOptions};
+use tiergate_cli::simulator::{Profile, Simulator};
+use tiergate_cli::wasm::{self, Guest};
+use tokio::sync::mpsc::unbounded_channel;
+
+use crate::control::Control;
+
+/// Clients by id, with what their entry says beside the name and the key.
+const CLIENTS: [(&str, &str); 4] = [
+    ("app", r#"{"tags": {"team": "clients"}}"#),
+    ("pinner", r#"{"may_pin": true}"#),
+    ("retired", r#"{"disabled": true}"#),
+    ("cheap", r#"{"tiers": ["fast"]}"#),
+];
+const RANDOM_PART: &str = "TheseThirtyTwoOrMoreAreNoSecret0";
+const POLICY: &[u8] = include_bytes!("../../../tests/clients/policy.json");
+
+pub struct World {
+    description: Value,
+    // It serves as long as it lives.
+    _gateway: Gateway,
+}
+
+impl World {
+    pub async fn start() -> Result<Self> {
+        let (log, lines) = unbounded_channel();
+        let mut options = GatewayOptions::new(wasm::guest(Guest::Edge)?)
+            .kv("policy", POLICY)
+            .log(log);
+        let mut keys = BTreeMap::new();
+        for (id, more) in CLIENTS {
+            let key = format!("tg_{id}_{RANDOM_PART}");
+            options = options.kv(format!("client/{id}"), client_entry(id, &key, more)?);
+            keys.insert(id, key);
+        }
+        let mut simulators = BTreeMap::new();
+        let mut provider_keys = BTreeMap::new();
+        for (name, host, profile) in [
+            ("openai", "api.openai.com", Profile::openai()),
+            ("google", "generativelanguage.googleapis.com", Profile::google()),
+            ("inception", "api.inceptionlabs.ai", Profile::inception()),
+        ] {
+            let key = format!("made-up-key-of-{name}");
+            let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            let simulator = Simulator::start(profile.with_key(&key), any_port).await?;
+            options = options
+                .backend(host, format!("http://{}", simulator.addr()))
+                .secret(host, &key);
+            simulators.insert(name, simulator);
+            provider_keys.insert(name, key);
+        }
+        let gateway = Gateway::start(options).await?;
+        let description = json!({
+            "base_url": format!("{}/v1", gateway.url()),
+            "control_url": Control::start(simulators, lines).await?,
+            "keys": keys,
+            "provider_keys": provider_keys,
+            "api_description": api_description(),
+        });
+        Ok(Self {
+            description,
+            _gateway: gateway,
+        })
+    }
+
+    /// What the suite is told, as JSON.
+    pub fn description(&self) -> String {
+        self.description.to_string()
+    }
+}
+
+fn client_entry(id: &str, key: &str, more: &str) -> Result<Vec<u8>> {
+    let digest: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut entry: Value = serde_json::from_str(more)?;
+    entry["name"] = json!(id);
+    entry["keys"] = json!([{"sha256": digest}]);
+    Ok(serde_json::to_vec(&entry)?)
+}
+
+/// OpenAI's published description, where it lies beside the checkout.
+fn api_description() -> Option<PathBuf> {
+    let beside = |folder: &std::path::Path| folder.join("shared/openapi/openai-subset.json");
+    let root = wasm::root().canonicalize().ok()?;
+    root.ancestors().map(beside).find(|file| file.exists())
+}

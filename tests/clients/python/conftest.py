@@ -1,0 +1,95 @@
+"""Where the gateway is, the SDK's clients for it, and the checks that follow every test."""
+
+import json
+import os
+import uuid
+from typing import Any
+
+import httpx2
+import pytest
+from openai import AsyncOpenAI, OpenAI
+
+import wire
+from control import Control
+from description import Description
+
+if "TIERGATE_CLIENTS" not in os.environ:
+    pytest.exit("run this suite with: cargo test --package tiergate-cli --test clients", returncode=2)
+WORLD: dict[str, Any] = json.loads(os.environ["TIERGATE_CLIENTS"])
+TIMEOUT_S = 30
+
+
+@pytest.fixture(scope="session")
+def keys() -> dict[str, str]:
+    return WORLD["keys"]
+
+
+@pytest.fixture(scope="session")
+def provider_keys() -> dict[str, str]:
+    return WORLD["provider_keys"]
+
+
+@pytest.fixture(scope="session")
+def description() -> Description | None:
+    return Description(WORLD["api_description"]) if WORLD["api_description"] else None
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def control():
+    control = Control(WORLD["control_url"])
+    yield control
+    control.reset()
+    control.http.close()
+
+
+@pytest.fixture
+def exchanges(description: Description | None):
+    """What the test's clients sent and received; checked when it is over."""
+    exchanges: list[wire.Exchange] = []
+    yield exchanges
+    assert exchanges, "the test sent nothing"
+    secrets = [*WORLD["keys"].values(), *WORLD["provider_keys"].values()]
+    for exchange in exchanges:
+        wire.check(exchange, secrets, description)
+
+
+@pytest.fixture
+def prompt() -> str:
+    """A text that no other test sends."""
+    return f"What does the word {uuid.uuid4().hex} mean?"
+
+
+@pytest.fixture
+def connect(exchanges: list[wire.Exchange], keys: dict[str, str]):
+    """Makes clients; those of one test share its exchanges."""
+    clients: list[OpenAI] = []
+
+    def connect(client: str = "app", **options: Any) -> OpenAI:
+        http_client = httpx2.Client(transport=wire.Transport(exchanges))
+        settings = {"api_key": keys.get(client, client), "timeout": TIMEOUT_S, "max_retries": 0} | options
+        clients.append(OpenAI(base_url=WORLD["base_url"], http_client=http_client, **settings))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def client(connect) -> OpenAI:
+    return connect()
+
+
+@pytest.fixture
+async def async_client(exchanges: list[wire.Exchange], keys: dict[str, str], anyio_backend: str):
+    http_client = httpx2.AsyncClient(transport=wire.AsyncTransport(exchanges))
+    key = keys["app"]
+    async with AsyncOpenAI(
+        base_url=WORLD["base_url"], api_key=key, timeout=TIMEOUT_S, max_retries=0, http_client=http_client
+    ) as client:
+        yield client

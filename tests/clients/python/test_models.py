@@ -1,0 +1,37 @@
+"""The list of models is what the client may name."""
+
+import openai
+import pytest
+
+TIERS = ["fast", "balanced", "quality", "reasoning"]
+
+
+def test_tiers_are_listed_and_models_for_those_who_may_pin(connect):
+    ids = [model.id for model in connect().models.list()]
+    assert ids == TIERS
+    ids = [model.id for model in connect("pinner").models.list()]
+    assert ids[:4] == TIERS and {"gpt-6-luna", "gemini-3.8-flash", "mercury-2"} <= set(ids[4:])
+    assert [model.id for model in connect("cheap").models.list()] == ["fast"]
+
+
+async def test_models_are_listed_asynchronously(async_client):
+    assert [model.id async for model in async_client.models.list()] == TIERS
+
+
+def test_one_model_is_shown(connect):
+    model = connect().models.retrieve("balanced")
+    assert (model.id, model.object, model.owned_by) == ("balanced", "model", "tiergate")
+    assert connect("pinner").models.retrieve("gpt-6-luna").owned_by == "openai"
+
+
+@pytest.mark.parametrize("name", ["nothing", "gpt-6-luna", "vendor/name"])
+def test_what_a_client_may_not_name_is_not_found(client, name):
+    with pytest.raises(openai.NotFoundError) as raised:
+        client.models.retrieve(name)
+    assert (raised.value.code, raised.value.param) == ("model_not_found", "model")
+    assert "fast, balanced, quality, reasoning" in raised.value.message
+
+
+def test_models_are_for_clients_only(connect):
+    with pytest.raises(openai.AuthenticationError):
+        connect("retired").models.list()
