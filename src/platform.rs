@@ -64,6 +64,8 @@ pub trait Platform {
     fn write(&self, downstream: &mut Self::Downstream, bytes: &[u8]) -> Result<(), ClientGone>;
     /// Ends the answer cleanly.
     fn finish(&self, downstream: Self::Downstream) -> Result<(), ClientGone>;
+    /// Breaks the answer off, once what was written has had time to leave.
+    fn abort(&self, downstream: Self::Downstream);
 
     /// Writes one line to the log endpoint.
     fn log(&self, line: &str);

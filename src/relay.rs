@@ -56,10 +56,10 @@ pub fn run<P: Platform>(platform: &P, mut relay: Relay<P>, held: &[u8], total: D
             let mut event = b"data: ".to_vec();
             event.extend_from_slice(&error.body());
             event.extend_from_slice(b"\n\n");
-            // Dropping the unfinished answer aborts it, after the event that says why.
             match platform.write(&mut relay.downstream, &event) {
                 Ok(()) => {
                     bytes_sent += event.len() as u64;
+                    platform.abort(relay.downstream);
                     Err(Failure::Error(error))
                 }
                 Err(ClientGone) => Err(Failure::ClientGone),

@@ -68,7 +68,7 @@ fn name() -> impl Strategy<Value = String> {
         "tier",
         "confidence",
     ];
-    prop_oneof![8 => prop::sample::select(&known[..]).prop_map(str::to_owned), 1 => ".{0,8}"]
+    prop_oneof![8 => prop::sample::select(known.to_vec()).prop_map(str::to_owned), 1 => ".{0,8}"]
 }
 
 /// A request that has at least the frame of one.

@@ -12,6 +12,8 @@ pub mod kv;
 pub mod kv_api;
 /// What guests write to log endpoints.
 pub mod log;
+/// `tiergate simulate`.
+pub mod simulate;
 /// Providers and the classifier, simulated on loopback.
 pub mod simulator;
 /// Builds the guests.

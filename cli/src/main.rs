@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tiergate_cli::dev;
+use tiergate_cli::{dev, simulate};
 
 #[derive(Parser)]
 #[command(version, about = "Tools around the tiergate gateway")]
@@ -16,12 +16,15 @@ struct CommandLine {
 enum Command {
     /// Run the whole product on this machine, with simulated providers
     Dev(dev::DevOptions),
+    /// Run the simulated providers alone, beside `fastly compute serve`
+    Simulate(simulate::SimulateOptions),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match CommandLine::parse().command {
         Command::Dev(options) => dev::run(options).await,
+        Command::Simulate(options) => simulate::run(options).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

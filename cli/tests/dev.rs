@@ -21,7 +21,7 @@ fn dev(arguments: &[&str]) -> Command {
     command
 }
 
-/// A dev server with the probe in the gateway's place, and all that it said until it was ready.
+/// A dev server, and all that it said until it was ready.
 struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -30,8 +30,7 @@ struct Running {
 
 impl Running {
     async fn start(arguments: &[&str]) -> Result<Self> {
-        let probe = wasm::guest(Guest::Probe)?.display().to_string();
-        let common = ["--wasm", &probe, "--addr", ANY_PORT, "--kv-api", ANY_PORT];
+        let common = ["--addr", ANY_PORT, "--kv-api", ANY_PORT];
         let mut child = dev(&[&common, arguments].concat()).stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
         let mut said = String::new();
@@ -64,7 +63,8 @@ impl Running {
 async fn it_announces_what_runs_and_serves_it() -> Result<()> {
     let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dev-test.log");
     let _ = std::fs::remove_file(&log);
-    let mut running = Running::start(&["--log", &log.display().to_string()]).await?;
+    let probe = wasm::guest(Guest::Probe)?.display().to_string();
+    let mut running = Running::start(&["--wasm", &probe, "--log", &log.display().to_string()]).await?;
     let (gateway, kv_api) = (
         running.announced("gateway").to_owned(),
         running.announced("KV API").to_owned(),
@@ -96,6 +96,33 @@ async fn it_announces_what_runs_and_serves_it() -> Result<()> {
     read("log/one-line").await?;
     assert_eq!(running.lines.next_line().await?.as_deref(), Some("one-line"));
     assert_eq!(std::fs::read_to_string(&log)?, "one-line\n");
+    assert!(running.interrupt().await?, "Ctrl-C is a clean end");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_announced_curl_line_works_as_pasted() -> Result<()> {
+    let gateway = wasm::guest(Guest::Edge)?.display().to_string();
+    let mut running = Running::start(&["--wasm", &gateway]).await?;
+    let (_, curl) = running.said.split_once("curl").context("no curl block")?;
+    let (curl, _) = curl.split_once("Python SDK").context("no Python block")?;
+    let command = curl
+        .find("curl ")
+        .map(|at| curl[at..].trim().to_owned())
+        .context("no curl line")?;
+    let output = Command::new("sh").args(["-c", &command]).output().await?;
+    let printed = String::from_utf8(output.stdout)?;
+    assert!(
+        output.status.success() && printed.contains("chat.completion"),
+        "{command}\n{printed}"
+    );
+    let line = running.lines.next_line().await?.context("a request is shown")?;
+    let line = if line.contains("healthz") {
+        running.lines.next_line().await?.context("another")?
+    } else {
+        line
+    };
+    assert!(line.contains("200"), "{line}");
     assert!(running.interrupt().await?, "Ctrl-C is a clean end");
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use reqwest::{Client, Method};
@@ -258,6 +259,46 @@ async fn the_official_command_line_changes_the_running_store() -> Result<()> {
     let unknown = entry(&["create", "--store-id", "other", "--key", "policy", "--value", "x"]).await?;
     assert!(!unknown.status.success(), "there is no store `other`");
     Ok(())
+}
+
+#[tokio::test]
+async fn the_official_command_line_changes_the_policy_of_the_running_gateway() -> Result<()> {
+    let Some(cli) = OfficialCli::find()? else {
+        eprintln!("skipped: no Fastly CLI; `npm ci` in tests/clients installs it");
+        return Ok(());
+    };
+    let shipped = std::fs::read_to_string(wasm::root().join("policy/default.json"))?;
+    let gateway = Gateway::start(GatewayOptions::new(wasm::guest(Guest::Edge)?).kv("policy", shipped.as_str())).await?;
+    let api = KvApi::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, gateway.kv())?;
+    let in_force = async || -> Result<Value> {
+        let health: Value = reqwest::get(format!("{}/healthz", gateway.url())).await?.json().await?;
+        Ok(health["policy"].clone())
+    };
+    let mut changed: Value = serde_json::from_str(&shipped)?;
+    assert_eq!(in_force().await?, changed["version"]);
+
+    changed["version"] = json!("changed-by-the-cli");
+    let changed = changed.to_string();
+    let create = [
+        "create",
+        "--store-id",
+        "tiergate",
+        "--key",
+        "policy",
+        "--value",
+        &changed,
+    ];
+    assert_success(&cli.run(&api.url(), "kv-store-entry", &create).await?);
+    // `policy_ttl_s` is 5; a gateway that never looks again would keep this waiting.
+    let noticed = async {
+        while in_force().await? != "changed-by-the-cli" {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(30), noticed)
+        .await
+        .context("the change should take effect")?
 }
 
 /// Fastly's own program, with a home folder of its own so that it finds no one's account.

@@ -53,3 +53,17 @@ fn the_key_that_the_manifest_shows_is_the_one_that_it_accepts() -> Result<()> {
     assert_eq!(client["keys"][0]["sha256"], hash);
     Ok(())
 }
+
+#[test]
+fn simulators_listen_where_the_manifest_sends_traffic() -> Result<()> {
+    let manifest: Table = std::fs::read_to_string(wasm::root().join("fastly.toml"))?.parse()?;
+    for (host, _, port) in tiergate_cli::simulate::simulated() {
+        let backend = &manifest["local_server"]["backends"][host];
+        assert_eq!(
+            backend["url"].as_str(),
+            Some(format!("http://127.0.0.1:{port}").as_str()),
+            "{host}"
+        );
+    }
+    Ok(())
+}

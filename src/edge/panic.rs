@@ -66,8 +66,10 @@ pub fn set_hook() {
                 .unwrap_or_default();
             super::log(&log::line(&current.record, now, 0));
         }
-        if let Some((head, body)) = answer {
-            compute::response(head, Body::from(body)).send_to_client();
+        match answer {
+            Some((head, body)) => compute::response(head, Body::from(body)).send_to_client(),
+            // The answer under way is aborted with the sandbox.
+            None => std::thread::sleep(compute::ABORT_DELAY),
         }
     }));
 }

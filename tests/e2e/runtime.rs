@@ -65,7 +65,8 @@ impl Shared {
         }
         self.tokio.block_on(async {
             runtime.drain_log();
-            scenario(runtime).await;
+            let limit = tokio::time::timeout(PATIENCE * 3, scenario(runtime));
+            limit.await.expect("a scenario should not wait for ever");
         });
     }
 }
@@ -110,7 +111,7 @@ pub fn policy() -> Value {
         "cors_origins": ["https://app.test"],
         "classifier": {
             "model": "judge", "timeout_ms": 400, "min_confidence": 0.5, "excerpt_bytes": 400,
-            "breaker": {"failures": 1000, "open_s": 1},
+            "breaker": {"failures": 100, "open_s": 1},
         },
         "tiers": [
             tier("small", json!([{"model": "one"}]), 10_000),
@@ -144,11 +145,13 @@ impl Runtime {
         let second = simulator(Profile::generic("second"), SECOND).await;
         let classifier = simulator(Profile::inception(), CLASSIFIER).await;
         let (sink, log) = unbounded_channel();
+        let policy = policy().to_string();
+        tiergate::policy::parse::parse(policy.as_bytes()).expect("the tests' policy should be valid");
         let unused = std::net::TcpListener::bind("127.0.0.1:0")
             .and_then(|port| port.local_addr())
             .expect("a port");
         let mut options = GatewayOptions::new(wasm::guest(guest).expect("the guest should build"))
-            .kv("policy", policy().to_string())
+            .kv("policy", policy)
             .backend(FIRST, format!("http://{}", first.addr()))
             .backend(SECOND, format!("http://{}", second.addr()))
             .backend(CLASSIFIER, format!("http://{}", classifier.addr()))

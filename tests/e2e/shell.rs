@@ -67,7 +67,8 @@ async fn a_panic_in_mid_stream_is_logged_and_aborts() {
     let (gateway, mut log) = start(Guest::Panicking, |options| options).await;
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
     let got = send(http.get(format!("{}/stream", gateway.url()))).await;
-    assert_eq!((got.status, got.text.as_str()), (200, ": begun\n\n"));
+    assert_eq!(got.status, 200);
+    assert!(": begun\n\n".starts_with(&got.text), "nothing but what was written: {}", got.text);
     assert!(!got.ended, "the client should see that the answer is not whole");
     assert_eq!(tiergate_line(&mut log).await["error.type"], "internal_error");
 }

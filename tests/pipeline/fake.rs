@@ -334,6 +334,8 @@ impl Platform for Fake {
         Ok(())
     }
 
+    fn abort(&self, _downstream: Downstream) {}
+
     fn log(&self, line: &str) {
         self.note(Event::Logged);
         self.log.borrow_mut().push(line.to_owned());

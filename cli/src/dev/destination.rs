@@ -10,6 +10,7 @@ use reqwest::Url;
 use tiergate::policy::{AuthStyle, Dialect, Policy, Provider};
 
 use super::DevOptions;
+use crate::simulate;
 use crate::simulator::Profile;
 
 /// A host, and what stands for it here.
@@ -139,12 +140,12 @@ fn add_made_up_keys(secrets: &mut BTreeMap<String, String>, rows: &[&Provider]) 
 fn profile(host: &str, rows: &[&Provider]) -> Option<Profile> {
     let row = rows.first()?;
     match row.dialect {
-        Dialect::OpenaiChat => Some(match host {
-            "api.openai.com" => Profile::openai(),
-            "generativelanguage.googleapis.com" => Profile::google(),
-            "api.inceptionlabs.ai" => Profile::inception(),
-            _ => Profile::generic(&row.name),
-        }),
+        Dialect::OpenaiChat => {
+            let known = simulate::simulated()
+                .into_iter()
+                .find(|(simulated, ..)| *simulated == host);
+            Some(known.map_or_else(|| Profile::generic(&row.name), |(_, profile, _)| profile))
+        }
         Dialect::AnthropicMessages | Dialect::OpenaiResponses => None,
     }
 }

@@ -11,6 +11,7 @@ const ROLES: &[&str] = &["developer", "system", "user", "assistant", "tool", "fu
 pub fn check(profile: &Profile, model: &Model, request: &ChatRequest<'_>, body_bytes: usize) -> Result<(), Refusal> {
     check_messages(profile, request)?;
     check_fields(profile, request)?;
+    check_schemas(request)?;
     check_effort(model, request)?;
     check_tools(model, request)?;
     check_sampling(model, request)?;
@@ -92,6 +93,24 @@ fn check_fields(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refu
     let without_stream = request.field("stream_options").is_some() && !request.streams();
     if without_stream && profile.has(Quirk::StreamOptionsOnlyWithStream) {
         return Err(Refusal::invalid("`stream_options` needs `stream: true`").with_param("stream_options"));
+    }
+    Ok(())
+}
+
+/// A schema that is none is refused before the model sees it.
+fn check_schemas(request: &ChatRequest<'_>) -> Result<(), Refusal> {
+    let format = request
+        .field("response_format")
+        .map(|format| &format["json_schema"]["schema"]);
+    let tools = request.tools().iter().map(|tool| &tool["function"]["parameters"]);
+    let places = format
+        .map(|schema| ("response_format", schema))
+        .into_iter()
+        .chain(tools.map(|schema| ("tools", schema)));
+    for (param, schema) in places.filter(|(_, schema)| !schema.is_null()) {
+        if let Err(error) = jsonschema::meta::validate(schema) {
+            return Err(Refusal::invalid(format!("Invalid schema in `{param}`: {error}")).with_param(param));
+        }
     }
     Ok(())
 }

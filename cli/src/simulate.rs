@@ -1,0 +1,34 @@
+//! `tiergate simulate`: the simulators alone, on the ports that `fastly.toml` sends local traffic to.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::simulator::{Profile, Simulator};
+
+#[derive(Args)]
+pub struct SimulateOptions {}
+
+/// Each simulated host, its profile and its port; `fastly.toml` names the same.
+pub fn simulated() -> Vec<(&'static str, Profile, u16)> {
+    vec![
+        ("api.openai.com", Profile::openai(), 7701),
+        ("generativelanguage.googleapis.com", Profile::google(), 7703),
+        ("api.inceptionlabs.ai", Profile::inception(), 7704),
+    ]
+}
+
+/// Runs until Ctrl-C.
+pub async fn run(_options: SimulateOptions) -> Result<()> {
+    let mut simulators = Vec::new();
+    for (host, profile, port) in simulated() {
+        let simulator = Simulator::start(profile, (Ipv4Addr::LOCALHOST, port).into()).await;
+        let simulator = simulator.with_context(|| format!("cannot simulate {host} on 127.0.0.1:{port}"))?;
+        println!("{host} is simulated on http://{}", simulator.addr());
+        simulators.push(simulator);
+    }
+    println!("Now: fastly compute serve");
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}
