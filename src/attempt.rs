@@ -173,11 +173,7 @@ pub fn prepare<P: Platform>(job: &Job<'_, P>, candidate: &Candidate) -> Result<P
     let deadlines = &job.tier.deadlines;
     let target = dialect::target(provider, deadlines.connect, deadlines.idle);
     let backend = job.platform.backend(&target).map_err(Outcome::Send)?;
-    let accept = if job.request.stream {
-        dialect::EVENT_STREAM
-    } else {
-        dialect::JSON
-    };
+    let accept = if job.request.stream { dialect::EVENT_STREAM } else { dialect::JSON };
     let mut request_headers = dialect::request_headers(provider, secret.as_ref(), accept);
     headers::forward_upstream(job.client_headers, &mut request_headers);
     let encoded = openai_chat::encode_request(job.policy, candidate, job.request);
@@ -187,13 +183,7 @@ pub fn prepare<P: Platform>(job: &Job<'_, P>, candidate: &Candidate) -> Result<P
         headers: request_headers,
         body: encoded.body,
     };
-    Ok(Prepared {
-        candidate: candidate.clone(),
-        backend,
-        request,
-        secret,
-        dropped: encoded.dropped,
-    })
+    Ok(Prepared { candidate: candidate.clone(), backend, request, secret, dropped: encoded.dropped })
 }
 
 /// Tries `candidates` in order; `first` is the first of them if it is prepared already.
@@ -251,11 +241,7 @@ pub fn run<P: Platform>(
                 record.attempts.push(attempt);
                 let verdict = judge(&outcome);
                 if failure.is_none() || !outcome.is_unsent() {
-                    failure = Some(Failure {
-                        outcome,
-                        secret,
-                        provider: provider.clone(),
-                    });
+                    failure = Some(Failure { outcome, secret, provider: provider.clone() });
                 }
                 match verdict {
                     Verdict::Next => {}
@@ -273,19 +259,9 @@ type Commit<P> = (Committed<P>, Vec<String>, StatusCode);
 fn send<P: Platform>(job: &Job<'_, P>, prepared: Prepared<P>, is_last: bool) -> Result<Commit<P>, Outcome> {
     let platform = job.platform;
     let deadlines = &job.tier.deadlines;
-    let own = if job.request.stream {
-        deadlines.first_token
-    } else {
-        deadlines.response
-    };
-    let until = if is_last {
-        job.total
-    } else {
-        job.total.min(platform.elapsed() + own)
-    };
-    let pending = platform
-        .send(&prepared.backend, prepared.request)
-        .map_err(Outcome::Send)?;
+    let own = if job.request.stream { deadlines.first_token } else { deadlines.response };
+    let until = if is_last { job.total } else { job.total.min(platform.elapsed() + own) };
+    let pending = platform.send(&prepared.backend, prepared.request).map_err(Outcome::Send)?;
     in_time(platform, Wait::Response(&pending), until)?;
     let mut response = platform.response(pending).map_err(Outcome::Send)?;
     if !response.status.is_success() {
@@ -303,19 +279,11 @@ fn send<P: Platform>(job: &Job<'_, P>, prepared: Prepared<P>, is_last: bool) -> 
             let body = read_all(platform, &mut response, until, MAX_ERROR_BYTES)?;
             let error = provider_error::parse(&body);
             let is_error = error != ProviderError::default();
-            return Err(if is_error {
-                Outcome::ErrorInside(error)
-            } else {
-                Outcome::Undecodable
-            });
+            return Err(if is_error { Outcome::ErrorInside(error) } else { Outcome::Undecodable });
         }
         (false, true) => return Err(Outcome::Undecodable),
     };
-    let committed = Committed {
-        candidate: prepared.candidate,
-        headers: response.headers,
-        answer,
-    };
+    let committed = Committed { candidate: prepared.candidate, headers: response.headers, answer };
     Ok((committed, prepared.dropped, response.status))
 }
 
@@ -329,15 +297,8 @@ fn in_time<P: Platform>(platform: &P, wait: Wait<'_, P>, until: Duration) -> Res
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    let content_type = headers
-        .get(http::header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    content_type.is_some_and(|value| {
-        value
-            .trim_start()
-            .to_ascii_lowercase()
-            .starts_with(dialect::EVENT_STREAM)
-    })
+    let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with(dialect::EVENT_STREAM))
 }
 
 fn refused<P: Platform>(platform: &P, mut response: UpstreamResponse<P::Body>, until: Duration) -> Outcome {
@@ -348,11 +309,7 @@ fn refused<P: Platform>(platform: &P, mut response: UpstreamResponse<P::Body>, u
         .get(http::header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
         .map(Duration::from_secs);
-    Outcome::Status {
-        status: response.status,
-        error: provider_error::parse(&body),
-        retry_after,
-    }
+    Outcome::Status { status: response.status, error: provider_error::parse(&body), retry_after }
 }
 
 fn whole_answer<P: Platform>(
@@ -377,11 +334,7 @@ fn read_all<P: Platform>(
     let mut bytes = Vec::with_capacity(4096);
     loop {
         in_time(platform, Wait::Body(&response.body), until)?;
-        if platform
-            .read(&mut response.body, &mut bytes, READ_BYTES)
-            .map_err(|_| Outcome::Broken)?
-            == 0
-        {
+        if platform.read(&mut response.body, &mut bytes, READ_BYTES).map_err(|_| Outcome::Broken)? == 0 {
             return Ok(bytes);
         }
         if bytes.len() > limit {
@@ -401,10 +354,7 @@ fn first_piece<P: Platform>(
     let mut held = Vec::new();
     loop {
         in_time(job.platform, Wait::Body(&response.body), until)?;
-        let read = job
-            .platform
-            .read(&mut response.body, decoder.space(), READ_BYTES)
-            .map_err(|_| Outcome::Broken)?;
+        let read = job.platform.read(&mut response.body, decoder.space(), READ_BYTES).map_err(|_| Outcome::Broken)?;
         if read == 0 {
             return Err(Outcome::Broken);
         }

@@ -90,20 +90,14 @@ impl Refusal {
 
 /// The key that `headers` carry: `Authorization: Bearer`, else `x-api-key`.
 pub fn presented(headers: &HeaderMap) -> Presented {
-    let bearer = headers
-        .get(http::header::AUTHORIZATION)
-        .map(|value| match value.to_str() {
-            Ok(value) => match value.split_once(' ') {
-                Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => key.trim(),
-                _ => "",
-            },
-            Err(_) => "",
-        });
-    let key = bearer.or_else(|| {
-        headers
-            .get("x-api-key")
-            .map(|value| value.to_str().unwrap_or_default().trim())
+    let bearer = headers.get(http::header::AUTHORIZATION).map(|value| match value.to_str() {
+        Ok(value) => match value.split_once(' ') {
+            Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => key.trim(),
+            _ => "",
+        },
+        Err(_) => "",
     });
+    let key = bearer.or_else(|| headers.get("x-api-key").map(|value| value.to_str().unwrap_or_default().trim()));
     match key {
         None => Presented::Nothing,
         Some(key) => parse_key(key).map_or(Presented::Malformed, Presented::Key),
@@ -116,10 +110,7 @@ fn parse_key(key: &str) -> Option<PresentedKey> {
         ID_LENGTH.contains(&id.len()) && id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
     let random_is_valid =
         RANDOM_LENGTH.contains(&random.len()) && random.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    (id_is_valid && random_is_valid).then(|| PresentedKey {
-        id: id.to_owned(),
-        digest: Sha256::digest(key).into(),
-    })
+    (id_is_valid && random_is_valid).then(|| PresentedKey { id: id.to_owned(), digest: Sha256::digest(key).into() })
 }
 
 /// The KV key of a client's entry.
@@ -157,11 +148,7 @@ impl Client {
             sha256: String,
         }
         let entry: Entry = serde_json::from_slice(entry).map_err(|error| error.to_string())?;
-        let digests = entry
-            .keys
-            .iter()
-            .map(|key| parse_digest(&key.sha256))
-            .collect::<Result<_, _>>()?;
+        let digests = entry.keys.iter().map(|key| parse_digest(&key.sha256)).collect::<Result<_, _>>()?;
         let expires = entry.expires.as_deref().map(parse_time).transpose()?;
         Ok(Self {
             id: id.to_owned(),
@@ -194,9 +181,8 @@ impl Client {
     /// Whether `key` is one of this client's and may be used at `now` (since 1970).
     pub fn check(&self, key: &PresentedKey, now: Duration) -> Result<(), Refusal> {
         // Every digest is compared, whichever matches, so that time tells nothing.
-        let known = self.digests.iter().fold(subtle::Choice::from(0), |known, digest| {
-            known | digest.ct_eq(&key.digest)
-        });
+        let known =
+            self.digests.iter().fold(subtle::Choice::from(0), |known, digest| known | digest.ct_eq(&key.digest));
         if !bool::from(known) {
             return Err(Refusal::WrongKey);
         }
@@ -226,8 +212,7 @@ fn parse_digest(hex: &str) -> Result<[u8; 32], String> {
 fn parse_time(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_rfc3339(text)
         .map_err(|_| "`expires` must be a time in UTC such as 2027-01-31T00:00:00Z".to_owned())?;
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_err(|_| "`expires` is before 1970".to_owned())
+    time.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| "`expires` is before 1970".to_owned())
 }
 
 #[cfg(test)]
@@ -243,18 +228,12 @@ mod tests {
     fn entry(more: &str) -> String {
         let digest = Sha256::digest(format!("tg_app_{RANDOM}"));
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!(
-            r#"{{"name":"App","keys":[{{"sha256":"{}"}},{{"sha256":"{hex}"}}]{more}}}"#,
-            "0".repeat(64)
-        )
+        format!(r#"{{"name":"App","keys":[{{"sha256":"{}"}},{{"sha256":"{hex}"}}]{more}}}"#, "0".repeat(64))
     }
 
     #[test]
     fn only_well_formed_keys_are_looked_up() {
-        assert_eq!(
-            key(&format!("tg_my-app-2_{RANDOM}")).map(|key| key.id),
-            Some("my-app-2".to_owned())
-        );
+        assert_eq!(key(&format!("tg_my-app-2_{RANDOM}")).map(|key| key.id), Some("my-app-2".to_owned()));
         for bad in [
             "",
             "sk-something",

@@ -23,11 +23,7 @@ pub fn error(failure: &Failure, health: &Health) -> Error {
         Error::new(kind, message).with_retry(retry)
     };
     match &failure.outcome {
-        Outcome::Status {
-            status,
-            error,
-            retry_after,
-        } => {
+        Outcome::Status { status, error, retry_after } => {
             let after = retry_after.map_or(soon, Retry::After);
             match status.as_u16() {
                 400 if error.is_context_length() => rejected(failure, error, RejectedAs::ContextLength),
@@ -59,11 +55,9 @@ pub fn error(failure: &Failure, health: &Health) -> Error {
         Outcome::Send(
             error @ (SendError::Dns | SendError::Connect | SendError::Tls | SendError::Reset | SendError::Other),
         ) => failed(Kind::ProviderError, &format!("could not be asked: {error}"), soon),
-        Outcome::NoSecret(NoSecret::Missing, entry) => failed(
-            Kind::NoSecret,
-            &format!("has no key: the Secret Store lacks the entry `{entry}`"),
-            Retry::Never,
-        ),
+        Outcome::NoSecret(NoSecret::Missing, entry) => {
+            failed(Kind::NoSecret, &format!("has no key: the Secret Store lacks the entry `{entry}`"), Retry::Never)
+        }
         Outcome::NoSecret(NoSecret::StoreUnreachable, _) => {
             failed(Kind::NoSecret, "has no key: the Secret Store cannot be reached", soon)
         }
@@ -77,10 +71,7 @@ pub fn error(failure: &Failure, health: &Health) -> Error {
 /// The provider's own reason, since it is about what the client sent.
 fn rejected(failure: &Failure, error: &ProviderError, how: RejectedAs) -> Error {
     let masked = |text: &String| mask(text, failure.secret.as_ref(), MAX_REASON_BYTES);
-    let reason = error
-        .message
-        .as_ref()
-        .map_or_else(|| "it gave no reason".to_owned(), masked);
+    let reason = error.message.as_ref().map_or_else(|| "it gave no reason".to_owned(), masked);
     let message = format!("The provider ({}) rejected the request: {reason}", failure.provider);
     let rejected = Error::new(Kind::Rejected(how), message);
     match &error.param {
@@ -102,20 +93,9 @@ mod tests {
     const COOLDOWN: Duration = Duration::from_secs(5);
 
     fn check(outcome: Outcome) -> Error {
-        let health = Health {
-            cooldown: COOLDOWN,
-            max_cooldown: COOLDOWN,
-            auth_cooldown: COOLDOWN,
-        };
+        let health = Health { cooldown: COOLDOWN, max_cooldown: COOLDOWN, auth_cooldown: COOLDOWN };
         let secret = Some(Secret::new("supersecretkey12345".to_owned()));
-        error(
-            &Failure {
-                outcome,
-                secret,
-                provider: "openai".into(),
-            },
-            &health,
-        )
+        error(&Failure { outcome, secret, provider: "openai".into() }, &health)
     }
 
     fn status(status: u16, body: &str, retry_after: Option<u64>) -> Outcome {
@@ -144,18 +124,8 @@ mod tests {
             (status(529, "", None), 502, "provider_error", after(5)),
             (status(301, "", None), 502, "provider_error", Some(Retry::Never)),
             (Outcome::Timeout, 504, "provider_timeout", after(5)),
-            (
-                Outcome::Send(SendError::NoBackend),
-                503,
-                "no_backend",
-                Some(Retry::Never),
-            ),
-            (
-                Outcome::NoSecret(NoSecret::Missing, "h".into()),
-                503,
-                "no_secret",
-                Some(Retry::Never),
-            ),
+            (Outcome::Send(SendError::NoBackend), 503, "no_backend", Some(Retry::Never)),
+            (Outcome::NoSecret(NoSecret::Missing, "h".into()), 503, "no_secret", Some(Retry::Never)),
         ] {
             let name = format!("{outcome:?}");
             let error = check(outcome);
@@ -171,17 +141,9 @@ mod tests {
     fn a_providers_reason_is_masked() {
         let body = r#"{"error":{"message":"bad field for key supersecretkey12345","param":"temperature"}}"#;
         let error = check(status(400, body, None));
-        assert!(
-            error.message.ends_with("bad field for key [masked]"),
-            "{}",
-            error.message
-        );
+        assert!(error.message.ends_with("bad field for key [masked]"), "{}", error.message);
         assert_eq!(error.param.as_deref(), Some("temperature"));
-        let silent = check(status(
-            401,
-            r#"{"error":{"message":"Incorrect API key: supersec**2345"}}"#,
-            None,
-        ));
+        let silent = check(status(401, r#"{"error":{"message":"Incorrect API key: supersec**2345"}}"#, None));
         assert!(!silent.message.contains("supersec"), "{}", silent.message);
     }
 }

@@ -102,10 +102,7 @@ impl<'a> ChatRequest<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, Error> {
         let text = std::str::from_utf8(body).map_err(|error| {
             let place = error.valid_up_to();
-            Error::new(
-                Kind::InvalidJson,
-                format!("The body is not valid UTF-8: see byte {place}."),
-            )
+            Error::new(Kind::InvalidJson, format!("The body is not valid UTF-8: see byte {place}."))
         })?;
         let fields = object_fields(text).map_err(|error| no_object(text, &error))?;
         check_fields(&fields)?;
@@ -121,38 +118,21 @@ impl<'a> ChatRequest<'a> {
             has_images: turns.iter().any(Turn::has_image),
             json_schema: get("response_format").is_some_and(is_json_schema),
             input_tokens: estimate_tokens(&turns, tools),
-            max_output: get("max_completion_tokens")
-                .or_else(|| get("max_tokens"))
-                .and_then(number),
+            max_output: get("max_completion_tokens").or_else(|| get("max_tokens")).and_then(number),
         };
-        let model = get("model")
-            .and_then(|value| serde_json::from_str(value.get()).ok())
-            .unwrap_or_default();
+        let model = get("model").and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default();
         let include_usage = get("stream_options").is_some_and(includes_usage);
-        Ok(Self {
-            model,
-            turns,
-            stream,
-            include_usage,
-            features,
-            fields,
-        })
+        Ok(Self { model, turns, stream, include_usage, features, fields })
     }
 
     pub fn field(&self, name: &str) -> Option<&'a RawValue> {
-        self.fields
-            .iter()
-            .find(|field| field.name == name)
-            .map(|field| field.value)
+        self.fields.iter().find(|field| field.name == name).map(|field| field.value)
     }
 }
 
 impl Role {
     pub fn as_str(self) -> &'static str {
-        ROLES
-            .iter()
-            .find(|(_, role)| *role == self)
-            .map_or("", |(name, _)| name)
+        ROLES.iter().find(|(_, role)| *role == self).map_or("", |(name, _)| name)
     }
 }
 
@@ -210,10 +190,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields = Vec::with_capacity(16);
                 while let Some(name) = map.next_key::<BorrowedName<'de>>()? {
-                    fields.push(Field {
-                        name: name.0,
-                        value: map.next_value()?,
-                    });
+                    fields.push(Field { name: name.0, value: map.next_value()? });
                 }
                 Ok(Fields(fields))
             }
@@ -228,16 +205,10 @@ struct BorrowedName<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn no_object(text: &str, error: &serde_json::Error) -> Error {
     if error.is_data() || text.trim_start().starts_with(|first| first != '{') && !error.is_syntax() && !error.is_eof() {
-        return Error::new(
-            Kind::InvalidJson,
-            "The body must be a JSON object with a `messages` array.",
-        );
+        return Error::new(Kind::InvalidJson, "The body must be a JSON object with a `messages` array.");
     }
     let (line, column) = (error.line(), error.column());
-    Error::new(
-        Kind::InvalidJson,
-        format!("The body is not valid JSON: see line {line}, column {column}."),
-    )
+    Error::new(Kind::InvalidJson, format!("The body is not valid JSON: see line {line}, column {column}."))
 }
 
 /// The JSON types that a field may have.
@@ -337,10 +308,7 @@ fn parse_turns(messages: Option<&RawValue>) -> Result<Vec<Turn<'_>>, Error> {
     if raw.is_empty() {
         return Err(missing());
     }
-    raw.into_iter()
-        .enumerate()
-        .map(|(index, raw)| parse_turn(index, raw))
-        .collect()
+    raw.into_iter().enumerate().map(|(index, raw)| parse_turn(index, raw)).collect()
 }
 
 fn parse_turn(index: usize, raw: &RawValue) -> Result<Turn<'_>, Error> {
@@ -355,26 +323,14 @@ fn parse_turn(index: usize, raw: &RawValue) -> Result<Turn<'_>, Error> {
         Error::new(Kind::InvalidRequest, message).with_param(format!("messages[{index}]{place}"))
     };
     if !Type::Object.accepts(raw) {
-        return Err(invalid(
-            "",
-            format!("`messages[{index}]` must be an object with `role` and `content`."),
-        ));
+        return Err(invalid("", format!("`messages[{index}]` must be an object with `role` and `content`.")));
     }
-    let message: Raw<'_> = serde_json::from_str(raw.get()).map_err(|error| {
-        invalid(
-            "",
-            format!("`messages[{index}]` cannot be read: {}.", without_place(&error)),
-        )
-    })?;
-    let role = message
-        .role
-        .and_then(|role| serde_json::from_str::<Cow<'_, str>>(role.get()).ok());
+    let message: Raw<'_> = serde_json::from_str(raw.get())
+        .map_err(|error| invalid("", format!("`messages[{index}]` cannot be read: {}.", without_place(&error))))?;
+    let role = message.role.and_then(|role| serde_json::from_str::<Cow<'_, str>>(role.get()).ok());
     let Some((_, role)) = ROLES.iter().find(|(name, _)| role.as_deref() == Some(*name)) else {
         let valid = ROLES.map(|(name, _)| name).join(", ");
-        return Err(invalid(
-            ".role",
-            format!("`messages[{index}].role` must be one of: {valid}."),
-        ));
+        return Err(invalid(".role", format!("`messages[{index}].role` must be one of: {valid}.")));
     };
     let content = match message.content {
         None => Content::None,
@@ -384,11 +340,7 @@ fn parse_turn(index: usize, raw: &RawValue) -> Result<Turn<'_>, Error> {
             invalid(".content", message)
         })?,
     };
-    Ok(Turn {
-        role: *role,
-        content,
-        raw,
-    })
+    Ok(Turn { role: *role, content, raw })
 }
 
 fn parse_content(content: &RawValue) -> Option<Content<'_>> {
@@ -417,10 +369,7 @@ fn number(value: &RawValue) -> Option<u64> {
 }
 
 fn is_empty_array(value: &RawValue) -> bool {
-    value
-        .get()
-        .strip_prefix('[')
-        .is_some_and(|rest| rest.trim_start().starts_with(']'))
+    value.get().strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(']'))
 }
 
 /// `required`, a named function or tool, and an `allowed_tools` whose mode is `required`.
@@ -489,21 +438,9 @@ mod tests {
             (r#"{"messages":[]}"#, Kind::InvalidRequest, Some("messages")),
             (r#"{"messages":"hi"}"#, Kind::InvalidRequest, Some("messages")),
             (r#"{"messages":[1]}"#, Kind::InvalidRequest, Some("messages[0]")),
-            (
-                r#"{"messages":[{"content":"x"}]}"#,
-                Kind::InvalidRequest,
-                Some("messages[0].role"),
-            ),
-            (
-                r#"{"messages":[{"role":"robot"}]}"#,
-                Kind::InvalidRequest,
-                Some("messages[0].role"),
-            ),
-            (
-                r#"{"messages":[{"role":7}]}"#,
-                Kind::InvalidRequest,
-                Some("messages[0].role"),
-            ),
+            (r#"{"messages":[{"content":"x"}]}"#, Kind::InvalidRequest, Some("messages[0].role")),
+            (r#"{"messages":[{"role":"robot"}]}"#, Kind::InvalidRequest, Some("messages[0].role")),
+            (r#"{"messages":[{"role":7}]}"#, Kind::InvalidRequest, Some("messages[0].role")),
             (
                 r#"{"messages":[{"role":"user","content":"x"},{"role":"user","content":7}]}"#,
                 Kind::InvalidRequest,
@@ -514,33 +451,14 @@ mod tests {
                 Kind::InvalidRequest,
                 Some("messages[0].content"),
             ),
-            (
-                r#"{"messages":[{"role":"user"}],"stream":"yes"}"#,
-                Kind::InvalidRequest,
-                Some("stream"),
-            ),
-            (
-                r#"{"messages":[{"role":"user"}],"max_tokens":-1}"#,
-                Kind::InvalidRequest,
-                Some("max_tokens"),
-            ),
-            (
-                r#"{"messages":[{"role":"user"}],"model":7}"#,
-                Kind::InvalidRequest,
-                Some("model"),
-            ),
-            (
-                r#"{"model":"a","model":"b","messages":[{"role":"user"}]}"#,
-                Kind::InvalidRequest,
-                Some("model"),
-            ),
+            (r#"{"messages":[{"role":"user"}],"stream":"yes"}"#, Kind::InvalidRequest, Some("stream")),
+            (r#"{"messages":[{"role":"user"}],"max_tokens":-1}"#, Kind::InvalidRequest, Some("max_tokens")),
+            (r#"{"messages":[{"role":"user"}],"model":7}"#, Kind::InvalidRequest, Some("model")),
+            (r#"{"model":"a","model":"b","messages":[{"role":"user"}]}"#, Kind::InvalidRequest, Some("model")),
         ] {
             assert_eq!(fault(body), (kind, param.map(str::to_owned)), "{body}");
         }
-        assert_eq!(
-            ChatRequest::parse(b"{\"a\":\"\xFF\"}").expect_err("bytes").kind,
-            Kind::InvalidJson
-        );
+        assert_eq!(ChatRequest::parse(b"{\"a\":\"\xFF\"}").expect_err("bytes").kind, Kind::InvalidJson);
     }
 
     #[test]
@@ -580,14 +498,8 @@ mod tests {
             (r#""none""#, false),
             (r#""required""#, true),
             (r#"{"type":"function","function":{"name":"f"}}"#, true),
-            (
-                r#"{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[]}}"#,
-                false,
-            ),
-            (
-                r#"{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[]}}"#,
-                true,
-            ),
+            (r#"{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[]}}"#, false),
+            (r#"{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[]}}"#, true),
         ] {
             let body = format!(r#"{{"messages":[{{"role":"user","content":"x"}}],"tool_choice":{choice}}}"#);
             let request = ChatRequest::parse(body.as_bytes()).expect("valid");

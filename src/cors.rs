@@ -17,10 +17,8 @@ pub fn answer_headers(policy: &Policy, client: &HeaderMap, downstream: &mut Head
     let Some(origin) = client.get(header::ORIGIN) else {
         return;
     };
-    let admitted = policy
-        .cors_origins
-        .iter()
-        .any(|admitted| admitted == "*" || admitted.as_bytes() == origin.as_bytes());
+    let admitted =
+        policy.cors_origins.iter().any(|admitted| admitted == "*" || admitted.as_bytes() == origin.as_bytes());
     if admitted {
         downstream.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         downstream.insert(header::VARY, HeaderValue::from_static("origin"));
@@ -31,10 +29,7 @@ pub fn answer_headers(policy: &Policy, client: &HeaderMap, downstream: &mut Head
 /// What a preflight is told besides.
 pub fn preflight_headers(downstream: &mut HeaderMap) {
     if downstream.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
-        downstream.insert(
-            header::ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static("GET, POST"),
-        );
+        downstream.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
         downstream.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED));
         downstream.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     }

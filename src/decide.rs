@@ -40,25 +40,17 @@ pub fn without_asking(
     bounded(bounds, decision(policy.default_tier, Source::Default))?;
     let pinned = pinned(policy, client, headers, request, bounds)?;
     if let Some(name) = &headers.tier {
-        let tier = policy
-            .tier_named(name)
-            .ok_or_else(|| unknown(policy, "x-route-tier", name))?;
+        let tier = policy.tier_named(name).ok_or_else(|| unknown(policy, "x-route-tier", name))?;
         if !bounds.allows(tier) {
             let allowed = allowed_tiers(policy, bounds);
             let message = format!("This key may not use the tier `{name}` here. It may use: {allowed}.");
             return Err(Error::new(Kind::TierNotAllowed, message));
         }
-        return Ok(Some(Decision {
-            pinned,
-            ..decision(tier, Source::Header)
-        }));
+        return Ok(Some(Decision { pinned, ..decision(tier, Source::Header) }));
     }
     if let Some(model) = pinned {
         let tier = tier_of_pin(policy, bounds, model)?;
-        return Ok(Some(Decision {
-            pinned,
-            ..decision(tier, Source::Model)
-        }));
+        return Ok(Some(Decision { pinned, ..decision(tier, Source::Model) }));
     }
     if let Some(tier) = policy.tier_named(&request.model) {
         return bounded(bounds, decision(tier, Source::Model)).map(Some);
@@ -73,16 +65,10 @@ pub fn without_asking(
 pub fn classified(policy: &Policy, bounds: &Bounds, reply: &Reply, min_confidence: f64) -> Result<Decision, Error> {
     if reply.confidence.is_some_and(|confidence| confidence < min_confidence) {
         let unsure = by_default(policy, bounds, Reason::LowConfidence)?;
-        return Ok(Decision {
-            confidence: reply.confidence,
-            ..unsure
-        });
+        return Ok(Decision { confidence: reply.confidence, ..unsure });
     }
     let tier = bounded(bounds, decision(reply.tier, Source::Classifier))?;
-    Ok(Decision {
-        confidence: reply.confidence,
-        ..tier
-    })
+    Ok(Decision { confidence: reply.confidence, ..tier })
 }
 
 /// The default tier, because of `reason`.
@@ -93,13 +79,7 @@ pub fn by_default(policy: &Policy, bounds: &Bounds, reason: Reason) -> Result<De
 }
 
 fn decision(tier: TierId, source: Source) -> Decision {
-    Decision {
-        tier,
-        source,
-        pinned: None,
-        confidence: None,
-        reasons: Vec::new(),
-    }
+    Decision { tier, source, pinned: None, confidence: None, reasons: Vec::new() }
 }
 
 /// `decision`, moved into the bounds if it lies outside.
@@ -109,11 +89,7 @@ fn bounded(bounds: &Bounds, decision: Decision) -> Result<Decision, Error> {
         return Err(Error::new(Kind::NoAllowedCandidate, message));
     };
     let moved = (tier != decision.tier).then_some(Reason::TierBounded);
-    Ok(Decision {
-        tier,
-        reasons: decision.reasons.into_iter().chain(moved).collect(),
-        ..decision
-    })
+    Ok(Decision { tier, reasons: decision.reasons.into_iter().chain(moved).collect(), ..decision })
 }
 
 /// The model that the client pins: by header, where it must be allowed, or by the request's model, where a name that it
@@ -126,16 +102,11 @@ fn pinned(
     bounds: &Bounds,
 ) -> Result<Option<ModelId>, Error> {
     let not_allowed = |name: &str, why: &str| {
-        Error::new(
-            Kind::PinNotAllowed,
-            format!("This key may not pin the model `{name}` here: {why}."),
-        )
+        Error::new(Kind::PinNotAllowed, format!("This key may not pin the model `{name}` here: {why}."))
     };
     let model = match &headers.model {
         Some(name) => {
-            let model = policy
-                .model_named(name)
-                .ok_or_else(|| unknown(policy, "x-route-model", name))?;
+            let model = policy.model_named(name).ok_or_else(|| unknown(policy, "x-route-model", name))?;
             if !client.may_pin {
                 return Err(not_allowed(name, "it may not pin models"));
             }
@@ -147,10 +118,7 @@ fn pinned(
         },
     };
     if !bounds.allows_provider(policy.model(model).provider) {
-        return Err(not_allowed(
-            &policy.model(model).name,
-            "a rule of the policy excludes its provider",
-        ));
+        return Err(not_allowed(&policy.model(model).name, "a rule of the policy excludes its provider"));
     }
     tier_of_pin(policy, bounds, model).map(|_| Some(model))
 }
@@ -161,10 +129,7 @@ fn tier_of_pin(policy: &Policy, bounds: &Bounds, model: ModelId) -> Result<TierI
     let mut listing = policy.tier_ids().filter(|id| lists(policy.tier(*id), model)).peekable();
     let tier = match listing.peek() {
         Some(_) => listing.find(|id| bounds.allows(*id)),
-        None => policy
-            .tier_ids()
-            .all(|id| bounds.allows(id))
-            .then_some(policy.default_tier),
+        None => policy.tier_ids().all(|id| bounds.allows(id)).then_some(policy.default_tier),
     };
     tier.ok_or_else(|| {
         let Model { name, .. } = policy.model(model);
@@ -187,21 +152,11 @@ fn unknown(policy: &Policy, header: &str, name: &str) -> Error {
     };
     // The name is the client's own text, so it is bounded before it is quoted.
     let name: String = name.chars().take(64).collect();
-    Error::new(
-        Kind::InvalidHeader,
-        format!("The header {header} names `{name}`; valid: {}.", valid.join(", ")),
-    )
+    Error::new(Kind::InvalidHeader, format!("The header {header} names `{name}`; valid: {}.", valid.join(", ")))
 }
 
 fn allowed_tiers(policy: &Policy, bounds: &Bounds) -> String {
-    let names: Vec<&str> = policy
-        .tier_ids()
-        .filter(|id| bounds.allows(*id))
-        .map(|id| policy.tier(id).name.as_str())
-        .collect();
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(", ")
-    }
+    let names: Vec<&str> =
+        policy.tier_ids().filter(|id| bounds.allows(*id)).map(|id| policy.tier(id).name.as_str()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

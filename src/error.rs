@@ -140,12 +140,7 @@ impl Kind {
 
 impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            param: None,
-            retry: None,
-        }
+        Self { kind, message: message.into(), param: None, retry: None }
     }
 
     pub fn with_param(mut self, param: impl Into<String>) -> Self {
@@ -172,12 +167,8 @@ impl Error {
             code: &'a str,
         }
         let shape = self.kind.shape();
-        let fields = Fields {
-            message: &self.message,
-            r#type: shape.kind,
-            param: self.param.as_deref(),
-            code: shape.code,
-        };
+        let fields =
+            Fields { message: &self.message, r#type: shape.kind, param: self.param.as_deref(), code: shape.code };
         serde_json::to_vec(&Envelope { error: fields }).expect("strings should serialise")
     }
 }

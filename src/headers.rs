@@ -51,10 +51,7 @@ pub fn parse_route_headers(headers: &HeaderMap) -> Result<RouteHeaders, Error> {
         Some(value) => match value.parse() {
             Ok(milliseconds) if TIMEOUT_MS.contains(&milliseconds) => Some(Duration::from_millis(milliseconds)),
             _ => {
-                return Err(invalid(
-                    "x-route-timeout-ms",
-                    "a whole number of milliseconds from 1 to 120000",
-                ));
+                return Err(invalid("x-route-timeout-ms", "a whole number of milliseconds from 1 to 120000"));
             }
         },
     };
@@ -195,26 +192,16 @@ mod tests {
     use crate::record::{AttemptRecord, Reason, Served, Source};
 
     fn map(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
-            .collect()
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
     }
 
     #[test]
     fn routing_headers_are_read_or_refused() {
-        let headers = map(&[
-            ("x-route-tier", "fast"),
-            ("x-route-timeout-ms", "2500"),
-            ("x-route-tags", "a=1, b = 2"),
-        ]);
+        let headers = map(&[("x-route-tier", "fast"), ("x-route-timeout-ms", "2500"), ("x-route-tags", "a=1, b = 2")]);
         let parsed = parse_route_headers(&headers).expect("valid");
         assert_eq!(parsed.tier.as_deref(), Some("fast"));
         assert_eq!(parsed.timeout, Some(Duration::from_millis(2500)));
-        assert_eq!(
-            parsed.tags,
-            BTreeMap::from([("a".into(), "1".into()), ("b".into(), "2".into())])
-        );
+        assert_eq!(parsed.tags, BTreeMap::from([("a".into(), "1".into()), ("b".into(), "2".into())]));
         for (name, value) in [
             ("x-route-tier", " "),
             ("x-route-cache", "never"),
@@ -244,16 +231,9 @@ mod tests {
         ]);
         let mut downstream = HeaderMap::new();
         forward_downstream(&provider, &mut downstream);
-        assert_eq!(
-            downstream,
-            map(&[("x-request-id", "r1"), ("x-ratelimit-remaining-tokens", "9")])
-        );
-        let client = map(&[
-            ("traceparent", "00-1-2-01"),
-            ("cookie", "a"),
-            ("authorization", "Bearer x"),
-            ("x-any", "1"),
-        ]);
+        assert_eq!(downstream, map(&[("x-request-id", "r1"), ("x-ratelimit-remaining-tokens", "9")]));
+        let client =
+            map(&[("traceparent", "00-1-2-01"), ("cookie", "a"), ("authorization", "Bearer x"), ("x-any", "1")]);
         let mut upstream = HeaderMap::new();
         forward_upstream(&client, &mut upstream);
         assert_eq!(upstream, map(&[("traceparent", "00-1-2-01")]));
@@ -274,14 +254,8 @@ mod tests {
             reasons: vec![Reason::PolicyStale, Reason::NeedsVision],
             confidence: Some(0.934),
             attempts: vec![attempt("a", "429"), attempt("b", "200")],
-            served: Some(Served {
-                provider: "openai".into(),
-                model: "b".into(),
-            }),
-            timings: crate::record::Timings {
-                decide: Some(Duration::from_micros(1250)),
-                ..Default::default()
-            },
+            served: Some(Served { provider: "openai".into(), model: "b".into() }),
+            timings: crate::record::Timings { decide: Some(Duration::from_micros(1250)), ..Default::default() },
             ..Record::default()
         };
         let mut headers = HeaderMap::new();
@@ -304,18 +278,9 @@ mod tests {
     fn retry_after_stays_sane() {
         for (retry, expected) in [
             (Retry::Never, map(&[("x-should-retry", "false")])),
-            (
-                Retry::After(Duration::ZERO),
-                map(&[("x-should-retry", "true"), ("retry-after", "1")]),
-            ),
-            (
-                Retry::After(Duration::from_millis(2100)),
-                map(&[("x-should-retry", "true"), ("retry-after", "3")]),
-            ),
-            (
-                Retry::After(Duration::from_secs(4000)),
-                map(&[("x-should-retry", "true"), ("retry-after", "60")]),
-            ),
+            (Retry::After(Duration::ZERO), map(&[("x-should-retry", "true"), ("retry-after", "1")])),
+            (Retry::After(Duration::from_millis(2100)), map(&[("x-should-retry", "true"), ("retry-after", "3")])),
+            (Retry::After(Duration::from_secs(4000)), map(&[("x-should-retry", "true"), ("retry-after", "60")])),
         ] {
             let mut headers = HeaderMap::new();
             error_headers(&Error::new(Kind::RateLimited, "").with_retry(retry), &mut headers);

@@ -101,13 +101,7 @@ pub fn look_up<P: Platform>(
     let client = lookups.client(memory, policy.policy.auth, &wanted.presented, now, record);
     record.timings.auth = Some(platform.elapsed());
     let breaker = lookups.breaker(memory, now);
-    Ok(Found {
-        policy,
-        client,
-        breaker,
-        body,
-        body_ended,
-    })
+    Ok(Found { policy, client, breaker, body, body_ended })
 }
 
 impl Found {
@@ -131,12 +125,7 @@ impl Found {
             }
         }
         record.bytes_received = body.len() as u64;
-        Ok(Gathered {
-            policy: self.policy,
-            client,
-            body,
-            breaker: self.breaker,
-        })
+        Ok(Gathered { policy: self.policy, client, body, breaker: self.breaker })
     }
 }
 
@@ -208,10 +197,7 @@ struct Lookups<P: Platform> {
 
 impl<P: Platform> Lookups<P> {
     fn start(platform: &P, memory: &Memory, wanted: &Wanted<'_, P::Body>, now: Duration) -> Self {
-        let client_ttl = memory
-            .policy
-            .as_ref()
-            .map_or(FIRST_CLIENT_TTL, |known| known.policy.ttl);
+        let client_ttl = memory.policy.as_ref().map_or(FIRST_CLIENT_TTL, |known| known.policy.ttl);
         let (known_client, client) = match &wanted.presented {
             Presented::Key(PresentedKey { id, .. }) => match memory.fresh_client(id, now, client_ttl) {
                 Some(client) => (Some(client), Lookup::NotNeeded),
@@ -343,9 +329,7 @@ impl<P: Platform> Lookups<P> {
             return state;
         }
         let stored = self.breaker.answer().and_then(Result::ok).flatten();
-        let state = stored
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
+        let state = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         memory.keep_breaker(state, now);
         state
     }
@@ -362,25 +346,14 @@ fn settle<P: Platform>(
     let document = match answer {
         Ok(Some(document)) => document,
         Ok(None) => {
-            let policy = known
-                .filter(|known| known.origin == Origin::Default)
-                .map(|known| known.policy.clone());
+            let policy = known.filter(|known| known.origin == Origin::Default).map(|known| known.policy.clone());
             let policy = policy.unwrap_or_else(|| Rc::new(policy::default_policy()));
-            return KnownPolicy {
-                policy,
-                origin: Origin::Default,
-                document: None,
-                fault: None,
-                checked: now,
-            };
+            return KnownPolicy { policy, origin: Origin::Default, document: None, fault: None, checked: now };
         }
         Err(StoreError) => return last_good(known, cached, "the KV Store cannot be reached", now),
     };
     if let Some(known) = known.filter(|known| known.document.as_deref() == Some(&document)) {
-        return KnownPolicy {
-            checked: now,
-            ..known.clone()
-        };
+        return KnownPolicy { checked: now, ..known.clone() };
     }
     match policy::parse::parse(&document) {
         Ok(policy) => {
@@ -388,48 +361,25 @@ fn settle<P: Platform>(
                 platform.store_cache(LAST_GOOD_KEY, &document, LAST_GOOD_TTL);
             }
             let policy = Rc::new(policy);
-            KnownPolicy {
-                policy,
-                origin: Origin::Store,
-                document: Some(document.into()),
-                fault: None,
-                checked: now,
-            }
+            KnownPolicy { policy, origin: Origin::Store, document: Some(document.into()), fault: None, checked: now }
         }
         Err(faults) => {
             let last = last_good(known, cached, &faults.to_string(), now);
-            KnownPolicy {
-                document: Some(document.into()),
-                ..last
-            }
+            KnownPolicy { document: Some(document.into()), ..last }
         }
     }
 }
 
 /// The policy to go on with: the one in memory, else the POP's last good one, else the one compiled in.
 fn last_good(known: Option<&KnownPolicy>, cached: Option<Vec<u8>>, fault: &str, now: Duration) -> KnownPolicy {
-    let from_cache = || {
-        cached
-            .and_then(|document| policy::parse::parse(&document).ok())
-            .map(Rc::new)
-    };
+    let from_cache = || cached.and_then(|document| policy::parse::parse(&document).ok()).map(Rc::new);
     let (policy, origin): (Rc<Policy>, Origin) = match known {
-        Some(KnownPolicy {
-            policy,
-            origin: Origin::Default,
-            ..
-        }) => (policy.clone(), Origin::Default),
+        Some(KnownPolicy { policy, origin: Origin::Default, .. }) => (policy.clone(), Origin::Default),
         Some(known) => (known.policy.clone(), Origin::LastGood),
         None => match from_cache() {
             Some(policy) => (policy, Origin::LastGood),
             None => (Rc::new(policy::default_policy()), Origin::Default),
         },
     };
-    KnownPolicy {
-        policy,
-        origin,
-        document: None,
-        fault: Some(fault.into()),
-        checked: now,
-    }
+    KnownPolicy { policy, origin, document: None, fault: Some(fault.into()), checked: now }
 }

@@ -171,10 +171,7 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
             first_byte: record.timings.first_byte.map(milliseconds),
             total: milliseconds(record.timings.total.unwrap_or_default()),
         },
-        bytes: BytesLine {
-            received: record.bytes_received,
-            sent: record.bytes_sent,
-        },
+        bytes: BytesLine { received: record.bytes_received, sent: record.bytes_sent },
         client_closed: record.client_closed,
         pop: &record.pop,
         vcpu_ms,
@@ -183,12 +180,7 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
 }
 
 fn usage_line(usage: Usage) -> UsageLine {
-    UsageLine {
-        input: usage.input,
-        output: usage.output,
-        cached_input: usage.cached_input,
-        reasoning: usage.reasoning,
-    }
+    UsageLine { input: usage.input, output: usage.output, cached_input: usage.cached_input, reasoning: usage.reasoning }
 }
 
 /// With three decimals, which is what the clock is good for.
@@ -217,16 +209,8 @@ mod tests {
             path: "/v1/chat/completions".into(),
             status: 200,
             requested_model: Some("gpt-4o\n".into()),
-            usage: Some(Usage {
-                input: 10,
-                cached_input: 2,
-                output: 3,
-                reasoning: 1,
-            }),
-            timings: Timings {
-                total: Some(Duration::from_micros(1500)),
-                ..Timings::default()
-            },
+            usage: Some(Usage { input: 10, cached_input: 2, output: 3, reasoning: 1 }),
+            timings: Timings { total: Some(Duration::from_micros(1500)), ..Timings::default() },
             ..Record::default()
         };
         let line = line(&record, Duration::from_millis(1_790_000_000_123), 4);

@@ -61,9 +61,7 @@ impl<T> Timed<T> {
 impl Memory {
     /// The policy, if it need not be asked for again.
     pub fn fresh_policy(&self, now: Duration) -> Option<&KnownPolicy> {
-        self.policy
-            .as_ref()
-            .filter(|known| now.saturating_sub(known.checked) < known.policy.ttl)
+        self.policy.as_ref().filter(|known| now.saturating_sub(known.checked) < known.policy.ttl)
     }
 
     pub fn fresh_client(&self, id: &str, now: Duration, ttl: Duration) -> Option<Rc<Client>> {
@@ -74,13 +72,7 @@ impl Memory {
         if self.clients.len() >= MAX_CLIENTS {
             self.clients.clear();
         }
-        self.clients.insert(
-            client.id.clone(),
-            Timed {
-                value: client,
-                since: now,
-            },
-        );
+        self.clients.insert(client.id.clone(), Timed { value: client, since: now });
     }
 
     pub fn fresh_breaker(&self, now: Duration) -> Option<breaker::State> {
@@ -88,9 +80,6 @@ impl Memory {
     }
 
     pub fn keep_breaker(&mut self, state: breaker::State, now: Duration) {
-        self.breaker = Some(Timed {
-            value: state,
-            since: now,
-        });
+        self.breaker = Some(Timed { value: state, since: now });
     }
 }

@@ -56,25 +56,12 @@ fn serve<P: Platform>(
     record: &mut Record,
     extra: &mut HeaderMap,
 ) -> Result<Reply<P>, Error> {
-    let Received {
-        method,
-        path,
-        query,
-        headers: client_headers,
-        mut body,
-        time_left,
-        ..
-    } = received;
+    let Received { method, path, query, headers: client_headers, mut body, time_left, .. } = received;
     let route = route::find(&method, &path)?;
     let presented = auth::presented(&client_headers);
     match route {
         Route::Preflight | Route::Health => {
-            let mut wanted = Wanted {
-                presented,
-                body: None,
-                content_length: None,
-                breaker: route == Route::Health,
-            };
+            let mut wanted = Wanted { presented, body: None, content_length: None, breaker: route == Route::Health };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
             cors::answer_headers(&found.policy.policy, &client_headers, extra);
             if route == Route::Preflight {
@@ -87,12 +74,7 @@ fn serve<P: Platform>(
             Ok(Reply::Json(StatusCode::OK, report::health(&found.policy, inspector)))
         }
         Route::Models | Route::Model(_) => {
-            let mut wanted = Wanted {
-                presented,
-                body: None,
-                content_length: None,
-                breaker: false,
-            };
+            let mut wanted = Wanted { presented, body: None, content_length: None, breaker: false };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
             cors::answer_headers(&found.policy.policy, &client_headers, extra);
             let client = found.client?;
@@ -107,25 +89,16 @@ fn serve<P: Platform>(
             let mut wanted = Wanted {
                 presented,
                 body: (method == Method::POST).then_some(&mut body),
-                content_length: client_headers
-                    .get(CONTENT_LENGTH)
-                    .and_then(|value| value.to_str().ok()?.parse().ok()),
+                content_length: client_headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
                 breaker: route_headers.as_ref().is_ok_and(|headers| headers.tier.is_none()),
             };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
             cors::answer_headers(&found.policy.policy, &client_headers, extra);
             let gathered = found.gather(platform, wanted, record)?;
             let route_headers = route_headers?;
-            let call = Call {
-                platform,
-                route_headers: &route_headers,
-                client_headers: &client_headers,
-                time_left,
-            };
+            let call = Call { platform, route_headers: &route_headers, client_headers: &client_headers, time_left };
             if route == Route::Decision {
-                let ask = query
-                    .as_deref()
-                    .is_none_or(|query| !query.split('&').any(|pair| pair == "classify=false"));
+                let ask = query.as_deref().is_none_or(|query| !query.split('&').any(|pair| pair == "classify=false"));
                 return call.explain(memory, &gathered, ask, record);
             }
             call.complete(memory, &gathered, record)
@@ -154,15 +127,8 @@ impl<P: Platform> Call<'_, P> {
             .map_err(|failure| blame::error(&failure, &policy.health))?;
         let model = policy.model(committed.candidate.model);
         let provider = policy.provider(model.provider);
-        record.served = Some(Served {
-            provider: provider.name.clone(),
-            model: model.name.clone(),
-        });
-        Ok(Reply::Completion(Box::new(Completion {
-            committed,
-            total: job.total,
-            price: model.price,
-        })))
+        record.served = Some(Served { provider: provider.name.clone(), model: model.name.clone() });
+        Ok(Reply::Completion(Box::new(Completion { committed, total: job.total, price: model.price })))
     }
 
     /// The decision and the plan, as JSON; no candidate is asked.
@@ -177,10 +143,7 @@ impl<P: Platform> Call<'_, P> {
         let request = ChatRequest::parse(&gathered.body)?;
         let (decision, plan, _) = self.decide(memory, gathered, &request, ask, record)?;
         note_decision(policy, &decision, &plan, record);
-        Ok(Reply::Json(
-            StatusCode::OK,
-            report::decision(policy, &decision, &plan, record),
-        ))
+        Ok(Reply::Json(StatusCode::OK, report::decision(policy, &decision, &plan, record)))
     }
 
     /// The tier and its candidates; also the first of them, if it was prepared beside the classifier's call.
@@ -220,13 +183,7 @@ impl<P: Platform> Call<'_, P> {
         let (decision, prepared) = match (decided, &policy.classifier) {
             (Some(decision), _) => (decision, None),
             (None, Some(classifier)) if ask => {
-                let question = Question {
-                    call: self,
-                    policy,
-                    classifier,
-                    request,
-                    bounds: &bounds,
-                };
+                let question = Question { call: self, policy, classifier, request, bounds: &bounds };
                 question.ask(memory, gathered.breaker, &plan, record)?
             }
             (None, _) => (decide::by_default(policy, &bounds, Reason::ClassifierOff)?, None),
@@ -240,14 +197,7 @@ impl<P: Platform> Call<'_, P> {
         let tier = policy.tier(tier);
         let allowed = tier.deadlines.total.min(self.time_left);
         let total = self.route_headers.timeout.map_or(allowed, |asked| asked.min(allowed));
-        Job {
-            platform: self.platform,
-            policy,
-            tier,
-            request,
-            client_headers: self.client_headers,
-            total,
-        }
+        Job { platform: self.platform, policy, tier, request, client_headers: self.client_headers, total }
     }
 }
 
@@ -269,13 +219,7 @@ impl<P: Platform> Question<'_, P> {
         plan: &impl Fn(&Decision) -> Result<Plan, Error>,
         record: &mut Record,
     ) -> Result<(Decision, Option<Prepared<P>>), Error> {
-        let Question {
-            call: Call { platform, .. },
-            policy,
-            classifier,
-            request,
-            bounds,
-        } = *self;
+        let Question { call: Call { platform, .. }, policy, classifier, request, bounds } = *self;
         let by_default = |reason| decide::by_default(policy, bounds, reason);
         if !bounds.allows_provider(policy.model(classifier.model).provider) {
             return Ok((by_default(Reason::ClassifierNotAllowed)?, None));
@@ -316,9 +260,7 @@ impl<P: Platform> Question<'_, P> {
             Err(reason) => by_default(reason)?,
         };
         // Deadlines and timeouts are the tier's, so what was prepared is of use to that tier only.
-        let prepared = prepared
-            .filter(|(tier, _)| *tier == decision.tier)
-            .map(|(_, prepared)| prepared);
+        let prepared = prepared.filter(|(tier, _)| *tier == decision.tier).map(|(_, prepared)| prepared);
         Ok((decision, prepared))
     }
 
@@ -364,11 +306,7 @@ fn respond<P: Platform>(
     extra.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let (status, body) = match reply {
         Ok(Reply::Completion(completion)) => {
-            let Completion {
-                committed,
-                total,
-                price,
-            } = *completion;
+            let Completion { committed, total, price } = *completion;
             headers::forward_downstream(&committed.headers, &mut extra);
             match committed.answer {
                 Answer::Whole { body, whole } => {
@@ -378,22 +316,12 @@ fn respond<P: Platform>(
                     record.finish_reasons = whole.finish_reasons;
                     (StatusCode::OK, body)
                 }
-                Answer::Stream {
-                    body,
-                    decoder,
-                    stream,
-                    held,
-                } => {
+                Answer::Stream { body, decoder, stream, held } => {
                     record.status = StatusCode::OK.as_u16();
                     let head = head(&record, StatusCode::OK, dialect::EVENT_STREAM, extra);
                     record.timings.first_byte = Some(platform.elapsed());
                     let downstream = platform.start_response(head);
-                    let relay = Relay {
-                        upstream: body,
-                        downstream,
-                        decoder,
-                        stream,
-                    };
+                    let relay = Relay { upstream: body, downstream, decoder, stream };
                     let ended = relay::run(platform, relay, &held, total);
                     note_end(&mut record, ended, price);
                     return write_log(platform, memory, record);

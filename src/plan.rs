@@ -34,11 +34,7 @@ pub fn plan(
     let mut reasons = Vec::new();
     if let Some(model) = decision.pinned {
         return match misfit(policy.model(model), features) {
-            None => Ok(Plan {
-                tier: decision.tier,
-                candidates: vec![Candidate { model, effort: None }],
-                reasons,
-            }),
+            None => Ok(Plan { tier: decision.tier, candidates: vec![Candidate { model, effort: None }], reasons }),
             Some(reason) => Err(incapable(&[reason])),
         };
     }
@@ -68,11 +64,7 @@ pub fn plan(
             if tier == decision.tier {
                 reasons.retain(|reason| *reason == Reason::ForcedToolsWeaker);
             }
-            return Ok(Plan {
-                tier,
-                candidates,
-                reasons,
-            });
+            return Ok(Plan { tier, candidates, reasons });
         }
     }
     Err(incapable(&reasons))
@@ -102,10 +94,7 @@ fn fitting(
         }
     };
     match entry {
-        Entry::One(candidate) => Some(candidate.clone())
-            .filter(|candidate| check(candidate))
-            .into_iter()
-            .collect(),
+        Entry::One(candidate) => Some(candidate.clone()).filter(|candidate| check(candidate)).into_iter().collect(),
         Entry::Split(members) => {
             let mut members: Vec<&Weighted> = members.iter().filter(|member| check(&member.candidate)).collect();
             if let Some(drawn) = draw(&members, random) {
@@ -120,15 +109,13 @@ fn fitting(
 fn draw(members: &[&Weighted], random: u64) -> Option<usize> {
     let total: u64 = members.iter().map(|member| u64::from(member.weight)).sum();
     let mut left = random.checked_rem(total)?;
-    members
-        .iter()
-        .position(|member| match left.checked_sub(u64::from(member.weight)) {
-            Some(rest) => {
-                left = rest;
-                false
-            }
-            None => true,
-        })
+    members.iter().position(|member| match left.checked_sub(u64::from(member.weight)) {
+        Some(rest) => {
+            left = rest;
+            false
+        }
+        None => true,
+    })
 }
 
 /// Why `model` cannot carry the request.

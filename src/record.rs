@@ -210,17 +210,8 @@ mod tests {
 
     #[test]
     fn cached_input_has_its_own_price() {
-        let price = crate::policy::Price {
-            input: 2.0,
-            cached_input: 0.5,
-            output: 10.0,
-        };
-        let usage = Usage {
-            input: 1_000_000,
-            cached_input: 400_000,
-            output: 100_000,
-            reasoning: 50_000,
-        };
+        let price = crate::policy::Price { input: 2.0, cached_input: 0.5, output: 10.0 };
+        let usage = Usage { input: 1_000_000, cached_input: 400_000, output: 100_000, reasoning: 50_000 };
         assert!((usage.cost(&price) - (1.2 + 0.2 + 1.0)).abs() < 1e-12);
     }
 }

@@ -67,11 +67,7 @@ pub fn run<P: Platform>(platform: &P, mut relay: Relay<P>, held: &[u8], total: D
         }
         Err(Failure::ClientGone) => Err(Failure::ClientGone),
     };
-    Ended {
-        result,
-        bytes_sent,
-        stream: relay.stream,
-    }
+    Ended { result, bytes_sent, stream: relay.stream }
 }
 
 fn pass_on<P: Platform>(
@@ -97,14 +93,8 @@ fn pass_on<P: Platform>(
             return Err(Failure::Error(Error::new(Kind::StreamTimeLimit, message)));
         }
         let is_late = relay.stream.is_finished()
-            && platform
-                .wait_first(&[Wait::Body(&relay.upstream)], Some(AFTER_FINISH))
-                .is_none();
-        let read = if is_late {
-            Ok(0)
-        } else {
-            platform.read(&mut relay.upstream, relay.decoder.space(), READ_BYTES)
-        };
+            && platform.wait_first(&[Wait::Body(&relay.upstream)], Some(AFTER_FINISH)).is_none();
+        let read = if is_late { Ok(0) } else { platform.read(&mut relay.upstream, relay.decoder.space(), READ_BYTES) };
         if !matches!(read, Ok(read) if read > 0) {
             return end_of_body(platform, relay, bytes_sent);
         }
@@ -120,10 +110,8 @@ enum State {
 /// Moves all whole events into `out`.
 fn take_events<P: Platform>(relay: &mut Relay<P>, out: &mut Vec<u8>) -> Result<State, Error> {
     let broken = |message: &str| Error::new(Kind::StreamBroken, message);
-    while let Some(event) = relay
-        .decoder
-        .next_event()
-        .map_err(|_| broken("The provider sent an event that is too long."))?
+    while let Some(event) =
+        relay.decoder.next_event().map_err(|_| broken("The provider sent an event that is too long."))?
     {
         let Some(data) = event.data() else {
             out.extend_from_slice(event.raw);

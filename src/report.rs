@@ -43,16 +43,8 @@ pub fn model(policy: &Policy, client: &Client, name: &str) -> Result<Vec<u8>, Er
 }
 
 fn visible<'a>(policy: &'a Policy, client: &Client) -> Vec<ModelObject<'a>> {
-    let object = |id, owned_by| ModelObject {
-        id,
-        object: "model",
-        created: 0,
-        owned_by,
-    };
-    let tiers = policy
-        .tiers
-        .iter()
-        .filter(|tier| client.tiers.as_ref().is_none_or(|names| names.contains(&tier.name)));
+    let object = |id, owned_by| ModelObject { id, object: "model", created: 0, owned_by };
+    let tiers = policy.tiers.iter().filter(|tier| client.tiers.as_ref().is_none_or(|names| names.contains(&tier.name)));
     let models = policy.models.iter().filter(|_| client.may_pin);
     tiers
         .map(|tier| object(tier.name.as_str(), "tiergate"))

@@ -26,10 +26,7 @@ const METHODS_GET: &str = "GET, OPTIONS";
 /// # Errors
 /// [`Kind::UnknownPath`], [`Kind::MethodNotAllowed`].
 pub fn find(method: &Method, path: &str) -> Result<Route, Error> {
-    let below = path
-        .strip_prefix("/v1")
-        .filter(|rest| rest.starts_with('/'))
-        .unwrap_or(path);
+    let below = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
     let below = below.strip_suffix('/').unwrap_or(below);
     let (route, methods) = match below {
         "/chat/completions" => (Route::ChatCompletions, METHODS_POST),
@@ -40,10 +37,7 @@ pub fn find(method: &Method, path: &str) -> Result<Route, Error> {
             Some(name) => (Route::Model(name.to_owned()), METHODS_GET),
             None => {
                 let valid = "POST /v1/chat/completions, POST /v1/route, GET /v1/models, GET /healthz";
-                return Err(Error::new(
-                    Kind::UnknownPath,
-                    format!("There is nothing at this path; valid: {valid}."),
-                ));
+                return Err(Error::new(Kind::UnknownPath, format!("There is nothing at this path; valid: {valid}.")));
             }
         },
     };
@@ -68,30 +62,18 @@ mod tests {
             (Method::POST, "/v1/chat/completions", Ok(Route::ChatCompletions)),
             (Method::POST, "/chat/completions/", Ok(Route::ChatCompletions)),
             (Method::GET, "/v1/models", Ok(Route::Models)),
-            (
-                Method::GET,
-                "/v1/models/vendor/name",
-                Ok(Route::Model("vendor/name".into())),
-            ),
+            (Method::GET, "/v1/models/vendor/name", Ok(Route::Model("vendor/name".into()))),
             (Method::POST, "/v1/route", Ok(Route::Decision)),
             (Method::GET, "/healthz", Ok(Route::Health)),
             (Method::OPTIONS, "/v1/chat/completions", Ok(Route::Preflight)),
-            (
-                Method::GET,
-                "/v1/chat/completions",
-                Err(Kind::MethodNotAllowed(METHODS_POST)),
-            ),
+            (Method::GET, "/v1/chat/completions", Err(Kind::MethodNotAllowed(METHODS_POST))),
             (Method::DELETE, "/v1/models", Err(Kind::MethodNotAllowed(METHODS_GET))),
             (Method::GET, "/", Err(Kind::UnknownPath)),
             (Method::POST, "/v1", Err(Kind::UnknownPath)),
             (Method::POST, "/v1chat/completions", Err(Kind::UnknownPath)),
             (Method::OPTIONS, "/nowhere", Err(Kind::UnknownPath)),
         ] {
-            assert_eq!(
-                find(&method, path).map_err(|error| error.kind),
-                expected,
-                "{method} {path}"
-            );
+            assert_eq!(find(&method, path).map_err(|error| error.kind), expected, "{method} {path}");
         }
     }
 }

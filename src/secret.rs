@@ -52,11 +52,7 @@ pub fn mask(text: &str, secret: Option<&Secret<String>>, limit: usize) -> String
 }
 
 fn is_separator(character: char) -> bool {
-    character.is_whitespace()
-        || matches!(
-            character,
-            '"' | '\'' | '`' | ',' | ';' | '(' | ')' | '<' | '>' | '=' | ':'
-        )
+    character.is_whitespace() || matches!(character, '"' | '\'' | '`' | ',' | ';' | '(' | ')' | '<' | '>' | '=' | ':')
 }
 
 fn looks_like_key(word: &str) -> bool {
@@ -65,11 +61,7 @@ fn looks_like_key(word: &str) -> bool {
 
 fn shares_window(word: &str, secret: &str) -> bool {
     let size = WINDOW.min(secret.len());
-    size > 0
-        && secret
-            .as_bytes()
-            .windows(size)
-            .any(|part| word.as_bytes().windows(size).any(|seen| seen == part))
+    size > 0 && secret.as_bytes().windows(size).any(|part| word.as_bytes().windows(size).any(|seen| seen == part))
 }
 
 #[cfg(test)]
@@ -85,10 +77,7 @@ mod tests {
     fn every_word_with_a_part_of_the_key_is_masked() {
         let secret = Secret::new("abcdefgh1234567890".to_owned());
         for (text, expected) in [
-            (
-                "Incorrect API key provided: abcdef**7890.",
-                "Incorrect API key provided: [masked]",
-            ),
+            ("Incorrect API key provided: abcdef**7890.", "Incorrect API key provided: [masked]"),
             ("key=abcdefgh1234567890&x", "key=[masked]"),
             ("nothing of it here", "nothing of it here"),
             ("another sk-proj-000000000000 key", "another [masked] key"),

@@ -68,10 +68,7 @@ impl Decoder {
                 let lines = std::mem::take(&mut self.data_lines);
                 self.start = after;
                 self.line_start = after;
-                return Ok(Some(Event {
-                    raw: &self.buffer[event_start..after],
-                    lines,
-                }));
+                return Ok(Some(Event { raw: &self.buffer[event_start..after], lines }));
             }
             if is_data(line) {
                 self.data_lines += 1;
@@ -90,10 +87,7 @@ impl Decoder {
     /// with the connection is still worth a look.
     pub fn remainder(&self) -> Event<'_> {
         let last_line = &self.buffer[self.line_start..];
-        Event {
-            raw: &self.buffer[self.start..],
-            lines: self.data_lines + usize::from(is_data(last_line)),
-        }
+        Event { raw: &self.buffer[self.start..], lines: self.data_lines + usize::from(is_data(last_line)) }
     }
 
     /// Drops one leading byte order mark; false while it cannot be told yet whether there is one.
@@ -115,13 +109,9 @@ impl Decoder {
 impl<'a> Event<'a> {
     /// The event's data, or nothing for a comment or an event without data. Copies only when it has several lines.
     pub fn data(&self) -> Option<std::borrow::Cow<'a, [u8]>> {
-        let mut values = self
-            .raw
-            .split(|byte| matches!(byte, b'\n' | b'\r'))
-            .filter(|line| is_data(line))
-            .map(|line| {
-                line.strip_prefix(b"data:")
-                    .map_or(&b""[..], |value| value.strip_prefix(b" ").unwrap_or(value))
+        let mut values =
+            self.raw.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| is_data(line)).map(|line| {
+                line.strip_prefix(b"data:").map_or(&b""[..], |value| value.strip_prefix(b" ").unwrap_or(value))
             });
         let first = values.next()?;
         if self.lines <= 1 {
@@ -176,10 +166,8 @@ mod tests {
             ("database: no\ndatum\n\n", &[None], None),
         ];
         for (stream, events, remainder) in cases {
-            let expected = (
-                events.iter().map(|event| event.map(str::to_owned)).collect::<Vec<_>>(),
-                remainder.map(str::to_owned),
-            );
+            let expected =
+                (events.iter().map(|event| event.map(str::to_owned)).collect::<Vec<_>>(), remainder.map(str::to_owned));
             let bytes = stream.as_bytes();
             for at in 0..=bytes.len() {
                 let (head, tail) = bytes.split_at(at);

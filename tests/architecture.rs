@@ -13,10 +13,7 @@ fn layers() -> HashMap<String, usize> {
         let [_, layer, modules, _] = cells[..] else { continue };
         let Ok(layer) = layer.parse() else { continue };
         for module in modules.split(',').map(|module| module.trim().trim_matches('`')) {
-            assert!(
-                layers.insert(module.to_owned(), layer).is_none(),
-                "`{module}` stands twice in the table"
-            );
+            assert!(layers.insert(module.to_owned(), layer).is_none(), "`{module}` stands twice in the table");
         }
     }
     layers
@@ -46,13 +43,8 @@ fn module_of(path: &Path) -> String {
 
 /// The modules that stand after `crate::` in a line, also in a group.
 fn imports(line: &str) -> Vec<String> {
-    let name = |text: &str| {
-        text.trim()
-            .split(|c: char| !c.is_alphanumeric() && c != '_')
-            .next()
-            .unwrap_or("")
-            .to_owned()
-    };
+    let name =
+        |text: &str| text.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("").to_owned();
     line.match_indices("crate::")
         .flat_map(|(at, found)| {
             let rest = &line[at + found.len()..];
@@ -75,46 +67,23 @@ fn modules_import_downwards_only() {
         if module == "lib" || module == "main" {
             continue;
         }
-        let layer = layers
-            .get(&module)
-            .unwrap_or_else(|| panic!("`{module}` is missing from the table in lib.rs"));
+        let layer = layers.get(&module).unwrap_or_else(|| panic!("`{module}` is missing from the table in lib.rs"));
         let text = fs::read_to_string(&path).expect("a file");
         // Tests may look wherever they like.
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for (number, line) in code
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| !line.trim_start().starts_with("//"))
-        {
+        for (number, line) in code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
             let place = format!("{}:{}", path.display(), number + 1);
             for import in imports(line).into_iter().filter(|import| *import != module) {
-                let below = layers
-                    .get(&import)
-                    .unwrap_or_else(|| panic!("{place}: `{import}` is not in the table"));
+                let below = layers.get(&import).unwrap_or_else(|| panic!("{place}: `{import}` is not in the table"));
                 assert!(below < layer, "{place}: `{module}` may not import `{import}`");
                 checked += 1;
             }
-            let knows_fastly = ["fastly::", "fastly_sys::", "log_fastly::"]
-                .iter()
-                .any(|name| line.contains(name));
-            assert!(
-                !knows_fastly || module == "edge",
-                "{place}: only `edge` may know Fastly"
-            );
-            let impure = [
-                "std::env",
-                "std::fs",
-                "std::net",
-                "SystemTime::now",
-                "Instant::now",
-                "println!",
-                "getrandom",
-            ];
+            let knows_fastly = ["fastly::", "fastly_sys::", "log_fastly::"].iter().any(|name| line.contains(name));
+            assert!(!knows_fastly || module == "edge", "{place}: only `edge` may know Fastly");
+            let impure =
+                ["std::env", "std::fs", "std::net", "SystemTime::now", "Instant::now", "println!", "getrandom"];
             let pure = impure.iter().all(|name| !line.contains(name)) || line.contains("std::net::{Ipv");
-            assert!(
-                pure || module == "edge",
-                "{place}: the core has no clock, randomness, environment or I/O"
-            );
+            assert!(pure || module == "edge", "{place}: the core has no clock, randomness, environment or I/O");
         }
     }
     assert!(checked > 50, "the test should have found the imports: {checked}");

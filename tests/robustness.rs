@@ -19,14 +19,8 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
         ".{0,12}".prop_map(Value::from),
-        prop_oneof![
-            Just("user"),
-            Just("developer"),
-            Just("required"),
-            Just("json_schema"),
-            Just("text")
-        ]
-        .prop_map(Value::from),
+        prop_oneof![Just("user"), Just("developer"), Just("required"), Just("json_schema"), Just("text")]
+            .prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 32, 6, |inner| {
         prop_oneof![
@@ -73,34 +67,26 @@ fn name() -> impl Strategy<Value = String> {
 
 /// A request that has at least the frame of one.
 fn any_request() -> impl Strategy<Value = Value> {
-    let turn = (
-        prop::sample::select(&["system", "developer", "user", "assistant", "tool"][..]),
-        any_json(),
-    )
-        .prop_map(|(role, content)| match content {
+    let turn = (prop::sample::select(&["system", "developer", "user", "assistant", "tool"][..]), any_json()).prop_map(
+        |(role, content)| match content {
             Value::String(_) | Value::Null => json!({"role": role, "content": content}),
             other => json!({"role": role, "content": other.to_string(), "extra": other}),
-        });
-    (
-        prop::collection::vec(turn, 1..5),
-        prop::collection::vec((name(), any_json()), 0..8),
-    )
-        .prop_map(|(turns, fields)| {
+        },
+    );
+    (prop::collection::vec(turn, 1..5), prop::collection::vec((name(), any_json()), 0..8)).prop_map(
+        |(turns, fields)| {
             let mut request: Value = fields.into_iter().collect();
             request["messages"] = turns.into();
             request
-        })
+        },
+    )
 }
 
 fn candidates(policy: &Policy) -> impl Iterator<Item = &Candidate> {
-    policy
-        .tiers
-        .iter()
-        .flat_map(|tier| &tier.candidates)
-        .flat_map(|entry| match entry {
-            Entry::One(candidate) => vec![candidate],
-            Entry::Split(members) => members.iter().map(|member| &member.candidate).collect(),
-        })
+    policy.tiers.iter().flat_map(|tier| &tier.candidates).flat_map(|entry| match entry {
+        Entry::One(candidate) => vec![candidate],
+        Entry::Split(members) => members.iter().map(|member| &member.candidate).collect(),
+    })
 }
 
 /// Feeds `bytes` to a decoder in parts of `size`, checking its bounds, and returns the data of the events.

@@ -19,10 +19,7 @@ impl ClientKey {
     /// `id` is of lower-case letters, digits and hyphens, 1 to 64 of them.
     pub fn generate(id: &str) -> Self {
         let random = Alphanumeric.sample_string(&mut rand::rng(), RANDOM_LENGTH);
-        Self {
-            id: id.to_owned(),
-            text: format!("tg_{id}_{random}"),
-        }
+        Self { id: id.to_owned(), text: format!("tg_{id}_{random}") }
     }
 
     /// The key itself, for its owner.
@@ -37,10 +34,7 @@ impl ClientKey {
 
     /// What the entry's `keys` list holds for this key.
     pub fn entry(&self) -> Value {
-        let hash: String = Sha256::digest(&self.text)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hash: String = Sha256::digest(&self.text).iter().map(|byte| format!("{byte:02x}")).collect();
         json!({ "sha256": hash })
     }
 }
@@ -52,10 +46,7 @@ mod tests {
     #[test]
     fn keys_have_the_form_that_the_gateway_checks_and_differ() {
         let key = ClientKey::generate("dev");
-        let random = key
-            .expose()
-            .strip_prefix("tg_dev_")
-            .expect("the key should begin with its id");
+        let random = key.expose().strip_prefix("tg_dev_").expect("the key should begin with its id");
         assert_eq!(random.len(), RANDOM_LENGTH);
         assert!(random.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{random}");
         assert_ne!(key.expose(), ClientKey::generate("dev").expose());
@@ -64,10 +55,7 @@ mod tests {
 
     #[test]
     fn the_entry_holds_the_hash_of_the_whole_key() {
-        let key = ClientKey {
-            id: "a".to_owned(),
-            text: "abc".to_owned(),
-        };
+        let key = ClientKey { id: "a".to_owned(), text: "abc".to_owned() };
         let published_example = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(key.entry(), json!({ "sha256": published_example }));
     }

@@ -67,10 +67,7 @@ pub struct DevOptions {
 /// Runs until Ctrl-C.
 pub async fn run(options: DevOptions) -> Result<()> {
     // All that can be wrong with the options shows before anything is built.
-    let policy_path = options
-        .policy
-        .clone()
-        .unwrap_or_else(|| wasm::root().join(DEFAULT_POLICY));
+    let policy_path = options.policy.clone().unwrap_or_else(|| wasm::root().join(DEFAULT_POLICY));
     let policy_bytes = fs::read(&policy_path).with_context(|| format!("cannot read {}", policy_path.display()))?;
     let policy = check_policy(&policy_path, &policy_bytes)?;
     let mut targets = destination::choose(&policy, &options, |name| std::env::var(name).ok())?;
@@ -127,10 +124,7 @@ fn check_policy(path: &Path, bytes: &[u8]) -> Result<Policy> {
 
 /// Binds a port of this machine only: what listens here hands out answers, keys and the policy to whoever asks.
 fn listen(option: &str, addr: SocketAddr) -> Result<TcpListener> {
-    ensure!(
-        addr.ip().is_loopback(),
-        "{option} {addr} is not an address of this machine only, such as 127.0.0.1:7676"
-    );
+    ensure!(addr.ip().is_loopback(), "{option} {addr} is not an address of this machine only, such as 127.0.0.1:7676");
     TcpListener::bind(addr).with_context(|| format!("cannot listen on {addr}; choose another address with {option}"))
 }
 
@@ -141,11 +135,7 @@ fn open_log(path: &Path) -> Result<File> {
 
 async fn build(steps: &Steps, given: Option<PathBuf>) -> Result<PathBuf> {
     if let Some(path) = given {
-        ensure!(
-            path.is_file(),
-            "there is no file {}, which --wasm names",
-            path.display()
-        );
+        ensure!(path.is_file(), "there is no file {}, which --wasm names", path.display());
         return Ok(path);
     }
     let step = steps.begin("building the gateway");
@@ -190,15 +180,10 @@ fn client_entry(key: &ClientKey) -> String {
 }
 
 async fn wait_until_healthy(gateway: &Gateway) -> Result<()> {
-    let response = reqwest::get(format!("{}/healthz", gateway.url()))
-        .await
-        .context("the gateway does not answer")?;
+    let response = reqwest::get(format!("{}/healthz", gateway.url())).await.context("the gateway does not answer")?;
     let status = response.status();
     if !status.is_success() {
-        bail!(
-            "the gateway is not healthy: /healthz answers {status}: {}",
-            response.text().await?
-        );
+        bail!("the gateway is not healthy: /healthz answers {status}: {}", response.text().await?);
     }
     Ok(())
 }

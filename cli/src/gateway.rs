@@ -114,11 +114,8 @@ impl Gateway {
     pub async fn start_on(listener: TcpListener, options: GatewayOptions) -> Result<Self> {
         let addr = listener.local_addr()?;
         let has_kv = options.kv.is_some();
-        let (text_values, byte_values): (Vec<_>, Vec<_>) = options
-            .kv
-            .into_iter()
-            .flatten()
-            .partition(|(_, value)| std::str::from_utf8(value).is_ok());
+        let (text_values, byte_values): (Vec<_>, Vec<_>) =
+            options.kv.into_iter().flatten().partition(|(_, value)| std::str::from_utf8(value).is_ok());
         let config = local_config(has_kv.then_some(text_values), &options.countries)?;
         let stores = config.object_stores().clone();
         let parts = Parts {
@@ -146,12 +143,7 @@ impl Gateway {
                 // A sender that was dropped means the same as one that was used.
                 let _ = stopped.await;
             });
-        Ok(Self {
-            addr,
-            kv,
-            stop: Some(stop),
-            server: tokio::spawn(server),
-        })
+        Ok(Self { addr, kv, stop: Some(stop), server: tokio::spawn(server) })
     }
 
     pub fn addr(&self) -> SocketAddr {

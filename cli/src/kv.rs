@@ -46,12 +46,7 @@ pub enum KvError {
 
 impl KvHandle {
     pub(crate) fn new(stores: ObjectStores) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                stores,
-                guest: OnceCell::new(),
-            }),
-        }
+        Self { shared: Arc::new(Shared { stores, guest: OnceCell::new() }) }
     }
 
     pub async fn put(&self, key: &str, value: impl AsRef<[u8]>) -> Result<(), KvError> {
@@ -59,15 +54,7 @@ impl KvHandle {
     }
 
     pub async fn put_with(&self, key: &str, value: impl AsRef<[u8]>, options: PutOptions) -> Result<(), KvError> {
-        self.run(
-            &Operation::Put {
-                key: key.to_owned(),
-                options,
-            },
-            value.as_ref(),
-        )
-        .await
-        .map(drop)
+        self.run(&Operation::Put { key: key.to_owned(), options }, value.as_ref()).await.map(drop)
     }
 
     /// Nothing if there is no such key.
@@ -77,10 +64,7 @@ impl KvHandle {
             answered => answered?,
         };
         let (info, value) = decode(&message)?;
-        Ok(Some(KvValue {
-            value: value.to_vec(),
-            info,
-        }))
+        Ok(Some(KvValue { value: value.to_vec(), info }))
     }
 
     /// False if there was no such key.
@@ -101,30 +85,17 @@ impl KvHandle {
             let stores = self.shared.stores.clone();
             spawn_blocking(move || {
                 let path = wasm::guest(Guest::KvStore)?;
-                compile(
-                    &path,
-                    Parts {
-                        stores,
-                        ..Parts::default()
-                    },
-                )
+                compile(&path, Parts { stores, ..Parts::default() })
             })
             .await?
         };
-        self.shared
-            .guest
-            .get_or_try_init(load)
-            .await
-            .cloned()
-            .map_err(KvError::Runtime)
+        self.shared.guest.get_or_try_init(load).await.cloned().map_err(KvError::Runtime)
     }
 
     async fn run(&self, operation: &Operation, value: &[u8]) -> Result<Vec<u8>, KvError> {
         let guest = self.guest().await?;
         let message = encode_message(operation, value).map_err(runtime)?;
-        let request = Request::post("http://kv-store.localhost/")
-            .body(Body::from(message))
-            .map_err(runtime)?;
+        let request = Request::post("http://kv-store.localhost/").body(Body::from(message)).map_err(runtime)?;
         let nowhere = (Ipv4Addr::LOCALHOST, 0).into();
         let (response, trap) = guest.handle_request(request, nowhere, nowhere).await.map_err(runtime)?;
         if let Some(trap) = trap {
@@ -135,10 +106,7 @@ impl KvHandle {
         if status == StatusCode::OK {
             Ok(body.to_vec())
         } else {
-            Err(KvError::Refused {
-                status: status.as_u16(),
-                reason: String::from_utf8_lossy(&body).into_owned(),
-            })
+            Err(KvError::Refused { status: status.as_u16(), reason: String::from_utf8_lossy(&body).into_owned() })
         }
     }
 }

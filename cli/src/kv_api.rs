@@ -67,20 +67,14 @@ fn routes(kv: KvHandle, addr: SocketAddr) -> Router {
         .route("/resources/stores/kv", get(list_stores))
         .route("/resources/stores/kv/{store}", get(describe_store))
         .route("/resources/stores/kv/{store}/keys", get(list_keys))
-        .route(
-            "/resources/stores/kv/{store}/keys/{key}",
-            get(get_value).put(put_value).delete(delete_value),
-        )
+        .route("/resources/stores/kv/{store}/keys/{key}", get(get_value).put(put_value).delete(delete_value))
         .route("/resources/stores/kv/{store}/batch", put(put_batch))
         .layer(middleware::from_fn(require_token))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(kv);
     Router::new()
         // The command line asks for this before anything else, for a sign-on that it then does not need.
-        .route(
-            "/realms/fastly/.well-known/openid-configuration",
-            get(move || openid_configuration(addr)),
-        )
+        .route("/realms/fastly/.well-known/openid-configuration", get(move || openid_configuration(addr)))
         .merge(store)
         .fallback(|uri: Uri| async move { problem(StatusCode::NOT_FOUND, &format!("no such path: {}", uri.path())) })
 }
@@ -131,11 +125,7 @@ async fn list_keys(
 ) -> Result<Response, Problem> {
     check_store(&store)?;
     let limit = query.limit.unwrap_or(100);
-    let options = ListOptions {
-        prefix: query.prefix.clone(),
-        cursor: query.cursor,
-        limit: Some(limit),
-    };
+    let options = ListOptions { prefix: query.prefix.clone(), cursor: query.cursor, limit: Some(limit) };
     let page = kv.list(options).await?;
     let mut meta = json!({ "limit": limit });
     if let Some(prefix) = query.prefix {
@@ -154,10 +144,7 @@ async fn get_value(
     check_store(&store)?;
     let found = kv.get(&key).await?.ok_or_else(|| no_key(&key))?;
     let mut headers = HeaderMap::new();
-    headers.insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/octet-stream"),
-    );
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/octet-stream"));
     headers.insert(GENERATION, found.info.generation.into());
     if let Some(metadata) = found.info.metadata.and_then(|text| text.parse().ok()) {
         headers.insert(METADATA, metadata);
@@ -205,11 +192,7 @@ async fn delete_value(
     Path((store, key)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     check_store(&store)?;
-    if kv.delete(&key).await? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(no_key(&key))
-    }
+    if kv.delete(&key).await? { Ok(StatusCode::NO_CONTENT) } else { Err(no_key(&key)) }
 }
 
 /// One line of a batch; the value is in Base64.
@@ -225,22 +208,14 @@ struct BatchLine {
 async fn put_batch(State(kv): State<KvHandle>, Path(store): Path<String>, body: Bytes) -> Result<StatusCode, Problem> {
     check_store(&store)?;
     let mut entries = Vec::new();
-    for (index, text) in body
-        .split(|&byte| byte == b'\n')
-        .enumerate()
-        .filter(|(_, text)| !text.is_empty())
-    {
+    for (index, text) in body.split(|&byte| byte == b'\n').enumerate().filter(|(_, text)| !text.is_empty()) {
         let refuse = |error: &dyn std::fmt::Display| bad_request(&format!("line {}: {error}", index + 1));
         let line: BatchLine = serde_json::from_slice(text).map_err(|error| refuse(&error))?;
         let value = BASE64_STANDARD.decode(&line.value).map_err(|error| refuse(&error))?;
         entries.push((line, value));
     }
     for (line, value) in entries {
-        let options = PutOptions {
-            metadata: line.metadata,
-            ttl_s: line.time_to_live_sec,
-            ..PutOptions::default()
-        };
+        let options = PutOptions { metadata: line.metadata, ttl_s: line.time_to_live_sec, ..PutOptions::default() };
         kv.put_with(&line.key, value, options).await?;
     }
     Ok(StatusCode::OK)
@@ -248,18 +223,11 @@ async fn put_batch(State(kv): State<KvHandle>, Path(store): Path<String>, body: 
 
 fn text_header(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Problem> {
     let text = |value: &header::HeaderValue| value.to_str().map(str::to_owned);
-    headers
-        .get(name)
-        .map(text)
-        .transpose()
-        .map_err(|_| bad_request(&format!("the header {name} is not text")))
+    headers.get(name).map(text).transpose().map_err(|_| bad_request(&format!("the header {name} is not text")))
 }
 
 fn number_header(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Problem> {
-    let number = |text: String| {
-        text.parse()
-            .map_err(|_| bad_request(&format!("the header {name} is not a number")))
-    };
+    let number = |text: String| text.parse().map_err(|_| bad_request(&format!("the header {name} is not a number")));
     text_header(headers, name)?.map(number).transpose()
 }
 
@@ -281,10 +249,7 @@ impl From<KvError> for Problem {
             KvError::Refused { status, .. } => StatusCode::from_u16(*status).ok(),
             KvError::Runtime(_) => None,
         };
-        Self {
-            status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            detail: error.to_string(),
-        }
+        Self { status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), detail: error.to_string() }
     }
 }
 
@@ -293,34 +258,20 @@ fn check_store(store: &str) -> Result<(), Problem> {
         Ok(())
     } else {
         let detail = format!("no KV Store has the id `{store}`; the local one is `{STORE}`");
-        Err(Problem {
-            status: StatusCode::NOT_FOUND,
-            detail,
-        })
+        Err(Problem { status: StatusCode::NOT_FOUND, detail })
     }
 }
 
 fn no_key(key: &str) -> Problem {
-    Problem {
-        status: StatusCode::NOT_FOUND,
-        detail: format!("no such key: `{key}`"),
-    }
+    Problem { status: StatusCode::NOT_FOUND, detail: format!("no such key: `{key}`") }
 }
 
 fn bad_request(detail: &str) -> Problem {
-    Problem {
-        status: StatusCode::BAD_REQUEST,
-        detail: detail.to_owned(),
-    }
+    Problem { status: StatusCode::BAD_REQUEST, detail: detail.to_owned() }
 }
 
 fn problem(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or_default();
     let body = json!({ "title": title, "detail": detail, "status": status.as_u16() });
-    (
-        status,
-        [(header::CONTENT_TYPE, "application/problem+json")],
-        body.to_string(),
-    )
-        .into_response()
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
 }

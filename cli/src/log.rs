@@ -39,10 +39,7 @@ impl Write for LogWriter {
             for line in entry_text.lines() {
                 let (endpoint, text) = line.split_once(AFTER_NAME).unwrap_or(("", line));
                 // A reader that has gone does not concern the gateway.
-                let _ = sink.send(LogLine {
-                    endpoint: endpoint.to_owned(),
-                    text: text.to_owned(),
-                });
+                let _ = sink.send(LogLine { endpoint: endpoint.to_owned(), text: text.to_owned() });
             }
         }
         Ok(entry.len())
@@ -66,19 +63,11 @@ mod tests {
             ("stderr :: panicked\n", "stderr", "panicked"),
             ("no prefix\n", "", "no prefix"),
         ] {
-            writer
-                .write_all(entry.as_bytes())
-                .expect("writing to a channel should work");
+            writer.write_all(entry.as_bytes()).expect("writing to a channel should work");
             let line = lines.try_recv().expect("the line should be there");
-            assert_eq!(
-                (line.endpoint.as_str(), line.text.as_str()),
-                (endpoint, text),
-                "{entry}"
-            );
+            assert_eq!((line.endpoint.as_str(), line.text.as_str()), (endpoint, text), "{entry}");
         }
         drop(lines);
-        writer
-            .write_all(b"tiergate :: late\n")
-            .expect("a reader that has gone is no error");
+        writer.write_all(b"tiergate :: late\n").expect("a reader that has gone is no error");
     }
 }

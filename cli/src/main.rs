@@ -15,7 +15,7 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Command {
     /// Run the whole product on this machine, with simulated providers
-    Dev(dev::DevOptions),
+    Dev(Box<dev::DevOptions>),
     /// Run the simulated providers alone, beside `fastly compute serve`
     Simulate(simulate::SimulateOptions),
 }
@@ -23,7 +23,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match CommandLine::parse().command {
-        Command::Dev(options) => dev::run(options).await,
+        Command::Dev(options) => dev::run(*options).await,
         Command::Simulate(options) => simulate::run(options).await,
     };
     match result {

@@ -70,22 +70,13 @@ pub fn guest(guest: Guest) -> Result<PathBuf> {
 pub fn build(guests: &[Guest], report: &mut dyn FnMut(&str)) -> Result<Vec<PathBuf>> {
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_default();
-    let missing: Vec<Guest> = guests
-        .iter()
-        .copied()
-        .filter(|guest| !built.contains_key(guest))
-        .collect();
+    let missing: Vec<Guest> = guests.iter().copied().filter(|guest| !built.contains_key(guest)).collect();
     if !missing.is_empty() {
         built.extend(run_cargo(&missing, report)?);
     }
     guests
         .iter()
-        .map(|guest| {
-            built
-                .get(guest)
-                .cloned()
-                .with_context(|| format!("cargo built no `{}`", guest.bin()))
-        })
+        .map(|guest| built.get(guest).cloned().with_context(|| format!("cargo built no `{}`", guest.bin())))
         .collect()
 }
 
@@ -106,15 +97,9 @@ struct Target {
 
 fn run_cargo(guests: &[Guest], report: &mut dyn FnMut(&str)) -> Result<HashMap<Guest, PathBuf>> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let color = if console::colors_enabled_stderr() {
-        "always"
-    } else {
-        "never"
-    };
+    let color = if console::colors_enabled_stderr() { "always" } else { "never" };
     let mut command = Command::new(cargo);
-    command
-        .current_dir(ROOT)
-        .args(["build", "--release", "--locked", "--target", TARGET, "--color", color]);
+    command.current_dir(ROOT).args(["build", "--release", "--locked", "--target", TARGET, "--color", color]);
     command.arg("--message-format=json-render-diagnostics");
     for guest in guests {
         command.args(["--package", guest.package(), "--bin", guest.bin()]);
@@ -138,9 +123,7 @@ fn run_cargo(guests: &[Guest], report: &mut dyn FnMut(&str)) -> Result<HashMap<G
         printed.push('\n');
     }
     let status = child.wait()?;
-    let artifacts = messages
-        .join()
-        .map_err(|_| anyhow::anyhow!("reading cargo's messages failed"))?;
+    let artifacts = messages.join().map_err(|_| anyhow::anyhow!("reading cargo's messages failed"))?;
     if !status.success() {
         bail!("building the Wasm failed\n\n{printed}");
     }
@@ -152,13 +135,8 @@ fn run_cargo(guests: &[Guest], report: &mut dyn FnMut(&str)) -> Result<HashMap<G
 fn read_artifacts(messages: impl BufRead) -> HashMap<String, PathBuf> {
     let artifact = |line: String| {
         let message: Message = serde_json::from_str(&line).ok()?;
-        let target = message
-            .target
-            .filter(|target| target.kind.iter().any(|kind| kind == "bin"))?;
-        let wasm = message
-            .filenames
-            .into_iter()
-            .find(|path| path.extension().is_some_and(|end| end == "wasm"))?;
+        let target = message.target.filter(|target| target.kind.iter().any(|kind| kind == "bin"))?;
+        let wasm = message.filenames.into_iter().find(|path| path.extension().is_some_and(|end| end == "wasm"))?;
         (message.reason == "compiler-artifact").then_some((target.name, wasm))
     };
     messages.lines().map_while(Result::ok).filter_map(artifact).collect()
@@ -175,9 +153,6 @@ mod tests {
 {"reason":"build-finished","success":true}
 "#;
         let artifacts = read_artifacts(messages.as_bytes());
-        assert_eq!(
-            artifacts,
-            HashMap::from([("probe".to_owned(), PathBuf::from("/t/probe.wasm"))])
-        );
+        assert_eq!(artifacts, HashMap::from([("probe".to_owned(), PathBuf::from("/t/probe.wasm"))]));
     }
 }

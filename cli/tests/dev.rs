@@ -13,11 +13,7 @@ const ANY_PORT: &str = "127.0.0.1:0";
 
 fn dev(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tiergate"));
-    command
-        .arg("dev")
-        .args(arguments)
-        .kill_on_drop(true)
-        .env_remove("OPENAI_API_KEY");
+    command.arg("dev").args(arguments).kill_on_drop(true).env_remove("OPENAI_API_KEY");
     command
 }
 
@@ -36,10 +32,7 @@ impl Running {
         let mut said = String::new();
         // The last thing it announces is how to change the policy, and then an empty line.
         while !(said.contains("kv-store-entry") && said.ends_with("\n\n")) {
-            said += &lines
-                .next_line()
-                .await?
-                .with_context(|| format!("it ended early:\n{said}"))?;
+            said += &lines.next_line().await?.with_context(|| format!("it ended early:\n{said}"))?;
             said.push('\n');
         }
         Ok(Self { child, lines, said })
@@ -65,17 +58,11 @@ async fn it_announces_what_runs_and_serves_it() -> Result<()> {
     let _ = std::fs::remove_file(&log);
     let probe = wasm::guest(Guest::Probe)?.display().to_string();
     let mut running = Running::start(&["--wasm", &probe, "--log", &log.display().to_string()]).await?;
-    let (gateway, kv_api) = (
-        running.announced("gateway").to_owned(),
-        running.announced("KV API").to_owned(),
-    );
+    let (gateway, kv_api) = (running.announced("gateway").to_owned(), running.announced("KV API").to_owned());
     let key = running.announced("key").to_owned();
     assert!(key.starts_with("tg_dev_"), "{key}");
 
-    let simulator = running
-        .announced("api.openai.com")
-        .strip_prefix("simulator at ")
-        .context("no simulator")?;
+    let simulator = running.announced("api.openai.com").strip_prefix("simulator at ").context("no simulator")?;
     assert!(reqwest::get(simulator).await.is_ok(), "the simulator answers");
     let (_, python) = running.said.split_once("Python SDK").context("no Python block")?;
     for copied in [format!("OPENAI_BASE_URL={gateway}/v1"), format!("OPENAI_API_KEY={key}")] {
@@ -106,22 +93,12 @@ async fn the_announced_curl_line_works_as_pasted() -> Result<()> {
     let mut running = Running::start(&["--wasm", &gateway]).await?;
     let (_, curl) = running.said.split_once("curl").context("no curl block")?;
     let (curl, _) = curl.split_once("Python SDK").context("no Python block")?;
-    let command = curl
-        .find("curl ")
-        .map(|at| curl[at..].trim().to_owned())
-        .context("no curl line")?;
+    let command = curl.find("curl ").map(|at| curl[at..].trim().to_owned()).context("no curl line")?;
     let output = Command::new("sh").args(["-c", &command]).output().await?;
     let printed = String::from_utf8(output.stdout)?;
-    assert!(
-        output.status.success() && printed.contains("chat.completion"),
-        "{command}\n{printed}"
-    );
+    assert!(output.status.success() && printed.contains("chat.completion"), "{command}\n{printed}");
     let line = running.lines.next_line().await?.context("a request is shown")?;
-    let line = if line.contains("healthz") {
-        running.lines.next_line().await?.context("another")?
-    } else {
-        line
-    };
+    let line = if line.contains("healthz") { running.lines.next_line().await?.context("another")? } else { line };
     assert!(line.contains("200"), "{line}");
     assert!(running.interrupt().await?, "Ctrl-C is a clean end");
     Ok(())
@@ -135,25 +112,13 @@ async fn what_cannot_work_is_refused_before_anything_is_built() -> Result<()> {
     std::fs::write(&bad_policy, r#"{ "version": 1, "tires": [] }"#)?;
     let bad_policy = bad_policy.display().to_string();
     for (arguments, expected) in [
-        (
-            &["--addr", &taken_addr][..],
-            &["choose another address with --addr"][..],
-        ),
-        (
-            &["--addr", ANY_PORT, "--kv-api", &taken_addr],
-            &["choose another address with --kv-api"],
-        ),
-        (
-            &["--addr", "0.0.0.0:7676"],
-            &["--addr 0.0.0.0:7676 is not an address of this machine only"],
-        ),
+        (&["--addr", &taken_addr][..], &["choose another address with --addr"][..]),
+        (&["--addr", ANY_PORT, "--kv-api", &taken_addr], &["choose another address with --kv-api"]),
+        (&["--addr", "0.0.0.0:7676"], &["--addr 0.0.0.0:7676 is not an address of this machine only"]),
         (&["--policy", &bad_policy], &["$.version", "tires", "$.default_tier"]),
         (&["--policy", "/nowhere.json"], &["cannot read /nowhere.json"]),
         (&["--real", "openai"], &["OPENAI_API_KEY"]),
-        (
-            &["--addr", ANY_PORT, "--kv-api", ANY_PORT, "--wasm", "/nowhere.wasm"],
-            &["/nowhere.wasm"],
-        ),
+        (&["--addr", ANY_PORT, "--kv-api", ANY_PORT, "--wasm", "/nowhere.wasm"], &["/nowhere.wasm"]),
     ] {
         let Output { status, stderr, .. } = dev(arguments).output().await?;
         let printed = String::from_utf8(stderr)?;

@@ -55,10 +55,7 @@ async fn a_guest_sees_what_the_options_say() -> Result<()> {
 #[tokio::test]
 async fn a_service_can_lack_its_kv_store() -> Result<()> {
     let gateway = Gateway::start(probe()?.without_kv()).await?;
-    assert_eq!(
-        ask(&gateway, "/kv/policy").await?,
-        (503, "KV Store \"tiergate\" not found".to_owned())
-    );
+    assert_eq!(ask(&gateway, "/kv/policy").await?, (503, "KV Store \"tiergate\" not found".to_owned()));
     Ok(())
 }
 
@@ -69,10 +66,7 @@ async fn log_lines_and_standard_error_arrive_in_order() -> Result<()> {
     ask(&gateway, "/log/first").await?;
     ask(&gateway, "/stderr/second").await?;
     for (endpoint, text) in [("tiergate", "first"), ("stderr", "second")] {
-        let expected = LogLine {
-            endpoint: endpoint.to_owned(),
-            text: text.to_owned(),
-        };
+        let expected = LogLine { endpoint: endpoint.to_owned(), text: text.to_owned() };
         assert_eq!(lines.recv().await, Some(expected));
     }
     Ok(())
@@ -124,10 +118,7 @@ async fn values_may_be_any_bytes() -> Result<()> {
 async fn writes_can_depend_on_what_is_there() -> Result<()> {
     let gateway = Gateway::start(probe()?.kv("key", "b")).await?;
     let kv = gateway.kv();
-    let with_mode = |mode| PutOptions {
-        mode,
-        ..PutOptions::default()
-    };
+    let with_mode = |mode| PutOptions { mode, ..PutOptions::default() };
     kv.put_with("key", "a", with_mode(PutMode::Prepend)).await?;
     kv.put_with("key", "c", with_mode(PutMode::Append)).await?;
     let added = kv.put_with("key", "d", with_mode(PutMode::Add)).await;
@@ -144,44 +135,23 @@ async fn writes_can_depend_on_what_is_there() -> Result<()> {
     assert!(matches!(stale, Err(KvError::Refused { status: 412, .. })), "{stale:?}");
     kv.put_with("key", "e", if_generation(found.info.generation)).await?;
     let found = kv.get("key").await?.expect("the value should be there");
-    assert_eq!(
-        (found.value.as_slice(), found.info.metadata.as_deref()),
-        (&b"e"[..], Some("by hand"))
-    );
+    assert_eq!((found.value.as_slice(), found.info.metadata.as_deref()), (&b"e"[..], Some("by hand")));
 
     let refused = kv.put("a#b", "f").await;
-    assert!(
-        matches!(refused, Err(KvError::Refused { status: 400, .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(KvError::Refused { status: 400, .. })), "{refused:?}");
     Ok(())
 }
 
 #[tokio::test]
 async fn keys_are_listed_by_prefix_and_page() -> Result<()> {
-    let gateway = Gateway::start(
-        probe()?
-            .kv("client/b", "")
-            .kv("policy", "")
-            .kv("client/a", "")
-            .kv("client/c", ""),
-    )
-    .await?;
+    let gateway =
+        Gateway::start(probe()?.kv("client/b", "").kv("policy", "").kv("client/a", "").kv("client/c", "")).await?;
     let kv = gateway.kv();
-    let options = ListOptions {
-        prefix: Some("client/".to_owned()),
-        limit: Some(2),
-        cursor: None,
-    };
+    let options = ListOptions { prefix: Some("client/".to_owned()), limit: Some(2), cursor: None };
     let first = kv.list(options.clone()).await?;
     assert_eq!(first.keys, ["client/a", "client/b"]);
     assert!(first.next_cursor.is_some());
-    let second = kv
-        .list(ListOptions {
-            cursor: first.next_cursor,
-            ..options
-        })
-        .await?;
+    let second = kv.list(ListOptions { cursor: first.next_cursor, ..options }).await?;
     assert_eq!(second.keys, ["client/c"]);
     assert_eq!(second.next_cursor, None);
     Ok(())

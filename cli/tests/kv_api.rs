@@ -28,10 +28,7 @@ async fn start() -> Result<Running> {
 impl Running {
     /// What the guest reads under this key.
     async fn guest_reads(&self, key: &str) -> Result<String> {
-        Ok(reqwest::get(format!("{}/kv/{key}", self.gateway.url()))
-            .await?
-            .text()
-            .await?)
+        Ok(reqwest::get(format!("{}/kv/{key}", self.gateway.url())).await?.text().await?)
     }
 
     /// The status and the body, as JSON where it is JSON.
@@ -56,13 +53,7 @@ async fn calls_are_answered_as_fastly_does() -> Result<()> {
         ("GET", "/tiergate/keys/client%2Fdev", "", 200, json!("entry")),
         ("PUT", "/tiergate/keys/policy?append=true", " half", 200, json!("")),
         ("GET", "/tiergate/keys/policy", "", 200, json!("second half")),
-        (
-            "GET",
-            "/tiergate/keys",
-            "",
-            200,
-            json!({ "data": ["client/dev", "policy"], "meta": { "limit": 100 } }),
-        ),
+        ("GET", "/tiergate/keys", "", 200, json!({ "data": ["client/dev", "policy"], "meta": { "limit": 100 } })),
         (
             "GET",
             "/tiergate/keys?prefix=client%2F&limit=1",
@@ -82,11 +73,7 @@ async fn calls_are_answered_as_fastly_does() -> Result<()> {
         ),
         ("GET", "/tiergate/keys/b", "", 200, json!("v2")),
     ] {
-        assert_eq!(
-            running.call(method, path, body).await?,
-            (status, answer),
-            "{method} {path}"
-        );
+        assert_eq!(running.call(method, path, body).await?, (status, answer), "{method} {path}");
     }
     assert_eq!(running.guest_reads("policy").await?, "second half");
     assert_eq!(running.guest_reads("a").await?, "v1");
@@ -97,37 +84,13 @@ async fn calls_are_answered_as_fastly_does() -> Result<()> {
 async fn what_cannot_be_done_is_a_problem_with_its_reason() -> Result<()> {
     let running = start().await?;
     for (method, path, body, status, reason) in [
-        (
-            "PUT",
-            "/other/keys/policy",
-            "x",
-            404,
-            "no KV Store has the id `other`; the local one is `tiergate`",
-        ),
+        ("PUT", "/other/keys/policy", "x", 404, "no KV Store has the id `other`; the local one is `tiergate`"),
         ("GET", "/other", "", 404, "no KV Store has the id `other`"),
         ("PUT", "/tiergate/keys/policy?add=true", "x", 412, "precondition"),
-        (
-            "PUT",
-            "/tiergate/keys/policy?add=true&append=true",
-            "x",
-            400,
-            "only one of",
-        ),
+        ("PUT", "/tiergate/keys/policy?add=true&append=true", "x", 400, "only one of"),
         ("PUT", "/tiergate/keys/a%23b", "x", 400, "bad"),
-        (
-            "PUT",
-            "/tiergate/batch",
-            "{\"key\":\"a\",\"value\":\"djE=\"}\nnot JSON\n",
-            400,
-            "line 2",
-        ),
-        (
-            "PUT",
-            "/tiergate/batch",
-            "{\"key\":\"a\",\"value\":\"?\"}",
-            400,
-            "line 1",
-        ),
+        ("PUT", "/tiergate/batch", "{\"key\":\"a\",\"value\":\"djE=\"}\nnot JSON\n", 400, "line 2"),
+        ("PUT", "/tiergate/batch", "{\"key\":\"a\",\"value\":\"?\"}", 400, "line 1"),
     ] {
         let (found, problem) = running.call(method, path, body).await?;
         let detail = problem["detail"].as_str().unwrap_or_default();
@@ -139,11 +102,7 @@ async fn what_cannot_be_done_is_a_problem_with_its_reason() -> Result<()> {
         assert!(detail.contains(reason), "{method} {path}: {detail}");
     }
     assert_eq!(running.guest_reads("policy").await?, "first");
-    assert_eq!(
-        running.call("GET", "/tiergate/keys/a", "").await?.0,
-        404,
-        "a faulty batch writes nothing"
-    );
+    assert_eq!(running.call("GET", "/tiergate/keys/a", "").await?.0, 404, "a faulty batch writes nothing");
 
     let without_token = reqwest::get(format!("{}/resources/stores/kv/tiergate/keys", running.api.url())).await?;
     assert_eq!(without_token.status().as_u16(), 401);
@@ -155,33 +114,15 @@ async fn a_value_comes_with_its_generation_and_metadata() -> Result<()> {
     let running = start().await?;
     let url = format!("{}/resources/stores/kv/tiergate/keys/policy", running.api.url());
     let client = Client::new();
-    let get = async || {
-        client
-            .get(&url)
-            .header("fastly-key", "any")
-            .send()
-            .await?
-            .error_for_status()
-    };
+    let get = async || client.get(&url).header("fastly-key", "any").send().await?.error_for_status();
     let generation = get().await?.headers()["generation"].to_str()?.to_owned();
 
     let put = async |generation: &str| {
-        let request = client
-            .put(&url)
-            .header("fastly-key", "any")
-            .header("metadata", "by hand");
-        request
-            .header("if-generation-match", generation)
-            .body("second")
-            .send()
-            .await
+        let request = client.put(&url).header("fastly-key", "any").header("metadata", "by hand");
+        request.header("if-generation-match", generation).body("second").send().await
     };
     assert_eq!(put(&generation).await?.status().as_u16(), 200);
-    assert_eq!(
-        put(&generation).await?.status().as_u16(),
-        412,
-        "the generation has changed"
-    );
+    assert_eq!(put(&generation).await?.status().as_u16(), 412, "the generation has changed");
     let changed = get().await?;
     assert_eq!(changed.headers()["metadata"], "by hand");
     assert_ne!(changed.headers()["generation"], generation.as_str());
@@ -198,52 +139,21 @@ async fn the_official_command_line_changes_the_running_store() -> Result<()> {
     let entry = async |arguments: &[&str]| cli.run(&running.api.url(), "kv-store-entry", arguments).await;
 
     let shipped = std::fs::read_to_string(wasm::root().join("policy/default.json"))?;
-    let create = [
-        "create",
-        "--store-id",
-        "tiergate",
-        "--key",
-        "policy",
-        "--value",
-        &shipped,
-    ];
+    let create = ["create", "--store-id", "tiergate", "--key", "policy", "--value", &shipped];
     assert_success(&entry(&create).await?);
     assert_eq!(running.guest_reads("policy").await?, shipped);
 
-    assert_success(
-        &entry(&[
-            "create",
-            "--store-id",
-            "tiergate",
-            "--key",
-            "client/app",
-            "--value",
-            "{}",
-        ])
-        .await?,
-    );
+    assert_success(&entry(&["create", "--store-id", "tiergate", "--key", "client/app", "--value", "{}"]).await?);
     assert_eq!(running.guest_reads("client/app").await?, "{}");
 
     let lines = cli.home.join("entries.ndjson");
     std::fs::write(&lines, "{\"key\":\"from-file\",\"value\":\"djE=\"}\n")?;
-    assert_success(
-        &entry(&[
-            "create",
-            "--store-id",
-            "tiergate",
-            "--file",
-            &lines.display().to_string(),
-        ])
-        .await?,
-    );
+    assert_success(&entry(&["create", "--store-id", "tiergate", "--file", &lines.display().to_string()]).await?);
     assert_eq!(running.guest_reads("from-file").await?, "v1");
 
     let listed = entry(&["list", "--store-id", "tiergate", "--json"]).await?;
     assert_success(&listed);
-    assert_eq!(
-        serde_json::from_slice::<Value>(&listed.stdout)?,
-        json!(["client/app", "from-file", "policy"])
-    );
+    assert_eq!(serde_json::from_slice::<Value>(&listed.stdout)?, json!(["client/app", "from-file", "policy"]));
 
     let got = entry(&["get", "--store-id", "tiergate", "--key", "policy"]).await?;
     assert_success(&got);
@@ -279,15 +189,7 @@ async fn the_official_command_line_changes_the_policy_of_the_running_gateway() -
 
     changed["version"] = json!("changed-by-the-cli");
     let changed = changed.to_string();
-    let create = [
-        "create",
-        "--store-id",
-        "tiergate",
-        "--key",
-        "policy",
-        "--value",
-        &changed,
-    ];
+    let create = ["create", "--store-id", "tiergate", "--key", "policy", "--value", &changed];
     assert_success(&cli.run(&api.url(), "kv-store-entry", &create).await?);
     // `policy_ttl_s` is 5; a gateway that never looks again would keep this waiting.
     let noticed = async {
@@ -296,9 +198,7 @@ async fn the_official_command_line_changes_the_policy_of_the_running_gateway() -
         }
         Ok(())
     };
-    tokio::time::timeout(Duration::from_secs(30), noticed)
-        .await
-        .context("the change should take effect")?
+    tokio::time::timeout(Duration::from_secs(30), noticed).await.context("the change should take effect")?
 }
 
 /// Fastly's own program, with a home folder of its own so that it finds no one's account.
@@ -313,9 +213,7 @@ impl OfficialCli {
         let installed = wasm::root().join("tests/clients/node_modules/.bin/fastly");
         let on_path = || {
             let folders = std::env::var_os("PATH").unwrap_or_default();
-            std::env::split_paths(&folders)
-                .map(|folder| folder.join("fastly"))
-                .find(|path| path.is_file())
+            std::env::split_paths(&folders).map(|folder| folder.join("fastly")).find(|path| path.is_file())
         };
         let program = std::env::var_os("FASTLY_CLI")
             .or_else(|| installed.is_file().then(|| installed.into_os_string()))
@@ -330,14 +228,8 @@ impl OfficialCli {
 
     async fn run(&self, api: &str, command: &str, arguments: &[&str]) -> Result<Output> {
         let mut process = Command::new(&self.program);
-        process
-            .arg(command)
-            .args(arguments)
-            .args(["--api", api, "--account", api, "--non-interactive"]);
-        process
-            .env("HOME", &self.home)
-            .env("XDG_CONFIG_HOME", &self.home)
-            .env("FASTLY_API_TOKEN", "local");
+        process.arg(command).args(arguments).args(["--api", api, "--account", api, "--non-interactive"]);
+        process.env("HOME", &self.home).env("XDG_CONFIG_HOME", &self.home).env("FASTLY_API_TOKEN", "local");
         process.output().await.context("the Fastly CLI cannot be run")
     }
 }

@@ -31,10 +31,7 @@ impl State {
         match self.open_until_ms {
             None => Permit::Call,
             Some(until) if millis(now) < until => Permit::Denied,
-            Some(_) => Permit::Probe(State {
-                open_until_ms: Some(millis(now + breaker.open)),
-                ..self
-            }),
+            Some(_) => Permit::Probe(State { open_until_ms: Some(millis(now + breaker.open)), ..self }),
         }
     }
 
@@ -42,10 +39,7 @@ impl State {
     pub fn failed(self, breaker: &Breaker, now: Duration) -> State {
         let failures = self.failures.saturating_add(1);
         let open_until_ms = (failures >= breaker.failures).then(|| millis(now + breaker.open));
-        State {
-            failures,
-            open_until_ms,
-        }
+        State { failures, open_until_ms }
     }
 
     /// The state after a call that worked.
@@ -62,10 +56,7 @@ fn millis(time: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    const BREAKER: Breaker = Breaker {
-        failures: 3,
-        open: Duration::from_secs(30),
-    };
+    const BREAKER: Breaker = Breaker { failures: 3, open: Duration::from_secs(30) };
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(1_000_000 + seconds)
@@ -80,14 +71,8 @@ mod tests {
         }
         state = state.failed(&BREAKER, at(0));
         assert_eq!(state.permit(&BREAKER, at(29)), Permit::Denied);
-        let Permit::Probe(meanwhile) = state.permit(&BREAKER, at(30)) else {
-            panic!("a probe should be due")
-        };
-        assert_eq!(
-            meanwhile.permit(&BREAKER, at(31)),
-            Permit::Denied,
-            "the others wait for the probe"
-        );
+        let Permit::Probe(meanwhile) = state.permit(&BREAKER, at(30)) else { panic!("a probe should be due") };
+        assert_eq!(meanwhile.permit(&BREAKER, at(31)), Permit::Denied, "the others wait for the probe");
         assert_eq!(
             meanwhile.failed(&BREAKER, at(31)).permit(&BREAKER, at(60)),
             Permit::Denied,
@@ -98,10 +83,7 @@ mod tests {
 
     #[test]
     fn a_success_starts_the_count_anew() {
-        let state = State::default()
-            .failed(&BREAKER, at(0))
-            .failed(&BREAKER, at(0))
-            .succeeded();
+        let state = State::default().failed(&BREAKER, at(0)).failed(&BREAKER, at(0)).succeeded();
         assert_eq!(state.failed(&BREAKER, at(1)).permit(&BREAKER, at(1)), Permit::Call);
     }
 }

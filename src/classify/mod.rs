@@ -76,20 +76,11 @@ pub fn finish<P: Platform>(platform: &P, policy: &Policy, classifier: &Classifie
         Err(reason) => (Err(reason), None),
     };
     let failed = matches!(reply, Err(Reason::ClassifierTimeout | Reason::ClassifierError));
-    Outcome {
-        reply,
-        failed,
-        duration: platform.elapsed() - sent,
-        usage,
-    }
+    Outcome { reply, failed, duration: platform.elapsed() - sent, usage }
 }
 
 fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) -> Result<Vec<u8>, Reason> {
-    let left = || {
-        (call.sent + classifier.timeout)
-            .checked_sub(platform.elapsed())
-            .filter(|left| !left.is_zero())
-    };
+    let left = || (call.sent + classifier.timeout).checked_sub(platform.elapsed()).filter(|left| !left.is_zero());
     let in_time = |wait: Wait<'_, P>| match left() {
         Some(left) if platform.wait_first(&[wait], Some(left)).is_some() => Ok(()),
         _ => Err(Reason::ClassifierTimeout),
@@ -105,9 +96,7 @@ fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) ->
     let mut body = Vec::new();
     loop {
         in_time(Wait::Body(&response.body))?;
-        let read = platform
-            .read(&mut response.body, &mut body, READ_BYTES)
-            .map_err(|_| Reason::ClassifierError)?;
+        let read = platform.read(&mut response.body, &mut body, READ_BYTES).map_err(|_| Reason::ClassifierError)?;
         if read == 0 {
             return Ok(body);
         }
@@ -118,13 +107,7 @@ fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) ->
 }
 
 fn read_reply(policy: &Policy, body: &[u8]) -> (Result<Reply, Reason>, Option<Usage>) {
-    let Ok(Whole {
-        usage,
-        content,
-        finish_reasons,
-        ..
-    }) = openai_chat::decode_answer(body)
-    else {
+    let Ok(Whole { usage, content, finish_reasons, .. }) = openai_chat::decode_answer(body) else {
         return (Err(Reason::ClassifierInvalid), None);
     };
     let is_cut = finish_reasons.iter().any(|reason| reason == "length");

@@ -24,30 +24,19 @@ pub fn parse(policy: &Policy, text: &str) -> Option<Reply> {
         #[serde(default)]
         confidence: Value,
     }
-    let object = text
-        .find('{')
-        .zip(text.rfind('}'))
-        .and_then(|(start, end)| text.get(start..=end));
+    let object = text.find('{').zip(text.rfind('}')).and_then(|(start, end)| text.get(start..=end));
     match object.and_then(|object| serde_json::from_str::<Fields>(object).ok()) {
         Some(fields) => {
             let tier = tier_named(policy, &fields.tier)?;
-            Some(Reply {
-                tier,
-                confidence: confidence(&fields.confidence),
-            })
+            Some(Reply { tier, confidence: confidence(&fields.confidence) })
         }
-        None => Some(Reply {
-            tier: tier_named(policy, text)?,
-            confidence: None,
-        }),
+        None => Some(Reply { tier: tier_named(policy, text)?, confidence: None }),
     }
 }
 
 fn tier_named(policy: &Policy, text: &str) -> Option<TierId> {
     let name = text.trim_matches(|character: char| character.is_whitespace() || "\"'`.*".contains(character));
-    policy
-        .tier_ids()
-        .find(|id| policy.tier(*id).name.eq_ignore_ascii_case(name))
+    policy.tier_ids().find(|id| policy.tier(*id).name.eq_ignore_ascii_case(name))
 }
 
 fn confidence(value: &Value) -> Option<f64> {
@@ -65,14 +54,8 @@ mod tests {
         let policy = default_policy();
         for (text, expected) in [
             (r#"{"tier":"fast","confidence":0.9}"#, Some(("fast", Some(0.9)))),
-            (
-                "```json\n{\"tier\": \"quality\", \"confidence\": \"0.7\"}\n```",
-                Some(("quality", Some(0.7))),
-            ),
-            (
-                "Sure: {\"confidence\":1,\"tier\":\"Balanced\"} as asked",
-                Some(("balanced", Some(1.0))),
-            ),
+            ("```json\n{\"tier\": \"quality\", \"confidence\": \"0.7\"}\n```", Some(("quality", Some(0.7)))),
+            ("Sure: {\"confidence\":1,\"tier\":\"Balanced\"} as asked", Some(("balanced", Some(1.0)))),
             (" \"reasoning\". ", Some(("reasoning", None))),
             (r#"{"tier":"fast","confidence":7}"#, Some(("fast", None))),
             (r#"{"tier":"turbo","confidence":1}"#, None),
@@ -83,11 +66,7 @@ mod tests {
             ("", None),
         ] {
             let reply = parse(&policy, text).map(|reply| (policy.tier(reply.tier).name.clone(), reply.confidence));
-            assert_eq!(
-                reply,
-                expected.map(|(tier, confidence)| (tier.to_owned(), confidence)),
-                "{text}"
-            );
+            assert_eq!(reply, expected.map(|(tier, confidence)| (tier.to_owned(), confidence)), "{text}");
         }
     }
 }

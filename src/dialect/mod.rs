@@ -56,11 +56,7 @@ pub fn secret<P: Platform>(platform: &P, provider: &Provider) -> Result<Option<S
 }
 
 pub fn target(provider: &Provider, connect_timeout: Duration, between_bytes_timeout: Duration) -> Target {
-    Target {
-        url: provider.base_url.clone(),
-        connect_timeout,
-        between_bytes_timeout,
-    }
+    Target { url: provider.base_url.clone(), connect_timeout, between_bytes_timeout }
 }
 
 /// All headers of a request to `provider` but those that are forwarded from the client.
@@ -68,10 +64,7 @@ pub fn request_headers(provider: &Provider, secret: Option<&Secret<String>>, acc
     let mut headers = HeaderMap::with_capacity(6);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
-    headers.insert(
-        USER_AGENT,
-        HeaderValue::from_static(concat!("tiergate/", env!("CARGO_PKG_VERSION"))),
-    );
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("tiergate/", env!("CARGO_PKG_VERSION"))));
     if let Some((name, value)) = secret.and_then(|secret| credential(provider.auth, secret)) {
         headers.insert(name, value);
     }

@@ -19,15 +19,8 @@ use crate::record::Usage;
 pub const PATH: &str = "/chat/completions";
 
 /// What models without `sampling` refuse while they reason (api-facts.md §3).
-const SAMPLING: [&str; 7] = [
-    "temperature",
-    "top_p",
-    "presence_penalty",
-    "frequency_penalty",
-    "logprobs",
-    "top_logprobs",
-    "logit_bias",
-];
+const SAMPLING: [&str; 7] =
+    ["temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"];
 
 /// The client's request as `candidate` takes it.
 pub fn encode_request(policy: &Policy, candidate: &Candidate, request: &ChatRequest<'_>) -> Encoded {
@@ -146,17 +139,10 @@ struct Writer {
 
 impl Writer {
     fn new(request: &ChatRequest<'_>) -> Self {
-        let length: usize = request
-            .fields
-            .iter()
-            .map(|field| field.name.len() + field.value.get().len() + 4)
-            .sum();
+        let length: usize = request.fields.iter().map(|field| field.name.len() + field.value.get().len() + 4).sum();
         let mut body = Vec::with_capacity(length + 128);
         body.push(b'{');
-        Self {
-            body,
-            dropped: Vec::new(),
-        }
+        Self { body, dropped: Vec::new() }
     }
 
     fn name(&mut self, name: &str) {
@@ -174,10 +160,7 @@ impl Writer {
 
     fn finish(mut self) -> Encoded {
         self.body.push(b'}');
-        Encoded {
-            body: self.body,
-            dropped: self.dropped,
-        }
+        Encoded { body: self.body, dropped: self.dropped }
     }
 }
 
@@ -254,10 +237,7 @@ impl Piece<'_> {
             self.function_call,
             self.audio,
         ];
-        fields
-            .into_iter()
-            .flatten()
-            .any(|value| !matches!(value.get(), "null" | "\"\"" | "[]" | "{}"))
+        fields.into_iter().flatten().any(|value| !matches!(value.get(), "null" | "\"\"" | "[]" | "{}"))
     }
 }
 
@@ -289,10 +269,7 @@ impl From<UsageFields> for Usage {
     fn from(fields: UsageFields) -> Self {
         Usage {
             input: fields.prompt_tokens.unwrap_or_default(),
-            cached_input: fields
-                .prompt_tokens_details
-                .and_then(|details| details.cached_tokens)
-                .unwrap_or_default(),
+            cached_input: fields.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or_default(),
             output: fields.completion_tokens.unwrap_or_default(),
             reasoning: fields
                 .completion_tokens_details
@@ -311,21 +288,12 @@ pub fn decode_answer(body: &[u8]) -> Result<Whole, Defect> {
     if let Some(error) = answer.error.filter(|error| !error.is_null()) {
         return Err(Defect::Error(provider_error::from_value(&error)));
     }
-    let choices = answer
-        .choices
-        .filter(|choices| !choices.is_empty())
-        .ok_or(Defect::Undecodable)?;
+    let choices = answer.choices.filter(|choices| !choices.is_empty()).ok_or(Defect::Undecodable)?;
     if choices.iter().any(|choice| choice.message.is_none()) {
         return Err(Defect::Undecodable);
     }
-    let content = choices[0]
-        .message
-        .as_ref()
-        .and_then(|message| serde_json::from_str(message.content?.get()).ok());
-    let finish_reasons = choices
-        .into_iter()
-        .filter_map(|choice| Some(choice.finish_reason?.into_owned()))
-        .collect();
+    let content = choices[0].message.as_ref().and_then(|message| serde_json::from_str(message.content?.get()).ok());
+    let finish_reasons = choices.into_iter().filter_map(|choice| Some(choice.finish_reason?.into_owned())).collect();
     Ok(Whole {
         usage: answer.usage.map(Usage::from),
         model: answer.model.map(Cow::into_owned),
@@ -367,15 +335,8 @@ pub struct Stream {
 
 impl Stream {
     pub fn new(request: &ChatRequest<'_>) -> Self {
-        let choices = request
-            .field("n")
-            .and_then(|value| value.get().parse().ok())
-            .unwrap_or(1);
-        Self {
-            expected_choices: choices,
-            include_usage: request.include_usage,
-            ..Self::default()
-        }
+        let choices = request.field("n").and_then(|value| value.get().parse().ok()).unwrap_or(1);
+        Self { expected_choices: choices, include_usage: request.include_usage, ..Self::default() }
     }
 
     /// Takes in the data of one event, parsing all of it. For events before the first piece of an answer.
@@ -447,7 +408,6 @@ impl Stream {
 fn has_value(json: &[u8], name: &[u8]) -> bool {
     memchr::memmem::find_iter(json, name).any(|at| {
         let rest = json[at + name.len()..].trim_ascii_start();
-        rest.strip_prefix(b":")
-            .is_some_and(|value| !value.trim_ascii_start().starts_with(b"null"))
+        rest.strip_prefix(b":").is_some_and(|value| !value.trim_ascii_start().starts_with(b"null"))
     })
 }

@@ -30,10 +30,7 @@ pub fn parse(body: &[u8]) -> ProviderError {
 pub fn from_value(error: &Value) -> ProviderError {
     let text = |name: &str| error.get(name).filter(|value| !value.is_null()).map(as_text);
     if let Value::String(message) = error {
-        return ProviderError {
-            message: Some(message.clone()),
-            ..ProviderError::default()
-        };
+        return ProviderError { message: Some(message.clone()), ..ProviderError::default() };
     }
     ProviderError {
         message: text("message").or_else(|| text("detail")),
@@ -58,15 +55,7 @@ impl ProviderError {
         };
         says(&self.code, &["context_length"])
             || says(&self.kind, &["context_length"])
-            || says(
-                &self.message,
-                &[
-                    "context length",
-                    "context window",
-                    "prompt is too long",
-                    "maximum context",
-                ],
-            )
+            || says(&self.message, &["context length", "context window", "prompt is too long", "maximum context"])
     }
 
     /// Whether an account has used up what it paid for, so that waiting will not help.
@@ -85,21 +74,9 @@ mod tests {
     #[test]
     fn every_shape_is_read() {
         for (body, message, code) in [
-            (
-                r#"{"error":{"message":"m","type":"t","param":null,"code":"c"}}"#,
-                Some("m"),
-                Some("c"),
-            ),
-            (
-                r#"[{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}}]"#,
-                Some("m"),
-                Some("429"),
-            ),
-            (
-                r#"{"object":"error","message":"flat","code":400}"#,
-                Some("flat"),
-                Some("400"),
-            ),
+            (r#"{"error":{"message":"m","type":"t","param":null,"code":"c"}}"#, Some("m"), Some("c")),
+            (r#"[{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}}]"#, Some("m"), Some("429")),
+            (r#"{"object":"error","message":"flat","code":400}"#, Some("flat"), Some("400")),
             (r#"{"error":"bare"}"#, Some("bare"), None),
             (r#"{"error":{"message":["a","b"]}}"#, Some(r#"["a","b"]"#), None),
             (r#"{"detail":"fast api"}"#, Some("fast api"), None),
@@ -109,11 +86,7 @@ mod tests {
             ("", None, None),
         ] {
             let error = parse(body.as_bytes());
-            assert_eq!(
-                (error.message.as_deref(), error.code.as_deref()),
-                (message, code),
-                "{body}"
-            );
+            assert_eq!((error.message.as_deref(), error.code.as_deref()), (message, code), "{body}");
         }
     }
 

@@ -55,9 +55,7 @@ impl Platform for Compute<'_> {
     }
 
     fn unix_time(&self) -> Duration {
-        SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
     }
 
     fn random(&self) -> u64 {
@@ -69,9 +67,7 @@ impl Platform for Compute<'_> {
     }
 
     fn country(&self) -> Option<String> {
-        let country = fastly::geo::geo_lookup(self.client_ip?)?
-            .country_code()
-            .to_ascii_uppercase();
+        let country = fastly::geo::geo_lookup(self.client_ip?)?.country_code().to_ascii_uppercase();
         (country.len() == 2).then_some(country)
     }
 
@@ -116,10 +112,7 @@ impl Platform for Compute<'_> {
         };
         let plaintext = secret.try_plaintext().map_err(|_| StoreError)?;
         // A key that is no text cannot stand in a header either.
-        Ok(String::from_utf8(plaintext.to_vec())
-            .ok()
-            .filter(|key| !key.trim().is_empty())
-            .map(Secret::new))
+        Ok(String::from_utf8(plaintext.to_vec()).ok().filter(|key| !key.trim().is_empty()).map(Secret::new))
     }
 
     fn backend(&self, target: &Target) -> Result<Backend, SendError> {
@@ -129,11 +122,7 @@ impl Platform for Compute<'_> {
         {
             return Ok(backend);
         }
-        let Target {
-            url,
-            connect_timeout,
-            between_bytes_timeout,
-        } = target;
+        let Target { url, connect_timeout, between_bytes_timeout } = target;
         let timeouts = (connect_timeout.as_millis(), between_bytes_timeout.as_millis());
         let name = format!("{host}-{}-{}-{}", url.port, timeouts.0, timeouts.1);
         let mut builder = Backend::builder(&name, url.authority())
@@ -164,19 +153,13 @@ impl Platform for Compute<'_> {
         *sent.headers_mut() = request.headers;
         // The HTTP cache must not see prompts.
         let sent = Request::from(sent).with_pass(true);
-        sent.send_async(backend)
-            .map(PendingRequestHandle::from)
-            .map_err(|error| send_error(error.root_cause()))
+        sent.send_async(backend).map(PendingRequestHandle::from).map_err(|error| send_error(error.root_cause()))
     }
 
     fn response(&self, pending: PendingRequestHandle) -> Result<UpstreamResponse<RawBody>, SendError> {
         let (head, body) = pending.wait().map_err(|cause| send_error(&cause))?;
         let (parts, body) = http::Response::from(Response::from_handles(head, body)).into_parts();
-        Ok(UpstreamResponse {
-            status: parts.status,
-            headers: parts.headers,
-            body: RawBody::from(body),
-        })
+        Ok(UpstreamResponse { status: parts.status, headers: parts.headers, body: RawBody::from(body) })
     }
 
     fn read(&self, body: &mut RawBody, into: &mut Vec<u8>, limit: usize) -> Result<usize, ReadError> {
@@ -208,10 +191,7 @@ impl Platform for Compute<'_> {
     }
 
     fn write(&self, downstream: &mut StreamingBody, bytes: &[u8]) -> Result<(), ClientGone> {
-        downstream
-            .write_all(bytes)
-            .and_then(|()| downstream.flush())
-            .map_err(|_| ClientGone)
+        downstream.write_all(bytes).and_then(|()| downstream.flush()).map_err(|_| ClientGone)
     }
 
     fn finish(&self, downstream: StreamingBody) -> Result<(), ClientGone> {
@@ -238,10 +218,7 @@ pub fn response(head: ResponseHead, body: Body) -> Response {
 
 /// The client's headers.
 pub fn headers(request: &Request) -> HeaderMap {
-    request
-        .get_headers()
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    request.get_headers().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn send_error(cause: &SendErrorCause) -> SendError {

@@ -35,12 +35,7 @@ impl RawBody {
         let mut read = 0;
         // SAFETY: the spare capacity holds at least `limit` bytes, of which the host writes `read` at most.
         let status = unsafe {
-            fastly_http_body::read(
-                self.0,
-                into.spare_capacity_mut().as_mut_ptr().cast(),
-                limit,
-                &raw mut read,
-            )
+            fastly_http_body::read(self.0, into.spare_capacity_mut().as_mut_ptr().cast(), limit, &raw mut read)
         };
         status.result().map_err(|_| ReadError)?;
         // SAFETY: the host has written the first `read` bytes of the spare capacity.
@@ -62,11 +57,7 @@ pub struct CacheLookup(u32);
 
 impl CacheLookup {
     pub fn start(key: &str) -> Result<Self, StoreError> {
-        let options = CacheLookupOptions {
-            request_headers: 0,
-            service: std::ptr::null(),
-            service_len: 0,
-        };
+        let options = CacheLookupOptions { request_headers: 0, service: std::ptr::null(), service_len: 0 };
         let mut handle = 0;
         // SAFETY: key and options live through the call; the mask says that no option is set.
         let status = unsafe {
@@ -98,12 +89,7 @@ impl CacheLookup {
         let mut body = 0;
         // SAFETY: as above; the mask says that no option is set.
         let status = unsafe {
-            fastly_cache::get_body(
-                self.0,
-                CacheGetBodyOptionsMask::empty(),
-                &raw const options,
-                &raw mut body,
-            )
+            fastly_cache::get_body(self.0, CacheGetBodyOptionsMask::empty(), &raw const options, &raw mut body)
         };
         status.result().map_err(|_| StoreError)?;
         let mut body = RawBody(body);
@@ -123,9 +109,7 @@ impl Drop for CacheLookup {
 /// The position of the first handle that is ready, or nothing if `at_most` passes before.
 pub fn select(handles: &[u32], at_most: Option<Duration>) -> Option<usize> {
     // The host takes 0 for no timeout and answers `u32::MAX` when it has passed.
-    let timeout = at_most.map_or(0, |at_most| {
-        u32::try_from(at_most.as_millis()).unwrap_or(u32::MAX).max(1)
-    });
+    let timeout = at_most.map_or(0, |at_most| u32::try_from(at_most.as_millis()).unwrap_or(u32::MAX).max(1));
     let mut ready = u32::MAX;
     // SAFETY: the handles live through the call, which writes one index.
     let status: FastlyStatus =

@@ -40,9 +40,7 @@ pub enum Reuse {
 
 /// Serves requests until the sandbox should end.
 pub fn serve(reuse: Reuse) {
-    run(reuse, |platform, memory, received| {
-        pipeline::handle(platform, memory, received)
-    });
+    run(reuse, |platform, memory, received| pipeline::handle(platform, memory, received));
 }
 
 /// As [`serve`], with another pipeline: for tests of what the shell does when one panics.
@@ -56,26 +54,14 @@ pub fn run(reuse: Reuse, mut handle: impl FnMut(&Compute<'_>, &mut Memory, Recei
         Reuse::Many => Serve::new(),
         Reuse::One => Serve::new().with_max_requests(1),
     };
-    serve
-        .with_max_lifetime(MAX_LIFETIME)
-        .with_max_memory(MAX_MEMORY_MIB)
-        .with_timeout(MAX_LIFETIME)
-        .run(|request| {
-            let platform = Compute {
-                received: Instant::now(),
-                client_ip: request.get_client_ip_addr(),
-                sends: &sends,
-            };
-            let received = receive(request, WALL_TIME.saturating_sub(started.elapsed()));
-            let record = Record::received(&received);
-            panic::note_received(record, platform.received);
-            handle(&platform, &mut memory, received);
-            if platform.vcpu_ms() > MAX_VCPU_MS || sends.get() > MAX_SENDS {
-                Next::Stop
-            } else {
-                Next::Continue
-            }
-        });
+    serve.with_max_lifetime(MAX_LIFETIME).with_max_memory(MAX_MEMORY_MIB).with_timeout(MAX_LIFETIME).run(|request| {
+        let platform = Compute { received: Instant::now(), client_ip: request.get_client_ip_addr(), sends: &sends };
+        let received = receive(request, WALL_TIME.saturating_sub(started.elapsed()));
+        let record = Record::received(&received);
+        panic::note_received(record, platform.received);
+        handle(&platform, &mut memory, received);
+        if platform.vcpu_ms() > MAX_VCPU_MS || sends.get() > MAX_SENDS { Next::Stop } else { Next::Continue }
+    });
 }
 
 /// Whether the sandbox takes another request; the answer has been sent either way.

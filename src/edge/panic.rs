@@ -26,14 +26,7 @@ thread_local! {
 
 /// Notes the request that is being served.
 pub fn note_received(record: Record, received: Instant) {
-    CURRENT.with_borrow_mut(|current| {
-        *current = Some(Current {
-            record,
-            received,
-            answered: false,
-            logged: false,
-        })
-    });
+    CURRENT.with_borrow_mut(|current| *current = Some(Current { record, received, answered: false, logged: false }));
 }
 
 /// Notes that the client has been sent a head.
@@ -61,9 +54,7 @@ pub fn set_hook() {
         current.record.timings.total = Some(current.received.elapsed());
         let answer = pipeline::after_panic(&mut current.record, current.answered);
         if !current.logged {
-            let now: Duration = SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default();
+            let now: Duration = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             super::log(&log::line(&current.record, now, 0));
         }
         match answer {

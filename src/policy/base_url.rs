@@ -22,19 +22,11 @@ impl BaseUrl {
     /// What `Host` says: without the scheme's own port.
     pub fn host_header(&self) -> String {
         let own_port = if self.tls { 443 } else { 80 };
-        if self.port == own_port {
-            self.bracketed()
-        } else {
-            self.authority()
-        }
+        if self.port == own_port { self.bracketed() } else { self.authority() }
     }
 
     fn bracketed(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        }
+        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
     }
 
     #[cfg(feature = "schema")]
@@ -74,10 +66,7 @@ impl BaseUrl {
                     80
                 }
             }
-            Some(port) => port
-                .strip_prefix(':')
-                .and_then(parse_port)
-                .ok_or("its port is not from 1 to 65535")?,
+            Some(port) => port.strip_prefix(':').and_then(parse_port).ok_or("its port is not from 1 to 65535")?,
             None => return Err("it is no URL"),
         };
         if !tls && !is_loopback {
@@ -166,12 +155,7 @@ mod tests {
             ("http://[::1]:80", (false, "::1", 80, "")),
         ];
         for (text, (tls, host, port, path)) in cases {
-            let expected = BaseUrl {
-                tls,
-                host: host.to_owned(),
-                port,
-                path: path.to_owned(),
-            };
+            let expected = BaseUrl { tls, host: host.to_owned(), port, path: path.to_owned() };
             assert_eq!(BaseUrl::parse(text), Ok(expected), "{text}");
         }
     }

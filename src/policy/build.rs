@@ -18,25 +18,17 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
     let dialects = model_dialects(&raw, scope);
 
     let default_tier = tier_id(raw.default_tier, scope, &root.field("default_tier"), faults);
-    let health = raw
-        .health
-        .given()
-        .and_then(|raw| build_health(raw, &root.field("health"), faults));
+    let health = raw.health.given().and_then(|raw| build_health(raw, &root.field("health"), faults));
     let classifier = match raw.classifier.optional() {
         Some(Some(raw)) => build_classifier(raw, scope, &root.field("classifier"), faults).map(Some),
         Some(None) => Some(None),
         None => None,
     };
-    let tiers = each(
-        raw.tiers,
-        &root.field("tiers"),
-        faults,
-        |(position, raw), path, faults| {
-            check_tier_name(&raw, position, scope, path, faults);
-            check_handoff(&raw, &dialects, scope, (path, faults));
-            build_tier(raw, scope, path, faults)
-        },
-    );
+    let tiers = each(raw.tiers, &root.field("tiers"), faults, |(position, raw), path, faults| {
+        check_tier_name(&raw, position, scope, path, faults);
+        check_handoff(&raw, &dialects, scope, (path, faults));
+        build_tier(raw, scope, path, faults)
+    });
     let models_path = root.field("models");
     let models = raw.models.given().and_then(|models| {
         let built = models.0.into_iter().map(|(name, raw)| {
@@ -56,17 +48,14 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
         });
         all(built)
     });
-    let rules = each(raw.rules, &root.field("rules"), faults, |(_, raw), path, faults| {
-        build_rule(raw, scope, path, faults)
-    });
+    let rules =
+        each(raw.rules, &root.field("rules"), faults, |(_, raw), path, faults| build_rule(raw, scope, path, faults));
 
     Some(Policy {
         version: raw.version.given()?.into(),
         default_tier: default_tier?,
         ttl: raw.policy_ttl_s.given()?.seconds(),
-        limits: Limits {
-            body_bytes: raw.limits.given()?.body_bytes.given()?.0 as usize,
-        },
+        limits: Limits { body_bytes: raw.limits.given()?.body_bytes.given()?.0 as usize },
         health: health?,
         auth: raw.auth.given()?,
         cors_origins: all(raw.cors_origins.given()?.0.into_iter().map(|origin| Some(origin?.0)))?,
@@ -82,10 +71,7 @@ fn build_health(raw: raw::Health, path: &Path, faults: &mut Faults) -> Option<He
     if let (Some(first), Some(most)) = (raw.cooldown_s.as_given(), raw.max_cooldown_s.as_given())
         && most.0 < first.0
     {
-        faults.note(
-            &path.field("max_cooldown_s"),
-            format!("less than cooldown_s; valid: at least {}", first.0),
-        );
+        faults.note(&path.field("max_cooldown_s"), format!("less than cooldown_s; valid: at least {}", first.0));
     }
     Some(Health {
         cooldown: raw.cooldown_s.given()?.seconds(),
@@ -102,10 +88,7 @@ fn build_classifier(raw: raw::Classifier, scope: &Scope, path: &Path, faults: &m
         timeout: raw.timeout_ms.given()?.millis(),
         min_confidence: raw.min_confidence.given()?.0,
         excerpt_bytes: raw.excerpt_bytes.given()?.0 as usize,
-        breaker: Breaker {
-            failures: breaker.failures.given()?.small(),
-            open: breaker.open_s.given()?.seconds(),
-        },
+        breaker: Breaker { failures: breaker.failures.given()?.small(), open: breaker.open_s.given()?.seconds() },
     })
 }
 
@@ -113,10 +96,7 @@ fn check_tier_name(raw: &raw::Tier, position: usize, scope: &Scope, path: &Path,
     let Some(name) = raw.name.as_given() else { return };
     match scope.tiers.position(name.as_ref()) {
         Some(first) if first != position => {
-            faults.note(
-                &path.field("name"),
-                format!("already the name of tiers[{first}]; valid: a name of its own"),
-            );
+            faults.note(&path.field("name"), format!("already the name of tiers[{first}]; valid: a name of its own"));
         }
         Some(_) | None => {}
     }
@@ -144,16 +124,8 @@ fn check_handoff(raw: &raw::Tier, dialects: &[Option<Dialect>], scope: &Scope, (
         return;
     };
     let names = candidates.0.iter().flatten().flat_map(|entry| {
-        let members = entry
-            .split
-            .as_given()
-            .into_iter()
-            .flat_map(|split| split.0.iter().flatten());
-        entry
-            .model
-            .as_given()
-            .into_iter()
-            .chain(members.filter_map(|member| member.model.as_given()))
+        let members = entry.split.as_given().into_iter().flat_map(|split| split.0.iter().flatten());
+        entry.model.as_given().into_iter().chain(members.filter_map(|member| member.model.as_given()))
     });
     for name in names {
         let position = scope.models.position(name);
@@ -167,16 +139,10 @@ fn check_handoff(raw: &raw::Tier, dialects: &[Option<Dialect>], scope: &Scope, (
 }
 
 fn build_tier(raw: raw::Tier, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Tier> {
-    let candidates = each(
-        raw.candidates,
-        &path.field("candidates"),
-        faults,
-        |(_, raw), path, faults| build_entry(raw, scope, path, faults),
-    );
-    let deadlines = raw
-        .deadlines
-        .given()
-        .and_then(|raw| build_deadlines(raw, &path.field("deadlines"), faults));
+    let candidates = each(raw.candidates, &path.field("candidates"), faults, |(_, raw), path, faults| {
+        build_entry(raw, scope, path, faults)
+    });
+    let deadlines = raw.deadlines.given().and_then(|raw| build_deadlines(raw, &path.field("deadlines"), faults));
     Some(Tier {
         name: raw.name.given()?.into(),
         description: raw.description.given()?.0,
@@ -195,10 +161,7 @@ fn build_entry(raw: raw::Entry, scope: &Scope, path: &Path, faults: &mut Faults)
         (Field::Absent, Field::Absent, _) => faults.note(path, "neither model nor split; valid: exactly one of them"),
         (Field::Given(_), Field::Given(_), _) => faults.note(path, "both model and split; valid: exactly one of them"),
         (Field::Absent, _, Field::Given(_)) => {
-            faults.note(
-                &path.field("effort"),
-                "not beside split; valid: in each member of the split",
-            );
+            faults.note(&path.field("effort"), "not beside split; valid: in each member of the split");
         }
         (_, _, _) => {}
     }
@@ -207,10 +170,7 @@ fn build_entry(raw: raw::Entry, scope: &Scope, path: &Path, faults: &mut Faults)
         split => Some(each(split, &path.field("split"), faults, |(_, raw), path, faults| {
             let model = model_id(raw.model, scope, &path.field("model"), faults);
             let candidate = build_candidate(model, raw.effort);
-            Some(Weighted {
-                candidate: candidate?,
-                weight: raw.weight.given()?.small(),
-            })
+            Some(Weighted { candidate: candidate?, weight: raw.weight.given()?.small() })
         })),
     };
     let model = model_id(raw.model, scope, &path.field("model"), faults);
@@ -221,26 +181,17 @@ fn build_entry(raw: raw::Entry, scope: &Scope, path: &Path, faults: &mut Faults)
 }
 
 fn build_candidate(model: Option<ModelId>, effort: Field<Effort>) -> Option<Candidate> {
-    Some(Candidate {
-        model: model?,
-        effort: effort.optional()?,
-    })
+    Some(Candidate { model: model?, effort: effort.optional()? })
 }
 
 fn build_deadlines(raw: raw::Deadlines, path: &Path, faults: &mut Faults) -> Option<Deadlines> {
     let total = raw.total_ms.as_given().copied();
     if let Some(total) = total {
-        let parts = [
-            ("first_token_ms", &raw.first_token_ms),
-            ("response_ms", &raw.response_ms),
-            ("idle_ms", &raw.idle_ms),
-        ];
+        let parts =
+            [("first_token_ms", &raw.first_token_ms), ("response_ms", &raw.response_ms), ("idle_ms", &raw.idle_ms)];
         for (name, part) in parts {
             if part.as_given().is_some_and(|part| part.0 > total.0) {
-                faults.note(
-                    &path.field(name),
-                    format!("longer than total_ms; valid: at most {}", total.0),
-                );
+                faults.note(&path.field(name), format!("longer than total_ms; valid: at most {}", total.0));
             }
         }
     }
@@ -249,10 +200,7 @@ fn build_deadlines(raw: raw::Deadlines, path: &Path, faults: &mut Faults) -> Opt
         // Its default must not make a tier with a short total invalid, so the shorter of the two holds.
         connect: raw.connect_ms.given()?.millis().min(total),
         first_token: raw.first_token_ms.given()?.millis(),
-        response: raw
-            .response_ms
-            .optional()?
-            .map_or(total / 2, |response| response.millis()),
+        response: raw.response_ms.optional()?.map_or(total / 2, |response| response.millis()),
         idle: raw.idle_ms.given()?.millis(),
         total,
     })
@@ -260,19 +208,13 @@ fn build_deadlines(raw: raw::Deadlines, path: &Path, faults: &mut Faults) -> Opt
 
 fn build_model(name: String, raw: raw::Model, scope: &Scope, (path, faults): (&Path, &mut Faults)) -> Option<Model> {
     let provider = match raw.provider.given() {
-        Some(name) => scope
-            .providers
-            .find(&name, &path.field("provider"), faults)
-            .map(ProviderId),
+        Some(name) => scope.providers.find(&name, &path.field("provider"), faults).map(ProviderId),
         None => None,
     };
     if let (Some(context), Some(output)) = (raw.context.as_given(), raw.max_output.as_given())
         && output.0 > context.0
     {
-        faults.note(
-            &path.field("max_output"),
-            format!("more than context; valid: at most {}", context.0),
-        );
+        faults.note(&path.field("max_output"), format!("more than context; valid: at most {}", context.0));
     }
     let price = match raw.price.optional()? {
         Some(raw) => Some(build_price(raw)?),
@@ -297,11 +239,7 @@ fn build_model(name: String, raw: raw::Model, scope: &Scope, (path, faults): (&P
 fn build_price(raw: raw::Price) -> Option<Price> {
     let input = raw.input.given()?.0;
     let cached_input = raw.cached_input.optional()?.map_or(input, |price| price.0);
-    Some(Price {
-        input,
-        cached_input,
-        output: raw.output.given()?.0,
-    })
+    Some(Price { input, cached_input, output: raw.output.given()?.0 })
 }
 
 fn build_provider(name: String, raw: raw::Provider, path: &Path, faults: &mut Faults) -> Option<Provider> {
@@ -310,16 +248,10 @@ fn build_provider(name: String, raw: raw::Provider, path: &Path, faults: &mut Fa
     {
         // What stands there is not repeated: it may be the key itself.
         let valid = format!("valid: {host}, {host}__LABEL", host = url.host);
-        faults.note(
-            &path.field("secret"),
-            format!("not a secret of the host of base_url; {valid}"),
-        );
+        faults.note(&path.field("secret"), format!("not a secret of the host of base_url; {valid}"));
     }
     let base_url = raw.base_url.given()?;
-    let secret = raw
-        .secret
-        .optional()?
-        .map_or_else(|| base_url.host.clone(), String::from);
+    let secret = raw.secret.optional()?.map_or_else(|| base_url.host.clone(), String::from);
     Some(Provider {
         name,
         base_url,
@@ -331,15 +263,8 @@ fn build_provider(name: String, raw: raw::Provider, path: &Path, faults: &mut Fa
 }
 
 fn build_rule(raw: raw::Rule, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Rule> {
-    let then = raw
-        .then
-        .given()
-        .and_then(|raw| build_effect(raw, scope, &path.field("then"), faults));
-    Some(Rule {
-        name: raw.name.given()?.0,
-        when: build_condition(raw.when.given()?)?,
-        then: then?,
-    })
+    let then = raw.then.given().and_then(|raw| build_effect(raw, scope, &path.field("then"), faults));
+    Some(Rule { name: raw.name.given()?.0, when: build_condition(raw.when.given()?)?, then: then? })
 }
 
 fn build_condition(raw: raw::Condition) -> Option<Condition> {
@@ -357,34 +282,20 @@ fn build_condition(raw: raw::Condition) -> Option<Condition> {
 
 fn build_effect(raw: raw::Effect, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Effect> {
     let mut tier = |field: Field<String>, name| match field.optional() {
-        Some(Some(tier)) => scope
-            .tiers
-            .find(&tier, &path.field(name), faults)
-            .map(|position| Some(TierId(position))),
+        Some(Some(tier)) => scope.tiers.find(&tier, &path.field(name), faults).map(|position| Some(TierId(position))),
         Some(None) => Some(None),
         None => None,
     };
-    let (decided, min_tier, max_tier) = (
-        tier(raw.tier, "tier"),
-        tier(raw.min_tier, "min_tier"),
-        tier(raw.max_tier, "max_tier"),
-    );
+    let (decided, min_tier, max_tier) =
+        (tier(raw.tier, "tier"), tier(raw.min_tier, "min_tier"), tier(raw.max_tier, "max_tier"));
     let providers = match raw.providers {
         Field::Absent => Some(None),
-        providers => each(
-            providers,
-            &path.field("providers"),
-            faults,
-            |(_, name), path, faults| scope.providers.find(&name, path, faults).map(ProviderId),
-        )
+        providers => each(providers, &path.field("providers"), faults, |(_, name), path, faults| {
+            scope.providers.find(&name, path, faults).map(ProviderId)
+        })
         .map(Some),
     };
-    Some(Effect {
-        tier: decided?,
-        min_tier: min_tier?,
-        max_tier: max_tier?,
-        providers: providers?,
-    })
+    Some(Effect { tier: decided?, min_tier: min_tier?, max_tier: max_tier?, providers: providers? })
 }
 
 fn tier_id(name: Field<String>, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<TierId> {

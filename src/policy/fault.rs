@@ -27,16 +27,10 @@ pub struct Faults(pub Vec<Fault>);
 impl Faults {
     pub(super) fn note(&mut self, path: &Path, message: impl Into<String>) {
         match self.0.len() {
-            count if count < MAX_LISTED => self.0.push(Fault {
-                path: path.to_string(),
-                message: message.into(),
-            }),
+            count if count < MAX_LISTED => self.0.push(Fault { path: path.to_string(), message: message.into() }),
             MAX_LISTED => {
                 let message = format!("there are more than the {MAX_LISTED} faults listed here");
-                self.0.push(Fault {
-                    path: Path::Root.to_string(),
-                    message,
-                });
+                self.0.push(Fault { path: Path::Root.to_string(), message });
             }
             _ => {}
         }
@@ -136,10 +130,7 @@ mod tests {
             assert_eq!(Path::Root.field(name).to_string(), expected, "{name:?}");
         }
         let long = "ä".repeat(100);
-        assert_eq!(
-            Path::Root.field(&long).index(3).to_string(),
-            format!("$[\"{}…\"][3]", "ä".repeat(64))
-        );
+        assert_eq!(Path::Root.field(&long).index(3).to_string(), format!("$[\"{}…\"][3]", "ä".repeat(64)));
     }
 
     #[test]

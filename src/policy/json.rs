@@ -151,19 +151,9 @@ mod tests {
     #[test]
     fn order_and_repeated_keys_are_kept() {
         let node: Node = serde_json::from_str(r#"{"b": [1, -2, 0.5, null], "a": "x", "b": true}"#).expect("valid JSON");
-        let Node::Object(entries) = &node else {
-            panic!("an object should be read as one")
-        };
-        assert_eq!(
-            entries.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(),
-            ["b", "a", "b"]
-        );
-        let numbers = Node::List(vec![
-            Node::Number(1.0),
-            Node::Number(-2.0),
-            Node::Number(0.5),
-            Node::Null,
-        ]);
+        let Node::Object(entries) = &node else { panic!("an object should be read as one") };
+        assert_eq!(entries.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["b", "a", "b"]);
+        let numbers = Node::List(vec![Node::Number(1.0), Node::Number(-2.0), Node::Number(0.5), Node::Null]);
         assert_eq!(node.get("b"), Some(&numbers));
         assert_eq!(entries[2].1, Node::Flag(true));
     }

@@ -33,10 +33,7 @@ pub fn parse(bytes: &[u8]) -> Result<Policy, Faults> {
     match policy {
         Some(policy) if faults.0.is_empty() => Ok(policy),
         Some(_) | None => {
-            debug_assert!(
-                !faults.0.is_empty(),
-                "a policy that cannot be built should have a fault"
-            );
+            debug_assert!(!faults.0.is_empty(), "a policy that cannot be built should have a fault");
             Err(faults)
         }
     }

@@ -75,10 +75,7 @@ impl<T: Read, const MIN: usize> Read for List<T, MIN> {
             faults.note(path, format!("empty; expected {}", Self::expected()));
             return None;
         }
-        let read = items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| T::read(item, &path.index(index), faults));
+        let read = items.iter().enumerate().map(|(index, item)| T::read(item, &path.index(index), faults));
         Some(List(read.collect()))
     }
 }
@@ -166,9 +163,7 @@ impl<'a> Fields<'a> {
             }
         }
         for key in unknown {
-            let misspelt = slots
-                .iter_mut()
-                .find(|(name, slot)| matches!(slot, Slot::Absent) && is_near(name, key));
+            let misspelt = slots.iter_mut().find(|(name, slot)| matches!(slot, Slot::Absent) && is_near(name, key));
             let hint = match misspelt {
                 Some((name, slot)) => {
                     *slot = Slot::Misspelt;
@@ -176,10 +171,7 @@ impl<'a> Fields<'a> {
                 }
                 None => String::new(),
             };
-            faults.note(
-                &path.field(key),
-                format!("unknown field{hint}; {}", list_valid(names.iter().copied())),
-            );
+            faults.note(&path.field(key), format!("unknown field{hint}; {}", list_valid(names.iter().copied())));
         }
         Some(Fields { path, faults, slots })
     }
@@ -189,8 +181,7 @@ impl<'a> Fields<'a> {
             Slot::Found(node) => self.read(name, node),
             Slot::Misspelt => Field::Faulty,
             Slot::Absent => {
-                self.faults
-                    .note(&self.path.field(name), format!("missing; expected {}", T::expected()));
+                self.faults.note(&self.path.field(name), format!("missing; expected {}", T::expected()));
                 Field::Faulty
             }
         }
@@ -214,10 +205,7 @@ impl<'a> Fields<'a> {
     }
 
     fn slot(&self, name: &str) -> Slot<'a> {
-        self.slots
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map_or(Slot::Absent, |(_, slot)| *slot)
+        self.slots.iter().find(|(known, _)| *known == name).map_or(Slot::Absent, |(_, slot)| *slot)
     }
 
     fn read<T: Read>(&mut self, name: &'static str, node: &Node) -> Field<T> {

@@ -33,10 +33,7 @@ pub struct Bounds {
 }
 
 pub fn bounds(policy: &Policy, facts: &Facts) -> Bounds {
-    let allowed = policy
-        .tiers
-        .iter()
-        .map(|tier| facts.client_tiers.is_none_or(|names| names.contains(&tier.name)));
+    let allowed = policy.tiers.iter().map(|tier| facts.client_tiers.is_none_or(|names| names.contains(&tier.name)));
     let mut bounds = Bounds {
         min: TierId(0),
         max: TierId(policy.tiers.len().saturating_sub(1)),
@@ -76,22 +73,15 @@ impl Bounds {
     }
 
     pub fn allows_provider(&self, provider: ProviderId) -> bool {
-        self.providers
-            .as_ref()
-            .is_none_or(|providers| providers.contains(&provider))
+        self.providers.as_ref().is_none_or(|providers| providers.contains(&provider))
     }
 }
 
 impl Condition {
     fn matches(&self, facts: &Facts) -> bool {
         let is_one_of = |list: &[String], value: &str| list.iter().any(|item| item == value);
-        self.client
-            .as_deref()
-            .is_none_or(|clients| is_one_of(clients, facts.client))
-            && self
-                .country
-                .as_deref()
-                .is_none_or(|codes| facts.country.is_some_and(|code| is_one_of(codes, code)))
+        self.client.as_deref().is_none_or(|clients| is_one_of(clients, facts.client))
+            && self.country.as_deref().is_none_or(|codes| facts.country.is_some_and(|code| is_one_of(codes, code)))
             && self.has_tools.is_none_or(|expected| expected == facts.has_tools)
             && self.has_images.is_none_or(|expected| expected == facts.has_images)
     }
@@ -107,13 +97,8 @@ mod tests {
     const QUALITY: TierId = TierId(2);
     const REASONING: TierId = TierId(3);
 
-    const FACTS: Facts = Facts {
-        client: "app",
-        country: Some("DE"),
-        has_tools: false,
-        has_images: false,
-        client_tiers: None,
-    };
+    const FACTS: Facts =
+        Facts { client: "app", country: Some("DE"), has_tools: false, has_images: false, client_tiers: None };
 
     fn policy(rules: &[(Condition, Effect)]) -> Policy {
         let named = |(index, (when, then)): (usize, &(Condition, Effect))| Rule {
@@ -121,101 +106,45 @@ mod tests {
             when: when.clone(),
             then: then.clone(),
         };
-        Policy {
-            rules: rules.iter().enumerate().map(named).collect(),
-            ..default_policy()
-        }
+        Policy { rules: rules.iter().enumerate().map(named).collect(), ..default_policy() }
     }
 
     fn min(tier: TierId) -> Effect {
-        Effect {
-            min_tier: Some(tier),
-            ..Effect::default()
-        }
+        Effect { min_tier: Some(tier), ..Effect::default() }
     }
 
     fn max(tier: TierId) -> Effect {
-        Effect {
-            max_tier: Some(tier),
-            ..Effect::default()
-        }
+        Effect { max_tier: Some(tier), ..Effect::default() }
     }
 
     fn decide(tier: TierId) -> Effect {
-        Effect {
-            tier: Some(tier),
-            ..Effect::default()
-        }
+        Effect { tier: Some(tier), ..Effect::default() }
     }
 
     fn only(providers: &[usize]) -> Effect {
-        Effect {
-            providers: Some(providers.iter().copied().map(ProviderId).collect()),
-            ..Effect::default()
-        }
+        Effect { providers: Some(providers.iter().copied().map(ProviderId).collect()), ..Effect::default() }
     }
 
     #[test]
     fn conditions() {
         let all = Condition::default();
-        let client = |id: &str| Condition {
-            client: Some(vec!["x".to_owned(), id.to_owned()]),
-            ..Condition::default()
-        };
-        let country = |code: &str| Condition {
-            country: Some(vec![code.to_owned()]),
-            ..Condition::default()
-        };
-        let tools = |flag| Condition {
-            has_tools: Some(flag),
-            ..Condition::default()
-        };
-        let images = |flag| Condition {
-            has_images: Some(flag),
-            ..Condition::default()
-        };
+        let client = |id: &str| Condition { client: Some(vec!["x".to_owned(), id.to_owned()]), ..Condition::default() };
+        let country = |code: &str| Condition { country: Some(vec![code.to_owned()]), ..Condition::default() };
+        let tools = |flag| Condition { has_tools: Some(flag), ..Condition::default() };
+        let images = |flag| Condition { has_images: Some(flag), ..Condition::default() };
         let cases = [
             ("no condition", all, FACTS, true),
             ("client", client("app"), FACTS, true),
             ("other client", client("app2"), FACTS, false),
             ("country", country("DE"), FACTS, true),
             ("other country", country("FR"), FACTS, false),
-            (
-                "unknown country",
-                country("DE"),
-                Facts { country: None, ..FACTS },
-                false,
-            ),
-            (
-                "tools",
-                tools(true),
-                Facts {
-                    has_tools: true,
-                    ..FACTS
-                },
-                true,
-            ),
+            ("unknown country", country("DE"), Facts { country: None, ..FACTS }, false),
+            ("tools", tools(true), Facts { has_tools: true, ..FACTS }, true),
             ("no tools", tools(true), FACTS, false),
             ("wants no tools", tools(false), FACTS, true),
-            (
-                "images",
-                images(true),
-                Facts {
-                    has_images: true,
-                    ..FACTS
-                },
-                true,
-            ),
+            ("images", images(true), Facts { has_images: true, ..FACTS }, true),
             ("no images", images(true), FACTS, false),
-            (
-                "one of two",
-                Condition {
-                    has_tools: Some(true),
-                    ..client("app")
-                },
-                FACTS,
-                false,
-            ),
+            ("one of two", Condition { has_tools: Some(true), ..client("app") }, FACTS, false),
         ];
         for (name, condition, facts, expected) in cases {
             assert_eq!(condition.matches(&facts), expected, "{name}");
@@ -225,48 +154,15 @@ mod tests {
     #[test]
     fn matching_rules_combine() {
         let any = Condition::default;
-        let never = || Condition {
-            has_tools: Some(true),
-            ..Condition::default()
-        };
+        let never = || Condition { has_tools: Some(true), ..Condition::default() };
         let providers = |ids: &[usize]| Some(ids.iter().copied().map(ProviderId).collect::<Vec<_>>());
         let cases = [
             ("none", vec![], (FAST, REASONING), None, None),
-            (
-                "not matching",
-                vec![(never(), min(QUALITY))],
-                (FAST, REASONING),
-                None,
-                None,
-            ),
-            (
-                "highest min",
-                vec![(any(), min(QUALITY)), (any(), min(BALANCED))],
-                (QUALITY, REASONING),
-                None,
-                None,
-            ),
-            (
-                "lowest max",
-                vec![(any(), max(BALANCED)), (any(), max(QUALITY))],
-                (FAST, BALANCED),
-                None,
-                None,
-            ),
-            (
-                "max wins",
-                vec![(any(), min(REASONING)), (any(), max(BALANCED))],
-                (BALANCED, BALANCED),
-                None,
-                None,
-            ),
-            (
-                "providers",
-                vec![(any(), only(&[0, 1]))],
-                (FAST, REASONING),
-                providers(&[0, 1]),
-                None,
-            ),
+            ("not matching", vec![(never(), min(QUALITY))], (FAST, REASONING), None, None),
+            ("highest min", vec![(any(), min(QUALITY)), (any(), min(BALANCED))], (QUALITY, REASONING), None, None),
+            ("lowest max", vec![(any(), max(BALANCED)), (any(), max(QUALITY))], (FAST, BALANCED), None, None),
+            ("max wins", vec![(any(), min(REASONING)), (any(), max(BALANCED))], (BALANCED, BALANCED), None, None),
+            ("providers", vec![(any(), only(&[0, 1]))], (FAST, REASONING), providers(&[0, 1]), None),
             (
                 "intersection",
                 vec![(any(), only(&[0, 1])), (any(), only(&[1, 2]))],
@@ -274,13 +170,7 @@ mod tests {
                 providers(&[1]),
                 None,
             ),
-            (
-                "disjoint",
-                vec![(any(), only(&[0])), (any(), only(&[1]))],
-                (FAST, REASONING),
-                providers(&[]),
-                None,
-            ),
+            ("disjoint", vec![(any(), only(&[0])), (any(), only(&[1]))], (FAST, REASONING), providers(&[]), None),
             (
                 "first tier",
                 vec![(never(), decide(FAST)), (any(), decide(QUALITY)), (any(), decide(FAST))],
@@ -290,13 +180,7 @@ mod tests {
             ),
         ];
         for (name, rules, (min, max), providers, tier) in cases {
-            let expected = Bounds {
-                min,
-                max,
-                allowed: vec![true; 4],
-                providers,
-                tier,
-            };
+            let expected = Bounds { min, max, allowed: vec![true; 4], providers, tier };
             assert_eq!(bounds(&policy(&rules), &FACTS), expected, "{name}");
         }
     }
@@ -305,24 +189,9 @@ mod tests {
     fn clamping() {
         type Case<'a> = (&'a str, Option<&'a [&'a str]>, Vec<Effect>, [Option<TierId>; 4]);
         let cases: &[Case] = &[
-            (
-                "all",
-                None,
-                vec![],
-                [Some(FAST), Some(BALANCED), Some(QUALITY), Some(REASONING)],
-            ),
-            (
-                "up",
-                None,
-                vec![min(QUALITY)],
-                [Some(QUALITY), Some(QUALITY), Some(QUALITY), Some(REASONING)],
-            ),
-            (
-                "down",
-                None,
-                vec![max(BALANCED)],
-                [Some(FAST), Some(BALANCED), Some(BALANCED), Some(BALANCED)],
-            ),
+            ("all", None, vec![], [Some(FAST), Some(BALANCED), Some(QUALITY), Some(REASONING)]),
+            ("up", None, vec![min(QUALITY)], [Some(QUALITY), Some(QUALITY), Some(QUALITY), Some(REASONING)]),
+            ("down", None, vec![max(BALANCED)], [Some(FAST), Some(BALANCED), Some(BALANCED), Some(BALANCED)]),
             (
                 "rights: up first, else down",
                 Some(&["fast", "quality", "gone"]),
@@ -340,26 +209,13 @@ mod tests {
         ];
         for (name, tiers, effects, expected) in cases {
             let tiers = tiers.map(|names| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-            let rules = effects
-                .iter()
-                .map(|effect| (Condition::default(), effect.clone()))
-                .collect::<Vec<_>>();
+            let rules = effects.iter().map(|effect| (Condition::default(), effect.clone())).collect::<Vec<_>>();
             let policy = policy(&rules);
-            let bounds = bounds(
-                &policy,
-                &Facts {
-                    client_tiers: tiers.as_deref(),
-                    ..FACTS
-                },
-            );
+            let bounds = bounds(&policy, &Facts { client_tiers: tiers.as_deref(), ..FACTS });
             let clamped = policy.tier_ids().map(|tier| bounds.clamp(tier)).collect::<Vec<_>>();
             assert_eq!(clamped, expected, "{name}");
             for tier in policy.tier_ids() {
-                assert_eq!(
-                    bounds.allows(tier),
-                    bounds.clamp(tier) == Some(tier),
-                    "{name}: {tier:?}"
-                );
+                assert_eq!(bounds.allows(tier), bounds.clamp(tier) == Some(tier), "{name}: {tier:?}");
             }
         }
     }

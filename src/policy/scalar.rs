@@ -128,10 +128,7 @@ impl<const MAX: usize> Read for Text<MAX> {
         };
         let length = text.chars().count();
         if !(1..=MAX).contains(&length) {
-            faults.note(
-                path,
-                format!("expected {}, found {length} characters", Self::expected()),
-            );
+            faults.note(path, format!("expected {}, found {length} characters", Self::expected()));
             return None;
         }
         Some(Text(text.to_owned()))
@@ -162,16 +159,8 @@ impl Shape {
 
     fn describe(&self) -> String {
         let Shape { first, rest, min, max } = self;
-        let length = if min == max {
-            format!("{min}")
-        } else {
-            format!("{min} to {max}")
-        };
-        let start = if first == rest {
-            String::new()
-        } else {
-            format!(", the first of them from [{first}]")
-        };
+        let length = if min == max { format!("{min}") } else { format!("{min} to {max}") };
+        let start = if first == rest { String::new() } else { format!(", the first of them from [{first}]") };
         format!("a string of {length} characters from [{rest}]{start}")
     }
 }
@@ -264,12 +253,7 @@ words! {
 }
 
 /// What follows `HOST__` in the name of a secret.
-pub const SECRET_LABEL: Shape = Shape {
-    first: "A-Za-z0-9._-",
-    rest: "A-Za-z0-9._-",
-    min: 1,
-    max: 64,
-};
+pub const SECRET_LABEL: Shape = Shape { first: "A-Za-z0-9._-", rest: "A-Za-z0-9._-", min: 1, max: 64 };
 
 /// `*`, or an origin as browsers send it.
 #[derive(Clone, Debug)]

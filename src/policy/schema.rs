@@ -15,10 +15,7 @@ use super::scalar::{Dollars, Fraction, Integer, Origin, Text};
 
 /// The schema, as `policy/policy.schema.json` holds it.
 pub fn schema() -> Value {
-    let mut schema = SchemaSettings::draft2020_12()
-        .into_generator()
-        .into_root_schema_for::<raw::Policy>()
-        .to_value();
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<raw::Policy>().to_value();
     schema["title"] = "tiergate policy".into();
     // The parser checks this where it builds an entry, for a message of its own.
     let one_of = json!([{ "required": ["model"] }, { "required": ["split"], "properties": { "effort": false } }]);
@@ -43,9 +40,7 @@ pub fn describe_object(description: &str, minimum: usize, properties: impl IntoI
         if property.required {
             required.push(property.name);
         }
-        property
-            .schema
-            .insert("description".to_owned(), property.description.trim().into());
+        property.schema.insert("description".to_owned(), property.description.trim().into());
         if let Some(default) = property.default {
             property.schema.insert("default".to_owned(), default.into());
         }

@@ -47,22 +47,13 @@ impl<'a> Scope<'a> {
             }
             names
         };
-        Scope {
-            tiers,
-            models: keys("model", "models"),
-            providers: keys("provider", "providers"),
-        }
+        Scope { tiers, models: keys("model", "models"), providers: keys("provider", "providers") }
     }
 }
 
 impl<'a> Names<'a> {
     fn new(kind: &'static str) -> Self {
-        Names {
-            kind,
-            listed: Vec::new(),
-            positions: BTreeMap::new(),
-            complete: true,
-        }
+        Names { kind, listed: Vec::new(), positions: BTreeMap::new(), complete: true }
     }
 
     fn define(&mut self, name: Option<&'a str>, position: usize) {

@@ -48,11 +48,7 @@ pub struct Shared {
 impl Shared {
     pub fn new() -> Self {
         let tokio = tokio::runtime::Runtime::new().expect("a tokio runtime should start");
-        Self {
-            tokio,
-            runtime: OnceLock::new(),
-            turn: Mutex::new(()),
-        }
+        Self { tokio, runtime: OnceLock::new(), turn: Mutex::new(()) }
     }
 
     /// Runs one scenario, alone on this gateway, with providers that answer normally.
@@ -134,9 +130,7 @@ pub fn policy() -> Value {
 
 async fn simulator(profile: Profile, host: &str) -> Simulator {
     let addr = "127.0.0.1:0".parse().expect("an address");
-    Simulator::start(profile.with_key(&secret(host)), addr)
-        .await
-        .expect("a simulator should start")
+    Simulator::start(profile.with_key(&secret(host)), addr).await.expect("a simulator should start")
 }
 
 impl Runtime {
@@ -147,9 +141,7 @@ impl Runtime {
         let (sink, log) = unbounded_channel();
         let policy = policy().to_string();
         tiergate::policy::parse::parse(policy.as_bytes()).expect("the tests' policy should be valid");
-        let unused = std::net::TcpListener::bind("127.0.0.1:0")
-            .and_then(|port| port.local_addr())
-            .expect("a port");
+        let unused = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
         let mut options = GatewayOptions::new(wasm::guest(guest).expect("the guest should build"))
             .kv("policy", policy)
             .backend(FIRST, format!("http://{}", first.addr()))
@@ -164,26 +156,12 @@ impl Runtime {
             options = options.kv(format!("client/{client}"), client_entry(client, more).to_string());
         }
         let gateway = Gateway::start(options).await.expect("the gateway should start");
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(PATIENCE)
-            .build()
-            .expect("a client");
-        Self {
-            gateway,
-            first,
-            second,
-            classifier,
-            log: Mutex::new(log),
-            http,
-        }
+        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
+        Self { gateway, first, second, classifier, log: Mutex::new(log), http }
     }
 
     pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
-        self.http
-            .post(format!("{}{path}", self.gateway.url()))
-            .bearer_auth(key("app"))
-            .json(body)
+        self.http.post(format!("{}{path}", self.gateway.url())).bearer_auth(key("app")).json(body)
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
@@ -202,11 +180,7 @@ impl Runtime {
     }
 
     fn in_tier(&self, request: RequestBuilder, tier: &str) -> RequestBuilder {
-        if tier.is_empty() {
-            request
-        } else {
-            request.header("x-route-tier", tier)
-        }
+        if tier.is_empty() { request } else { request.header("x-route-tier", tier) }
     }
 
     /// The next log line of the gateway, and that it is one JSON object without a secret.
@@ -261,12 +235,7 @@ pub async fn send(request: RequestBuilder) -> Got {
     }
     let text = String::from_utf8(bytes).expect("answers should be text");
     check_no_secret(&format!("{headers:?}{text}"));
-    Got {
-        status,
-        headers,
-        text,
-        ended,
-    }
+    Got { status, headers, text, ended }
 }
 
 fn check_no_secret(text: &str) {
@@ -291,18 +260,11 @@ impl Got {
     /// The text of a whole answer.
     pub fn answer(&self) -> String {
         assert_eq!(self.status, 200, "{}", self.text);
-        self.json()["choices"][0]["message"]["content"]
-            .as_str()
-            .expect("text")
-            .to_owned()
+        self.json()["choices"][0]["message"]["content"].as_str().expect("text").to_owned()
     }
 
     /// The data of a stream's events.
     pub fn events(&self) -> Vec<String> {
-        self.text
-            .split("\n\n")
-            .filter_map(|event| event.strip_prefix("data: "))
-            .map(str::to_owned)
-            .collect()
+        self.text.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).map(str::to_owned).collect()
     }
 }

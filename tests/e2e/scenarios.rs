@@ -47,34 +47,20 @@ scenarios!(
 async fn a_header_skips_the_classifier(runtime: &Runtime) {
     let got = send(runtime.chat("small", "Hello")).await;
     assert!(got.answer().contains("first"), "{}", got.text);
-    assert_eq!(
-        (got.header("x-route-tier"), got.header("x-route-source")),
-        ("small", "header")
-    );
+    assert_eq!((got.header("x-route-tier"), got.header("x-route-source")), ("small", "header"));
     assert_eq!(got.header("x-route-provider"), "first");
     assert_eq!(got.header("content-type"), "application/json");
     assert_eq!(runtime.classifier.received(), 0);
     let sent = &runtime.first.requests()[0];
     assert_eq!(sent.path, "/v1/chat/completions");
-    assert_eq!(
-        sent.header("authorization"),
-        Some(format!("Bearer {}", secret(FIRST)).as_str())
-    );
+    assert_eq!(sent.header("authorization"), Some(format!("Bearer {}", secret(FIRST)).as_str()));
     assert_eq!(sent.header("host"), Some(FIRST));
 
     let log = runtime.log_line().await;
     assert_eq!(log["id"], got.header("x-route-id"));
-    assert_eq!(
-        (&log["tier"], &log["source"], &log["client"]),
-        (&json!("small"), &json!("header"), &json!("app"))
-    );
+    assert_eq!((&log["tier"], &log["source"], &log["client"]), (&json!("small"), &json!("header"), &json!("app")));
     assert_eq!(log["http.response.status_code"], 200);
-    assert!(
-        log["gen_ai.usage.input_tokens"]
-            .as_u64()
-            .is_some_and(|tokens| tokens > 0),
-        "{log}"
-    );
+    assert!(log["gen_ai.usage.input_tokens"].as_u64().is_some_and(|tokens| tokens > 0), "{log}");
     assert!(log["cost_usd"].as_f64().is_some_and(|cost| cost > 0.0), "{log}");
     assert_eq!(log["bytes"]["sent"], got.text.len());
     assert!(log["pop"].as_str().is_some_and(|pop| !pop.is_empty()));
@@ -85,21 +71,12 @@ async fn the_classifier_decides(runtime: &Runtime) {
     runtime.classifier.script("tier=small confidence=0.87").unwrap();
     let got = send(runtime.chat("", "Which tier?")).await;
     assert!(got.answer().contains("first"));
-    assert_eq!(
-        (got.header("x-route-tier"), got.header("x-route-source")),
-        ("small", "classifier")
-    );
+    assert_eq!((got.header("x-route-tier"), got.header("x-route-source")), ("small", "classifier"));
     assert_eq!(got.header("x-route-confidence"), "0.87");
     let asked = &runtime.classifier.requests()[0];
-    assert_eq!(
-        asked.header("authorization"),
-        Some(format!("Bearer {}", secret(CLASSIFIER)).as_str())
-    );
+    assert_eq!(asked.header("authorization"), Some(format!("Bearer {}", secret(CLASSIFIER)).as_str()));
     let log = runtime.log_line().await;
-    assert_eq!(
-        (&log["source"], &log["classifier"]["model"]),
-        (&json!("classifier"), &json!("judge"))
-    );
+    assert_eq!((&log["source"], &log["classifier"]["model"]), (&json!("classifier"), &json!("judge")));
 }
 
 async fn the_classifier_never_holds_up_a_request(runtime: &Runtime) {
@@ -117,58 +94,29 @@ async fn the_classifier_never_holds_up_a_request(runtime: &Runtime) {
         let got = send(runtime.chat("", "Hello")).await;
         assert_eq!(got.status, 200, "{script}: {}", got.text);
         assert_eq!(got.header("x-route-reason"), reason, "{script}");
-        assert_eq!(
-            (got.header("x-route-tier"), got.header("x-route-source")),
-            ("medium", "default"),
-            "{script}"
-        );
-        let decide = runtime.log_line().await["duration_ms"]["decide"]
-            .as_f64()
-            .expect("a duration");
-        assert!(
-            decide < 2_000.0,
-            "{script} took {decide} ms, far beyond the deadline of 400"
-        );
+        assert_eq!((got.header("x-route-tier"), got.header("x-route-source")), ("medium", "default"), "{script}");
+        let decide = runtime.log_line().await["duration_ms"]["decide"].as_f64().expect("a duration");
+        assert!(decide < 2_000.0, "{script} took {decide} ms, far beyond the deadline of 400");
     }
 }
 
 async fn keys_are_checked(runtime: &Runtime) {
-    let absent = send(
-        runtime
-            .http
-            .post(format!("{}/v1/chat/completions", runtime.gateway.url()))
-            .body("{}"),
-    )
-    .await;
+    let absent = send(runtime.http.post(format!("{}/v1/chat/completions", runtime.gateway.url())).body("{}")).await;
     assert_eq!((absent.status, absent.code().as_str()), (401, "invalid_api_key"));
     for (authorization, refusal) in [
         (format!("Bearer {}x", key("app")), "wrong_key"),
         (format!("Bearer {}", key("stranger")), "unknown_client"),
         (format!("Bearer {}", key("gone")), "disabled"),
-        (
-            "Bearer tg_a/../b_0123456789abcdefghijklmnopqrstuvwxyz".to_owned(),
-            "malformed_key",
-        ),
+        ("Bearer tg_a/../b_0123456789abcdefghijklmnopqrstuvwxyz".to_owned(), "malformed_key"),
     ] {
         runtime.drain_log();
         let body = json!({"messages": [{"role": "user", "content": "x"}]});
         let url = format!("{}/v1/chat/completions", runtime.gateway.url());
-        let got = send(
-            runtime
-                .http
-                .post(url)
-                .header("authorization", authorization)
-                .json(&body),
-        )
-        .await;
+        let got = send(runtime.http.post(url).header("authorization", authorization).json(&body)).await;
         assert_eq!((got.status, &got.text), (401, &absent.text), "{refusal}");
         assert_eq!(runtime.log_line().await["refusal"], refusal);
     }
-    assert_eq!(
-        runtime.first.received() + runtime.classifier.received(),
-        0,
-        "nothing left"
-    );
+    assert_eq!(runtime.first.received() + runtime.classifier.received(), 0, "nothing left");
 }
 
 async fn bad_requests_are_refused(runtime: &Runtime) {
@@ -183,18 +131,8 @@ async fn bad_requests_are_refused(runtime: &Runtime) {
         ("no messages", raw(b"{}".to_vec()), 400, "invalid_value"),
         ("too large", raw(large), 413, "body_too_large"),
         ("unknown tier", runtime.chat("huge", "x"), 400, "invalid_header"),
-        (
-            "unknown path",
-            runtime.post("/v2/chat", &json!({})),
-            404,
-            "unknown_path",
-        ),
-        (
-            "wrong method",
-            runtime.get("/v1/chat/completions"),
-            405,
-            "method_not_allowed",
-        ),
+        ("unknown path", runtime.post("/v2/chat", &json!({})), 404, "unknown_path"),
+        ("wrong method", runtime.get("/v1/chat/completions"), 405, "method_not_allowed"),
     ] {
         let got = send(request).await;
         assert_eq!(got.status, status, "{name}: {}", got.text);
@@ -205,12 +143,7 @@ async fn bad_requests_are_refused(runtime: &Runtime) {
     assert_eq!(method.header("allow"), "POST, OPTIONS");
     let url = format!("{}/v1/chat/completions", runtime.gateway.url());
     let body = json!({"messages": [{"role": "user", "content": "x"}]});
-    let bounded = runtime
-        .http
-        .post(url)
-        .bearer_auth(key("small-only"))
-        .header("x-route-tier", "medium")
-        .json(&body);
+    let bounded = runtime.http.post(url).bearer_auth(key("small-only")).header("x-route-tier", "medium").json(&body);
     let got = send(bounded).await;
     assert_eq!((got.status, got.code().as_str()), (403, "tier_not_allowed"));
 }
@@ -226,29 +159,14 @@ async fn only_listed_headers_cross(runtime: &Runtime) {
             .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     )
     .await;
-    let known = [
-        "content-type",
-        "content-length",
-        "accept",
-        "user-agent",
-        "authorization",
-        "traceparent",
-        "host",
-    ];
+    let known = ["content-type", "content-length", "accept", "user-agent", "authorization", "traceparent", "host"];
     let requests = runtime.first.requests();
     for name in requests[0].headers.keys() {
         assert!(known.contains(&name.as_str()), "{name} reached the provider");
     }
     assert!(requests[0].header("traceparent").is_some());
     for name in got.headers.keys().map(|name| name.as_str()) {
-        let listed = [
-            "content-type",
-            "content-length",
-            "cache-control",
-            "server-timing",
-            "date",
-            "x-request-id",
-        ];
+        let listed = ["content-type", "content-length", "cache-control", "server-timing", "date", "x-request-id"];
         let passes = listed.contains(&name) || name.starts_with("x-route-") || name.starts_with("x-ratelimit-");
         assert!(passes, "{name} reached the client");
     }
@@ -271,11 +189,7 @@ async fn failover_is_invisible(runtime: &Runtime) {
         runtime.first.script(script).unwrap();
         let got = send(runtime.chat("medium", "Hello")).await;
         assert!(got.answer().contains("second"), "{script}: {}", got.text);
-        assert_eq!(
-            got.header("x-route-attempts"),
-            format!("first/one:{outcome},second/two:200"),
-            "{script}"
-        );
+        assert_eq!(got.header("x-route-attempts"), format!("first/one:{outcome},second/two:200"), "{script}");
     }
     for script in ["close", "reset"] {
         runtime.first.script(script).unwrap();
@@ -284,11 +198,7 @@ async fn failover_is_invisible(runtime: &Runtime) {
     }
     let refused = send(runtime.chat("broken", "Hello")).await;
     assert!(refused.answer().contains("second"), "{}", refused.text);
-    assert!(
-        refused.header("x-route-attempts").starts_with("down/down:"),
-        "{}",
-        refused.header("x-route-attempts")
-    );
+    assert!(refused.header("x-route-attempts").starts_with("down/down:"), "{}", refused.header("x-route-attempts"));
     runtime.first.script("status=503").unwrap();
     let streamed = send(runtime.stream("medium", "Hello")).await;
     assert_eq!(streamed.events().last().map(String::as_str), Some("[DONE]"));
@@ -302,10 +212,7 @@ async fn nobody_left_is_told_well(runtime: &Runtime) {
     runtime.first.script("status=429 retry-after=7").unwrap();
     let limited = send(runtime.chat("small", "Hello")).await;
     assert_eq!((limited.status, limited.code().as_str()), (429, "rate_limit_exceeded"));
-    assert_eq!(
-        (limited.header("retry-after"), limited.header("x-should-retry")),
-        ("7", "true")
-    );
+    assert_eq!((limited.header("retry-after"), limited.header("x-should-retry")), ("7", "true"));
     // The simulator prints a part of the key that it was given, as real ones do.
     runtime.first.script("status=401").unwrap();
     let auth = send(runtime.chat("small", "Hello")).await;
@@ -328,39 +235,20 @@ async fn a_stream_passes_event_by_event(runtime: &Runtime) {
         arrivals += 1;
         text.push_str(std::str::from_utf8(&part.expect("bytes")).expect("text"));
     }
-    assert!(
-        arrivals >= 3,
-        "events that come apart should not be held together: {arrivals} arrivals of {text}"
-    );
+    assert!(arrivals >= 3, "events that come apart should not be held together: {arrivals} arrivals of {text}");
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
     assert!(!text.contains("\"choices\":[]"), "usage was not asked for: {text}");
     let log = runtime.log_line().await;
-    assert!(
-        log["gen_ai.usage.output_tokens"]
-            .as_u64()
-            .is_some_and(|tokens| tokens > 0),
-        "{log}"
-    );
-    assert_eq!(
-        (&log["stream"], &log["bytes"]["sent"]),
-        (&json!(true), &json!(text.len()))
-    );
+    assert!(log["gen_ai.usage.output_tokens"].as_u64().is_some_and(|tokens| tokens > 0), "{log}");
+    assert_eq!((&log["stream"], &log["bytes"]["sent"]), (&json!(true), &json!(text.len())));
     assert!(log["duration_ms"]["first_byte"].as_f64() < log["duration_ms"]["total"].as_f64());
 
     let body = json!({"stream": true, "stream_options": {"include_usage": true},
         "messages": [{"role": "user", "content": "Hello"}]});
-    let asked = send(
-        runtime
-            .post("/v1/chat/completions", &body)
-            .header("x-route-tier", "small"),
-    )
-    .await;
+    let asked = send(runtime.post("/v1/chat/completions", &body).header("x-route-tier", "small")).await;
     let events = asked.events();
     let usage: Value = serde_json::from_str(&events[events.len() - 2]).expect("JSON");
-    assert!(
-        usage["usage"]["total_tokens"].as_u64().is_some_and(|tokens| tokens > 0),
-        "{usage}"
-    );
+    assert!(usage["usage"]["total_tokens"].as_u64().is_some_and(|tokens| tokens > 0), "{usage}");
 }
 
 async fn a_broken_stream_is_never_whole(runtime: &Runtime) {
@@ -397,9 +285,7 @@ async fn a_policy_change_takes_effect(runtime: &Runtime) {
                 tokio::task::yield_now().await;
             }
         });
-        patience
-            .await
-            .unwrap_or_else(|_| panic!("the policy {label} should come into force"));
+        patience.await.unwrap_or_else(|_| panic!("the policy {label} should come into force"));
     }
     let kv = runtime.gateway.kv();
     let mut changed = policy();
@@ -415,11 +301,7 @@ async fn a_policy_change_takes_effect(runtime: &Runtime) {
         loop {
             let got = send(runtime.chat("small", "Hello")).await;
             assert_eq!(got.status, 200, "{}", got.text);
-            assert_eq!(
-                got.header("x-route-policy"),
-                "e2e.2",
-                "the last good policy stays in force"
-            );
+            assert_eq!(got.header("x-route-policy"), "e2e.2", "the last good policy stays in force");
             if got.header("x-route-reason") == "policy_stale" {
                 return;
             }
@@ -428,26 +310,15 @@ async fn a_policy_change_takes_effect(runtime: &Runtime) {
     stale.await.expect("the bad document should be noticed");
     let url = format!("{}/healthz", runtime.gateway.url());
     let inspected = send(runtime.http.get(url).bearer_auth(key("pinner"))).await;
-    assert!(
-        inspected.json()["policy_faults"].to_string().contains("$.version"),
-        "{}",
-        inspected.text
-    );
+    assert!(inspected.json()["policy_faults"].to_string().contains("$.version"), "{}", inspected.text);
 
-    kv.put("client/app", client_entry("app", "{\"disabled\":true}").to_string())
-        .await
-        .unwrap();
+    kv.put("client/app", client_entry("app", "{\"disabled\":true}").to_string()).await.unwrap();
     let disabled = tokio::time::timeout(Duration::from_secs(15), async {
         while send(runtime.chat("small", "Hello")).await.status != 401 {}
     });
     disabled.await.expect("a disabled key should be refused");
 
-    kv.put(
-        "client/app",
-        client_entry("app", r#"{"tags":{"team":"search"}}"#).to_string(),
-    )
-    .await
-    .unwrap();
+    kv.put("client/app", client_entry("app", r#"{"tags":{"team":"search"}}"#).to_string()).await.unwrap();
     kv.put("policy", policy().to_string()).await.unwrap();
     labelled(runtime, "e2e.1").await;
 }
@@ -460,25 +331,11 @@ async fn other_endpoints_answer(runtime: &Runtime) {
     let body = json!({"messages": [{"role": "user", "content": "x"}]});
     runtime.classifier.script("tier=small confidence=0.9").unwrap();
     let route = send(runtime.post("/v1/route", &body)).await;
-    assert_eq!(
-        (route.status, route.json()["tier"].as_str()),
-        (200, Some("small")),
-        "{}",
-        route.text
-    );
+    assert_eq!((route.status, route.json()["tier"].as_str()), (200, Some("small")), "{}", route.text);
     assert_eq!(runtime.first.received() + runtime.second.received(), 0);
     let url = format!("{}/v1/chat/completions", runtime.gateway.url());
-    let preflight = send(
-        runtime
-            .http
-            .request(http::Method::OPTIONS, url)
-            .header("origin", "https://app.test"),
-    )
-    .await;
-    assert_eq!(
-        (preflight.status, preflight.header("access-control-allow-origin")),
-        (204, "https://app.test")
-    );
+    let preflight = send(runtime.http.request(http::Method::OPTIONS, url).header("origin", "https://app.test")).await;
+    assert_eq!((preflight.status, preflight.header("access-control-allow-origin")), (204, "https://app.test"));
 }
 
 async fn a_large_request_passes(runtime: &Runtime) {

@@ -15,10 +15,7 @@ async fn start(
 ) -> (Gateway, UnboundedReceiver<LogLine>) {
     let (sink, log) = unbounded_channel();
     let options = GatewayOptions::new(wasm::guest(guest).expect("the guest should build")).log(sink);
-    (
-        Gateway::start(change(options)).await.expect("the gateway should start"),
-        log,
-    )
+    (Gateway::start(change(options)).await.expect("the gateway should start"), log)
 }
 
 async fn tiergate_line(log: &mut UnboundedReceiver<LogLine>) -> Value {
@@ -35,10 +32,7 @@ fn ask(gateway: &Gateway, tier: &str) -> reqwest::RequestBuilder {
     let body = json!({"messages": [{"role": "user", "content": "Hello"}]});
     let url = format!("{}/v1/chat/completions", gateway.url());
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-    http.post(url)
-        .bearer_auth(key("app"))
-        .header("x-route-tier", tier)
-        .json(&body)
+    http.post(url).bearer_auth(key("app")).header("x-route-tier", tier).json(&body)
 }
 
 #[tokio::test]
@@ -46,18 +40,10 @@ async fn a_panic_is_answered_and_logged() {
     let (gateway, mut log) = start(Guest::Panicking, |options| options).await;
     for _ in 0..2 {
         let got = send(ask(&gateway, "small")).await;
-        assert_eq!(
-            (got.status, got.code().as_str()),
-            (500, "internal_error"),
-            "{}",
-            got.text
-        );
+        assert_eq!((got.status, got.code().as_str()), (500, "internal_error"), "{}", got.text);
         assert!(!got.text.contains("must not be printed"));
         let line = tiergate_line(&mut log).await;
-        assert_eq!(
-            (&line["error.type"], &line["id"]),
-            (&json!("internal_error"), &json!(got.header("x-route-id")))
-        );
+        assert_eq!((&line["error.type"], &line["id"]), (&json!("internal_error"), &json!(got.header("x-route-id"))));
         assert_eq!(line["http.response.status_code"], 500);
     }
 }
@@ -77,12 +63,7 @@ async fn a_panic_in_mid_stream_is_logged_and_aborts() {
 async fn without_a_kv_store_keys_cannot_be_checked() {
     let (gateway, mut log) = start(Guest::Edge, GatewayOptions::without_kv).await;
     let got = send(ask(&gateway, "fast")).await;
-    assert_eq!(
-        (got.status, got.code().as_str()),
-        (503, "auth_unavailable"),
-        "{}",
-        got.text
-    );
+    assert_eq!((got.status, got.code().as_str()), (503, "auth_unavailable"), "{}", got.text);
     assert!(got.header("x-route-reason").contains("policy_stale"));
     assert_eq!(tiergate_line(&mut log).await["error.type"], "auth_unavailable");
 }
@@ -90,9 +71,7 @@ async fn without_a_kv_store_keys_cannot_be_checked() {
 #[tokio::test]
 async fn without_secrets_the_missing_entry_is_named() {
     let change = |options: GatewayOptions| {
-        options
-            .kv("policy", policy().to_string())
-            .kv("client/app", client_entry("app", "{}").to_string())
+        options.kv("policy", policy().to_string()).kv("client/app", client_entry("app", "{}").to_string())
     };
     let (gateway, _log) = start(Guest::Edge, change).await;
     let got = send(ask(&gateway, "small")).await;
@@ -103,9 +82,7 @@ async fn without_secrets_the_missing_entry_is_named() {
 #[tokio::test]
 async fn a_missing_secret_is_passed_over_and_the_classifiers_means_default() {
     let addr = "127.0.0.1:0".parse().expect("an address");
-    let second = Simulator::start(Profile::generic("second").with_key(&secret(SECOND)), addr)
-        .await
-        .expect("it starts");
+    let second = Simulator::start(Profile::generic("second").with_key(&secret(SECOND)), addr).await.expect("it starts");
     let change = |options: GatewayOptions| {
         options
             .kv("policy", policy().to_string())
@@ -115,56 +92,36 @@ async fn a_missing_secret_is_passed_over_and_the_classifiers_means_default() {
     };
     let (gateway, _log) = start(Guest::Edge, change).await;
     let got = send(ask(&gateway, "medium")).await;
-    assert_eq!(
-        got.header("x-route-attempts"),
-        "first/one:no_secret,second/two:200",
-        "{}",
-        got.text
-    );
+    assert_eq!(got.header("x-route-attempts"), "first/one:no_secret,second/two:200", "{}", got.text);
     let body = json!({"messages": [{"role": "user", "content": "Hello"}]});
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
     let url = format!("{}/v1/chat/completions", gateway.url());
     let unclassified = send(http.post(url).bearer_auth(key("app")).json(&body)).await;
-    assert_eq!(
-        unclassified.header("x-route-reason"),
-        "classifier_no_secret",
-        "{}",
-        unclassified.text
-    );
+    assert_eq!(unclassified.header("x-route-reason"), "classifier_no_secret", "{}", unclassified.text);
 }
 
 #[tokio::test]
 async fn a_provider_on_loopback_needs_no_static_backend() {
     let addr = "127.0.0.1:0".parse().expect("an address");
-    let own = Simulator::start(Profile::generic("own"), addr)
-        .await
-        .expect("it starts");
+    let own = Simulator::start(Profile::generic("own"), addr).await.expect("it starts");
     let mut local = policy();
     local["providers"]["first"] =
         json!({"base_url": format!("http://{}/v1", own.addr()), "dialect": "openai-chat", "auth": "none"});
     let change = |options: GatewayOptions| {
-        options
-            .kv("policy", local.to_string())
-            .kv("client/app", client_entry("app", "{}").to_string())
+        options.kv("policy", local.to_string()).kv("client/app", client_entry("app", "{}").to_string())
     };
     let (gateway, _log) = start(Guest::Edge, change).await;
     for _ in 0..3 {
         let got = send(ask(&gateway, "small")).await;
         assert!(got.answer().contains("own"), "{}", got.text);
     }
-    assert!(
-        own.requests()
-            .iter()
-            .all(|request| request.header("authorization").is_none())
-    );
+    assert!(own.requests().iter().all(|request| request.header("authorization").is_none()));
 }
 
 #[tokio::test]
 async fn a_rule_sees_the_clients_country() {
     let addr = "127.0.0.1:0".parse().expect("an address");
-    let second = Simulator::start(Profile::generic("second").with_key(&secret(SECOND)), addr)
-        .await
-        .expect("it starts");
+    let second = Simulator::start(Profile::generic("second").with_key(&secret(SECOND)), addr).await.expect("it starts");
     let change = |options: GatewayOptions| {
         options
             .kv("policy", policy().to_string())

@@ -19,10 +19,7 @@ fn the_next_candidate_serves_when_the_first_fails() {
         delay: Duration::ZERO,
         status: 200,
         headers: vec![("content-type", "application/json".to_owned())],
-        chunks: vec![Chunk {
-            delay: Duration::ZERO,
-            bytes: Err(ReadError),
-        }],
+        chunks: vec![Chunk { delay: Duration::ZERO, bytes: Err(ReadError) }],
     };
     let cases: Vec<(&str, Reply)> = vec![
         ("dns", Reply::Fails(SendError::Dns)),
@@ -54,14 +51,8 @@ fn the_next_candidate_serves_when_the_first_fails() {
         assert_eq!(scenario.response_header("x-route-attempts"), expected);
         assert_eq!(scenario.response_header("x-route-model"), "two");
         let log = scenario.log();
-        assert_eq!(
-            (&log["model"], &log["attempts"][0]["outcome"]),
-            (&json!("two"), &json!(outcome))
-        );
-        assert_eq!(
-            log["gen_ai.usage.input_tokens"], 100,
-            "only the served answer is counted"
-        );
+        assert_eq!((&log["model"], &log["attempts"][0]["outcome"]), (&json!("two"), &json!(outcome)));
+        assert_eq!(log["gen_ai.usage.input_tokens"], 100, "only the served answer is counted");
     }
 }
 
@@ -70,16 +61,10 @@ fn a_refused_request_is_not_tried_elsewhere() {
     let body = json!({"error": {"message": format!("`top_k` is not known; key {} noted", secret_of(FIRST)), "param": "top_k"}});
     for status in [400, 422] {
         let scenario = large().provider(FIRST, json_reply(status, body.clone())).run();
-        assert_eq!(
-            (scenario.status(), scenario.error_code().as_str()),
-            (status, "provider_rejected")
-        );
+        assert_eq!((scenario.status(), scenario.error_code().as_str()), (status, "provider_rejected"));
         let error = scenario.json();
         let message = error["error"]["message"].as_str().unwrap();
-        assert!(
-            message.contains("`top_k` is not known; key [masked] noted"),
-            "{message}"
-        );
+        assert!(message.contains("`top_k` is not known; key [masked] noted"), "{message}");
         assert_eq!(error["error"]["param"], "top_k");
         assert_eq!(scenario.response_header("x-should-retry"), "");
     }
@@ -87,29 +72,13 @@ fn a_refused_request_is_not_tried_elsewhere() {
 
 #[test]
 fn too_long_a_context_goes_to_a_larger_one_only() {
-    let too_long = || {
-        json_reply(
-            400,
-            json!({"error": {"message": "too long", "code": "context_length_exceeded"}}),
-        )
-    };
+    let too_long = || json_reply(400, json!({"error": {"message": "too long", "code": "context_length_exceeded"}}));
     let same = large().provider(FIRST, too_long()).run();
-    assert_eq!(
-        (same.status(), same.error_code().as_str()),
-        (400, "context_length_exceeded"),
-        "the other is no larger"
-    );
+    assert_eq!((same.status(), same.error_code().as_str()), (400, "context_length_exceeded"), "the other is no larger");
     let mut larger = policy();
     larger["models"]["two"]["context"] = json!(200_000);
-    let scenario = large()
-        .policy(larger)
-        .provider(FIRST, too_long())
-        .provider(SECOND, answer("hi"))
-        .run();
-    assert_eq!(
-        scenario.response_header("x-route-attempts"),
-        "first/one:400,second/two:200"
-    );
+    let scenario = large().policy(larger).provider(FIRST, too_long()).provider(SECOND, answer("hi")).run();
+    assert_eq!(scenario.response_header("x-route-attempts"), "first/one:400,second/two:200");
 }
 
 #[test]
@@ -117,10 +86,7 @@ fn a_missing_secret_is_passed_over_and_named_if_nothing_is_left() {
     let scenario = large().provider(SECOND, answer("hi"));
     scenario.fake.secrets.borrow_mut().remove(FIRST);
     let scenario = scenario.run();
-    assert_eq!(
-        scenario.response_header("x-route-attempts"),
-        "first/one:no_secret,second/two:200"
-    );
+    assert_eq!(scenario.response_header("x-route-attempts"), "first/one:no_secret,second/two:200");
 
     let scenario = large();
     scenario.fake.secrets.borrow_mut().clear();
@@ -135,10 +101,7 @@ fn a_dialect_that_is_not_built_is_passed_over() {
     let mut other = policy();
     other["providers"]["first"]["dialect"] = json!("anthropic-messages");
     let scenario = large().policy(other).provider(SECOND, answer("hi")).run();
-    assert_eq!(
-        scenario.response_header("x-route-attempts"),
-        "first/one:dialect_unavailable,second/two:200"
-    );
+    assert_eq!(scenario.response_header("x-route-attempts"), "first/one:dialect_unavailable,second/two:200");
 }
 
 #[test]
@@ -153,11 +116,8 @@ fn a_service_without_backends_says_so() {
 #[test]
 fn the_last_failure_is_told_in_the_clients_terms() {
     let error = |status: u16, retry_after: &str| {
-        json_reply(
-            status,
-            json!({"error": {"message": format!("your key {}", secret_of(SECOND))}}),
-        )
-        .with_header("retry-after", retry_after)
+        json_reply(status, json!({"error": {"message": format!("your key {}", secret_of(SECOND))}}))
+            .with_header("retry-after", retry_after)
     };
     for (status, told, code, retry) in [
         (429, 429, "rate_limit_exceeded", "7"),
@@ -166,15 +126,9 @@ fn the_last_failure_is_told_in_the_clients_terms() {
         (404, 502, "provider_not_found", ""),
         (402, 503, "provider_quota", ""),
     ] {
-        let scenario = large()
-            .provider(FIRST, Reply::Fails(SendError::Connect))
-            .provider(SECOND, error(status, "7"))
-            .run();
-        assert_eq!(
-            (scenario.status(), scenario.error_code().as_str()),
-            (told, code),
-            "{status}"
-        );
+        let scenario =
+            large().provider(FIRST, Reply::Fails(SendError::Connect)).provider(SECOND, error(status, "7")).run();
+        assert_eq!((scenario.status(), scenario.error_code().as_str()), (told, code), "{status}");
         assert_eq!(scenario.response_header("retry-after"), retry, "{status}");
         let should = if retry.is_empty() { "false" } else { "true" };
         assert_eq!(scenario.response_header("x-should-retry"), should, "{status}");
@@ -184,33 +138,17 @@ fn the_last_failure_is_told_in_the_clients_terms() {
 
 #[test]
 fn a_whole_answer_has_its_deadline_and_the_last_candidate_what_is_left() {
-    let scenario = large()
-        .provider(FIRST, Reply::Never)
-        .provider(SECOND, answer("hi").after(6_900))
-        .run();
-    assert_eq!(
-        scenario.status(),
-        200,
-        "3 s for the first, up to the total of 10 s for the last"
-    );
+    let scenario = large().provider(FIRST, Reply::Never).provider(SECOND, answer("hi").after(6_900)).run();
+    assert_eq!(scenario.status(), 200, "3 s for the first, up to the total of 10 s for the last");
     assert_eq!(scenario.fake.sent.borrow()[1].at, Duration::from_secs(3));
-    let late = large()
-        .provider(FIRST, Reply::Never)
-        .provider(SECOND, answer("hi").after(7_001))
-        .run();
+    let late = large().provider(FIRST, Reply::Never).provider(SECOND, answer("hi").after(7_001)).run();
     assert_eq!((late.status(), late.error_code().as_str()), (504, "provider_timeout"));
 }
 
 #[test]
 fn the_client_may_ask_for_less_time() {
-    let scenario = large()
-        .header("x-route-timeout-ms", "1000")
-        .provider(FIRST, answer("hi").after(1_001))
-        .run();
-    assert_eq!(
-        (scenario.status(), scenario.error_code().as_str()),
-        (504, "provider_timeout")
-    );
+    let scenario = large().header("x-route-timeout-ms", "1000").provider(FIRST, answer("hi").after(1_001)).run();
+    assert_eq!((scenario.status(), scenario.error_code().as_str()), (504, "provider_timeout"));
 }
 
 #[test]
@@ -224,17 +162,10 @@ fn an_answer_is_logged_before_it_is_sent() {
 
 #[test]
 fn usage_and_cost_are_logged() {
-    let log = large()
-        .header("x-route-tags", "job=nightly")
-        .provider(FIRST, answer("hi"))
-        .run()
-        .log();
+    let log = large().header("x-route-tags", "job=nightly").provider(FIRST, answer("hi")).run().log();
     assert_eq!(log["gen_ai.usage.cache_read.input_tokens"], 40);
     let cost = log["cost_usd"].as_f64().unwrap();
-    assert!(
-        (cost - (60.0 * 1.0 + 40.0 * 0.5 + 10.0 * 2.0) / 1e6).abs() < 1e-12,
-        "{cost}"
-    );
+    assert!((cost - (60.0 * 1.0 + 40.0 * 0.5 + 10.0 * 2.0) / 1e6).abs() < 1e-12, "{cost}");
     assert_eq!(log["gen_ai.response.model"], "upstream-name");
     assert_eq!(log["gen_ai.request.model"], "gpt-4o");
     assert_eq!(log["tags"], json!({"team": "search", "job": "nightly"}));
@@ -246,12 +177,6 @@ fn usage_and_cost_are_logged() {
 fn an_endless_answer_is_cut_off() {
     let part = "x".repeat(32 * 1024);
     let parts = vec![part.as_str(); 16 * 32 + 1];
-    let scenario = large()
-        .provider(FIRST, reply(200, "application/json", parts))
-        .provider(SECOND, answer("hi"))
-        .run();
-    assert_eq!(
-        scenario.response_header("x-route-attempts"),
-        "first/one:too_large,second/two:200"
-    );
+    let scenario = large().provider(FIRST, reply(200, "application/json", parts)).provider(SECOND, answer("hi")).run();
+    assert_eq!(scenario.response_header("x-route-attempts"), "first/one:too_large,second/two:200");
 }

@@ -18,20 +18,11 @@ fn every_refused_key_gets_the_same_401() {
         ("no_key", Scenario::new().without_header("authorization")),
         ("wrong_key", Scenario::new().header("authorization", &wrong)),
         ("malformed_key", Scenario::new().header("authorization", malformed)),
-        (
-            "malformed_key",
-            Scenario::new().header("authorization", "Bearer sk-openai"),
-        ),
+        ("malformed_key", Scenario::new().header("authorization", "Bearer sk-openai")),
         ("unknown_client", Scenario::new().header("authorization", other)),
         ("disabled", Scenario::new().client(client(json!({"disabled": true})))),
-        (
-            "expired",
-            Scenario::new().client(client(json!({"expires": "2026-01-01T00:00:00Z"}))),
-        ),
-        (
-            "invalid_client_entry",
-            Scenario::new().kv("client/app", b"{\"name\": 7}"),
-        ),
+        ("expired", Scenario::new().client(client(json!({"expires": "2026-01-01T00:00:00Z"})))),
+        ("invalid_client_entry", Scenario::new().kv("client/app", b"{\"name\": 7}")),
     ];
     let mut bodies = Vec::new();
     for (refusal, scenario) in cases {
@@ -48,19 +39,11 @@ fn every_refused_key_gets_the_same_401() {
 
 #[test]
 fn a_malformed_key_is_not_looked_up() {
-    let scenario = Scenario::new()
-        .header(
-            "authorization",
-            "Bearer tg_..%2fpolicy_0123456789abcdefghijklmnopqrstuv",
-        )
-        .run();
+    let scenario =
+        Scenario::new().header("authorization", "Bearer tg_..%2fpolicy_0123456789abcdefghijklmnopqrstuv").run();
     assert_eq!(scenario.status(), 401);
-    let looked_up = scenario
-        .fake
-        .events
-        .borrow()
-        .iter()
-        .any(|event| matches!(event, Event::KvStarted(key) if key != "policy"));
+    let looked_up =
+        scenario.fake.events.borrow().iter().any(|event| matches!(event, Event::KvStarted(key) if key != "policy"));
     assert!(!looked_up);
 }
 
@@ -84,10 +67,7 @@ fn without_kv_keys_cannot_be_checked() {
         scenario.fake.kv.borrow_mut().insert(key.to_owned(), Err(StoreError));
     }
     let scenario = scenario.run();
-    assert_eq!(
-        (scenario.status(), scenario.error_code().as_str()),
-        (503, "auth_unavailable")
-    );
+    assert_eq!((scenario.status(), scenario.error_code().as_str()), (503, "auth_unavailable"));
     assert_eq!(scenario.response_header("x-should-retry"), "true");
     assert!(scenario.response_header("x-route-reason").contains("policy_stale"));
 }
@@ -102,23 +82,14 @@ fn optional_auth_admits_the_keyless_but_still_checks_keys() {
         .header("x-route-tier", "small")
         .provider(FIRST, answer("hi"))
         .run();
-    assert_eq!(
-        (anonymous.status(), anonymous.log()["client"].as_str()),
-        (200, Some("anonymous"))
-    );
-    let wrong = Scenario::new()
-        .policy(open)
-        .header("authorization", &format!("Bearer {KEY}x"))
-        .run();
+    assert_eq!((anonymous.status(), anonymous.log()["client"].as_str()), (200, Some("anonymous")));
+    let wrong = Scenario::new().policy(open).header("authorization", &format!("Bearer {KEY}x")).run();
     assert_eq!(wrong.status(), 401);
 }
 
 #[test]
 fn nothing_of_a_body_leaves_before_its_client_is_known() {
-    let part = |text: &str, delay| Chunk {
-        delay: Duration::from_millis(delay),
-        bytes: Ok(text.as_bytes().to_vec()),
-    };
+    let part = |text: &str, delay| Chunk { delay: Duration::from_millis(delay), bytes: Ok(text.as_bytes().to_vec()) };
     let body = r#"{"messages":[{"role":"user","content":"x"}]}"#;
     let (head, tail) = body.split_at(10);
     let scenario = Scenario::new()
@@ -129,26 +100,17 @@ fn nothing_of_a_body_leaves_before_its_client_is_known() {
     let scenario = scenario.run();
     assert_eq!(scenario.status(), 200);
     let sent_at = scenario.fake.sent.borrow()[0].at;
-    assert_eq!(
-        sent_at,
-        Duration::from_millis(20),
-        "look-ups and body overlap, and the first request waits for both"
-    );
+    assert_eq!(sent_at, Duration::from_millis(20), "look-ups and body overlap, and the first request waits for both");
     let events = scenario.fake.events.borrow();
     let both_started = events[..2].iter().all(|event| matches!(event, Event::KvStarted(_)));
-    assert!(
-        both_started,
-        "both look-ups start before anything is waited for: {events:?}"
-    );
+    assert!(both_started, "both look-ups start before anything is waited for: {events:?}");
 }
 
 #[test]
 fn an_entry_is_asked_for_again_when_it_is_old() {
     let scenario = Scenario::new().header("x-route-tier", "small");
     let scenario = scenario.provider(FIRST, answer("1")).provider(FIRST, answer("2")).run();
-    let scenario = scenario
-        .client(client(json!({"disabled": true})))
-        .again_after(Duration::from_secs(1));
+    let scenario = scenario.client(client(json!({"disabled": true}))).again_after(Duration::from_secs(1));
     assert_eq!(scenario.status(), 200, "within policy_ttl_s the entry is remembered");
     let scenario = scenario.again_after(Duration::from_secs(5));
     assert_eq!(scenario.status(), 401, "after it the change holds");
@@ -158,50 +120,27 @@ fn an_entry_is_asked_for_again_when_it_is_old() {
 fn clients_are_bounded_to_their_tiers() {
     let bounded = || Scenario::new().client(client(json!({"tiers": ["small"]})));
     let refused = bounded().header("x-route-tier", "large").run();
-    assert_eq!(
-        (refused.status(), refused.error_code().as_str()),
-        (403, "tier_not_allowed")
-    );
-    assert!(
-        refused.json()["error"]["message"]
-            .as_str()
-            .unwrap()
-            .ends_with("It may use: small.")
-    );
-    let clamped = bounded()
-        .provider(CLASSIFIER, verdict("large", 0.9))
-        .provider(FIRST, answer("hi"))
-        .run();
+    assert_eq!((refused.status(), refused.error_code().as_str()), (403, "tier_not_allowed"));
+    assert!(refused.json()["error"]["message"].as_str().unwrap().ends_with("It may use: small."));
+    let clamped = bounded().provider(CLASSIFIER, verdict("large", 0.9)).provider(FIRST, answer("hi")).run();
     assert_eq!(clamped.response_header("x-route-tier"), "small");
     assert_eq!(clamped.response_header("x-route-reason"), "tier_bounded");
     let named = bounded()
         .ask(json!({"model": "large", "messages": [{"role": "user", "content": "x"}]}))
         .provider(FIRST, answer("hi"))
         .run();
-    assert_eq!(
-        (named.status(), named.response_header("x-route-tier").as_str()),
-        (200, "small")
-    );
+    assert_eq!((named.status(), named.response_header("x-route-tier").as_str()), (200, "small"));
     let none = Scenario::new().client(client(json!({"tiers": ["gone"]}))).run();
-    assert_eq!(
-        (none.status(), none.error_code().as_str()),
-        (403, "no_allowed_candidate")
-    );
+    assert_eq!((none.status(), none.error_code().as_str()), (403, "no_allowed_candidate"));
 }
 
 #[test]
 fn models_lists_what_the_client_may_use() {
     let list = |entry| {
-        let scenario = Scenario::new()
-            .client(client(entry))
-            .path(Method::GET, "/v1/models")
-            .run();
+        let scenario = Scenario::new().client(client(entry)).path(Method::GET, "/v1/models").run();
         assert_eq!(scenario.status(), 200);
         let models = scenario.json()["data"].as_array().unwrap().clone();
-        models
-            .iter()
-            .map(|model| model["id"].as_str().unwrap().to_owned())
-            .collect::<Vec<_>>()
+        models.iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(list(json!({})), ["small", "large"]);
     assert_eq!(list(json!({"tiers": ["large"]})), ["large"]);
@@ -209,22 +148,11 @@ fn models_lists_what_the_client_may_use() {
     let one = Scenario::new().path(Method::GET, "/models/small").run();
     assert_eq!((one.status(), one.json()["object"].as_str()), (200, Some("model")));
     let hidden = Scenario::new().path(Method::GET, "/v1/models/one").run();
-    assert_eq!(
-        (hidden.status(), hidden.error_code().as_str()),
-        (404, "model_not_found")
-    );
+    assert_eq!((hidden.status(), hidden.error_code().as_str()), (404, "model_not_found"));
 }
 
 #[test]
 fn a_body_that_breaks_off_is_the_clients_fault() {
-    let scenario = Scenario::new()
-        .body_parts(vec![Chunk {
-            delay: Duration::ZERO,
-            bytes: Err(ReadError),
-        }])
-        .run();
-    assert_eq!(
-        (scenario.status(), scenario.error_code().as_str()),
-        (400, "body_incomplete")
-    );
+    let scenario = Scenario::new().body_parts(vec![Chunk { delay: Duration::ZERO, bytes: Err(ReadError) }]).run();
+    assert_eq!((scenario.status(), scenario.error_code().as_str()), (400, "body_incomplete"));
 }

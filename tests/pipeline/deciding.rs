@@ -11,11 +11,7 @@ use crate::scenario::{CLASSIFIER, FIRST, SECOND, Scenario, answer, client, json_
 
 fn decided(scenario: &Scenario) -> (String, String, String) {
     let header = |name| scenario.response_header(name);
-    (
-        header("x-route-tier"),
-        header("x-route-source"),
-        header("x-route-reason"),
-    )
+    (header("x-route-tier"), header("x-route-source"), header("x-route-reason"))
 }
 
 fn is(tier: &str, source: &str, reason: &str) -> (String, String, String) {
@@ -24,10 +20,7 @@ fn is(tier: &str, source: &str, reason: &str) -> (String, String, String) {
 
 #[test]
 fn a_header_decides_without_a_call() {
-    let scenario = Scenario::new()
-        .header("x-route-tier", "small")
-        .provider(FIRST, answer("hi"))
-        .run();
+    let scenario = Scenario::new().header("x-route-tier", "small").provider(FIRST, answer("hi")).run();
     assert_eq!(decided(&scenario), is("small", "header", ""));
     assert_eq!(scenario.asked(), [FIRST]);
 }
@@ -54,10 +47,7 @@ fn a_pin_decides_where_it_is_allowed() {
         .client(client(json!({"may_pin": true, "tiers": ["small"]})))
         .header("x-route-model", "judge")
         .run();
-    assert_eq!(
-        (unlisted.status(), unlisted.error_code().as_str()),
-        (403, "pin_not_allowed")
-    );
+    assert_eq!((unlisted.status(), unlisted.error_code().as_str()), (403, "pin_not_allowed"));
 }
 
 #[test]
@@ -67,23 +57,13 @@ fn a_rule_decides_and_bounds() {
         {"name": "cheap", "when": {"client": ["app"], "has_tools": false}, "then": {"tier": "small"}},
         {"name": "at home", "when": {"country": ["DE"]}, "then": {"providers": ["second"]}},
     ]);
-    let cheap = Scenario::new()
-        .policy(ruled.clone())
-        .provider(FIRST, answer("hi"))
-        .run();
+    let cheap = Scenario::new().policy(ruled.clone()).provider(FIRST, answer("hi")).run();
     assert_eq!(decided(&cheap), is("small", "rule", ""));
 
-    let abroad = Scenario::new()
-        .policy(ruled.clone())
-        .header("x-route-tier", "large")
-        .provider(SECOND, answer("hi"));
+    let abroad = Scenario::new().policy(ruled.clone()).header("x-route-tier", "large").provider(SECOND, answer("hi"));
     abroad.fake.country.replace(Some("DE".to_owned()));
     let abroad = abroad.run();
-    assert_eq!(
-        (abroad.asked(), abroad.status()),
-        (vec![SECOND.to_owned()], 200),
-        "the rule bounds the candidates"
-    );
+    assert_eq!((abroad.asked(), abroad.status()), (vec![SECOND.to_owned()], 200), "the rule bounds the candidates");
 
     ruled["rules"][0]["when"] = json!({"client": ["other"]});
     let classifier = Scenario::new().policy(ruled).provider(SECOND, answer("hi"));
@@ -94,10 +74,7 @@ fn a_rule_decides_and_bounds() {
 
 #[test]
 fn the_classifier_decides_and_its_answer_is_never_shown() {
-    let scenario = Scenario::new()
-        .provider(CLASSIFIER, verdict("small", 0.934))
-        .provider(FIRST, answer("hi"))
-        .run();
+    let scenario = Scenario::new().provider(CLASSIFIER, verdict("small", 0.934)).provider(FIRST, answer("hi")).run();
     assert_eq!(decided(&scenario), is("small", "classifier", ""));
     assert_eq!(scenario.response_header("x-route-confidence"), "0.93");
     assert_eq!(scenario.response_header("x-route-attempts"), "first/plain:200");
@@ -109,30 +86,15 @@ fn the_classifier_decides_and_its_answer_is_never_shown() {
 
 #[test]
 fn the_classifiers_question_is_as_its_api_wants_it() {
-    let scenario = Scenario::new()
-        .provider(CLASSIFIER, verdict("small", 0.9))
-        .provider(FIRST, answer("hi"))
-        .run();
+    let scenario = Scenario::new().provider(CLASSIFIER, verdict("small", 0.9)).provider(FIRST, answer("hi")).run();
     let sent = scenario.sent_to(CLASSIFIER);
     assert_eq!(sent["model"], "classifier-upstream");
-    assert_eq!(
-        (&sent["reasoning_effort"], &sent["stream"]),
-        (&json!("instant"), &json!(false))
-    );
+    assert_eq!((&sent["reasoning_effort"], &sent["stream"]), (&json!("instant"), &json!(false)));
     let format = &sent["response_format"];
-    assert_eq!(
-        (&format["type"], &format["json_schema"]["strict"]),
-        (&json!("json_schema"), &json!(true))
-    );
-    assert_eq!(
-        format["json_schema"]["schema"]["properties"]["tier"]["enum"],
-        json!(["small", "large"])
-    );
+    assert_eq!((&format["type"], &format["json_schema"]["strict"]), (&json!("json_schema"), &json!(true)));
+    assert_eq!(format["json_schema"]["schema"]["properties"]["tier"]["enum"], json!(["small", "large"]));
     let system = sent["messages"][0]["content"].as_str().unwrap();
-    assert!(
-        system.contains("- small: Work for small.\n- large: Work for large.\n"),
-        "{system}"
-    );
+    assert!(system.contains("- small: Work for small.\n- large: Work for large.\n"), "{system}");
 }
 
 #[test]
@@ -152,10 +114,7 @@ fn text_addressed_to_the_classifier_stays_quoted_data() {
     );
     let data: Value = serde_json::from_str(messages[1]["content"].as_str().unwrap()).expect("one JSON object");
     let flat = attack.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(
-        data["last_user_message"], flat,
-        "all of the prompt stands in one string"
-    );
+    assert_eq!(data["last_user_message"], flat, "all of the prompt stands in one string");
     assert_eq!(data["system_prompt"], flat);
     let fields: Vec<&String> = data.as_object().unwrap().keys().collect();
     assert_eq!(fields.len(), 7, "{fields:?}");
@@ -169,25 +128,13 @@ fn a_classifier_that_fails_costs_only_its_deadline() {
     let garbage = || answer("I would rather not say");
     let cases: Vec<(&str, Reply, &str)> = vec![
         ("down", Reply::Fails(SendError::Connect), "classifier_error"),
-        (
-            "500",
-            json_reply(500, json!({"error": {"message": "x"}})),
-            "classifier_error",
-        ),
-        (
-            "401",
-            json_reply(401, json!({"error": {"message": "x"}})),
-            "classifier_error",
-        ),
+        ("500", json_reply(500, json!({"error": {"message": "x"}})), "classifier_error"),
+        ("401", json_reply(401, json!({"error": {"message": "x"}})), "classifier_error"),
         ("never", Reply::Never, "classifier_timeout"),
         ("slow", verdict("small", 0.9).after(501), "classifier_timeout"),
         ("prose", garbage(), "classifier_invalid"),
         ("unknown tier", verdict("huge", 0.9), "classifier_invalid"),
-        (
-            "not JSON",
-            reply(200, "text/html", vec!["<html>"]),
-            "classifier_invalid",
-        ),
+        ("not JSON", reply(200, "text/html", vec!["<html>"]), "classifier_invalid"),
         (
             "cut off",
             json_reply(
@@ -200,10 +147,7 @@ fn a_classifier_that_fails_costs_only_its_deadline() {
         ("unsure", verdict("small", 0.3), "low_confidence"),
     ];
     for (name, reply, reason) in cases {
-        let scenario = Scenario::new()
-            .provider(CLASSIFIER, reply)
-            .provider(FIRST, answer("hi"))
-            .run();
+        let scenario = Scenario::new().provider(CLASSIFIER, reply).provider(FIRST, answer("hi")).run();
         assert_eq!(decided(&scenario), is("large", "default", reason), "{name}");
         assert_eq!(scenario.status(), 200, "{name}");
         let asked_at = scenario.fake.sent.borrow()[1].at;
@@ -213,26 +157,10 @@ fn a_classifier_that_fails_costs_only_its_deadline() {
 
 #[test]
 fn a_slow_body_of_the_classifier_counts_into_its_deadline() {
-    let Reply::Answer {
-        status,
-        headers,
-        mut chunks,
-        ..
-    } = verdict("small", 0.9)
-    else {
-        unreachable!()
-    };
+    let Reply::Answer { status, headers, mut chunks, .. } = verdict("small", 0.9) else { unreachable!() };
     chunks[0].delay = Duration::from_millis(400);
-    let slow = Reply::Answer {
-        delay: Duration::from_millis(200),
-        status,
-        headers,
-        chunks,
-    };
-    let scenario = Scenario::new()
-        .provider(CLASSIFIER, slow)
-        .provider(FIRST, answer("hi"))
-        .run();
+    let slow = Reply::Answer { delay: Duration::from_millis(200), status, headers, chunks };
+    let scenario = Scenario::new().provider(CLASSIFIER, slow).provider(FIRST, answer("hi")).run();
     assert_eq!(decided(&scenario), is("large", "default", "classifier_timeout"));
 }
 
@@ -246,21 +174,12 @@ fn without_the_classifiers_secret_the_default_serves() {
 
 #[test]
 fn the_default_tier_is_prepared_beside_the_call() {
-    let scenario = Scenario::new()
-        .provider(CLASSIFIER, verdict("large", 0.9))
-        .provider(FIRST, answer("hi"))
-        .run();
+    let scenario = Scenario::new().provider(CLASSIFIER, verdict("large", 0.9)).provider(FIRST, answer("hi")).run();
     let events = scenario.fake.events.borrow();
     let at = |event: &Event| events.iter().position(|seen| seen == event).expect("it should happen");
     let prepared = at(&Event::BackendReady(FIRST.to_owned()));
-    assert!(
-        at(&Event::Sent(CLASSIFIER.to_owned())) < prepared,
-        "while the classifier works"
-    );
-    let times = events
-        .iter()
-        .filter(|event| **event == Event::BackendReady(FIRST.to_owned()))
-        .count();
+    assert!(at(&Event::Sent(CLASSIFIER.to_owned())) < prepared, "while the classifier works");
+    let times = events.iter().filter(|event| **event == Event::BackendReady(FIRST.to_owned())).count();
     assert_eq!(times, 1, "and not again");
 }
 
@@ -268,9 +187,7 @@ fn the_default_tier_is_prepared_beside_the_call() {
 fn failures_in_a_row_open_the_breaker_for_every_sandbox() {
     let mut scenario = Scenario::new();
     for _ in 0..3 {
-        scenario = scenario
-            .provider(CLASSIFIER, json_reply(503, json!({})))
-            .provider(FIRST, answer("hi"));
+        scenario = scenario.provider(CLASSIFIER, json_reply(503, json!({}))).provider(FIRST, answer("hi"));
     }
     scenario = scenario.provider(FIRST, answer("hi")).run();
     for _ in 0..2 {
@@ -282,34 +199,18 @@ fn failures_in_a_row_open_the_breaker_for_every_sandbox() {
     assert_eq!(decided(&scenario), is("large", "default", "classifier_breaker_open"));
 
     scenario.memory = tiergate::memory::Memory::default();
-    scenario = scenario
-        .provider(CLASSIFIER, verdict("small", 0.9))
-        .provider(FIRST, answer("hi"));
+    scenario = scenario.provider(CLASSIFIER, verdict("small", 0.9)).provider(FIRST, answer("hi"));
     scenario = scenario.again_after(Duration::from_secs(30));
-    assert_eq!(
-        decided(&scenario),
-        is("small", "classifier", ""),
-        "the probe found it well"
-    );
-    scenario = scenario
-        .provider(CLASSIFIER, verdict("small", 0.9))
-        .provider(FIRST, answer("hi"));
+    assert_eq!(decided(&scenario), is("small", "classifier", ""), "the probe found it well");
+    scenario = scenario.provider(CLASSIFIER, verdict("small", 0.9)).provider(FIRST, answer("hi"));
     scenario = scenario.again_after(Duration::from_millis(10));
-    assert_eq!(
-        decided(&scenario),
-        is("small", "classifier", ""),
-        "and the breaker is closed"
-    );
+    assert_eq!(decided(&scenario), is("small", "classifier", ""), "and the breaker is closed");
 }
 
 #[test]
 fn a_tier_that_cannot_carry_the_request_hands_it_up_or_down() {
     let tools = json!({"messages": [{"role": "user", "content": "x"}], "tools": [{"type": "function", "function": {"name": "f"}}]});
-    let up = Scenario::new()
-        .header("x-route-tier", "small")
-        .ask(tools)
-        .provider(FIRST, answer("hi"))
-        .run();
+    let up = Scenario::new().header("x-route-tier", "small").ask(tools).provider(FIRST, answer("hi")).run();
     assert_eq!(decided(&up), is("large", "header", "needs_tools"));
     let long = "word ".repeat(2_000);
     let up = Scenario::new()
@@ -373,20 +274,14 @@ fn a_split_draws_by_weight_and_falls_back_to_its_siblings() {
 
 #[test]
 fn the_route_endpoint_explains_without_asking_a_candidate() {
-    let asked = Scenario::new()
-        .path(Method::POST, "/v1/route")
-        .provider(CLASSIFIER, verdict("small", 0.8))
-        .run();
+    let asked = Scenario::new().path(Method::POST, "/v1/route").provider(CLASSIFIER, verdict("small", 0.8)).run();
     let body = asked.json();
     assert_eq!(asked.asked(), [CLASSIFIER]);
     assert_eq!(
         (&body["tier"], &body["source"], &body["confidence"]),
         (&json!("small"), &json!("classifier"), &json!(0.8))
     );
-    assert_eq!(
-        body["candidates"],
-        json!([{"provider": "first", "model": "plain", "effort": null}])
-    );
+    assert_eq!(body["candidates"], json!([{"provider": "first", "model": "plain", "effort": null}]));
     let silent = Scenario::new().path(Method::POST, "/v1/route?classify=false").run();
     assert!(silent.asked().is_empty());
     assert_eq!(silent.json()["source"], "default");

@@ -29,12 +29,7 @@ pub enum Event {
 /// What a provider does with one request.
 #[derive(Clone)]
 pub enum Reply {
-    Answer {
-        delay: Duration,
-        status: u16,
-        headers: Vec<(&'static str, String)>,
-        chunks: Vec<Chunk>,
-    },
+    Answer { delay: Duration, status: u16, headers: Vec<(&'static str, String)>, chunks: Vec<Chunk> },
     Fails(SendError),
     Never,
 }
@@ -109,9 +104,7 @@ const NEVER: Duration = Duration::MAX;
 impl Fake {
     pub fn body(&self, chunks: Vec<Chunk>) -> FakeBody {
         let chunks: VecDeque<Chunk> = chunks.into();
-        let ready = chunks
-            .front()
-            .map_or(self.clock.get(), |chunk| self.clock.get() + chunk.delay);
+        let ready = chunks.front().map_or(self.clock.get(), |chunk| self.clock.get() + chunk.delay);
         FakeBody { chunks, ready }
     }
 
@@ -128,10 +121,7 @@ impl Fake {
     }
 
     fn wait_until(&self, time: Duration) {
-        assert_ne!(
-            time, NEVER,
-            "nothing should be waited for without limit that never comes"
-        );
+        assert_ne!(time, NEVER, "nothing should be waited for without limit that never comes");
         self.clock.set(self.clock.get().max(time));
     }
 }
@@ -167,10 +157,7 @@ impl Platform for Fake {
     fn start_kv(&self, key: &str) -> Result<Lookup, StoreError> {
         self.note(Event::KvStarted(key.to_owned()));
         let value = self.kv.borrow().get(key).cloned().transpose();
-        Ok(Lookup {
-            ready: self.clock.get() + self.kv_delay.get(),
-            value,
-        })
+        Ok(Lookup { ready: self.clock.get() + self.kv_delay.get(), value })
     }
 
     fn finish_kv(&self, lookup: Lookup) -> Result<Option<Vec<u8>>, StoreError> {
@@ -179,10 +166,7 @@ impl Platform for Fake {
     }
 
     fn start_cache(&self, key: &str) -> Result<Lookup, StoreError> {
-        Ok(Lookup {
-            ready: self.clock.get(),
-            value: Ok(self.cache.borrow().get(key).cloned()),
-        })
+        Ok(Lookup { ready: self.clock.get(), value: Ok(self.cache.borrow().get(key).cloned()) })
     }
 
     fn finish_cache(&self, lookup: Lookup) -> Result<Option<Vec<u8>>, StoreError> {
@@ -208,18 +192,8 @@ impl Platform for Fake {
     fn send(&self, backend: &String, request: UpstreamRequest) -> Result<Pending, SendError> {
         self.note(Event::Sent(backend.clone()));
         let UpstreamRequest { url, headers, body, .. } = request;
-        self.sent.borrow_mut().push(Sent {
-            host: backend.clone(),
-            url,
-            headers,
-            body,
-            at: self.clock.get(),
-        });
-        let reply = self
-            .providers
-            .borrow_mut()
-            .get_mut(backend)
-            .and_then(VecDeque::pop_front);
+        self.sent.borrow_mut().push(Sent { host: backend.clone(), url, headers, body, at: self.clock.get() });
+        let reply = self.providers.borrow_mut().get_mut(backend).and_then(VecDeque::pop_front);
         let reply = reply.unwrap_or_else(|| panic!("{backend} should not be asked again"));
         let ready = match &reply {
             Reply::Answer { delay, .. } => self.clock.get() + *delay,
@@ -232,21 +206,12 @@ impl Platform for Fake {
     fn response(&self, pending: Pending) -> Result<UpstreamResponse<FakeBody>, SendError> {
         self.wait_until(pending.ready);
         match pending.reply {
-            Reply::Answer {
-                status,
-                headers,
-                chunks,
-                ..
-            } => {
+            Reply::Answer { status, headers, chunks, .. } => {
                 let headers = headers
                     .into_iter()
                     .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a header value")));
                 let status = StatusCode::from_u16(status).expect("a status");
-                Ok(UpstreamResponse {
-                    status,
-                    headers: headers.collect(),
-                    body: self.body(chunks),
-                })
+                Ok(UpstreamResponse { status, headers: headers.collect(), body: self.body(chunks) })
             }
             Reply::Fails(error) => Err(error),
             Reply::Never => unreachable!("waiting for it should not have ended"),
@@ -262,15 +227,13 @@ impl Platform for Fake {
         let mut bytes = chunk.bytes?;
         if bytes.len() > limit {
             let rest = bytes.split_off(limit);
-            body.chunks.push_front(Chunk {
-                delay: Duration::ZERO,
-                bytes: Ok(rest),
-            });
+            body.chunks.push_front(Chunk { delay: Duration::ZERO, bytes: Ok(rest) });
         }
         into.extend_from_slice(&bytes);
-        body.ready = body.chunks.front().map_or(self.clock.get(), |next| {
-            self.clock.get().checked_add(next.delay).unwrap_or(NEVER)
-        });
+        body.ready = body
+            .chunks
+            .front()
+            .map_or(self.clock.get(), |next| self.clock.get().checked_add(next.delay).unwrap_or(NEVER));
         Ok(bytes.len())
     }
 
@@ -280,12 +243,8 @@ impl Platform for Fake {
             Wait::Body(body) => body.ready,
             Wait::Kv(lookup) | Wait::Cache(lookup) => lookup.ready,
         };
-        let (position, time) = waits
-            .iter()
-            .map(ready)
-            .enumerate()
-            .min_by_key(|(_, time)| *time)
-            .expect("something to wait for");
+        let (position, time) =
+            waits.iter().map(ready).enumerate().min_by_key(|(_, time)| *time).expect("something to wait for");
         match at_most {
             Some(at_most) if time > self.clock.get() + at_most => {
                 self.clock.set(self.clock.get() + at_most);
@@ -302,12 +261,7 @@ impl Platform for Fake {
         self.note(Event::HeadSent);
         let mut answer = self.answer.borrow_mut();
         assert!(answer.head.is_none(), "a request should have one answer");
-        *answer = Answer {
-            head: Some(head),
-            body,
-            finished: true,
-            writes: 1,
-        };
+        *answer = Answer { head: Some(head), body, finished: true, writes: 1 };
     }
 
     fn start_response(&self, head: ResponseHead) -> Downstream {

@@ -66,10 +66,7 @@ fn a_bad_document_leaves_the_last_good_one_in_force() {
         for _ in 0..3 {
             scenario = scenario.provider(FIRST, answer("hi"));
         }
-        let scenario = scenario
-            .run()
-            .kv("policy", &document)
-            .again_after(Duration::from_secs(6));
+        let scenario = scenario.run().kv("policy", &document).again_after(Duration::from_secs(6));
         assert_eq!(scenario.status(), 200, "{fault}");
         assert_eq!(scenario.response_header("x-route-policy"), "test.1", "{fault}");
         assert_eq!(scenario.response_header("x-route-reason"), "policy_stale", "{fault}");
@@ -94,11 +91,7 @@ fn with_no_good_policy_at_all_the_compiled_one_serves() {
     scenario.fake.kv.borrow_mut().remove("policy");
     let scenario = scenario.path(Method::GET, "/healthz").run();
     assert_eq!(scenario.json()["policy"], tiergate::policy::default_policy().version);
-    assert_eq!(
-        scenario.response_header("x-route-reason"),
-        "",
-        "no policy is not a stale one"
-    );
+    assert_eq!(scenario.response_header("x-route-reason"), "", "no policy is not a stale one");
 }
 
 #[test]
@@ -106,29 +99,16 @@ fn a_store_that_hangs_is_out_of_reach() {
     let scenario = small();
     scenario.fake.kv_delay.set(Duration::from_secs(60));
     let scenario = scenario.run();
-    assert_eq!(
-        (scenario.status(), scenario.error_code().as_str()),
-        (503, "auth_unavailable")
-    );
+    assert_eq!((scenario.status(), scenario.error_code().as_str()), (503, "auth_unavailable"));
     assert!(scenario.log()["duration_ms"]["total"].as_f64().unwrap() < 4_000.0);
 }
 
 #[test]
 fn a_known_client_survives_a_short_outage_of_the_policy() {
-    let scenario = small()
-        .provider(FIRST, answer("hi"))
-        .provider(FIRST, answer("hi"))
-        .run();
-    scenario
-        .fake
-        .kv
-        .borrow_mut()
-        .insert("policy".to_owned(), Err(StoreError));
+    let scenario = small().provider(FIRST, answer("hi")).provider(FIRST, answer("hi")).run();
+    scenario.fake.kv.borrow_mut().insert("policy".to_owned(), Err(StoreError));
     let scenario = scenario.again_after(Duration::from_secs(6));
-    assert_eq!(
-        (scenario.status(), scenario.response_header("x-route-reason").as_str()),
-        (200, "policy_stale")
-    );
+    assert_eq!((scenario.status(), scenario.response_header("x-route-reason").as_str()), (200, "policy_stale"));
     assert_eq!(scenario.response_header("x-route-policy"), "test.1");
 }
 
@@ -140,9 +120,5 @@ fn health_shows_faults_only_to_those_who_may_see_them() {
     assert!(open.json().get("policy_faults").is_none());
     assert!(health(Scenario::new()).json().get("policy_faults").is_none());
     let inspector = health(Scenario::new().client(client(json!({"may_inspect": true}))));
-    assert!(
-        inspector.json()["policy_faults"]
-            .as_array()
-            .is_some_and(|faults| !faults.is_empty())
-    );
+    assert!(inspector.json()["policy_faults"].as_array().is_some_and(|faults| !faults.is_empty()));
 }

@@ -15,73 +15,28 @@ fn bad_requests_say_what_would_be_valid() {
         ("not an object", body(b"[1]"), 400, "invalid_json"),
         ("invalid UTF-8", body(b"{\"a\": \"\xFF\"}"), 400, "invalid_json"),
         ("no messages", body(b"{}"), 400, "invalid_value"),
-        (
-            "wrong type",
-            body(br#"{"messages":[{"role":"user"}],"stream":1}"#),
-            400,
-            "invalid_value",
-        ),
-        (
-            "unknown role",
-            body(br#"{"messages":[{"role":"robot","content":"x"}]}"#),
-            400,
-            "invalid_value",
-        ),
+        ("wrong type", body(br#"{"messages":[{"role":"user"}],"stream":1}"#), 400, "invalid_value"),
+        ("unknown role", body(br#"{"messages":[{"role":"robot","content":"x"}]}"#), 400, "invalid_value"),
         ("too large", body(&big), 413, "body_too_large"),
-        (
-            "announced too large",
-            body(b"{}").header("content-length", "100001"),
-            413,
-            "body_too_large",
-        ),
+        ("announced too large", body(b"{}").header("content-length", "100001"), 413, "body_too_large"),
         ("unknown tier", header("x-route-tier", "huge"), 400, "invalid_header"),
         ("unknown model", header("x-route-model", "huge"), 400, "invalid_header"),
-        (
-            "pin without right",
-            header("x-route-model", "one"),
-            403,
-            "pin_not_allowed",
-        ),
-        (
-            "bad timeout",
-            header("x-route-timeout-ms", "soon"),
-            400,
-            "invalid_header",
-        ),
+        ("pin without right", header("x-route-model", "one"), 403, "pin_not_allowed"),
+        ("bad timeout", header("x-route-timeout-ms", "soon"), 400, "invalid_header"),
         ("bad cache", header("x-route-cache", "yes"), 400, "invalid_header"),
         ("bad tags", header("x-route-tags", "novalue"), 400, "invalid_header"),
-        (
-            "unknown path",
-            Scenario::new().path(Method::POST, "/v1/embeddings"),
-            404,
-            "unknown_path",
-        ),
-        (
-            "wrong method",
-            Scenario::new().path(Method::GET, "/v1/chat/completions"),
-            405,
-            "method_not_allowed",
-        ),
+        ("unknown path", Scenario::new().path(Method::POST, "/v1/embeddings"), 404, "unknown_path"),
+        ("wrong method", Scenario::new().path(Method::GET, "/v1/chat/completions"), 405, "method_not_allowed"),
     ];
     for (name, scenario, status, code) in cases {
         let scenario = scenario.run();
-        assert_eq!(
-            (scenario.status(), scenario.error_code().as_str()),
-            (status, code),
-            "{name}: {}",
-            scenario.text()
-        );
+        assert_eq!((scenario.status(), scenario.error_code().as_str()), (status, code), "{name}: {}", scenario.text());
         assert!(scenario.asked().is_empty(), "{name}");
         assert_eq!(scenario.log()["error.type"], code, "{name}");
         assert_eq!(scenario.response_header("x-route-id"), "request-1", "{name}");
     }
     let tier = Scenario::new().header("x-route-tier", "huge").run();
-    assert!(
-        tier.json()["error"]["message"]
-            .as_str()
-            .unwrap()
-            .contains("small, large")
-    );
+    assert!(tier.json()["error"]["message"].as_str().unwrap().contains("small, large"));
     let method = Scenario::new().path(Method::PUT, "/v1/models").run();
     assert_eq!(method.response_header("allow"), "GET, OPTIONS");
 }
@@ -96,41 +51,29 @@ fn a_request_no_candidate_can_carry_is_refused_with_the_reason() {
         .header("x-route-tier", "small")
         .ask(json!({"messages": [{"role": "user", "content": image}]}))
         .run();
-    assert_eq!(
-        (scenario.status(), scenario.error_code().as_str()),
-        (400, "no_capable_candidate")
-    );
+    assert_eq!((scenario.status(), scenario.error_code().as_str()), (400, "no_capable_candidate"));
     assert!(scenario.text().contains("needs_vision"), "{}", scenario.text());
 }
 
 #[test]
 fn unknown_fields_and_the_order_of_all_pass_through() {
     let body = r#"{"model":"x","future_field":{"a":[1.50,2e3]},"messages":[ {"role":"user","content":"ü \u00fc"} ],"temperature":0.2}"#;
-    let scenario = Scenario::new()
-        .header("x-route-tier", "small")
-        .raw_body(body.as_bytes())
-        .provider(FIRST, answer("hi"))
-        .run();
+    let scenario =
+        Scenario::new().header("x-route-tier", "small").raw_body(body.as_bytes()).provider(FIRST, answer("hi")).run();
     assert_eq!(scenario.status(), 200);
     let sent = scenario.fake.sent.borrow();
     let expected = r#"{"future_field":{"a":[1.50,2e3]},"messages":[ {"role":"user","content":"ü \u00fc"} ],"temperature":0.2,"model":"first-upstream"}"#;
     assert_eq!(String::from_utf8_lossy(&sent[0].body), expected);
     assert_eq!(sent[0].url, "https://first.example/v1/chat/completions");
-    assert_eq!(
-        scenario.json()["surprise"],
-        json!({"kept": true}),
-        "unknown fields of the answer pass too"
-    );
+    assert_eq!(scenario.json()["surprise"], json!({"kept": true}), "unknown fields of the answer pass too");
 }
 
 #[test]
 fn a_reasoning_model_is_spared_what_it_refuses() {
     let scenario = Scenario::new()
         .client(crate::scenario::client(json!({"may_pin": true})))
-        .ask(
-            json!({"model": "two", "messages": [{"role": "user", "content": "x"}], "temperature": 0.2, "top_p": 1,
-            "max_tokens": 5000, "logprobs": null}),
-        )
+        .ask(json!({"model": "two", "messages": [{"role": "user", "content": "x"}], "temperature": 0.2, "top_p": 1,
+            "max_tokens": 5000, "logprobs": null}))
         .provider(SECOND, answer("hi"))
         .run();
     let sent = scenario.sent_to(SECOND);
@@ -138,10 +81,7 @@ fn a_reasoning_model_is_spared_what_it_refuses() {
     for gone in ["temperature", "top_p", "max_tokens", "logprobs"] {
         assert!(sent.get(gone).is_none(), "{gone}");
     }
-    assert_eq!(
-        scenario.response_header("x-route-dropped"),
-        "max_completion_tokens,temperature,top_p"
-    );
+    assert_eq!(scenario.response_header("x-route-dropped"), "max_completion_tokens,temperature,top_p");
     assert_eq!(scenario.response_header("x-route-source"), "model");
 }
 
@@ -160,10 +100,7 @@ fn quirks_of_a_provider_are_respected() {
         .provider(FIRST, answer("hi"))
         .run();
     let sent = scenario.sent_to(FIRST);
-    assert_eq!(
-        sent["messages"][0],
-        json!({"role": "system", "name": "a", "content": "d"})
-    );
+    assert_eq!(sent["messages"][0], json!({"role": "system", "name": "a", "content": "d"}));
     assert_eq!(sent["messages"][1], json!({"role": "user", "content": "x"}));
     assert_eq!(sent["stop"], json!(["END"]));
     assert_eq!(sent["reasoning_effort"], "none");
@@ -182,10 +119,7 @@ fn only_listed_headers_reach_a_provider() {
         .provider(FIRST, answer("hi"))
         .run();
     let sent = scenario.fake.sent.borrow();
-    assert_eq!(
-        sent[0].headers["authorization"],
-        format!("Bearer {}", crate::scenario::secret_of(FIRST))
-    );
+    assert_eq!(sent[0].headers["authorization"], format!("Bearer {}", crate::scenario::secret_of(FIRST)));
     assert!(sent[0].headers.contains_key("traceparent"));
 }
 
@@ -200,22 +134,12 @@ fn browsers_of_listed_origins_are_answered() {
     };
     let listed = preflight("https://app.example");
     assert_eq!(listed.status(), 204);
-    assert_eq!(
-        listed.response_header("access-control-allow-origin"),
-        "https://app.example"
-    );
-    assert!(
-        listed
-            .response_header("access-control-allow-headers")
-            .contains("x-route-tier")
-    );
+    assert_eq!(listed.response_header("access-control-allow-origin"), "https://app.example");
+    assert!(listed.response_header("access-control-allow-headers").contains("x-route-tier"));
     let stranger = preflight("https://evil.example");
     assert_eq!(stranger.response_header("access-control-allow-origin"), "");
     assert_eq!(stranger.response_header("access-control-allow-headers"), "");
-    let refused = Scenario::new()
-        .without_header("authorization")
-        .header("origin", "https://app.example")
-        .run();
+    let refused = Scenario::new().without_header("authorization").header("origin", "https://app.example").run();
     assert_eq!(refused.status(), 401);
     assert_eq!(
         refused.response_header("access-control-allow-origin"),

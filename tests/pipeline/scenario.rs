@@ -104,12 +104,7 @@ pub fn reply(status: u16, content_type: &str, parts: Vec<&str>) -> Reply {
         ("set-cookie", "session=1".to_owned()),
         ("openai-organization", "org-1".to_owned()),
     ];
-    Reply::Answer {
-        delay: Duration::ZERO,
-        status,
-        headers,
-        chunks: parts.into_iter().map(chunk).collect(),
-    }
+    Reply::Answer { delay: Duration::ZERO, status, headers, chunks: parts.into_iter().map(chunk).collect() }
 }
 
 pub fn stream(parts: Vec<&str>) -> Reply {
@@ -117,10 +112,7 @@ pub fn stream(parts: Vec<&str>) -> Reply {
 }
 
 pub fn chunk(text: &str) -> Chunk {
-    Chunk {
-        delay: Duration::ZERO,
-        bytes: Ok(text.as_bytes().to_vec()),
-    }
+    Chunk { delay: Duration::ZERO, bytes: Ok(text.as_bytes().to_vec()) }
 }
 
 pub fn verdict(tier: &str, confidence: f64) -> Reply {
@@ -130,36 +122,18 @@ pub fn verdict(tier: &str, confidence: f64) -> Reply {
 impl Reply {
     pub fn after(self, milliseconds: u64) -> Reply {
         match self {
-            Reply::Answer {
-                status,
-                headers,
-                chunks,
-                ..
-            } => Reply::Answer {
-                delay: Duration::from_millis(milliseconds),
-                status,
-                headers,
-                chunks,
-            },
+            Reply::Answer { status, headers, chunks, .. } => {
+                Reply::Answer { delay: Duration::from_millis(milliseconds), status, headers, chunks }
+            }
             other => other,
         }
     }
 
     pub fn with_header(self, name: &'static str, value: &str) -> Reply {
         match self {
-            Reply::Answer {
-                delay,
-                status,
-                mut headers,
-                chunks,
-            } => {
+            Reply::Answer { delay, status, mut headers, chunks } => {
                 headers.push((name, value.to_owned()));
-                Reply::Answer {
-                    delay,
-                    status,
-                    headers,
-                    chunks,
-                }
+                Reply::Answer { delay, status, headers, chunks }
             }
             other => other,
         }
@@ -175,17 +149,10 @@ impl Scenario {
         }
         let headers = HeaderMap::new();
         let path = "/v1/chat/completions".to_owned();
-        let scenario = Self {
-            fake,
-            memory: Memory::default(),
-            path,
-            method: Method::POST,
-            headers,
-            body: Vec::new(),
-        }
-        .policy(policy())
-        .client(client(json!({})))
-        .header("authorization", &format!("Bearer {KEY}"));
+        let scenario = Self { fake, memory: Memory::default(), path, method: Method::POST, headers, body: Vec::new() }
+            .policy(policy())
+            .client(client(json!({})))
+            .header("authorization", &format!("Bearer {KEY}"));
         scenario.ask(json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello there"}]}))
     }
 
@@ -203,8 +170,7 @@ impl Scenario {
     }
 
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
-        self.headers
-            .insert(HeaderName::from_static(name), value.parse().expect("a header value"));
+        self.headers.insert(HeaderName::from_static(name), value.parse().expect("a header value"));
         self
     }
 
@@ -224,10 +190,7 @@ impl Scenario {
     }
 
     pub fn raw_body(self, body: &[u8]) -> Self {
-        self.body_parts(vec![Chunk {
-            delay: Duration::ZERO,
-            bytes: Ok(body.to_vec()),
-        }])
+        self.body_parts(vec![Chunk { delay: Duration::ZERO, bytes: Ok(body.to_vec()) }])
     }
 
     pub fn body_parts(mut self, parts: Vec<Chunk>) -> Self {
@@ -237,12 +200,7 @@ impl Scenario {
 
     /// What the provider at `host` does with its next request.
     pub fn provider(self, host: &str, reply: Reply) -> Self {
-        self.fake
-            .providers
-            .borrow_mut()
-            .entry(host.to_owned())
-            .or_default()
-            .push_back(reply);
+        self.fake.providers.borrow_mut().entry(host.to_owned()).or_default().push_back(reply);
         self
     }
 
@@ -275,29 +233,17 @@ impl Scenario {
     /// The promises that hold for every request: one log line, one answer, no secret where it does not belong.
     fn check_what_left(&self) {
         let fake = &self.fake;
-        let logged = fake
-            .events
-            .borrow()
-            .iter()
-            .filter(|event| **event == Event::Logged)
-            .count();
+        let logged = fake.events.borrow().iter().filter(|event| **event == Event::Logged).count();
         assert_eq!(logged, 1, "a request should have one log line: {:?}", fake.log.borrow());
         let answer = fake.answer.borrow();
         let head = answer.head.as_ref().expect("a request should have an answer");
         let line = fake.log.borrow().last().cloned().unwrap();
         let out = format!("{head:?}{}{line}", String::from_utf8_lossy(&answer.body));
         for host in [CLASSIFIER, FIRST, SECOND] {
-            assert!(
-                !out.contains(&secret_of(host)[10..24]),
-                "the secret of {host} left the gateway: {out}"
-            );
+            assert!(!out.contains(&secret_of(host)[10..24]), "the secret of {host} left the gateway: {out}");
             for sent in fake.sent.borrow().iter().filter(|sent| sent.host != host) {
                 let request = format!("{:?}{}", sent.headers, String::from_utf8_lossy(&sent.body));
-                assert!(
-                    !request.contains(&secret_of(host)),
-                    "the secret of {host} went to {}",
-                    sent.host
-                );
+                assert!(!request.contains(&secret_of(host)), "the secret of {host} went to {}", sent.host);
             }
         }
         assert!(!out.contains(KEY), "the client's key came back: {out}");
@@ -306,10 +252,7 @@ impl Scenario {
                 let known = ["content-type", "accept", "user-agent", "authorization", "traceparent"];
                 assert!(known.contains(&name.as_str()), "the header {name} reached a provider");
             }
-            assert!(
-                !format!("{:?}", sent.headers).contains("secret-of"),
-                "Debug prints a credential"
-            );
+            assert!(!format!("{:?}", sent.headers).contains("secret-of"), "Debug prints a credential");
             assert!(!String::from_utf8_lossy(&sent.body).contains(KEY));
         }
         for name in head.headers.keys().map(|name| name.as_str()) {
@@ -324,31 +267,20 @@ impl Scenario {
                 "vary",
             ]
             .contains(&name);
-            let prefixed = ["x-route-", "access-control-", "x-ratelimit-"]
-                .iter()
-                .any(|prefix| name.starts_with(prefix));
+            let prefixed =
+                ["x-route-", "access-control-", "x-ratelimit-"].iter().any(|prefix| name.starts_with(prefix));
             assert!(listed || prefixed, "the header {name} reached the client");
         }
     }
 
     pub fn status(&self) -> u16 {
-        self.fake
-            .answer
-            .borrow()
-            .head
-            .as_ref()
-            .expect("an answer")
-            .status
-            .as_u16()
+        self.fake.answer.borrow().head.as_ref().expect("an answer").status.as_u16()
     }
 
     pub fn response_header(&self, name: &str) -> String {
         let answer = self.fake.answer.borrow();
         let headers = &answer.head.as_ref().expect("an answer").headers;
-        headers
-            .get(name)
-            .map_or("", |value| value.to_str().expect("text"))
-            .to_owned()
+        headers.get(name).map_or("", |value| value.to_str().expect("text")).to_owned()
     }
 
     pub fn text(&self) -> String {
@@ -361,12 +293,7 @@ impl Scenario {
 
     pub fn error_code(&self) -> String {
         let body = self.json();
-        assert!(
-            body["error"]["message"]
-                .as_str()
-                .is_some_and(|message| !message.is_empty()),
-            "{body}"
-        );
+        assert!(body["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}");
         body["error"]["code"].as_str().unwrap_or_default().to_owned()
     }
 
@@ -379,11 +306,7 @@ impl Scenario {
     /// The body of the last request to `host`.
     pub fn sent_to(&self, host: &str) -> Value {
         let sent = self.fake.sent.borrow();
-        let last = sent
-            .iter()
-            .rev()
-            .find(|sent| sent.host == host)
-            .unwrap_or_else(|| panic!("nothing went to {host}"));
+        let last = sent.iter().rev().find(|sent| sent.host == host).unwrap_or_else(|| panic!("nothing went to {host}"));
         serde_json::from_slice(&last.body).expect("JSON")
     }
 

@@ -29,55 +29,30 @@ fn asking(more: Value) -> Scenario {
 
 fn chunks(parts: Vec<Chunk>) -> Reply {
     let headers = vec![("content-type", "text/event-stream; charset=utf-8".to_owned())];
-    Reply::Answer {
-        delay: Duration::ZERO,
-        status: 200,
-        headers,
-        chunks: parts,
-    }
+    Reply::Answer { delay: Duration::ZERO, status: 200, headers, chunks: parts }
 }
 
 /// The stream broke after commit: one error event, no end marker, an aborted transfer.
 fn check_broken(scenario: &Scenario, sent_before: &str, code: &str) {
     let text = scenario.text();
-    let rest = text
-        .strip_prefix(sent_before)
-        .unwrap_or_else(|| panic!("{text:?} should begin with {sent_before:?}"));
-    let event = rest
-        .strip_prefix("data: ")
-        .and_then(|rest| rest.strip_suffix("\n\n"))
-        .expect("one event");
+    let rest = text.strip_prefix(sent_before).unwrap_or_else(|| panic!("{text:?} should begin with {sent_before:?}"));
+    let event = rest.strip_prefix("data: ").and_then(|rest| rest.strip_suffix("\n\n")).expect("one event");
     let error: Value = serde_json::from_str(event).expect("JSON");
     assert_eq!(error["error"]["code"], code);
-    assert!(
-        !scenario.fake.answer.borrow().finished,
-        "the transfer should be aborted"
-    );
+    assert!(!scenario.fake.answer.borrow().finished, "the transfer should be aborted");
     assert_eq!(scenario.log()["error.type"], code);
     assert_eq!(scenario.status(), 200);
 }
 
 #[test]
 fn a_stream_passes_through_and_its_usage_is_logged() {
-    let scenario = streaming()
-        .provider(FIRST, stream(vec![ROLE, HEL, LO, STOP, USAGE, DONE]))
-        .run();
-    assert_eq!(
-        scenario.text(),
-        [ROLE, HEL, LO, STOP, DONE].concat(),
-        "the usage chunk was not asked for"
-    );
+    let scenario = streaming().provider(FIRST, stream(vec![ROLE, HEL, LO, STOP, USAGE, DONE])).run();
+    assert_eq!(scenario.text(), [ROLE, HEL, LO, STOP, DONE].concat(), "the usage chunk was not asked for");
     assert!(scenario.fake.answer.borrow().finished);
     assert_eq!(scenario.response_header("content-type"), "text/event-stream");
-    assert_eq!(
-        scenario.sent_to(FIRST)["stream_options"],
-        json!({"include_usage": true})
-    );
+    assert_eq!(scenario.sent_to(FIRST)["stream_options"], json!({"include_usage": true}));
     let log = scenario.log();
-    assert_eq!(
-        (&log["gen_ai.usage.input_tokens"], &log["stream"]),
-        (&json!(9), &json!(true))
-    );
+    assert_eq!((&log["gen_ai.usage.input_tokens"], &log["stream"]), (&json!(9), &json!(true)));
     assert_eq!(log["gen_ai.response.finish_reasons"], json!(["stop"]));
     assert_eq!(log["gen_ai.response.model"], "m-1");
 }
@@ -95,37 +70,18 @@ fn usage_is_sent_to_whom_asked_for_it() {
 #[test]
 fn nothing_is_sent_before_the_first_piece() {
     let scenario = streaming()
-        .provider(
-            FIRST,
-            chunks(vec![
-                chunk(ROLE),
-                Chunk {
-                    delay: Duration::from_secs(3),
-                    bytes: Ok(HEL.into()),
-                },
-            ]),
-        )
+        .provider(FIRST, chunks(vec![chunk(ROLE), Chunk { delay: Duration::from_secs(3), bytes: Ok(HEL.into()) }]))
         .provider(SECOND, stream(vec![ROLE, LO, STOP, DONE]))
         .run();
-    assert_eq!(
-        scenario.text(),
-        [ROLE, LO, STOP, DONE].concat(),
-        "2 s without a first piece: the next candidate"
-    );
-    assert_eq!(
-        scenario.response_header("x-route-attempts"),
-        "first/one:timeout,second/two:200"
-    );
+    assert_eq!(scenario.text(), [ROLE, LO, STOP, DONE].concat(), "2 s without a first piece: the next candidate");
+    assert_eq!(scenario.response_header("x-route-attempts"), "first/one:timeout,second/two:200");
 }
 
 #[test]
 fn the_last_candidate_is_not_cut_by_the_first_token_deadline() {
     let slow = chunks(vec![
         chunk(ROLE),
-        Chunk {
-            delay: Duration::from_secs(7),
-            bytes: Ok([HEL, STOP, DONE].concat().into()),
-        },
+        Chunk { delay: Duration::from_secs(7), bytes: Ok([HEL, STOP, DONE].concat().into()) },
     ]);
     let scenario = streaming().provider(FIRST, Reply::Never).provider(SECOND, slow).run();
     assert_eq!(scenario.status(), 200);
@@ -137,45 +93,25 @@ fn a_stream_that_fails_before_its_first_piece_is_replaced() {
     let error = "data: {\"error\":{\"message\":\"overloaded\"}}\n\n";
     let cases: Vec<(&str, Reply)> = vec![
         ("error_in_200", stream(vec![ROLE, error])),
-        (
-            "error_in_200",
-            reply(200, "application/json", vec![r#"{"error":{"message":"x"}}"#]),
-        ),
+        ("error_in_200", reply(200, "application/json", vec![r#"{"error":{"message":"x"}}"#])),
         ("undecodable", reply(200, "text/html", vec!["<html>"])),
         ("undecodable", stream(vec![ROLE, "data: {\"choices\": [\n\n"])),
         ("broken", stream(vec![ROLE])),
         ("broken", stream(vec![ROLE, DONE])),
-        (
-            "broken",
-            chunks(vec![
-                chunk(ROLE),
-                Chunk {
-                    delay: Duration::ZERO,
-                    bytes: Err(ReadError),
-                },
-            ]),
-        ),
+        ("broken", chunks(vec![chunk(ROLE), Chunk { delay: Duration::ZERO, bytes: Err(ReadError) }])),
         ("too_large", stream(vec![ROLE; 1000])),
     ];
     for (outcome, failing) in cases {
-        let scenario = streaming()
-            .provider(FIRST, failing)
-            .provider(SECOND, stream(vec![ROLE, LO, STOP, DONE]))
-            .run();
+        let scenario = streaming().provider(FIRST, failing).provider(SECOND, stream(vec![ROLE, LO, STOP, DONE])).run();
         assert_eq!(scenario.text(), [ROLE, LO, STOP, DONE].concat(), "{outcome}");
-        assert_eq!(
-            scenario.response_header("x-route-attempts"),
-            format!("first/one:{outcome},second/two:200")
-        );
+        assert_eq!(scenario.response_header("x-route-attempts"), format!("first/one:{outcome},second/two:200"));
     }
 }
 
 #[test]
 fn what_arrives_together_is_written_together() {
     let joined = [ROLE, HEL, LO].concat();
-    let scenario = streaming()
-        .provider(FIRST, stream(vec![&joined, &[STOP, DONE].concat()]))
-        .run();
+    let scenario = streaming().provider(FIRST, stream(vec![&joined, &[STOP, DONE].concat()])).run();
     assert_eq!(scenario.text(), [ROLE, HEL, LO, STOP, DONE].concat());
     assert_eq!(scenario.fake.answer.borrow().writes, 2, "one write for each read");
 }
@@ -198,13 +134,7 @@ fn a_stream_cut_anywhere_is_never_ended_as_whole() {
     let finished = whole.len() - STOP.len()
         + "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}".len();
     for at in ROLE.len() + HEL.len()..whole.len() {
-        for end in [
-            None,
-            Some(Chunk {
-                delay: Duration::ZERO,
-                bytes: Err(ReadError),
-            }),
-        ] {
+        for end in [None, Some(Chunk { delay: Duration::ZERO, bytes: Err(ReadError) })] {
             let parts = [chunk(&whole[..at])].into_iter().chain(end).collect();
             let scenario = streaming().provider(FIRST, chunks(parts)).run();
             let text = scenario.text();
@@ -223,9 +153,7 @@ fn a_stream_cut_anywhere_is_never_ended_as_whole() {
 fn done_without_a_finish_reason_is_a_break() {
     let scenario = streaming().provider(FIRST, stream(vec![ROLE, HEL, DONE])).run();
     check_broken(&scenario, &[ROLE, HEL].concat(), "stream_broken");
-    let two = asking(json!({"n": 2}))
-        .provider(FIRST, stream(vec![ROLE, HEL, STOP, DONE]))
-        .run();
+    let two = asking(json!({"n": 2})).provider(FIRST, stream(vec![ROLE, HEL, STOP, DONE])).run();
     check_broken(&two, &[ROLE, HEL, STOP].concat(), "stream_broken");
 }
 
@@ -234,29 +162,14 @@ fn a_missing_end_marker_after_the_finish_reason_is_added() {
     let scenario = streaming().provider(FIRST, stream(vec![ROLE, HEL, STOP])).run();
     assert_eq!(scenario.text(), [ROLE, HEL, STOP, DONE].concat());
     assert!(scenario.fake.answer.borrow().finished);
-    let silent = chunks(vec![
-        chunk(ROLE),
-        chunk(HEL),
-        chunk(STOP),
-        Chunk {
-            delay: Duration::MAX,
-            bytes: Ok(vec![]),
-        },
-    ]);
+    let silent = chunks(vec![chunk(ROLE), chunk(HEL), chunk(STOP), Chunk { delay: Duration::MAX, bytes: Ok(vec![]) }]);
     let scenario = streaming().provider(FIRST, silent).run();
-    assert_eq!(
-        scenario.text(),
-        [ROLE, HEL, STOP, DONE].concat(),
-        "also if the connection stays open"
-    );
+    assert_eq!(scenario.text(), [ROLE, HEL, STOP, DONE].concat(), "also if the connection stays open");
 }
 
 #[test]
 fn an_error_in_mid_stream_is_told_and_masked() {
-    let error = format!(
-        "data: {{\"error\":{{\"message\":\"key {} failed\"}}}}\n\n",
-        crate::scenario::secret_of(FIRST)
-    );
+    let error = format!("data: {{\"error\":{{\"message\":\"key {} failed\"}}}}\n\n", crate::scenario::secret_of(FIRST));
     let scenario = streaming().provider(FIRST, stream(vec![ROLE, HEL, &error])).run();
     check_broken(&scenario, &[ROLE, HEL].concat(), "stream_broken");
 }
@@ -264,42 +177,20 @@ fn an_error_in_mid_stream_is_told_and_masked() {
 #[test]
 fn what_is_no_event_of_the_dialect_goes_no_further() {
     let scenario = streaming()
-        .provider(
-            FIRST,
-            stream(vec![
-                ROLE,
-                HEL,
-                ": keep-alive\n\n",
-                "data: ping\n\n",
-                STOP,
-                "data: [DONE] \n\n",
-            ]),
-        )
+        .provider(FIRST, stream(vec![ROLE, HEL, ": keep-alive\n\n", "data: ping\n\n", STOP, "data: [DONE] \n\n"]))
         .run();
     assert_eq!(scenario.status(), 200);
     assert!(!scenario.text().contains("data: ping"));
-    assert!(
-        scenario.text().contains(": keep-alive\n\n"),
-        "comments are for every SDK to ignore"
-    );
-    let cut = streaming()
-        .provider(FIRST, stream(vec![ROLE, HEL, "data: {\"choices\":[{\"delta\n\n"]))
-        .run();
+    assert!(scenario.text().contains(": keep-alive\n\n"), "comments are for every SDK to ignore");
+    let cut = streaming().provider(FIRST, stream(vec![ROLE, HEL, "data: {\"choices\":[{\"delta\n\n"])).run();
     check_broken(&cut, &[ROLE, HEL].concat(), "stream_broken");
 }
 
 #[test]
 fn a_stream_ends_with_an_error_at_its_time_limit() {
-    let slow = |text: &str| Chunk {
-        delay: Duration::from_secs(6),
-        bytes: Ok(text.into()),
-    };
-    let scenario = streaming()
-        .provider(
-            FIRST,
-            chunks(vec![chunk(ROLE), chunk(HEL), slow(LO), slow(LO), slow(STOP)]),
-        )
-        .run();
+    let slow = |text: &str| Chunk { delay: Duration::from_secs(6), bytes: Ok(text.into()) };
+    let scenario =
+        streaming().provider(FIRST, chunks(vec![chunk(ROLE), chunk(HEL), slow(LO), slow(LO), slow(STOP)])).run();
     check_broken(&scenario, &[ROLE, HEL, LO, LO].concat(), "stream_time_limit");
 }
 
@@ -309,14 +200,7 @@ fn a_client_that_leaves_ends_the_relay() {
     scenario.fake.leaves_after.set(Some(1));
     let scenario = scenario.run();
     assert_eq!(scenario.log()["client_closed"], true);
-    let reads_after = scenario
-        .fake
-        .events
-        .borrow()
-        .iter()
-        .rev()
-        .take_while(|event| **event != Event::Written)
-        .count();
+    let reads_after = scenario.fake.events.borrow().iter().rev().take_while(|event| **event != Event::Written).count();
     assert_eq!(reads_after, 1, "only the log line comes after the write that failed");
 }
 

@@ -49,11 +49,7 @@ fn no_change_to_a_document_panics_or_passes_unseen() {
     let document = example();
     let mut found = Vec::new();
     places(&document, String::new(), "$".to_owned(), &mut found);
-    assert!(
-        found.len() > 200,
-        "the example should have many places, not {}",
-        found.len()
-    );
+    assert!(found.len() > 200, "the example should have many places, not {}", found.len());
     for (pointer, ..) in &found {
         for value in wrong.iter().map(Some).chain([None]) {
             let changed = edited(pointer, value);
@@ -64,10 +60,7 @@ fn no_change_to_a_document_panics_or_passes_unseen() {
                 Err(faults) => {
                     let relation = |message: &str| RELATIONS.iter().any(|start| message.starts_with(start));
                     let explained = faults.0.iter().all(|fault| relation(&fault.message));
-                    assert!(
-                        !valid || explained,
-                        "{case}: the schema takes what the parser refuses: {faults}"
-                    );
+                    assert!(!valid || explained, "{case}: the schema takes what the parser refuses: {faults}");
                 }
             }
         }
@@ -87,10 +80,7 @@ fn one_fault_leads_to_no_other() {
         let Some((parent, key)) = pointer.rsplit_once('/') else {
             continue;
         };
-        if described(&schema, parent)["required"]
-            .as_array()
-            .is_some_and(|names| names.contains(&json!(key)))
-        {
+        if described(&schema, parent)["required"].as_array().is_some_and(|names| names.contains(&json!(key))) {
             let result = parse_value(&edited(pointer, None));
             assert_eq!(paths(&result), [path], "without {pointer}: {result:?}");
 
@@ -119,22 +109,14 @@ fn the_schema_and_the_reader_know_the_same_fields() {
         assert!(value.is_object(), "{pointer}");
         let result = parse_value(&edited(&format!("{pointer}/zzz"), Some(&json!(1))));
         let faults = result.expect_err("an unknown field should be refused");
-        let fault = faults
-            .0
-            .iter()
-            .find(|fault| fault.path == format!("{path}.zzz"))
-            .expect("a fault at the field");
+        let fault = faults.0.iter().find(|fault| fault.path == format!("{path}.zzz")).expect("a fault at the field");
         let (_, valid) = fault.message.split_once("valid: ").expect("a list of the valid fields");
         let known = valid.split(", ").collect::<BTreeSet<_>>();
         assert_eq!(known, properties.keys().map(String::as_str).collect(), "{pointer}");
         compared.insert(valid.to_owned());
     }
     let described_objects = 1 + schema["$defs"].as_object().map_or(0, |definitions| definitions.len());
-    assert_eq!(
-        compared.len(),
-        described_objects,
-        "the example should have an object of every kind"
-    );
+    assert_eq!(compared.len(), described_objects, "the example should have an object of every kind");
 }
 
 #[test]
@@ -145,8 +127,5 @@ fn the_committed_schema_is_up_to_date() {
     }
     let committed = fs::read_to_string(SCHEMA_FILE).unwrap_or_default();
     let committed: Value = serde_json::from_str(&committed).unwrap_or_default();
-    assert!(
-        committed == schema,
-        "policy/policy.schema.json is out of date; run the tests with UPDATE_EXPECT=1"
-    );
+    assert!(committed == schema, "policy/policy.schema.json is out of date; run the tests with UPDATE_EXPECT=1");
 }

@@ -46,9 +46,7 @@ pub fn edit(document: &mut Value, pointer: &str, value: Option<&Value>) {
         *document = value.cloned().unwrap_or(Value::Null);
         return;
     };
-    let parent = document
-        .pointer_mut(parent)
-        .unwrap_or_else(|| panic!("{pointer} should have a parent"));
+    let parent = document.pointer_mut(parent).unwrap_or_else(|| panic!("{pointer} should have a parent"));
     match (parent, value) {
         (Value::Object(entries), Some(value)) => drop(entries.insert(unescape(key), value.clone())),
         (Value::Object(entries), None) => drop(entries.remove(&unescape(key))),
@@ -96,10 +94,7 @@ pub fn described<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
     };
     pointer.split('/').skip(1).fold(schema, |part, key| {
         let part = resolve(part);
-        let next = part["properties"]
-            .get(key)
-            .or(part.get("items"))
-            .or(part.get("additionalProperties"));
+        let next = part["properties"].get(key).or(part.get("items")).or(part.get("additionalProperties"));
         resolve(next.unwrap_or_else(|| panic!("{pointer} should be described")))
     })
 }

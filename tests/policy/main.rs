@@ -29,26 +29,16 @@ fn the_shipped_policy_restricts_nothing() {
     let policy = default_policy();
     assert!(policy.rules.is_empty());
     assert_eq!(policy.auth, Auth::Required);
-    assert!(
-        policy.models.iter().all(|model| model.price.is_some()),
-        "each model should have a price"
-    );
+    assert!(policy.models.iter().all(|model| model.price.is_some()), "each model should have a price");
 }
 
 #[test]
 fn the_example_means_what_it_says() {
     let policy = parse(EXAMPLE.as_bytes()).expect("the example should parse");
     let tier = policy.tier(policy.tier_named("balanced").expect("a tier"));
-    let [Entry::Split(members), Entry::One(last)] = tier.candidates.as_slice() else {
-        panic!("{:?}", tier.candidates)
-    };
-    let shares = members
-        .iter()
-        .map(|member| (policy.model(member.candidate.model).name.as_str(), member.weight));
-    assert_eq!(
-        shares.collect::<Vec<_>>(),
-        [("claude-sonnet-5-5", 90), ("gemini-3.8-flash", 10)]
-    );
+    let [Entry::Split(members), Entry::One(last)] = tier.candidates.as_slice() else { panic!("{:?}", tier.candidates) };
+    let shares = members.iter().map(|member| (policy.model(member.candidate.model).name.as_str(), member.weight));
+    assert_eq!(shares.collect::<Vec<_>>(), [("claude-sonnet-5-5", 90), ("gemini-3.8-flash", 10)]);
     assert_eq!(policy.provider_of(last.model).name, "openai");
     assert_eq!(tier.hedge_after.map(|delay| delay.as_millis()), Some(4000));
     assert_eq!(policy.rules[0].then.max_tier, policy.tier_named("balanced"));
@@ -65,41 +55,24 @@ fn the_example_means_what_it_says() {
 fn what_is_absent_has_its_default() {
     let policy = parse(SMALLEST.as_bytes()).expect("the document should parse");
     let (tier, model, provider) = (&policy.tiers[0], &policy.models[0], &policy.providers[0]);
-    assert_eq!(
-        (policy.ttl.as_secs(), policy.limits.body_bytes, policy.auth),
-        (5, 10 << 20, Auth::Required)
-    );
+    assert_eq!((policy.ttl.as_secs(), policy.limits.body_bytes, policy.auth), (5, 10 << 20, Auth::Required));
     let health = &policy.health;
     let cooldowns = [health.cooldown, health.max_cooldown, health.auth_cooldown].map(|cooldown| cooldown.as_secs());
     assert_eq!(cooldowns, [5, 120, 300]);
     assert!(policy.cors_origins.is_empty() && policy.classifier.is_none() && policy.rules.is_empty());
-    assert_eq!(
-        (tier.retries, tier.hedge_after, tier.stream, tier.resume),
-        (0, None, StreamMode::Guarded, Resume::Off)
-    );
-    assert_eq!(
-        (tier.deadlines.connect.as_millis(), tier.deadlines.response.as_millis()),
-        (600, 300)
-    );
-    assert_eq!(
-        (model.tools, model.vision, model.json_schema, model.tools_effort),
-        (false, false, false, None)
-    );
+    assert_eq!((tier.retries, tier.hedge_after, tier.stream, tier.resume), (0, None, StreamMode::Guarded, Resume::Off));
+    assert_eq!((tier.deadlines.connect.as_millis(), tier.deadlines.response.as_millis()), (600, 300));
+    assert_eq!((model.tools, model.vision, model.json_schema, model.tools_effort), (false, false, false, None));
     assert_eq!((model.forced_tools, model.sampling), (true, true));
     assert_eq!(model.price.map(|price| price.cached_input), Some(2.0));
-    assert_eq!(
-        (provider.auth, provider.secret.as_str()),
-        (AuthStyle::Bearer, "llm.example")
-    );
+    assert_eq!((provider.auth, provider.secret.as_str()), (AuthStyle::Bearer, "llm.example"));
     assert_eq!((provider.base_url.port, provider.base_url.path.as_str()), (8443, "/v1"));
 }
 
 #[test]
 fn each_fault_is_reported_once_where_it_is_with_what_is_valid() {
     let validator = validator();
-    let cases = include_str!("faults.txt")
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let cases = include_str!("faults.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let mut count = 0;
     for case in cases {
         let [pointer, value, path, text, refused_by] = case.split(" | ").collect::<Vec<_>>()[..] else {
@@ -112,9 +85,7 @@ fn each_fault_is_reported_once_where_it_is_with_what_is_valid() {
         edit(&mut document, pointer, value.as_ref());
         let result = parse_value(&document);
         assert_eq!(paths(&result), [path], "{case}: {result:?}");
-        let message = result
-            .expect_err("a document with a fault should be refused")
-            .to_string();
+        let message = result.expect_err("a document with a fault should be refused").to_string();
         assert!(message.contains(text), "{case}: {message}");
         let expected = match refused_by {
             "both" => false,
@@ -124,10 +95,7 @@ fn each_fault_is_reported_once_where_it_is_with_what_is_valid() {
         assert_eq!(validator.is_valid(&document), expected, "{case}: the schema's view");
         count += 1;
     }
-    assert!(
-        count > 70,
-        "the table should be read to its end, not only {count} lines"
-    );
+    assert!(count > 70, "the table should be read to its end, not only {count} lines");
 }
 
 #[test]
@@ -168,10 +136,7 @@ fn ten_faults_are_ten_paths() {
     assert_eq!(paths(&result).len(), 10);
     let text = result.expect_err("ten faults").to_string();
     assert_eq!(text.lines().count(), 10);
-    assert!(
-        text.contains("$.classifier.model: unknown model \"gone\"; valid: m"),
-        "{text}"
-    );
+    assert!(text.contains("$.classifier.model: unknown model \"gone\"; valid: m"), "{text}");
 }
 
 #[test]
@@ -179,10 +144,7 @@ fn repeated_keys_are_faults() {
     let cases = [
         (r#""version": "1","#, "$.version"),
         (r#""policy_ttl_s": 7, "policy_ttl_s": 8,"#, "$.policy_ttl_s"),
-        (
-            r#""limits": { "body_bytes": 1, "body_bytes": 1 },"#,
-            "$.limits.body_bytes",
-        ),
+        (r#""limits": { "body_bytes": 1, "body_bytes": 1 },"#, "$.limits.body_bytes"),
         (r#""models": {},"#, "$.models"),
     ];
     let add = |text: &str, before: &str| SMALLEST.replacen(before, &format!("{text} {before}"), 1);
@@ -226,24 +188,12 @@ fn a_key_goes_only_to_its_own_host() {
         ("https://api.openai.com/v1", Some("api.openai.com"), None),
         ("https://api.openai.com:8443/v1", Some("api.openai.com__batch"), None),
         ("https://evil.example/v1", Some("api.openai.com"), Some("secret")),
-        (
-            "https://evil.example/v1",
-            Some("api.openai.com__evil.example"),
-            Some("secret"),
-        ),
-        (
-            "https://api.openai.com.evil.example",
-            Some("api.openai.com"),
-            Some("secret"),
-        ),
+        ("https://evil.example/v1", Some("api.openai.com__evil.example"), Some("secret")),
+        ("https://api.openai.com.evil.example", Some("api.openai.com"), Some("secret")),
         ("https://api.openai.com", Some("API.openai.com"), Some("secret")),
         ("https://api.openai.com", Some("api.openai.com__"), Some("secret")),
         // The user part of a URL must not pass for its host.
-        (
-            "https://api.openai.com@evil.example",
-            Some("api.openai.com"),
-            Some("base_url"),
-        ),
+        ("https://api.openai.com@evil.example", Some("api.openai.com"), Some("base_url")),
         // Without a secret the host names it, so a host must not look like another host's labelled secret.
         ("https://api.openai.com__evil", None, Some("base_url")),
         ("http://api.openai.com/v1", None, Some("base_url")),
@@ -252,18 +202,10 @@ fn a_key_goes_only_to_its_own_host() {
     for (url, secret, field) in cases {
         let mut document = example();
         document["providers"]["openai"]["base_url"] = json!(url);
-        edit(
-            &mut document,
-            "/providers/openai/secret",
-            secret.map(|secret| json!(secret)).as_ref(),
-        );
+        edit(&mut document, "/providers/openai/secret", secret.map(|secret| json!(secret)).as_ref());
         let expected = field.map(|field| format!("$.providers.openai.{field}"));
         let result = parse_value(&document);
-        assert_eq!(
-            paths(&result),
-            expected.iter().collect::<Vec<_>>(),
-            "{url} with {secret:?}"
-        );
+        assert_eq!(paths(&result), expected.iter().collect::<Vec<_>>(), "{url} with {secret:?}");
     }
 }
 
@@ -271,16 +213,8 @@ fn a_key_goes_only_to_its_own_host() {
 fn a_key_that_was_pasted_into_a_policy_is_not_repeated() {
     let key = "sk-proj-PastedByMistake";
     let fields = ["secret", "auth", "dialect", "base_url"].map(|field| format!("/providers/openai/{field}"));
-    for pointer in fields
-        .iter()
-        .map(String::as_str)
-        .chain(["/auth", "/tiers/0/name", "/rules/0/when/client/0"])
-    {
-        for value in [
-            json!(key),
-            json!(format!("https://user:{key}@a.example")),
-            json!(format!("Bearer {key}")),
-        ] {
+    for pointer in fields.iter().map(String::as_str).chain(["/auth", "/tiers/0/name", "/rules/0/when/client/0"]) {
+        for value in [json!(key), json!(format!("https://user:{key}@a.example")), json!(format!("Bearer {key}"))] {
             let Err(faults) = parse_value(&edited(pointer, Some(&value))) else {
                 panic!("{pointer} should be refused")
             };
@@ -294,10 +228,6 @@ fn a_key_that_was_pasted_into_a_policy_is_not_repeated() {
 fn no_part_of_a_document_is_taken_for_a_whole_one() {
     let end = EXAMPLE.trim_end().len();
     for length in 0..end {
-        assert_eq!(
-            paths(&parse(&EXAMPLE.as_bytes()[..length])),
-            ["$"],
-            "the first {length} bytes"
-        );
+        assert_eq!(paths(&parse(&EXAMPLE.as_bytes()[..length])), ["$"], "the first {length} bytes");
     }
 }

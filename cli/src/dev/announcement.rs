@@ -32,19 +32,12 @@ impl fmt::Display for Announcement<'_> {
         }
         writeln!(out, "  KV API   {}", self.kv_api)?;
         writeln!(out, "\n{}", heading("Providers"))?;
-        let width = self
-            .targets
-            .iter()
-            .map(|target| target.host.len())
-            .max()
-            .unwrap_or_default();
+        let width = self.targets.iter().map(|target| target.host.len()).max().unwrap_or_default();
         for target in self.targets {
             writeln!(out, "  {:width$}  {}", target.host, place(&target.destination))?;
         }
 
-        let Self {
-            gateway, key, kv_api, ..
-        } = self;
+        let Self { gateway, key, kv_api, .. } = self;
         let body = r#"{"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}"#;
         writeln!(out, "\n{}", heading("curl"))?;
         writeln!(

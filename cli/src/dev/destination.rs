@@ -49,36 +49,22 @@ struct Wishes<'a> {
 pub fn choose(policy: &Policy, options: &DevOptions, env: impl Fn(&str) -> Option<String>) -> Result<Vec<Target>> {
     let mut hosts: BTreeMap<String, Wishes> = BTreeMap::new();
     for provider in &policy.providers {
-        hosts
-            .entry(provider.base_url.host.clone())
-            .or_default()
-            .rows
-            .push(provider);
+        hosts.entry(provider.base_url.host.clone()).or_default().rows.push(provider);
     }
     for text in &options.secret {
         // The text itself is not shown, since it may be nothing but the key.
         let (entry, value) = text.split_once('=').context("--secret is not of the form HOST=VALUE")?;
         let host = entry.split("__").next().unwrap_or(entry);
-        hosts
-            .entry(host.to_owned())
-            .or_default()
-            .secrets
-            .insert(entry.to_owned(), value.to_owned());
+        hosts.entry(host.to_owned()).or_default().secrets.insert(entry.to_owned(), value.to_owned());
     }
     for text in &options.backend {
-        let (host, url) = text
-            .split_once('=')
-            .with_context(|| format!("--backend {text} is not HOST=URL"))?;
+        let (host, url) = text.split_once('=').with_context(|| format!("--backend {text} is not HOST=URL"))?;
         hosts.entry(host.to_owned()).or_default().backend = Some(check_backend_url(url)?);
     }
     for name in &options.real {
         let provider = provider_named(policy, name)?;
         let wishes = hosts.entry(provider.base_url.host.clone()).or_default();
-        ensure!(
-            wishes.backend.is_none(),
-            "--real {name} and --backend {} contradict",
-            provider.base_url.host
-        );
+        ensure!(wishes.backend.is_none(), "--real {name} and --backend {} contradict", provider.base_url.host);
         wishes.real = true;
         if provider.auth != AuthStyle::None && !wishes.secrets.contains_key(&provider.secret) {
             let variable = key_variable(name);
@@ -87,19 +73,11 @@ pub fn choose(policy: &Policy, options: &DevOptions, env: impl Fn(&str) -> Optio
             wishes.secrets.insert(provider.secret.clone(), key);
         }
     }
-    Ok(hosts
-        .into_iter()
-        .map(|(host, wishes)| target(host, wishes, options.no_simulators))
-        .collect())
+    Ok(hosts.into_iter().map(|(host, wishes)| target(host, wishes, options.no_simulators)).collect())
 }
 
 fn target(host: String, wishes: Wishes, no_simulators: bool) -> Target {
-    let Wishes {
-        rows,
-        backend,
-        real,
-        mut secrets,
-    } = wishes;
+    let Wishes { rows, backend, real, mut secrets } = wishes;
     let is_local = rows.iter().any(|row| !row.base_url.tls);
     let destination = match backend {
         Some(url) => {
@@ -113,26 +91,17 @@ fn target(host: String, wishes: Wishes, no_simulators: bool) -> Target {
                 // A simulator knows one key; with several entries for its host it takes any.
                 let only_key = secrets.values().next().filter(|_| secrets.len() == 1);
                 let profile = only_key.map(|key| profile.clone().with_key(key)).unwrap_or(profile);
-                Destination::Simulator {
-                    profile: Box::new(profile),
-                    url: String::new(),
-                }
+                Destination::Simulator { profile: Box::new(profile), url: String::new() }
             }
             None => Destination::NoSimulator,
         },
     };
-    Target {
-        host,
-        destination,
-        secrets: secrets.into_iter().collect(),
-    }
+    Target { host, destination, secrets: secrets.into_iter().collect() }
 }
 
 fn add_made_up_keys(secrets: &mut BTreeMap<String, String>, rows: &[&Provider]) {
     for row in rows.iter().filter(|row| row.auth != AuthStyle::None) {
-        secrets
-            .entry(row.secret.clone())
-            .or_insert_with(|| format!("made-up-key-of-{}", row.secret));
+        secrets.entry(row.secret.clone()).or_insert_with(|| format!("made-up-key-of-{}", row.secret));
     }
 }
 
@@ -141,9 +110,7 @@ fn profile(host: &str, rows: &[&Provider]) -> Option<Profile> {
     let row = rows.first()?;
     match row.dialect {
         Dialect::OpenaiChat => {
-            let known = simulate::simulated()
-                .into_iter()
-                .find(|(simulated, ..)| *simulated == host);
+            let known = simulate::simulated().into_iter().find(|(simulated, ..)| *simulated == host);
             Some(known.map_or_else(|| Profile::generic(&row.name), |(_, profile, _)| profile))
         }
         Dialect::AnthropicMessages | Dialect::OpenaiResponses => None,
@@ -154,34 +121,22 @@ fn provider_named<'a>(policy: &'a Policy, name: &str) -> Result<&'a Provider> {
     let found = policy.providers.iter().find(|provider| provider.name == name);
     found.with_context(|| {
         let valid: Vec<&str> = policy.providers.iter().map(|provider| provider.name.as_str()).collect();
-        format!(
-            "--real {name}: the policy has no such provider; valid: {}",
-            valid.join(", ")
-        )
+        format!("--real {name}: the policy has no such provider; valid: {}", valid.join(", "))
     })
 }
 
 /// `OPENAI_API_KEY` for `openai`.
 fn key_variable(provider: &str) -> String {
     let upper = |character: char| {
-        if character.is_ascii_alphanumeric() {
-            character.to_ascii_uppercase()
-        } else {
-            '_'
-        }
+        if character.is_ascii_alphanumeric() { character.to_ascii_uppercase() } else { '_' }
     };
     format!("{}_API_KEY", provider.chars().map(upper).collect::<String>())
 }
 
 fn check_backend_url(text: &str) -> Result<String> {
-    let url: Url = text
-        .parse()
-        .with_context(|| format!("--backend: `{text}` is not a URL"))?;
+    let url: Url = text.parse().with_context(|| format!("--backend: `{text}` is not a URL"))?;
     let host = url.host_str().unwrap_or_default();
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<std::net::IpAddr>();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
     match url.scheme() {
         "https" => {}
@@ -189,10 +144,7 @@ fn check_backend_url(text: &str) -> Result<String> {
         _ => bail!("--backend: `{text}` is neither https nor http to this machine"),
     }
     let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    ensure!(
-        is_bare,
-        "--backend: `{text}` must end after the port; the policy's base_url has the path"
-    );
+    ensure!(is_bare, "--backend: `{text}` must end after the port; the policy's base_url has the path");
     Ok(text.trim_end_matches('/').to_owned())
 }
 
@@ -221,10 +173,7 @@ mod tests {
 
     /// The destination in a word and the secrets.
     fn describe(targets: &[Target], host: &str) -> String {
-        let target = targets
-            .iter()
-            .find(|target| target.host == host)
-            .expect("the host should have a target");
+        let target = targets.iter().find(|target| target.host == host).expect("the host should have a target");
         let word = match &target.destination {
             Destination::Simulator { profile, .. } => format!("simulator {}", profile.name),
             Destination::Backend { url } => url.clone(),
@@ -240,38 +189,18 @@ mod tests {
         let openai = "api.openai.com";
         let anthropic = "api.anthropic.com";
         for (arguments, host, expected) in [
-            (
-                &[][..],
-                openai,
-                "simulator openai; api.openai.com=made-up-key-of-api.openai.com",
-            ),
+            (&[][..], openai, "simulator openai; api.openai.com=made-up-key-of-api.openai.com"),
             (&[], anthropic, "none"),
             (&["--no-simulators"], openai, "itself"),
-            (
-                &["--real", "openai"],
-                openai,
-                "itself; api.openai.com=from-the-environment",
-            ),
-            (
-                &["--real", "openai", "--secret", "api.openai.com=a=b"],
-                openai,
-                "itself; api.openai.com=a=b",
-            ),
-            (
-                &["--secret", "api.openai.com=mine"],
-                openai,
-                "simulator openai; api.openai.com=mine",
-            ),
+            (&["--real", "openai"], openai, "itself; api.openai.com=from-the-environment"),
+            (&["--real", "openai", "--secret", "api.openai.com=a=b"], openai, "itself; api.openai.com=a=b"),
+            (&["--secret", "api.openai.com=mine"], openai, "simulator openai; api.openai.com=mine"),
             (
                 &["--backend", "api.anthropic.com=http://127.0.0.1:9"],
                 anthropic,
                 "http://127.0.0.1:9; api.anthropic.com=made-up-key-of-api.anthropic.com",
             ),
-            (
-                &["--secret", "new.example.com__eu=k"],
-                "new.example.com",
-                "itself; new.example.com__eu=k",
-            ),
+            (&["--secret", "new.example.com__eu=k"], "new.example.com", "itself; new.example.com__eu=k"),
         ] {
             let targets = targets(arguments).expect("the options should be valid");
             assert_eq!(describe(&targets, host), expected, "{arguments:?}");
@@ -285,18 +214,9 @@ mod tests {
             (&["--real", "google"], "GOOGLE_API_KEY"),
             (&["--secret", "sk-only-the-key"], "HOST=VALUE"),
             (&["--backend", "api.openai.com"], "HOST=URL"),
-            (
-                &["--backend", "api.openai.com=http://192.0.2.1"],
-                "neither https nor http to this machine",
-            ),
-            (
-                &["--backend", "api.openai.com=http://127.0.0.1:1/v1"],
-                "must end after the port",
-            ),
-            (
-                &["--real", "openai", "--backend", "api.openai.com=http://[::1]:1"],
-                "contradict",
-            ),
+            (&["--backend", "api.openai.com=http://192.0.2.1"], "neither https nor http to this machine"),
+            (&["--backend", "api.openai.com=http://127.0.0.1:1/v1"], "must end after the port"),
+            (&["--real", "openai", "--backend", "api.openai.com=http://[::1]:1"], "contradict"),
         ] {
             let message = match targets(arguments) {
                 Ok(_) => panic!("{arguments:?} should be refused"),

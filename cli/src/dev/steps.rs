@@ -20,9 +20,7 @@ pub struct Step {
 
 impl Steps {
     pub fn new() -> Self {
-        Self {
-            is_terminal: console::user_attended_stderr(),
-        }
+        Self { is_terminal: console::user_attended_stderr() }
     }
 
     pub fn begin(&self, name: &'static str) -> Step {
@@ -33,11 +31,7 @@ impl Steps {
             bar.enable_steady_tick(TICK);
             bar
         });
-        Step {
-            name,
-            started: Instant::now(),
-            bar,
-        }
+        Step { name, started: Instant::now(), bar }
     }
 }
 

@@ -32,18 +32,12 @@ struct Durations {
 
 /// Shows a line that cannot be read as it is.
 pub fn summarize(json: &str) -> String {
-    serde_json::from_str(json)
-        .map(|line| describe(&line))
-        .unwrap_or_else(|_| json.to_owned())
+    serde_json::from_str(json).map(|line| describe(&line)).unwrap_or_else(|_| json.to_owned())
 }
 
 fn describe(line: &Line) -> String {
     let status = console::style(line.status);
-    let status = if line.status < 400 {
-        status.green()
-    } else {
-        status.red()
-    };
+    let status = if line.status < 400 { status.green() } else { status.red() };
     let mut text = format!("{status} {} {}", line.method, line.path);
     if let Some(tier) = &line.tier {
         text += &format!("  {tier}");

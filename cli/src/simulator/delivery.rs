@@ -23,12 +23,7 @@ enum Break {
 }
 
 pub fn play(reply: Reply, step: &Step, mut presence: Presence) -> Response {
-    let Reply {
-        status,
-        content_type,
-        headers,
-        body,
-    } = reply;
+    let Reply { status, content_type, headers, body } = reply;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
@@ -74,19 +69,9 @@ pub fn play(reply: Reply, step: &Step, mut presence: Presence) -> Response {
                 Some(Fault::NoFinish) => event.piece != Piece::Closing,
                 _ => true,
             });
-            let waits = Waits {
-                first: step.first,
-                gap: step.gap,
-            };
-            Playing {
-                events: events.into_iter().peekable(),
-                waits,
-                ending,
-                played: 0,
-                content: 0,
-                presence,
-            }
-            .into_body()
+            let waits = Waits { first: step.first, gap: step.gap };
+            Playing { events: events.into_iter().peekable(), waits, ending, played: 0, content: 0, presence }
+                .into_body()
         }
     };
     response

@@ -68,10 +68,7 @@ impl Journal {
     pub async fn request(&self, number: u64) -> Recorded {
         loop {
             let mut received = self.received.subscribe();
-            received
-                .wait_for(|count| *count >= number)
-                .await
-                .expect("the sender should live as long as self");
+            received.wait_for(|count| *count >= number).await.expect("the sender should live as long as self");
             let ring = self.ring();
             let newest = *self.received.borrow();
             if newest < number {
@@ -80,9 +77,7 @@ impl Journal {
             }
             let age = usize::try_from(newest - number).unwrap_or(usize::MAX);
             let position = ring.len().checked_sub(age.saturating_add(1));
-            return position
-                .map(|position| ring[position].clone())
-                .expect("the request should still be kept");
+            return position.map(|position| ring[position].clone()).expect("the request should still be kept");
         }
     }
 
@@ -92,9 +87,7 @@ impl Journal {
 
     pub async fn client_gone(&self, count: u64) {
         let mut gone = self.gone.subscribe();
-        gone.wait_for(|seen| *seen >= count)
-            .await
-            .expect("the sender should live as long as self");
+        gone.wait_for(|seen| *seen >= count).await.expect("the sender should live as long as self");
     }
 
     pub fn clear(&self) {
@@ -105,10 +98,7 @@ impl Journal {
     }
 
     pub fn presence(&self) -> Presence {
-        Presence {
-            gone: Arc::clone(&self.gone),
-            served: false,
-        }
+        Presence { gone: Arc::clone(&self.gone), served: false }
     }
 
     fn ring(&self) -> MutexGuard<'_, VecDeque<Recorded>> {

@@ -45,11 +45,7 @@ impl Simulator {
         let state = Arc::new(State::new(profile));
         let (running, stopped) = watch::channel(());
         tokio::spawn(server::serve(listener, Arc::clone(&state), stopped));
-        Ok(Self {
-            addr,
-            state,
-            _running: running,
-        })
+        Ok(Self { addr, state, _running: running })
     }
 
     pub fn addr(&self) -> SocketAddr {

@@ -77,11 +77,7 @@ fn answer_request(profile: &Profile, body: &[u8], call: u64, step: &Step) -> Res
     }
     let reasoning = refusals::reasons(&model, &request);
     let cap = request.max_tokens();
-    let reasoning_tokens = if reasoning {
-        cap.map_or(8, |cap| (cap / 2).min(8))
-    } else {
-        0
-    };
+    let reasoning_tokens = if reasoning { cap.map_or(8, |cap| (cap / 2).min(8)) } else { 0 };
     let said = if step.shape.dictates_text() || matches!(step.fault, Some(Fault::Huge(_))) {
         content::dictated(step, &content::plain_text(profile, &request, call))
     } else if classification {
@@ -118,20 +114,11 @@ fn shape(encoder: &Encoder<'_>, streams: bool, choices: &[Said], step: &Step) ->
     if step.fault == Some(Fault::Garbage) {
         events.retain(|event| event.piece == Piece::Opening);
         let frame = Bytes::from_static(b"data: {\"id\": \"chatcmpl-garbage\", \"choices\": [{\"del\n\n");
-        events.push(Event {
-            piece: Piece::Content,
-            frame,
-        });
-        events.push(Event {
-            piece: Piece::End,
-            frame: encode::DONE,
-        });
+        events.push(Event { piece: Piece::Content, frame });
+        events.push(Event { piece: Piece::End, frame: encode::DONE });
     }
     let error = encode::frame(&error_value(encoder.profile, &server_error));
-    Reply {
-        body: ReplyBody::Events { events, error },
-        ..reply(encoder.profile, 200, EVENT_STREAM, Bytes::new())
-    }
+    Reply { body: ReplyBody::Events { events, error }, ..reply(encoder.profile, 200, EVENT_STREAM, Bytes::new()) }
 }
 
 fn find_model(profile: &Profile, request: &ChatRequest<'_>) -> Result<Model, Refusal> {
@@ -141,17 +128,12 @@ fn find_model(profile: &Profile, request: &ChatRequest<'_>) -> Result<Model, Ref
     if profile.models.is_empty() {
         return Ok(Model::plain(id));
     }
-    profile
-        .models
-        .iter()
-        .find(|model| model.id == id)
-        .cloned()
-        .ok_or_else(|| {
-            Refusal::invalid(format!("there is no model `{id}` here"))
-                .with_status(404)
-                .with_code("model_not_found")
-                .with_param("model")
-        })
+    profile.models.iter().find(|model| model.id == id).cloned().ok_or_else(|| {
+        Refusal::invalid(format!("there is no model `{id}` here"))
+            .with_status(404)
+            .with_code("model_not_found")
+            .with_param("model")
+    })
 }
 
 fn not_json(error: &serde_json::Error) -> Refusal {
@@ -164,30 +146,17 @@ pub fn list_models(profile: &Profile) -> Reply {
         .iter()
         .map(|model| json!({"id": model.id, "object": "model", "created": 1_760_000_000, "owned_by": profile.name}))
         .collect();
-    reply(
-        profile,
-        200,
-        JSON,
-        encode::to_bytes(&json!({"object": "list", "data": models})),
-    )
+    reply(profile, 200, JSON, encode::to_bytes(&json!({"object": "list", "data": models})))
 }
 
 pub fn encode_error(profile: &Profile, refusal: &Refusal) -> Reply {
-    reply(
-        profile,
-        refusal.status,
-        JSON,
-        encode::to_bytes(&error_value(profile, refusal)),
-    )
+    reply(profile, refusal.status, JSON, encode::to_bytes(&error_value(profile, refusal)))
 }
 
 /// An error body where the status promises an answer.
 pub fn error_inside(profile: &Profile) -> Reply {
     let refusal = Refusal::invalid("the model behind this provider failed").with_status(502);
-    Reply {
-        status: 200,
-        ..encode_error(profile, &refusal)
-    }
+    Reply { status: 200, ..encode_error(profile, &refusal) }
 }
 
 pub fn scripted_error(profile: &Profile, status: Option<u16>, body: &ErrorBody) -> Reply {
@@ -198,11 +167,8 @@ pub fn scripted_error(profile: &Profile, status: Option<u16>, body: &ErrorBody) 
         ErrorBody::Text(text) => reply(profile, status, JSON, Bytes::from(text.clone().into_bytes())),
         ErrorBody::Quota => encode_error(
             profile,
-            &Refusal {
-                message: "the quota of this account is used up".to_owned(),
-                ..refusal
-            }
-            .with_code("insufficient_quota"),
+            &Refusal { message: "the quota of this account is used up".to_owned(), ..refusal }
+                .with_code("insufficient_quota"),
         ),
         ErrorBody::Html => {
             let page = format!("<html><head><title>{status}</title></head><body><h1>Bad Gateway</h1></body></html>\n");
@@ -222,30 +188,20 @@ pub fn scripted_error(profile: &Profile, status: Option<u16>, body: &ErrorBody) 
         }
         ErrorBody::ContextLength => encode_error(
             profile,
-            &Refusal {
-                message: "the prompt is longer than the model's context".to_owned(),
-                ..refusal
-            }
-            .with_code("context_length_exceeded")
-            .with_param("messages"),
+            &Refusal { message: "the prompt is longer than the model's context".to_owned(), ..refusal }
+                .with_code("context_length_exceeded")
+                .with_param("messages"),
         ),
         ErrorBody::ContentPolicy => encode_error(
             profile,
-            &Refusal {
-                message: "the prompt is against the provider's content policy".to_owned(),
-                ..refusal
-            }
-            .with_code("content_policy_violation"),
+            &Refusal { message: "the prompt is against the provider's content policy".to_owned(), ..refusal }
+                .with_code("content_policy_violation"),
         ),
     }
 }
 
 fn error_value(profile: &Profile, refusal: &Refusal) -> Value {
-    if profile.has(Quirk::ArrayErrors) {
-        array_error(refusal)
-    } else {
-        envelope(refusal)
-    }
+    if profile.has(Quirk::ArrayErrors) { array_error(refusal) } else { envelope(refusal) }
 }
 
 fn envelope(refusal: &Refusal) -> Value {
@@ -281,17 +237,8 @@ fn array_error(refusal: &Refusal) -> Value {
 }
 
 fn reply(profile: &Profile, status: u16, content_type: &'static str, body: Bytes) -> Reply {
-    let headers = profile
-        .headers
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    Reply {
-        status,
-        content_type,
-        headers,
-        body: ReplyBody::Whole(body),
-    }
+    let headers = profile.headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Reply { status, content_type, headers, body: ReplyBody::Whole(body) }
 }
 
 /// The request's fields as other modules of the simulator see them.

@@ -96,10 +96,8 @@ const OPENAI_HEADERS: &[(&str, &str)] = &[
     ("server", "simulated-edge"),
     ("set-cookie", "__simulated=1; path=/; HttpOnly"),
 ];
-const PLAIN_HEADERS: &[(&str, &str)] = &[
-    ("server", "simulated-edge"),
-    ("set-cookie", "__simulated=1; path=/; HttpOnly"),
-];
+const PLAIN_HEADERS: &[(&str, &str)] =
+    &[("server", "simulated-edge"), ("set-cookie", "__simulated=1; path=/; HttpOnly")];
 
 impl Profile {
     /// OpenAI. That `gpt-6.2-sol` refuses the effort `none`, and so tools, is the careful reading: no report says.
@@ -133,22 +131,10 @@ impl Profile {
 
     /// Gemini behind its OpenAI-compatible endpoint.
     pub fn google() -> Self {
-        let model = |id: &str| Model {
-            context_tokens: 1_000_000,
-            ..Model::plain(id)
-        };
+        let model = |id: &str| Model { context_tokens: 1_000_000, ..Model::plain(id) };
         Self {
-            models: vec![
-                model("gemini-3.8-flash"),
-                model("gemini-3.5-flash-lite"),
-                model("gemini-3.1-pro-preview"),
-            ],
-            quirks: &[
-                Quirk::ArrayErrors,
-                Quirk::WholeToolCalls,
-                Quirk::ThoughtSignatures,
-                Quirk::NeedsUserTurn,
-            ],
+            models: vec![model("gemini-3.8-flash"), model("gemini-3.5-flash-lite"), model("gemini-3.1-pro-preview")],
+            quirks: &[Quirk::ArrayErrors, Quirk::WholeToolCalls, Quirk::ThoughtSignatures, Quirk::NeedsUserTurn],
             headers: PLAIN_HEADERS,
             ..Self::generic("google")
         }
@@ -163,11 +149,7 @@ impl Profile {
             ..Model::plain(id)
         };
         Self {
-            models: vec![
-                model("mercury-2", 128_000),
-                model("mercury-2.5", 260_000),
-                model("mercury-3", 1_000_000),
-            ],
+            models: vec![model("mercury-2", 128_000), model("mercury-2.5", 260_000), model("mercury-3", 1_000_000)],
             refused_fields: &[
                 "top_p",
                 "n",
@@ -178,12 +160,7 @@ impl Profile {
                 "logprobs",
                 "top_logprobs",
             ],
-            quirks: &[
-                Quirk::NoDeveloperRole,
-                Quirk::StopArrayOnly,
-                Quirk::NoImages,
-                Quirk::Classifies,
-            ],
+            quirks: &[Quirk::NoDeveloperRole, Quirk::StopArrayOnly, Quirk::NoImages, Quirk::Classifies],
             headers: PLAIN_HEADERS,
             ..Self::generic("inception")
         }
@@ -204,18 +181,12 @@ impl Profile {
     }
 
     pub fn with_key(self, key: &str) -> Self {
-        Self {
-            key: Some(key.to_owned()),
-            ..self
-        }
+        Self { key: Some(key.to_owned()), ..self }
     }
 
     /// For benchmarks: one small text for every request, examined for nothing but the key.
     pub fn with_constant_answer(self, text: &str) -> Self {
-        Self {
-            answers: Answers::Constant(text.to_owned()),
-            ..self
-        }
+        Self { answers: Answers::Constant(text.to_owned()), ..self }
     }
 
     /// Limits every model of the list to this context.

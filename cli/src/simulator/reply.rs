@@ -47,12 +47,7 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn invalid(message: impl Into<String>) -> Self {
-        Self {
-            status: 400,
-            code: None,
-            param: None,
-            message: message.into(),
-        }
+        Self { status: 400, code: None, param: None, message: message.into() }
     }
 
     pub fn with_status(self, status: u16) -> Self {
@@ -60,16 +55,10 @@ impl Refusal {
     }
 
     pub fn with_code(self, code: &'static str) -> Self {
-        Self {
-            code: Some(code),
-            ..self
-        }
+        Self { code: Some(code), ..self }
     }
 
     pub fn with_param(self, param: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            param: Some(param.into()),
-            ..self
-        }
+        Self { param: Some(param.into()), ..self }
     }
 }

@@ -9,11 +9,7 @@ const MAX_DEPTH: usize = 8;
 /// `text` becomes the value of every free string.
 pub fn fill(schema: &Value, text: &str) -> Value {
     let filled = fill_at(schema, schema, text, 0);
-    if filled.is_null() && !schema.is_object() {
-        json!({})
-    } else {
-        filled
-    }
+    if filled.is_null() && !schema.is_object() { json!({}) } else { filled }
 }
 
 fn fill_at(schema: &Value, root: &Value, text: &str, depth: usize) -> Value {
@@ -32,9 +28,7 @@ fn fill_at(schema: &Value, root: &Value, text: &str, depth: usize) -> Value {
     }
     for word in ["anyOf", "oneOf", "allOf"] {
         if let Some(options) = schema[word].as_array().filter(|options| !options.is_empty()) {
-            let null = options
-                .iter()
-                .find(|option| depth >= MAX_DEPTH / 2 && option["type"] == "null");
+            let null = options.iter().find(|option| depth >= MAX_DEPTH / 2 && option["type"] == "null");
             return fill_at(null.unwrap_or(&options[0]), root, text, depth + 1);
         }
     }
@@ -45,18 +39,12 @@ fn fill_at(schema: &Value, root: &Value, text: &str, depth: usize) -> Value {
     match kind {
         Some("string") => Value::String(string(schema, text)),
         Some("integer") => integer(schema),
-        Some("number") => schema
-            .get("minimum")
-            .filter(|n| n.is_number())
-            .cloned()
-            .unwrap_or(json!(1.5)),
+        Some("number") => schema.get("minimum").filter(|n| n.is_number()).cloned().unwrap_or(json!(1.5)),
         Some("boolean") => json!(true),
         Some("null") => Value::Null,
         Some("array") => {
             let count = schema["minItems"].as_u64().unwrap_or(1).clamp(0, 16);
-            (0..count)
-                .map(|_| fill_at(&schema["items"], root, text, depth + 1))
-                .collect()
+            (0..count).map(|_| fill_at(&schema["items"], root, text, depth + 1)).collect()
         }
         Some("object") => object(schema, root, text, depth),
         _ if schema["properties"].is_object() => object(schema, root, text, depth),
@@ -66,12 +54,7 @@ fn fill_at(schema: &Value, root: &Value, text: &str, depth: usize) -> Value {
 
 fn object(schema: &Value, root: &Value, text: &str, depth: usize) -> Value {
     let mut fields = Map::new();
-    for name in schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         let property = schema["properties"].get(name).unwrap_or(&Value::Null);
         fields.insert(name.to_owned(), fill_at(property, root, text, depth + 1));
     }
@@ -79,20 +62,10 @@ fn object(schema: &Value, root: &Value, text: &str, depth: usize) -> Value {
 }
 
 fn string(schema: &Value, text: &str) -> String {
-    let most = schema["maxLength"]
-        .as_u64()
-        .and_then(|most| usize::try_from(most).ok())
-        .unwrap_or(usize::MAX);
-    let least = schema["minLength"]
-        .as_u64()
-        .and_then(|least| usize::try_from(least).ok())
-        .unwrap_or(0)
-        .min(4096);
+    let most = schema["maxLength"].as_u64().and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+    let least = schema["minLength"].as_u64().and_then(|least| usize::try_from(least).ok()).unwrap_or(0).min(4096);
     let padding = least.saturating_sub(text.chars().count());
-    text.chars()
-        .chain(std::iter::repeat_n('.', padding))
-        .take(most)
-        .collect()
+    text.chars().chain(std::iter::repeat_n('.', padding)).take(most).collect()
 }
 
 fn integer(schema: &Value) -> Value {
@@ -116,16 +89,8 @@ mod tests {
             ("enum", json!({"enum": ["b", "a"]}), json!("b")),
             ("const", json!({"const": 7}), json!(7)),
             ("nullable", json!({"type": ["string", "null"]}), json!("t")),
-            (
-                "any of",
-                json!({"anyOf": [{"type": "integer"}, {"type": "null"}]}),
-                json!(1),
-            ),
-            (
-                "array",
-                json!({"type": "array", "items": {"type": "string"}, "minItems": 2}),
-                json!(["t", "t"]),
-            ),
+            ("any of", json!({"anyOf": [{"type": "integer"}, {"type": "null"}]}), json!(1)),
+            ("array", json!({"type": "array", "items": {"type": "string"}, "minItems": 2}), json!(["t", "t"])),
             (
                 "nested object",
                 json!({"type": "object", "required": ["a"], "properties": {

@@ -105,10 +105,7 @@ impl ErrorBody {
     ];
 
     pub fn usual_status(&self) -> u16 {
-        Self::NAMED
-            .iter()
-            .find(|(_, body, _)| body == self)
-            .map_or(200, |(_, _, status)| *status)
+        Self::NAMED.iter().find(|(_, body, _)| body == self).map_or(200, |(_, _, status)| *status)
     }
 }
 
@@ -151,13 +148,7 @@ pub struct Queue {
 
 impl From<Script> for Queue {
     fn from(script: Script) -> Self {
-        Self {
-            steps: script
-                .steps
-                .into_iter()
-                .map(|step| (step.times, Arc::new(step)))
-                .collect(),
-        }
+        Self { steps: script.steps.into_iter().map(|step| (step.times, Arc::new(step))).collect() }
     }
 }
 
@@ -213,19 +204,8 @@ impl fmt::Display for Step {
         if let Some(text) = &self.retry_after {
             words.push(format!("retry-after={}", value(text)));
         }
-        words.extend(
-            self.headers
-                .iter()
-                .map(|(name, text)| format!("header={}", value(&format!("{name}: {text}")))),
-        );
-        let Shape {
-            text,
-            bytes,
-            events,
-            tier,
-            confidence,
-            nonsense,
-        } = &self.shape;
+        words.extend(self.headers.iter().map(|(name, text)| format!("header={}", value(&format!("{name}: {text}")))));
+        let Shape { text, bytes, events, tier, confidence, nonsense } = &self.shape;
         words.extend(text.as_ref().map(|text| format!("text={}", value(text))));
         words.extend(bytes.map(|count| format!("bytes={count}")));
         words.extend(events.map(|count| format!("events={count}")));
@@ -277,11 +257,7 @@ impl fmt::Display for Fault {
 
 fn duration(wait: Duration) -> String {
     let millis = wait.as_millis();
-    if millis.is_multiple_of(1000) {
-        format!("{}s", millis / 1000)
-    } else {
-        format!("{millis}ms")
-    }
+    if millis.is_multiple_of(1000) { format!("{}s", millis / 1000) } else { format!("{millis}ms") }
 }
 
 /// The value as the parser reads it back: bare where that is safe, else quoted.
@@ -331,24 +307,15 @@ mod tests {
         for text in scripts {
             let script: Script = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
             let written = script.to_string();
-            assert_eq!(
-                written.parse::<Script>().as_ref(),
-                Ok(&script),
-                "{text} was written as {written}"
-            );
+            assert_eq!(written.parse::<Script>().as_ref(), Ok(&script), "{text} was written as {written}");
         }
     }
 
     #[test]
     fn steps_are_used_once_each_then_nothing_is_scripted() {
         let mut queue = Queue::from("status=503 x2; close".parse::<Script>().unwrap());
-        let faults: Vec<_> = (0..4)
-            .map(|_| queue.take(b"x").and_then(|step| step.fault.clone()))
-            .collect();
-        let unavailable = Some(Fault::Error {
-            status: Some(503),
-            body: ErrorBody::Envelope,
-        });
+        let faults: Vec<_> = (0..4).map(|_| queue.take(b"x").and_then(|step| step.fault.clone())).collect();
+        let unavailable = Some(Fault::Error { status: Some(503), body: ErrorBody::Envelope });
         assert_eq!(faults, [unavailable.clone(), unavailable, Some(Fault::Close), None]);
     }
 

@@ -40,12 +40,7 @@ pub struct State {
 
 impl State {
     pub fn new(profile: Profile) -> Self {
-        Self {
-            profile,
-            journal: Journal::new(),
-            queue: Mutex::default(),
-            calls: AtomicU64::new(0),
-        }
+        Self { profile, journal: Journal::new(), queue: Mutex::default(), calls: AtomicU64::new(0) }
     }
 
     pub fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -109,10 +104,7 @@ async fn respond(request: Request<Incoming>, state: &State, hangup: mpsc::Sender
     }
     let recorded = Recorded {
         method: parts.method,
-        path: parts
-            .uri
-            .path_and_query()
-            .map_or_else(|| parts.uri.path().to_owned(), ToString::to_string),
+        path: parts.uri.path_and_query().map_or_else(|| parts.uri.path().to_owned(), ToString::to_string),
         headers: parts.headers,
         body: body.as_ref().cloned().unwrap_or_default(),
     };
@@ -174,9 +166,7 @@ async fn complete(request: Recorded, state: &State, hangup: mpsc::Sender<Hangup>
             },
         },
     };
-    reply
-        .headers
-        .push(("x-request-id".to_owned(), format!("req_{}_{call:08}", profile.name)));
+    reply.headers.push(("x-request-id".to_owned(), format!("req_{}_{call:08}", profile.name)));
     delivery::play(reply, &step, presence)
 }
 
@@ -190,9 +180,7 @@ fn encode_error(profile: &Profile, refusal: &Refusal) -> Reply {
 fn check_key(profile: &Profile, headers: &HeaderMap) -> Result<(), Refusal> {
     let Some(expected) = &profile.key else { return Ok(()) };
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let given = given
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or_default();
+    let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     if given == expected {
         return Ok(());
     }
@@ -200,11 +188,7 @@ fn check_key(profile: &Profile, headers: &HeaderMap) -> Result<(), Refusal> {
         "no API key was given: it belongs into the authorization header, after the word Bearer".to_owned()
     } else {
         let head: String = given.chars().take(8).collect();
-        let tail: String = given
-            .chars()
-            .skip(8)
-            .skip(given.chars().count().saturating_sub(12))
-            .collect();
+        let tail: String = given.chars().skip(8).skip(given.chars().count().saturating_sub(12)).collect();
         format!("the API key {head}****{tail} is not a valid one")
     };
     Err(Refusal::invalid(message).with_status(401).with_code("invalid_api_key"))

@@ -15,16 +15,12 @@ const KEY: &str = "sk-simulated-0123456789";
 
 async fn start(profile: Profile) -> Simulator {
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Simulator::start(profile.with_key(KEY), loopback)
-        .await
-        .expect("a free port should be bound")
+    Simulator::start(profile.with_key(KEY), loopback).await.expect("a free port should be bound")
 }
 
 async fn start_scripted(profile: Profile, script: &str) -> Simulator {
     let simulator = start(profile).await;
-    simulator
-        .script(script)
-        .unwrap_or_else(|error| panic!("{script}: {error}"));
+    simulator.script(script).unwrap_or_else(|error| panic!("{script}: {error}"));
     simulator
 }
 
@@ -33,12 +29,7 @@ fn url(simulator: &Simulator, path: &str) -> String {
 }
 
 async fn send(simulator: &Simulator, body: &Value) -> reqwest::Result<reqwest::Response> {
-    reqwest::Client::new()
-        .post(url(simulator, "/v1/chat/completions"))
-        .bearer_auth(KEY)
-        .json(body)
-        .send()
-        .await
+    reqwest::Client::new().post(url(simulator, "/v1/chat/completions")).bearer_auth(KEY).json(body).send().await
 }
 
 /// Status and body of an answer that comes whole.
@@ -46,10 +37,7 @@ async fn ask(simulator: &Simulator, body: &Value) -> (u16, Value) {
     let response = send(simulator, body).await.expect("an answer should come");
     let status = response.status().as_u16();
     let text = response.text().await.expect("the body should be whole");
-    (
-        status,
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")),
-    )
+    (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
 }
 
 /// The text of a streamed answer as far as it came, and whether it ended in order.
@@ -68,16 +56,11 @@ async fn stream(simulator: &Simulator, body: &Value) -> (String, bool) {
 /// The JSON of each `data` line; the end marker is left out.
 fn chunks(stream: &str) -> Vec<Value> {
     let data = stream.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
-    data.filter(|data| *data != "[DONE]")
-        .map(|data| serde_json::from_str(data).expect(data))
-        .collect()
+    data.filter(|data| *data != "[DONE]").map(|data| serde_json::from_str(data).expect(data)).collect()
 }
 
 fn streamed_text(chunks: &[Value]) -> String {
-    chunks
-        .iter()
-        .filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str())
-        .collect()
+    chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect()
 }
 
 /// A request with one user message; `more` adds to it or replaces its fields.

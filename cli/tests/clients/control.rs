@@ -31,10 +31,7 @@ impl Control {
         simulators: BTreeMap<&'static str, Simulator>,
         lines: UnboundedReceiver<LogLine>,
     ) -> Result<String> {
-        let control = Arc::new(Self {
-            simulators,
-            log: collect(lines),
-        });
+        let control = Arc::new(Self { simulators, log: collect(lines) });
         let router = Router::new()
             .route("/simulators/{name}/script", put(set_script))
             .route("/simulators/{name}/requests", get(requests))
@@ -75,8 +72,7 @@ async fn set_script(
     script: String,
 ) -> Answer<StatusCode> {
     let set = control.simulator(&name)?.script(&script);
-    set.map(|()| StatusCode::NO_CONTENT)
-        .map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+    set.map(|()| StatusCode::NO_CONTENT).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
 }
 
 #[derive(Deserialize)]
@@ -106,9 +102,7 @@ async fn requests(
 async fn log_line(State(control): State<Arc<Control>>, Path(id): Path<String>) -> Answer<Json<Value>> {
     let mut log = control.log.clone();
     let is_wanted = |entry: &&Value| entry["id"] == id.as_str();
-    let entries = log
-        .wait_for(|entries| entries.iter().any(|entry| is_wanted(&entry)))
-        .await;
+    let entries = log.wait_for(|entries| entries.iter().any(|entry| is_wanted(&entry))).await;
     let entries = entries.map_err(|error| (StatusCode::GONE, error.to_string()))?;
     Ok(Json(entries.iter().find(is_wanted).cloned().unwrap_or_default()))
 }

@@ -26,13 +26,8 @@ async fn the_python_sdk_works() -> Result<()> {
 /// OpenAI's own and the AI SDK's provider for compatible APIs. One file at a time, since faults are set for all.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_node_sdks_work() -> Result<()> {
-    let arguments = [
-        "--test",
-        "--test-concurrency=1",
-        "--test-timeout=120000",
-        "--test-reporter=spec",
-        "node/*.test.mjs",
-    ];
+    let arguments =
+        ["--test", "--test-concurrency=1", "--test-timeout=120000", "--test-reporter=spec", "node/*.test.mjs"];
     run(".venv/bin/node", &arguments).await
 }
 
@@ -60,11 +55,7 @@ async fn run(program: &str, arguments: &[&str]) -> Result<()> {
     let mut report = b"\n".to_vec();
     report.extend([output.stdout, output.stderr].concat());
     stdout().write_all(&report)?;
-    ensure!(
-        output.status.success(),
-        "{program} failed ({}); see its report",
-        output.status
-    );
+    ensure!(output.status.success(), "{program} failed ({}); see its report", output.status);
     Ok(())
 }
 
@@ -74,10 +65,7 @@ fn suite() -> PathBuf {
 
 /// Whether `install` has run since the pinned versions changed.
 fn is_installed() -> bool {
-    let pinned = [
-        ("requirements.txt", ".venv/installed.txt"),
-        ("package-lock.json", "node_modules/installed.json"),
-    ];
+    let pinned = [("requirements.txt", ".venv/installed.txt"), ("package-lock.json", "node_modules/installed.json")];
     let read = |name: &str| fs::read(suite().join(name)).ok();
     pinned.iter().all(|(wanted, installed)| read(wanted) == read(installed))
 }

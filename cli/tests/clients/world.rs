@@ -33,9 +33,7 @@ pub struct World {
 impl World {
     pub async fn start() -> Result<Self> {
         let (log, lines) = unbounded_channel();
-        let mut options = GatewayOptions::new(wasm::guest(Guest::Edge)?)
-            .kv("policy", POLICY)
-            .log(log);
+        let mut options = GatewayOptions::new(wasm::guest(Guest::Edge)?).kv("policy", POLICY).log(log);
         let mut keys = BTreeMap::new();
         for (id, more) in CLIENTS {
             let key = format!("tg_{id}_{RANDOM_PART}");
@@ -52,9 +50,7 @@ impl World {
             let key = format!("made-up-key-of-{name}");
             let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             let simulator = Simulator::start(profile.with_key(&key), any_port).await?;
-            options = options
-                .backend(host, format!("http://{}", simulator.addr()))
-                .secret(host, &key);
+            options = options.backend(host, format!("http://{}", simulator.addr())).secret(host, &key);
             simulators.insert(name, simulator);
             provider_keys.insert(name, key);
         }
@@ -66,10 +62,7 @@ impl World {
             "provider_keys": provider_keys,
             "api_description": api_description(),
         });
-        Ok(Self {
-            description,
-            _gateway: gateway,
-        })
+        Ok(Self { description, _gateway: gateway })
     }
 
     /// What the suite is told, as JSON.

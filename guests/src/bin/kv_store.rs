@@ -48,9 +48,7 @@ mod guest {
     fn get(store: &KVStore, key: &str) -> Result<Response, KVStoreError> {
         let mut found = store.lookup(key)?;
         let info = ValueInfo {
-            metadata: found
-                .metadata()
-                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+            metadata: found.metadata().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
             generation: found.current_generation(),
         };
         Ok(message(&info, &found.take_body_bytes()))
@@ -88,13 +86,7 @@ mod guest {
         }
         let page = list.execute()?;
         let next_cursor = page.next_cursor();
-        Ok(message(
-            &KeyPage {
-                keys: page.into_keys(),
-                next_cursor,
-            },
-            b"",
-        ))
+        Ok(message(&KeyPage { keys: page.into_keys(), next_cursor }, b""))
     }
 
     fn message(line: &impl serde::Serialize, value: &[u8]) -> Response {

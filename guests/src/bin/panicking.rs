@@ -7,14 +7,9 @@ fn main() {
 
     run(Reuse::Many, |platform, _, received| {
         if received.path == "/stream" {
-            let head = ResponseHead {
-                status: http::StatusCode::OK,
-                headers: http::HeaderMap::new(),
-            };
+            let head = ResponseHead { status: http::StatusCode::OK, headers: http::HeaderMap::new() };
             let mut downstream = platform.start_response(head);
-            platform
-                .write(&mut downstream, b": begun\n\n")
-                .expect("the client should be there");
+            platform.write(&mut downstream, b": begun\n\n").expect("the client should be there");
         }
         panic!("a prompt that must not be printed");
     });

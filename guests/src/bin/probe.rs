@@ -27,10 +27,7 @@ mod guest {
     pub fn answer() {
         let request = Request::from_client();
         let path = request.get_path().to_owned();
-        let (what, name) = path
-            .trim_start_matches('/')
-            .split_once('/')
-            .unwrap_or((path.trim_start_matches('/'), ""));
+        let (what, name) = path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_start_matches('/'), ""));
         let response = match what {
             "healthz" => Response::from_status(StatusCode::OK),
             "kv" => kv(name),
@@ -48,11 +45,8 @@ mod guest {
     }
 
     fn kv(key: &str) -> Response {
-        let found = KVStore::open(STORE).and_then(|store| {
-            store
-                .ok_or_else(|| KVStoreError::StoreNotFound(STORE.to_owned()))?
-                .lookup(key)
-        });
+        let found = KVStore::open(STORE)
+            .and_then(|store| store.ok_or_else(|| KVStoreError::StoreNotFound(STORE.to_owned()))?.lookup(key));
         match found {
             Ok(mut found) => Response::from_body(found.take_body_bytes()),
             Err(KVStoreError::ItemNotFound) => Response::from_status(StatusCode::NOT_FOUND),

@@ -26,19 +26,11 @@ pub struct Call {
 
 impl Said {
     pub fn text(text: String) -> Self {
-        Self {
-            pieces: words(&text),
-            calls: Vec::new(),
-            finish_reason: "stop",
-        }
+        Self { pieces: words(&text), calls: Vec::new(), finish_reason: "stop" }
     }
 
     fn calls(calls: Vec<Call>) -> Self {
-        Self {
-            pieces: Vec::new(),
-            calls,
-            finish_reason: "tool_calls",
-        }
+        Self { pieces: Vec::new(), calls, finish_reason: "tool_calls" }
     }
 }
 
@@ -46,10 +38,7 @@ impl Said {
 pub fn dictated(step: &Step, usual: &str) -> Said {
     let shape = &step.shape;
     if let Some(Fault::Huge(bytes)) = step.fault {
-        return Said {
-            pieces: vec!["x".repeat(bytes)],
-            ..Said::text(String::new())
-        };
+        return Said { pieces: vec!["x".repeat(bytes)], ..Said::text(String::new()) };
     }
     if shape.nonsense {
         return Said::text("Hm, hard to say: that looks like a matter of taste to me.".to_owned());
@@ -64,23 +53,13 @@ pub fn dictated(step: &Step, usual: &str) -> Said {
         Some(events) => equal_pieces(&text, events),
         None => words(&text),
     };
-    Said {
-        pieces,
-        ..Said::text(String::new())
-    }
+    Said { pieces, ..Said::text(String::new()) }
 }
 
 /// The answer to a request that nothing is scripted for.
 pub fn compose(profile: &Profile, request: &ChatRequest<'_>, call: u64) -> Said {
-    let after_tool = request
-        .messages()
-        .last()
-        .is_some_and(|message| message["role"] == "tool");
-    let calls = if after_tool {
-        Vec::new()
-    } else {
-        tool_calls(profile, request, call)
-    };
+    let after_tool = request.messages().last().is_some_and(|message| message["role"] == "tool");
+    let calls = if after_tool { Vec::new() } else { tool_calls(profile, request, call) };
     if !calls.is_empty() {
         return Said::calls(calls);
     }
@@ -102,27 +81,16 @@ pub fn plain_text(profile: &Profile, request: &ChatRequest<'_>, call: u64) -> St
     let mark = mark(profile, request, call);
     match request.messages().last() {
         Some(message) if message["role"] == "tool" => {
-            format!(
-                "{mark}: the tool gave \"{}\" and that settles it.",
-                quote(&text_of(&message["content"]))
-            )
+            format!("{mark}: the tool gave \"{}\" and that settles it.", quote(&text_of(&message["content"])))
         }
-        _ => format!(
-            "{mark}: you said \"{}\" and this is the answer to it.",
-            quote(&request.last_user_text())
-        ),
+        _ => format!("{mark}: you said \"{}\" and this is the answer to it.", quote(&request.last_user_text())),
     }
 }
 
 /// Applies `stop` and the token limit.
 pub fn limit(mut said: Said, request: &ChatRequest<'_>, max_tokens: Option<usize>) -> Said {
     let text = said.pieces.concat();
-    let stop = request
-        .stops()
-        .into_iter()
-        .filter(|stop| !stop.is_empty())
-        .filter_map(|stop| text.find(stop))
-        .min();
+    let stop = request.stops().into_iter().filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop)).min();
     let most = max_tokens.map(|tokens| text.floor_char_boundary(tokens.saturating_mul(4)));
     let end = stop.unwrap_or(text.len()).min(most.unwrap_or(text.len()));
     if end == text.len() {
@@ -158,11 +126,7 @@ fn equal_pieces(text: &str, count: usize) -> Vec<String> {
     (0..count)
         .map(|index| {
             let left = count - index;
-            let end = if left == 1 {
-                rest.len()
-            } else {
-                rest.ceil_char_boundary(rest.len().div_ceil(left))
-            };
+            let end = if left == 1 { rest.len() } else { rest.ceil_char_boundary(rest.len().div_ceil(left)) };
             let (piece, after) = rest.split_at(end);
             rest = after;
             piece.to_owned()
@@ -173,19 +137,11 @@ fn equal_pieces(text: &str, count: usize) -> Vec<String> {
 /// The calls this request asks for: those forced by `tool_choice`, else the tools that the last user message names.
 /// The word "twice" doubles the first.
 fn tool_calls(profile: &Profile, request: &ChatRequest<'_>, call: u64) -> Vec<Call> {
-    let functions: Vec<&Value> = request
-        .tools()
-        .iter()
-        .filter(|tool| tool["type"] == "function")
-        .map(|tool| &tool["function"])
-        .collect();
+    let functions: Vec<&Value> =
+        request.tools().iter().filter(|tool| tool["type"] == "function").map(|tool| &tool["function"]).collect();
     let named = |name: &Value| functions.iter().copied().find(|function| function["name"] == *name);
     let message = request.last_user_text().to_lowercase();
-    let mentioned: Vec<&Value> = functions
-        .iter()
-        .copied()
-        .filter(|function| mentions(&message, function))
-        .collect();
+    let mentioned: Vec<&Value> = functions.iter().copied().filter(|function| mentions(&message, function)).collect();
     let forced = |mode: &str| match (mode, mentioned.is_empty()) {
         ("none", _) => Vec::new(),
         ("required", true) => functions.first().copied().into_iter().collect(),
@@ -197,14 +153,8 @@ fn tool_calls(profile: &Profile, request: &ChatRequest<'_>, call: u64) -> Vec<Ca
         Some(choice) if choice["type"] == "function" => named(&choice["function"]["name"]).into_iter().collect(),
         Some(choice) => {
             let allowed = &choice["allowed_tools"];
-            let first = allowed["tools"]
-                .get(0)
-                .and_then(|tool| named(&tool["function"]["name"]));
-            if allowed["mode"] == "required" {
-                first.into_iter().collect()
-            } else {
-                mentioned.clone()
-            }
+            let first = allowed["tools"].get(0).and_then(|tool| named(&tool["function"]["name"]));
+            if allowed["mode"] == "required" { first.into_iter().collect() } else { mentioned.clone() }
         }
     };
     if let Some(first) = chosen.first().copied().filter(|_| message.contains("twice")) {

@@ -30,11 +30,7 @@ impl Encoder<'_> {
             let mut message = json!({"role": "assistant", "content": said.pieces.concat(), "refusal": null});
             if !said.calls.is_empty() {
                 message["content"] = Value::Null;
-                let calls = said
-                    .calls
-                    .iter()
-                    .enumerate()
-                    .map(|(number, call)| self.tool_call(number, call));
+                let calls = said.calls.iter().enumerate().map(|(number, call)| self.tool_call(number, call));
                 message["tool_calls"] = calls.collect();
             }
             json!({
@@ -58,53 +54,32 @@ impl Encoder<'_> {
             if let (0, Some(warning)) = (index, &self.warning) {
                 chunk["warning"] = json!(warning);
             }
-            events.push(Event {
-                piece: Piece::Opening,
-                frame: frame(&chunk),
-            });
+            events.push(Event { piece: Piece::Opening, frame: frame(&chunk) });
         }
         for (index, said) in choices.iter().enumerate() {
             let texts = said.pieces.iter().map(|piece| json!({"content": piece}));
-            let calls = said
-                .calls
-                .iter()
-                .enumerate()
-                .flat_map(|(number, call)| self.tool_deltas(number, call));
+            let calls = said.calls.iter().enumerate().flat_map(|(number, call)| self.tool_deltas(number, call));
             for delta in texts.chain(calls) {
                 let frame = frame(&self.chunk(index, delta, Value::Null));
-                events.push(Event {
-                    piece: Piece::Content,
-                    frame,
-                });
+                events.push(Event { piece: Piece::Content, frame });
             }
         }
         for (index, said) in choices.iter().enumerate() {
             let chunk = self.chunk(index, json!({}), json!(self.finish_reason(said)));
-            events.push(Event {
-                piece: Piece::Closing,
-                frame: frame(&chunk),
-            });
+            events.push(Event { piece: Piece::Closing, frame: frame(&chunk) });
         }
         if self.include_usage {
             let mut chunk = self.head("chat.completion.chunk");
             chunk["choices"] = json!([]);
             chunk["usage"] = self.usage(choices);
-            events.push(Event {
-                piece: Piece::Usage,
-                frame: frame(&chunk),
-            });
+            events.push(Event { piece: Piece::Usage, frame: frame(&chunk) });
         }
-        events.push(Event {
-            piece: Piece::End,
-            frame: DONE,
-        });
+        events.push(Event { piece: Piece::End, frame: DONE });
         events
     }
 
     fn head(&self, object: &str) -> Value {
-        let created = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
+        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut head = json!({
             "id": format!("chatcmpl-{}-{}", self.profile.name, self.call),
             "object": object,
@@ -134,21 +109,13 @@ impl Encoder<'_> {
         let said_bytes: usize = choices
             .iter()
             .map(|said| {
-                let calls: usize = said
-                    .calls
-                    .iter()
-                    .map(|call| call.name.len() + call.arguments.len())
-                    .sum();
+                let calls: usize = said.calls.iter().map(|call| call.name.len() + call.arguments.len()).sum();
                 said.pieces.iter().map(String::len).sum::<usize>() + calls
             })
             .sum();
         let completion = said_bytes.div_ceil(4) + self.reasoning_tokens;
         // Providers cache prompts from 1024 tokens on, in steps of 128.
-        let cached = if self.prompt_tokens >= 1024 {
-            self.prompt_tokens / 2 / 128 * 128
-        } else {
-            0
-        };
+        let cached = if self.prompt_tokens >= 1024 { self.prompt_tokens / 2 / 128 * 128 } else { 0 };
         json!({
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": completion,
@@ -164,11 +131,7 @@ impl Encoder<'_> {
     }
 
     fn finish_reason(&self, said: &Said) -> &'static str {
-        if self.profile.has(Quirk::WholeToolCalls) && !said.calls.is_empty() {
-            "stop"
-        } else {
-            said.finish_reason
-        }
+        if self.profile.has(Quirk::WholeToolCalls) && !said.calls.is_empty() { "stop" } else { said.finish_reason }
     }
 
     fn tool_call(&self, number: usize, call: &Call) -> Value {

@@ -22,9 +22,7 @@ pub fn check(profile: &Profile, model: &Model, request: &ChatRequest<'_>, body_b
             model.id,
             model.context_tokens
         );
-        return Err(Refusal::invalid(message)
-            .with_code("context_length_exceeded")
-            .with_param("messages"));
+        return Err(Refusal::invalid(message).with_code("context_length_exceeded").with_param("messages"));
     }
     Ok(())
 }
@@ -57,9 +55,7 @@ fn check_messages(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Re
             let refusal = Refusal::invalid(format!("`{role}` is not a role this provider knows"));
             return Err(refusal.with_code("invalid_value").with_param(param("role")));
         }
-        let image = message["content"]
-            .as_array()
-            .is_some_and(|parts| parts.iter().any(|p| p["type"] == "image_url"));
+        let image = message["content"].as_array().is_some_and(|parts| parts.iter().any(|p| p["type"] == "image_url"));
         if image && profile.has(Quirk::NoImages) {
             return Err(Refusal::invalid("this model takes no images").with_param(param("content")));
         }
@@ -70,11 +66,7 @@ fn check_messages(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Re
             return Err(refusal.with_param(param("tool_calls")));
         }
     }
-    if profile.has(Quirk::NeedsUserTurn)
-        && messages
-            .iter()
-            .all(|m| m["role"] == "system" || m["role"] == "developer")
-    {
+    if profile.has(Quirk::NeedsUserTurn) && messages.iter().all(|m| m["role"] == "system" || m["role"] == "developer") {
         return Err(Refusal::invalid("the contents are empty: there is no user turn").with_param("messages"));
     }
     Ok(())
@@ -99,14 +91,10 @@ fn check_fields(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refu
 
 /// A schema that is none is refused before the model sees it.
 fn check_schemas(request: &ChatRequest<'_>) -> Result<(), Refusal> {
-    let format = request
-        .field("response_format")
-        .map(|format| &format["json_schema"]["schema"]);
+    let format = request.field("response_format").map(|format| &format["json_schema"]["schema"]);
     let tools = request.tools().iter().map(|tool| &tool["function"]["parameters"]);
-    let places = format
-        .map(|schema| ("response_format", schema))
-        .into_iter()
-        .chain(tools.map(|schema| ("tools", schema)));
+    let places =
+        format.map(|schema| ("response_format", schema)).into_iter().chain(tools.map(|schema| ("tools", schema)));
     for (param, schema) in places.filter(|(_, schema)| !schema.is_null()) {
         if let Err(error) = jsonschema::meta::validate(schema) {
             return Err(Refusal::invalid(format!("Invalid schema in `{param}`: {error}")).with_param(param));
@@ -122,13 +110,9 @@ fn check_effort(model: &Model, request: &ChatRequest<'_>) -> Result<(), Refusal>
     if model.efforts.is_empty() || effort.as_str().is_some_and(|effort| model.efforts.contains(&effort)) {
         return Ok(());
     }
-    let message = format!(
-        "`reasoning_effort` {effort} is not supported by `{}`; it takes {:?}",
-        model.id, model.efforts
-    );
-    Err(Refusal::invalid(message)
-        .with_code("unsupported_value")
-        .with_param("reasoning_effort"))
+    let message =
+        format!("`reasoning_effort` {effort} is not supported by `{}`; it takes {:?}", model.id, model.efforts);
+    Err(Refusal::invalid(message).with_code("unsupported_value").with_param("reasoning_effort"))
 }
 
 fn check_tools(model: &Model, request: &ChatRequest<'_>) -> Result<(), Refusal> {
@@ -139,10 +123,7 @@ fn check_tools(model: &Model, request: &ChatRequest<'_>) -> Result<(), Refusal> 
         Tools::Always => Ok(()),
         Tools::WithoutReasoning if !reasons(model, request) => Ok(()),
         Tools::WithoutReasoning => {
-            let message = format!(
-                "`{}` takes function tools here only with `reasoning_effort` \"none\"",
-                model.id
-            );
+            let message = format!("`{}` takes function tools here only with `reasoning_effort` \"none\"", model.id);
             Err(Refusal::invalid(message).with_param("reasoning_effort"))
         }
         Tools::Never => {
@@ -161,18 +142,10 @@ fn check_sampling(model: &Model, request: &ChatRequest<'_>) -> Result<(), Refusa
     if !reasons(model, request) {
         return Ok(());
     }
-    let defaults = [
-        ("temperature", 1.0),
-        ("top_p", 1.0),
-        ("presence_penalty", 0.0),
-        ("frequency_penalty", 0.0),
-    ];
+    let defaults = [("temperature", 1.0), ("top_p", 1.0), ("presence_penalty", 0.0), ("frequency_penalty", 0.0)];
     for (name, default) in defaults {
         if request.field(name).is_some_and(|value| value.as_f64() != Some(default)) {
-            return Err(unsupported(
-                name,
-                "only its default is supported while the model reasons",
-            ));
+            return Err(unsupported(name, "only its default is supported while the model reasons"));
         }
     }
     for name in ["logprobs", "top_logprobs", "logit_bias"] {

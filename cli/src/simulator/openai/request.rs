@@ -17,9 +17,7 @@ impl<'a> ChatRequest<'a> {
     }
 
     pub fn messages(&self) -> &'a [Value] {
-        self.field("messages")
-            .and_then(Value::as_array)
-            .map_or(&[], Vec::as_slice)
+        self.field("messages").and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
     pub fn tools(&self) -> &'a [Value] {
@@ -31,8 +29,7 @@ impl<'a> ChatRequest<'a> {
     }
 
     pub fn include_usage(&self) -> bool {
-        self.field("stream_options")
-            .is_some_and(|options| options["include_usage"] == true)
+        self.field("stream_options").is_some_and(|options| options["include_usage"] == true)
     }
 
     pub fn choices(&self) -> usize {
@@ -42,9 +39,7 @@ impl<'a> ChatRequest<'a> {
 
     pub fn max_tokens(&self) -> Option<usize> {
         let field = self.field("max_completion_tokens").or_else(|| self.field("max_tokens"));
-        field
-            .and_then(Value::as_u64)
-            .and_then(|tokens| usize::try_from(tokens).ok())
+        field.and_then(Value::as_u64).and_then(|tokens| usize::try_from(tokens).ok())
     }
 
     pub fn stops(&self) -> Vec<&'a str> {
@@ -65,11 +60,7 @@ impl<'a> ChatRequest<'a> {
 pub fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
-        Value::Array(parts) => parts
-            .iter()
-            .filter_map(|part| part["text"].as_str())
-            .collect::<Vec<_>>()
-            .join(" "),
+        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join(" "),
         _ => String::new(),
     }
 }

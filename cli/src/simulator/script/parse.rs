@@ -7,36 +7,18 @@ use super::{ErrorBody, Fault, Script, Step, Times};
 /// The words of the language, with the form of their value and what they do.
 pub const WORDS: &[(&str, &str)] = &[
     ("ok", "a normal answer"),
-    (
-        "if=TEXT",
-        "only for requests whose body contains TEXT; others pass by and leave the step for later",
-    ),
+    ("if=TEXT", "only for requests whose body contains TEXT; others pass by and leave the step for later"),
     ("delay=DURATION", "wait before the head"),
-    (
-        "first=DURATION",
-        "send the head and the role chunk at once, then wait before the first piece of the answer",
-    ),
+    ("first=DURATION", "send the head and the role chunk at once, then wait before the first piece of the answer"),
     ("gap=DURATION", "wait between the events of a stream"),
-    (
-        "status=CODE",
-        "answer with this status and the provider's error body for it",
-    ),
+    ("status=CODE", "answer with this status and the provider's error body for it"),
     ("retry-after=VALUE", "add a retry-after header"),
-    (
-        "header=\"NAME: VALUE\"",
-        "add a response header; may stand several times",
-    ),
-    (
-        "body=TEXT",
-        "the body as given, with status 200 unless `status` says otherwise",
-    ),
+    ("header=\"NAME: VALUE\"", "add a response header; may stand several times"),
+    ("body=TEXT", "the body as given, with status 200 unless `status` says otherwise"),
     ("quota", "429 insufficient_quota"),
     ("html", "502 with an HTML page"),
     ("array", "503 with the error inside a JSON array"),
-    (
-        "flat",
-        "400 with the fields of the error at the top, as older vLLM sends them",
-    ),
+    ("flat", "400 with the fields of the error at the top, as older vLLM sends them"),
     ("list-message", "400 whose message is a list"),
     ("context-length", "400 context_length_exceeded"),
     ("content-policy", "400 content_policy_violation"),
@@ -46,18 +28,9 @@ pub const WORDS: &[(&str, &str)] = &[
     ("empty", "200 with an empty body"),
     ("garbage", "200 with a body, or an event, that is not JSON"),
     ("error-200", "200 with an error body"),
-    (
-        "cut=N",
-        "drop the connection after N content events, or after N bytes of a whole answer",
-    ),
-    (
-        "stall=N",
-        "send nothing more after N content events, or after N bytes of a whole answer",
-    ),
-    (
-        "error-event=N",
-        "after N content events an error event, then the end; a whole answer is a 500",
-    ),
+    ("cut=N", "drop the connection after N content events, or after N bytes of a whole answer"),
+    ("stall=N", "send nothing more after N content events, or after N bytes of a whole answer"),
+    ("error-event=N", "after N content events an error event, then the end; a whole answer is a 500"),
     ("no-done", "a stream without its end marker"),
     ("no-finish", "a stream with its end marker but no finish_reason"),
     ("huge=N", "a text of N bytes, in a stream as one event"),
@@ -99,10 +72,7 @@ pub(super) fn parse(text: &str) -> Result<Script, ScriptError> {
     for (column, words) in split(text)? {
         if let Some(star) = endless {
             let problem = "the step before repeats for ever and has no `if`, so this one is never reached".to_owned();
-            return Err(ScriptError {
-                column: column.max(star),
-                problem,
-            });
+            return Err(ScriptError { column: column.max(star), problem });
         }
         let step = parse_step(&words)?;
         if step.times == Times::Forever && step.only_if.is_none() {
@@ -160,10 +130,7 @@ fn read_value(
         return Ok(value);
     }
     loop {
-        let unclosed = || ScriptError {
-            column: word_column,
-            problem: "the quoted value is not closed".to_owned(),
-        };
+        let unclosed = || ScriptError { column: word_column, problem: "the quoted value is not closed".to_owned() };
         let (c, _) = chars.next().ok_or_else(unclosed)?;
         match c {
             '"' => return Ok(value),
@@ -240,11 +207,7 @@ fn parse_step(words: &[Word]) -> Result<Step, ScriptError> {
         };
         set_fault(&mut step, fault, word)?;
     }
-    if let Some(word) = body
-        .as_ref()
-        .map(|(word, _)| *word)
-        .or(status.as_ref().map(|(word, _)| *word))
-    {
+    if let Some(word) = body.as_ref().map(|(word, _)| *word).or(status.as_ref().map(|(word, _)| *word)) {
         let status = status.map(|(_, status)| status);
         let body = body.map_or(ErrorBody::Envelope, |(_, body)| body);
         set_fault(&mut step, Fault::Error { status, body }, word)?;
@@ -299,20 +262,14 @@ fn set_plain_word(step: &mut Step, word: &Word) -> Result<(), ScriptError> {
 
 impl Word {
     fn error(&self, problem: String) -> ScriptError {
-        ScriptError {
-            column: self.column,
-            problem,
-        }
+        ScriptError { column: self.column, problem }
     }
 
     fn times(&self) -> Result<Option<Times>, ScriptError> {
         if self.name == "*" && self.value.is_none() {
             return Ok(Some(Times::Forever));
         }
-        let Some(digits) = self
-            .name
-            .strip_prefix('x')
-            .filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        let Some(digits) = self.name.strip_prefix('x').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
         else {
             return Ok(None);
         };
@@ -330,9 +287,7 @@ impl Word {
     }
 
     fn text(&self) -> Result<String, ScriptError> {
-        self.value
-            .clone()
-            .ok_or_else(|| self.error(format!("`{0}` needs a value: {0}=...", self.name)))
+        self.value.clone().ok_or_else(|| self.error(format!("`{0}` needs a value: {0}=...", self.name)))
     }
 
     fn count(&self) -> Result<usize, ScriptError> {
@@ -414,10 +369,7 @@ mod tests {
         for (form, _) in WORDS {
             let example = match form.strip_suffix("=N") {
                 Some(name) => format!("{name}=3"),
-                None => form
-                    .replace("DURATION", "5ms")
-                    .replace("CODE", "500")
-                    .replace("NUMBER", "0.5"),
+                None => form.replace("DURATION", "5ms").replace("CODE", "500").replace("NUMBER", "0.5"),
             };
             parse(&example).unwrap_or_else(|error| panic!("{example}: {error}"));
         }

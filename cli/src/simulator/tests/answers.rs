@@ -13,16 +13,10 @@ async fn answers_differ_by_provider_model_and_call() {
     assert_eq!(status, 200);
     assert_valid("CreateChatCompletionResponse", &first);
     let content = |answer: &Value| answer["choices"][0]["message"]["content"].as_str().unwrap().to_owned();
-    assert!(
-        content(&first).starts_with("openai/gpt-6-luna, call 1: you said \"good day\""),
-        "{first}"
-    );
+    assert!(content(&first).starts_with("openai/gpt-6-luna, call 1: you said \"good day\""), "{first}");
     assert_eq!(first["model"], "gpt-6-luna");
     assert_eq!(first["choices"][0]["finish_reason"], "stop");
-    assert!(
-        first["usage"]["completion_tokens_details"]["reasoning_tokens"].as_u64() > Some(0),
-        "{first}"
-    );
+    assert!(first["usage"]["completion_tokens_details"]["reasoning_tokens"].as_u64() > Some(0), "{first}");
     let (_, second) = ask(&simulator, &request("gpt-6-luna", "good day", &json!({}))).await;
     assert!(content(&second).starts_with("openai/gpt-6-luna, call 2"), "{second}");
     assert_ne!(first["id"], second["id"]);
@@ -31,11 +25,7 @@ async fn answers_differ_by_provider_model_and_call() {
 #[tokio::test]
 async fn a_stream_says_the_same_in_the_usual_order() {
     let simulator = start(Profile::openai()).await;
-    let body = request(
-        "gpt-6-sol",
-        "hello",
-        &json!({"stream": true, "stream_options": {"include_usage": true}}),
-    );
+    let body = request("gpt-6-sol", "hello", &json!({"stream": true, "stream_options": {"include_usage": true}}));
     let (text, whole) = stream(&simulator, &body).await;
     assert!(whole && text.ends_with("data: [DONE]\n\n"), "{text}");
     let chunks = chunks(&text);
@@ -44,13 +34,8 @@ async fn a_stream_says_the_same_in_the_usual_order() {
         assert_eq!(chunk["id"], chunks[0]["id"]);
     }
     assert_eq!(chunks[0]["choices"][0]["delta"]["role"], "assistant");
-    assert!(
-        streamed_text(&chunks).starts_with("openai/gpt-6-sol, call 1: you said \"hello\""),
-        "{text}"
-    );
-    let [.., closing, usage] = chunks.as_slice() else {
-        panic!("{text}")
-    };
+    assert!(streamed_text(&chunks).starts_with("openai/gpt-6-sol, call 1: you said \"hello\""), "{text}");
+    let [.., closing, usage] = chunks.as_slice() else { panic!("{text}") };
     assert_eq!(closing["choices"][0]["finish_reason"], "stop");
     assert_eq!(closing["usage"], Value::Null);
     assert_eq!(usage["choices"], json!([]));
@@ -76,10 +61,7 @@ async fn tools_are_called_then_their_result_is_told() {
     assert_eq!(message["tool_calls"].as_array().map(Vec::len), Some(2));
     let arguments: Value =
         serde_json::from_str(message["tool_calls"][0]["function"]["arguments"].as_str().unwrap()).unwrap();
-    assert!(
-        arguments["city"].is_string() && arguments["days"].is_i64(),
-        "{arguments}"
-    );
+    assert!(arguments["city"].is_string() && arguments["days"].is_i64(), "{arguments}");
 
     let mut follow_up = request("gpt-6-luna", "", &more);
     follow_up["messages"] = json!([
@@ -97,12 +79,7 @@ async fn tools_are_called_when_the_request_forces_them_and_only_then() {
     let simulator = start(Profile::generic("any")).await;
     let cases = [
         ("required", json!("required"), "hello", true),
-        (
-            "named",
-            json!({"type": "function", "function": {"name": "get_weather"}}),
-            "hello",
-            true,
-        ),
+        ("named", json!({"type": "function", "function": {"name": "get_weather"}}), "hello", true),
         ("auto", json!("auto"), "hello", false),
         ("auto, mentioned", json!("auto"), "please get weather", true),
         ("none, mentioned", json!("none"), "please get weather", false),
@@ -110,11 +87,7 @@ async fn tools_are_called_when_the_request_forces_them_and_only_then() {
     for (name, choice, message, called) in cases {
         let body = request("m", message, &json!({"tools": weather_tool(), "tool_choice": choice}));
         let (_, answer) = ask(&simulator, &body).await;
-        assert_eq!(
-            answer["choices"][0]["message"]["tool_calls"].is_array(),
-            called,
-            "{name}: {answer}"
-        );
+        assert_eq!(answer["choices"][0]["message"]["tool_calls"].is_array(), called, "{name}: {answer}");
     }
 }
 
@@ -127,16 +100,9 @@ async fn tool_calls_stream_in_pieces_with_contiguous_indexes() {
     let chunks = chunks(&text);
     for chunk in &chunks {
         assert_valid("CreateChatCompletionStreamResponse", chunk);
-        for call in chunk["choices"][0]["delta"]["tool_calls"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
+        for call in chunk["choices"][0]["delta"]["tool_calls"].as_array().into_iter().flatten() {
             let index = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
-            assert_eq!(
-                call["id"].is_string(),
-                arguments[index].is_empty() && call["function"]["name"].is_string()
-            );
+            assert_eq!(call["id"].is_string(), arguments[index].is_empty() && call["function"]["name"].is_string());
             arguments[index] += call["function"]["arguments"].as_str().unwrap();
         }
     }
@@ -189,15 +155,8 @@ async fn structured_answers_fit_their_schema() {
         "additionalProperties": false,
     });
     let format = json!({"type": "json_schema", "json_schema": {"name": "x", "strict": true, "schema": schema}});
-    for (format, schema) in [
-        (format, schema),
-        (json!({"type": "json_object"}), json!({"type": "object"})),
-    ] {
-        let (_, answer) = ask(
-            &simulator,
-            &request("gpt-6-sol", "hi", &json!({"response_format": format})),
-        )
-        .await;
+    for (format, schema) in [(format, schema), (json!({"type": "json_object"}), json!({"type": "object"}))] {
+        let (_, answer) = ask(&simulator, &request("gpt-6-sol", "hi", &json!({"response_format": format}))).await;
         let content: Value =
             serde_json::from_str(answer["choices"][0]["message"]["content"].as_str().unwrap()).unwrap();
         assert!(jsonschema::is_valid(&schema, &content), "{content}");
@@ -207,11 +166,7 @@ async fn structured_answers_fit_their_schema() {
 #[tokio::test]
 async fn stop_and_token_limit_and_choices_are_honoured() {
     let simulator = start(Profile::openai()).await;
-    let (_, stopped) = ask(
-        &simulator,
-        &request("gpt-6-sol", "one two", &json!({"stop": ["two"], "n": 2})),
-    )
-    .await;
+    let (_, stopped) = ask(&simulator, &request("gpt-6-sol", "one two", &json!({"stop": ["two"], "n": 2}))).await;
     assert_valid("CreateChatCompletionResponse", &stopped);
     assert_eq!(stopped["choices"].as_array().map(Vec::len), Some(2));
     assert_eq!(stopped["choices"][1]["index"], 1);
@@ -219,11 +174,7 @@ async fn stop_and_token_limit_and_choices_are_honoured() {
     let text = stopped["choices"][1]["message"]["content"].as_str().unwrap();
     assert!(text.ends_with("you said \"one "), "{text}");
 
-    let (_, cut) = ask(
-        &simulator,
-        &request("gpt-6-sol", "hi", &json!({"max_completion_tokens": 6})),
-    )
-    .await;
+    let (_, cut) = ask(&simulator, &request("gpt-6-sol", "hi", &json!({"max_completion_tokens": 6}))).await;
     assert_eq!(cut["choices"][0]["finish_reason"], "length");
     assert_eq!(cut["usage"]["completion_tokens"], 6);
 }
@@ -233,10 +184,7 @@ async fn a_constant_answer_is_the_same_for_every_request() {
     let simulator = start(Profile::openai().with_constant_answer("pong")).await;
     for _ in 0..2 {
         let (status, answer) = ask(&simulator, &request("gpt-6-luna", "ping", &json!({"max_tokens": 3}))).await;
-        assert_eq!(
-            (status, &answer["choices"][0]["message"]["content"]),
-            (200, &json!("pong"))
-        );
+        assert_eq!((status, &answer["choices"][0]["message"]["content"]), (200, &json!("pong")));
         assert_valid("CreateChatCompletionResponse", &answer);
     }
     let (text, _) = stream(&simulator, &request("gpt-6-luna", "ping", &json!({"stream": true}))).await;
@@ -245,11 +193,9 @@ async fn a_constant_answer_is_the_same_for_every_request() {
 
 #[tokio::test]
 async fn the_shape_of_an_answer_can_be_scripted() {
-    let simulator = start_scripted(
-        Profile::openai(),
-        "events=5; bytes=1000 events=4; huge=5000; text=\"so it is\"; nonsense",
-    )
-    .await;
+    let simulator =
+        start_scripted(Profile::openai(), "events=5; bytes=1000 events=4; huge=5000; text=\"so it is\"; nonsense")
+            .await;
     let body = request("gpt-6-sol", "hi", &json!({"stream": true}));
     let mut seen = Vec::new();
     for _ in 0..5 {
@@ -307,24 +253,13 @@ async fn mercury_classifies_and_the_script_can_change_the_verdict() {
 #[tokio::test]
 async fn models_are_listed_and_headers_that_must_not_pass_are_sent() {
     let simulator = start(Profile::openai()).await;
-    let response = reqwest::Client::new()
-        .get(url(&simulator, "/v1/models"))
-        .bearer_auth(KEY)
-        .send()
-        .await
-        .unwrap();
+    let response = reqwest::Client::new().get(url(&simulator, "/v1/models")).bearer_auth(KEY).send().await.unwrap();
     let list: Value = response.json().await.unwrap();
     assert_valid("ListModelsResponse", &list);
     assert_eq!(list["data"][0]["id"], "gpt-6-luna");
 
     let response = send(&simulator, &request("gpt-6-sol", "hi", &json!({}))).await.unwrap();
-    for name in [
-        "x-request-id",
-        "x-ratelimit-remaining-tokens",
-        "set-cookie",
-        "server",
-        "openai-organization",
-    ] {
+    for name in ["x-request-id", "x-ratelimit-remaining-tokens", "set-cookie", "server", "openai-organization"] {
         assert!(response.headers().contains_key(name), "{name}");
     }
 }

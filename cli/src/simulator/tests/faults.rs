@@ -21,20 +21,14 @@ async fn scripted_errors_have_their_status_body_and_headers() {
         ("quota", 429, |text| text.contains("\"insufficient_quota\"")),
         ("html", 502, |text| text.starts_with("<html>")),
         ("array", 503, |text| text.starts_with("[{\"error\"")),
-        ("flat", 400, |text| {
-            text.contains("\"object\":\"error\"") && !text.contains("\"error\":{")
-        }),
+        ("flat", 400, |text| text.contains("\"object\":\"error\"") && !text.contains("\"error\":{")),
         ("list-message", 400, |text| text.contains("\"message\":[")),
-        ("context-length", 400, |text| {
-            text.contains("\"context_length_exceeded\"")
-        }),
+        ("context-length", 400, |text| text.contains("\"context_length_exceeded\"")),
         ("error-200", 200, |text| text.starts_with("{\"error\"")),
     ];
     let simulator = start(Profile::openai()).await;
     for (script, status, fits) in cases {
-        simulator
-            .script(&format!("{script} retry-after=7 header=\"x-should-retry: false\""))
-            .unwrap();
+        simulator.script(&format!("{script} retry-after=7 header=\"x-should-retry: false\"")).unwrap();
         let response = send(&simulator, &body(&json!({}))).await.unwrap();
         assert_eq!(response.status(), status, "{script}");
         assert_eq!(response.headers()["retry-after"], "7", "{script}");
@@ -60,10 +54,7 @@ async fn connections_end_without_an_answer() {
 #[tokio::test]
 async fn a_client_that_goes_away_is_noticed() {
     let simulator = start_scripted(Profile::openai(), "hang; stall=2; stall=10; delay=30s").await;
-    for (count, more) in [json!({}), json!({"stream": true}), json!({}), json!({"stream": true})]
-        .iter()
-        .enumerate()
-    {
+    for (count, more) in [json!({}), json!({"stream": true}), json!({}), json!({"stream": true})].iter().enumerate() {
         let before = simulator.gone();
         let request = body(more);
         // The client waits only until the simulator has its request, then drops its connection.
@@ -84,29 +75,11 @@ async fn a_stream_breaks_where_the_script_says() {
     // The script, the text before the break, whether the transfer ends in order, and what stands in it or not.
     let cases = [
         ("text=\"a b c d\" cut=2", "a b ", false, "", "[DONE]"),
-        (
-            "text=\"a b c d\" cut=0",
-            "",
-            false,
-            "assistant",
-            "finish_reason\":\"stop",
-        ),
+        ("text=\"a b c d\" cut=0", "", false, "assistant", "finish_reason\":\"stop"),
         ("text=\"a b\" cut=9", "a b", false, "", "finish_reason\":\"stop"),
-        (
-            "text=\"a b c d\" error-event=3",
-            "a b c ",
-            true,
-            "{\"error\":{",
-            "[DONE]",
-        ),
+        ("text=\"a b c d\" error-event=3", "a b c ", true, "{\"error\":{", "[DONE]"),
         ("text=\"a b\" no-done", "a b", true, "finish_reason\":\"stop", "[DONE]"),
-        (
-            "text=\"a b\" no-finish",
-            "a b",
-            true,
-            "[DONE]",
-            "finish_reason\":\"stop",
-        ),
+        ("text=\"a b\" no-finish", "a b", true, "[DONE]", "finish_reason\":\"stop"),
         ("text=\"a b\" gap=1ms first=1ms", "a b", true, "[DONE]", "nothing"),
     ];
     for (script, expected, in_order, present, absent) in cases {
@@ -149,15 +122,9 @@ async fn a_whole_answer_breaks_after_so_many_bytes() {
         assert_eq!(received, bytes, "{error:?}");
     }
     assert_eq!(ask(&simulator, &body(&json!({}))).await.0, 500);
-    assert_eq!(
-        send(&simulator, &body(&json!({}))).await.unwrap().text().await.unwrap(),
-        ""
-    );
+    assert_eq!(send(&simulator, &body(&json!({}))).await.unwrap().text().await.unwrap(), "");
     let garbage = send(&simulator, &body(&json!({}))).await.unwrap().text().await.unwrap();
-    assert!(
-        !garbage.is_empty() && serde_json::from_str::<Value>(&garbage).is_err(),
-        "{garbage}"
-    );
+    assert!(!garbage.is_empty() && serde_json::from_str::<Value>(&garbage).is_err(), "{garbage}");
 }
 
 #[tokio::test]
@@ -165,18 +132,9 @@ async fn garbage_and_empty_streams_keep_their_content_type() {
     let simulator = start_scripted(Profile::openai(), "garbage; empty").await;
     for (name, fits) in [("garbage", "[{\"del\n\ndata: [DONE]\n\n"), ("empty", "")] {
         let response = send(&simulator, &body(&json!({"stream": true}))).await.unwrap();
-        assert!(
-            response.headers()["content-type"]
-                .to_str()
-                .unwrap()
-                .starts_with("text/event-stream"),
-            "{name}"
-        );
+        assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/event-stream"), "{name}");
         let text = response.text().await.unwrap();
-        assert!(
-            text.ends_with(fits) && text.is_empty() == fits.is_empty(),
-            "{name}: {text}"
-        );
+        assert!(text.ends_with(fits) && text.is_empty() == fits.is_empty(), "{name}: {text}");
     }
 }
 
@@ -184,11 +142,7 @@ async fn garbage_and_empty_streams_keep_their_content_type() {
 async fn waits_are_where_the_script_puts_them() {
     // Long beside what a busy machine takes for a head, since one of the checks is an upper bound.
     let wait = Duration::from_millis(400);
-    let simulator = start_scripted(
-        Profile::openai(),
-        "delay=400ms; first=400ms; first=400ms; gap=100ms text=a",
-    )
-    .await;
+    let simulator = start_scripted(Profile::openai(), "delay=400ms; first=400ms; first=400ms; gap=100ms text=a").await;
     let start = Instant::now();
     let response = send(&simulator, &body(&json!({}))).await.unwrap();
     assert!(start.elapsed() >= wait, "the head came after {:?}", start.elapsed());
@@ -199,11 +153,7 @@ async fn waits_are_where_the_script_puts_them() {
         let mut response = send(&simulator, &body(&more)).await.unwrap();
         let head = start.elapsed();
         while response.chunk().await.unwrap().is_some() {}
-        assert!(
-            head < wait && start.elapsed() >= wait,
-            "{more}: head {head:?}, end {:?}",
-            start.elapsed()
-        );
+        assert!(head < wait && start.elapsed() >= wait, "{more}: head {head:?}, end {:?}", start.elapsed());
     }
 
     let start = Instant::now();

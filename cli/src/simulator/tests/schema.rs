@@ -8,10 +8,7 @@ use serde_json::{Value, json};
 /// The description with `nullable` turned into what JSON Schema has for it.
 static DESCRIPTION: LazyLock<Option<Value>> = LazyLock::new(|| {
     let beside = |directory: &Path| directory.join("shared/openapi/openai-subset.json");
-    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .map(beside)
-        .find(|file| file.exists())?;
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(beside).find(|file| file.exists())?;
     let text = std::fs::read_to_string(file).expect("the description should be readable");
     let mut description = serde_json::from_str(&text).expect("the description should be JSON");
     convert_nullable(&mut description);
@@ -25,10 +22,8 @@ pub fn assert_valid(name: &str, value: &Value) {
         "components": description["components"],
     });
     let validator = jsonschema::validator_for(&schema).expect("the description should compile");
-    let errors: Vec<String> = validator
-        .iter_errors(value)
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect();
+    let errors: Vec<String> =
+        validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(errors.is_empty(), "{value} is no {name}: {errors:?}");
 }
 
