@@ -1,5 +1,7 @@
 //! The local tools around the gateway, as a library so that tests and the benchmark use the same parts.
 
+/// `tiergate bench`.
+pub mod bench;
 /// The gateway's Wasm in the embedded local runtime, on a port.
 pub mod gateway;
 /// The KV Store of a running gateway.

@@ -25,6 +25,8 @@ pub enum Guest {
     KvStore,
     /// Shows what the runtime gives to a guest.
     Probe,
+    /// The benchmark's floor.
+    NullProxy,
 }
 
 impl Guest {
@@ -32,6 +34,7 @@ impl Guest {
         match self {
             Self::Edge => "tiergate",
             Self::KvStore | Self::Probe => "tiergate-guests",
+            Self::NullProxy => "tiergate-null-proxy",
         }
     }
 
@@ -40,6 +43,7 @@ impl Guest {
             Self::Edge => "tiergate-edge",
             Self::KvStore => "kv-store",
             Self::Probe => "probe",
+            Self::NullProxy => "null-proxy",
         }
     }
 }
