@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tiergate_cli::{dev, simulate};
+use tiergate_cli::{bench, dev, simulate};
 
 #[derive(Parser)]
 #[command(version, about = "Tools around the tiergate gateway")]
@@ -18,6 +18,8 @@ enum Command {
     Dev(Box<dev::DevOptions>),
     /// Run the simulated providers alone, beside `fastly compute serve`
     Simulate(simulate::SimulateOptions),
+    /// Measure the gateway against a null proxy on this machine
+    Bench(Box<bench::BenchOptions>),
 }
 
 #[tokio::main]
@@ -25,6 +27,7 @@ async fn main() -> ExitCode {
     let result = match CommandLine::parse().command {
         Command::Dev(options) => dev::run(*options).await,
         Command::Simulate(options) => simulate::run(options).await,
+        Command::Bench(options) => bench::run(*options).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -29,6 +29,8 @@ pub enum Guest {
     Single,
     /// The gateway's shell around a pipeline that panics.
     Panicking,
+    /// The benchmark's floor.
+    NullProxy,
 }
 
 impl Guest {
@@ -36,6 +38,7 @@ impl Guest {
         match self {
             Self::Edge => "tiergate",
             Self::KvStore | Self::Probe | Self::Single | Self::Panicking => "tiergate-guests",
+            Self::NullProxy => "tiergate-null-proxy",
         }
     }
 
@@ -46,6 +49,7 @@ impl Guest {
             Self::Probe => "probe",
             Self::Single => "single",
             Self::Panicking => "panicking",
+            Self::NullProxy => "null-proxy",
         }
     }
 }

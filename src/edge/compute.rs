@@ -24,7 +24,7 @@ use crate::secret::Secret;
 /// The platform's own limit for a response head; the gateway's deadlines stand below it.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(120);
 /// The host closes an aborted connection at once, with what it has not sent yet; flushing is not waited for.
-pub const ABORT_DELAY: Duration = Duration::from_millis(50);
+pub const ABORT_DELAY: Duration = Duration::from_millis(100);
 /// How long an idle connection to a provider is kept for the next request.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 

@@ -12,7 +12,7 @@ use futures_util::stream;
 use super::journal::Presence;
 use super::reply::{Event, Piece, Reply, ReplyBody};
 use super::script::{Fault, Step};
-use super::server;
+use super::{server, stamp};
 
 /// Where a played answer breaks off, counted in content events or, for a whole answer, in bytes.
 #[derive(Clone)]
@@ -161,7 +161,7 @@ impl Playing {
         }
         self.played += 1;
         self.content += usize::from(event.piece == Piece::Content);
-        Some(Ok(event.frame))
+        Some(Ok(stamp::stamp(event.frame)))
     }
 }
 

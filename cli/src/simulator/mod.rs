@@ -3,7 +3,7 @@
 //! `profile` says as data what one provider takes; `openai` speaks the Chat Completions dialect (another dialect is
 //! another module and a `Dialect` arm); `classifier` plays Mercury as the gateway's classifier; `script` is the
 //! language of faults and delays; `delivery` plays a reply, faults included; `server` owns the connections;
-//! `journal` records what came in. Nothing here imports the gateway: a simulator checks it from outside.
+//! `journal` records what came in; `stamp` puts the time of sending into events. Nothing here imports the gateway: a simulator checks it from outside.
 //! Waiting on a clock happens only where a script asks for it.
 
 use std::io;
@@ -22,10 +22,12 @@ mod reply;
 mod sample;
 mod script;
 mod server;
+mod stamp;
 
 pub use journal::Recorded;
 pub use profile::{Answers, Dialect, Model, Profile, Quirk, Sampling, Tools};
 pub use script::{Script, ScriptError, WORDS};
+pub use stamp::{SENT_AT, now_ns};
 
 use server::State;
 

@@ -1,0 +1,98 @@
+//! The benchmark measures all of its rows. How fast anything is does not matter here.
+
+use anyhow::Result;
+use clap::Parser;
+use tiergate_cli::bench::{self, BenchOptions, Kind};
+use tiergate_cli::simulator::{Profile, SENT_AT, Simulator};
+
+#[derive(Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    options: BenchOptions,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_has_figures() -> Result<()> {
+    let answer = format!("{SENT_AT} ").repeat(4);
+    let profile = Profile::openai().with_key("peer-key").with_constant_answer(&answer);
+    let peer = Simulator::start(profile, "127.0.0.1:0".parse()?).await?;
+    let target = format!("--target=peer=http://{}/v1", peer.addr());
+    let CommandLine { options } = CommandLine::try_parse_from([
+        "bench",
+        "--requests=24",
+        "--rounds=2",
+        "--connections=1,3",
+        "--events=4",
+        "--gap-ms=1",
+        "--target-header=peer:authorization=Bearer peer-key",
+        &target,
+    ])?;
+    let report = bench::measure(&options).await?;
+
+    let whole = ["upstream", "null-proxy", "bypass", "classifier", "peer"];
+    let streams = ["upstream-stream", "null-proxy-stream", "bypass-stream", "peer-stream"];
+    let expected: Vec<(&str, u32)> = whole.iter().chain(&streams).flat_map(|row| [(*row, 1), (*row, 3)]).collect();
+    let rows: Vec<(&str, u32)> = report.rows.iter().map(|row| (row.row.as_str(), row.connections)).collect();
+    assert_eq!(rows, expected);
+
+    for figures in &report.rows {
+        let name = format!("{} at {}: {figures:?}", figures.row, figures.connections);
+        assert_eq!(figures.errors, 0, "{name}");
+        let ratios = figures.to_null_proxy.expect(&name);
+        let mut positive = vec![
+            figures.requests_per_second,
+            figures.p50_ms,
+            figures.p99_ms,
+            ratios.requests_per_second,
+            ratios.p50,
+            ratios.p99,
+        ];
+        match figures.kind {
+            Kind::Whole => assert_eq!(figures.requests, 48, "{name}"),
+            Kind::Stream => {
+                let events = figures.events.as_ref().expect(&name);
+                assert_eq!(events.count, 48, "{name}");
+                positive.extend([events.first_p50_ms, events.first_p99_ms, events.delay_p50_ms, events.delay_p99_ms]);
+                let added = [events.added_p50_ms.expect(&name), events.added_p99_ms.expect(&name)];
+                assert!(added.iter().all(|added| added.is_finite()), "{name}");
+            }
+        }
+        let is_guest = !figures.row.starts_with("upstream") && !figures.row.starts_with("peer");
+        assert_eq!(figures.guest.is_some(), is_guest, "{name}");
+        if let Some(guest) = &figures.guest {
+            assert_eq!(guest.requests, figures.requests, "{name}");
+            assert!(guest.logged_vcpu_ms >= 0.0, "{name}");
+            positive.extend([guest.cpu_ms, guest.requests_per_sandbox.unwrap_or(1.0)]);
+        }
+        let decides = figures.row.starts_with("bypass") || figures.row == "classifier";
+        assert_eq!(figures.decide.is_some(), decides, "{name}");
+        if let Some(decide) = &figures.decide {
+            assert_eq!(decide.count as u64, figures.requests, "{name}");
+            positive.extend([decide.p50_ms, decide.p99_ms]);
+        }
+        assert!(positive.iter().all(|value| value.is_finite() && *value > 0.0), "{name}");
+        assert!(figures.spread.is_finite(), "{name}");
+    }
+    for guest in &report.guests {
+        assert!(guest.wasm_bytes > 0 && guest.heap_mib > Some(0.0), "{guest:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn wrong_options_say_what_is_right() -> Result<()> {
+    let parse = |words: &[&str]| CommandLine::try_parse_from(["bench"].iter().chain(words));
+    for (words, expected) in [
+        (&["--target=peer"][..], "NAME=URL"),
+        (&["--target-header=peer"], "NAME:HEADER=VALUE"),
+        (&["--connections=0"], "connections"),
+        (&["--requests=5", "--seconds=5"], "cannot be used with"),
+    ] {
+        let error = parse(words).err().expect(expected).to_string();
+        assert!(error.contains(expected), "{words:?}: {error}");
+    }
+    let options = parse(&["--target-header=peer:x-key=1"])?.options;
+    let error = bench::measure(&options).await.expect_err("there is no such target");
+    assert!(error.to_string().contains("no --target"), "{error}");
+    Ok(())
+}
