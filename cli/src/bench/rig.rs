@@ -111,8 +111,11 @@ impl Rig {
             .run(Simulator::start(profile, upstream.addr))
             .await?
             .with_context(|| format!("cannot listen on {}", upstream.addr))?;
-        // The first event follows its head at once, unlike the others.
-        upstream_simulator.script(&format!("first=0ms gap={}ms *", upstream.gap_ms))?;
+        // The first event follows its head at once. Whole answers are left alone.
+        upstream_simulator.script(&format!(
+            r#"if="\"stream\":true" first=0ms gap={}ms *"#,
+            upstream.gap_ms
+        ))?;
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let classifier = threads.run(Simulator::start(Profile::inception(), loopback)).await??;
 

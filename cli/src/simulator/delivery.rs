@@ -166,7 +166,8 @@ impl Playing {
 }
 
 async fn wait(duration: Option<Duration>) {
-    if let Some(duration) = duration {
+    // Even the shortest sleep lasts until the timer's next millisecond.
+    if let Some(duration) = duration.filter(|duration| !duration.is_zero()) {
         tokio::time::sleep(duration).await;
     }
 }
