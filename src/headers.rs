@@ -95,6 +95,11 @@ fn invalid(name: &str, expected: &str) -> Error {
     Error::new(Kind::InvalidHeader, format!("The header {name} must be {expected}."))
 }
 
+/// The length of the body, if the sender says it. Who has read that much need not wait for the end.
+pub fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
 /// Copies what a provider may see of the client's headers.
 pub fn forward_upstream(client: &HeaderMap, upstream: &mut HeaderMap) {
     let trace = HeaderName::from_static("traceparent");

@@ -120,7 +120,9 @@ impl Found {
         let mut body = self.body;
         check_size(body.len(), wanted.content_length, limit)?;
         if let (Some(source), false) = (wanted.body, self.body_ended) {
-            while platform.read(source, &mut body, READ_BYTES).map_err(|_| incomplete())? > 0 {
+            while wanted.content_length != Some(body.len() as u64)
+                && platform.read(source, &mut body, READ_BYTES).map_err(|_| incomplete())? > 0
+            {
                 check_size(body.len(), None, limit)?;
             }
         }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 
 use crate::attempt::{self, Answer, Committed, Job, Prepared};
@@ -89,7 +89,7 @@ fn serve<P: Platform>(
             let mut wanted = Wanted {
                 presented,
                 body: (method == Method::POST).then_some(&mut body),
-                content_length: client_headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
+                content_length: headers::content_length(&client_headers),
                 breaker: route_headers.as_ref().is_ok_and(|headers| headers.tier.is_none()),
             };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;

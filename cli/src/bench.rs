@@ -122,17 +122,9 @@ pub async fn run(options: BenchOptions) -> Result<()> {
     } else {
         print!("{}", table::render(&report));
     }
-    let failed: Vec<&str> = report
-        .rows
-        .iter()
-        .filter(|figures| figures.errors > 0)
-        .map(|figures| figures.row.as_str())
-        .collect();
-    ensure!(
-        failed.is_empty(),
-        "requests failed, which voids the figures of {}",
-        failed.join(", ")
-    );
+    let failed: Vec<&str> =
+        report.rows.iter().filter(|figures| figures.errors > 0).map(|figures| figures.row.as_str()).collect();
+    ensure!(failed.is_empty(), "requests failed, which voids the figures of {}", failed.join(", "));
     Ok(())
 }
 
@@ -144,11 +136,7 @@ pub async fn measure(options: &BenchOptions) -> Result<Report> {
     }
     let progress = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {wide_msg}")?);
     progress.enable_steady_tick(Duration::from_millis(120));
-    let upstream = Upstream {
-        addr: options.upstream_addr,
-        events: options.events.get(),
-        gap_ms: options.gap_ms,
-    };
+    let upstream = Upstream { addr: options.upstream_addr, events: options.events.get(), gap_ms: options.gap_ms };
     let building = progress.clone();
     let mut rig = Rig::start(upstream, move |line| building.set_message(line.to_owned())).await?;
     let rows = rows::rows(options, &rig, upstream)?;
@@ -185,18 +173,10 @@ pub async fn measure(options: &BenchOptions) -> Result<Report> {
 
     let mut figures = Vec::new();
     for (index, row) in rows.iter().enumerate() {
-        let baseline = rows
-            .iter()
-            .position(|other| other.kind == row.kind && other.is_baseline());
+        let baseline = rows.iter().position(|other| other.kind == row.kind && other.is_baseline());
         for (place, connections) in options.connections.iter().enumerate() {
             let of = |index: usize| measured[place * rows.len() + index].as_slice();
-            figures.push(figures::figures(
-                &row.name,
-                row.kind,
-                connections.get(),
-                of(index),
-                baseline.map(of),
-            ));
+            figures.push(figures::figures(&row.name, row.kind, connections.get(), of(index), baseline.map(of)));
         }
     }
     Ok(Report {
@@ -210,10 +190,7 @@ pub async fn measure(options: &BenchOptions) -> Result<Report> {
         body_bytes: options.body_bytes,
         events: options.events.get(),
         gap_ms: options.gap_ms,
-        guests: vec![
-            guest_report("null-proxy", &rig.null_proxy),
-            guest_report("tiergate", &rig.tiergate),
-        ],
+        guests: vec![guest_report("null-proxy", &rig.null_proxy), guest_report("tiergate", &rig.tiergate)],
         rows: figures,
     })
 }
@@ -233,22 +210,13 @@ async fn measure_phase(rig: &mut Rig, row: &Row, connections: u32, requests: u64
     let load = load::run(&row.shot, connections, requests).await?;
     let lines = lines::collect(&mut service.lines, load.requests, row.source).await;
     let after = service.meter.reading();
-    let used = meter::Reading {
-        cpu: after.cpu.saturating_sub(before.cpu),
-        sandboxes: after.sandboxes - before.sandboxes,
-    };
-    Ok(Phase {
-        load,
-        guest: Some((lines, used)),
-    })
+    let used =
+        meter::Reading { cpu: after.cpu.saturating_sub(before.cpu), sandboxes: after.sandboxes - before.sandboxes };
+    Ok(Phase { load, guest: Some((lines, used)) })
 }
 
 fn guest_report(name: &'static str, service: &Service) -> GuestReport {
-    GuestReport {
-        name,
-        wasm_bytes: service.wasm_bytes,
-        heap_mib: service.meter.heap_mib(),
-    }
+    GuestReport { name, wasm_bytes: service.wasm_bytes, heap_mib: service.meter.heap_mib() }
 }
 
 impl BenchOptions {
@@ -284,10 +252,7 @@ fn parse_target(text: &str) -> Result<Target, String> {
     if name.is_empty() || name.contains(':') {
         return Err("the name may not be empty or hold a colon".to_owned());
     }
-    Ok(Target {
-        name: name.to_owned(),
-        url: url.to_owned(),
-    })
+    Ok(Target { name: name.to_owned(), url: url.to_owned() })
 }
 
 fn parse_target_header(text: &str) -> Result<TargetHeader, String> {

@@ -91,18 +91,11 @@ pub fn figures(row: &str, kind: Kind, connections: u32, phases: &[Phase], baseli
         Kind::Stream => loads().map(|load| delay_ms(load, 0.5)).collect(),
     };
     let ratio = |of: &dyn Fn(&Load) -> f64| paired(phases, baseline, |own, null| of(own) / of(null));
-    let to_null_proxy = match (
-        ratio(&|load| load.requests_per_second),
-        ratio(&|load| load.p50_ms),
-        ratio(&|load| load.p99_ms),
-    ) {
-        (Some(requests_per_second), Some(p50), Some(p99)) => Some(Ratios {
-            requests_per_second,
-            p50,
-            p99,
-        }),
-        _ => None,
-    };
+    let to_null_proxy =
+        match (ratio(&|load| load.requests_per_second), ratio(&|load| load.p50_ms), ratio(&|load| load.p99_ms)) {
+            (Some(requests_per_second), Some(p50), Some(p99)) => Some(Ratios { requests_per_second, p50, p99 }),
+            _ => None,
+        };
     let astray = |phase: &Phase| phase.guest.as_ref().map_or(0, |(lines, _)| lines.astray);
     let first_astray = || {
         let lines = phases.iter().filter_map(|phase| phase.guest.as_ref());
@@ -139,11 +132,7 @@ fn decide(phases: &[Phase]) -> Option<DecideFigures> {
     let mut times: Vec<f64> = lines.flat_map(|(lines, _)| lines.decide_ms.iter().copied()).collect();
     times.sort_by(f64::total_cmp);
     let rank = |quantile: f64| times.get((times.len() as f64 * quantile) as usize).copied();
-    Some(DecideFigures {
-        count: times.len(),
-        p50_ms: rank(0.5)?,
-        p99_ms: rank(0.99)?,
-    })
+    Some(DecideFigures { count: times.len(), p50_ms: rank(0.5)?, p99_ms: rank(0.99)? })
 }
 
 fn guest(phases: &[Phase]) -> Option<GuestFigures> {
@@ -203,16 +192,8 @@ mod tests {
     fn phase(p50_ms: f64, delay_ns: u64) -> Phase {
         let mut delay = Histogram::new(3).expect("three digits should be possible");
         delay.record(delay_ns).expect("it should grow");
-        let lines = Lines {
-            count: 10,
-            vcpu_ms: 4,
-            decide_ms: vec![p50_ms],
-            ..Lines::default()
-        };
-        let used = Reading {
-            cpu: Duration::from_millis(6),
-            sandboxes: 2,
-        };
+        let lines = Lines { count: 10, vcpu_ms: 4, decide_ms: vec![p50_ms], ..Lines::default() };
+        let used = Reading { cpu: Duration::from_millis(6), sandboxes: 2 };
         Phase {
             load: Load {
                 requests: 10,
@@ -221,10 +202,7 @@ mod tests {
                 requests_per_second: 1e3 / p50_ms,
                 p50_ms,
                 p99_ms: 2.0 * p50_ms,
-                events: Events {
-                    first: delay.clone(),
-                    delay,
-                },
+                events: Events { first: delay.clone(), delay },
             },
             guest: Some((lines, used)),
         }
@@ -245,10 +223,7 @@ mod tests {
         let guest = figures.guest.expect("there are lines");
         assert_eq!((guest.logged_vcpu_ms, guest.cpu_ms), (0.4, 0.6));
         assert_eq!((guest.requests, guest.requests_per_sandbox), (30, Some(5.0)));
-        assert_eq!(
-            figures.decide.map(|decide| (decide.count, decide.p50_ms)),
-            Some((3, 1.2))
-        );
+        assert_eq!(figures.decide.map(|decide| (decide.count, decide.p50_ms)), Some((3, 1.2)));
     }
 
     #[test]

@@ -74,12 +74,7 @@ impl Lines {
         self.vcpu_ms += parsed.vcpu_ms;
         if parsed.source.as_deref() != source || parsed.error.is_some() || !parsed.reason.is_empty() {
             let came = parsed.source.unwrap_or_else(|| "nothing".to_owned());
-            let why = parsed
-                .error
-                .into_iter()
-                .chain(parsed.reason)
-                .collect::<Vec<_>>()
-                .join(", ");
+            let why = parsed.error.into_iter().chain(parsed.reason).collect::<Vec<_>>().join(", ");
             self.note_astray(format!("decided by {came} ({why})"));
         } else if let Some(decide) = parsed.duration_ms.decide {
             self.decide_ms.push(decide);
@@ -100,10 +95,7 @@ mod tests {
     async fn lines_are_added_up_and_strays_are_named() {
         let (sink, mut lines) = tokio::sync::mpsc::unbounded_channel();
         for (endpoint, text) in [
-            (
-                "tiergate",
-                r#"{"vcpu_ms":2,"source":"classifier","duration_ms":{"decide":1.5,"total":3}}"#,
-            ),
+            ("tiergate", r#"{"vcpu_ms":2,"source":"classifier","duration_ms":{"decide":1.5,"total":3}}"#),
             ("stderr", "noise"),
             (
                 "tiergate",
@@ -111,15 +103,11 @@ mod tests {
             ),
         ] {
             let (endpoint, text) = (endpoint.to_owned(), text.to_owned());
-            sink.send(LogLine { endpoint, text })
-                .expect("the reader should be there");
+            sink.send(LogLine { endpoint, text }).expect("the reader should be there");
         }
         let sum = collect(&mut lines, 2, Some("classifier")).await;
         assert_eq!((sum.count, sum.vcpu_ms, sum.astray), (2, 3, 1));
         assert_eq!(sum.decide_ms, [1.5]);
-        assert_eq!(
-            sum.first_astray.as_deref(),
-            Some("decided by default (classifier_timeout)")
-        );
+        assert_eq!(sum.first_astray.as_deref(), Some("decided by default (classifier_timeout)"));
     }
 }

@@ -72,10 +72,7 @@ impl Events {
     fn new() -> Self {
         let significant_digits = 3;
         let histogram = Histogram::new(significant_digits).expect("three digits should be possible");
-        Self {
-            first: histogram.clone(),
-            delay: histogram,
-        }
+        Self { first: histogram.clone(), delay: histogram }
     }
 
     fn add(&mut self, other: &Self) {
@@ -94,13 +91,7 @@ impl Shot {
         let authority = format!("{host}:{}", url.port_u16().unwrap_or(80));
         headers.insert(HOST, authority.parse()?);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(Self {
-            path: format!("{}{PATH}", url.path().trim_end_matches('/')),
-            authority,
-            headers,
-            body,
-            answer,
-        })
+        Ok(Self { path: format!("{}{PATH}", url.path().trim_end_matches('/')), authority, headers, body, answer })
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>> {
@@ -191,10 +182,7 @@ async fn read_stream(body: &mut Incoming, expected: u64, started: Instant, event
         }
     }
     ensure!(done, "the stream ended without its end marker");
-    ensure!(
-        stamped == expected,
-        "the stream had {stamped} events instead of {expected}"
-    );
+    ensure!(stamped == expected, "the stream had {stamped} events instead of {expected}");
     Ok(length)
 }
 
@@ -223,10 +211,7 @@ impl BenchSuite for Suite {
     type WorkerState = Worker;
 
     async fn state(&self, _: u32) -> Result<Worker> {
-        Ok(Worker {
-            connection: Some(self.shot.connect().await?),
-            events: Events::new(),
-        })
+        Ok(Worker { connection: Some(self.shot.connect().await?), events: Events::new() })
     }
 
     async fn bench(&mut self, worker: &mut Worker, _: &IterInfo) -> Result<IterReport> {
@@ -236,12 +221,7 @@ impl BenchSuite for Suite {
         if fired.is_err() {
             worker.connection = None;
         }
-        Ok(IterReport {
-            duration,
-            status: Status::success(200),
-            bytes: fired?,
-            items: 1,
-        })
+        Ok(IterReport { duration, status: Status::success(200), bytes: fired?, items: 1 })
     }
 
     async fn teardown(self, worker: Worker, _: IterInfo) -> Result<()> {
@@ -286,26 +266,18 @@ struct Percentiles {
 ///
 /// Never for a time: the generator would cut the requests that are under way at its end, and gateways log those as well.
 pub async fn run(shot: &Arc<Shot>, connections: u32, requests: u64) -> Result<Load> {
-    let suite = Suite {
-        shot: Arc::clone(shot),
-        events: Arc::new(Mutex::new(Events::new())),
-    };
+    let suite = Suite { shot: Arc::clone(shot), events: Arc::new(Mutex::new(Events::new())) };
     let events = Arc::clone(&suite.events);
     // The generator has no other entry than that of its command line, and no other result than the report it writes.
     let report = tempfile::NamedTempFile::new()?;
-    let mut words: Vec<OsString> = ["rlt", "--quiet", "--output", "json", "--output-file"]
-        .map(OsString::from)
-        .into();
+    let mut words: Vec<OsString> = ["rlt", "--quiet", "--output", "json", "--output-file"].map(OsString::from).into();
     words.push(report.path().into());
     words.extend(["--concurrency".into(), connections.to_string().into()]);
     words.extend(["--iterations".into(), requests.to_string().into()]);
     rlt::cli::run(<BenchCli as clap::Parser>::try_parse_from(words)?, suite).await?;
 
-    let Report {
-        summary,
-        latency,
-        errors,
-    } = serde_json::from_slice(&std::fs::read(report.path())?).context("the load generator's report cannot be read")?;
+    let Report { summary, latency, errors } =
+        serde_json::from_slice(&std::fs::read(report.path())?).context("the load generator's report cannot be read")?;
     let first_error = errors.keys().next().cloned();
     let Some(Latency { percentiles }) = latency else {
         match first_error {

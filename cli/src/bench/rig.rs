@@ -68,10 +68,7 @@ impl Threads {
     }
 
     async fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Result<T> {
-        let runtime = self
-            .0
-            .as_ref()
-            .context("the threads should be there until they are dropped")?;
+        let runtime = self.0.as_ref().context("the threads should be there until they are dropped")?;
         Ok(runtime.spawn(future).await?)
     }
 }
@@ -112,24 +109,14 @@ impl Rig {
             .await?
             .with_context(|| format!("cannot listen on {}", upstream.addr))?;
         // The first event follows its head at once. Whole answers are left alone.
-        upstream_simulator.script(&format!(
-            r#"if="\"stream\":true" first=0ms gap={}ms *"#,
-            upstream.gap_ms
-        ))?;
+        upstream_simulator.script(&format!(r#"if="\"stream\":true" first=0ms gap={}ms *"#, upstream.gap_ms))?;
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let classifier = threads.run(Simulator::start(Profile::inception(), loopback)).await??;
 
         let upstream_url = format!("http://{}", upstream_simulator.addr());
-        let key = format!(
-            "tg_{CLIENT}_{}",
-            Alphanumeric.sample_string(&mut rand::rng(), KEY_CHARS)
-        );
+        let key = format!("tg_{CLIENT}_{}", Alphanumeric.sample_string(&mut rand::rng(), KEY_CHARS));
         let options = |path: &Path| GatewayOptions::new(path);
-        let null_proxy = Service::start(
-            "null-proxy",
-            &paths[0],
-            options(&paths[0]).backend("upstream", &upstream_url),
-        );
+        let null_proxy = Service::start("null-proxy", &paths[0], options(&paths[0]).backend("upstream", &upstream_url));
         let tiergate = options(&paths[1])
             .backend(UPSTREAM_HOST, &upstream_url)
             .backend(CLASSIFIER_HOST, format!("http://{}", classifier.addr()))

@@ -62,38 +62,10 @@ pub fn rows(options: &BenchOptions, rig: &Rig, upstream: Upstream) -> Result<Vec
     let tiergate = base(&rig.tiergate.url);
     let none = HeaderMap::new();
     let mut plan = vec![
-        (
-            "upstream".to_owned(),
-            Kind::Whole,
-            Answerer::Other,
-            None,
-            &upstream_base,
-            &none,
-        ),
-        (
-            NULL_PROXY.to_owned(),
-            Kind::Whole,
-            Answerer::NullProxy,
-            None,
-            &null_proxy,
-            &none,
-        ),
-        (
-            "bypass".to_owned(),
-            Kind::Whole,
-            Answerer::Tiergate,
-            Some("header"),
-            &tiergate,
-            &bypass,
-        ),
-        (
-            "classifier".to_owned(),
-            Kind::Whole,
-            Answerer::Tiergate,
-            Some("classifier"),
-            &tiergate,
-            &key,
-        ),
+        ("upstream".to_owned(), Kind::Whole, Answerer::Other, None, &upstream_base, &none),
+        (NULL_PROXY.to_owned(), Kind::Whole, Answerer::NullProxy, None, &null_proxy, &none),
+        ("bypass".to_owned(), Kind::Whole, Answerer::Tiergate, Some("header"), &tiergate, &bypass),
+        ("classifier".to_owned(), Kind::Whole, Answerer::Tiergate, Some("classifier"), &tiergate, &key),
     ];
     let targets = options
         .target
@@ -104,41 +76,16 @@ pub fn rows(options: &BenchOptions, rig: &Rig, upstream: Upstream) -> Result<Vec
         plan.push(((*name).clone(), Kind::Whole, Answerer::Other, None, url, headers));
     }
     let stream = |name: &str| format!("{name}{STREAM}");
-    plan.push((
-        stream("upstream"),
-        Kind::Stream,
-        Answerer::Other,
-        None,
-        &upstream_base,
-        &none,
-    ));
-    plan.push((
-        stream(NULL_PROXY),
-        Kind::Stream,
-        Answerer::NullProxy,
-        None,
-        &null_proxy,
-        &none,
-    ));
-    plan.push((
-        stream("bypass"),
-        Kind::Stream,
-        Answerer::Tiergate,
-        Some("header"),
-        &tiergate,
-        &bypass,
-    ));
+    plan.push((stream("upstream"), Kind::Stream, Answerer::Other, None, &upstream_base, &none));
+    plan.push((stream(NULL_PROXY), Kind::Stream, Answerer::NullProxy, None, &null_proxy, &none));
+    plan.push((stream("bypass"), Kind::Stream, Answerer::Tiergate, Some("header"), &tiergate, &bypass));
     for (name, url, headers) in &targets {
         plan.push((stream(name), Kind::Stream, Answerer::Other, None, url, headers));
     }
 
     let names: Vec<String> = plan.iter().map(|row| row.0.clone()).collect();
     for name in &options.only {
-        ensure!(
-            names.contains(name),
-            "there is no row `{name}`; the rows are {}",
-            names.join(", ")
-        );
+        ensure!(names.contains(name), "there is no row `{name}`; the rows are {}", names.join(", "));
     }
     let answer_bytes = upstream.answer().len();
     plan.into_iter()
@@ -149,13 +96,7 @@ pub fn rows(options: &BenchOptions, rig: &Rig, upstream: Upstream) -> Result<Vec
                 Kind::Stream => Expected::Stream(upstream.events),
             };
             let body = request_body(options.body_bytes, kind)?;
-            Ok(Row {
-                shot: Arc::new(Shot::new(base, headers.clone(), body, expected)?),
-                name,
-                kind,
-                answerer,
-                source,
-            })
+            Ok(Row { shot: Arc::new(Shot::new(base, headers.clone(), body, expected)?), name, kind, answerer, source })
         })
         .collect()
 }
@@ -175,11 +116,7 @@ fn request_body(length: usize, kind: Kind) -> Result<Bytes> {
     };
     let frame = with_text("").len();
     ensure!(length >= frame, "--body-bytes must be at least {frame}");
-    let text: String = "please tell me more about that "
-        .chars()
-        .cycle()
-        .take(length - frame)
-        .collect();
+    let text: String = "please tell me more about that ".chars().cycle().take(length - frame).collect();
     Ok(with_text(&text).into())
 }
 

@@ -66,11 +66,7 @@ pub fn render(report: &Report) -> String {
         ),
     );
     let guests = report.guests.iter().map(|guest| {
-        vec![
-            guest.name.to_owned(),
-            format!("{:.0}", guest.wasm_bytes as f64 / 1024.0),
-            optional(guest.heap_mib, 1),
-        ]
+        vec![guest.name.to_owned(), format!("{:.0}", guest.wasm_bytes as f64 / 1024.0), optional(guest.heap_mib, 1)]
     });
     section("Guests", table(&["guest", "Wasm KiB", "heap MiB"], guests));
     for note in notes(report) {
@@ -90,9 +86,7 @@ fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Option<Strin
         builder.push_record(row);
     }
     let mut table = builder.build();
-    table
-        .with(Style::markdown())
-        .modify(Columns::new(1..), Alignment::right());
+    table.with(Style::markdown()).modify(Columns::new(1..), Alignment::right());
     Some(table.to_string())
 }
 
@@ -150,15 +144,11 @@ fn notes(report: &Report) -> Vec<String> {
         if let Some(lines) =
             lines.filter(|&lines| figures.kind == Kind::Whole && figures.connections == 1 && lines < ENOUGH_LINES)
         {
-            notes.push(format!(
-                "{row}: guest vCPU from {lines} requests only; {ENOUGH_LINES} are needed"
-            ));
+            notes.push(format!("{row}: guest vCPU from {lines} requests only; {ENOUGH_LINES} are needed"));
         }
         let decisions = figures.decide.as_ref().map(|decide| decide.count);
         if let Some(count) = decisions.filter(|&count| figures.row == "classifier" && count < ENOUGH_DECISIONS) {
-            notes.push(format!(
-                "{row}: decide from {count} requests only; {ENOUGH_DECISIONS} are needed"
-            ));
+            notes.push(format!("{row}: decide from {count} requests only; {ENOUGH_DECISIONS} are needed"));
         }
     }
     notes

@@ -21,9 +21,7 @@ pub fn stamp(frame: Bytes) -> Bytes {
         return frame;
     };
     let now = now_ns().to_string();
-    [&frame[..start], now.as_bytes(), &frame[start + mark.len()..]]
-        .concat()
-        .into()
+    [&frame[..start], now.as_bytes(), &frame[start + mark.len()..]].concat().into()
 }
 
 #[cfg(test)]
