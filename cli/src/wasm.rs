@@ -7,14 +7,13 @@ use std::env;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 const TARGET: &str = "wasm32-wasip1";
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// A guest of this workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,8 +57,16 @@ impl Guest {
 static BUILT: Mutex<Option<HashMap<Guest, PathBuf>>> = Mutex::new(None);
 
 /// The workspace's root folder.
+///
+/// Clones that share a target directory may share this program too, so cargo's word on what it runs comes first.
 pub fn root() -> &'static Path {
-    Path::new(ROOT)
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let package = PathBuf::from(package);
+        let root = package.ancestors().find(|folder| folder.join("Cargo.lock").exists());
+        root.map_or_else(|| package.clone(), Path::to_owned)
+    });
+    &ROOT
 }
 
 /// The path of one guest's Wasm, built at most once in this process.
@@ -103,7 +110,7 @@ fn run_cargo(guests: &[Guest], report: &mut dyn FnMut(&str)) -> Result<HashMap<G
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let color = if console::colors_enabled_stderr() { "always" } else { "never" };
     let mut command = Command::new(cargo);
-    command.current_dir(ROOT).args(["build", "--release", "--locked", "--target", TARGET, "--color", color]);
+    command.current_dir(root()).args(["build", "--release", "--locked", "--target", TARGET, "--color", color]);
     command.arg("--message-format=json-render-diagnostics");
     for guest in guests {
         command.args(["--package", guest.package(), "--bin", guest.bin()]);
@@ -113,7 +120,7 @@ fn run_cargo(guests: &[Guest], report: &mut dyn FnMut(&str)) -> Result<HashMap<G
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .context("cannot run cargo")?;
+        .with_context(|| format!("cannot run cargo in {}", root().display()))?;
     let stdout = child.stdout.take().context("cargo has no standard output")?;
     let stderr = child.stderr.take().context("cargo has no standard error")?;
 

@@ -5,10 +5,12 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
+use crate::wasm;
+
 /// The description with `nullable` turned into what JSON Schema has for it.
 static DESCRIPTION: LazyLock<Option<Value>> = LazyLock::new(|| {
     let beside = |directory: &Path| directory.join("shared/openapi/openai-subset.json");
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(beside).find(|file| file.exists())?;
+    let file = wasm::root().ancestors().map(beside).find(|file| file.exists())?;
     let text = std::fs::read_to_string(file).expect("the description should be readable");
     let mut description = serde_json::from_str(&text).expect("the description should be JSON");
     convert_nullable(&mut description);
