@@ -365,7 +365,12 @@ fn first_piece<P: Platform>(
             // Comments before the answer only keep the connection to us open.
             let Some(data) = event.data() else { continue };
             match stream.read(&data) {
-                Meaning::Preamble => held.extend_from_slice(event.raw),
+                Meaning::Preamble => {
+                    held.extend_from_slice(event.raw);
+                    if held.len() > MAX_HELD_BYTES {
+                        return Err(Outcome::TooLarge);
+                    }
+                }
                 Meaning::Unasked | Meaning::Foreign => {}
                 Meaning::Piece => {
                     held.extend_from_slice(event.raw);
@@ -374,9 +379,6 @@ fn first_piece<P: Platform>(
                 Meaning::End => return Err(Outcome::Broken),
                 Meaning::Error(error) => return Err(Outcome::ErrorInside(error)),
                 Meaning::Undecodable => return Err(Outcome::Undecodable),
-            }
-            if held.len() > MAX_HELD_BYTES {
-                return Err(Outcome::TooLarge);
             }
         }
     }

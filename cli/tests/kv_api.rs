@@ -132,7 +132,7 @@ async fn a_value_comes_with_its_generation_and_metadata() -> Result<()> {
 #[tokio::test]
 async fn the_official_command_line_changes_the_running_store() -> Result<()> {
     let Some(cli) = OfficialCli::find()? else {
-        eprintln!("skipped: no Fastly CLI; `npm ci` in tests/clients installs it");
+        eprintln!("skipped: no Fastly CLI; tests/clients/install installs it");
         return Ok(());
     };
     let running = start().await?;
@@ -174,7 +174,7 @@ async fn the_official_command_line_changes_the_running_store() -> Result<()> {
 #[tokio::test]
 async fn the_official_command_line_changes_the_policy_of_the_running_gateway() -> Result<()> {
     let Some(cli) = OfficialCli::find()? else {
-        eprintln!("skipped: no Fastly CLI; `npm ci` in tests/clients installs it");
+        eprintln!("skipped: no Fastly CLI; tests/clients/install installs it");
         return Ok(());
     };
     let shipped = std::fs::read_to_string(wasm::root().join("policy/default.json"))?;
@@ -219,7 +219,7 @@ impl OfficialCli {
             .or_else(|| installed.is_file().then(|| installed.into_os_string()))
             .or_else(|| on_path().map(PathBuf::into_os_string));
         if program.is_none() && std::env::var_os("TIERGATE_REQUIRE_CLIENTS").is_some_and(|value| value == "1") {
-            anyhow::bail!("TIERGATE_REQUIRE_CLIENTS=1, but there is no Fastly CLI; run `npm ci` in tests/clients");
+            anyhow::bail!("TIERGATE_REQUIRE_CLIENTS=1, but there is no Fastly CLI; run tests/clients/install");
         }
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fastly-home");
         std::fs::create_dir_all(&home)?;

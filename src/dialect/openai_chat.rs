@@ -335,8 +335,12 @@ pub struct Stream {
 
 impl Stream {
     pub fn new(request: &ChatRequest<'_>) -> Self {
-        let choices = request.field("n").and_then(|value| value.get().parse().ok()).unwrap_or(1);
-        Self { expected_choices: choices, include_usage: request.include_usage, ..Self::default() }
+        let asked: Option<usize> = request.field("n").and_then(|value| value.get().parse().ok());
+        Self {
+            expected_choices: asked.unwrap_or_default().max(1),
+            include_usage: request.include_usage,
+            ..Self::default()
+        }
     }
 
     /// Takes in the data of one event, parsing all of it. For events before the first piece of an answer.

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant, SystemTime};
 
 use fastly::backend::BackendCreationError;
-use fastly::handle::PendingRequestHandle;
+use fastly::handle::{BodyHandle, CacheOverride, PendingRequestHandle, RequestHandle, ResponseHandle};
 use fastly::http::body::StreamingBody;
 use fastly::http::request::SendErrorCause;
 use fastly::kv_store::{KVStoreError, PendingLookupHandle, StoreHandle};
@@ -13,7 +13,7 @@ use fastly::secret_store::SecretStore;
 use fastly::{Backend, Body, Request, Response};
 use http::HeaderMap;
 
-use crate::edge::handles::{self, CacheLookup, RawBody};
+use crate::edge::handles::{self, CacheLookup, InvalidUrl, RawBody};
 use crate::edge::panic;
 use crate::platform::{
     ClientGone, Platform, RESOURCE, ReadError, ResponseHead, SendError, StoreError, Target, UpstreamRequest,
@@ -24,7 +24,7 @@ use crate::secret::Secret;
 /// The platform's own limit for a response head; the gateway's deadlines stand below it.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(120);
 /// The host closes an aborted connection at once, with what it has not sent yet; flushing is not waited for.
-pub const ABORT_DELAY: Duration = Duration::from_millis(100);
+pub const ABORT_DELAY: Duration = Duration::from_millis(200);
 /// How long an idle connection to a provider is kept for the next request.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
@@ -147,13 +147,16 @@ impl Platform for Compute<'_> {
 
     fn send(&self, backend: &Backend, request: UpstreamRequest) -> Result<PendingRequestHandle, SendError> {
         self.sends.set(self.sends.get() + 1);
-        let mut sent = http::Request::new(Body::from(request.body));
-        *sent.method_mut() = request.method;
-        *sent.uri_mut() = request.url.parse().map_err(|_| SendError::Other)?;
-        *sent.headers_mut() = request.headers;
+        let mut sent = RequestHandle::new();
+        sent.set_method(&request.method);
+        handles::set_url(&sent, &request.url).map_err(|InvalidUrl| SendError::Other)?;
+        for (name, value) in &request.headers {
+            sent.append_header(name, value);
+        }
         // The HTTP cache must not see prompts.
-        let sent = Request::from(sent).with_pass(true);
-        sent.send_async(backend).map(PendingRequestHandle::from).map_err(|error| send_error(error.root_cause()))
+        sent.set_cache_override(&CacheOverride::pass());
+        let body = Body::from(request.body).into_handle();
+        sent.send_async_to_backend(body, backend).map_err(|cause| send_error(&cause))
     }
 
     fn response(&self, pending: PendingRequestHandle) -> Result<UpstreamResponse<RawBody>, SendError> {
@@ -182,12 +185,12 @@ impl Platform for Compute<'_> {
 
     fn respond(&self, head: ResponseHead, body: Vec<u8>) {
         panic::note_answered();
-        response(head, Body::from(body)).send_to_client();
+        response(&head).send_to_client(Body::from(body).into_handle());
     }
 
     fn start_response(&self, head: ResponseHead) -> StreamingBody {
         panic::note_answered();
-        response(head, Body::new()).stream_to_client()
+        response(&head).stream_to_client(BodyHandle::new()).into()
     }
 
     fn write(&self, downstream: &mut StreamingBody, bytes: &[u8]) -> Result<(), ClientGone> {
@@ -209,11 +212,13 @@ impl Platform for Compute<'_> {
     }
 }
 
-pub fn response(head: ResponseHead, body: Body) -> Response {
-    let mut response = http::Response::new(body);
-    *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers;
-    Response::from(response)
+pub fn response(head: &ResponseHead) -> ResponseHandle {
+    let mut response = ResponseHandle::new();
+    response.set_status(head.status);
+    for (name, value) in &head.headers {
+        response.append_header(name, value);
+    }
+    response
 }
 
 /// The client's headers.

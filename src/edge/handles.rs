@@ -1,4 +1,5 @@
-//! What the SDK's types cannot do: wait for several things at once, and read a body as its bytes arrive.
+//! What the SDK's types cannot do: wait for several things at once, read a body as its bytes arrive, and send to a URL
+//! without parsing it.
 //!
 //! The only unsafe code of the project. Every call passes pointers to live local values and checks the status; handles
 //! are owned by one value each, which closes them when it is dropped.
@@ -7,11 +8,12 @@
 use std::time::Duration;
 
 use fastly::Body;
+use fastly::handle::RequestHandle;
 use fastly_shared::FastlyStatus;
 use fastly_sys::fastly_cache::{
     self, CacheGetBodyOptions, CacheGetBodyOptionsMask, CacheLookupOptions, CacheLookupOptionsMask, CacheLookupState,
 };
-use fastly_sys::{fastly_async_io, fastly_http_body};
+use fastly_sys::{fastly_async_io, fastly_http_body, fastly_http_req};
 
 use crate::platform::{ReadError, StoreError};
 
@@ -104,6 +106,16 @@ impl Drop for CacheLookup {
         // SAFETY: the handle is owned by this value and not used again.
         let _ = unsafe { fastly_cache::close(self.0) };
     }
+}
+
+/// The host does not take the URL.
+pub struct InvalidUrl;
+
+/// Sets an absolute URL. The SDK takes a parsed one only, and parsing would take a good part of the guest's time.
+pub fn set_url(request: &RequestHandle, url: &str) -> Result<(), InvalidUrl> {
+    // SAFETY: the request is open and the URL lives through the call.
+    let status = unsafe { fastly_http_req::uri_set(request.as_u32(), url.as_ptr(), url.len()) };
+    status.result().map_err(|_| InvalidUrl)
 }
 
 /// The position of the first handle that is ready, or nothing if `at_most` passes before.

@@ -60,7 +60,7 @@ pub fn run(reuse: Reuse, mut handle: impl FnMut(&Compute<'_>, &mut Memory, Recei
         let record = Record::received(&received);
         panic::note_received(record, platform.received);
         handle(&platform, &mut memory, received);
-        if platform.vcpu_ms() > MAX_VCPU_MS || sends.get() > MAX_SENDS { Next::Stop } else { Next::Continue }
+        if memory.vcpu_ms > MAX_VCPU_MS || sends.get() > MAX_SENDS { Next::Stop } else { Next::Continue }
     });
 }
 
@@ -86,7 +86,7 @@ impl HandlerResult for Next {
 
 fn receive(mut request: Request, time_left: Duration) -> Received<RawBody> {
     Received {
-        id: format!("{:016x}{:016x}", random(), random()),
+        id: request_id(),
         method: request.get_method().clone(),
         path: request.get_path().to_owned(),
         query: request.get_query_str().map(str::to_owned),
@@ -95,6 +95,13 @@ fn receive(mut request: Request, time_left: Duration) -> Received<RawBody> {
         pop: fastly::compute_runtime::pop().to_owned(),
         time_left,
     }
+}
+
+/// 128 random bits.
+fn request_id() -> String {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits).expect("the platform should have randomness");
+    format!("{:032x}", u128::from_ne_bytes(bits))
 }
 
 fn random() -> u64 {

@@ -58,7 +58,7 @@ pub fn set_hook() {
             super::log(&log::line(&current.record, now, 0));
         }
         match answer {
-            Some((head, body)) => compute::response(head, Body::from(body)).send_to_client(),
+            Some((head, body)) => compute::response(&head).send_to_client(Body::from(body).into_handle()),
             // The answer under way is aborted with the sandbox.
             None => std::thread::sleep(compute::ABORT_DELAY),
         }

@@ -18,6 +18,20 @@ async fn start(
     (Gateway::start(change(options)).await.expect("the gateway should start"), log)
 }
 
+async fn second_provider() -> Simulator {
+    let addr = "127.0.0.1:0".parse().expect("an address");
+    Simulator::start(Profile::generic("second").with_key(&secret(SECOND)), addr).await.expect("it starts")
+}
+
+/// The policy and the client, and of all providers the second only.
+fn with_second(options: GatewayOptions, second: &Simulator) -> GatewayOptions {
+    options
+        .kv("policy", policy().to_string())
+        .kv("client/app", client_entry("app", "{}").to_string())
+        .secret(SECOND, secret(SECOND))
+        .backend(SECOND, format!("http://{}", second.addr()))
+}
+
 async fn tiergate_line(log: &mut UnboundedReceiver<LogLine>) -> Value {
     loop {
         let line = log.recv().await.expect("the log should go on");
@@ -82,16 +96,8 @@ async fn without_secrets_the_missing_entry_is_named() {
 
 #[tokio::test]
 async fn a_missing_secret_is_passed_over_and_the_classifiers_means_default() {
-    let addr = "127.0.0.1:0".parse().expect("an address");
-    let second = Simulator::start(Profile::generic("second").with_key(&secret(SECOND)), addr).await.expect("it starts");
-    let change = |options: GatewayOptions| {
-        options
-            .kv("policy", policy().to_string())
-            .kv("client/app", client_entry("app", "{}").to_string())
-            .secret(SECOND, secret(SECOND))
-            .backend(SECOND, format!("http://{}", second.addr()))
-    };
-    let (gateway, _log) = start(Guest::Edge, change).await;
+    let second = second_provider().await;
+    let (gateway, _log) = start(Guest::Edge, |options| with_second(options, &second)).await;
     let got = send(ask(&gateway, "medium")).await;
     assert_eq!(got.header("x-route-attempts"), "first/one:no_secret,second/two:200", "{}", got.text);
     let body = json!({"messages": [{"role": "user", "content": "Hello"}]});
@@ -121,16 +127,10 @@ async fn a_provider_on_loopback_needs_no_static_backend() {
 
 #[tokio::test]
 async fn a_rule_sees_the_clients_country() {
-    let addr = "127.0.0.1:0".parse().expect("an address");
-    let second = Simulator::start(Profile::generic("second").with_key(&secret(SECOND)), addr).await.expect("it starts");
+    let second = second_provider().await;
     let change = |options: GatewayOptions| {
-        options
-            .kv("policy", policy().to_string())
-            .kv("client/app", client_entry("app", "{}").to_string())
-            .secret(FIRST, secret(FIRST))
-            .secret(SECOND, secret(SECOND))
-            .backend(SECOND, format!("http://{}", second.addr()))
-            .country("127.0.0.1".parse().expect("an address"), "DK")
+        let here = "127.0.0.1".parse().expect("an address");
+        with_second(options, &second).secret(FIRST, secret(FIRST)).country(here, "DK")
     };
     let (gateway, _log) = start(Guest::Edge, change).await;
     let got = send(ask(&gateway, "medium")).await;

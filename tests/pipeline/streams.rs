@@ -109,6 +109,19 @@ fn a_stream_that_fails_before_its_first_piece_is_replaced() {
 }
 
 #[test]
+fn a_large_first_event_is_no_preamble() {
+    let large = HEL.replace("Hel", &"Hel".repeat(50_000));
+    let scenario = streaming().provider(FIRST, stream(vec![ROLE, &large, STOP, DONE])).run();
+    assert_eq!(scenario.text(), [ROLE, &large, STOP, DONE].concat());
+}
+
+#[test]
+fn a_stream_of_no_choices_does_not_count_as_finished() {
+    let scenario = asking(json!({"n": 0})).provider(FIRST, stream(vec![ROLE, HEL, DONE])).run();
+    check_broken(&scenario, &[ROLE, HEL].concat(), "stream_broken");
+}
+
+#[test]
 fn what_arrives_together_is_written_together() {
     let joined = [ROLE, HEL, LO].concat();
     let scenario = streaming().provider(FIRST, stream(vec![&joined, &[STOP, DONE].concat()])).run();
