@@ -183,6 +183,10 @@ impl Platform for Compute<'_> {
         handles::select(ids, at_most)
     }
 
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+
     fn respond(&self, head: ResponseHead, body: Vec<u8>) {
         panic::note_answered();
         response(&head).send_to_client(Body::from(body).into_handle());
@@ -201,8 +205,13 @@ impl Platform for Compute<'_> {
         downstream.finish().map_err(|_| ClientGone)
     }
 
+    fn hand_over(&self, mut downstream: StreamingBody, body: RawBody) -> Result<(), ClientGone> {
+        downstream.append(body.into());
+        downstream.finish().map_err(|_| ClientGone)
+    }
+
     fn abort(&self, downstream: StreamingBody) {
-        std::thread::sleep(ABORT_DELAY);
+        self.sleep(ABORT_DELAY);
         drop(downstream);
     }
 

@@ -77,6 +77,7 @@ fn build_health(raw: raw::Health, path: &Path, faults: &mut Faults) -> Option<He
         cooldown: raw.cooldown_s.given()?.seconds(),
         max_cooldown: raw.max_cooldown_s.given()?.seconds(),
         auth_cooldown: raw.auth_cooldown_s.given()?.seconds(),
+        hedge_share: raw.hedge_share.given()?.0,
     })
 }
 
@@ -232,6 +233,7 @@ fn build_model(name: String, raw: raw::Model, scope: &Scope, (path, faults): (&P
         vision: raw.vision.given()?,
         json_schema: raw.json_schema.given()?,
         sampling: raw.sampling.given()?,
+        prefill: raw.prefill.optional()?,
         price,
     })
 }

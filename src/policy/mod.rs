@@ -64,12 +64,15 @@ pub struct Limits {
     pub body_bytes: usize,
 }
 
-/// Cool-downs of failing candidates (their effect comes with health tracking).
+/// Cool-downs of failing candidates, and how many second requests may be started.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Health {
     pub cooldown: Duration,
     pub max_cooldown: Duration,
+    /// After a refused key, an exhausted quota, or a model that is not there.
     pub auth_cooldown: Duration,
+    /// Hedges, as a share of the streamed requests that may be hedged; 0 to 1.
+    pub hedge_share: f64,
 }
 
 /// Whether a client must present a key.
@@ -195,7 +198,18 @@ pub struct Model {
     pub json_schema: bool,
     /// Whether it takes sampling parameters and `max_tokens`; otherwise they are dropped, or renamed.
     pub sampling: bool,
+    /// Whether and how it goes on with an answer that was begun.
+    pub prefill: Option<Prefill>,
     pub price: Option<Price>,
+}
+
+/// How a model is given the beginning of its answer: always as a last message of the assistant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefill {
+    /// As it is (vLLM, Ollama).
+    Message,
+    /// With `"prefix": true` in it (Mistral, DeepSeek).
+    Prefix,
 }
 
 /// US dollars per million tokens.

@@ -9,7 +9,7 @@ use super::scalar::{
     ClientId, Country, Dollars, Fraction, Integer, ModelName, Origin, ProviderName, SecretName, Text, TierName,
     UpstreamModel, Version,
 };
-use super::{Auth, AuthStyle, BaseUrl, Dialect, Effort, Quirk, Resume, StreamMode};
+use super::{Auth, AuthStyle, BaseUrl, Dialect, Effort, Prefill, Quirk, Resume, StreamMode};
 use crate::policy::json::Node;
 
 /// The platform ends every execution after two minutes, so no deadline can be longer.
@@ -68,6 +68,8 @@ object! {
         optional max_cooldown_s: Seconds = 120,
         /// Seconds after a refused key or an exhausted quota.
         optional auth_cooldown_s: Integer<1, 86_400> = 300,
+        /// The share of streamed requests that may be hedged, 0 to 1.
+        optional hedge_share: Fraction = Node::Number(0.05),
     }
 
     /// The model that assigns tiers.
@@ -168,6 +170,8 @@ object! {
         optional json_schema: bool = false,
         /// Whether it takes temperature and the like, and max_tokens under that name.
         optional sampling: bool = true,
+        /// How the model goes on with an answer that was begun: given as a last message, or as one with "prefix": true.
+        optional prefill: Prefill,
         /// What it costs; without it the log has no cost.
         optional price: Price,
     }
