@@ -19,6 +19,7 @@ mod journal;
 mod openai;
 mod profile;
 mod reply;
+mod said;
 mod sample;
 mod script;
 mod server;

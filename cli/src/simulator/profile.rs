@@ -70,6 +70,8 @@ pub enum Quirk {
     ThoughtSignatures,
     /// A conversation without a user turn is refused.
     NeedsUserTurn,
+    /// A conversation that ends with an assistant message is refused instead of gone on with.
+    NoPrefill,
     NoDeveloperRole,
     StopArrayOnly,
     NoImages,
@@ -101,6 +103,7 @@ const PLAIN_HEADERS: &[(&str, &str)] =
 
 impl Profile {
     /// OpenAI. That `gpt-6.2-sol` refuses the effort `none`, and so tools, is the careful reading: no report says.
+    /// So is that it does not go on with an assistant message.
     pub fn openai() -> Self {
         let reasoning = |id: &str, efforts, tools| Model {
             id: id.to_owned(),
@@ -123,7 +126,7 @@ impl Profile {
                 with_none("gpt-5.6-terra"),
                 with_none("gpt-5.6-sol"),
             ],
-            quirks: &[Quirk::StreamOptionsOnlyWithStream],
+            quirks: &[Quirk::StreamOptionsOnlyWithStream, Quirk::NoPrefill],
             headers: OPENAI_HEADERS,
             ..Self::generic("openai")
         }
@@ -134,7 +137,13 @@ impl Profile {
         let model = |id: &str| Model { context_tokens: 1_000_000, ..Model::plain(id) };
         Self {
             models: vec![model("gemini-3.8-flash"), model("gemini-3.5-flash-lite"), model("gemini-3.1-pro-preview")],
-            quirks: &[Quirk::ArrayErrors, Quirk::WholeToolCalls, Quirk::ThoughtSignatures, Quirk::NeedsUserTurn],
+            quirks: &[
+                Quirk::ArrayErrors,
+                Quirk::WholeToolCalls,
+                Quirk::ThoughtSignatures,
+                Quirk::NeedsUserTurn,
+                Quirk::NoPrefill,
+            ],
             headers: PLAIN_HEADERS,
             ..Self::generic("google")
         }
@@ -160,7 +169,13 @@ impl Profile {
                 "logprobs",
                 "top_logprobs",
             ],
-            quirks: &[Quirk::NoDeveloperRole, Quirk::StopArrayOnly, Quirk::NoImages, Quirk::Classifies],
+            quirks: &[
+                Quirk::NoDeveloperRole,
+                Quirk::StopArrayOnly,
+                Quirk::NoImages,
+                Quirk::NoPrefill,
+                Quirk::Classifies,
+            ],
             headers: PLAIN_HEADERS,
             ..Self::generic("inception")
         }

@@ -157,12 +157,12 @@ async fn complete(request: Recorded, state: &State, hangup: mpsc::Sender<Hangup>
     }
     let profile = &state.profile;
     let mut reply = match &step.fault {
-        Some(Fault::Error { status, body }) => openai::scripted_error(profile, *status, body),
+        Some(Fault::Error { status, body }) => openai::scripted_error(profile, *status, body, request.key()),
         Some(Fault::ErrorInside) => openai::error_inside(profile),
         _ => match check_key(profile, &request.headers) {
             Err(refusal) => encode_error(profile, &refusal),
             Ok(()) => match profile.dialect {
-                Dialect::OpenAiChat => openai::answer(profile, &request.body, call, &step),
+                Dialect::OpenAiChat => openai::answer(profile, &request, call, &step),
             },
         },
     };

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::{Profile, Simulator};
 
 mod answers;
+mod broken;
+mod continuing;
 mod faults;
 mod refusals;
 mod schema;
