@@ -233,13 +233,12 @@ impl<P: Platform> Attempts<'_, P> {
 
     /// Takes the end of the attempt at `position`, if it is one.
     fn settle(&mut self, position: usize, step: Step<P>, run: &mut Run<'_, P>) -> Option<Committed<P>> {
-        match step {
-            Step::Open => None,
-            Step::Done(Ok((headers, answer))) => {
+        match step? {
+            Ok((headers, answer)) => {
                 let attempt = run.active.remove(position);
                 Some(self.commit(attempt, headers, answer, run))
             }
-            Step::Done(Err(outcome)) => {
+            Err(outcome) => {
                 let Attempt { begun, secret, .. } = run.active.remove(position);
                 self.judge(begun, secret, outcome, run);
                 None

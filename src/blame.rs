@@ -65,7 +65,7 @@ pub fn error(failure: &Failure) -> Error {
             let what = format!("speaks `{}`, which this version cannot translate", dialect.as_str());
             failed(Kind::DialectUnavailable, &what)
         }
-        Outcome::Unfit(error) => error.clone(),
+        Outcome::Unfit(error) => (**error).clone(),
     }
 }
 
@@ -100,13 +100,13 @@ mod tests {
 
     fn status(status: u16, body: &str) -> Outcome {
         let status = StatusCode::from_u16(status).expect("a status");
-        Outcome::Status { status, error: provider_error::parse(body.as_bytes()), delay: None }
+        Outcome::Status { status, error: Box::new(provider_error::parse(body.as_bytes())), delay: None }
     }
 
     #[test]
     fn statuses_become_the_clients() {
         let quota = r#"{"error":{"message":"x","code":"insufficient_quota"}}"#;
-        let inside = |body: &str| Outcome::ErrorInside(provider_error::parse(body.as_bytes()));
+        let inside = |body: &str| Outcome::ErrorInside(Box::new(provider_error::parse(body.as_bytes())));
         for (outcome, expected, code) in [
             (status(401, ""), 502, "provider_auth"),
             (status(402, ""), 503, "provider_quota"),
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_rejection_is_the_clients_own() {
-        let inside = Outcome::ErrorInside(provider_error::parse(br#"{"error":{"message":"x","code":400}}"#));
+        let inside = Outcome::ErrorInside(Box::new(provider_error::parse(br#"{"error":{"message":"x","code":400}}"#)));
         for (outcome, expected, code) in [
             (status(400, ""), 400, "provider_rejected"),
             (status(422, ""), 422, "provider_rejected"),

@@ -16,19 +16,19 @@ pub enum Outcome {
     DialectUnavailable(Dialect),
     NoSecret(NoSecret, String),
     /// The candidate's dialect cannot carry the request; what the client is told if no other can.
-    Unfit(Error),
+    Unfit(Box<Error>),
     Send(SendError),
     /// No first piece, or no whole answer, by its deadline.
     Timeout,
     /// An answer other than 2xx.
     Status {
         status: StatusCode,
-        error: ProviderError,
+        error: Box<ProviderError>,
         /// How long the provider asks to be left alone.
         delay: Option<Duration>,
     },
     /// An error in a 2xx.
-    ErrorInside(ProviderError),
+    ErrorInside(Box<ProviderError>),
     /// A 2xx that is no answer of this dialect.
     Undecodable,
     /// The body ended early.
@@ -141,11 +141,11 @@ mod tests {
 
     fn status(status: u16, body: &str, delay: Option<Duration>) -> Outcome {
         let status = StatusCode::from_u16(status).expect("a status");
-        Outcome::Status { status, error: provider_error::parse(body.as_bytes()), delay }
+        Outcome::Status { status, error: Box::new(provider_error::parse(body.as_bytes())), delay }
     }
 
     fn inside(body: &str) -> Outcome {
-        Outcome::ErrorInside(provider_error::parse(body.as_bytes()))
+        Outcome::ErrorInside(Box::new(provider_error::parse(body.as_bytes())))
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
         for (outcome, expected) in [
             (Outcome::DialectUnavailable(Dialect::OpenaiResponses), unsent),
             (Outcome::NoSecret(NoSecret::Missing, "host".into()), unsent),
-            (Outcome::Unfit(Error::new(Kind::InvalidRequest, "x")), unsent),
+            (Outcome::Unfit(Box::new(Error::new(Kind::InvalidRequest, "x"))), unsent),
             (Outcome::Send(SendError::NoBackend), unsent),
             (Outcome::Send(SendError::Dns), again),
             (Outcome::Send(SendError::Connect), again),

@@ -48,11 +48,8 @@ enum Kind {
     NoStream,
 }
 
-pub enum Step<P: Platform> {
-    /// Wait on.
-    Open,
-    Done(Result<(HeaderMap, Answer<P>), Outcome>),
-}
+/// How an exchange ended; nothing while it is to be waited for.
+pub type Step<P> = Option<Result<(HeaderMap, Answer<P>), Outcome>>;
 
 impl<P: Platform> Exchange<P> {
     pub fn new(pending: P::Pending, job: &Job<'_, P>, dialect: Dialect) -> Self {
@@ -109,25 +106,23 @@ impl<P: Platform> Exchange<P> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Head(pending) => match job.platform.response(pending) {
                 Ok(response) => self.take_head(job, response),
-                Err(error) => Step::Done(Err(Outcome::Send(error))),
+                Err(error) => Some(Err(Outcome::Send(error))),
             },
             Stage::Stream { headers, incoming, held } => self.read_stream(job, headers, incoming, held),
             Stage::Body { response, bytes, kind } => self.read_body(job, response, bytes, kind),
-            Stage::Over => Step::Open,
+            Stage::Over => None,
         }
     }
 
     /// The deadline has passed.
     pub fn expire(&mut self, job: &Job<'_, P>) -> Step<P> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Body { response, bytes, kind: Kind::Error } => Step::Done(Err(refusal(job, &response, &bytes))),
+            Stage::Body { response, bytes, kind: Kind::Error } => Some(Err(refusal(job, &response, &bytes))),
             Stage::Stream { headers, mut incoming, mut held } if incoming.stream.is_finished() => {
                 let ended = incoming.end(&mut held).map_err(Outcome::from);
-                Step::Done(ended.map(|_| (headers, Answer::Stream { incoming, held, ended: true })))
+                Some(ended.map(|_| (headers, Answer::Stream { incoming, held, ended: true })))
             }
-            Stage::Head(_) | Stage::Stream { .. } | Stage::Body { .. } | Stage::Over => {
-                Step::Done(Err(Outcome::Timeout))
-            }
+            Stage::Head(_) | Stage::Stream { .. } | Stage::Body { .. } | Stage::Over => Some(Err(Outcome::Timeout)),
         }
     }
 
@@ -139,21 +134,21 @@ impl<P: Platform> Exchange<P> {
                 Kind::Error
             }
             (Goal::WholeAnswer, false) => Kind::Answer,
-            (Goal::WholeAnswer, true) => return Step::Done(Err(Outcome::Undecodable)),
+            (Goal::WholeAnswer, true) => return Some(Err(Outcome::Undecodable)),
             (Goal::FirstPiece | Goal::WholeStream, false) => Kind::NoStream,
             (Goal::FirstPiece | Goal::WholeStream, true) => {
                 let Some(stream) = Stream::new(self.dialect, job.request) else {
-                    return Step::Done(Err(Outcome::DialectUnavailable(self.dialect)));
+                    return Some(Err(Outcome::DialectUnavailable(self.dialect)));
                 };
                 let incoming = Box::new(Incoming::new(response.body, stream));
                 self.stage = Stage::Stream { headers: response.headers, incoming, held: Vec::new() };
-                return Step::Open;
+                return None;
             }
         };
         let length = headers::content_length(&response.headers).unwrap_or(4096);
         let bytes = Vec::with_capacity(length.min(MAX_ERROR_BYTES as u64) as usize);
         self.stage = Stage::Body { response, bytes, kind };
-        Step::Open
+        None
     }
 
     fn read_stream(
@@ -166,7 +161,7 @@ impl<P: Platform> Exchange<P> {
         let had_begun = incoming.has_begun();
         let progress = match incoming.read(job.platform, &mut held) {
             Ok(progress) => progress,
-            Err(broken) => return Step::Done(Err(broken.into())),
+            Err(broken) => return Some(Err(broken.into())),
         };
         let enough = match (progress, job.goal) {
             (Progress::Ended, _) | (Progress::Begun, Goal::FirstPiece | Goal::WholeAnswer) => true,
@@ -174,10 +169,10 @@ impl<P: Platform> Exchange<P> {
         };
         if enough {
             let ended = progress == Progress::Ended;
-            return Step::Done(Ok((headers, Answer::Stream { incoming, held, ended })));
+            return Some(Ok((headers, Answer::Stream { incoming, held, ended })));
         }
         if held.len() > MAX_ANSWER_BYTES {
-            return Step::Done(Err(Outcome::TooLarge));
+            return Some(Err(Outcome::TooLarge));
         }
         if incoming.stream.is_finished() {
             self.deadline = job.platform.elapsed() + AFTER_FINISH;
@@ -186,7 +181,7 @@ impl<P: Platform> Exchange<P> {
             self.deadline = job.total;
         }
         self.stage = Stage::Stream { headers, incoming, held };
-        Step::Open
+        None
     }
 
     fn read_body(
@@ -211,9 +206,9 @@ impl<P: Platform> Exchange<P> {
         let is_large = bytes.len() > limit;
         if !ended && !is_large {
             self.stage = Stage::Body { response, bytes, kind };
-            return Step::Open;
+            return None;
         }
-        Step::Done(match kind {
+        Some(match kind {
             Kind::Error => Err(refusal(job, &response, &bytes)),
             _ if is_large => Err(Outcome::TooLarge),
             _ if broken => Err(Outcome::Broken),
@@ -231,20 +226,24 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 fn refusal<P: Platform>(job: &Job<'_, P>, response: &UpstreamResponse<P::Body>, body: &[u8]) -> Outcome {
-    let error = provider_error::parse(body);
+    let error = Box::new(provider_error::parse(body));
     let delay = delay::asked(&response.headers, error.retry_delay, job.platform.unix_time());
     Outcome::Status { status: response.status, error, delay }
 }
 
 fn error_inside(body: &[u8]) -> Outcome {
     let error = provider_error::parse(body);
-    if error == provider_error::ProviderError::default() { Outcome::Undecodable } else { Outcome::ErrorInside(error) }
+    if error == provider_error::ProviderError::default() {
+        Outcome::Undecodable
+    } else {
+        Outcome::ErrorInside(Box::new(error))
+    }
 }
 
 impl From<Break> for Outcome {
     fn from(broken: Break) -> Self {
         match broken {
-            Break::Error(error) => Outcome::ErrorInside(error),
+            Break::Error(error) => Outcome::ErrorInside(Box::new(error)),
             Break::Cut | Break::EndedEarly => Outcome::Broken,
             Break::Undecodable => Outcome::Undecodable,
             Break::TooLong | Break::LongPreamble => Outcome::TooLarge,
@@ -255,7 +254,7 @@ impl From<Break> for Outcome {
 impl From<Defect> for Outcome {
     fn from(defect: Defect) -> Self {
         match defect {
-            Defect::Error(error) => Outcome::ErrorInside(error),
+            Defect::Error(error) => Outcome::ErrorInside(Box::new(error)),
             Defect::Undecodable => Outcome::Undecodable,
         }
     }
