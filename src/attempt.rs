@@ -273,7 +273,8 @@ impl<P: Platform> Attempts<'_, P> {
         self.queue.asked(place, begun.started);
         match job.platform.send(&backend, request) {
             Ok(pending) => {
-                let exchange = Exchange::new(pending, job, job.policy.provider_of(candidate.model).dialect);
+                let dialect = job.policy.provider_of(candidate.model).dialect;
+                let exchange = Exchange::new(pending, job, dialect, job.platform.keeps_timeouts(&backend));
                 run.active.push(Attempt { begun, exchange, secret, dropped });
                 true
             }
@@ -289,8 +290,9 @@ impl<P: Platform> Attempts<'_, P> {
     fn expired(&mut self, now: Duration, run: &mut Run<'_, P>) -> Option<usize> {
         let job = self.job;
         let position = run.active.iter().position(|attempt| attempt.deadline(job) <= now)?;
-        let is_alone = run.active.len() == 1 && !run.active[position].exchange.is_decided();
-        if now < job.total && is_alone {
+        let exchange = &run.active[position].exchange;
+        let may_go_on = run.active.len() == 1 && !exchange.is_decided() && !exchange.has_begun();
+        if now < job.total && may_go_on {
             let mut started = false;
             while let (false, Some(place)) = (started, self.queue.fresh()) {
                 started = self.start(place, false, run);

@@ -35,7 +35,9 @@ impl Bucket {
 
     /// Takes a token for a hedge, if there is one.
     pub fn take(&mut self, share: f64) -> bool {
-        // Also bounds a state that somebody else's version wrote.
+        if share >= 1.0 {
+            return true;
+        }
         let allowed = share > 0.0 && self.0 >= 1.0;
         if allowed {
             self.0 -= 1.0;
@@ -66,6 +68,8 @@ mod tests {
     #[test]
     fn without_a_share_there_is_no_hedge_and_a_quiet_time_saves_little() {
         assert!(!Bucket::default().take(0.0));
+        let mut unbounded = Bucket::default();
+        assert!((0..100).all(|_| unbounded.take(1.0)));
         assert!(Bucket::default().take(0.05), "a quiet POP may hedge at once");
         let mut bucket = Bucket::default();
         (0..10_000).for_each(|_| bucket.add(0.05));

@@ -28,6 +28,8 @@ pub struct Incoming<P: Platform> {
     begun: bool,
     /// Events whose data was no JSON object.
     pub ignored: u32,
+    /// Whether the platform ends a body that stalls.
+    pub keeps_timeouts: bool,
 }
 
 /// How far a stream is.
@@ -47,6 +49,8 @@ pub enum Break {
     Error(ProviderError),
     /// The body ended, or broke off, before every choice had finished.
     Cut,
+    /// Nothing came for longer than the tier allows.
+    Stalled,
     /// The end marker came before every choice had finished.
     EndedEarly,
     Undecodable,
@@ -57,8 +61,8 @@ pub enum Break {
 }
 
 impl<P: Platform> Incoming<P> {
-    pub fn new(body: P::Body, stream: Stream) -> Self {
-        Self { body, decoder: Decoder::default(), stream, begun: false, ignored: 0 }
+    pub fn new(body: P::Body, stream: Stream, keeps_timeouts: bool) -> Self {
+        Self { body, decoder: Decoder::default(), stream, begun: false, ignored: 0, keeps_timeouts }
     }
 
     pub fn has_begun(&self) -> bool {

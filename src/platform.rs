@@ -48,6 +48,8 @@ pub trait Platform {
     fn secret(&self, entry: &str) -> Result<Option<Secret<String>>, StoreError>;
 
     fn backend(&self, target: &Target) -> Result<Self::Backend, SendError>;
+    /// Whether the platform itself ends a body of this backend that stalls; otherwise the gateway must.
+    fn keeps_timeouts(&self, backend: &Self::Backend) -> bool;
     fn send(&self, backend: &Self::Backend, request: UpstreamRequest) -> Result<Self::Pending, SendError>;
     /// The head and the body; waits if the head has not arrived.
     fn response(&self, pending: Self::Pending) -> Result<UpstreamResponse<Self::Body>, SendError>;

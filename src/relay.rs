@@ -139,6 +139,7 @@ fn pass_on<P: Platform>(
         let read = match wait(attempts, incoming, reads) {
             Ready::Body => incoming.read(outgoing.platform, &mut out),
             Ready::Silence => incoming.end(&mut out),
+            Ready::Stalled => Err(Break::Stalled),
             Ready::Limit if attempts.job.may_hand_over && !outgoing.rewrites(incoming) => return Ok(End::HandOver),
             Ready::Limit => {
                 let message = "The answer took longer than this request may.";
@@ -165,6 +166,7 @@ enum Ready {
     Body,
     /// Everything has finished, and nothing more comes.
     Silence,
+    Stalled,
     /// The request's time, or the platform's patience, is at its end.
     Limit,
 }
@@ -179,8 +181,13 @@ fn wait<P: Platform>(attempts: &Attempts<'_, P>, incoming: &Incoming<P>, reads: 
     if incoming.stream.is_finished() {
         return if has_time(AFTER_FINISH.min(left)) { Ready::Body } else { Ready::Silence };
     }
-    // A read ends by itself after the time between two bytes, so only near the end of the total is it waited for apart.
-    if left > job.tier.deadlines.idle || has_time(left) { Ready::Body } else { Ready::Limit }
+    let idle = job.tier.deadlines.idle;
+    // Where the platform ends a body that stalls, waiting apart is needed only near the end of the total.
+    let is_near = left <= idle;
+    if (incoming.keeps_timeouts && !is_near) || has_time(idle.min(left)) {
+        return Ready::Body;
+    }
+    if is_near { Ready::Limit } else { Ready::Stalled }
 }
 
 /// A stream that takes the place of a broken one; nothing if there is none.
@@ -233,6 +240,7 @@ fn told_client(broken: &Break) -> Error {
     let message = match broken {
         Break::Error(_) => "The provider reported an error in the middle of the answer.",
         Break::Cut => "The provider's answer broke off before it was whole.",
+        Break::Stalled => "The provider's answer stalled before it was whole.",
         Break::EndedEarly => "The provider ended the answer before it was whole.",
         Break::Undecodable => "The provider sent a piece of the answer that cannot be read.",
         Break::TooLong | Break::LongPreamble => "The provider sent an event that is too long.",

@@ -29,6 +29,7 @@ pub struct Exchange<P: Platform> {
     /// On [`Platform::elapsed`]'s clock.
     deadline: Duration,
     status: StatusCode,
+    keeps_timeouts: bool,
 }
 
 enum Stage<P: Platform> {
@@ -52,14 +53,15 @@ enum Kind {
 pub type Step<P> = Option<Result<(HeaderMap, Answer<P>), Outcome>>;
 
 impl<P: Platform> Exchange<P> {
-    pub fn new(pending: P::Pending, job: &Job<'_, P>, dialect: Dialect) -> Self {
+    /// `keeps_timeouts` says whether the platform ends a body that stalls.
+    pub fn new(pending: P::Pending, job: &Job<'_, P>, dialect: Dialect, keeps_timeouts: bool) -> Self {
         let deadlines = &job.tier.deadlines;
         let own = match job.goal {
             Goal::WholeAnswer => deadlines.response,
             Goal::FirstPiece | Goal::WholeStream => deadlines.first_token,
         };
         let deadline = job.platform.elapsed() + own;
-        Self { stage: Stage::Head(pending), dialect, deadline, status: StatusCode::OK }
+        Self { stage: Stage::Head(pending), dialect, deadline, status: StatusCode::OK, keeps_timeouts }
     }
 
     pub fn wait(&self) -> Option<Wait<'_, P>> {
@@ -140,7 +142,7 @@ impl<P: Platform> Exchange<P> {
                 let Some(stream) = Stream::new(self.dialect, job.request) else {
                     return Some(Err(Outcome::DialectUnavailable(self.dialect)));
                 };
-                let incoming = Box::new(Incoming::new(response.body, stream));
+                let incoming = Box::new(Incoming::new(response.body, stream, self.keeps_timeouts));
                 self.stage = Stage::Stream { headers: response.headers, incoming, held: Vec::new() };
                 return None;
             }
@@ -158,7 +160,6 @@ impl<P: Platform> Exchange<P> {
         mut incoming: Box<Incoming<P>>,
         mut held: Vec<u8>,
     ) -> Step<P> {
-        let had_begun = incoming.has_begun();
         let progress = match incoming.read(job.platform, &mut held) {
             Ok(progress) => progress,
             Err(broken) => return Some(Err(broken.into())),
@@ -176,9 +177,9 @@ impl<P: Platform> Exchange<P> {
         }
         if incoming.stream.is_finished() {
             self.deadline = job.platform.elapsed() + AFTER_FINISH;
-        } else if incoming.has_begun() && !had_begun {
-            // From here on the time between two reads and the total count.
-            self.deadline = job.total;
+        } else if incoming.has_begun() {
+            // From here on the time between two reads counts.
+            self.deadline = job.platform.elapsed() + job.tier.deadlines.idle;
         }
         self.stage = Stage::Stream { headers, incoming, held };
         None
@@ -244,6 +245,7 @@ impl From<Break> for Outcome {
     fn from(broken: Break) -> Self {
         match broken {
             Break::Error(error) => Outcome::ErrorInside(Box::new(error)),
+            Break::Stalled => Outcome::Timeout,
             Break::Cut | Break::EndedEarly => Outcome::Broken,
             Break::Undecodable => Outcome::Undecodable,
             Break::TooLong | Break::LongPreamble => Outcome::TooLarge,

@@ -81,6 +81,7 @@ pub struct Fake {
     pub leaves_after: Cell<Option<usize>>,
     pub no_backends: Cell<bool>,
     pub vcpu_ms: Cell<u64>,
+    pub keeps_timeouts: Cell<bool>,
 }
 
 pub struct Pending {
@@ -189,6 +190,10 @@ impl Platform for Fake {
         }
         self.note(Event::BackendReady(target.url.host.clone()));
         Ok(target.url.host.clone())
+    }
+
+    fn keeps_timeouts(&self, _backend: &String) -> bool {
+        self.keeps_timeouts.get()
     }
 
     fn send(&self, backend: &String, request: UpstreamRequest) -> Result<Pending, SendError> {
