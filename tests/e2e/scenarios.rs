@@ -290,9 +290,7 @@ async fn a_broken_stream_is_never_whole(runtime: &Runtime) {
         let error: Value = serde_json::from_str(events.last().expect("an event")).expect("JSON");
         assert_eq!(error["error"]["code"], "stream_broken", "{script}: {}", got.text);
         assert!(!got.text.contains("[DONE]"), "{script}");
-        let log = runtime.log_line().await;
-        assert_eq!(log["error.type"], "stream_broken", "{script}");
-        assert_eq!(log["cost_usd"], Value::Null, "{script}: what the provider did not tell is not made up");
+        assert_eq!(runtime.log_line().await["error.type"], "stream_broken", "{script}");
     }
     for script in ["no-done", "events=5 text-event=2"] {
         runtime.first.script(script).unwrap();
