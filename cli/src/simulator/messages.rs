@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::profile::{Answers, Model};
+use super::profile::{Answers, Model, Profile};
 use super::reply::{Asked, Event, Piece, Refusal, Reply, ReplyBody};
 use super::said::{self, Said};
 use super::script::Fault;
@@ -77,14 +77,7 @@ fn answer_request(asked: &Asked<'_>, prompts: &PromptCache) -> Result<Reply, Ref
         return Err(Refusal::invalid("Request exceeds the maximum size").with_status(413));
     }
     let value: Value = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
-    refusals::check_form(&value)?;
-    let Value::Object(fields) = &value else {
-        return Err(Refusal::invalid("the body must be a JSON object"));
-    };
-    let request = MessagesRequest(fields);
-    let model = find_model(asked, &request)?;
-    refusals::check(&model, &request, version)?;
-
+    let (request, model) = examine(profile, version, &value)?;
     let most = request.max_tokens();
     let thinking = request.thinks(&model).then(|| Thought {
         text: match request.shows_thinking(&model) {
@@ -103,6 +96,24 @@ fn answer_request(asked: &Asked<'_>, prompts: &PromptCache) -> Result<Reply, Ref
     let said = said::limit(said, &request.stops(), Some(left));
     let encoder = Encoder { profile, model: &model.id, call, prompt: prompts.bill(&request), thinking };
     Ok(shape(&encoder, request.streams(), &said, asked))
+}
+
+/// Whether a provider would take this body under this version of the API; if not, its words.
+///
+/// The simulator refuses by the same rules; this is for those who have a request and no simulator.
+pub fn judge(profile: &Profile, version: &str, body: &Value) -> Result<(), String> {
+    examine(profile, version, body).map(|_| ()).map_err(|refusal| refusal.message)
+}
+
+fn examine<'a>(profile: &Profile, version: &str, body: &'a Value) -> Result<(MessagesRequest<'a>, Model), Refusal> {
+    refusals::check_form(body)?;
+    let Value::Object(fields) = body else {
+        return Err(Refusal::invalid("the body must be a JSON object"));
+    };
+    let request = MessagesRequest(fields);
+    let model = find_model(profile, &request)?;
+    refusals::check(&model, &request, version)?;
+    Ok((request, model))
 }
 
 /// Encodes what is said, or what a script's fault makes of it.
@@ -137,12 +148,12 @@ fn shape(encoder: &Encoder<'_>, streams: bool, said: &Said, asked: &Asked<'_>) -
     Reply { content_type: EVENT_STREAM, body, ..reply(asked, 200, Bytes::new()) }
 }
 
-fn find_model(asked: &Asked<'_>, request: &MessagesRequest<'_>) -> Result<Model, Refusal> {
+fn find_model(profile: &Profile, request: &MessagesRequest<'_>) -> Result<Model, Refusal> {
     let id = request.model().unwrap_or_default();
-    if asked.profile.models.is_empty() {
+    if profile.models.is_empty() {
         return Ok(Model::plain(id));
     }
-    let found = asked.profile.models.iter().find(|model| model.id == id).cloned();
+    let found = profile.models.iter().find(|model| model.id == id).cloned();
     found.ok_or_else(|| Refusal::invalid(format!("model: {id}")).with_status(404))
 }
 

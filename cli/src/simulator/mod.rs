@@ -28,6 +28,7 @@ mod server;
 mod stamp;
 
 pub use journal::Recorded;
+pub use messages::judge as judge_messages_request;
 pub use messages::models::{Claude, ClaudeSampling, ForcedTools, Thinking};
 pub use profile::{Answers, Dialect, Model, Profile, Quirk, Sampling, Tools};
 pub use script::{Script, ScriptError, WORDS};

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::messages::{request, weather_tool};
 use super::{KEY, ask, start, url};
-use crate::simulator::Profile;
+use crate::simulator::{Profile, judge_messages_request};
 
 const OLD: &str = "2023-06-01";
 const NEW: &str = "2026-10-21";
@@ -360,4 +360,15 @@ async fn keys_lengths_and_paths_are_judged() {
         let answer: Value = response.json().await.unwrap();
         assert_eq!(answer["data"][0]["type"] == "model", status == 200, "{answer}");
     }
+}
+
+#[test]
+fn a_request_can_be_judged_without_a_simulator() {
+    let body = request("claude-opus-5-5", "hi", &json!({"tools": weather_tool(), "tool_choice": {"type": "any"}}));
+    let judge = |body: &Value| judge_messages_request(&Profile::anthropic(), OLD, body);
+    assert!(judge(&body).is_err_and(|words| words.contains("tool_choice.type")));
+    assert_eq!(judge(&request("claude-opus-5-5", "hi", &json!({}))), Ok(()));
+    assert!(judge(&json!([])).is_err());
+    let any = request("any model", "hi", &json!({"tools": weather_tool(), "tool_choice": {"type": "any"}}));
+    assert_eq!(judge_messages_request(&Profile::generic_messages("any"), OLD, &any), Ok(()));
 }
