@@ -107,7 +107,7 @@ async fn the_announced_curl_line_works_as_pasted() -> Result<()> {
 #[tokio::test]
 async fn an_outage_can_be_rehearsed() -> Result<()> {
     let gateway = wasm::guest(Guest::Edge)?.display().to_string();
-    let faults = ["--fault", "google=status=503 *"];
+    let faults = ["--fault", "google=status=503 *", "--fault", "api.anthropic.com=status=529 *"];
     let running = Running::start(&[&["--wasm", &gateway], &faults[..]].concat()).await?;
     let place = running.announced("generativelanguage.googleapis.com");
     assert!(place.starts_with("simulator at ") && place.ends_with("with the faults: status=503 *"), "{place}");

@@ -11,7 +11,7 @@ use tiergate::policy::{AuthStyle, Dialect, Policy, Provider};
 
 use super::DevOptions;
 use crate::simulate;
-use crate::simulator::Profile;
+use crate::simulator::{self, Profile};
 
 /// A host, and what stands for it here.
 pub struct Target {
@@ -110,13 +110,13 @@ fn add_made_up_keys(secrets: &mut BTreeMap<String, String>, rows: &[&Provider]) 
 /// How the simulator of this host behaves; nothing if its dialect is not simulated.
 fn profile(host: &str, rows: &[&Provider]) -> Option<Profile> {
     let row = rows.first()?;
-    match row.dialect {
-        Dialect::OpenaiChat => {
-            let known = simulate::simulated().into_iter().find(|(simulated, ..)| *simulated == host);
-            Some(known.map_or_else(|| Profile::generic(&row.name), |(_, profile, _)| profile))
-        }
-        Dialect::AnthropicMessages | Dialect::OpenaiResponses => None,
-    }
+    let (dialect, generic) = match row.dialect {
+        Dialect::OpenaiChat => (simulator::Dialect::OpenAiChat, Profile::generic(&row.name)),
+        Dialect::AnthropicMessages => (simulator::Dialect::AnthropicMessages, Profile::generic_messages(&row.name)),
+        Dialect::OpenaiResponses => return None,
+    };
+    let mut known = simulate::simulated().into_iter().filter(|(simulated, ..)| *simulated == host);
+    Some(known.find(|(_, profile, _)| profile.dialect == dialect).map_or(generic, |(_, profile, _)| profile))
 }
 
 fn provider_named<'a>(policy: &'a Policy, name: &str) -> Result<&'a Provider> {
@@ -198,7 +198,7 @@ mod tests {
         let anthropic = "api.anthropic.com";
         for (arguments, host, expected) in [
             (&[][..], openai, "simulator openai; api.openai.com=made-up-key-of-api.openai.com"),
-            (&[], anthropic, "none"),
+            (&[], anthropic, "simulator anthropic; api.anthropic.com=made-up-key-of-api.anthropic.com"),
             (&["--no-simulators"], openai, "itself"),
             (&["--real", "openai"], openai, "itself; api.openai.com=from-the-environment"),
             (&["--real", "openai", "--secret", "api.openai.com=a=b"], openai, "itself; api.openai.com=a=b"),

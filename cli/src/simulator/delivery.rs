@@ -35,22 +35,23 @@ enum What {
     Error(Bytes),
     /// The next event loses its second half.
     Spoil,
-    /// An event that clients must pass over.
-    Text,
+    /// This in addition.
+    Insert(Bytes),
     /// A line of so many bytes that never ends.
     Line(usize),
 }
 
 impl Turn {
-    /// `error` is the event for the faults that send one.
-    fn of(fault: Option<&Fault>, error: Bytes) -> Option<Self> {
+    /// `error` and `noise` are for the faults that send them.
+    fn of(fault: Option<&Fault>, error: Bytes, noise: Bytes) -> Option<Self> {
         let (after, what) = match fault? {
             Fault::Cut(after) => (*after, What::Cut),
             Fault::Stall(after) => (*after, What::Stall),
             Fault::Truncate(after) => (*after, What::End),
             Fault::ErrorEvent(after) | Fault::LeakEvent(after) => (*after, What::Error(error)),
             Fault::BadEvent(after) => (*after, What::Spoil),
-            Fault::TextEvent(after) => (*after, What::Text),
+            Fault::TextEvent(after) => (*after, What::Insert(TEXT_EVENT)),
+            Fault::Noise(after) => (*after, What::Insert(noise)),
             Fault::Line(bytes) => (1, What::Line(*bytes)),
             Fault::Close
             | Fault::Reset
@@ -92,7 +93,7 @@ pub fn play(reply: Reply, step: &Step, mut presence: Presence) -> Response {
             Body::empty()
         }
         ReplyBody::Whole(bytes) => {
-            let turn = Turn::of(step.fault.as_ref(), Bytes::new());
+            let turn = Turn::of(step.fault.as_ref(), Bytes::new(), Bytes::new());
             let bytes = match &turn {
                 Some(Turn { after, what: What::End }) => bytes.slice(..bytes.len().min(*after)),
                 Some(Turn { what: What::Spoil, .. }) => bytes.slice(..bytes.len() / 2),
@@ -114,14 +115,14 @@ pub fn play(reply: Reply, step: &Step, mut presence: Presence) -> Response {
                 }
             }
         }
-        ReplyBody::Events { mut events, error } => {
+        ReplyBody::Events { mut events, error, noise } => {
             events.retain(|event| match step.fault {
                 Some(Fault::NoDone) => event.piece != Piece::End,
                 Some(Fault::NoFinish) => event.piece != Piece::Closing,
                 _ => true,
             });
             let waits = Waits { first: step.first, gap: step.gap };
-            let turn = Turn::of(step.fault.as_ref(), error);
+            let turn = Turn::of(step.fault.as_ref(), error, noise);
             let events = events.into_iter().peekable();
             Playing { events, waits, turn, line: None, played: 0, content: 0, presence }.into_body()
         }
@@ -235,9 +236,13 @@ impl Playing {
             return line.next().map(Ok);
         }
         let piece = self.events.peek().map(|event| event.piece);
-        // An answer with fewer content events than the script counts takes its turn before its finish.
-        let is_due = |turn: &mut Turn| {
-            piece != Some(Piece::Opening) && (self.content >= turn.after || piece != Some(Piece::Content))
+        let is_due = |turn: &mut Turn| match piece {
+            Some(Piece::Opening) => false,
+            // Only what says something is worth spoiling.
+            Some(Piece::Frame) => self.content >= turn.after && !matches!(turn.what, What::Spoil),
+            Some(Piece::Content) => self.content >= turn.after,
+            // An answer with fewer content events than the script counts takes its turn before its finish.
+            Some(Piece::Closing | Piece::Usage | Piece::End) | None => true,
         };
         if let Some(turn) = self.turn.take_if(is_due) {
             match turn.what {
@@ -257,7 +262,7 @@ impl Playing {
                     self.events.next_if(|event| event.piece == Piece::Content);
                     return Some(Ok(spoilt));
                 }
-                What::Text => return Some(Ok(TEXT_EVENT)),
+                What::Insert(frame) => return Some(Ok(frame)),
                 What::Line(bytes) => {
                     let line = self.line.insert(Line::new(b"data: {\"id\": \"", bytes));
                     return line.next().map(Ok);

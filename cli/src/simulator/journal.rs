@@ -28,8 +28,11 @@ impl Recorded {
 
     /// The key that came with the request: a bearer token, else an `x-api-key`; empty if there is neither.
     pub fn key(&self) -> &str {
-        let bearer = self.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-        bearer.or_else(|| self.header("x-api-key")).unwrap_or_default()
+        self.bearer().or_else(|| self.header("x-api-key")).unwrap_or_default()
+    }
+
+    pub fn bearer(&self) -> Option<&str> {
+        self.header("authorization").and_then(|value| value.strip_prefix("Bearer "))
     }
 
     /// The body as JSON, `null` if it is none.

@@ -5,11 +5,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::classifier;
-use super::journal::Recorded;
 use super::profile::{Answers, Model, Profile, Quirk};
-use super::reply::{Event, Piece, Refusal, Reply, ReplyBody};
+use super::reply::{Asked, Event, Piece, Refusal, Reply, ReplyBody};
 use super::said::{self, Said};
-use super::script::{Fault, Step};
+use super::script::Fault;
 
 mod content;
 mod encode;
@@ -25,12 +24,12 @@ use request::ChatRequest;
 const JSON: &str = "application/json";
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 
-pub fn answer(profile: &Profile, request: &Recorded, call: u64, step: &Step) -> Reply {
-    let answered = match &profile.answers {
-        Answers::Constant(text) => answer_constantly(profile, request, call, step, text),
-        Answers::Varied => answer_request(profile, request, call, step),
+pub fn answer(asked: &Asked<'_>) -> Reply {
+    let answered = match &asked.profile.answers {
+        Answers::Constant(text) => answer_constantly(asked, text),
+        Answers::Varied => answer_request(asked),
     };
-    answered.unwrap_or_else(|refusal| encode_error(profile, &refusal))
+    answered.unwrap_or_else(|refusal| encode_error(asked.profile, &refusal))
 }
 
 /// The few fields that decide the form of a constant answer.
@@ -49,30 +48,26 @@ struct StreamOptions {
     include_usage: bool,
 }
 
-fn answer_constantly(
-    profile: &Profile,
-    recorded: &Recorded,
-    call: u64,
-    step: &Step,
-    text: &str,
-) -> Result<Reply, Refusal> {
-    let form: Form = serde_json::from_slice(&recorded.body).map_err(|error| not_json(&error))?;
+fn answer_constantly(asked: &Asked<'_>, text: &str) -> Result<Reply, Refusal> {
+    let Asked { profile, request, call, step } = *asked;
+    let form: Form = serde_json::from_slice(&request.body).map_err(|error| not_json(&error))?;
     let encoder = Encoder {
         profile,
         model: &form.model,
         call,
-        prompt_tokens: recorded.body.len().div_ceil(4),
+        prompt_tokens: request.body.len().div_ceil(4),
         reasoning_tokens: 0,
         include_usage: form.stream_options.is_some_and(|options| options.include_usage),
         warning: None,
     };
     let said = if step.dictates() { said::dictated(step, text, None) } else { Said::text(text) };
     let said = said::reshape(said, &step.shape, |_| "{}".to_owned());
-    Ok(shape(&encoder, form.stream, &[said], step, recorded.key()))
+    Ok(shape(&encoder, form.stream, &[said], asked))
 }
 
-fn answer_request(profile: &Profile, recorded: &Recorded, call: u64, step: &Step) -> Result<Reply, Refusal> {
-    let body = &recorded.body;
+fn answer_request(asked: &Asked<'_>) -> Result<Reply, Refusal> {
+    let Asked { profile, call, step, .. } = *asked;
+    let body = &asked.request.body;
     let value: Value = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
     let Value::Object(fields) = value else {
         return Err(Refusal::invalid("the body must be a JSON object"));
@@ -106,13 +101,16 @@ fn answer_request(profile: &Profile, recorded: &Recorded, call: u64, step: &Step
         include_usage: request.include_usage(),
         warning: refusals::warning(&model, &request),
     };
-    Ok(shape(&encoder, request.streams(), &choices, step, recorded.key()))
+    Ok(shape(&encoder, request.streams(), &choices, asked))
 }
 
 /// Encodes what is said, or what a script's fault makes of it.
-fn shape(encoder: &Encoder<'_>, streams: bool, choices: &[Said], step: &Step, key: &str) -> Reply {
+fn shape(encoder: &Encoder<'_>, streams: bool, choices: &[Said], asked: &Asked<'_>) -> Reply {
+    let step = asked.step;
     let message = match step.fault {
-        Some(Fault::LeakEvent(_)) => format!("the model behind this provider refused the key {key}"),
+        Some(Fault::LeakEvent(_)) => {
+            format!("the model behind this provider refused the key {}", asked.request.key())
+        }
         _ => "the model failed while it answered".to_owned(),
     };
     let server_error = Refusal::invalid(message).with_status(500);
@@ -132,7 +130,11 @@ fn shape(encoder: &Encoder<'_>, streams: bool, choices: &[Said], step: &Step, ke
         events.push(Event { piece: Piece::End, frame: encode::DONE });
     }
     let error = encode::frame(&error_value(encoder.profile, &server_error));
-    Reply { body: ReplyBody::Events { events, error }, ..reply(encoder.profile, 200, EVENT_STREAM, Bytes::new()) }
+    let noise = Bytes::from_static(b": keep-alive\n\nretry: 3000\n\n");
+    Reply {
+        body: ReplyBody::Events { events, error, noise },
+        ..reply(encoder.profile, 200, EVENT_STREAM, Bytes::new())
+    }
 }
 
 fn find_model(profile: &Profile, request: &ChatRequest<'_>) -> Result<Model, Refusal> {

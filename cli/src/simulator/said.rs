@@ -5,6 +5,9 @@ use super::script::{Fault, Shape, Step};
 /// Arguments are streamed in pieces of about this many bytes, so that a stream can break within them.
 const ARGUMENT_PIECE: usize = 12;
 
+/// What a model says that will not answer.
+pub const REFUSAL: &str = "I cannot help with that.";
+
 #[derive(Clone, Debug)]
 pub struct Said {
     /// The text as it is streamed, piece by piece; empty when only tools are called.
@@ -28,6 +31,9 @@ pub enum Ending {
     Stopped(String),
     Limit,
     Calls,
+    Refused,
+    /// In the provider's own word.
+    Named(String),
 }
 
 impl Said {
@@ -70,7 +76,7 @@ pub fn dictated(step: &Step, usual: &str, prefill: Option<&str>) -> Said {
         (Some(text), _, _) => text.clone(),
         (None, Some(bytes), _) => "lorem ipsum ".chars().cycle().take(bytes).collect(),
         (None, None, Some(events)) => (1..=events).map(|number| format!("piece{number} ")).collect(),
-        (None, None, None) if shape.call.is_some() => String::new(),
+        (None, None, None) if shape.call.is_some() || shape.refusal => String::new(),
         (None, None, None) => usual.to_owned(),
     };
     let text = prefill.and_then(|prefill| text.strip_prefix(prefill)).unwrap_or(&text);
@@ -80,13 +86,19 @@ pub fn dictated(step: &Step, usual: &str, prefill: Option<&str>) -> Said {
     }
 }
 
-/// Adds the call that the script dictates, sets its arguments, and cuts all into the pieces it asks for.
+/// Adds the call and the ending that the script dictates, sets arguments, and cuts all into the pieces it asks for.
 /// `usual_arguments` are those of a call whose arguments are left open.
 pub fn reshape(said: Said, shape: &Shape, usual_arguments: impl Fn(&str) -> String) -> Said {
     let Said { pieces, mut calls, mut ending } = said;
     if let Some(name) = &shape.call {
         calls = vec![Call::new(name, &usual_arguments(name))];
         ending = Ending::Calls;
+    }
+    if shape.refusal {
+        ending = Ending::Refused;
+    }
+    if let Some(word) = &shape.finish {
+        ending = Ending::Named(word.clone());
     }
     if let Some(arguments) = &shape.arguments {
         calls = calls.iter().map(|call| Call::new(&call.name, arguments)).collect();

@@ -61,6 +61,9 @@ pub struct Shape {
     /// A call of this tool, after the text where one is dictated.
     pub call: Option<String>,
     pub arguments: Option<String>,
+    pub refusal: bool,
+    /// The reason for the end, in the provider's word.
+    pub finish: Option<String>,
     pub tier: Option<String>,
     pub confidence: Option<f64>,
     pub nonsense: bool,
@@ -86,7 +89,10 @@ impl Default for Step {
 impl Step {
     /// The step dictates what is said, so neither tools nor a response format is looked at.
     pub fn dictates(&self) -> bool {
-        self.shape.dictates_text() || self.shape.call.is_some() || matches!(self.fault, Some(Fault::Huge(_)))
+        self.shape.dictates_text()
+            || self.shape.call.is_some()
+            || self.shape.refusal
+            || matches!(self.fault, Some(Fault::Huge(_)))
     }
 }
 
@@ -173,13 +179,16 @@ impl fmt::Display for Step {
             words.push(format!("type={}", value(text)));
         }
         words.extend(self.headers.iter().map(|(name, text)| format!("header={}", value(&format!("{name}: {text}")))));
-        let Shape { text, bytes, events, chunk, call, arguments, tier, confidence, nonsense } = &self.shape;
+        let Shape { text, bytes, events, chunk, call, arguments, refusal, finish, tier, confidence, nonsense } =
+            &self.shape;
         words.extend(text.as_ref().map(|text| format!("text={}", value(text))));
         words.extend(bytes.map(|count| format!("bytes={count}")));
         words.extend(events.map(|count| format!("events={count}")));
         words.extend(chunk.map(|count| format!("chunk={count}")));
         words.extend(call.as_ref().map(|name| format!("call={}", value(name))));
         words.extend(arguments.as_ref().map(|text| format!("arguments={}", value(text))));
+        words.extend(refusal.then(|| "refusal".to_owned()));
+        words.extend(finish.as_ref().map(|word| format!("finish={}", value(word))));
         words.extend(tier.as_ref().map(|tier| format!("tier={}", value(tier))));
         words.extend(confidence.map(|number| format!("confidence={number}")));
         words.extend(nonsense.then(|| "nonsense".to_owned()));
@@ -241,6 +250,7 @@ mod tests {
             "bad-event=1; text-event=2; leak-event=0; line=20000000",
             "leak-key; status=500 leak-key; status=403 body=\"no: <key>\"",
             "retry-delay=17s; retry-delay=0.5s; status=503 retry-delay=soon; rate-limit=1s; rate-limit=1500ms",
+            "noise=2; refusal; text=no refusal; finish=model_length",
             "type=text/html; type=\"text/plain; charset=utf-8\" status=200",
             "text=\"a b\" chunk=3; call=get_weather arguments=\"{\\\"a\\\": 1}\"; call=f arguments=\"\"",
             "header=\"x-should-retry: false\" header=\"a: b\"",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::simulator::profile::{Profile, Quirk};
 use crate::simulator::reply::{Event, Piece};
-use crate::simulator::said::{Call, Ending, Said};
+use crate::simulator::said::{Call, Ending, REFUSAL, Said};
 
 pub const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
 
@@ -25,10 +25,13 @@ impl Encoder<'_> {
     pub fn whole(&self, choices: &[Said]) -> Bytes {
         let choice = |(index, said): (usize, &Said)| {
             let mut message = json!({"role": "assistant", "content": said.pieces.concat(), "refusal": null});
+            if said.pieces.is_empty() && (!said.calls.is_empty() || said.ending == Ending::Refused) {
+                message["content"] = Value::Null;
+            }
+            if said.ending == Ending::Refused {
+                message["refusal"] = json!(REFUSAL);
+            }
             if !said.calls.is_empty() {
-                if said.pieces.is_empty() {
-                    message["content"] = Value::Null;
-                }
                 let calls = said.calls.iter().enumerate().map(|(number, call)| self.tool_call(number, call));
                 message["tool_calls"] = calls.collect();
             }
@@ -58,7 +61,8 @@ impl Encoder<'_> {
         for (index, said) in choices.iter().enumerate() {
             let texts = said.pieces.iter().map(|piece| json!({"content": piece}));
             let calls = said.calls.iter().enumerate().flat_map(|(number, call)| self.tool_deltas(number, call));
-            for delta in texts.chain(calls) {
+            let refusal = (said.ending == Ending::Refused).then(|| json!({"refusal": REFUSAL}));
+            for delta in texts.chain(calls).chain(refusal) {
                 let frame = frame(&self.chunk(index, delta, Value::Null));
                 events.push(Event { piece: Piece::Content, frame });
             }
@@ -123,11 +127,12 @@ impl Encoder<'_> {
         })
     }
 
-    fn finish_reason(&self, said: &Said) -> &'static str {
-        match said.ending {
+    fn finish_reason<'s>(&self, said: &'s Said) -> &'s str {
+        match &said.ending {
+            Ending::Named(word) => word,
             Ending::Limit => "length",
             Ending::Calls if !self.profile.has(Quirk::WholeToolCalls) => "tool_calls",
-            Ending::Whole | Ending::Stopped(_) | Ending::Calls => "stop",
+            Ending::Whole | Ending::Stopped(_) | Ending::Calls | Ending::Refused => "stop",
         }
     }
 

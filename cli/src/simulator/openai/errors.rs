@@ -6,8 +6,9 @@ use axum::body::Bytes;
 use serde_json::{Value, json};
 
 use super::{JSON, encode, reply};
+use crate::simulator::foreign;
 use crate::simulator::profile::{Profile, Quirk};
-use crate::simulator::reply::{Refusal, Reply};
+use crate::simulator::reply::{Asked, Refusal, Reply};
 use crate::simulator::script::{ErrorBody, KEY};
 
 pub fn encode_error(profile: &Profile, refusal: &Refusal) -> Reply {
@@ -20,8 +21,8 @@ pub fn error_inside(profile: &Profile) -> Reply {
     Reply { status: 200, ..encode_error(profile, &refusal) }
 }
 
-/// `key` is the request's, for the bodies that repeat it.
-pub fn scripted_error(profile: &Profile, status: Option<u16>, body: &ErrorBody, key: &str) -> Reply {
+pub fn scripted_error(asked: &Asked<'_>, status: Option<u16>, body: &ErrorBody) -> Reply {
+    let (profile, key) = (asked.profile, asked.request.key());
     let status = status.unwrap_or_else(|| body.usual_status());
     let refusal = Refusal::invalid(format!("a scripted error with status {status}")).with_status(status);
     match body {
@@ -32,20 +33,12 @@ pub fn scripted_error(profile: &Profile, status: Option<u16>, body: &ErrorBody, 
             &Refusal { message: "the quota of this account is used up".to_owned(), ..refusal }
                 .with_code("insufficient_quota"),
         ),
-        ErrorBody::Html => {
-            let page = format!("<html><head><title>{status}</title></head><body><h1>Bad Gateway</h1></body></html>\n");
-            reply(profile, status, "text/html", Bytes::from(page.into_bytes()))
-        }
-        ErrorBody::Array => reply(profile, status, JSON, encode::to_bytes(&array_error(&refusal))),
-        ErrorBody::Flat => {
-            let flat = json!({
-                "object": "error", "message": refusal.message, "type": "BadRequestError", "param": null, "code": status,
-            });
-            reply(profile, status, JSON, encode::to_bytes(&flat))
-        }
+        ErrorBody::Html => reply(profile, status, "text/html", Bytes::from(foreign::page(status).into_bytes())),
+        ErrorBody::Array => reply(profile, status, JSON, encode::to_bytes(&foreign::array_error(&refusal))),
+        ErrorBody::Flat => reply(profile, status, JSON, encode::to_bytes(&foreign::flat(&refusal))),
         ErrorBody::ListMessage => {
             let mut error = envelope(&refusal);
-            error["error"]["message"] = json!([refusal.message, {"loc": ["body", "messages"], "msg": "is wrong"}]);
+            error["error"]["message"] = foreign::list_message(&refusal);
             reply(profile, status, JSON, encode::to_bytes(&error))
         }
         ErrorBody::ContextLength => encode_error(
@@ -64,12 +57,7 @@ pub fn scripted_error(profile: &Profile, status: Option<u16>, body: &ErrorBody, 
             encode_error(profile, &Refusal { message, ..refusal })
         }
         ErrorBody::RetryDelay(delay) => {
-            let mut error = array_error(&refusal);
-            error[0]["error"]["details"] = json!([
-                {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaMetric": "requests"}]},
-                {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay},
-            ]);
-            reply(profile, status, JSON, encode::to_bytes(&error))
+            reply(profile, status, JSON, encode::to_bytes(&foreign::retry_delay(&refusal, delay)))
         }
         ErrorBody::RateLimit(wait) => {
             let mut reply = encode_error(profile, &refusal);
@@ -92,7 +80,7 @@ fn reset(wait: Duration) -> String {
 }
 
 pub fn error_value(profile: &Profile, refusal: &Refusal) -> Value {
-    if profile.has(Quirk::ArrayErrors) { array_error(refusal) } else { envelope(refusal) }
+    if profile.has(Quirk::ArrayErrors) { foreign::array_error(refusal) } else { envelope(refusal) }
 }
 
 fn envelope(refusal: &Refusal) -> Value {
@@ -111,20 +99,6 @@ fn envelope(refusal: &Refusal) -> Value {
         "param": refusal.param,
         "code": refusal.code.or(usual_code),
     }})
-}
-
-/// Google's form: an array, a numeric code and a status word, no `type` and no `param`.
-fn array_error(refusal: &Refusal) -> Value {
-    let word = match refusal.status {
-        401 => "UNAUTHENTICATED",
-        403 => "PERMISSION_DENIED",
-        404 => "NOT_FOUND",
-        429 => "RESOURCE_EXHAUSTED",
-        400..=499 => "INVALID_ARGUMENT",
-        503 => "UNAVAILABLE",
-        _ => "INTERNAL",
-    };
-    json!([{"error": {"code": refusal.status, "message": refusal.message, "status": word}}])
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub enum Fault {
     BadEvent(usize),
     /// An event that is no JSON at all.
     TextEvent(usize),
+    /// What clients pass over.
+    Noise(usize),
     /// A line of so many bytes that does not end.
     Line(usize),
     NoDone,
@@ -100,6 +102,7 @@ impl fmt::Display for Fault {
             Fault::LeakEvent(count) => write!(f, "leak-event={count}"),
             Fault::BadEvent(count) => write!(f, "bad-event={count}"),
             Fault::TextEvent(count) => write!(f, "text-event={count}"),
+            Fault::Noise(count) => write!(f, "noise={count}"),
             Fault::Line(count) => write!(f, "line={count}"),
             Fault::NoDone => f.write_str("no-done"),
             Fault::NoFinish => f.write_str("no-finish"),

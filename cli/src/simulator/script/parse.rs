@@ -152,6 +152,7 @@ fn parse_step(words: &[Word]) -> Result<Step, ScriptError> {
             "truncate" => Fault::Truncate(word.count()?),
             "bad-event" => Fault::BadEvent(word.count()?),
             "text-event" => Fault::TextEvent(word.count()?),
+            "noise" => Fault::Noise(word.count()?),
             "leak-event" => Fault::LeakEvent(word.count()?),
             "line" => Fault::Line(word.count()?),
             "error-event" => Fault::ErrorEvent(word.count()?),
@@ -203,6 +204,11 @@ fn set_plain_word(step: &mut Step, word: &Word) -> Result<(), ScriptError> {
         "chunk" => step.shape.chunk = Some(word.positive()?),
         "call" => step.shape.call = Some(word.text()?),
         "arguments" => step.shape.arguments = Some(word.text()?),
+        "finish" => step.shape.finish = Some(word.text()?),
+        "refusal" => {
+            word.no_value()?;
+            step.shape.refusal = true;
+        }
         "text" => step.shape.text = Some(word.text()?),
         "bytes" => step.shape.bytes = Some(word.count()?),
         "events" => step.shape.events = Some(word.count()?),
