@@ -5,7 +5,7 @@ use std::fmt;
 use super::fault::{Faults, Path, list_valid};
 use super::json::Node;
 use super::read::{Read, wrong_type};
-use super::{Auth, AuthStyle, Dialect, Effort, Quirk, Resume, StreamMode};
+use super::{Auth, AuthStyle, Dialect, Effort, Quirk, Resume, StreamMode, Thinking};
 
 macro_rules! names {
     ($($type:ident { $($variant:ident = $name:literal,)* })*) => {$(
@@ -87,4 +87,11 @@ names! {
     }
     Resume { Off = "off", Replay = "replay", Continue = "continue", }
     StreamMode { Guarded = "guarded", Hold = "hold", Handoff = "handoff", }
+    Thinking {
+        None = "none",
+        Always = "always",
+        Optional = "optional",
+        Adaptive = "adaptive",
+        Budget = "budget",
+    }
 }
