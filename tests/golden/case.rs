@@ -12,7 +12,7 @@ use tiergate::policy::{Candidate, Effort, Entry, Policy};
 use tiergate::record::Usage;
 use tiergate::sse::Decoder;
 
-use crate::layout::{lay_out, on_one_line};
+use crate::layout::{compact, lay_out, on_one_line};
 use crate::schema;
 
 /// Below the package's folder, where cargo runs tests.
@@ -34,7 +34,7 @@ impl Case {
         let text = fs::read_to_string(path).expect("a readable case");
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         let fields = object_fields(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let parts = fields.iter().map(|field| (field.name.clone().into_owned(), field.value.get().to_owned()));
+        let parts = fields.iter().map(|field| (field.name.clone().into_owned(), compact(field.value.get())));
         Self { parts: parts.collect(), name }
     }
 
@@ -157,22 +157,22 @@ impl Case {
             .map(|event| {
                 let kind: Value = serde_json::from_str(event).expect("JSON");
                 let name = kind["type"].as_str().unwrap_or("message");
-                format!("event: {name}\ndata: {event}\n\n", event = compact(event))
+                format!("event: {name}\ndata: {event}\n\n")
             })
             .collect();
-        let run = |parts: [&str; 2]| {
+        let run = |parts: [&[u8]; 2]| {
             let (mut decoder, mut stream, mut out) = (Decoder::default(), stream(), Vec::new());
             for part in parts {
-                decoder.space().extend_from_slice(part.as_bytes());
+                decoder.space().extend_from_slice(part);
                 while let Some(event) = decoder.next_event().expect("short events") {
                     stream.take(&event.data().expect("data"), &mut out);
                 }
             }
             out
         };
-        let whole = run([&wire, ""]);
-        for at in (0..=wire.len()).filter(|at| wire.is_char_boundary(*at)) {
-            let (head, tail) = wire.split_at(at);
+        let whole = run([wire.as_bytes(), b""]);
+        for at in 0..=wire.len() {
+            let (head, tail) = wire.as_bytes().split_at(at);
             assert_eq!(run([head, tail]), whole, "{} split at {at}", self.name);
         }
     }
@@ -190,8 +190,10 @@ impl Case {
             };
             let mut parts: Vec<_> = given.chain(outcome.iter().map(|(name, json)| (*name, json.as_str()))).collect();
             parts.sort_by_key(|(name, _)| position(name));
+            // Chunks stay on their lines, however long.
+            let width = |name: &str| if name == "stream" { 300 } else { 116 };
             let parts: Vec<String> =
-                parts.iter().map(|(name, json)| format!("  \"{name}\": {}", lay_out(json, 1))).collect();
+                parts.iter().map(|(name, json)| format!("  \"{name}\": {}", lay_out(json, 1, width(name)))).collect();
             fs::write(path, format!("{{\n{}\n}}\n", parts.join(",\n"))).expect("a writable case");
             return;
         }
@@ -204,11 +206,6 @@ impl Case {
         }
         assert_eq!(expected.len(), actual.len(), "{}: nothing more is expected", self.name);
     }
-}
-
-fn compact(json: &str) -> String {
-    let value: Box<serde_json::value::RawValue> = serde_json::from_str(json).expect("JSON");
-    on_one_line(value.get())
 }
 
 fn reads(usage: Option<Usage>, model: Option<String>, finish_reasons: &[String]) -> String {

@@ -3,26 +3,35 @@
 use serde_json::value::RawValue;
 use tiergate::chat::object_fields;
 
-/// What fits stays on one line.
-const WIDTH: usize = 116;
-
-/// `json` on as few lines as are readable, indented by `depth`.
-pub fn lay_out(json: &str, depth: usize) -> String {
+/// `json` on as few lines as are readable, indented by `depth`; what fits into `width` stays on one line.
+pub fn lay_out(json: &str, depth: usize, width: usize) -> String {
     let line = on_one_line(json);
-    if line.len() + 2 * depth <= WIDTH {
+    if line.len() + 2 * depth <= width {
         return line;
     }
     let indent = "  ".repeat(depth + 1);
     let (open, parts, close) = match parts(json) {
         Parts::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| format!("{name}: {}", lay_out(value, depth + 1)));
+            let fields = fields.iter().map(|(name, value)| format!("{name}: {}", lay_out(value, depth + 1, width)));
             ('{', fields.collect::<Vec<_>>(), '}')
         }
-        Parts::Array(items) => ('[', items.iter().map(|item| lay_out(item, depth + 1)).collect(), ']'),
+        Parts::Array(items) => ('[', items.iter().map(|item| lay_out(item, depth + 1, width)).collect(), ']'),
         Parts::Leaf => return line,
     };
     let parts: Vec<String> = parts.into_iter().map(|part| format!("{indent}{part}")).collect();
     format!("{open}\n{}\n{}{close}", parts.join(",\n"), "  ".repeat(depth))
+}
+
+/// `json` without any space, as APIs send it.
+pub fn compact(json: &str) -> String {
+    match parts(json) {
+        Parts::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| format!("{name}:{}", compact(value)));
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+        }
+        Parts::Array(items) => format!("[{}]", items.iter().map(|item| compact(item)).collect::<Vec<_>>().join(",")),
+        Parts::Leaf => json.trim().to_owned(),
+    }
 }
 
 /// `json` on one line.

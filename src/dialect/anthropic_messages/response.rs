@@ -12,7 +12,7 @@ use super::json::{given, is_text, text};
 use crate::chat::ChatRequest;
 use crate::dialect::Whole;
 use crate::dialect::openai_chat::Defect;
-use crate::dialect::provider_error::{self, ProviderError};
+use crate::dialect::provider_error;
 use crate::record::Usage;
 
 #[derive(Deserialize)]
@@ -99,10 +99,7 @@ pub fn decode_answer(
     created: u64,
     show_reasoning: bool,
 ) -> Result<(Vec<u8>, Whole), Defect> {
-    let message: Message<'_> = serde_json::from_slice(body).map_err(|_| match provider_error::parse(body) {
-        error if error == ProviderError::default() => Defect::Undecodable,
-        error => Defect::Error(error),
-    })?;
+    let message: Message<'_> = serde_json::from_slice(body).map_err(|_| defect(body))?;
     let shape = CallShape::of(request);
     let (mut content, mut reasoning, mut calls) = (String::new(), String::new(), Vec::new());
     let mut has_text = false;
@@ -154,6 +151,19 @@ pub fn decode_answer(
     let body = serde_json::to_vec(&completion).expect("strings and JSON should serialise");
     let finish_reasons = vec![finish_reason.to_owned()];
     Ok((body, Whole { usage, model, finish_reasons, content: is_text.then_some(content) }))
+}
+
+/// What a body is that is no message.
+fn defect(body: &[u8]) -> Defect {
+    #[derive(Deserialize)]
+    struct Envelope<'a> {
+        #[serde(borrow)]
+        error: &'a RawValue,
+    }
+    match serde_json::from_slice::<Envelope<'_>>(body) {
+        Ok(envelope) if given(Some(envelope.error)).is_some() => Defect::Error(provider_error::parse(body)),
+        Ok(_) | Err(_) => Defect::Undecodable,
+    }
 }
 
 fn tool_call<'a>(block: &Block<'a>) -> Result<ToolCall<'a>, Defect> {

@@ -276,12 +276,13 @@ impl Stream {
             return Ok(Meaning::Preamble);
         };
         let stop_reason = text(stop_reason).ok_or(Undecodable)?;
+        let reason = finish_reason(&stop_reason, self.calls > 0, self.shape);
         for open in std::mem::take(&mut self.open) {
-            if let BlockKind::Call { ordinal, input: Some(input) } = open.kind {
+            // A call that was cut off must not look like a whole one.
+            if let (BlockKind::Call { ordinal, input: Some(input) }, true) = (open.kind, reason != "length") {
                 self.arguments(ordinal, &quoted(&input), out)?;
             }
         }
-        let reason = finish_reason(&stop_reason, self.calls > 0, self.shape);
         let refusal = match reason {
             "content_filter" => explanation(end.stop_details).map(|why| format!(r#""refusal":{why}"#)),
             _ => None,

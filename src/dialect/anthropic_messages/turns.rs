@@ -304,7 +304,10 @@ impl<'a> Builder<'a, '_> {
     fn finish(mut self, model: &Model) -> Result<Turns<'a>, Error> {
         self.check_answered()?;
         match self.turns.messages.last_mut() {
-            None => self.append(Role::User, vec![Block::note(OPENING)]),
+            None => {
+                self.dropped.note("messages");
+                self.append(Role::User, vec![Block::note(OPENING)]);
+            }
             Some(last) if last.role == Role::Assistant && model.prefill => trim_end(last),
             Some(last) if last.role == Role::Assistant => {
                 self.dropped.note("messages");
