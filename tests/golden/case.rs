@@ -191,7 +191,7 @@ impl Case {
             let mut parts: Vec<_> = given.chain(outcome.iter().map(|(name, json)| (*name, json.as_str()))).collect();
             parts.sort_by_key(|(name, _)| position(name));
             // Chunks stay on their lines, however long.
-            let width = |name: &str| if name == "stream" { 300 } else { 116 };
+            let width = |name: &str| if name == "stream" { 420 } else { 116 };
             let parts: Vec<String> =
                 parts.iter().map(|(name, json)| format!("  \"{name}\": {}", lay_out(json, 1, width(name)))).collect();
             fs::write(path, format!("{{\n{}\n}}\n", parts.join(",\n"))).expect("a writable case");

@@ -6,5 +6,8 @@
 //! lies beside the checkout.
 
 mod case;
+mod inverse;
 mod layout;
+mod properties;
+mod round_trip;
 mod schema;

@@ -26,7 +26,8 @@ mod tests {
     #[test]
     fn only_exhausted_limits_count_and_the_last_of_them() {
         let now = Duration::from_secs(1_790_000_000); // 2026-09-21T14:13:20Z
-        let cases: [(&[(&str, &str)], Option<u64>); 6] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], Option<u64>);
+        let cases: [Case<'_>; 6] = [
             (&[], None),
             (&[("requests-remaining", "3"), ("requests-reset", "2026-09-21T14:14:20Z")], None),
             (&[("requests-remaining", "0"), ("requests-reset", "2026-09-21T14:14:20Z")], Some(60)),
