@@ -207,9 +207,10 @@ impl Stream {
             "thinking" => self.thinking(block.thinking, out)?,
             "tool_use" => {
                 let ordinal = self.calls;
-                self.calls += 1;
                 kind = BlockKind::Call { ordinal, input: Some(first_input(block.input)?) };
-                self.begin_call(ordinal, &block, out)?
+                let meaning = self.begin_call(ordinal, &block, out)?;
+                self.calls += 1;
+                meaning
             }
             _ => Meaning::Preamble,
         };

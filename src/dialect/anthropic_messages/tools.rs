@@ -196,8 +196,10 @@ fn no_parameters() -> Json<'static> {
 /// The schema of a function's parameters, which must say that they are an object.
 fn input_schema<'a>(parameters: &'a RawValue, place: &str) -> Result<Json<'a>, Error> {
     let fields = object_fields(parameters.get()).map_err(|_| invalid(place, "must be an object"))?;
-    if fields.iter().any(|Field { name, .. }| name == "type") {
-        return Ok(Json::Borrowed(parameters));
+    match fields.iter().find(|Field { name, .. }| name == "type").map(|field| field.value.get()) {
+        Some(r#""object""#) => return Ok(Json::Borrowed(parameters)),
+        Some(_) => return Err(invalid(&format!("{place}.type"), "must be `object`")),
+        None => {}
     }
     if fields.is_empty() {
         return Ok(no_parameters());
