@@ -114,6 +114,8 @@ struct UsageLine {
     output: u64,
     #[serde(rename = "gen_ai.usage.cache_read.input_tokens")]
     cached_input: u64,
+    #[serde(rename = "gen_ai.usage.cache_creation.input_tokens")]
+    cache_write: u64,
     #[serde(rename = "gen_ai.usage.reasoning.output_tokens")]
     reasoning: u64,
 }
@@ -198,7 +200,8 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
 }
 
 fn usage_line(usage: Usage) -> UsageLine {
-    UsageLine { input: usage.input, output: usage.output, cached_input: usage.cached_input, reasoning: usage.reasoning }
+    let Usage { input, cached_input, cache_write, output, reasoning } = usage;
+    UsageLine { input, output, cached_input, cache_write, reasoning }
 }
 
 /// With three decimals, which is what the clock is good for.
@@ -231,7 +234,7 @@ mod tests {
             path: "/v1/chat/completions".into(),
             status: 200,
             requested_model: Some("gpt-4o\n".into()),
-            usage: Some(Usage { input: 10, cached_input: 2, output: 3, reasoning: 1 }),
+            usage: Some(Usage { input: 10, cached_input: 2, cache_write: 4, output: 3, reasoning: 1 }),
             timings: Timings { total: Some(Duration::from_micros(1500)), ..Timings::default() },
             ..Record::default()
         };
@@ -242,7 +245,8 @@ mod tests {
             "v": 1, "time": "2026-09-21T14:13:20.123Z", "id": "id1", "http.request.method": "POST",
             "url.path": "/v1/chat/completions", "http.response.status_code": 200, "gen_ai.operation.name": "chat",
             "gen_ai.request.model": "gpt-4o\n", "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 3,
-            "gen_ai.usage.cache_read.input_tokens": 2, "gen_ai.usage.reasoning.output_tokens": 1, "stream": false,
+            "gen_ai.usage.cache_read.input_tokens": 2, "gen_ai.usage.cache_creation.input_tokens": 4,
+            "gen_ai.usage.reasoning.output_tokens": 1, "stream": false,
             "duration_ms": {"total": 1.5}, "bytes": {"received": 0, "sent": 0}, "pop": "", "vcpu_ms": 4,
         });
         assert_eq!(value, expected);

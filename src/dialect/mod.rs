@@ -3,6 +3,7 @@
 //! A provider is a row of the policy; nothing here knows one by name. `openai_chat` is the only dialect so far; a
 //! candidate of another is passed over (`dialect_unavailable`).
 
+pub mod anthropic_messages;
 pub mod openai_chat;
 pub mod provider_error;
 

@@ -264,6 +264,8 @@ struct UsageFields {
 struct InputDetails {
     #[serde(default)]
     cached_tokens: Option<u64>,
+    #[serde(default)]
+    cache_write_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -274,9 +276,11 @@ struct OutputDetails {
 
 impl From<UsageFields> for Usage {
     fn from(fields: UsageFields) -> Self {
+        let input = fields.prompt_tokens_details;
         Usage {
             input: fields.prompt_tokens.unwrap_or_default(),
-            cached_input: fields.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or_default(),
+            cached_input: input.as_ref().and_then(|details| details.cached_tokens).unwrap_or_default(),
+            cache_write: input.as_ref().and_then(|details| details.cache_write_tokens).unwrap_or_default(),
             output: fields.completion_tokens.unwrap_or_default(),
             reasoning: fields
                 .completion_tokens_details

@@ -67,7 +67,10 @@ impl ProviderError {
         };
         says(&self.code, &["context_length"])
             || says(&self.kind, &["context_length"])
-            || says(&self.message, &["context length", "context window", "prompt is too long", "maximum context"])
+            || says(
+                &self.message,
+                &["context length", "context window", "context limit", "prompt is too long", "maximum context"],
+            )
     }
 
     /// The status that the error would have had, had it not come in a 200: its numeric code (OpenRouter), or its type.
@@ -135,5 +138,26 @@ mod tests {
         assert!(context.is_context_length() && !context.is_quota());
         let quota = parse(br#"{"error":{"message":"x","type":"insufficient_quota","code":"insufficient_quota"}}"#);
         assert!(quota.is_quota() && !quota.is_context_length());
+    }
+
+    #[test]
+    fn errors_of_the_messages_api_are_read() {
+        for (kind, message, context_length, quota) in [
+            ("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum", true, false),
+            ("invalid_request_error", "input length and `max_tokens` exceed context limit: 1 + 2 > 2", true, false),
+            ("invalid_request_error", "messages: at least one message is required", false, false),
+            // It is about bytes, and its status says so.
+            ("request_too_large", "Request exceeds the maximum size", false, false),
+            ("billing_error", "Your credit balance is too low", false, true),
+            ("rate_limit_error", "This request would exceed your rate limit", false, false),
+            ("overloaded_error", "Overloaded", false, false),
+            ("api_error", "Internal server error", false, false),
+        ] {
+            let body =
+                serde_json::json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "r"});
+            let error = parse(body.to_string().as_bytes());
+            assert_eq!((error.kind.as_deref(), error.message.as_deref()), (Some(kind), Some(message)));
+            assert_eq!((error.is_context_length(), error.is_quota()), (context_length, quota), "{message}");
+        }
     }
 }

@@ -9,9 +9,12 @@ use super::read::{Field, List};
 use super::scalar::{ClientId, Country};
 use super::scope::Scope;
 use super::{
-    Breaker, Candidate, Classifier, Condition, Deadlines, Dialect, Effect, Effort, Entry, Health, Limits, Model,
-    ModelId, Policy, Price, Provider, ProviderId, Rule, StreamMode, Tier, TierId, Weighted,
+    Breaker, Candidate, Classifier, Condition, Deadlines, Dialect, Effect, Effort, Entry, Health, Limits, LongPrice,
+    Model, ModelId, Policy, Price, Provider, ProviderId, Rule, StreamMode, Tier, TierId, Weighted,
 };
+
+/// The limit on an answer where neither client nor policy names one: room for thinking, and short enough to end in time.
+const DEFAULT_MAX_TOKENS: u64 = 16_384;
 
 pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Option<Policy> {
     let root = &Path::Root;
@@ -217,6 +220,19 @@ fn build_model(name: String, raw: raw::Model, scope: &Scope, (path, faults): (&P
     {
         faults.note(&path.field("max_output"), format!("more than context; valid: at most {}", context.0));
     }
+    if let (Some(most), Some(default)) = (raw.max_output.as_given(), raw.default_max_tokens.as_given())
+        && default.0 > most.0
+    {
+        faults.note(&path.field("default_max_tokens"), format!("more than max_output; valid: at most {}", most.0));
+    }
+    let efforts = match raw.efforts.optional()? {
+        Some(efforts) => Some(all(efforts.0.into_iter().map(|(name, word)| {
+            let effort = Effort::ALL.iter().copied().find(|effort| effort.as_str() == name)?;
+            Some((effort, String::from(word?)))
+        }))?),
+        None => None,
+    };
+    let max_output = raw.max_output.given()?.0;
     let price = match raw.price.optional()? {
         Some(raw) => Some(build_price(raw)?),
         None => None,
@@ -226,22 +242,52 @@ fn build_model(name: String, raw: raw::Model, scope: &Scope, (path, faults): (&P
         provider: provider?,
         id: raw.id.given()?.into(),
         context: raw.context.given()?.0,
-        max_output: raw.max_output.given()?.0,
+        max_output,
         tools: raw.tools.given()?,
         tools_effort: raw.tools_effort.optional()?,
         forced_tools: raw.forced_tools.given()?,
         vision: raw.vision.given()?,
         json_schema: raw.json_schema.given()?,
         sampling: raw.sampling.given()?,
+        sampling_exclusive: raw.sampling_exclusive.given()?,
+        efforts,
+        thinking: raw.thinking.given()?,
+        thinking_display: raw.thinking_display.given()?,
+        default_max_tokens: raw
+            .default_max_tokens
+            .optional()?
+            .map_or(DEFAULT_MAX_TOKENS.min(max_output), |tokens| tokens.0),
         prefill: raw.prefill.optional()?,
+        system_turns: raw.system_turns.given()?,
+        prompt_cache_min: raw.prompt_cache_min.optional()?.map(|tokens| tokens.0),
         price,
     })
 }
 
 fn build_price(raw: raw::Price) -> Option<Price> {
     let input = raw.input.given()?.0;
-    let cached_input = raw.cached_input.optional()?.map_or(input, |price| price.0);
-    Some(Price { input, cached_input, output: raw.output.given()?.0 })
+    let long = match raw.long.optional()? {
+        Some(raw) => Some(build_long_price(raw)?),
+        None => None,
+    };
+    Some(Price {
+        input,
+        cached_input: raw.cached_input.optional()?.map_or(input, |price| price.0),
+        cache_write: raw.cache_write.optional()?.map_or(input, |price| price.0),
+        output: raw.output.given()?.0,
+        long,
+    })
+}
+
+fn build_long_price(raw: raw::LongPrice) -> Option<LongPrice> {
+    let input = raw.input.given()?.0;
+    Some(LongPrice {
+        above_tokens: raw.above_tokens.given()?.0,
+        input,
+        cached_input: raw.cached_input.optional()?.map_or(input, |price| price.0),
+        cache_write: raw.cache_write.optional()?.map_or(input, |price| price.0),
+        output: raw.output.given()?.0,
+    })
 }
 
 fn build_provider(name: String, raw: raw::Provider, path: &Path, faults: &mut Faults) -> Option<Provider> {
@@ -260,6 +306,7 @@ fn build_provider(name: String, raw: raw::Provider, path: &Path, faults: &mut Fa
         dialect: raw.dialect.given()?,
         auth: raw.auth.given()?,
         secret,
+        show_reasoning: raw.show_reasoning.given()?,
         quirks: all(raw.quirks.given()?.0.into_iter())?,
     })
 }

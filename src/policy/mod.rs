@@ -198,18 +198,47 @@ pub struct Model {
     pub json_schema: bool,
     /// Whether it takes sampling parameters and `max_tokens`; otherwise they are dropped, or renamed.
     pub sampling: bool,
+    /// Whether it takes only one of `temperature` and `top_p` at a time.
+    pub sampling_exclusive: bool,
+    /// The provider's words for efforts. Where there are none, the dialect's own are sent; an effort that is missing among
+    /// those that are given is dropped.
+    pub efforts: Option<Vec<(Effort, String)>>,
+    pub thinking: Thinking,
+    /// Whether it shows its thinking only when a summary of it is asked for.
+    pub thinking_display: bool,
+    /// Sent as `max_tokens` where the client names no limit and the dialect demands one.
+    pub default_max_tokens: u64,
     /// Whether and how it goes on with an answer that was begun.
     pub prefill: Option<Prefill>,
+    /// Whether system messages may stand between the others; otherwise they are moved to the beginning.
+    pub system_turns: bool,
+    /// Tokens from which a stable beginning of the prompt is marked for the provider's cache.
+    pub prompt_cache_min: Option<u64>,
     pub price: Option<Price>,
 }
 
 /// How a model is given the beginning of its answer: always as a last message of the assistant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prefill {
-    /// As it is (vLLM, Ollama).
+    /// As it is (vLLM, Ollama, older Claude models).
     Message,
     /// With `"prefix": true` in it (Mistral, DeepSeek).
     Prefix,
+}
+
+/// How a model of the Messages API is told to think, or not to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thinking {
+    /// It never thinks and takes no effort.
+    None,
+    /// It always thinks; it is told only how much.
+    Always,
+    /// It thinks unless that is switched off.
+    Optional,
+    /// It thinks only when adaptive thinking is asked for.
+    Adaptive,
+    /// It thinks within a budget of tokens and takes no effort.
+    Budget,
 }
 
 /// US dollars per million tokens.
@@ -218,6 +247,20 @@ pub struct Price {
     pub input: f64,
     /// `input` where the policy names none.
     pub cached_input: f64,
+    /// Input that the provider puts into its cache; `input` where the policy names none.
+    pub cache_write: f64,
+    pub output: f64,
+    pub long: Option<LongPrice>,
+}
+
+/// The prices of a request with a long prompt, for all of its tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LongPrice {
+    /// They hold for a prompt with more tokens than this.
+    pub above_tokens: u64,
+    pub input: f64,
+    pub cached_input: f64,
+    pub cache_write: f64,
     pub output: f64,
 }
 
@@ -229,6 +272,8 @@ pub struct Provider {
     pub auth: AuthStyle,
     /// The Secret Store entry; always named after `base_url.host` (design.md §5, key isolation).
     pub secret: String,
+    /// Whether clients see the thinking that a dialect translates, as `reasoning_content`.
+    pub show_reasoning: bool,
     pub quirks: Vec<Quirk>,
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use super::fault::{Faults, Path, list_valid};
 use super::json::Node;
 use super::read::{Read, wrong_type};
-use super::{Auth, AuthStyle, Dialect, Effort, Prefill, Quirk, Resume, StreamMode};
+use super::{Auth, AuthStyle, Dialect, Effort, Prefill, Quirk, Resume, StreamMode, Thinking};
 
 macro_rules! names {
     ($($type:ident { $($variant:ident = $name:literal,)* })*) => {$(
@@ -88,4 +88,11 @@ names! {
     Prefill { Message = "message", Prefix = "prefix", }
     Resume { Off = "off", Replay = "replay", Continue = "continue", }
     StreamMode { Guarded = "guarded", Hold = "hold", Handoff = "handoff", }
+    Thinking {
+        None = "none",
+        Always = "always",
+        Optional = "optional",
+        Adaptive = "adaptive",
+        Budget = "budget",
+    }
 }

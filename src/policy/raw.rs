@@ -7,9 +7,9 @@
 use super::read::{List, Map, object};
 use super::scalar::{
     ClientId, Country, Dollars, Fraction, Integer, ModelName, Origin, ProviderName, SecretName, Text, TierName,
-    UpstreamModel, Version,
+    UpstreamEffort, UpstreamModel, Version,
 };
-use super::{Auth, AuthStyle, BaseUrl, Dialect, Effort, Prefill, Quirk, Resume, StreamMode};
+use super::{Auth, AuthStyle, BaseUrl, Dialect, Effort, Prefill, Quirk, Resume, StreamMode, Thinking};
 use crate::policy::json::Node;
 
 /// The platform ends every execution after two minutes, so no deadline can be longer.
@@ -170,8 +170,22 @@ object! {
         optional json_schema: bool = false,
         /// Whether it takes temperature and the like, and max_tokens under that name.
         optional sampling: bool = true,
+        /// Whether it takes only one of temperature and top_p at a time; then temperature is sent.
+        optional sampling_exclusive: bool = false,
+        /// The provider's words for the reasoning efforts; one that is not listed is dropped. Without it, the dialect's own words.
+        optional efforts: Map<Effort, UpstreamEffort>,
+        /// How a model of anthropic-messages thinks: never, always, unless switched off, when asked for, within a budget.
+        optional thinking: Thinking = "always",
+        /// Whether it shows its thinking only when a summary of it is asked for.
+        optional thinking_display: bool = false,
+        /// The limit on the answer's tokens where the client names none and anthropic-messages demands one; room for thinking included.
+        optional default_max_tokens: Tokens,
         /// How the model goes on with an answer that was begun: given as a last message, or as one with "prefix": true.
         optional prefill: Prefill,
+        /// Whether system messages may stand between the others; otherwise they are moved to the beginning.
+        optional system_turns: bool = false,
+        /// Tokens from which a stable beginning of the prompt is marked for the cache of anthropic-messages; without it nothing is.
+        optional prompt_cache_min: Tokens,
         /// What it costs; without it the log has no cost.
         optional price: Price,
     }
@@ -182,6 +196,24 @@ object! {
         required input: Dollars,
         /// Input that the provider had cached; the price of input where it is absent.
         optional cached_input: Dollars,
+        /// Input that the provider puts into its cache; the price of input where it is absent.
+        optional cache_write: Dollars,
+        /// Output.
+        required output: Dollars,
+        /// What all tokens of a request with a long prompt cost; without it the same.
+        optional long: LongPrice,
+    }
+
+    /// US dollars per million tokens of a request with a long prompt.
+    LongPrice {
+        /// They hold for prompts with more tokens than this.
+        required above_tokens: Tokens,
+        /// Input.
+        required input: Dollars,
+        /// Input that the provider had cached; the price of input where it is absent.
+        optional cached_input: Dollars,
+        /// Input that the provider puts into its cache; the price of input where it is absent.
+        optional cache_write: Dollars,
         /// Output.
         required output: Dollars,
     }
@@ -196,6 +228,8 @@ object! {
         optional auth: AuthStyle = "bearer",
         /// The Secret Store entry with the key: HOST of base_url, or HOST__LABEL; HOST where it is absent.
         optional secret: SecretName,
+        /// Whether clients see the thinking of anthropic-messages, as reasoning_content.
+        optional show_reasoning: bool = false,
         /// Deviations from the dialect.
         optional quirks: List<Quirk, 0> = Node::List(Vec::new()),
     }

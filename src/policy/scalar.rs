@@ -245,6 +245,8 @@ words! {
     ProviderName: "a-z0-9" "a-z0-9._-" 1 64;
     /// A provider's own name for a model.
     UpstreamModel: "!-~" "!-~" 1 256;
+    /// A provider's own word for an effort.
+    UpstreamEffort: "a-z" "a-z0-9_-" 1 32;
     /// The id in a client's key.
     ClientId: "a-z0-9-" "a-z0-9-" 1 64;
     Country: "A-Z" "A-Z" 2 2;

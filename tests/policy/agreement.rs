@@ -24,6 +24,7 @@ const RELATIONS: &[&str] = &[
     "less than cooldown_s",
     "longer than total_ms",
     "more than context",
+    "more than max_output",
     "not a secret of",
 ];
 

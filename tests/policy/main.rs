@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use documents::{EXAMPLE, SHIPPED, SMALLEST, edit, edited, example, parse_value, paths, validator};
 use serde_json::{Value, json};
 use tiergate::policy::parse::{MAX_DOCUMENT_BYTES, parse};
-use tiergate::policy::{Auth, AuthStyle, Entry, Resume, StreamMode, default_policy};
+use tiergate::policy::{Auth, AuthStyle, Entry, Resume, StreamMode, Thinking, default_policy};
 
 #[test]
 fn good_documents_parse_and_validate() {
@@ -63,9 +63,14 @@ fn what_is_absent_has_its_default() {
     assert_eq!((tier.retries, tier.hedge_after, tier.stream, tier.resume), (0, None, StreamMode::Guarded, Resume::Off));
     assert_eq!((tier.deadlines.connect.as_millis(), tier.deadlines.response.as_millis()), (600, 300));
     assert_eq!((model.tools, model.vision, model.json_schema, model.tools_effort), (false, false, false, None));
-    assert_eq!((model.forced_tools, model.sampling), (true, true));
-    assert_eq!(model.price.map(|price| price.cached_input), Some(2.0));
+    assert_eq!((model.forced_tools, model.sampling, model.sampling_exclusive), (true, true, false));
+    assert_eq!((model.thinking, model.thinking_display, model.efforts.as_ref()), (Thinking::Always, false, None));
+    assert_eq!((model.prefill, model.system_turns, model.prompt_cache_min), (false, false, None));
+    assert_eq!(model.default_max_tokens, 100, "never more than max_output");
+    let price = model.price.expect("a price");
+    assert_eq!((price.cached_input, price.cache_write, price.long), (2.0, 2.0, None));
     assert_eq!((provider.auth, provider.secret.as_str()), (AuthStyle::Bearer, "llm.example"));
+    assert!(!provider.show_reasoning);
     assert_eq!((provider.base_url.port, provider.base_url.path.as_str()), (8443, "/v1"));
 }
 

@@ -1,0 +1,318 @@
+//! JSON Schemas in the subset that the Messages API's structured output takes.
+//!
+//! Every object is closed; limits on numbers, lengths, patterns and items become words in the description, where the model
+//! still reads them. What cannot be said at all without changing the meaning (recursion, objects with free keys, several
+//! schemas at once, very many optional properties) makes the schema unfit, and the caller asks in words instead. Order is
+//! kept, since models answer in the order of the properties.
+
+use serde_json::value::RawValue;
+
+use super::json::text;
+use crate::chat::{Field, object_fields};
+
+/// Documented limit of the API.
+const MAX_OPTIONAL_PROPERTIES: usize = 24;
+const MAX_DEPTH: usize = 32;
+const MAX_DEFINITIONS: usize = 256;
+/// A constraint that is longer is left out, not described.
+const MAX_DESCRIBED_BYTES: usize = 200;
+
+/// String formats that the API takes.
+const FORMATS: [&str; 9] = ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6"];
+
+/// A schema that the API takes.
+#[derive(Debug)]
+pub struct Sanitised {
+    pub schema: Box<RawValue>,
+    /// Whether it allows more, or less, than the client's.
+    pub weakened: bool,
+}
+
+/// The schema as the API takes it, with `description` where it has none of its own; nothing if it cannot be said.
+pub fn sanitise(schema: &str, description: Option<&str>) -> Option<Sanitised> {
+    let mut writer = Writer::default();
+    writer.schema(schema, 0, description)?;
+    if writer.optional > MAX_OPTIONAL_PROPERTIES || writer.is_recursive() {
+        return None;
+    }
+    let schema = RawValue::from_string(writer.out).ok()?;
+    Some(Sanitised { schema, weakened: writer.weakened })
+}
+
+#[derive(Default)]
+struct Writer {
+    out: String,
+    weakened: bool,
+    /// Properties that are not required.
+    optional: usize,
+    /// Each definition with the names that it refers to.
+    definitions: Vec<(String, Vec<String>)>,
+    /// What the schema refers to outside of its definitions.
+    references: Vec<String>,
+    /// The definition that is being written.
+    current: Option<usize>,
+}
+
+impl Writer {
+    /// Writes one schema. Nothing if it cannot be said.
+    fn schema(&mut self, json: &str, depth: usize, description: Option<&str>) -> Option<()> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        if matches!(json, "true" | "false") {
+            return None;
+        }
+        let fields = object_fields(json).ok()?;
+        let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
+        let mut described: Option<String> = get("description").and_then(text).map(|text| text.into_owned());
+        if described.is_none() {
+            described = description.map(str::to_owned);
+        }
+        let mut constraints = Vec::new();
+        self.out.push('{');
+        let begin = self.out.len();
+        for Field { name, value } in &fields {
+            match name.as_ref() {
+                "description" | "additionalProperties" => {}
+                "$schema" | "$id" | "$comment" | "examples" | "deprecated" | "readOnly" | "writeOnly" => {}
+                "type" | "enum" | "const" | "title" | "default" | "required" => self.field(begin, name, value.get()),
+                "format"
+                    if text(value).is_some_and(|format| FORMATS.contains(&format.as_ref()) || format == "uuid") =>
+                {
+                    self.field(begin, name, value.get());
+                }
+                "properties" => self.named(begin, name, value, depth)?,
+                "$defs" | "definitions" if depth == 0 => self.define(begin, name, value)?,
+                "items" => {
+                    self.name(begin, name);
+                    self.schema(value.get(), depth + 1, None)?;
+                }
+                "anyOf" | "oneOf" => self.alternatives(begin, value, depth)?,
+                // Several schemas at once could not each be closed.
+                "allOf" => {
+                    let all: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
+                    if all.len() != 1 || get("anyOf").is_some() || get("oneOf").is_some() {
+                        return None;
+                    }
+                    self.alternatives(begin, value, depth)?;
+                }
+                "$ref" => {
+                    self.refer(&text(value)?)?;
+                    self.field(begin, name, value.get());
+                }
+                name => {
+                    self.weakened = true;
+                    if value.get().len() <= MAX_DESCRIBED_BYTES {
+                        constraints.push(format!("{name}: {value}"));
+                    }
+                }
+            }
+        }
+        if get("anyOf").is_some() && get("oneOf").is_some() {
+            return None;
+        }
+        self.close_object(begin, &fields)?;
+        if !constraints.is_empty() {
+            let text = described.get_or_insert_default();
+            let space = if text.is_empty() { "" } else { " " };
+            text.push_str(&format!("{space}({})", constraints.join(", ")));
+        }
+        if let Some(described) = described {
+            let described = serde_json::to_string(&described).ok()?;
+            self.field(begin, "description", &described);
+        }
+        self.out.push('}');
+        Some(())
+    }
+
+    /// Closes what may be an object, and counts its optional properties.
+    fn close_object(&mut self, begin: usize, fields: &[Field<'_>]) -> Option<()> {
+        let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
+        let kind = get("type").map_or("", RawValue::get);
+        if !kind.contains("\"object\"") && get("properties").is_none() {
+            return Some(());
+        }
+        let properties = match get("properties") {
+            Some(properties) => object_fields(properties.get()).ok()?,
+            None => Vec::new(),
+        };
+        let others = get("additionalProperties").map(RawValue::get);
+        if properties.is_empty() && others != Some("false") {
+            return None;
+        }
+        self.weakened |= others.is_some_and(|others| others != "false");
+        let required: Vec<String> = match get("required") {
+            Some(required) => serde_json::from_str(required.get()).ok()?,
+            None => Vec::new(),
+        };
+        self.optional += properties.iter().filter(|field| !required.iter().any(|name| *name == field.name)).count();
+        self.field(begin, "additionalProperties", "false");
+        Some(())
+    }
+
+    /// Writes an object whose values are schemas.
+    fn named(&mut self, begin: usize, name: &str, value: &RawValue, depth: usize) -> Option<()> {
+        self.name(begin, name);
+        self.out.push('{');
+        let inside = self.out.len();
+        for Field { name, value } in object_fields(value.get()).ok()? {
+            self.name(inside, &name);
+            self.schema(value.get(), depth + 1, None)?;
+        }
+        self.out.push('}');
+        Some(())
+    }
+
+    fn define(&mut self, begin: usize, name: &str, value: &RawValue) -> Option<()> {
+        self.name(begin, name);
+        self.out.push('{');
+        let inside = self.out.len();
+        let fields = object_fields(value.get()).ok()?;
+        if self.definitions.len() + fields.len() > MAX_DEFINITIONS {
+            return None;
+        }
+        for Field { name: definition, value } in fields {
+            self.name(inside, &definition);
+            self.current = Some(self.definitions.len());
+            self.definitions.push((format!("#/{name}/{definition}"), Vec::new()));
+            self.schema(value.get(), 1, None)?;
+        }
+        self.current = None;
+        self.out.push('}');
+        Some(())
+    }
+
+    fn alternatives(&mut self, begin: usize, value: &RawValue, depth: usize) -> Option<()> {
+        self.name(begin, "anyOf");
+        self.out.push('[');
+        let inside = self.out.len();
+        let alternatives: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
+        for alternative in alternatives {
+            if self.out.len() > inside {
+                self.out.push(',');
+            }
+            self.schema(alternative.get(), depth + 1, None)?;
+        }
+        self.out.push(']');
+        Some(())
+    }
+
+    /// Notes a reference; only those to definitions can be followed.
+    fn refer(&mut self, reference: &str) -> Option<()> {
+        if !reference.starts_with("#/$defs/") && !reference.starts_with("#/definitions/") {
+            return None;
+        }
+        match self.current {
+            Some(definition) => self.definitions[definition].1.push(reference.to_owned()),
+            None => self.references.push(reference.to_owned()),
+        }
+        Some(())
+    }
+
+    /// Whether a definition leads to itself, or a reference to nothing.
+    fn is_recursive(&self) -> bool {
+        fn ends(writer: &Writer, reference: &str, states: &mut [State]) -> bool {
+            let Some(at) = writer.definitions.iter().position(|(name, _)| name == reference) else {
+                return false;
+            };
+            match states[at] {
+                State::Unseen => {
+                    states[at] = State::Open;
+                    let all = writer.definitions[at].1.iter().all(|next| ends(writer, next, states));
+                    states[at] = State::Ends;
+                    all
+                }
+                State::Open => false,
+                State::Ends => true,
+            }
+        }
+        #[derive(Clone, Copy)]
+        enum State {
+            Unseen,
+            Open,
+            Ends,
+        }
+        let mut states = vec![State::Unseen; self.definitions.len()];
+        let names = self.definitions.iter().map(|(name, _)| name).chain(&self.references);
+        !names.into_iter().all(|name| ends(self, name, &mut states))
+    }
+
+    fn name(&mut self, begin: usize, name: &str) {
+        if self.out.len() > begin {
+            self.out.push(',');
+        }
+        self.out.push_str(&serde_json::to_string(name).expect("a string should serialise"));
+        self.out.push(':');
+    }
+
+    fn field(&mut self, begin: usize, name: &str, json: &str) {
+        self.name(begin, name);
+        self.out.push_str(json);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(schema: &str) -> Option<(String, bool)> {
+        sanitise(schema, None).map(|sanitised| (sanitised.schema.get().to_owned(), sanitised.weakened))
+    }
+
+    #[test]
+    fn what_the_api_takes_is_kept_in_order() {
+        for (schema, expected, weakened) in [
+            (
+                r#"{"type":"object","properties":{"z":{"type":"string"},"a":{"enum":[1,2]}},"required":["z","a"]}"#,
+                r#"{"type":"object","properties":{"z":{"type":"string"},"a":{"enum":[1,2]}},"required":["z","a"],"additionalProperties":false}"#,
+                false,
+            ),
+            (
+                r#"{"type":"integer","minimum":1,"maximum":5,"description":"Stars."}"#,
+                r#"{"type":"integer","description":"Stars. (minimum: 1, maximum: 5)"}"#,
+                true,
+            ),
+            (r#"{"type":"string","format":"date"}"#, r#"{"type":"string","format":"date"}"#, false),
+            (r#"{"type":"string","format":"isbn"}"#, r#"{"type":"string","description":"(format: \"isbn\")"}"#, true),
+            (
+                r#"{"oneOf":[{"type":"string"},{"type":"null"}]}"#,
+                r#"{"anyOf":[{"type":"string"},{"type":"null"}]}"#,
+                false,
+            ),
+            (
+                r##"{"$schema":"x","$defs":{"A":{"type":"string"}},"allOf":[{"$ref":"#/$defs/A"}]}"##,
+                r##"{"$defs":{"A":{"type":"string"}},"anyOf":[{"$ref":"#/$defs/A"}]}"##,
+                false,
+            ),
+            (
+                r#"{"type":"object","properties":{"a":{}},"required":["a"],"additionalProperties":true}"#,
+                r#"{"type":"object","properties":{"a":{}},"required":["a"],"additionalProperties":false}"#,
+                true,
+            ),
+        ] {
+            assert_eq!(check(schema), Some((expected.to_owned(), weakened)), "{schema}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_said_is_refused() {
+        let many = (0..25).map(|index| format!(r#""p{index}":{{}}"#)).collect::<Vec<_>>().join(",");
+        for schema in [
+            r##"{"type":"object","properties":{"child":{"$ref":"#"}}}"##,
+            r##"{"$defs":{"A":{"$ref":"#/$defs/B"},"B":{"$ref":"#/$defs/A"}},"$ref":"#/$defs/A"}"##,
+            r##"{"$ref":"#/$defs/missing"}"##,
+            r##"{"$ref":"https://example.com/schema"}"##,
+            r#"{"type":"object"}"#,
+            r#"{"type":"object","additionalProperties":{"type":"string"}}"#,
+            r#"{"allOf":[{"type":"string"},{"minLength":1}]}"#,
+            r#"{"anyOf":[{}],"oneOf":[{}]}"#,
+            r#"{"items":true}"#,
+            r#"{"items":[{}]}"#,
+            "7",
+            &format!(r#"{{"type":"object","properties":{{{many}}}}}"#),
+            &(r#"{"items":"#.repeat(100) + "{}" + &"}".repeat(100)),
+        ] {
+            assert_eq!(check(schema), None, "{schema}");
+        }
+    }
+}

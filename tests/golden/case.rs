@@ -1,0 +1,251 @@
+//! Runs the cases of the Messages API.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tiergate::chat::{ChatRequest, object_fields};
+use tiergate::dialect::anthropic_messages::{self, Stream};
+use tiergate::dialect::openai_chat::{Defect, Meaning};
+use tiergate::policy::parse::parse;
+use tiergate::policy::{Candidate, Effort, Entry, Policy};
+use tiergate::record::Usage;
+use tiergate::sse::Decoder;
+
+use crate::layout::{compact, lay_out, on_one_line};
+use crate::schema;
+
+/// Below the package's folder, where cargo runs tests.
+const FOLDER: &str = "tests/golden/anthropic";
+const CREATED: u64 = 1_790_000_000;
+
+/// What a case says, in the order in which it says it, and what follows from it.
+const GIVEN: [&str; 7] =
+    ["shows", "policy_model", "show_reasoning", "effort", "request", "upstream_answer", "upstream_stream"];
+
+/// The parts of a case, each as JSON.
+struct Case {
+    name: String,
+    parts: Vec<(String, String)>,
+}
+
+impl Case {
+    fn read(path: &Path) -> Self {
+        let text = fs::read_to_string(path).expect("a readable case");
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let fields = object_fields(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let parts = fields.iter().map(|field| (field.name.clone().into_owned(), compact(field.value.get())));
+        Self { parts: parts.collect(), name }
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.parts.iter().find(|(known, _)| known == name).map(|(_, json)| json.as_str())
+    }
+
+    fn value(&self, name: &str) -> Value {
+        self.get(name).map_or(Value::Null, |json| serde_json::from_str(json).expect("JSON"))
+    }
+
+    /// A policy with one model of the Messages API, as it is by default and with what the case changes.
+    fn policy(&self) -> Policy {
+        let mut model = json!({
+            "provider": "anthropic", "id": "claude-test-1", "context": 200_000, "max_output": 64_000,
+            "tools": true, "vision": true, "json_schema": true, "sampling": false,
+        });
+        if let Value::Object(changes) = self.value("policy_model") {
+            model.as_object_mut().expect("an object").extend(changes);
+        }
+        let document = json!({
+            "version": "1", "default_tier": "only",
+            "tiers": [{
+                "name": "only", "description": "Everything.", "candidates": [{"model": "claude"}],
+                "deadlines": {"first_token_ms": 100, "idle_ms": 100, "total_ms": 600},
+            }],
+            "models": {"claude": model},
+            "providers": {"anthropic": {
+                "base_url": "https://api.anthropic.com", "dialect": "anthropic-messages", "auth": "x-api-key",
+                "show_reasoning": self.value("show_reasoning") == true,
+            }},
+        });
+        parse(document.to_string().as_bytes()).unwrap_or_else(|faults| panic!("{}: {faults}", self.name))
+    }
+
+    fn candidate(&self, policy: &Policy) -> Candidate {
+        let Entry::One(candidate) = &policy.tiers[0].candidates[0] else { panic!("one candidate") };
+        let effort = self.value("effort");
+        let effort = Effort::ALL.iter().copied().find(|known| Some(known.as_str()) == effort.as_str());
+        Candidate { effort, ..candidate.clone() }
+    }
+
+    /// What is expected of the case, by name.
+    fn outcome(&self) -> Vec<(&'static str, String)> {
+        let policy = self.policy();
+        let body = self.get("request").unwrap_or(r#"{"messages":[{"role":"user","content":"Hi"}]}"#).as_bytes();
+        let request = ChatRequest::parse(body).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
+        let mut outcome = Vec::new();
+        match anthropic_messages::encode_request(&policy, &self.candidate(&policy), &request) {
+            Ok(encoded) => {
+                if self.get("request").is_some() {
+                    outcome.push(("upstream_request", String::from_utf8(encoded.body).expect("UTF-8")));
+                    outcome.push(("dropped", json!(encoded.dropped).to_string()));
+                }
+            }
+            Err(error) => outcome.push(("error", String::from_utf8(error.body()).expect("UTF-8"))),
+        }
+        let show_reasoning = self.value("show_reasoning") == true;
+        if let Some(answer) = self.get("upstream_answer") {
+            outcome.extend(self.answer(answer, &request, show_reasoning));
+        }
+        if let Some(events) = self.get("upstream_stream") {
+            let events: Vec<&serde_json::value::RawValue> = serde_json::from_str(events).expect("an array");
+            let events: Vec<&str> = events.iter().map(|event| event.get()).collect();
+            let stream = Stream::new(&request, CREATED, show_reasoning);
+            outcome.extend(self.stream(&events, stream));
+            self.split(&events, || Stream::new(&request, CREATED, show_reasoning));
+        }
+        outcome
+    }
+
+    fn answer(&self, upstream: &str, request: &ChatRequest<'_>, show_reasoning: bool) -> Vec<(&'static str, String)> {
+        match anthropic_messages::decode_answer(upstream.as_bytes(), request, CREATED, show_reasoning) {
+            Ok((body, whole)) => {
+                let value = serde_json::from_slice(&body).expect("JSON");
+                let faults = schema::faults("CreateChatCompletionResponse", &value);
+                assert!(faults.is_empty(), "{}: {faults:?}", self.name);
+                let reads = reads(whole.usage, whole.model, &whole.finish_reasons);
+                vec![("answer", String::from_utf8(body).expect("UTF-8")), ("reads", reads)]
+            }
+            Err(Defect::Undecodable) => vec![("answer", json!("undecodable").to_string())],
+            Err(Defect::Error(error)) => {
+                vec![("answer", json!({"error": {"type": error.kind, "message": error.message}}).to_string())]
+            }
+        }
+    }
+
+    /// What each event means and what the client gets for it.
+    fn stream(&self, events: &[&str], mut stream: Stream) -> Vec<(&'static str, String)> {
+        let mut steps = Vec::new();
+        for event in events {
+            let mut out = Vec::new();
+            let meaning = stream.take(event.as_bytes(), &mut out);
+            let mut step = vec![meaning_name(&meaning)];
+            step.extend(self.sent(&out));
+            steps.push(format!("[{}]", step.join(",")));
+        }
+        let reads = reads(stream.usage, stream.model.clone(), &stream.finish_reasons);
+        vec![("stream", format!("[{}]", steps.join(","))), ("reads", reads)]
+    }
+
+    /// The events in `out`: chunks as they are, comments as strings.
+    fn sent(&self, out: &[u8]) -> Vec<String> {
+        let text = String::from_utf8(out.to_vec()).expect("UTF-8");
+        let events = text.split_terminator("\n\n").map(|event| {
+            assert!(!event.contains('\n'), "{}: one line for each event: {event}", self.name);
+            let Some(data) = event.strip_prefix("data: ") else { return json!(event).to_string() };
+            let value = serde_json::from_str(data).expect("JSON");
+            let faults = schema::faults("CreateChatCompletionStreamResponse", &value);
+            assert!(faults.is_empty(), "{}: {faults:?}", self.name);
+            data.to_owned()
+        });
+        events.collect()
+    }
+
+    /// The bytes that a client gets do not depend on how the stream was cut into reads.
+    fn split(&self, events: &[&str], stream: impl Fn() -> Stream) {
+        let wire: String = events
+            .iter()
+            .map(|event| {
+                let kind: Value = serde_json::from_str(event).expect("JSON");
+                let name = kind["type"].as_str().unwrap_or("message");
+                format!("event: {name}\ndata: {event}\n\n")
+            })
+            .collect();
+        let run = |parts: [&[u8]; 2]| {
+            let (mut decoder, mut stream, mut out) = (Decoder::default(), stream(), Vec::new());
+            for part in parts {
+                decoder.space().extend_from_slice(part);
+                while let Some(event) = decoder.next_event().expect("short events") {
+                    stream.take(&event.data().expect("data"), &mut out);
+                }
+            }
+            out
+        };
+        let whole = run([wire.as_bytes(), b""]);
+        for at in 0..=wire.len() {
+            let (head, tail) = wire.as_bytes().split_at(at);
+            assert_eq!(run([head, tail]), whole, "{} split at {at}", self.name);
+        }
+    }
+
+    fn check(&self, path: &Path) {
+        let outcome = self.outcome();
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            let given = self.parts.iter().filter(|(name, _)| GIVEN.contains(&name.as_str()));
+            let given = given.map(|(name, json)| (name.as_str(), json.as_str()));
+            let position = |name: &str| match name {
+                "upstream_request" | "dropped" | "error" => 1,
+                "upstream_answer" | "upstream_stream" => 2,
+                "answer" | "stream" | "reads" => 3,
+                _ => 0,
+            };
+            let mut parts: Vec<_> = given.chain(outcome.iter().map(|(name, json)| (*name, json.as_str()))).collect();
+            parts.sort_by_key(|(name, _)| position(name));
+            // Chunks stay on their lines, however long.
+            let width = |name: &str| if name == "stream" { 420 } else { 116 };
+            let parts: Vec<String> =
+                parts.iter().map(|(name, json)| format!("  \"{name}\": {}", lay_out(json, 1, width(name)))).collect();
+            fs::write(path, format!("{{\n{}\n}}\n", parts.join(",\n"))).expect("a writable case");
+            return;
+        }
+        let expected = self.parts.iter().filter(|(name, _)| !GIVEN.contains(&name.as_str()));
+        let expected: Vec<_> = expected.map(|(name, json)| (name.as_str(), on_one_line(json))).collect();
+        let actual: Vec<_> = outcome.iter().map(|(name, json)| (*name, on_one_line(json))).collect();
+        for (name, json) in &actual {
+            let known = expected.iter().find(|(known, _)| known == name).map(|(_, json)| json.as_str());
+            assert_eq!(known, Some(json.as_str()), "{}: {name}", self.name);
+        }
+        assert_eq!(expected.len(), actual.len(), "{}: nothing more is expected", self.name);
+    }
+}
+
+fn reads(usage: Option<Usage>, model: Option<String>, finish_reasons: &[String]) -> String {
+    let usage = usage.map(|Usage { input, cached_input, cache_write, output, reasoning }| {
+        format!(
+            r#"{{"input":{input},"cached_input":{cached_input},"cache_write":{cache_write},"output":{output},"reasoning":{reasoning}}}"#
+        )
+    });
+    let usage = usage.unwrap_or_else(|| "null".to_owned());
+    format!(r#"{{"model":{},"finish_reasons":{},"usage":{usage}}}"#, json!(model), json!(finish_reasons))
+}
+
+fn meaning_name(meaning: &Meaning) -> String {
+    let name = match meaning {
+        Meaning::Preamble => "preamble",
+        Meaning::Piece => "piece",
+        Meaning::Unasked => "unasked",
+        Meaning::End => "end",
+        Meaning::Foreign => "foreign",
+        Meaning::Undecodable => "undecodable",
+        Meaning::Error(error) => {
+            let shown = json!({"error": {"type": error.kind, "message": error.message}});
+            return shown.to_string();
+        }
+    };
+    json!(name).to_string()
+}
+
+fn cases() -> Vec<PathBuf> {
+    let entries = fs::read_dir(FOLDER).expect("a folder of cases");
+    let mut cases: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    cases.sort();
+    cases
+}
+
+#[test]
+fn every_case_is_as_expected() {
+    let cases = cases();
+    assert!(cases.len() >= 60, "the folder should hold the cases, not only {}", cases.len());
+    for path in cases {
+        Case::read(&path).check(&path);
+    }
+}

@@ -1,0 +1,13 @@
+//! Translations between dialects, as files that people can read: `<dialect>/<what the case shows>.json`.
+//!
+//! A case has a client's `request` and what goes up for it (`upstream_request` and `dropped`, or `error`), and may have an
+//! `upstream_answer` or `upstream_stream` and what the client gets for it. `UPDATE_EXPECT=1` rewrites what is expected;
+//! read the difference before it is committed. Answers are also checked against OpenAI's published description where it
+//! lies beside the checkout.
+
+mod case;
+mod inverse;
+mod layout;
+mod properties;
+mod round_trip;
+mod schema;
