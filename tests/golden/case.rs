@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tiergate::chat::{ChatRequest, object_fields};
 use tiergate::dialect::anthropic_messages::{self, Stream};
-use tiergate::dialect::openai_chat::{Defect, Meaning};
+use tiergate::dialect::{Defect, Meaning};
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Effort, Entry, Policy};
 use tiergate::record::Usage;
@@ -112,7 +112,7 @@ impl Case {
                 let value = serde_json::from_slice(&body).expect("JSON");
                 let faults = schema::faults("CreateChatCompletionResponse", &value);
                 assert!(faults.is_empty(), "{}: {faults:?}", self.name);
-                let reads = reads(whole.usage, whole.model, &whole.finish_reasons);
+                let reads = reads(whole.told.usage, whole.told.model, &whole.told.finish_reasons);
                 vec![("answer", String::from_utf8(body).expect("UTF-8")), ("reads", reads)]
             }
             Err(Defect::Undecodable) => vec![("answer", json!("undecodable").to_string())],
@@ -132,7 +132,7 @@ impl Case {
             step.extend(self.sent(&out));
             steps.push(format!("[{}]", step.join(",")));
         }
-        let reads = reads(stream.usage, stream.model.clone(), &stream.finish_reasons);
+        let reads = reads(stream.told.usage, stream.told.model.clone(), &stream.told.finish_reasons);
         vec![("stream", format!("[{}]", steps.join(","))), ("reads", reads)]
     }
 
@@ -220,6 +220,7 @@ fn reads(usage: Option<Usage>, model: Option<String>, finish_reasons: &[String])
 
 fn meaning_name(meaning: &Meaning) -> String {
     let name = match meaning {
+        Meaning::Comment => "comment",
         Meaning::Preamble => "preamble",
         Meaning::Piece => "piece",
         Meaning::Unasked => "unasked",

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tiergate::chat::ChatRequest;
+use tiergate::dialect::Meaning;
 use tiergate::dialect::anthropic_messages::{self, Stream};
-use tiergate::dialect::openai_chat::Meaning;
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Entry, Policy};
 
@@ -300,7 +300,7 @@ proptest! {
             }
         }
         prop_assert_eq!(roles, 1);
-        prop_assert_eq!(finishes, stream.finish_reasons.len());
+        prop_assert_eq!(finishes, stream.told.finish_reasons.len());
         prop_assert_eq!(finishes == 1, stream.is_finished());
         prop_assert_eq!(&calls, &(0..calls.len() as u64).collect::<Vec<_>>());
     }

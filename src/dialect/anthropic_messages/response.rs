@@ -11,8 +11,8 @@ use super::answer::{self, CallShape, Counts, UsageFields, explanation, finish_re
 use super::json::{given, is_text, text};
 use crate::chat::ChatRequest;
 use crate::dialect::Whole;
-use crate::dialect::openai_chat::Defect;
 use crate::dialect::provider_error;
+use crate::dialect::{Defect, Told};
 use crate::record::Usage;
 
 #[derive(Deserialize)]
@@ -150,7 +150,8 @@ pub fn decode_answer(
     };
     let body = serde_json::to_vec(&completion).expect("strings and JSON should serialise");
     let finish_reasons = vec![finish_reason.to_owned()];
-    Ok((body, Whole { usage, model, finish_reasons, content: is_text.then_some(content) }))
+    let told = Told { usage, model, finish_reasons };
+    Ok((body, Whole { told, content: is_text.then_some(content) }))
 }
 
 /// What a body is that is no message.
