@@ -271,11 +271,7 @@ impl<P: Platform> Attempts<'_, P> {
         match job.platform.send(&backend, request) {
             Ok(pending) => {
                 let provider = job.policy.provider_of(candidate.model);
-                let reading = Reading {
-                    dialect: provider.dialect,
-                    created: job.platform.unix_time().as_secs(),
-                    show_reasoning: provider.show_reasoning,
-                };
+                let reading = Reading::of(provider, job.platform.unix_time());
                 let exchange = Exchange::new(pending, job, reading, job.platform.keeps_timeouts(&backend));
                 run.active.push(Attempt { begun, exchange, secret, dropped });
                 true

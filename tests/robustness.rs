@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use tiergate::auth;
 use tiergate::chat::ChatRequest;
 use tiergate::classify::{prompt, reply};
-use tiergate::dialect::openai_chat::{self, Stream};
+use tiergate::dialect::openai_chat::{self, Mends, Stream};
 use tiergate::dialect::{Asking, Meaning, provider_error};
 use tiergate::headers;
-use tiergate::policy::{self, Candidate, Entry, Policy};
+use tiergate::policy::{self, Candidate, Entry, Policy, Quirk};
 use tiergate::sse::{Decoder, MAX_EVENT_BYTES};
 
 /// Any JSON, not too deep.
@@ -132,7 +132,7 @@ proptest! {
         let Ok(parsed) = ChatRequest::parse(body.as_bytes()) else { return Ok(()) };
         let policy = policy::default_policy();
         for candidate in candidates(&policy) {
-            let encoded = openai_chat::encode_request(&policy, candidate, &parsed, &Asking::default());
+            let Ok(encoded) = openai_chat::encode_request(&policy, candidate, &parsed, &Asking::default()) else { continue };
             let sent: Value = serde_json::from_slice(&encoded.body).expect("valid JSON");
             prop_assert_eq!(&sent["model"], &policy.model(candidate.model).id);
             prop_assert_eq!(&sent["messages"], &request["messages"], "these providers know every role");
@@ -162,9 +162,10 @@ proptest! {
     }
 
     #[test]
-    fn only_what_parses_is_passed_on(events in prop::collection::vec((any_json(), 0_usize..40), 0..8)) {
+    fn only_what_parses_is_passed_on(mended: bool, events in prop::collection::vec((any_json(), 0_usize..40), 0..8)) {
         let request = ChatRequest::parse(br#"{"messages":[{"role":"user","content":"x"}]}"#).expect("valid");
-        let mut stream = Stream::new(&request);
+        let quirks = if mended { vec![Quirk::ToolDeltaWithoutIndex, Quirk::FinishReasons] } else { Vec::new() };
+        let mut stream = Stream::new(&request, Mends::of(&quirks));
         for (value, cut) in events {
             let whole = value.to_string();
             let mut at = cut.min(whole.len());
@@ -173,8 +174,12 @@ proptest! {
             }
             for data in [&whole[..at], &whole] {
                 let is_object = serde_json::from_str::<Value>(data).is_ok_and(|value| value.is_object());
-                let passes = matches!(stream.take(data.as_bytes()), Meaning::Preamble | Meaning::Piece);
+                let mut out = Vec::new();
+                let raw = format!("data: {data}\n\n");
+                let passes = matches!(stream.take(raw.as_bytes(), data.as_bytes(), &mut out), Meaning::Preamble | Meaning::Piece);
                 prop_assert!(is_object || !passes, "{}", data);
+                prop_assert_eq!(!out.is_empty(), passes);
+                prop_assert!(mended || out.is_empty() || out == raw.as_bytes(), "{}", data);
             }
         }
     }

@@ -17,6 +17,7 @@ use serde_json::value::to_raw_value;
 
 use crate::chat::ChatRequest;
 use crate::delay;
+use crate::dialect::openai_chat::Mends;
 use crate::dialect::provider_error::ProviderError;
 use crate::error::Error;
 use crate::headers;
@@ -104,10 +105,12 @@ pub fn encode_request(
     request: &ChatRequest<'_>,
     asking: &Asking,
 ) -> Result<(&'static str, Encoded), CannotEncode> {
+    let unfit = |error| CannotEncode::Unfit(Box::new(error));
     match policy.provider_of(candidate.model).dialect {
-        Dialect::OpenaiChat => Ok((openai_chat::PATH, openai_chat::encode_request(policy, candidate, request, asking))),
+        Dialect::OpenaiChat => openai_chat::encode_request(policy, candidate, request, asking)
+            .map(|encoded| (openai_chat::PATH, encoded))
+            .map_err(unfit),
         Dialect::AnthropicMessages => {
-            let unfit = |error| CannotEncode::Unfit(Box::new(error));
             let encoded = match asking.begun.as_deref().filter(|_| policy.model(candidate.model).prefill.is_some()) {
                 None => anthropic_messages::encode_request(policy, candidate, request),
                 Some(text) => {
@@ -130,12 +133,28 @@ pub struct Reading {
     pub created: u64,
     /// Whether the client sees the thinking that a dialect translates.
     pub show_reasoning: bool,
+    pub mends: Mends,
+}
+
+impl Reading {
+    /// How to read the answers of `provider` that are made at `now`, the time since 1970.
+    pub fn of(provider: &Provider, now: Duration) -> Self {
+        Self {
+            dialect: provider.dialect,
+            created: now.as_secs(),
+            show_reasoning: provider.show_reasoning,
+            mends: Mends::of(&provider.quirks),
+        }
+    }
 }
 
 /// A whole answer: what the client gets, and what the gateway reads of it.
 pub fn decode_answer(reading: Reading, request: &ChatRequest<'_>, body: Vec<u8>) -> Result<(Vec<u8>, Whole), Defect> {
     match reading.dialect {
-        Dialect::OpenaiChat => openai_chat::decode_answer(&body).map(|whole| (body, whole)),
+        Dialect::OpenaiChat => {
+            let body = if reading.mends.any() { reading.mends.answer(body) } else { body };
+            openai_chat::decode_answer(&body).map(|whole| (body, whole))
+        }
         Dialect::AnthropicMessages => {
             anthropic_messages::decode_answer(&body, request, reading.created, reading.show_reasoning)
         }
@@ -159,7 +178,7 @@ impl Stream {
     /// A stream that answers `request`; nothing if the dialect cannot be read.
     pub fn new(reading: Reading, request: &ChatRequest<'_>) -> Option<Self> {
         match reading.dialect {
-            Dialect::OpenaiChat => Some(Self::OpenaiChat(openai_chat::Stream::new(request))),
+            Dialect::OpenaiChat => Some(Self::OpenaiChat(openai_chat::Stream::new(request, reading.mends))),
             Dialect::AnthropicMessages => {
                 let stream = anthropic_messages::Stream::new(request, reading.created, reading.show_reasoning);
                 Some(Self::AnthropicMessages(Box::new(stream)))
@@ -176,13 +195,7 @@ impl Stream {
             return Meaning::Comment;
         };
         match self {
-            Self::OpenaiChat(stream) => {
-                let meaning = stream.take(&data);
-                if matches!(meaning, Meaning::Preamble | Meaning::Piece) {
-                    out.extend_from_slice(event.raw);
-                }
-                meaning
-            }
+            Self::OpenaiChat(stream) => stream.take(event.raw, &data, out),
             Self::AnthropicMessages(stream) => stream.take(&data, out),
         }
     }
@@ -198,7 +211,7 @@ impl Stream {
     /// Whether the client gets other bytes than the provider sends, so that no one else can pass them on.
     pub fn is_translated(&self) -> bool {
         match self {
-            Self::OpenaiChat(_) => false,
+            Self::OpenaiChat(stream) => stream.is_mended(),
             Self::AnthropicMessages(_) => true,
         }
     }

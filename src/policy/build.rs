@@ -290,6 +290,9 @@ fn build_long_price(raw: raw::LongPrice) -> Option<LongPrice> {
     })
 }
 
+/// Fields that are the gateway's own, or mean something that leaving them out would change.
+const OWNED_FIELDS: [&str; 5] = ["messages", "model", "stream", "tool_choice", "tools"];
+
 fn build_provider(name: String, raw: raw::Provider, path: &Path, faults: &mut Faults) -> Option<Provider> {
     if let (Some(url), Some(secret)) = (raw.base_url.as_given(), raw.secret.as_given())
         && !url.owns_secret(secret.as_ref())
@@ -298,6 +301,15 @@ fn build_provider(name: String, raw: raw::Provider, path: &Path, faults: &mut Fa
         let valid = format!("valid: {host}, {host}__LABEL", host = url.host);
         faults.note(&path.field("secret"), format!("not a secret of the host of base_url; {valid}"));
     }
+    let unsupported_path = path.field("unsupported_fields");
+    let unsupported = each(raw.unsupported_fields, &unsupported_path, faults, |(_, name), path, faults| {
+        let name = String::from(name);
+        if OWNED_FIELDS.contains(&name.as_str()) {
+            faults
+                .note(path, format!("no request can do without it; valid: any field but {}", OWNED_FIELDS.join(", ")));
+        }
+        Some(name)
+    });
     let base_url = raw.base_url.given()?;
     let secret = raw.secret.optional()?.map_or_else(|| base_url.host.clone(), String::from);
     Some(Provider {
@@ -308,6 +320,7 @@ fn build_provider(name: String, raw: raw::Provider, path: &Path, faults: &mut Fa
         secret,
         show_reasoning: raw.show_reasoning.given()?,
         quirks: all(raw.quirks.given()?.0.into_iter())?,
+        unsupported_fields: unsupported?,
     })
 }
 

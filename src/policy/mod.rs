@@ -275,6 +275,15 @@ pub struct Provider {
     /// Whether clients see the thinking that a dialect translates, as `reasoning_content`.
     pub show_reasoning: bool,
     pub quirks: Vec<Quirk>,
+    /// Request fields that it refuses; they are left out.
+    pub unsupported_fields: Vec<String>,
+}
+
+impl Provider {
+    /// Whether it refuses the request field `name`.
+    pub fn lacks(&self, name: &str) -> bool {
+        self.unsupported_fields.iter().any(|field| field == name)
+    }
 }
 
 /// Where a provider is reached: `https`, or `http` to loopback only.
@@ -319,6 +328,16 @@ pub enum Quirk {
     NoDeveloperRole,
     /// `stop` must be an array (Mercury).
     StopArray,
+    /// Messages may have no `name` (Groq).
+    NoMessageName,
+    /// The limit on the answer is called `max_tokens` only (Mistral).
+    MaxTokens,
+    /// `seed` is called `random_seed` (Mistral).
+    RandomSeed,
+    /// `tool_choice` knows `any` instead of `required` (Mistral).
+    ToolChoiceAny,
+    /// `finish_reason` may be `model_length` (Mistral).
+    FinishReasons,
 }
 
 /// A bound, or a decision, that holds for the requests it matches.

@@ -84,6 +84,11 @@ names! {
         ToolDeltaWithoutIndex = "tool_delta_without_index",
         NoDeveloperRole = "no_developer_role",
         StopArray = "stop_array",
+        NoMessageName = "no_message_name",
+        MaxTokens = "max_tokens",
+        RandomSeed = "random_seed",
+        ToolChoiceAny = "tool_choice_any",
+        FinishReasons = "finish_reasons",
     }
     Prefill { Message = "message", Prefix = "prefix", }
     Resume { Off = "off", Replay = "replay", Continue = "continue", }

@@ -6,8 +6,8 @@
 
 use super::read::{List, Map, object};
 use super::scalar::{
-    ClientId, Country, Dollars, Fraction, Integer, ModelName, Origin, ProviderName, SecretName, Text, TierName,
-    UpstreamEffort, UpstreamModel, Version,
+    ClientId, Country, Dollars, FieldName, Fraction, Integer, ModelName, Origin, ProviderName, SecretName, Text,
+    TierName, UpstreamEffort, UpstreamModel, Version,
 };
 use super::{Auth, AuthStyle, BaseUrl, Dialect, Effort, Prefill, Quirk, Resume, StreamMode, Thinking};
 use crate::policy::json::Node;
@@ -232,6 +232,8 @@ object! {
         optional show_reasoning: bool = false,
         /// Deviations from the dialect.
         optional quirks: List<Quirk, 0> = Node::List(Vec::new()),
+        /// Request fields that it refuses; they are left out, and named in x-route-dropped.
+        optional unsupported_fields: List<FieldName, 0> = Node::List(Vec::new()),
     }
 
     /// A bound, or a decision, for the requests that match.

@@ -247,6 +247,8 @@ words! {
     UpstreamModel: "!-~" "!-~" 1 256;
     /// A provider's own word for an effort.
     UpstreamEffort: "a-z" "a-z0-9_-" 1 32;
+    /// A field of OpenAI's chat completion request.
+    FieldName: "a-z" "a-z0-9_" 1 64;
     /// The id in a client's key.
     ClientId: "a-z0-9-" "a-z0-9-" 1 64;
     Country: "A-Z" "A-Z" 2 2;

@@ -1,0 +1,223 @@
+//! What providers of this dialect answer, read as far as the gateway needs it. Providers deviate, so everything is optional.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::mend::{Calls, Mends};
+use crate::chat::ChatRequest;
+use crate::dialect::provider_error::{self, ProviderError};
+use crate::dialect::{Defect, Meaning, Told, Whole};
+use crate::record::Usage;
+
+#[derive(Deserialize)]
+struct AnswerFields<'a> {
+    #[serde(borrow, default)]
+    model: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(default)]
+    usage: Option<UsageFields>,
+    #[serde(default)]
+    error: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(borrow, default)]
+    message: Option<Piece<'a>>,
+    #[serde(borrow, default)]
+    delta: Option<Piece<'a>>,
+    #[serde(borrow, default)]
+    finish_reason: Option<Cow<'a, str>>,
+}
+
+/// A message, or a delta of one.
+#[derive(Deserialize)]
+struct Piece<'a> {
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tool_calls: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    function_call: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    audio: Option<&'a RawValue>,
+}
+
+impl Piece<'_> {
+    /// Whether there is any of an answer in it: a role alone is none.
+    fn says_something(&self) -> bool {
+        let fields = [
+            self.content,
+            self.refusal,
+            self.reasoning_content,
+            self.reasoning,
+            self.tool_calls,
+            self.function_call,
+            self.audio,
+        ];
+        fields.into_iter().flatten().any(|value| !matches!(value.get(), "null" | "\"\"" | "[]" | "{}"))
+    }
+}
+
+#[derive(Deserialize)]
+struct UsageFields {
+    #[serde(default)]
+    prompt_tokens: Option<u64>,
+    #[serde(default)]
+    completion_tokens: Option<u64>,
+    #[serde(default)]
+    prompt_tokens_details: Option<InputDetails>,
+    #[serde(default)]
+    completion_tokens_details: Option<OutputDetails>,
+}
+
+#[derive(Deserialize)]
+struct InputDetails {
+    #[serde(default)]
+    cached_tokens: Option<u64>,
+    #[serde(default)]
+    cache_write_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct OutputDetails {
+    #[serde(default)]
+    reasoning_tokens: Option<u64>,
+}
+
+impl From<UsageFields> for Usage {
+    fn from(fields: UsageFields) -> Self {
+        let input = fields.prompt_tokens_details;
+        Usage {
+            input: fields.prompt_tokens.unwrap_or_default(),
+            cached_input: input.as_ref().and_then(|details| details.cached_tokens).unwrap_or_default(),
+            cache_write: input.as_ref().and_then(|details| details.cache_write_tokens).unwrap_or_default(),
+            output: fields.completion_tokens.unwrap_or_default(),
+            reasoning: fields
+                .completion_tokens_details
+                .and_then(|details| details.reasoning_tokens)
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// Reads a whole answer.
+pub fn decode_answer(body: &[u8]) -> Result<Whole, Defect> {
+    let answer: AnswerFields<'_> = serde_json::from_slice(body).map_err(|_| match provider_error::parse(body) {
+        error if error == ProviderError::default() => Defect::Undecodable,
+        error => Defect::Error(error),
+    })?;
+    if let Some(error) = answer.error.filter(|error| !error.is_null()) {
+        return Err(Defect::Error(provider_error::from_value(&error)));
+    }
+    let choices = answer.choices.filter(|choices| !choices.is_empty()).ok_or(Defect::Undecodable)?;
+    if choices.iter().any(|choice| choice.message.is_none()) {
+        return Err(Defect::Undecodable);
+    }
+    let content = choices[0].message.as_ref().and_then(|message| serde_json::from_str(message.content?.get()).ok());
+    let finish_reasons = choices.into_iter().filter_map(|choice| Some(choice.finish_reason?.into_owned())).collect();
+    let told = Told { usage: answer.usage.map(Usage::from), model: answer.model.map(Cow::into_owned), finish_reasons };
+    Ok(Whole { told, content })
+}
+
+/// What is known of a streamed answer so far.
+#[derive(Debug, Default)]
+pub struct Stream {
+    /// How many choices must finish.
+    expected_choices: usize,
+    include_usage: bool,
+    finished: Vec<u64>,
+    mends: Mends,
+    calls: Calls,
+    pub told: Told,
+}
+
+impl Stream {
+    pub fn new(request: &ChatRequest<'_>, mends: Mends) -> Self {
+        let asked: Option<usize> = request.field("n").and_then(|value| value.get().parse().ok());
+        Self {
+            expected_choices: asked.unwrap_or_default().max(1),
+            include_usage: request.include_usage,
+            mends,
+            ..Self::default()
+        }
+    }
+
+    /// Takes one event, of which `data` is the data, and appends what the client gets for it to `out`.
+    pub fn take(&mut self, raw: &[u8], data: &[u8], out: &mut Vec<u8>) -> Meaning {
+        let mended = if self.mends.any() { self.mends.chunk(data, &mut self.calls) } else { None };
+        let meaning = self.read(mended.as_deref().unwrap_or(data));
+        if matches!(meaning, Meaning::Preamble | Meaning::Piece) {
+            match mended {
+                None => out.extend_from_slice(raw),
+                Some(data) => {
+                    out.extend_from_slice(b"data: ");
+                    out.extend_from_slice(&data);
+                    out.extend_from_slice(b"\n\n");
+                }
+            }
+        }
+        meaning
+    }
+
+    /// Whether the client gets other bytes than the provider sends.
+    pub fn is_mended(&self) -> bool {
+        self.mends.any()
+    }
+
+    fn read(&mut self, data: &[u8]) -> Meaning {
+        if data.trim_ascii() == b"[DONE]" {
+            return Meaning::End;
+        }
+        if !data.trim_ascii_start().starts_with(b"{") {
+            return Meaning::Foreign;
+        }
+        let Ok(chunk) = serde_json::from_slice::<AnswerFields<'_>>(data) else {
+            return Meaning::Undecodable;
+        };
+        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
+            return Meaning::Error(provider_error::from_value(&error));
+        }
+        if self.told.model.is_none() {
+            self.told.model = chunk.model.map(Cow::into_owned);
+        }
+        let choices = chunk.choices.unwrap_or_default();
+        let is_usage_chunk = choices.is_empty() && chunk.usage.is_some();
+        if let Some(usage) = chunk.usage {
+            self.told.usage = Some(usage.into());
+        }
+        let mut says_something = false;
+        for choice in choices {
+            let index = choice.index.unwrap_or_default();
+            says_something |=
+                choice.finish_reason.is_some() || choice.delta.is_some_and(|delta| delta.says_something());
+            if let Some(reason) = choice.finish_reason
+                && !self.finished.contains(&index)
+            {
+                self.finished.push(index);
+                self.told.finish_reasons.push(reason.into_owned());
+            }
+        }
+        match (is_usage_chunk && !self.include_usage, says_something) {
+            (true, _) => Meaning::Unasked,
+            (false, true) => Meaning::Piece,
+            (false, false) => Meaning::Preamble,
+        }
+    }
+
+    /// Whether every choice has its finish_reason.
+    pub fn is_finished(&self) -> bool {
+        self.finished.len() >= self.expected_choices
+    }
+}
