@@ -1,33 +1,34 @@
-//! Asks candidates, one after the other, until one begins to answer.
+//! Asks candidates until one begins to answer: one at a time, or two while a hedge runs.
 //!
-//! An attempt ends with an [`Outcome`]; [`judge`] is the one table that says what follows from it (design.md §7). Nothing
-//! is sent to the client here: a stream is held until its first piece of an answer, a whole answer until it decodes, so
-//! that every failure before that leaves the next candidate free to serve.
+//! Nothing is sent to the client here: a stream is held until its first piece of an answer (or until it is whole, as
+//! [`Goal`] says), a whole answer until it decodes, so that every failure before that leaves the next candidate free to
+//! serve. `outcome` judges failures, `queue` says who is next, `health` remembers them for the POP.
+
+mod exchange;
 
 use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 
+use crate::attempt::exchange::{Exchange, Step};
 use crate::chat::ChatRequest;
-use crate::dialect::openai_chat::{self, Defect, Meaning, Stream};
-use crate::dialect::provider_error::{self, ProviderError};
-use crate::dialect::{self, NoSecret, Whole};
+use crate::dialect::{self, Asking, Encoded, Whole};
 use crate::headers;
-use crate::platform::{Platform, SendError, UpstreamRequest, UpstreamResponse, Wait};
-use crate::policy::{Candidate, Dialect, Policy, Tier};
+use crate::health::Standing;
+use crate::incoming::Incoming;
+use crate::intake;
+use crate::memory::Memory;
+use crate::outcome::{Cooling, Outcome, Verdict, judge};
+use crate::platform::{ClientGone, Platform, UpstreamRequest};
+use crate::policy::{Candidate, Policy, Tier};
+use crate::queue::{Bounds, Next, Queue};
 use crate::record::{AttemptRecord, Record};
 use crate::secret::Secret;
-use crate::sse;
 
-/// The largest whole answer.
-const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
-/// The largest error body that is read.
-const MAX_ERROR_BYTES: usize = 64 * 1024;
-/// What may come before the first piece of a streamed answer.
-const MAX_HELD_BYTES: usize = 64 * 1024;
-/// Attempts at one request; with the classifier's call they stay far below the platform's limit of backend requests.
-const MAX_ATTEMPTS: usize = 6;
-const READ_BYTES: usize = 32 * 1024;
+/// Outcomes of an attempt that another one's answer ended: its connection was closed, or could not be, since no head had
+/// come (the platform cannot cancel such a request).
+const CLOSED: &str = "closed";
+const ABANDONED: &str = "abandoned";
 
 /// What all attempts at one request share.
 pub struct Job<'a, P: Platform> {
@@ -38,6 +39,17 @@ pub struct Job<'a, P: Platform> {
     pub client_headers: &'a HeaderMap,
     /// When the answer must have ended, on [`Platform::elapsed`]'s clock.
     pub total: Duration,
+    /// Whether the platform may send on what is left of a stream after `total`.
+    pub may_hand_over: bool,
+    pub goal: Goal,
+}
+
+/// What an attempt must bring before the client gets any of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    WholeAnswer,
+    FirstPiece,
+    WholeStream,
 }
 
 /// A candidate that can be sent to at once.
@@ -49,7 +61,7 @@ pub struct Prepared<P: Platform> {
     dropped: Vec<String>,
 }
 
-/// An answer that has begun.
+/// An answer that has begun, or is whole, as the [`Goal`] was.
 pub struct Committed<P: Platform> {
     pub candidate: Candidate,
     pub headers: HeaderMap,
@@ -61,49 +73,23 @@ pub enum Answer<P: Platform> {
         body: Vec<u8>,
         whole: Whole,
     },
-    /// `held` is what the client gets first; `decoder` may hold further events.
+    /// `held` is what the client gets first; all there is, if the stream has ended.
     Stream {
-        body: P::Body,
-        decoder: sse::Decoder,
-        stream: Stream,
+        incoming: Box<Incoming<P>>,
         held: Vec<u8>,
+        ended: bool,
     },
 }
 
-/// How an attempt failed.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    DialectUnavailable(Dialect),
-    NoSecret(NoSecret, String),
-    Send(SendError),
-    /// No first piece, or no whole answer, by its deadline.
-    Timeout,
-    /// An answer other than 2xx.
-    Status {
-        status: StatusCode,
-        error: ProviderError,
-        retry_after: Option<Duration>,
-    },
-    /// An error in a 2xx.
-    ErrorInside(ProviderError),
-    /// A 2xx that is no answer of this dialect.
-    Undecodable,
-    /// The body ended early.
-    Broken,
-    TooLarge,
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Stop {
+    /// No candidate is left.
+    Failed(Box<Failure>),
+    ClientGone,
 }
 
-/// What follows from an outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Next,
-    /// The next candidate with a larger context.
-    NextLarger,
-    /// Every candidate would say the same.
-    GiveUp,
-}
-
-/// The last failure of a request that no candidate served.
+/// The failure that says most, of a request that no candidate served.
 #[derive(Debug)]
 pub struct Failure {
     pub outcome: Outcome,
@@ -111,275 +97,351 @@ pub struct Failure {
     pub secret: Option<Secret<String>>,
     /// The policy's name of the provider.
     pub provider: String,
+    /// When a candidate is expected back, from now.
+    pub back: Option<Duration>,
 }
 
-/// The table of design.md §7, as far as it is built: no retry on the same candidate yet.
-pub fn judge(outcome: &Outcome) -> Verdict {
-    match outcome {
-        Outcome::Status { status, error, .. } => match status.as_u16() {
-            400 | 422 if error.is_context_length() => Verdict::NextLarger,
-            413 => Verdict::NextLarger,
-            400 | 422 => Verdict::GiveUp,
-            _ => Verdict::Next,
-        },
-        Outcome::ErrorInside(error) if error.is_context_length() => Verdict::NextLarger,
-        Outcome::DialectUnavailable(_)
-        | Outcome::NoSecret(..)
-        | Outcome::Send(_)
-        | Outcome::Timeout
-        | Outcome::ErrorInside(_)
-        | Outcome::Undecodable
-        | Outcome::Broken
-        | Outcome::TooLarge => Verdict::Next,
-    }
+/// What happens while attempts run: something for the client that waits.
+pub trait Meanwhile {
+    /// When [`Meanwhile::tick`] is due, on [`Platform::elapsed`]'s clock; nothing if never.
+    fn due(&self) -> Option<Duration>;
+    fn tick(&mut self, record: &mut Record) -> Result<(), ClientGone>;
 }
 
-impl Outcome {
-    /// As `x-route-attempts` and the log show it.
-    fn label(&self) -> String {
-        let name = match self {
-            Outcome::Status { status, .. } => return status.as_u16().to_string(),
-            Outcome::DialectUnavailable(_) => "dialect_unavailable",
-            Outcome::NoSecret(..) => "no_secret",
-            Outcome::Send(SendError::Dns) => "dns",
-            Outcome::Send(SendError::Connect) => "connect",
-            Outcome::Send(SendError::Tls) => "tls",
-            Outcome::Send(SendError::Timeout) | Outcome::Timeout => "timeout",
-            Outcome::Send(SendError::Reset) => "reset",
-            Outcome::Send(SendError::NoBackend) => "no_backend",
-            Outcome::Send(SendError::Other) => "send_error",
-            Outcome::ErrorInside(_) => "error_in_200",
-            Outcome::Undecodable => "undecodable",
-            Outcome::Broken => "broken",
-            Outcome::TooLarge => "too_large",
-        };
-        name.to_owned()
+/// Nothing happens meanwhile.
+pub struct Quiet;
+
+impl Meanwhile for Quiet {
+    fn due(&self) -> Option<Duration> {
+        None
     }
 
-    /// Whether nothing was sent, so that it says less than any other failure.
-    fn is_unsent(&self) -> bool {
-        matches!(self, Outcome::DialectUnavailable(_) | Outcome::NoSecret(..))
+    fn tick(&mut self, _: &mut Record) -> Result<(), ClientGone> {
+        Ok(())
     }
 }
 
 /// Gets key, address and body of `candidate` ready.
-pub fn prepare<P: Platform>(job: &Job<'_, P>, candidate: &Candidate) -> Result<Prepared<P>, Outcome> {
+pub fn prepare<P: Platform>(job: &Job<'_, P>, candidate: &Candidate, asking: &Asking) -> Result<Prepared<P>, Outcome> {
     let provider = job.policy.provider_of(candidate.model);
-    if provider.dialect != Dialect::OpenaiChat {
+    let Some((path, encoded)) = dialect::encode_request(job.policy, candidate, job.request, asking) else {
         return Err(Outcome::DialectUnavailable(provider.dialect));
-    }
+    };
+    let Encoded { body, dropped } = encoded;
     let secret = dialect::secret(job.platform, provider)
         .map_err(|missing| Outcome::NoSecret(missing, provider.secret.clone()))?;
     let deadlines = &job.tier.deadlines;
     let target = dialect::target(provider, deadlines.connect, deadlines.idle);
     let backend = job.platform.backend(&target).map_err(Outcome::Send)?;
-    let accept = if job.request.stream { dialect::EVENT_STREAM } else { dialect::JSON };
+    let accept = if job.request.stream { headers::EVENT_STREAM } else { headers::JSON };
     let mut request_headers = dialect::request_headers(provider, secret.as_ref(), accept);
     headers::forward_upstream(job.client_headers, &mut request_headers);
-    let encoded = openai_chat::encode_request(job.policy, candidate, job.request);
-    let request = UpstreamRequest {
-        method: Method::POST,
-        url: format!("{}{}", provider.base_url, openai_chat::PATH),
-        headers: request_headers,
-        body: encoded.body,
-    };
-    Ok(Prepared { candidate: candidate.clone(), backend, request, secret, dropped: encoded.dropped })
+    let url = format!("{}{path}", provider.base_url);
+    let request = UpstreamRequest { method: Method::POST, url, headers: request_headers, body };
+    Ok(Prepared { candidate: candidate.clone(), backend, request, secret, dropped })
 }
 
-/// Tries `candidates` in order; `first` is the first of them if it is prepared already.
-///
-/// # Errors
-/// The failure that says most, if none of them answers.
-pub fn run<P: Platform>(
-    job: &Job<'_, P>,
-    candidates: &[Candidate],
-    mut first: Option<Prepared<P>>,
-    record: &mut Record,
-) -> Result<Committed<P>, Box<Failure>> {
-    let started = job.platform.elapsed();
-    let mut failure: Option<Failure> = None;
-    let mut too_small = 0;
-    let candidates = &candidates[..candidates.len().min(MAX_ATTEMPTS)];
-    for (position, candidate) in candidates.iter().enumerate() {
-        let model = job.policy.model(candidate.model);
-        if model.context <= too_small {
-            continue;
-        }
-        let attempt_started = job.platform.elapsed();
-        if failure.is_some() && attempt_started >= job.total {
-            break;
-        }
-        let is_last = position + 1 == candidates.len();
-        let prepared = match first.take().filter(|prepared| prepared.candidate == *candidate) {
-            Some(prepared) => Ok(prepared),
-            None => prepare(job, candidate),
-        };
-        let (result, secret) = match prepared {
-            Ok(prepared) => {
-                let secret = prepared.secret.clone();
-                (send(job, prepared, is_last), secret)
+/// The attempts at one request.
+pub struct Attempts<'a, P: Platform> {
+    pub job: &'a Job<'a, P>,
+    pub queue: Queue,
+    pub asking: Asking,
+    pub memory: &'a mut Memory,
+    /// The candidate that was prepared beside the classifier's call.
+    pub prepared: Option<Prepared<P>>,
+    pub hedged: bool,
+}
+
+/// An attempt under way.
+struct Attempt<P: Platform> {
+    begun: Begun,
+    exchange: Exchange<P>,
+    secret: Option<Secret<String>>,
+    dropped: Vec<String>,
+}
+
+#[derive(Clone, Copy)]
+struct Begun {
+    /// In the queue.
+    place: usize,
+    started: Duration,
+    hedge: bool,
+}
+
+/// What the attempts of one run have come to.
+struct Run<'r, P: Platform> {
+    active: Vec<Attempt<P>>,
+    failure: Option<Failure>,
+    /// When the first of the failed candidates is expected back, on the request's clock.
+    back: Option<Duration>,
+    /// On the request's clock.
+    started: Duration,
+    record: &'r mut Record,
+}
+
+impl<P: Platform> Attempts<'_, P> {
+    /// Asks until one answers.
+    ///
+    /// # Errors
+    /// The failure that says most, if none of them answers.
+    pub fn run(&mut self, record: &mut Record, meanwhile: &mut impl Meanwhile) -> Result<Committed<P>, Stop> {
+        let job = self.job;
+        let started = job.platform.elapsed();
+        let mut run = Run { active: Vec::with_capacity(2), failure: None, back: None, started, record };
+        loop {
+            let now = job.platform.elapsed();
+            if meanwhile.due().is_some_and(|due| due <= now) {
+                meanwhile.tick(run.record).map_err(|ClientGone| Stop::ClientGone)?;
             }
-            Err(outcome) => (Err(outcome), None),
-        };
-        let provider = &job.policy.provider(model.provider).name;
-        let mut attempt = AttemptRecord {
-            provider: provider.clone(),
-            model: model.name.clone(),
-            outcome: String::new(),
-            duration: job.platform.elapsed() - attempt_started,
-        };
-        match result {
-            Ok((committed, dropped, status)) => {
-                attempt.outcome = status.as_u16().to_string();
-                record.attempts.push(attempt);
-                record.dropped = dropped;
-                record.timings.upstream = Some(job.platform.elapsed() - started);
+            if run.active.is_empty() {
+                // The first attempt is made whatever the time, so that there is something to tell.
+                match self.queue.next(now) {
+                    Next::Ask(place) if now < job.total || run.failure.is_none() => {
+                        self.start(place, false, &mut run);
+                    }
+                    Next::SleepUntil(time) if time < job.total => {
+                        let wake = meanwhile.due().map_or(time, |due| due.min(time));
+                        job.platform.sleep(wake.saturating_sub(now));
+                    }
+                    Next::Ask(_) | Next::SleepUntil(_) | Next::Nothing => return Err(Stop::Failed(run.give_up(now))),
+                }
+                continue;
+            }
+            if let Some(position) = self.expired(now, &mut run) {
+                let step = run.active[position].exchange.expire(job);
+                match self.settle(position, step, &mut run) {
+                    Some(committed) => return Ok(committed),
+                    None => continue,
+                }
+            }
+            if self.hedge_due(&run).is_some_and(|due| due <= now) {
+                self.hedge(&mut run);
+                continue;
+            }
+            let wake = [Some(self.next_deadline(&run)), self.hedge_due(&run), meanwhile.due()];
+            let wake = wake.into_iter().flatten().min().unwrap_or(job.total);
+            let waits: Vec<_> = run.active.iter().filter_map(|attempt| attempt.exchange.wait()).collect();
+            let ready = job.platform.wait_first(&waits, Some(wake.saturating_sub(now)));
+            drop(waits);
+            let Some(ready) = ready else { continue };
+            let step = run.active[ready].exchange.advance(job);
+            if let Some(committed) = self.settle(ready, step, &mut run) {
                 return Ok(committed);
             }
+        }
+    }
+
+    /// Takes the end of the attempt at `position`, if it is one.
+    fn settle(&mut self, position: usize, step: Step<P>, run: &mut Run<'_, P>) -> Option<Committed<P>> {
+        match step? {
+            Ok((headers, answer)) => {
+                let attempt = run.active.remove(position);
+                Some(self.commit(attempt, headers, answer, run))
+            }
             Err(outcome) => {
-                attempt.outcome = outcome.label();
-                record.attempts.push(attempt);
-                let verdict = judge(&outcome);
-                if failure.is_none() || !outcome.is_unsent() {
-                    failure = Some(Failure { outcome, secret, provider: provider.clone() });
-                }
-                match verdict {
-                    Verdict::Next => {}
-                    Verdict::NextLarger => too_small = too_small.max(model.context),
-                    Verdict::GiveUp => break,
-                }
+                let Attempt { begun, secret, .. } = run.active.remove(position);
+                self.judge(begun, secret, outcome, run);
+                None
             }
         }
     }
-    Err(Box::new(failure.expect("a plan should have at least one candidate")))
-}
 
-type Commit<P> = (Committed<P>, Vec<String>, StatusCode);
-
-fn send<P: Platform>(job: &Job<'_, P>, prepared: Prepared<P>, is_last: bool) -> Result<Commit<P>, Outcome> {
-    let platform = job.platform;
-    let deadlines = &job.tier.deadlines;
-    let own = if job.request.stream { deadlines.first_token } else { deadlines.response };
-    let until = if is_last { job.total } else { job.total.min(platform.elapsed() + own) };
-    let pending = platform.send(&prepared.backend, prepared.request).map_err(Outcome::Send)?;
-    in_time(platform, Wait::Response(&pending), until)?;
-    let mut response = platform.response(pending).map_err(Outcome::Send)?;
-    if !response.status.is_success() {
-        return Err(refused(platform, response, until));
-    }
-    let answer = match (job.request.stream, is_event_stream(&response.headers)) {
-        (true, true) => first_piece(job, &mut response, until).map(|(decoder, stream, held)| Answer::Stream {
-            body: response.body,
-            decoder,
-            stream,
-            held,
-        })?,
-        (false, false) => whole_answer(platform, &mut response, until)?,
-        (true, false) => {
-            let body = read_all(platform, &mut response, until, MAX_ERROR_BYTES)?;
-            let error = provider_error::parse(&body);
-            let is_error = error != ProviderError::default();
-            return Err(if is_error { Outcome::ErrorInside(error) } else { Outcome::Undecodable });
+    /// Starts the candidate at `place`; says whether a request was sent.
+    fn start(&mut self, place: usize, hedge: bool, run: &mut Run<'_, P>) -> bool {
+        let job = self.job;
+        let candidate = self.queue.candidate(place).clone();
+        let begun = Begun { place, started: job.platform.elapsed(), hedge };
+        let prepared = match self.prepared.take().filter(|prepared| prepared.candidate == candidate) {
+            Some(prepared) => Ok(prepared),
+            None => prepare(job, &candidate, &self.asking),
+        };
+        let Prepared { backend, request, secret, dropped, .. } = match prepared {
+            Ok(prepared) => prepared,
+            Err(outcome) => {
+                self.queue.passed_over(place);
+                run.note(job, &candidate, begun, outcome.label());
+                run.keep_failure(job, &candidate, outcome, None);
+                return false;
+            }
+        };
+        if self.queue.standing(place) == Standing::ProbeDue {
+            let name = name(job.policy, &candidate);
+            intake::update_pop(job.platform, self.memory, |pop, now| {
+                pop.health.probes(&name, &job.policy.health, now);
+            });
         }
-        (false, true) => return Err(Outcome::Undecodable),
-    };
-    let committed = Committed { candidate: prepared.candidate, headers: response.headers, answer };
-    Ok((committed, prepared.dropped, response.status))
-}
-
-/// Waits for one thing, until `until` on [`Platform::elapsed`]'s clock.
-fn in_time<P: Platform>(platform: &P, wait: Wait<'_, P>, until: Duration) -> Result<(), Outcome> {
-    let left = until.saturating_sub(platform.elapsed());
-    if left.is_zero() || platform.wait_first(&[wait], Some(left)).is_none() {
-        return Err(Outcome::Timeout);
-    }
-    Ok(())
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with(dialect::EVENT_STREAM))
-}
-
-fn refused<P: Platform>(platform: &P, mut response: UpstreamResponse<P::Body>, until: Duration) -> Outcome {
-    // What it says is worth having, but its status alone decides.
-    let body = read_all(platform, &mut response, until, MAX_ERROR_BYTES).unwrap_or_default();
-    let retry_after = response
-        .headers
-        .get(http::header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-        .map(Duration::from_secs);
-    Outcome::Status { status: response.status, error: provider_error::parse(&body), retry_after }
-}
-
-fn whole_answer<P: Platform>(
-    platform: &P,
-    response: &mut UpstreamResponse<P::Body>,
-    until: Duration,
-) -> Result<Answer<P>, Outcome> {
-    let body = read_all(platform, response, until, MAX_ANSWER_BYTES)?;
-    match openai_chat::decode_answer(&body) {
-        Ok(whole) => Ok(Answer::Whole { body, whole }),
-        Err(Defect::Error(error)) => Err(Outcome::ErrorInside(error)),
-        Err(Defect::Undecodable) => Err(Outcome::Undecodable),
-    }
-}
-
-fn read_all<P: Platform>(
-    platform: &P,
-    response: &mut UpstreamResponse<P::Body>,
-    until: Duration,
-    limit: usize,
-) -> Result<Vec<u8>, Outcome> {
-    let length = headers::content_length(&response.headers);
-    let mut bytes = Vec::with_capacity(4096);
-    while length != Some(bytes.len() as u64) {
-        in_time(platform, Wait::Body(&response.body), until)?;
-        if platform.read(&mut response.body, &mut bytes, READ_BYTES).map_err(|_| Outcome::Broken)? == 0 {
-            // The local runtime's wait swallows the error of a body that broke off, so its length is checked too.
-            return if length.is_none() { Ok(bytes) } else { Err(Outcome::Broken) };
-        }
-        if bytes.len() > limit {
-            return Err(Outcome::TooLarge);
-        }
-    }
-    Ok(bytes)
-}
-
-/// Reads a stream up to its first piece of an answer, that piece included.
-fn first_piece<P: Platform>(
-    job: &Job<'_, P>,
-    response: &mut UpstreamResponse<P::Body>,
-    until: Duration,
-) -> Result<(sse::Decoder, Stream, Vec<u8>), Outcome> {
-    let mut decoder = sse::Decoder::default();
-    let mut stream = Stream::new(job.request);
-    let mut held = Vec::new();
-    loop {
-        in_time(job.platform, Wait::Body(&response.body), until)?;
-        let read = job.platform.read(&mut response.body, decoder.space(), READ_BYTES).map_err(|_| Outcome::Broken)?;
-        if read == 0 {
-            return Err(Outcome::Broken);
-        }
-        while let Some(event) = decoder.next_event().map_err(|_| Outcome::TooLarge)? {
-            // Comments before the answer only keep the connection to us open.
-            let Some(data) = event.data() else { continue };
-            match stream.read(&data) {
-                Meaning::Preamble => {
-                    held.extend_from_slice(event.raw);
-                    if held.len() > MAX_HELD_BYTES {
-                        return Err(Outcome::TooLarge);
-                    }
-                }
-                Meaning::Unasked | Meaning::Foreign => {}
-                Meaning::Piece => {
-                    held.extend_from_slice(event.raw);
-                    return Ok((decoder, stream, held));
-                }
-                Meaning::End => return Err(Outcome::Broken),
-                Meaning::Error(error) => return Err(Outcome::ErrorInside(error)),
-                Meaning::Undecodable => return Err(Outcome::Undecodable),
+        self.queue.asked(place, begun.started);
+        match job.platform.send(&backend, request) {
+            Ok(pending) => {
+                let dialect = job.policy.provider_of(candidate.model).dialect;
+                let exchange = Exchange::new(pending, job, dialect, job.platform.keeps_timeouts(&backend));
+                run.active.push(Attempt { begun, exchange, secret, dropped });
+                true
+            }
+            Err(error) => {
+                self.judge(begun, secret, Outcome::Send(error), run);
+                false
             }
         }
     }
+
+    /// An attempt whose time is over. The first-token deadline never cuts the last candidate: another must be under way, or
+    /// is started first; if there is none, the last one gets what is left of the total.
+    fn expired(&mut self, now: Duration, run: &mut Run<'_, P>) -> Option<usize> {
+        let job = self.job;
+        let position = run.active.iter().position(|attempt| attempt.deadline(job) <= now)?;
+        let exchange = &run.active[position].exchange;
+        let may_go_on = run.active.len() == 1 && !exchange.is_decided() && !exchange.has_begun();
+        if now < job.total && may_go_on {
+            let mut started = false;
+            while let (false, Some(place)) = (started, self.queue.fresh()) {
+                started = self.start(place, false, run);
+            }
+            if !started {
+                run.active[position].exchange.extend(job.total);
+                return None;
+            }
+        }
+        Some(position)
+    }
+
+    fn next_deadline(&self, run: &Run<'_, P>) -> Duration {
+        run.active.iter().map(|attempt| attempt.deadline(self.job)).min().unwrap_or(self.job.total)
+    }
+
+    /// When a second candidate is started beside the one that is under way; nothing if none is to be.
+    fn hedge_due(&self, run: &Run<'_, P>) -> Option<Duration> {
+        let after = self.job.tier.hedge_after.filter(|_| self.job.request.stream && !self.hedged)?;
+        match &run.active[..] {
+            [only] if !only.exchange.has_begun() => Some(only.begun.started + after),
+            _ => None,
+        }
+    }
+
+    fn hedge(&mut self, run: &mut Run<'_, P>) {
+        self.hedged = true;
+        let share = self.job.policy.health.hedge_share;
+        let Some(place) = self.queue.fresh().filter(|place| self.queue.standing(*place) == Standing::Healthy) else {
+            return;
+        };
+        let mut allowed = false;
+        intake::update_pop(self.job.platform, self.memory, |pop, _| allowed = pop.hedges.take(share));
+        if allowed {
+            self.start(place, true, run);
+        }
+    }
+
+    fn judge(&mut self, begun: Begun, secret: Option<Secret<String>>, outcome: Outcome, run: &mut Run<'_, P>) {
+        let job = self.job;
+        let candidate = self.queue.candidate(begun.place).clone();
+        let now = job.platform.elapsed();
+        let (verdict, cooling) = judge(&outcome);
+        run.note(job, &candidate, begun, outcome.label());
+        // While another attempt is under way nobody waits to ask the same candidate again.
+        let applied = match verdict {
+            Verdict::Retry | Verdict::Wait(_) if !run.active.is_empty() => Verdict::Next,
+            other => other,
+        };
+        let bounds = Bounds { now, total: job.total, retries: job.tier.retries, random: job.platform.random() };
+        let again = self.queue.failed(begun.place, applied, bounds);
+        if !again && cooling != Cooling::None {
+            let name = name(job.policy, &candidate);
+            intake::update_pop(job.platform, self.memory, |pop, now| {
+                pop.health.failed(&name, cooling, &job.policy.health, now);
+            });
+        }
+        let back = match verdict {
+            Verdict::Wait(delay) => Some(delay),
+            Verdict::Retry => Some(job.policy.health.cooldown),
+            Verdict::Next if outcome.may_pass() => Some(job.policy.health.cooldown),
+            Verdict::Next | Verdict::NextLarger | Verdict::GiveUp => None,
+        };
+        run.back = run.back.into_iter().chain(back.map(|back| now + back)).min();
+        run.keep_failure(job, &candidate, outcome, secret);
+        if verdict == Verdict::GiveUp {
+            // Every candidate would say the same, the other one under way too.
+            run.abandon(&self.queue, job);
+        }
+    }
+
+    fn commit(
+        &mut self,
+        attempt: Attempt<P>,
+        headers: HeaderMap,
+        answer: Answer<P>,
+        run: &mut Run<'_, P>,
+    ) -> Committed<P> {
+        let job = self.job;
+        run.abandon(&self.queue, job);
+        let place = attempt.begun.place;
+        let candidate = self.queue.candidate(place).clone();
+        run.note(job, &candidate, attempt.begun, attempt.exchange.status().as_u16().to_string());
+        if self.queue.standing(place) != Standing::Healthy {
+            let name = name(job.policy, &candidate);
+            intake::update_pop(job.platform, self.memory, |pop, _| {
+                pop.health.succeeded(&name);
+            });
+        }
+        run.record.dropped = attempt.dropped;
+        run.record.timings.upstream = Some(job.platform.elapsed() - run.started);
+        Committed { candidate, headers, answer }
+    }
+}
+
+impl<P: Platform> Attempt<P> {
+    fn deadline(&self, job: &Job<'_, P>) -> Duration {
+        self.exchange.deadline().min(job.total)
+    }
+}
+
+impl<P: Platform> Run<'_, P> {
+    fn give_up(&mut self, now: Duration) -> Box<Failure> {
+        let failure = self.failure.take().expect("a plan should have at least one candidate");
+        Box::new(Failure { back: self.back.map(|back| back.saturating_sub(now)), ..failure })
+    }
+
+    /// Of several failures the last that came from a provider is told.
+    fn keep_failure(
+        &mut self,
+        job: &Job<'_, P>,
+        candidate: &Candidate,
+        outcome: Outcome,
+        secret: Option<Secret<String>>,
+    ) {
+        if self.failure.is_none() || !outcome.is_unsent() {
+            let provider = job.policy.provider_of(candidate.model).name.clone();
+            self.failure = Some(Failure { outcome, secret, provider, back: None });
+        }
+    }
+
+    fn note(&mut self, job: &Job<'_, P>, candidate: &Candidate, begun: Begun, outcome: String) {
+        let model = job.policy.model(candidate.model);
+        self.record.attempts.push(AttemptRecord {
+            provider: job.policy.provider(model.provider).name.clone(),
+            model: model.name.clone(),
+            outcome,
+            duration: job.platform.elapsed() - begun.started,
+            hedge: begun.hedge,
+            estimate: None,
+        });
+    }
+
+    /// Ends what is still under way: a connection whose head has arrived is closed, another cannot be.
+    fn abandon(&mut self, queue: &Queue, job: &Job<'_, P>) {
+        for attempt in std::mem::take(&mut self.active) {
+            let outcome = if attempt.exchange.has_head() { CLOSED } else { ABANDONED };
+            self.note(job, queue.candidate(attempt.begun.place), attempt.begun, outcome.to_owned());
+        }
+    }
+}
+
+/// Whether an attempt with this outcome was given up for another one's answer.
+pub fn is_given_up(outcome: &str) -> bool {
+    matches!(outcome, CLOSED | ABANDONED)
+}
+
+/// The name under which a candidate's health is kept.
+pub fn name(policy: &Policy, candidate: &Candidate) -> String {
+    let model = policy.model(candidate.model);
+    format!("{}/{}", policy.provider(model.provider).name, model.name)
 }

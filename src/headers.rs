@@ -7,10 +7,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::{Error, Kind, Retry};
+use crate::platform::ResponseHead;
 use crate::record::Record;
+
+pub const JSON: &str = "application/json";
+pub const EVENT_STREAM: &str = "text/event-stream";
 
 /// A client's routing headers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,6 +123,25 @@ pub fn forward_downstream(provider: &HeaderMap, downstream: &mut HeaderMap) {
     }
 }
 
+/// The head of an answer; `extra` are the headers that do not depend on what happened.
+pub fn head(record: &Record, status: StatusCode, content_type: &'static str, extra: HeaderMap) -> ResponseHead {
+    let mut headers = extra;
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    response_headers(record, &mut headers);
+    ResponseHead { status, headers }
+}
+
+/// The head of a stream that is sent `now`, with what is known by then.
+pub fn stream_head(now: Duration, record: &mut Record, extra: &HeaderMap) -> ResponseHead {
+    record.status = StatusCode::OK.as_u16();
+    let head = head(record, StatusCode::OK, EVENT_STREAM, extra.clone());
+    record.timings.first_byte = Some(now);
+    head
+}
+
 /// The headers of design.md §4 that `record` fills; empty ones are left out.
 pub fn response_headers(record: &Record, downstream: &mut HeaderMap) {
     let mut set = |name: &'static str, value: &str| {
@@ -170,7 +194,7 @@ fn server_timing(record: &Record) -> String {
 }
 
 /// The longest `retry-after` that is sent; SDKs ignore or balk at longer ones (api-facts.md §3).
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// The headers that belong to an error: what to do next, and the methods of a 405.
 pub fn error_headers(error: &Error, downstream: &mut HeaderMap) {
@@ -251,6 +275,8 @@ mod tests {
             model: model.into(),
             outcome: outcome.into(),
             duration: Duration::ZERO,
+            hedge: false,
+            estimate: None,
         };
         let record = Record {
             id: "id1".into(),

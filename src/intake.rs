@@ -8,9 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::auth::{self, Client, Presented, PresentedKey, Refusal};
-use crate::classify::breaker;
 use crate::error::{Error, Kind, Retry};
-use crate::memory::{KnownPolicy, Memory, Origin};
+use crate::memory::{KnownPolicy, Memory, Origin, PopState};
 use crate::platform::{Platform, StoreError, Wait};
 use crate::policy::{self, Auth, Policy};
 use crate::record::{Reason, Record};
@@ -20,9 +19,9 @@ pub const POLICY_KEY: &str = "policy";
 /// The Core Cache key of the last policy document that parsed.
 const LAST_GOOD_KEY: &str = "tiergate/last-good-policy";
 const LAST_GOOD_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
-/// The Core Cache key of the classifier's breaker.
-const BREAKER_KEY: &str = "tiergate/classifier-breaker";
-const BREAKER_TTL: Duration = Duration::from_secs(3600);
+/// The Core Cache key of what the sandboxes of a POP share.
+const POP_KEY: &str = "tiergate/pop";
+const POP_TTL: Duration = Duration::from_secs(3600);
 /// A look-up that takes longer counts as a store that does not answer.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a client's entry may be used when no policy has said so yet.
@@ -38,7 +37,8 @@ pub struct Wanted<'a, B> {
     pub body: Option<&'a mut B>,
     /// Of the body, if the client says it.
     pub content_length: Option<u64>,
-    pub breaker: bool,
+    /// Whether what the POP knows of the providers matters.
+    pub pop: bool,
 }
 
 /// What was gathered for a client that may use the gateway.
@@ -46,14 +46,14 @@ pub struct Gathered {
     pub policy: KnownPolicy,
     pub client: Rc<Client>,
     pub body: Vec<u8>,
-    pub breaker: breaker::State,
+    pub pop: PopState,
 }
 
 /// The policy in force, the client or why it was refused, and what of the body has arrived.
 pub struct Found {
     pub policy: KnownPolicy,
     pub client: Result<Rc<Client>, Error>,
-    breaker: breaker::State,
+    pub pop: PopState,
     body: Vec<u8>,
     body_ended: bool,
 }
@@ -100,8 +100,8 @@ pub fn look_up<P: Platform>(
     }
     let client = lookups.client(memory, policy.policy.auth, &wanted.presented, now, record);
     record.timings.auth = Some(platform.elapsed());
-    let breaker = lookups.breaker(memory, now);
-    Ok(Found { policy, client, breaker, body, body_ended })
+    let pop = lookups.pop(memory, now);
+    Ok(Found { policy, client, pop, body, body_ended })
 }
 
 impl Found {
@@ -127,15 +127,29 @@ impl Found {
             }
         }
         record.bytes_received = body.len() as u64;
-        Ok(Gathered { policy: self.policy, client, body, breaker: self.breaker })
+        Ok(Gathered { policy: self.policy, client, body, pop: self.pop })
     }
 }
 
-/// Keeps the breaker's state for this POP.
-pub fn store_breaker<P: Platform>(platform: &P, memory: &mut Memory, state: breaker::State) {
-    memory.keep_breaker(state, platform.unix_time());
-    let bytes = serde_json::to_vec(&state).expect("numbers should serialise");
-    platform.store_cache(BREAKER_KEY, &bytes, BREAKER_TTL);
+/// Changes what the sandboxes of this POP share, and keeps it; `change` also gets the time since 1970.
+///
+/// The present state is read first, which waits for the cache, so this is for what is rare.
+pub fn update_pop<P: Platform>(platform: &P, memory: &mut Memory, change: impl FnOnce(&mut PopState, Duration)) {
+    let now = platform.unix_time();
+    let stored = platform.start_cache(POP_KEY).and_then(|lookup| platform.finish_cache(lookup));
+    let mut state = pop_state(stored.ok().flatten());
+    let before = state.clone();
+    change(&mut state, now);
+    if state != before {
+        let bytes = serde_json::to_vec(&state).expect("numbers and names should serialise");
+        platform.store_cache(POP_KEY, &bytes, POP_TTL);
+    }
+    memory.keep_pop(state, now);
+}
+
+/// What cannot be read is no state: another version may have written it.
+fn pop_state(stored: Option<Vec<u8>>) -> PopState {
+    stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
 fn check_size(read: usize, announced: Option<u64>, limit: usize) -> Result<(), Error> {
@@ -186,7 +200,7 @@ enum Name {
     Policy,
     LastGood,
     Client,
-    Breaker,
+    Pop,
 }
 
 struct Lookups<P: Platform> {
@@ -194,7 +208,7 @@ struct Lookups<P: Platform> {
     last_good: Lookup<P::CacheLookup>,
     client: Lookup<P::KvLookup>,
     known_client: Option<Rc<Client>>,
-    breaker: Lookup<P::CacheLookup>,
+    pop: Lookup<P::CacheLookup>,
 }
 
 impl<P: Platform> Lookups<P> {
@@ -212,9 +226,7 @@ impl<P: Platform> Lookups<P> {
             last_good: Lookup::begin(memory.policy.is_none(), || platform.start_cache(LAST_GOOD_KEY)),
             client,
             known_client,
-            breaker: Lookup::begin(wanted.breaker && memory.fresh_breaker(now).is_none(), || {
-                platform.start_cache(BREAKER_KEY)
-            }),
+            pop: Lookup::begin(wanted.pop && memory.fresh_pop(now).is_none(), || platform.start_cache(POP_KEY)),
         }
     }
 
@@ -222,7 +234,7 @@ impl<P: Platform> Lookups<P> {
         matches!(self.policy, Lookup::Waiting(_))
             || matches!(self.last_good, Lookup::Waiting(_))
             || matches!(self.client, Lookup::Waiting(_))
-            || matches!(self.breaker, Lookup::Waiting(_))
+            || matches!(self.pop, Lookup::Waiting(_))
     }
 
     /// Adds what is waited for to `waits`, and names it in the same order.
@@ -245,7 +257,7 @@ impl<P: Platform> Lookups<P> {
         add(Name::Policy, kv(&self.policy));
         add(Name::Client, kv(&self.client));
         add(Name::LastGood, cache(&self.last_good));
-        add(Name::Breaker, cache(&self.breaker));
+        add(Name::Pop, cache(&self.pop));
         names
     }
 
@@ -254,7 +266,7 @@ impl<P: Platform> Lookups<P> {
             Name::Policy => self.policy.finish(|waiting| platform.finish_kv(waiting)),
             Name::Client => self.client.finish(|waiting| platform.finish_kv(waiting)),
             Name::LastGood => self.last_good.finish(|waiting| platform.finish_cache(waiting)),
-            Name::Breaker => self.breaker.finish(|waiting| platform.finish_cache(waiting)),
+            Name::Pop => self.pop.finish(|waiting| platform.finish_cache(waiting)),
         }
     }
 
@@ -262,7 +274,7 @@ impl<P: Platform> Lookups<P> {
         self.policy.finish(|_| Err(StoreError));
         self.client.finish(|_| Err(StoreError));
         self.last_good.finish(|_| Err(StoreError));
-        self.breaker.finish(|_| Err(StoreError));
+        self.pop.finish(|_| Err(StoreError));
     }
 
     /// The policy in force, kept in `memory`.
@@ -326,14 +338,11 @@ impl<P: Platform> Lookups<P> {
         Ok(client)
     }
 
-    fn breaker(&mut self, memory: &mut Memory, now: Duration) -> breaker::State {
-        if let Some(state) = memory.fresh_breaker(now) {
-            return state;
+    fn pop(&mut self, memory: &mut Memory, now: Duration) -> PopState {
+        if let Some(answer) = self.pop.answer() {
+            memory.keep_pop(pop_state(answer.ok().flatten()), now);
         }
-        let stored = self.breaker.answer().and_then(Result::ok).flatten();
-        let state = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        memory.keep_breaker(state, now);
-        state
+        memory.fresh_pop(now).cloned().unwrap_or_default()
     }
 }
 

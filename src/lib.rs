@@ -18,16 +18,20 @@
 //! # Modules, in reading order; each may use those above it in this table, checked by `tests/architecture.rs`
 //! | layer | modules |
 //! | --- | --- |
-//! | 0 | `secret`, `sse`, `policy` |
-//! | 1 | `platform`, `error` |
+//! | 0 | `secret`, `sse`, `delay`, `policy` |
+//! | 1 | `platform`, `error`, `hedge` |
 //! | 2 | `record`, `chat`, `auth` |
-//! | 3 | `headers`, `log`, `route`, `dialect` |
-//! | 4 | `classify`, `relay`, `cors` |
-//! | 5 | `memory`, `decide`, `attempt` |
-//! | 6 | `plan`, `intake`, `blame` |
-//! | 7 | `report` |
-//! | 8 | `pipeline` |
-//! | 9 | `edge` |
+//! | 3 | `headers`, `log`, `route` |
+//! | 4 | `dialect`, `cors` |
+//! | 5 | `classify`, `outcome`, `incoming`, `splice` |
+//! | 6 | `health`, `decide` |
+//! | 7 | `memory`, `plan`, `queue` |
+//! | 8 | `intake` |
+//! | 9 | `attempt`, `report` |
+//! | 10 | `relay`, `blame` |
+//! | 11 | `waiting` |
+//! | 12 | `pipeline` |
+//! | 13 | `edge` |
 #![deny(unsafe_code)]
 
 pub mod attempt;
@@ -37,21 +41,29 @@ pub mod chat;
 pub mod classify;
 pub mod cors;
 pub mod decide;
+pub mod delay;
 pub mod dialect;
 #[cfg(target_arch = "wasm32")]
 pub mod edge;
 pub mod error;
 pub mod headers;
+pub mod health;
+pub mod hedge;
+pub mod incoming;
 pub mod intake;
 pub mod log;
 pub mod memory;
+pub mod outcome;
 pub mod pipeline;
 pub mod plan;
 pub mod platform;
 pub mod policy;
+pub mod queue;
 pub mod record;
 pub mod relay;
 pub mod report;
 pub mod route;
 pub mod secret;
+pub mod splice;
 pub mod sse;
+pub mod waiting;

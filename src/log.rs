@@ -46,6 +46,8 @@ struct Line<'a> {
     classifier: Option<ClassifierLine<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     attempts: Vec<AttemptLine<'a>>,
+    #[serde(skip_serializing_if = "slice_is_empty")]
+    cooling: &'a [String],
     #[serde(rename = "gen_ai.operation.name", skip_serializing_if = "Option::is_none")]
     operation: Option<&'a str>,
     #[serde(rename = "gen_ai.provider.name", skip_serializing_if = "Option::is_none")]
@@ -70,6 +72,12 @@ struct Line<'a> {
     bytes: BytesLine,
     #[serde(skip_serializing_if = "is_false")]
     client_closed: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    handed_off: bool,
+    #[serde(skip_serializing_if = "is_zero")]
+    resumed: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    ignored_events: u32,
     pop: &'a str,
     /// CPU time of the guest since its sandbox's last log line.
     vcpu_ms: u64,
@@ -92,6 +100,10 @@ struct AttemptLine<'a> {
     model: &'a str,
     outcome: &'a str,
     duration_ms: f64,
+    #[serde(skip_serializing_if = "is_false")]
+    hedge: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimate_usd: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -156,8 +168,11 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
                 model: &attempt.model,
                 outcome: &attempt.outcome,
                 duration_ms: milliseconds(attempt.duration),
+                hedge: attempt.hedge,
+                estimate_usd: attempt.estimate,
             })
             .collect(),
+        cooling: &record.cooling,
         operation: record.requested_model.is_some().then_some("chat"),
         provider: record.served.as_ref().map(|served| served.provider.as_str()),
         model: record.served.as_ref().map(|served| served.model.as_str()),
@@ -175,6 +190,9 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
         },
         bytes: BytesLine { received: record.bytes_received, sent: record.bytes_sent },
         client_closed: record.client_closed,
+        handed_off: record.handed_off,
+        resumed: record.resumed,
+        ignored_events: record.ignored_events,
         pop: &record.pop,
         vcpu_ms,
     };
@@ -193,6 +211,10 @@ fn milliseconds(duration: Duration) -> f64 {
 
 fn slice_is_empty(slice: &&[String]) -> bool {
     slice.is_empty()
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 fn is_false(value: &bool) -> bool {

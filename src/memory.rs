@@ -7,22 +7,37 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::auth::Client;
 use crate::classify::breaker;
+use crate::health::Health;
+use crate::hedge;
 use crate::policy::Policy;
 
 /// More clients than this are forgotten all at once.
 const MAX_CLIENTS: usize = 1_000;
-/// How long the breaker's state may be used before the POP's cache is asked again.
-const BREAKER_TTL: Duration = Duration::from_secs(1);
+/// How long the POP's state may be used before its cache is asked again.
+const POP_TTL: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub struct Memory {
     pub policy: Option<KnownPolicy>,
     clients: HashMap<String, Timed<Rc<Client>>>,
-    breaker: Option<Timed<breaker::State>>,
+    pop: Option<Timed<PopState>>,
     /// The sandbox's CPU time at its last log line.
     pub vcpu_ms: u64,
+}
+
+/// What the sandboxes of a POP share through its cache.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PopState {
+    /// The classifier's.
+    pub breaker: breaker::State,
+    /// The candidates'.
+    pub health: Health,
+    pub hedges: hedge::Bucket,
 }
 
 /// The policy in force and where it came from.
@@ -75,11 +90,11 @@ impl Memory {
         self.clients.insert(client.id.clone(), Timed { value: client, since: now });
     }
 
-    pub fn fresh_breaker(&self, now: Duration) -> Option<breaker::State> {
-        self.breaker.as_ref()?.fresh(now, BREAKER_TTL).copied()
+    pub fn fresh_pop(&self, now: Duration) -> Option<&PopState> {
+        self.pop.as_ref()?.fresh(now, POP_TTL)
     }
 
-    pub fn keep_breaker(&mut self, state: breaker::State, now: Duration) {
-        self.breaker = Some(Timed { value: state, since: now });
+    pub fn keep_pop(&mut self, state: PopState, now: Duration) {
+        self.pop = Some(Timed { value: state, since: now });
     }
 }

@@ -5,39 +5,37 @@
 
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
-use crate::attempt::{self, Answer, Committed, Job, Prepared};
+use crate::attempt::{self, Answer, Attempts, Committed, Goal, Job, Prepared, Quiet, Stop};
 use crate::auth;
 use crate::chat::ChatRequest;
 use crate::classify::{self, breaker};
 use crate::decide::{self, Decision};
+use crate::dialect::{self, Asking};
 use crate::error::{Error, Kind};
 use crate::headers::{self, RouteHeaders};
+use crate::health::Standing;
+use crate::hedge::Bucket;
 use crate::intake::{self, Gathered, Wanted};
-use crate::memory::Memory;
+use crate::memory::{Memory, PopState};
 use crate::plan::{self, Plan};
 use crate::platform::{Platform, Received, ResponseHead};
 use crate::policy::rules::{self, Bounds, Facts};
-use crate::policy::{Candidate, Classifier, Policy, TierId};
-use crate::record::{ClassifierRecord, Reason, Record, Served};
+use crate::policy::{Classifier, ModelId, Policy, StreamMode, TierId};
+use crate::queue::Queue;
+use crate::record::{ClassifierRecord, Reason, Record, Served, Usage};
 use crate::relay::{self, Relay};
 use crate::route::{self, Route};
-use crate::{blame, cors, dialect, log, report};
+use crate::waiting::Waiting;
+use crate::{blame, cors, log, report};
 
-/// An answer that is ready to be sent.
-enum Reply<P: Platform> {
+/// An answer.
+enum Reply {
     Json(StatusCode, Vec<u8>),
     Empty(StatusCode),
-    Completion(Box<Completion<P>>),
-}
-
-/// A candidate's answer, and when it must have ended.
-struct Completion<P: Platform> {
-    committed: Committed<P>,
-    total: Duration,
-    price: Option<crate::policy::Price>,
+    /// One that has been sent.
+    Streamed,
 }
 
 /// Serves one request.
@@ -55,13 +53,13 @@ fn serve<P: Platform>(
     received: Received<P::Body>,
     record: &mut Record,
     extra: &mut HeaderMap,
-) -> Result<Reply<P>, Error> {
+) -> Result<Reply, Error> {
     let Received { method, path, query, headers: client_headers, mut body, time_left, .. } = received;
     let route = route::find(&method, &path)?;
     let presented = auth::presented(&client_headers);
     match route {
         Route::Preflight | Route::Health => {
-            let mut wanted = Wanted { presented, body: None, content_length: None, breaker: route == Route::Health };
+            let mut wanted = Wanted { presented, body: None, content_length: None, pop: route == Route::Health };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
             cors::answer_headers(&found.policy.policy, &client_headers, extra);
             if route == Route::Preflight {
@@ -71,10 +69,10 @@ fn serve<P: Platform>(
             // A bad key changes nothing about the gateway's health.
             record.refusal = None;
             let inspector = found.client.as_ref().is_ok_and(|client| client.may_inspect);
-            Ok(Reply::Json(StatusCode::OK, report::health(&found.policy, inspector)))
+            Ok(Reply::Json(StatusCode::OK, report::health(&found, inspector, platform.unix_time())))
         }
         Route::Models | Route::Model(_) => {
-            let mut wanted = Wanted { presented, body: None, content_length: None, breaker: false };
+            let mut wanted = Wanted { presented, body: None, content_length: None, pop: false };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
             cors::answer_headers(&found.policy.policy, &client_headers, extra);
             let client = found.client?;
@@ -90,7 +88,7 @@ fn serve<P: Platform>(
                 presented,
                 body: (method == Method::POST).then_some(&mut body),
                 content_length: headers::content_length(&client_headers),
-                breaker: route_headers.as_ref().is_ok_and(|headers| headers.tier.is_none()),
+                pop: true,
             };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
             cors::answer_headers(&found.policy.policy, &client_headers, extra);
@@ -101,7 +99,7 @@ fn serve<P: Platform>(
                 let ask = query.as_deref().is_none_or(|query| !query.split('&').any(|pair| pair == "classify=false"));
                 return call.explain(memory, &gathered, ask, record);
             }
-            call.complete(memory, &gathered, record)
+            call.complete(memory, &gathered, record, extra)
         }
     }
 }
@@ -116,19 +114,108 @@ struct Call<'a, P: Platform> {
 }
 
 impl<P: Platform> Call<'_, P> {
-    fn complete(&self, memory: &mut Memory, gathered: &Gathered, record: &mut Record) -> Result<Reply<P>, Error> {
+    fn complete(
+        &self,
+        memory: &mut Memory,
+        gathered: &Gathered,
+        record: &mut Record,
+        extra: &mut HeaderMap,
+    ) -> Result<Reply, Error> {
         let policy = &*gathered.policy.policy;
         let request = ChatRequest::parse(&gathered.body)?;
         let (decision, plan, prepared) = self.decide(memory, gathered, &request, true, record)?;
         note_decision(policy, &decision, &plan, record);
 
         let job = self.job(policy, plan.tier, &request);
-        let committed = attempt::run(&job, &plan.candidates, prepared, record)
-            .map_err(|failure| blame::error(&failure, &policy.health))?;
-        let model = policy.model(committed.candidate.model);
-        let provider = policy.provider(model.provider);
-        record.served = Some(Served { provider: provider.name.clone(), model: model.name.clone() });
-        Ok(Reply::Completion(Box::new(Completion { committed, total: job.total, price: model.price })))
+        let queue = self.queue(policy, &plan, &gathered.pop, record);
+        self.count_for_hedges(&job, memory);
+        let asking = asking(&job);
+        let mut attempts = Attempts { job: &job, queue, asking, memory, prepared, hedged: false };
+        if job.goal == Goal::WholeStream {
+            return self.hold(attempts, record, extra);
+        }
+        let committed = attempts.run(record, &mut Quiet).map_err(refused)?;
+        record.served = Some(Served::of(policy, &committed.candidate));
+        headers::forward_downstream(&committed.headers, extra);
+        match committed.answer {
+            Answer::Whole { body, whole } => {
+                note_told(policy, committed.candidate.model, whole.told, record);
+                Ok(Reply::Json(StatusCode::OK, body))
+            }
+            Answer::Stream { incoming, held, ended } => {
+                let downstream =
+                    self.platform.start_response(headers::stream_head(self.platform.elapsed(), record, extra));
+                let relay = Relay { downstream, incoming, held, ended, candidate: committed.candidate };
+                let end = relay::run(&mut attempts, relay, record);
+                note_end(policy, end, record);
+                Ok(Reply::Streamed)
+            }
+        }
+    }
+
+    /// A stream that goes out when it is whole, so that failover is possible to its end; meanwhile the client is kept
+    /// waiting with comments.
+    fn hold(&self, mut attempts: Attempts<'_, P>, record: &mut Record, extra: &mut HeaderMap) -> Result<Reply, Error> {
+        let policy = attempts.job.policy;
+        let mut waiting = Waiting::new(self.platform, extra);
+        let result = attempts.run(record, &mut waiting);
+        let (started, mut bytes_sent) = waiting.into_parts();
+        let (end, told) = match result {
+            Ok(Committed { candidate, headers, answer: Answer::Stream { incoming, held, .. } }) => {
+                record.served = Some(Served::of(policy, &candidate));
+                record.ignored_events += incoming.ignored;
+                let mut downstream = match started {
+                    Some(downstream) => downstream,
+                    None => {
+                        headers::forward_downstream(&headers, extra);
+                        self.platform.start_response(headers::stream_head(self.platform.elapsed(), record, extra))
+                    }
+                };
+                bytes_sent += held.len() as u64;
+                let written = self.platform.write(&mut downstream, &held);
+                let end = written.and_then(|()| self.platform.finish(downstream)).map_err(relay::Failure::from);
+                (end, incoming.stream.told().clone())
+            }
+            Ok(Committed { answer: Answer::Whole { .. }, .. }) => {
+                return Err(Error::new(Kind::Internal, "A stream was asked for, and something else came."));
+            }
+            Err(stop) => {
+                let error = match (stop, started) {
+                    (Stop::ClientGone, _) => Err(relay::Failure::ClientGone),
+                    (stop, None) => return Err(refused(stop)),
+                    (stop, Some(downstream)) => relay::fail(self.platform, downstream, refused(stop), &mut bytes_sent),
+                };
+                (error, dialect::Told::default())
+            }
+        };
+        note_end(policy, relay::Ended { result: end, bytes_sent, told, handed_off: false }, record);
+        Ok(Reply::Streamed)
+    }
+
+    /// The plan's candidates, those that failed lately last.
+    fn queue(&self, policy: &Policy, plan: &Plan, pop: &PopState, record: &mut Record) -> Queue {
+        let now = self.platform.unix_time();
+        let ranked = plan.candidates.iter().map(|candidate| {
+            let name = attempt::name(policy, candidate);
+            let standing = pop.health.standing(&name, now);
+            if standing == Standing::Cooling {
+                record.cooling.push(name);
+            }
+            (candidate.clone(), standing, policy.model(candidate.model).context)
+        });
+        let queue = Queue::new(ranked);
+        if plan.candidates.first() != queue.first() {
+            record.reason(Reason::CandidateCooling);
+        }
+        queue
+    }
+
+    /// Counts a request that may be hedged, by sample.
+    fn count_for_hedges(&self, job: &Job<'_, P>, memory: &mut Memory) {
+        let share = job.policy.health.hedge_share;
+        if job.request.stream && job.tier.hedge_after.is_some() && Bucket::counts(self.platform.random()) {
+            intake::update_pop(self.platform, memory, |pop, _| pop.hedges.add(share));
+        }
     }
 
     /// The decision and the plan, as JSON; no candidate is asked.
@@ -138,7 +225,7 @@ impl<P: Platform> Call<'_, P> {
         gathered: &Gathered,
         ask: bool,
         record: &mut Record,
-    ) -> Result<Reply<P>, Error> {
+    ) -> Result<Reply, Error> {
         let policy = &*gathered.policy.policy;
         let request = ChatRequest::parse(&gathered.body)?;
         let (decision, plan, _) = self.decide(memory, gathered, &request, ask, record)?;
@@ -184,7 +271,7 @@ impl<P: Platform> Call<'_, P> {
             (Some(decision), _) => (decision, None),
             (None, Some(classifier)) if ask => {
                 let question = Question { call: self, policy, classifier, request, bounds: &bounds };
-                question.ask(memory, gathered.breaker, &plan, record)?
+                question.ask(memory, &gathered.pop, &plan, record)?
             }
             (None, _) => (decide::by_default(policy, &bounds, Reason::ClassifierOff)?, None),
         };
@@ -197,8 +284,21 @@ impl<P: Platform> Call<'_, P> {
         let tier = policy.tier(tier);
         let allowed = tier.deadlines.total.min(self.time_left);
         let total = self.route_headers.timeout.map_or(allowed, |asked| asked.min(allowed));
-        Job { platform: self.platform, policy, tier, request, client_headers: self.client_headers, total }
+        let goal = match (request.stream, tier.stream) {
+            (false, _) => Goal::WholeAnswer,
+            (true, StreamMode::Hold) => Goal::WholeStream,
+            (true, StreamMode::Guarded | StreamMode::Handoff) => Goal::FirstPiece,
+        };
+        // A client that asked for less time wants an end, not a longer answer.
+        let may_hand_over = self.route_headers.timeout.is_none();
+        let client_headers = self.client_headers;
+        Job { platform: self.platform, policy, tier, request, client_headers, total, may_hand_over, goal }
     }
+}
+
+/// A stream that is handed to the platform passes as it comes, a usage chunk too, so only the client's own wish counts then.
+fn asking<P: Platform>(job: &Job<'_, P>) -> Asking {
+    Asking { counts_usage: job.tier.stream != StreamMode::Handoff || job.goal == Goal::WholeAnswer, begun: None }
 }
 
 /// A question to the classifier.
@@ -215,7 +315,7 @@ impl<P: Platform> Question<'_, P> {
     fn ask(
         &self,
         memory: &mut Memory,
-        state: breaker::State,
+        pop: &PopState,
         plan: &impl Fn(&Decision) -> Result<Plan, Error>,
         record: &mut Record,
     ) -> Result<(Decision, Option<Prepared<P>>), Error> {
@@ -224,17 +324,17 @@ impl<P: Platform> Question<'_, P> {
         if !bounds.allows_provider(policy.model(classifier.model).provider) {
             return Ok((by_default(Reason::ClassifierNotAllowed)?, None));
         }
-        let state = match state.permit(&classifier.breaker, platform.unix_time()) {
-            breaker::Permit::Call => state,
+        match pop.breaker.permit(&classifier.breaker, platform.unix_time()) {
+            breaker::Permit::Call => {}
             breaker::Permit::Denied => return Ok((by_default(Reason::ClassifierBreakerOpen)?, None)),
             breaker::Permit::Probe(meanwhile) => {
-                intake::store_breaker(*platform, memory, meanwhile);
-                meanwhile
+                intake::update_pop(*platform, memory, |pop, _| pop.breaker = meanwhile);
             }
-        };
+        }
         let failed = |memory: &mut Memory| {
-            let state = state.failed(&classifier.breaker, platform.unix_time());
-            intake::store_breaker(*platform, memory, state);
+            intake::update_pop(*platform, memory, |pop, now| {
+                pop.breaker = pop.breaker.failed(&classifier.breaker, now);
+            });
         };
 
         let sent = match classify::start(*platform, policy, classifier, request) {
@@ -246,13 +346,13 @@ impl<P: Platform> Question<'_, P> {
                 return Ok((by_default(reason)?, None));
             }
         };
-        let prepared = self.prepare_default(plan);
+        let prepared = self.prepare_default(pop, plan);
         let outcome = classify::finish(*platform, policy, classifier, sent);
         record.classifier = Some(self.classifier_record(&outcome));
         if outcome.failed {
             failed(memory);
-        } else if state != breaker::State::default() {
-            intake::store_breaker(*platform, memory, state.succeeded());
+        } else if pop.breaker != breaker::State::default() {
+            intake::update_pop(*platform, memory, |pop, _| pop.breaker = pop.breaker.succeeded());
         }
 
         let decision = match outcome.reply {
@@ -264,13 +364,19 @@ impl<P: Platform> Question<'_, P> {
         Ok((decision, prepared))
     }
 
-    fn prepare_default(&self, plan: &impl Fn(&Decision) -> Result<Plan, Error>) -> Option<(TierId, Prepared<P>)> {
+    fn prepare_default(
+        &self,
+        pop: &PopState,
+        plan: &impl Fn(&Decision) -> Result<Plan, Error>,
+    ) -> Option<(TierId, Prepared<P>)> {
         // Which reason it has does not matter: this decision is only a guess.
         let guess = decide::by_default(self.policy, self.bounds, Reason::ClassifierTimeout).ok()?;
         let plan = plan(&guess).ok().filter(|plan| plan.tier == guess.tier)?;
-        let first: &Candidate = plan.candidates.first()?;
+        // What its noting says is said again when the plan is made for good.
+        let queue = self.call.queue(self.policy, &plan, pop, &mut Record::default());
         let job = self.call.job(self.policy, plan.tier, self.request);
-        attempt::prepare(&job, first).ok().map(|prepared| (plan.tier, prepared))
+        let prepared = attempt::prepare(&job, queue.first()?, &asking(&job));
+        prepared.ok().map(|prepared| (plan.tier, prepared))
     }
 
     fn classifier_record(&self, outcome: &classify::Outcome) -> ClassifierRecord {
@@ -299,35 +405,12 @@ fn note_decision(policy: &Policy, decision: &Decision, plan: &Plan, record: &mut
 fn respond<P: Platform>(
     platform: &P,
     memory: &mut Memory,
-    reply: Result<Reply<P>, Error>,
+    reply: Result<Reply, Error>,
     mut record: Record,
     mut extra: HeaderMap,
 ) {
-    extra.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let (status, body) = match reply {
-        Ok(Reply::Completion(completion)) => {
-            let Completion { committed, total, price } = *completion;
-            headers::forward_downstream(&committed.headers, &mut extra);
-            match committed.answer {
-                Answer::Whole { body, whole } => {
-                    record.cost = whole.usage.zip(price).map(|(usage, price)| usage.cost(&price));
-                    record.usage = whole.usage;
-                    record.response_model = whole.model;
-                    record.finish_reasons = whole.finish_reasons;
-                    (StatusCode::OK, body)
-                }
-                Answer::Stream { body, decoder, stream, held } => {
-                    record.status = StatusCode::OK.as_u16();
-                    let head = head(&record, StatusCode::OK, dialect::EVENT_STREAM, extra);
-                    record.timings.first_byte = Some(platform.elapsed());
-                    let downstream = platform.start_response(head);
-                    let relay = Relay { upstream: body, downstream, decoder, stream };
-                    let ended = relay::run(platform, relay, &held, total);
-                    note_end(&mut record, ended, price);
-                    return write_log(platform, memory, record);
-                }
-            }
-        }
+        Ok(Reply::Streamed) => return write_log(platform, memory, record),
         Ok(Reply::Json(status, body)) => (status, body),
         Ok(Reply::Empty(status)) => (status, Vec::new()),
         Err(error) => {
@@ -340,30 +423,45 @@ fn respond<P: Platform>(
     record.bytes_sent = body.len() as u64;
     record.timings.first_byte = Some(platform.elapsed());
     record.timings.total = record.timings.first_byte;
-    let head = head(&record, status, dialect::JSON, extra);
+    let head = headers::head(&record, status, headers::JSON, extra);
     write_log(platform, memory, record);
     platform.respond(head, body);
 }
 
-fn head(record: &Record, status: StatusCode, content_type: &'static str, extra: HeaderMap) -> ResponseHead {
-    let mut headers = extra;
-    if status != StatusCode::NO_CONTENT {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    }
-    headers::response_headers(record, &mut headers);
-    ResponseHead { status, headers }
-}
-
-fn note_end(record: &mut Record, ended: relay::Ended, price: Option<crate::policy::Price>) {
+fn note_end(policy: &Policy, ended: relay::Ended, record: &mut Record) {
     record.bytes_sent = ended.bytes_sent;
-    record.usage = ended.stream.usage;
-    record.cost = ended.stream.usage.zip(price).map(|(usage, price)| usage.cost(&price));
-    record.response_model = ended.stream.model;
-    record.finish_reasons = ended.stream.finish_reasons;
+    record.handed_off = ended.handed_off;
+    if let Some(served) = record.served.clone()
+        && let Some(model) = policy.model_named(&served.model)
+    {
+        note_told(policy, model, ended.told, record);
+    }
     match ended.result {
         Ok(()) => {}
         Err(relay::Failure::ClientGone) => record.client_closed = true,
         Err(relay::Failure::Error(error)) => record.failed(&error),
+    }
+}
+
+/// What the answer told about itself, and what it cost; also what those that were given up may have cost.
+fn note_told(policy: &Policy, served: ModelId, told: dialect::Told, record: &mut Record) {
+    let price = |model: ModelId, usage: &Usage| policy.model(model).price.map(|price| usage.cost(&price));
+    record.cost = told.usage.and_then(|usage| price(served, &usage));
+    for attempt in record.attempts.iter_mut().filter(|attempt| attempt::is_given_up(&attempt.outcome)) {
+        let model = policy.model_named(&attempt.model);
+        attempt.estimate = told.usage.zip(model).and_then(|(usage, model)| price(model, &usage));
+    }
+    record.usage = told.usage;
+    record.response_model = told.model;
+    record.finish_reasons = told.finish_reasons;
+}
+
+/// The client's error for attempts that came to nothing.
+fn refused(stop: Stop) -> Error {
+    match stop {
+        Stop::Failed(failure) => blame::error(&failure),
+        // Nobody is there to read it.
+        Stop::ClientGone => Error::new(Kind::Internal, "The client has left."),
     }
 }
 
@@ -385,7 +483,5 @@ pub fn after_panic(record: &mut Record, answered: bool) -> Option<(ResponseHead,
     record.status = error.kind.status().as_u16();
     let body = error.body();
     record.bytes_sent = body.len() as u64;
-    let mut headers = HeaderMap::new();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Some((head(record, error.kind.status(), dialect::JSON, headers), body))
+    Some((headers::head(record, error.kind.status(), headers::JSON, HeaderMap::new()), body))
 }

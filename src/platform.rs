@@ -48,6 +48,8 @@ pub trait Platform {
     fn secret(&self, entry: &str) -> Result<Option<Secret<String>>, StoreError>;
 
     fn backend(&self, target: &Target) -> Result<Self::Backend, SendError>;
+    /// Whether the platform itself ends a body of this backend that stalls; otherwise the gateway must.
+    fn keeps_timeouts(&self, backend: &Self::Backend) -> bool;
     fn send(&self, backend: &Self::Backend, request: UpstreamRequest) -> Result<Self::Pending, SendError>;
     /// The head and the body; waits if the head has not arrived.
     fn response(&self, pending: Self::Pending) -> Result<UpstreamResponse<Self::Body>, SendError>;
@@ -57,6 +59,8 @@ pub trait Platform {
     /// The position of the first that is ready, or nothing if `at_most` passes before. `None` waits without limit.
     fn wait_first(&self, waits: &[Wait<'_, Self>], at_most: Option<Duration>) -> Option<usize>;
 
+    fn sleep(&self, duration: Duration);
+
     /// Sends a whole answer.
     fn respond(&self, head: ResponseHead, body: Vec<u8>);
     fn start_response(&self, head: ResponseHead) -> Self::Downstream;
@@ -64,6 +68,9 @@ pub trait Platform {
     fn write(&self, downstream: &mut Self::Downstream, bytes: &[u8]) -> Result<(), ClientGone>;
     /// Ends the answer cleanly.
     fn finish(&self, downstream: Self::Downstream) -> Result<(), ClientGone>;
+    /// Leaves the rest of the answer to the platform: it sends `body` as it comes and ends the answer with it, also after
+    /// this request's time. What the body does is not seen any more.
+    fn hand_over(&self, downstream: Self::Downstream, body: Self::Body) -> Result<(), ClientGone>;
     /// Breaks the answer off, once what was written has had time to leave.
     fn abort(&self, downstream: Self::Downstream);
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::platform::Received;
+use crate::policy::{Candidate, Policy};
 
 /// How a tier was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,7 @@ impl Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     AffinityInvalid,
+    CandidateCooling,
     ClassifierBreakerOpen,
     ClassifierError,
     ClassifierInvalid,
@@ -56,6 +58,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::AffinityInvalid => "affinity_invalid",
+            Reason::CandidateCooling => "candidate_cooling",
             Reason::ClassifierBreakerOpen => "classifier_breaker_open",
             Reason::ClassifierError => "classifier_error",
             Reason::ClassifierInvalid => "classifier_invalid",
@@ -98,6 +101,8 @@ pub struct Record {
     pub confidence: Option<f64>,
     pub classifier: Option<ClassifierRecord>,
     pub attempts: Vec<AttemptRecord>,
+    /// Candidates that came last because they failed lately, as `provider/model`.
+    pub cooling: Vec<String>,
     pub served: Option<Served>,
     /// Request fields that the serving model does not take.
     pub dropped: Vec<String>,
@@ -114,6 +119,12 @@ pub struct Record {
     /// The error's code, also one that ended a stream.
     pub error: Option<&'static str>,
     pub client_closed: bool,
+    /// Whether the rest of the stream was left to the platform; usage and end are not known then.
+    pub handed_off: bool,
+    /// How many streams took the place of one that broke.
+    pub resumed: u32,
+    /// Stream events that were no JSON object and went no further.
+    pub ignored_events: u32,
 }
 
 /// The candidate whose answer the client gets.
@@ -124,13 +135,17 @@ pub struct Served {
 }
 
 /// One attempt at a candidate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AttemptRecord {
     pub provider: String,
     pub model: String,
     /// A status, or a name such as `timeout`.
     pub outcome: String,
     pub duration: Duration,
+    /// Whether it was started beside another one.
+    pub hedge: bool,
+    /// US dollars that an attempt which was given up may have cost all the same; not part of `cost`.
+    pub estimate: Option<f64>,
 }
 
 /// The classifier's call, if there was one.
@@ -192,6 +207,13 @@ impl Record {
 
     pub fn failed(&mut self, error: &Error) {
         self.error = Some(error.kind.code());
+    }
+}
+
+impl Served {
+    pub fn of(policy: &Policy, candidate: &Candidate) -> Self {
+        let model = policy.model(candidate.model);
+        Served { provider: policy.provider(model.provider).name.clone(), model: model.name.clone() }
     }
 }
 

@@ -1,27 +1,40 @@
-//! Passes a stream on that has begun, and never ends a broken one as if it were whole.
+//! Passes a stream on that has begun, repairs it where the tier says so, and never ends a broken one as if it were whole.
 //!
-//! Guarded: what one read returned is written once, event by event boundary; only events that may matter are parsed.
-//! `[DONE]` and a clean end are sent only when every choice has finished (design.md §7). Otherwise the client gets one
-//! `data: {"error":...}` event and an aborted transfer, which every SDK reports.
+//! What one read brought is written once. `[DONE]` and a clean end are sent only for a whole answer (design.md §7). A stream
+//! that breaks is replayed or continued by another candidate (`resume`); if that cannot be, the client gets one
+//! `data: {"error":...}` event and an aborted transfer, which every SDK reports. Near the platform's limits the rest of a
+//! stream that needs no translation is left to the platform.
 
+use std::rc::Rc;
 use std::time::Duration;
 
-use crate::dialect::openai_chat::{Meaning, Stream};
+use crate::attempt::{self, Answer, Attempts, Committed, Meanwhile};
+use crate::dialect::Told;
 use crate::error::{Error, Kind};
-use crate::platform::{ClientGone, Platform, Wait};
-use crate::sse::Decoder;
+use crate::incoming::{AFTER_FINISH, Break, Incoming, Progress};
+use crate::intake;
+use crate::outcome::{Cooling, Outcome};
+use crate::platform::{ClientGone, Platform};
+use crate::policy::{Candidate, Resume, StreamMode};
+use crate::record::{Record, Served};
+use crate::splice::{Differs, Splice};
 
-const READ_BYTES: usize = 32 * 1024;
-/// How long usage and the end marker are awaited after every choice has finished.
-const AFTER_FINISH: Duration = Duration::from_secs(2);
-const DONE: &[u8] = b"data: [DONE]\n\n";
+/// Of the 50 ms of CPU time that an execution has.
+const MAX_VCPU_MS: u64 = 35;
+/// The CPU time is looked at once in so many reads, since looking takes some too.
+const READS_PER_LOOK: u32 = 16;
+/// How often a client that waits hears that somebody is there.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub const COMMENT: &[u8] = b": keep-alive\n\n";
 
 /// A stream under way.
 pub struct Relay<P: Platform> {
-    pub upstream: P::Body,
     pub downstream: P::Downstream,
-    pub decoder: Decoder,
-    pub stream: Stream,
+    pub incoming: Box<Incoming<P>>,
+    /// What the client gets first; all there is, if the stream has `ended`.
+    pub held: Vec<u8>,
+    pub ended: bool,
+    pub candidate: Candidate,
 }
 
 /// How a stream ended.
@@ -29,8 +42,9 @@ pub struct Relay<P: Platform> {
 pub struct Ended {
     pub result: Result<(), Failure>,
     pub bytes_sent: u64,
-    /// What the stream told on its way.
-    pub stream: Stream,
+    /// What the stream told on its way; nothing of one that was handed over is known.
+    pub told: Told,
+    pub handed_off: bool,
 }
 
 #[derive(Debug)]
@@ -45,111 +59,242 @@ impl From<ClientGone> for Failure {
     }
 }
 
-/// Sends `held`, then all that follows, and ends the answer. `total` is when it must have ended, on
-/// [`Platform::elapsed`]'s clock.
-pub fn run<P: Platform>(platform: &P, mut relay: Relay<P>, held: &[u8], total: Duration) -> Ended {
-    let mut bytes_sent = 0;
-    let result = pass_on(platform, &mut relay, held, total, &mut bytes_sent);
+/// How a relay that did not fail came to its end.
+enum End {
+    Whole,
+    HandOver,
+}
+
+/// The client's side.
+struct Outgoing<'a, P: Platform> {
+    platform: &'a P,
+    downstream: P::Downstream,
+    splice: Option<Splice>,
+    bytes_sent: u64,
+}
+
+/// Sends all there is, and ends the answer.
+pub fn run<P: Platform>(attempts: &mut Attempts<'_, P>, relay: Relay<P>, record: &mut Record) -> Ended {
+    let platform = attempts.job.platform;
+    let Relay { downstream, mut incoming, held, ended, mut candidate } = relay;
+    let splice = (attempts.job.tier.resume != Resume::Off).then(Splice::default);
+    let mut outgoing = Outgoing { platform, downstream, splice, bytes_sent: 0 };
+    let progress = if ended { Progress::Ended } else { Progress::Begun };
+    let result = pass_on(attempts, &mut incoming, &mut candidate, &mut outgoing, (held, progress), record);
+    record.ignored_events += incoming.ignored;
+    let told = incoming.stream.told().clone();
+    let mut handed_off = false;
     let result = match result {
-        Ok(()) => platform.finish(relay.downstream).map_err(Failure::from),
+        Ok(End::Whole) => platform.finish(outgoing.downstream).map_err(Failure::from),
+        Ok(End::HandOver) => {
+            handed_off = true;
+            let (rest, body) = incoming.into_rest();
+            let rest = platform.write(&mut outgoing.downstream, &rest);
+            rest.and_then(|()| platform.hand_over(outgoing.downstream, body)).map_err(Failure::from)
+        }
         Err(Failure::Error(error)) => {
-            let mut event = b"data: ".to_vec();
-            event.extend_from_slice(&error.body());
-            event.extend_from_slice(b"\n\n");
-            match platform.write(&mut relay.downstream, &event) {
-                Ok(()) => {
-                    bytes_sent += event.len() as u64;
-                    platform.abort(relay.downstream);
-                    Err(Failure::Error(error))
-                }
-                Err(ClientGone) => Err(Failure::ClientGone),
-            }
+            // The provider's connection is closed before the client is told.
+            drop(incoming);
+            fail(platform, outgoing.downstream, error, &mut outgoing.bytes_sent)
         }
         Err(Failure::ClientGone) => Err(Failure::ClientGone),
     };
-    Ended { result, bytes_sent, stream: relay.stream }
+    Ended { result, bytes_sent: outgoing.bytes_sent, told, handed_off }
+}
+
+/// Tells the client that its answer is not whole: one error event, then an aborted transfer.
+pub fn fail<P: Platform>(
+    platform: &P,
+    mut downstream: P::Downstream,
+    error: Error,
+    bytes_sent: &mut u64,
+) -> Result<(), Failure> {
+    let mut event = b"data: ".to_vec();
+    event.extend_from_slice(&error.body());
+    event.extend_from_slice(b"\n\n");
+    platform.write(&mut downstream, &event)?;
+    *bytes_sent += event.len() as u64;
+    platform.abort(downstream);
+    Err(Failure::Error(error))
 }
 
 fn pass_on<P: Platform>(
-    platform: &P,
-    relay: &mut Relay<P>,
-    held: &[u8],
-    total: Duration,
-    bytes_sent: &mut u64,
-) -> Result<(), Failure> {
-    let mut out = held.to_vec();
+    attempts: &mut Attempts<'_, P>,
+    incoming: &mut Box<Incoming<P>>,
+    candidate: &mut Candidate,
+    outgoing: &mut Outgoing<'_, P>,
+    (mut out, mut progress): (Vec<u8>, Progress),
+    record: &mut Record,
+) -> Result<End, Failure> {
+    let mut reads = 0;
     loop {
-        let state = take_events(relay, &mut out);
-        if !out.is_empty() {
-            platform.write(&mut relay.downstream, &out)?;
-            *bytes_sent += out.len() as u64;
-            out.clear();
+        outgoing.send(&mut out)?;
+        if progress == Progress::Ended {
+            return Ok(End::Whole);
         }
-        if state.map_err(Failure::Error)? == State::Ended {
+        if attempts.job.tier.stream == StreamMode::Handoff {
+            return Ok(End::HandOver);
+        }
+        reads += 1;
+        let read = match wait(attempts, incoming, reads) {
+            Ready::Body => incoming.read(outgoing.platform, &mut out),
+            Ready::Silence => incoming.end(&mut out),
+            Ready::Stalled => Err(Break::Stalled),
+            Ready::Limit if attempts.job.may_hand_over && !outgoing.rewrites(incoming) => return Ok(End::HandOver),
+            Ready::Limit => {
+                let message = "The answer took longer than this request may.";
+                return Err(Failure::Error(Error::new(Kind::StreamTimeLimit, message)));
+            }
+        };
+        match read {
+            Ok(read) => progress = read,
+            Err(broken) => {
+                outgoing.send(&mut out)?;
+                let told = told_client(&broken);
+                let repaired = repair(attempts, candidate, broken, outgoing, record)?;
+                let Some((again, held, ended)) = repaired else { return Err(Failure::Error(told)) };
+                record.ignored_events += std::mem::replace(incoming, again).ignored;
+                out = held;
+                progress = if ended { Progress::Ended } else { Progress::Begun };
+            }
+        }
+    }
+}
+
+enum Ready {
+    /// The body may be read; reading waits no longer than between two of its bytes.
+    Body,
+    /// Everything has finished, and nothing more comes.
+    Silence,
+    Stalled,
+    /// The request's time, or the platform's patience, is at its end.
+    Limit,
+}
+
+fn wait<P: Platform>(attempts: &Attempts<'_, P>, incoming: &Incoming<P>, reads: u32) -> Ready {
+    let job = attempts.job;
+    let left = job.total.saturating_sub(job.platform.elapsed());
+    let has_time = |limit| job.platform.wait_first(&[incoming.wait()], Some(limit)).is_some();
+    if left.is_zero() || (reads.is_multiple_of(READS_PER_LOOK) && job.platform.vcpu_ms() >= MAX_VCPU_MS) {
+        return Ready::Limit;
+    }
+    if incoming.stream.is_finished() {
+        return if has_time(AFTER_FINISH.min(left)) { Ready::Body } else { Ready::Silence };
+    }
+    let idle = job.tier.deadlines.idle;
+    // Where the platform ends a body that stalls, waiting apart is needed only near the end of the total.
+    let is_near = left <= idle;
+    if (incoming.keeps_timeouts && !is_near) || has_time(idle.min(left)) {
+        return Ready::Body;
+    }
+    if is_near { Ready::Limit } else { Ready::Stalled }
+}
+
+/// A stream that takes the place of a broken one; nothing if there is none.
+type Repaired<P> = Option<(Box<Incoming<P>>, Vec<u8>, bool)>;
+
+fn repair<P: Platform>(
+    attempts: &mut Attempts<'_, P>,
+    candidate: &mut Candidate,
+    broken: Break,
+    outgoing: &mut Outgoing<'_, P>,
+    record: &mut Record,
+) -> Result<Repaired<P>, Failure> {
+    let job = attempts.job;
+    let name = attempt::name(job.policy, candidate);
+    intake::update_pop(job.platform, attempts.memory, |pop, now| {
+        pop.health.failed(&name, Cooling::Short, &job.policy.health, now);
+    });
+    if let Some(attempt) = record.attempts.last_mut() {
+        attempt.outcome = Outcome::from(broken).label();
+    }
+    let Outgoing { splice, downstream, platform, bytes_sent } = outgoing;
+    let Some(splice) = splice.as_mut().filter(|splice| splice.is_repairable()) else { return Ok(None) };
+    match job.tier.resume {
+        Resume::Off => return Ok(None),
+        Resume::Continue if !splice.text().is_empty() => {
+            attempts.queue.retain(|candidate| job.policy.model(candidate.model).prefill.is_some());
+            attempts.asking.begun = Some(Rc::from(splice.text()));
+            splice.go_on();
+        }
+        Resume::Replay | Resume::Continue => splice.replay(),
+    }
+    if attempts.queue.fresh().is_none() {
+        return Ok(None);
+    }
+    let due = platform.elapsed() + KEEP_ALIVE;
+    let mut comments = Comments { platform: *platform, downstream, due, bytes_sent };
+    match attempts.run(record, &mut comments) {
+        Ok(Committed { candidate: next, answer: Answer::Stream { incoming, held, ended }, .. }) => {
+            record.resumed += 1;
+            record.served = Some(Served::of(job.policy, &next));
+            *candidate = next;
+            Ok(Some((incoming, held, ended)))
+        }
+        Ok(Committed { answer: Answer::Whole { .. }, .. }) | Err(attempt::Stop::Failed(_)) => Ok(None),
+        Err(attempt::Stop::ClientGone) => Err(Failure::ClientGone),
+    }
+}
+
+fn told_client(broken: &Break) -> Error {
+    let message = match broken {
+        Break::Error(_) => "The provider reported an error in the middle of the answer.",
+        Break::Cut => "The provider's answer broke off before it was whole.",
+        Break::Stalled => "The provider's answer stalled before it was whole.",
+        Break::EndedEarly => "The provider ended the answer before it was whole.",
+        Break::Undecodable => "The provider sent a piece of the answer that cannot be read.",
+        Break::TooLong | Break::LongPreamble => "The provider sent an event that is too long.",
+    };
+    Error::new(Kind::StreamBroken, message)
+}
+
+impl<P: Platform> Outgoing<'_, P> {
+    /// Writes `out` and empties it.
+    fn send(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        if out.is_empty() {
             return Ok(());
         }
-        if platform.elapsed() >= total {
-            let message = "The answer took longer than the policy allows.";
-            return Err(Failure::Error(Error::new(Kind::StreamTimeLimit, message)));
-        }
-        let is_late = relay.stream.is_finished()
-            && platform.wait_first(&[Wait::Body(&relay.upstream)], Some(AFTER_FINISH)).is_none();
-        let read = if is_late { Ok(0) } else { platform.read(&mut relay.upstream, relay.decoder.space(), READ_BYTES) };
-        if !matches!(read, Ok(read) if read > 0) {
-            return end_of_body(platform, relay, bytes_sent);
-        }
-    }
-}
-
-#[derive(PartialEq)]
-enum State {
-    Open,
-    Ended,
-}
-
-/// Moves all whole events into `out`.
-fn take_events<P: Platform>(relay: &mut Relay<P>, out: &mut Vec<u8>) -> Result<State, Error> {
-    let broken = |message: &str| Error::new(Kind::StreamBroken, message);
-    while let Some(event) =
-        relay.decoder.next_event().map_err(|_| broken("The provider sent an event that is too long."))?
-    {
-        let Some(data) = event.data() else {
-            out.extend_from_slice(event.raw);
-            continue;
-        };
-        match relay.stream.skim(&data) {
-            Meaning::Preamble | Meaning::Piece => out.extend_from_slice(event.raw),
-            Meaning::Unasked | Meaning::Foreign => {}
-            Meaning::End if relay.stream.is_whole() => {
-                out.extend_from_slice(DONE);
-                return Ok(State::Ended);
+        let mut spliced = Vec::new();
+        let bytes = match &mut self.splice {
+            None => &*out,
+            Some(splice) => {
+                splice.pass(out, &mut spliced).map_err(|Differs| {
+                    let message = "The answer broke off, and its repetition by another provider is a different one.";
+                    Failure::Error(Error::new(Kind::StreamBroken, message))
+                })?;
+                &spliced
             }
-            Meaning::End => return Err(broken("The provider ended the answer before it was whole.")),
-            Meaning::Error(_) => return Err(broken("The provider reported an error in the middle of the answer.")),
-            Meaning::Undecodable => return Err(broken("The provider sent a piece of the answer that cannot be read.")),
+        };
+        if !bytes.is_empty() {
+            self.platform.write(&mut self.downstream, bytes)?;
+            self.bytes_sent += bytes.len() as u64;
         }
+        out.clear();
+        Ok(())
     }
-    Ok(State::Open)
+
+    /// Whether the client gets other bytes than the provider sends.
+    fn rewrites(&self, incoming: &Incoming<P>) -> bool {
+        incoming.stream.is_translated() || self.splice.as_ref().is_some_and(|splice| !splice.is_transparent())
+    }
 }
 
-/// The provider's body has ended, or broken off: whole if every choice has finished, also without an end marker.
-fn end_of_body<P: Platform>(platform: &P, relay: &mut Relay<P>, bytes_sent: &mut u64) -> Result<(), Failure> {
-    let mut out = Vec::new();
-    let remainder = relay.decoder.remainder();
-    if let Some(data) = remainder.data()
-        && matches!(relay.stream.skim(&data), Meaning::Preamble | Meaning::Piece)
-        && relay.stream.is_finished()
-    {
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(&data);
-        out.extend_from_slice(b"\n\n");
+/// Comments for a client that waits for a repair.
+struct Comments<'a, P: Platform> {
+    platform: &'a P,
+    downstream: &'a mut P::Downstream,
+    due: Duration,
+    bytes_sent: &'a mut u64,
+}
+
+impl<P: Platform> Meanwhile for Comments<'_, P> {
+    fn due(&self) -> Option<Duration> {
+        Some(self.due)
     }
-    if !relay.stream.is_finished() {
-        let message = "The provider's answer broke off before it was whole.";
-        return Err(Failure::Error(Error::new(Kind::StreamBroken, message)));
+
+    fn tick(&mut self, _: &mut Record) -> Result<(), ClientGone> {
+        self.due += KEEP_ALIVE;
+        *self.bytes_sent += COMMENT.len() as u64;
+        self.platform.write(self.downstream, COMMENT)
     }
-    out.extend_from_slice(DONE);
-    platform.write(&mut relay.downstream, &out)?;
-    *bytes_sent += out.len() as u64;
-    Ok(())
 }

@@ -1,12 +1,16 @@
 //! The answers that are about the gateway itself: models, decision, health.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::auth::Client;
 use crate::decide::Decision;
 use crate::error::{Error, Kind};
-use crate::memory::{KnownPolicy, Origin};
+use crate::health;
+use crate::intake::Found;
+use crate::memory::Origin;
 use crate::plan::Plan;
 use crate::policy::Policy;
 use crate::record::Record;
@@ -77,8 +81,9 @@ pub fn decision(policy: &Policy, decision: &Decision, plan: &Plan, record: &Reco
     }))
 }
 
-/// `GET /healthz`; what is wrong with the policy only for a client that may inspect.
-pub fn health(known: &KnownPolicy, inspector: bool) -> Vec<u8> {
+/// `GET /healthz`; what is wrong with the policy and which candidates cool down only for a client that may inspect.
+pub fn health(found: &Found, inspector: bool, now: Duration) -> Vec<u8> {
+    let known = &found.policy;
     let origin = match known.origin {
         Origin::Store => "store",
         Origin::LastGood => "last_good",
@@ -87,8 +92,14 @@ pub fn health(known: &KnownPolicy, inspector: bool) -> Vec<u8> {
     let mut value = json!({"status": "ok", "policy": known.policy.version});
     if inspector {
         let faults: Vec<&str> = known.fault.as_deref().unwrap_or_default().lines().collect();
+        let cooling = |(name, state): (&str, &health::State)| {
+            let left = Duration::from_millis(state.until_ms).saturating_sub(now);
+            json!({"candidate": name, "failures": state.failures, "cooling_s": left.as_secs_f64().ceil() as u64})
+        };
         value["policy_origin"] = origin.into();
         value["policy_faults"] = faults.into();
+        value["cooling"] = found.pop.health.cooling(now).map(cooling).collect();
+        value["classifier"] = if found.pop.breaker.is_open(now) { "open" } else { "closed" }.into();
     }
     to_bytes(&value)
 }

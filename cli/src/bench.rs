@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -18,22 +18,36 @@ mod figures;
 mod lines;
 mod load;
 mod meter;
+mod outage;
 mod rig;
 mod rows;
 mod table;
 
 pub use figures::{DecideFigures, EventFigures, Figures, GuestFigures, Ratios};
+pub use outage::Outage;
 pub use rows::Kind;
 
-use figures::Phase;
+use figures::{Phase, median};
 use rig::{Rig, Service, Upstream};
 use rows::{Answerer, Row};
 
 /// Whole answers of a row, at least, before it is measured.
 const WARM_UP: u64 = 200;
 
+/// What is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// The gateway against the null proxy
+    #[default]
+    Overhead,
+    /// A first candidate that fails against the second listed first; only --rounds, --body-bytes and --json apply
+    Outage,
+}
+
 #[derive(Args, Clone, Debug)]
 pub struct BenchOptions {
+    #[arg(long, value_enum, default_value_t)]
+    pub scenario: Scenario,
     /// Seconds for each row, number of connections and round, about: as many requests as the round before lets expect
     #[arg(long, default_value = "5")]
     pub seconds: NonZeroU64,
@@ -112,6 +126,18 @@ pub struct GuestReport {
 
 /// Measures and prints.
 pub async fn run(options: BenchOptions) -> Result<()> {
+    if options.scenario == Scenario::Outage {
+        let outages = tokio::select! {
+            outages = measure_outages(&options) => outages?,
+            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        };
+        if options.json {
+            println!("{}", serde_json::to_string_pretty(&outages)?);
+        } else {
+            print!("{}", outage::render(&outages));
+        }
+        return Ok(());
+    }
     // The load generator takes the signal for itself, and ends a phase with it.
     let report = tokio::select! {
         report = measure(&options) => report?,
@@ -126,6 +152,16 @@ pub async fn run(options: BenchOptions) -> Result<()> {
         report.rows.iter().filter(|figures| figures.errors > 0).map(|figures| figures.row.as_str()).collect();
     ensure!(failed.is_empty(), "requests failed, which voids the figures of {}", failed.join(", "));
     Ok(())
+}
+
+/// Measures what an outage of the first candidate costs.
+pub async fn measure_outages(options: &BenchOptions) -> Result<Vec<Outage>> {
+    let progress = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {wide_msg}")?);
+    progress.enable_steady_tick(Duration::from_millis(120));
+    let building = progress.clone();
+    let outages = outage::measure(options, move |line| building.set_message(line.to_owned())).await;
+    progress.finish_and_clear();
+    outages
 }
 
 /// Measures all rows; what is under way shows on standard error.

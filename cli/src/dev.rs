@@ -24,6 +24,7 @@ use crate::wasm::{self, Guest};
 
 mod announcement;
 mod destination;
+mod rehearsal;
 mod steps;
 mod summary;
 
@@ -50,6 +51,10 @@ pub struct DevOptions {
     /// Talks to this provider of the policy itself, with the key from <PROVIDER>_API_KEY; may be repeated
     #[arg(long, value_name = "PROVIDER")]
     pub real: Vec<String>,
+    /// Rehearses an outage: what this provider's simulator does to its next requests, as a fault script
+    /// (docs/simulators.md); may be repeated
+    #[arg(long, value_name = "PROVIDER=SCRIPT")]
+    pub fault: Vec<String>,
     /// Starts no simulators: a provider without --backend or --real has no key
     #[arg(long)]
     pub no_simulators: bool,
@@ -71,6 +76,7 @@ pub async fn run(options: DevOptions) -> Result<()> {
     let policy_bytes = fs::read(&policy_path).with_context(|| format!("cannot read {}", policy_path.display()))?;
     let policy = check_policy(&policy_path, &policy_bytes)?;
     let mut targets = destination::choose(&policy, &options, |name| std::env::var(name).ok())?;
+    rehearsal::assign(&policy, &options.fault, &mut targets)?;
     let log_file = options.log.as_deref().map(open_log).transpose()?;
     let gateway_listener = listen("--addr", options.addr)?;
     let kv_listener = listen("--kv-api", options.kv_api)?;
@@ -152,8 +158,9 @@ async fn build(steps: &Steps, given: Option<PathBuf>) -> Result<PathBuf> {
 async fn start_simulators(targets: &mut [Target]) -> Result<Vec<Simulator>> {
     let mut simulators = Vec::new();
     for target in targets {
-        if let Destination::Simulator { profile, url } = &mut target.destination {
+        if let Destination::Simulator { profile, url, script } = &mut target.destination {
             let simulator = Simulator::start((**profile).clone(), (Ipv4Addr::LOCALHOST, 0).into()).await?;
+            simulator.script(script)?;
             *url = format!("http://{}", simulator.addr());
             simulators.push(simulator);
         }

@@ -14,6 +14,7 @@ pub struct SimulateOptions {}
 pub fn simulated() -> Vec<(&'static str, Profile, u16)> {
     vec![
         ("api.openai.com", Profile::openai(), 7701),
+        ("api.anthropic.com", Profile::anthropic(), 7702),
         ("generativelanguage.googleapis.com", Profile::google(), 7703),
         ("api.inceptionlabs.ai", Profile::inception(), 7704),
     ]

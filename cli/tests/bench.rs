@@ -79,6 +79,19 @@ async fn every_row_has_figures() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn every_outage_has_figures() -> Result<()> {
+    let CommandLine { options } = CommandLine::try_parse_from(["bench", "--scenario=outage", "--rounds=1"])?;
+    let outages = bench::measure_outages(&options).await?;
+    let failures: Vec<&str> = outages.iter().map(|outage| outage.failure).collect();
+    assert_eq!(failures, ["503", "refused", "hang"]);
+    for outage in &outages {
+        assert!(outage.errors == 0 && outage.p50_ms > 0.0 && outage.first_added_ms.is_finite(), "{outage:?}");
+    }
+    assert!(outages[2].first_added_ms > 400.0, "a hang costs its deadline: {:?}", outages[2]);
+    Ok(())
+}
+
 #[tokio::test]
 async fn wrong_options_say_what_is_right() -> Result<()> {
     let parse = |words: &[&str]| CommandLine::try_parse_from(["bench"].iter().chain(words));

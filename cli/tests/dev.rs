@@ -105,6 +105,26 @@ async fn the_announced_curl_line_works_as_pasted() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_outage_can_be_rehearsed() -> Result<()> {
+    let gateway = wasm::guest(Guest::Edge)?.display().to_string();
+    let faults = ["--fault", "google=status=503 *", "--fault", "api.anthropic.com=status=529 *"];
+    let running = Running::start(&[&["--wasm", &gateway], &faults[..]].concat()).await?;
+    let place = running.announced("generativelanguage.googleapis.com");
+    assert!(place.starts_with("simulator at ") && place.ends_with("with the faults: status=503 *"), "{place}");
+
+    let url = format!("{}/v1/chat/completions", running.announced("gateway"));
+    let body = r#"{"model": "balanced", "messages": [{"role": "user", "content": "Hello"}]}"#;
+    for _ in 0..30 {
+        let request = reqwest::Client::new().post(&url).bearer_auth(running.announced("key")).body(body);
+        let response = request.header("content-type", "application/json").send().await?;
+        let attempts = response.headers()["x-route-attempts"].to_str()?.to_owned();
+        assert!(response.status() == 200 && attempts.ends_with("openai/gpt-6-sol:200"), "{attempts}");
+    }
+    assert!(running.interrupt().await?, "Ctrl-C is a clean end");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_cannot_work_is_refused_before_anything_is_built() -> Result<()> {
     let taken = TcpListener::bind(ANY_PORT)?;
     let taken_addr = taken.local_addr()?.to_string();
@@ -118,6 +138,8 @@ async fn what_cannot_work_is_refused_before_anything_is_built() -> Result<()> {
         (&["--policy", &bad_policy], &["$.version", "tires", "$.default_tier"]),
         (&["--policy", "/nowhere.json"], &["cannot read /nowhere.json"]),
         (&["--real", "openai"], &["OPENAI_API_KEY"]),
+        (&["--fault", "opnai=close"], &["valid: openai or api.openai.com", "google or generativelanguage"]),
+        (&["--fault", "openai=closed"], &["--fault openai", "column 1: unknown word `closed`", "error-event=N"]),
         (&["--addr", ANY_PORT, "--kv-api", ANY_PORT, "--wasm", "/nowhere.wasm"], &["/nowhere.wasm"]),
     ] {
         let Output { status, stderr, .. } = dev(arguments).output().await?;

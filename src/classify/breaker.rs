@@ -35,6 +35,10 @@ impl State {
         }
     }
 
+    pub fn is_open(self, now: Duration) -> bool {
+        self.open_until_ms.is_some_and(|until| millis(now) < until)
+    }
+
     /// The state after a call that failed.
     pub fn failed(self, breaker: &Breaker, now: Duration) -> State {
         let failures = self.failures.saturating_add(1);

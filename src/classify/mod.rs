@@ -11,7 +11,8 @@ pub mod reply;
 use std::time::Duration;
 
 use crate::chat::ChatRequest;
-use crate::dialect::{self, Whole, openai_chat};
+use crate::dialect::{self, Told, Whole, openai_chat};
+use crate::headers;
 use crate::platform::{Platform, SendError, UpstreamRequest, Wait};
 use crate::policy::{Classifier, Policy};
 use crate::record::{Reason, Usage};
@@ -60,7 +61,7 @@ pub fn start<P: Platform>(
     let upstream = UpstreamRequest {
         method: http::Method::POST,
         url: format!("{}{}", provider.base_url, openai_chat::PATH),
-        headers: dialect::request_headers(provider, secret.as_ref(), dialect::JSON),
+        headers: dialect::request_headers(provider, secret.as_ref(), headers::JSON),
         body: prompt::encode(policy, classifier, request),
     };
     let sent = platform.elapsed();
@@ -107,7 +108,7 @@ fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) ->
 }
 
 fn read_reply(policy: &Policy, body: &[u8]) -> (Result<Reply, Reason>, Option<Usage>) {
-    let Ok(Whole { usage, content, finish_reasons, .. }) = openai_chat::decode_answer(body) else {
+    let Ok(Whole { told: Told { usage, finish_reasons, .. }, content }) = openai_chat::decode_answer(body) else {
         return (Err(Reason::ClassifierInvalid), None);
     };
     let is_cut = finish_reasons.iter().any(|reason| reason == "length");

@@ -7,17 +7,19 @@ pub mod anthropic_messages;
 pub mod openai_chat;
 pub mod provider_error;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
+use crate::chat::ChatRequest;
+use crate::dialect::provider_error::ProviderError;
+use crate::headers;
 use crate::platform::{Platform, StoreError, Target};
-use crate::policy::{AuthStyle, Provider};
+use crate::policy::{AuthStyle, Candidate, Dialect, Policy, Provider};
 use crate::record::Usage;
 use crate::secret::Secret;
-
-pub const JSON: &str = "application/json";
-pub const EVENT_STREAM: &str = "text/event-stream";
+use crate::sse::Event;
 
 /// A request body in a provider's terms.
 #[derive(Debug, PartialEq)]
@@ -27,14 +29,136 @@ pub struct Encoded {
     pub dropped: Vec<String>,
 }
 
+/// What an answer tells about itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Told {
+    pub usage: Option<Usage>,
+    /// As the provider names it.
+    pub model: Option<String>,
+    pub finish_reasons: Vec<String>,
+}
+
 /// A whole answer, as far as the gateway reads it.
 #[derive(Debug, PartialEq)]
 pub struct Whole {
-    pub usage: Option<Usage>,
-    pub model: Option<String>,
-    pub finish_reasons: Vec<String>,
+    pub told: Told,
     /// The first choice's text.
     pub content: Option<String>,
+}
+
+/// A 2xx body that is no answer.
+#[derive(Debug, PartialEq)]
+pub enum Defect {
+    /// The body holds an error, as some providers send with status 200.
+    Error(ProviderError),
+    Undecodable,
+}
+
+/// What one event of a stream means.
+#[derive(Debug, PartialEq)]
+pub enum Meaning {
+    Comment,
+    /// Nothing of an answer yet: a role, an empty choice.
+    Preamble,
+    /// A piece of an answer.
+    Piece,
+    /// The usage chunk, which the client did not ask for.
+    Unasked,
+    /// The end marker.
+    End,
+    Error(ProviderError),
+    /// No JSON object at all; SDKs would stumble over it, so it goes no further.
+    Foreign,
+    /// A JSON object that does not parse: it may have carried text.
+    Undecodable,
+}
+
+/// The request in `dialect`'s terms, and the path below the provider's base URL that takes it; nothing if the dialect
+/// cannot be written.
+pub fn encode_request(
+    policy: &Policy,
+    candidate: &Candidate,
+    request: &ChatRequest<'_>,
+    asking: &Asking,
+) -> Option<(&'static str, Encoded)> {
+    match policy.provider_of(candidate.model).dialect {
+        Dialect::OpenaiChat => {
+            Some((openai_chat::PATH, openai_chat::encode_request(policy, candidate, request, asking)))
+        }
+        Dialect::AnthropicMessages | Dialect::OpenaiResponses => None,
+    }
+}
+
+/// A whole answer: what the client gets, and what the gateway reads of it.
+pub fn decode_answer(dialect: Dialect, body: Vec<u8>) -> Result<(Vec<u8>, Whole), Defect> {
+    match dialect {
+        Dialect::OpenaiChat => openai_chat::decode_answer(&body).map(|whole| (body, whole)),
+        Dialect::AnthropicMessages | Dialect::OpenaiResponses => Err(Defect::Undecodable),
+    }
+}
+
+/// A streamed answer in any dialect.
+#[derive(Debug)]
+pub enum Stream {
+    OpenaiChat(openai_chat::Stream),
+}
+
+impl Stream {
+    /// A stream that answers `request`; nothing if the dialect cannot be read.
+    pub fn new(dialect: Dialect, request: &ChatRequest<'_>) -> Option<Self> {
+        match dialect {
+            Dialect::OpenaiChat => Some(Self::OpenaiChat(openai_chat::Stream::new(request))),
+            Dialect::AnthropicMessages | Dialect::OpenaiResponses => None,
+        }
+    }
+
+    /// Takes in one event and appends what the client gets for it to `out`: the event as it came, in the client's own
+    /// dialect.
+    pub fn take(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Meaning {
+        let Some(data) = event.data() else {
+            out.extend_from_slice(event.raw);
+            return Meaning::Comment;
+        };
+        match self {
+            Self::OpenaiChat(stream) => {
+                let meaning = stream.take(&data);
+                if matches!(meaning, Meaning::Preamble | Meaning::Piece) {
+                    out.extend_from_slice(event.raw);
+                }
+                meaning
+            }
+        }
+    }
+
+    /// Whether every choice has its finish_reason.
+    pub fn is_finished(&self) -> bool {
+        match self {
+            Self::OpenaiChat(stream) => stream.is_finished(),
+        }
+    }
+
+    /// Whether the client gets other bytes than the provider sends, so that no one else can pass them on.
+    pub fn is_translated(&self) -> bool {
+        match self {
+            Self::OpenaiChat(_) => false,
+        }
+    }
+
+    pub fn told(&self) -> &Told {
+        match self {
+            Self::OpenaiChat(stream) => &stream.told,
+        }
+    }
+}
+
+/// How a request is to be put besides what the client asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asking {
+    /// Whether a stream should tell its usage at its end.
+    pub counts_usage: bool,
+    /// The text of an answer that another candidate began and this one should go on with; without effect for a model that
+    /// cannot.
+    pub begun: Option<Rc<str>>,
 }
 
 /// Why there is no key.
@@ -63,7 +187,7 @@ pub fn target(provider: &Provider, connect_timeout: Duration, between_bytes_time
 /// All headers of a request to `provider` but those that are forwarded from the client.
 pub fn request_headers(provider: &Provider, secret: Option<&Secret<String>>, accept: &'static str) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(6);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(headers::JSON));
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("tiergate/", env!("CARGO_PKG_VERSION"))));
     if let Some((name, value)) = secret.and_then(|secret| credential(provider.auth, secret)) {

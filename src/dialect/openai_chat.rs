@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::chat::{ChatRequest, Field, Role, object_fields};
 use crate::dialect::provider_error::{self, ProviderError};
-use crate::dialect::{Encoded, Whole};
-use crate::policy::{Candidate, Model, Policy, Quirk};
+use crate::dialect::{Asking, Defect, Encoded, Meaning, Told, Whole};
+use crate::policy::{Candidate, Model, Policy, Prefill, Quirk};
 use crate::record::Usage;
 
 /// Below the provider's base URL.
@@ -23,9 +23,11 @@ const SAMPLING: [&str; 7] =
     ["temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"];
 
 /// The client's request as `candidate` takes it.
-pub fn encode_request(policy: &Policy, candidate: &Candidate, request: &ChatRequest<'_>) -> Encoded {
+pub fn encode_request(policy: &Policy, candidate: &Candidate, request: &ChatRequest<'_>, asking: &Asking) -> Encoded {
     let model = policy.model(candidate.model);
     let quirks = &policy.provider(model.provider).quirks;
+    let renames_developer = quirks.contains(&Quirk::NoDeveloperRole) && has_developer(request);
+    let begun = asking.begun.as_deref().zip(model.prefill);
     let effort = effort(candidate, model, request);
     let mut writer = Writer::new(request);
     let mut wrote_effort = false;
@@ -34,14 +36,14 @@ pub fn encode_request(policy: &Policy, candidate: &Candidate, request: &ChatRequ
         let value = field.value.get();
         match field.name.as_ref() {
             "model" => {}
-            "messages" if quirks.contains(&Quirk::NoDeveloperRole) && has_developer(request) => {
+            "messages" if renames_developer || begun.is_some() => {
                 writer.name("messages");
-                write_messages(&mut writer.body, request);
+                write_messages(&mut writer.body, request, renames_developer, begun);
             }
             "stop" if quirks.contains(&Quirk::StopArray) && value.starts_with('"') => {
                 writer.field("stop", format!("[{value}]"));
             }
-            "stream_options" if request.stream => {
+            "stream_options" if request.stream && asking.counts_usage => {
                 wrote_stream_options = true;
                 writer.field("stream_options", with_usage(field.value));
             }
@@ -64,7 +66,7 @@ pub fn encode_request(policy: &Policy, candidate: &Candidate, request: &ChatRequ
     if let (Some(effort), false) = (effort, wrote_effort) {
         writer.field("reasoning_effort", format!("\"{effort}\""));
     }
-    if request.stream && !wrote_stream_options {
+    if request.stream && asking.counts_usage && !wrote_stream_options {
         writer.field("stream_options", r#"{"include_usage":true}"#);
     }
     writer.finish()
@@ -80,14 +82,19 @@ fn has_developer(request: &ChatRequest<'_>) -> bool {
     request.turns.iter().any(|turn| turn.role == Role::Developer)
 }
 
-/// All messages, with `developer` renamed to `system`.
-fn write_messages(body: &mut Vec<u8>, request: &ChatRequest<'_>) {
+/// All messages, with `developer` renamed to `system` where asked for, and the answer that was `begun` as the last one.
+fn write_messages(
+    body: &mut Vec<u8>,
+    request: &ChatRequest<'_>,
+    renames_developer: bool,
+    begun: Option<(&str, Prefill)>,
+) {
     body.push(b'[');
     for (position, turn) in request.turns.iter().enumerate() {
         if position > 0 {
             body.push(b',');
         }
-        if turn.role != Role::Developer {
+        if !(renames_developer && turn.role == Role::Developer) {
             body.extend_from_slice(turn.raw.get().as_bytes());
             continue;
         }
@@ -97,6 +104,14 @@ fn write_messages(body: &mut Vec<u8>, request: &ChatRequest<'_>) {
             write_field(body, field);
         }
         body.push(b'}');
+    }
+    if let Some((text, prefill)) = begun {
+        let flag = match prefill {
+            Prefill::Message => "",
+            Prefill::Prefix => r#","prefix":true"#,
+        };
+        let message = format!(r#",{{"role":"assistant","content":{}{flag}}}"#, json_string(text));
+        body.extend_from_slice(message.as_bytes());
     }
     body.push(b']');
 }
@@ -172,14 +187,6 @@ fn write_field(json: &mut Vec<u8>, field: &Field<'_>) {
 
 fn json_string(text: &str) -> String {
     serde_json::to_string(text).expect("a string should serialise")
-}
-
-/// A 2xx body that is no answer.
-#[derive(Debug, PartialEq)]
-pub enum Defect {
-    /// The body holds an error, as some providers send with status 200.
-    Error(ProviderError),
-    Undecodable,
 }
 
 #[derive(Deserialize)]
@@ -298,30 +305,8 @@ pub fn decode_answer(body: &[u8]) -> Result<Whole, Defect> {
     }
     let content = choices[0].message.as_ref().and_then(|message| serde_json::from_str(message.content?.get()).ok());
     let finish_reasons = choices.into_iter().filter_map(|choice| Some(choice.finish_reason?.into_owned())).collect();
-    Ok(Whole {
-        usage: answer.usage.map(Usage::from),
-        model: answer.model.map(Cow::into_owned),
-        finish_reasons,
-        content,
-    })
-}
-
-/// What one event of a stream means for the relay.
-#[derive(Debug, PartialEq)]
-pub enum Meaning {
-    /// Nothing of an answer yet: a role, an empty choice, a comment.
-    Preamble,
-    /// A piece of an answer.
-    Piece,
-    /// The usage chunk, which the client did not ask for.
-    Unasked,
-    /// `[DONE]`.
-    End,
-    Error(ProviderError),
-    /// No JSON object at all; SDKs would stumble over it, so it goes no further.
-    Foreign,
-    /// A JSON object that does not parse: it may have carried text.
-    Undecodable,
+    let told = Told { usage: answer.usage.map(Usage::from), model: answer.model.map(Cow::into_owned), finish_reasons };
+    Ok(Whole { told, content })
 }
 
 /// What is known of a streamed answer so far.
@@ -331,10 +316,7 @@ pub struct Stream {
     expected_choices: usize,
     include_usage: bool,
     finished: Vec<u64>,
-    pub finish_reasons: Vec<String>,
-    pub usage: Option<Usage>,
-    pub model: Option<String>,
-    ended: bool,
+    pub told: Told,
 }
 
 impl Stream {
@@ -347,13 +329,12 @@ impl Stream {
         }
     }
 
-    /// Takes in the data of one event, parsing all of it. For events before the first piece of an answer.
-    pub fn read(&mut self, data: &[u8]) -> Meaning {
-        if data == b"[DONE]" {
-            self.ended = true;
+    /// Takes in the data of one event.
+    pub fn take(&mut self, data: &[u8]) -> Meaning {
+        if data.trim_ascii() == b"[DONE]" {
             return Meaning::End;
         }
-        if !data.starts_with(b"{") {
+        if !data.trim_ascii_start().starts_with(b"{") {
             return Meaning::Foreign;
         }
         let Ok(chunk) = serde_json::from_slice::<AnswerFields<'_>>(data) else {
@@ -362,13 +343,13 @@ impl Stream {
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
             return Meaning::Error(provider_error::from_value(&error));
         }
-        if self.model.is_none() {
-            self.model = chunk.model.map(Cow::into_owned);
+        if self.told.model.is_none() {
+            self.told.model = chunk.model.map(Cow::into_owned);
         }
         let choices = chunk.choices.unwrap_or_default();
         let is_usage_chunk = choices.is_empty() && chunk.usage.is_some();
         if let Some(usage) = chunk.usage {
-            self.usage = Some(usage.into());
+            self.told.usage = Some(usage.into());
         }
         let mut says_something = false;
         for choice in choices {
@@ -379,7 +360,7 @@ impl Stream {
                 && !self.finished.contains(&index)
             {
                 self.finished.push(index);
-                self.finish_reasons.push(reason.into_owned());
+                self.told.finish_reasons.push(reason.into_owned());
             }
         }
         match (is_usage_chunk && !self.include_usage, says_something) {
@@ -389,33 +370,8 @@ impl Stream {
         }
     }
 
-    /// As [`Stream::read`], but parses only an event that may finish a choice, carry usage, end the stream or be an
-    /// error; the others are pieces.
-    pub fn skim(&mut self, data: &[u8]) -> Meaning {
-        let looks_whole = data.starts_with(b"{") && data.ends_with(b"}");
-        let matters = !looks_whole
-            || has_value(data, b"\"finish_reason\"")
-            || has_value(data, b"\"usage\"")
-            || has_value(data, b"\"error\"");
-        if matters { self.read(data) } else { Meaning::Piece }
-    }
-
-    /// Whether every choice has its finish_reason and the end marker has come.
-    pub fn is_whole(&self) -> bool {
-        self.ended && self.is_finished()
-    }
-
     /// Whether every choice has its finish_reason.
     pub fn is_finished(&self) -> bool {
         self.finished.len() >= self.expected_choices
     }
-}
-
-/// Whether `name`, with its quotes, stands in `json` followed by a value other than null. Inside a string the closing
-/// quote would be escaped, so text that mentions the name does not count.
-fn has_value(json: &[u8], name: &[u8]) -> bool {
-    memchr::memmem::find_iter(json, name).any(|at| {
-        let rest = json[at + name.len()..].trim_ascii_start();
-        rest.strip_prefix(b":").is_some_and(|value| !value.trim_ascii_start().starts_with(b"null"))
-    })
 }

@@ -3,7 +3,11 @@
 //! Known shapes: OpenAI's envelope, the same in an array (Gemini), the flat object of older vLLM, a bare string, HTML. The
 //! message may be of any JSON type (Mercury has sent a list). Nothing here reaches a client unmasked.
 
+use std::time::Duration;
+
 use serde_json::Value;
+
+use crate::delay;
 
 /// A provider's error, unmasked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,6 +16,8 @@ pub struct ProviderError {
     pub code: Option<String>,
     pub kind: Option<String>,
     pub param: Option<String>,
+    /// Gemini's `RetryInfo.retryDelay`.
+    pub retry_delay: Option<Duration>,
 }
 
 /// Reads an error body; what cannot be read is an error without words.
@@ -37,7 +43,13 @@ pub fn from_value(error: &Value) -> ProviderError {
         code: text("code"),
         kind: text("type").or_else(|| text("status")),
         param: text("param"),
+        retry_delay: retry_delay(error),
     }
+}
+
+fn retry_delay(error: &Value) -> Option<Duration> {
+    let details = error.get("details")?.as_array()?;
+    details.iter().find_map(|detail| delay::parse(detail.get("retryDelay")?.as_str()?))
 }
 
 fn as_text(value: &Value) -> String {
@@ -59,6 +71,25 @@ impl ProviderError {
                 &self.message,
                 &["context length", "context window", "context limit", "prompt is too long", "maximum context"],
             )
+    }
+
+    /// The status that the error would have had, had it not come in a 200: its numeric code (OpenRouter), or its type.
+    pub fn implied_status(&self) -> Option<u16> {
+        if self.is_context_length() {
+            return Some(400);
+        }
+        let code = self.code.as_ref().and_then(|code| code.parse().ok()).filter(|code| (400..600).contains(code));
+        code.or_else(|| match self.kind.as_deref()? {
+            "invalid_request_error" => Some(400),
+            "authentication_error" => Some(401),
+            "billing_error" => Some(402),
+            "permission_error" => Some(403),
+            "not_found_error" => Some(404),
+            "request_too_large" => Some(413),
+            "rate_limit_error" => Some(429),
+            "overloaded_error" => Some(529),
+            _ => None,
+        })
     }
 
     /// Whether an account has used up what it paid for, so that waiting will not help.
@@ -91,6 +122,14 @@ mod tests {
             let error = parse(body.as_bytes());
             assert_eq!((error.message.as_deref(), error.code.as_deref()), (message, code), "{body}");
         }
+    }
+
+    #[test]
+    fn a_delay_in_the_body_is_read() {
+        let body = r#"[{"error":{"code":429,"message":"x","status":"RESOURCE_EXHAUSTED","details":[
+            {"@type":"type.googleapis.com/google.rpc.QuotaFailure"},
+            {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"17.5s"}]}}]"#;
+        assert_eq!(parse(body.as_bytes()).retry_delay, Some(Duration::from_millis(17_500)));
     }
 
     #[test]

@@ -42,12 +42,18 @@ pub struct KvLookup {
     pending: PendingLookupHandle,
 }
 
+/// Where a request goes.
+pub struct Destination {
+    backend: Backend,
+    is_static: bool,
+}
+
 impl Platform for Compute<'_> {
     type Pending = PendingRequestHandle;
     type Body = RawBody;
     type KvLookup = KvLookup;
     type CacheLookup = CacheLookup;
-    type Backend = Backend;
+    type Backend = Destination;
     type Downstream = StreamingBody;
 
     fn elapsed(&self) -> Duration {
@@ -115,12 +121,12 @@ impl Platform for Compute<'_> {
         Ok(String::from_utf8(plaintext.to_vec()).ok().filter(|key| !key.trim().is_empty()).map(Secret::new))
     }
 
-    fn backend(&self, target: &Target) -> Result<Backend, SendError> {
+    fn backend(&self, target: &Target) -> Result<Destination, SendError> {
         let host = &target.url.host;
         if let Ok(backend) = Backend::from_name(host)
             && backend.exists()
         {
-            return Ok(backend);
+            return Ok(Destination { backend, is_static: true });
         }
         let Target { url, connect_timeout, between_bytes_timeout } = target;
         let timeouts = (connect_timeout.as_millis(), between_bytes_timeout.as_millis());
@@ -136,16 +142,22 @@ impl Platform for Compute<'_> {
         } else {
             builder = builder.disable_ssl();
         }
-        match builder.finish() {
-            Ok(backend) => Ok(backend),
+        let backend = match builder.finish() {
+            Ok(backend) => backend,
             // An earlier request of this sandbox has made it; the name says all that it depends on.
-            Err(BackendCreationError::NameInUse) => Backend::from_name(&name).map_err(|_| SendError::NoBackend),
-            Err(BackendCreationError::Disallowed) => Err(SendError::NoBackend),
-            Err(_) => Err(SendError::NoBackend),
-        }
+            Err(BackendCreationError::NameInUse) => Backend::from_name(&name).map_err(|_| SendError::NoBackend)?,
+            Err(BackendCreationError::Disallowed) => return Err(SendError::NoBackend),
+            Err(_) => return Err(SendError::NoBackend),
+        };
+        Ok(Destination { backend, is_static: false })
     }
 
-    fn send(&self, backend: &Backend, request: UpstreamRequest) -> Result<PendingRequestHandle, SendError> {
+    fn keeps_timeouts(&self, destination: &Destination) -> bool {
+        // A static backend has those that its operator gave it, or none.
+        !destination.is_static
+    }
+
+    fn send(&self, destination: &Destination, request: UpstreamRequest) -> Result<PendingRequestHandle, SendError> {
         self.sends.set(self.sends.get() + 1);
         let mut sent = RequestHandle::new();
         sent.set_method(&request.method);
@@ -156,7 +168,7 @@ impl Platform for Compute<'_> {
         // The HTTP cache must not see prompts.
         sent.set_cache_override(&CacheOverride::pass());
         let body = Body::from(request.body).into_handle();
-        sent.send_async_to_backend(body, backend).map_err(|cause| send_error(&cause))
+        sent.send_async_to_backend(body, &destination.backend).map_err(|cause| send_error(&cause))
     }
 
     fn response(&self, pending: PendingRequestHandle) -> Result<UpstreamResponse<RawBody>, SendError> {
@@ -183,6 +195,10 @@ impl Platform for Compute<'_> {
         handles::select(ids, at_most)
     }
 
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+
     fn respond(&self, head: ResponseHead, body: Vec<u8>) {
         panic::note_answered();
         response(&head).send_to_client(Body::from(body).into_handle());
@@ -201,8 +217,13 @@ impl Platform for Compute<'_> {
         downstream.finish().map_err(|_| ClientGone)
     }
 
+    fn hand_over(&self, mut downstream: StreamingBody, body: RawBody) -> Result<(), ClientGone> {
+        downstream.append(body.into());
+        downstream.finish().map_err(|_| ClientGone)
+    }
+
     fn abort(&self, downstream: StreamingBody) {
-        std::thread::sleep(ABORT_DELAY);
+        self.sleep(ABORT_DELAY);
         drop(downstream);
     }
 

@@ -17,7 +17,7 @@ use crate::edge::compute::Compute;
 use crate::edge::handles::RawBody;
 use crate::memory::Memory;
 use crate::pipeline;
-use crate::platform::{Platform, RESOURCE, Received};
+use crate::platform::{RESOURCE, Received};
 use crate::record::Record;
 
 /// The platform ends an execution after two minutes.

@@ -80,6 +80,7 @@ fn build_health(raw: raw::Health, path: &Path, faults: &mut Faults) -> Option<He
         cooldown: raw.cooldown_s.given()?.seconds(),
         max_cooldown: raw.max_cooldown_s.given()?.seconds(),
         auth_cooldown: raw.auth_cooldown_s.given()?.seconds(),
+        hedge_share: raw.hedge_share.given()?.0,
     })
 }
 
@@ -256,7 +257,7 @@ fn build_model(name: String, raw: raw::Model, scope: &Scope, (path, faults): (&P
             .default_max_tokens
             .optional()?
             .map_or(DEFAULT_MAX_TOKENS.min(max_output), |tokens| tokens.0),
-        prefill: raw.prefill.given()?,
+        prefill: raw.prefill.optional()?,
         system_turns: raw.system_turns.given()?,
         prompt_cache_min: raw.prompt_cache_min.optional()?.map(|tokens| tokens.0),
         price,

@@ -64,12 +64,15 @@ pub struct Limits {
     pub body_bytes: usize,
 }
 
-/// Cool-downs of failing candidates (their effect comes with health tracking).
+/// Cool-downs of failing candidates, and how many second requests may be started.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Health {
     pub cooldown: Duration,
     pub max_cooldown: Duration,
+    /// After a refused key, an exhausted quota, or a model that is not there.
     pub auth_cooldown: Duration,
+    /// Hedges, as a share of the streamed requests that may be hedged; 0 to 1.
+    pub hedge_share: f64,
 }
 
 /// Whether a client must present a key.
@@ -205,8 +208,8 @@ pub struct Model {
     pub thinking_display: bool,
     /// Sent as `max_tokens` where the client names no limit and the dialect demands one.
     pub default_max_tokens: u64,
-    /// Whether the last message may be the beginning of the answer.
-    pub prefill: bool,
+    /// Whether and how it goes on with an answer that was begun.
+    pub prefill: Option<Prefill>,
     /// Whether system messages may stand between the others; otherwise they are moved to the beginning.
     pub system_turns: bool,
     /// Tokens from which a stable beginning of the prompt is marked for the provider's cache.
@@ -227,6 +230,15 @@ pub enum Thinking {
     Adaptive,
     /// It thinks within a budget of tokens and takes no effort.
     Budget,
+}
+
+/// How a model is given the beginning of its answer: always as a last message of the assistant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefill {
+    /// As it is (vLLM, Ollama).
+    Message,
+    /// With `"prefix": true` in it (Mistral, DeepSeek).
+    Prefix,
 }
 
 /// US dollars per million tokens.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::fault::{Faults, Path, list_valid};
 use super::json::Node;
 use super::read::{Read, wrong_type};
-use super::{Auth, AuthStyle, Dialect, Effort, Quirk, Resume, StreamMode, Thinking};
+use super::{Auth, AuthStyle, Dialect, Effort, Prefill, Quirk, Resume, StreamMode, Thinking};
 
 macro_rules! names {
     ($($type:ident { $($variant:ident = $name:literal,)* })*) => {$(
@@ -85,6 +85,7 @@ names! {
         NoDeveloperRole = "no_developer_role",
         StopArray = "stop_array",
     }
+    Prefill { Message = "message", Prefix = "prefix", }
     Resume { Off = "off", Replay = "replay", Continue = "continue", }
     StreamMode { Guarded = "guarded", Hold = "hold", Handoff = "handoff", }
     Thinking {

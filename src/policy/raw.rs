@@ -9,7 +9,7 @@ use super::scalar::{
     ClientId, Country, Dollars, Fraction, Integer, ModelName, Origin, ProviderName, SecretName, Text, TierName,
     UpstreamEffort, UpstreamModel, Version,
 };
-use super::{Auth, AuthStyle, BaseUrl, Dialect, Effort, Quirk, Resume, StreamMode, Thinking};
+use super::{Auth, AuthStyle, BaseUrl, Dialect, Effort, Prefill, Quirk, Resume, StreamMode, Thinking};
 use crate::policy::json::Node;
 
 /// The platform ends every execution after two minutes, so no deadline can be longer.
@@ -68,6 +68,8 @@ object! {
         optional max_cooldown_s: Seconds = 120,
         /// Seconds after a refused key or an exhausted quota.
         optional auth_cooldown_s: Integer<1, 86_400> = 300,
+        /// The share of streamed requests that may be hedged, 0 to 1.
+        optional hedge_share: Fraction = Node::Number(0.05),
     }
 
     /// The model that assigns tiers.
@@ -178,12 +180,12 @@ object! {
         optional thinking_display: bool = false,
         /// The limit on the answer's tokens where the client names none and anthropic-messages demands one; room for thinking included.
         optional default_max_tokens: Tokens,
-        /// Whether the last message may be the beginning of the answer.
-        optional prefill: bool = false,
         /// Whether system messages may stand between the others; otherwise they are moved to the beginning.
         optional system_turns: bool = false,
         /// Tokens from which a stable beginning of the prompt is marked for the cache of anthropic-messages; without it nothing is.
         optional prompt_cache_min: Tokens,
+        /// How the model goes on with an answer that was begun: given as a last message, or as one with "prefix": true.
+        optional prefill: Prefill,
         /// What it costs; without it the log has no cost.
         optional price: Price,
     }

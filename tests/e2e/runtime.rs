@@ -1,5 +1,6 @@
 //! The gateway's Wasm in the local runtime with simulated providers, shared by all scenarios of one kind of sandbox.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -36,7 +37,29 @@ pub struct Runtime {
     pub classifier: Simulator,
     log: Mutex<UnboundedReceiver<LogLine>>,
     pub http: reqwest::Client,
+    /// How many cases of each kind have been given out.
+    given: [AtomicUsize; KINDS.len()],
 }
+
+/// A tier whose candidates nobody has asked yet: a failing one comes last for a while, so each failure needs its own.
+pub struct Case {
+    pub tier: String,
+    /// As attempts name them.
+    pub first: String,
+    pub second: String,
+}
+
+/// Cases of each kind, and what their tiers say besides the usual.
+const CASES: usize = 24;
+const KINDS: [(&str, &str); 7] = [
+    ("case", "{}"),
+    ("alone", "{}"),
+    ("retry", r#"{"retries":1}"#),
+    ("hedge", r#"{"hedge_after_ms":300}"#),
+    ("hold", r#"{"stream":"hold"}"#),
+    ("handoff", r#"{"stream":"handoff"}"#),
+    ("replay", r#"{"resume":"replay"}"#),
+];
 
 /// A tokio runtime and, once started, the gateway in it.
 pub struct Shared {
@@ -101,6 +124,32 @@ pub fn policy() -> Value {
             "deadlines": {"connect_ms": 1000, "first_token_ms": 1000, "response_ms": response_ms, "idle_ms": 2000, "total_ms": 15000},
         })
     };
+    let mut tiers = vec![
+        tier("small", json!([{"model": "one"}]), 10_000),
+        tier("medium", json!([{"model": "mild"}, {"model": "two"}]), 1_000),
+        tier("broken", json!([{"model": "down"}, {"model": "two"}]), 1_000),
+    ];
+    let mut models = serde_json::Map::new();
+    for (name, provider) in [("one", "first"), ("mild", "first"), ("two", "second"), ("down", "down")] {
+        models.insert(name.to_owned(), model(provider, json!({"prefill": "message"})));
+    }
+    models.insert("judge".to_owned(), model("classifier", json!({"id": "mercury-2"})));
+    for (kind, more) in KINDS {
+        for number in 0..CASES {
+            let case = Case::new(kind, number);
+            let (first, second) = (format!("{kind}-a{number}"), format!("{kind}-b{number}"));
+            let mut candidates = vec![json!({"model": first}), json!({"model": second})];
+            if kind == "alone" {
+                candidates.pop();
+            }
+            let mut tier = tier(&case.tier, candidates.into(), 1_000);
+            let more: Value = serde_json::from_str(more).expect("JSON");
+            tier.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            tiers.push(tier);
+            models.insert(first, model("first", json!({})));
+            models.insert(second, model("second", json!({})));
+        }
+    }
     let provider = |host: &str| json!({"base_url": format!("https://{host}/v1"), "dialect": "openai-chat"});
     json!({
         "version": "e2e.1", "default_tier": "medium", "policy_ttl_s": 1, "limits": {"body_bytes": 1_000_000},
@@ -109,17 +158,9 @@ pub fn policy() -> Value {
             "model": "judge", "timeout_ms": 400, "min_confidence": 0.5, "excerpt_bytes": 400,
             "breaker": {"failures": 100, "open_s": 1},
         },
-        "tiers": [
-            tier("small", json!([{"model": "one"}]), 10_000),
-            tier("medium", json!([{"model": "one"}, {"model": "two"}]), 1_000),
-            tier("broken", json!([{"model": "down"}, {"model": "two"}]), 1_000),
-        ],
-        "models": {
-            "one": model("first", json!({})),
-            "two": model("second", json!({})),
-            "down": model("down", json!({})),
-            "judge": model("classifier", json!({"id": "mercury-2"})),
-        },
+        "health": {"cooldown_s": 1, "max_cooldown_s": 60, "hedge_share": 1.0},
+        "tiers": tiers,
+        "models": models,
         "providers": {
             "first": provider(FIRST), "second": provider(SECOND), "down": provider(DOWN),
             "classifier": provider(CLASSIFIER),
@@ -133,7 +174,30 @@ async fn simulator(profile: Profile, host: &str) -> Simulator {
     Simulator::start(profile.with_key(&secret(host)), addr).await.expect("a simulator should start")
 }
 
+impl Case {
+    fn new(kind: &str, number: usize) -> Self {
+        Case {
+            tier: format!("{kind}-{number}"),
+            first: format!("first/{kind}-a{number}"),
+            second: format!("second/{kind}-b{number}"),
+        }
+    }
+
+    /// What `x-route-attempts` should say when the first came to `outcome` and the second served.
+    pub fn passed_on(&self, outcome: &str) -> String {
+        format!("{}:{outcome},{}:200", self.first, self.second)
+    }
+}
+
 impl Runtime {
+    /// A case of this kind that nobody has used.
+    pub fn case(&self, kind: &str) -> Case {
+        let position = KINDS.iter().position(|(name, _)| *name == kind).expect("a kind of case");
+        let number = self.given[position].fetch_add(1, Ordering::Relaxed);
+        assert!(number < CASES, "there should be more cases of the kind {kind}");
+        Case::new(kind, number)
+    }
+
     async fn start(guest: Guest) -> Self {
         let first = simulator(Profile::generic("first"), FIRST).await;
         let second = simulator(Profile::generic("second"), SECOND).await;
@@ -157,7 +221,8 @@ impl Runtime {
         }
         let gateway = Gateway::start(options).await.expect("the gateway should start");
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
-        Self { gateway, first, second, classifier, log: Mutex::new(log), http }
+        let given = [const { AtomicUsize::new(0) }; KINDS.len()];
+        Self { gateway, first, second, classifier, log: Mutex::new(log), http, given }
     }
 
     pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {

@@ -26,6 +26,8 @@ macro_rules! scenarios {
     };
 }
 
+pub(crate) use scenarios;
+
 scenarios!(
     a_header_skips_the_classifier,
     the_classifier_decides,
@@ -179,48 +181,67 @@ async fn failover_is_invisible(runtime: &Runtime) {
         ("status=429 retry-after=1", "429"),
         ("status=401", "401"),
         ("html", "502"),
+        ("array", "503"),
+        ("quota", "429"),
         ("error-200", "error_in_200"),
         ("empty", "undecodable"),
         ("garbage", "undecodable"),
+        ("truncate=40", "undecodable"),
+        ("status=200 type=text/html body=<h1>Welcome</h1>", "undecodable"),
         ("cut=20", "broken"),
         ("hang", "timeout"),
+        ("stall=20", "timeout"),
     ] {
+        let case = runtime.case("case");
         runtime.first.script(script).unwrap();
-        let got = send(runtime.chat("medium", "Hello")).await;
+        let got = send(runtime.chat(&case.tier, "Hello")).await;
         assert!(got.answer().contains("second"), "{script}: {}", got.text);
-        assert_eq!(got.header("x-route-attempts"), format!("first/one:{outcome},second/two:200"), "{script}");
+        assert_eq!(got.header("x-route-attempts"), case.passed_on(outcome), "{script}");
+        assert_eq!(got.header("x-route-provider"), "second", "{script}");
     }
     for script in ["close", "reset"] {
         runtime.first.script(script).unwrap();
-        let got = send(runtime.chat("medium", "Hello")).await;
+        let got = send(runtime.chat(&runtime.case("case").tier, "Hello")).await;
         assert!(got.answer().contains("second"), "{script}: {}", got.text);
     }
     let refused = send(runtime.chat("broken", "Hello")).await;
     assert!(refused.answer().contains("second"), "{}", refused.text);
     assert!(refused.header("x-route-attempts").starts_with("down/down:"), "{}", refused.header("x-route-attempts"));
     runtime.first.script("status=503").unwrap();
-    let streamed = send(runtime.stream("medium", "Hello")).await;
+    let streamed = send(runtime.stream(&runtime.case("case").tier, "Hello")).await;
     assert_eq!(streamed.events().last().map(String::as_str), Some("[DONE]"));
-    assert_eq!(streamed.header("x-route-model"), "two");
+    assert_eq!(streamed.header("x-route-provider"), "second");
     runtime.first.script("first=5s").unwrap();
-    let late = send(runtime.stream("medium", "Hello")).await;
-    assert_eq!(late.header("x-route-attempts"), "first/one:timeout,second/two:200");
+    let case = runtime.case("case");
+    let late = send(runtime.stream(&case.tier, "Hello")).await;
+    assert_eq!(late.header("x-route-attempts"), case.passed_on("timeout"));
 }
 
 async fn nobody_left_is_told_well(runtime: &Runtime) {
+    let alone = || runtime.chat(&runtime.case("alone").tier, "Hello");
     runtime.first.script("status=429 retry-after=7").unwrap();
-    let limited = send(runtime.chat("small", "Hello")).await;
+    let limited = send(alone()).await;
     assert_eq!((limited.status, limited.code().as_str()), (429, "rate_limit_exceeded"));
     assert_eq!((limited.header("retry-after"), limited.header("x-should-retry")), ("7", "true"));
-    // The simulator prints a part of the key that it was given, as real ones do.
-    runtime.first.script("status=401").unwrap();
-    let auth = send(runtime.chat("small", "Hello")).await;
-    assert_eq!((auth.status, auth.code().as_str()), (502, "provider_auth"));
-    assert_eq!(auth.header("x-should-retry"), "false");
-    runtime.first.script("status=400").unwrap();
-    let rejected = send(runtime.chat("small", "Hello")).await;
-    assert_eq!((rejected.status, rejected.code().as_str()), (400, "provider_rejected"));
-    assert_eq!(runtime.first.received(), 3, "each was asked once");
+    // The simulator prints a part of the key that it was given, or all of it, as real ones do.
+    for script in ["status=401", "leak-key"] {
+        runtime.first.script(script).unwrap();
+        let auth = send(alone()).await;
+        assert_eq!((auth.status, auth.code().as_str()), (502, "provider_auth"));
+        assert_eq!(auth.header("x-should-retry"), "false");
+    }
+    for (script, code) in [
+        ("status=400", "provider_rejected"),
+        ("list-message", "provider_rejected"),
+        ("content-policy", "provider_rejected"),
+        ("context-length", "context_length_exceeded"),
+        ("status=400 body=\"{\\\"error\\\":{\\\"message\\\":\\\"no: <key>\\\"}}\"", "provider_rejected"),
+    ] {
+        runtime.first.script(script).unwrap();
+        let rejected = send(alone()).await;
+        assert_eq!((rejected.status, rejected.code().as_str()), (400, code), "{script}");
+    }
+    assert_eq!(runtime.first.received(), 8, "each was asked once");
 }
 
 async fn a_stream_passes_event_by_event(runtime: &Runtime) {
@@ -251,9 +272,18 @@ async fn a_stream_passes_event_by_event(runtime: &Runtime) {
 }
 
 async fn a_broken_stream_is_never_whole(runtime: &Runtime) {
-    for script in ["events=5 cut=2", "events=5 error-event=2", "no-finish"] {
+    for script in [
+        "events=5 cut=2",
+        "events=5 truncate=2",
+        "events=5 stall=2",
+        "events=5 error-event=2",
+        "events=5 leak-event=2",
+        "events=5 bad-event=2",
+        "events=5 line=3000000",
+        "no-finish",
+    ] {
         runtime.first.script(script).unwrap();
-        let got = send(runtime.stream("small", "Hello")).await;
+        let got = send(runtime.stream(&runtime.case("alone").tier, "Hello")).await;
         assert_eq!(got.status, 200, "{script}");
         assert!(!got.ended, "{script}: the transfer should be aborted");
         let events = got.events();
@@ -262,9 +292,11 @@ async fn a_broken_stream_is_never_whole(runtime: &Runtime) {
         assert!(!got.text.contains("[DONE]"), "{script}");
         assert_eq!(runtime.log_line().await["error.type"], "stream_broken", "{script}");
     }
-    runtime.first.script("no-done").unwrap();
-    let got = send(runtime.stream("small", "Hello")).await;
-    assert!(got.ended && got.text.ends_with("data: [DONE]\n\n"), "{}", got.text);
+    for script in ["no-done", "events=5 text-event=2"] {
+        runtime.first.script(script).unwrap();
+        let got = send(runtime.stream(&runtime.case("alone").tier, "Hello")).await;
+        assert!(got.ended && got.text.ends_with("data: [DONE]\n\n"), "{script}: {}", got.text);
+    }
 }
 
 async fn a_client_that_leaves_is_noticed(runtime: &Runtime) {

@@ -99,7 +99,7 @@ async fn a_missing_secret_is_passed_over_and_the_classifiers_means_default() {
     let second = second_provider().await;
     let (gateway, _log) = start(Guest::Edge, |options| with_second(options, &second)).await;
     let got = send(ask(&gateway, "medium")).await;
-    assert_eq!(got.header("x-route-attempts"), "first/one:no_secret,second/two:200", "{}", got.text);
+    assert_eq!(got.header("x-route-attempts"), "first/mild:no_secret,second/two:200", "{}", got.text);
     let body = json!({"messages": [{"role": "user", "content": "Hello"}]});
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
     let url = format!("{}/v1/chat/completions", gateway.url());

@@ -126,8 +126,7 @@ fn the_last_failure_is_told_in_the_clients_terms() {
         (404, 502, "provider_not_found", ""),
         (402, 503, "provider_quota", ""),
     ] {
-        let scenario =
-            large().provider(FIRST, Reply::Fails(SendError::Connect)).provider(SECOND, error(status, "7")).run();
+        let scenario = large().provider(FIRST, error(401, "3")).provider(SECOND, error(status, "7")).run();
         assert_eq!((scenario.status(), scenario.error_code().as_str()), (told, code), "{status}");
         assert_eq!(scenario.response_header("retry-after"), retry, "{status}");
         let should = if retry.is_empty() { "false" } else { "true" };

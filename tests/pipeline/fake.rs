@@ -22,6 +22,7 @@ pub enum Event {
     BackendReady(String),
     Sent(String),
     HeadSent,
+    HandedOver,
     Written,
     Logged,
 }
@@ -79,6 +80,8 @@ pub struct Fake {
     /// The client leaves after this many writes.
     pub leaves_after: Cell<Option<usize>>,
     pub no_backends: Cell<bool>,
+    pub vcpu_ms: Cell<u64>,
+    pub keeps_timeouts: Cell<bool>,
 }
 
 pub struct Pending {
@@ -147,7 +150,7 @@ impl Platform for Fake {
     }
 
     fn vcpu_ms(&self) -> u64 {
-        0
+        self.vcpu_ms.get()
     }
 
     fn country(&self) -> Option<String> {
@@ -187,6 +190,10 @@ impl Platform for Fake {
         }
         self.note(Event::BackendReady(target.url.host.clone()));
         Ok(target.url.host.clone())
+    }
+
+    fn keeps_timeouts(&self, _backend: &String) -> bool {
+        self.keeps_timeouts.get()
     }
 
     fn send(&self, backend: &String, request: UpstreamRequest) -> Result<Pending, SendError> {
@@ -257,6 +264,10 @@ impl Platform for Fake {
         }
     }
 
+    fn sleep(&self, duration: Duration) {
+        self.clock.set(self.clock.get() + duration);
+    }
+
     fn respond(&self, head: ResponseHead, body: Vec<u8>) {
         self.note(Event::HeadSent);
         let mut answer = self.answer.borrow_mut();
@@ -285,6 +296,16 @@ impl Platform for Fake {
 
     fn finish(&self, _downstream: Downstream) -> Result<(), ClientGone> {
         self.answer.borrow_mut().finished = true;
+        Ok(())
+    }
+
+    fn hand_over(&self, _downstream: Downstream, body: FakeBody) -> Result<(), ClientGone> {
+        self.note(Event::HandedOver);
+        let mut answer = self.answer.borrow_mut();
+        for chunk in body.chunks {
+            answer.body.extend_from_slice(&chunk.bytes.expect("the rest should be whole"));
+        }
+        answer.finished = true;
         Ok(())
     }
 

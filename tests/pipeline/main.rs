@@ -5,6 +5,8 @@ mod clients;
 mod deciding;
 mod fake;
 mod policies;
+mod reliability;
+mod repair;
 mod requests;
 mod scenario;
 mod streams;

@@ -200,11 +200,50 @@ fn what_is_no_event_of_the_dialect_goes_no_further() {
 }
 
 #[test]
-fn a_stream_ends_with_an_error_at_its_time_limit() {
-    let slow = |text: &str| Chunk { delay: Duration::from_secs(6), bytes: Ok(text.into()) };
-    let scenario =
-        streaming().provider(FIRST, chunks(vec![chunk(ROLE), chunk(HEL), slow(LO), slow(LO), slow(STOP)])).run();
+fn a_stream_that_outlasts_its_time_is_left_to_the_platform() {
+    let slow = |text: &str| Chunk { delay: Duration::from_secs(4), bytes: Ok(text.into()) };
+    let parts = || chunks(vec![chunk(ROLE), chunk(HEL), slow(LO), slow(LO), slow(STOP), chunk(USAGE), chunk(DONE)]);
+    let scenario = streaming().provider(FIRST, parts()).run();
+    assert_eq!(scenario.text(), [ROLE, HEL, LO, LO, STOP, USAGE, DONE].concat(), "the rest passes as it comes");
+    assert!(scenario.fake.answer.borrow().finished);
+    assert_eq!((&scenario.log()["handed_off"], &scenario.log()["cost_usd"]), (&json!(true), &Value::Null));
+    assert_eq!(scenario.log()["duration_ms"]["total"], 10_000.0);
+
+    let scenario = streaming().header("x-route-timeout-ms", "10000").provider(FIRST, parts()).run();
     check_broken(&scenario, &[ROLE, HEL, LO, LO].concat(), "stream_time_limit");
+}
+
+#[test]
+fn a_stream_that_used_up_its_cpu_time_is_left_to_the_platform() {
+    let many = vec![LO; 40];
+    let parts = [vec![ROLE, HEL], many, vec![STOP, DONE]].concat();
+    let scenario = streaming().provider(FIRST, stream(parts.clone()));
+    scenario.fake.vcpu_ms.set(35);
+    let scenario = scenario.run();
+    assert_eq!((scenario.text(), &scenario.log()["handed_off"]), (parts.concat(), &json!(true)));
+    assert!(scenario.fake.events.borrow().contains(&Event::HandedOver));
+}
+
+#[test]
+fn an_event_that_is_cut_in_two_survives_the_hand_over() {
+    let (head, rest) = LO.split_at(20);
+    let (middle, rest) = rest.split_at(20);
+    let (more, tail) = rest.split_at(20);
+    let slow = |text: &str| Chunk { delay: Duration::from_secs(4), bytes: Ok(text.into()) };
+    let parts =
+        vec![chunk(ROLE), chunk(HEL), chunk(head), slow(middle), slow(more), slow(tail), chunk(STOP), chunk(DONE)];
+    let scenario = streaming().provider(FIRST, chunks(parts)).run();
+    assert_eq!(scenario.text(), [ROLE, HEL, LO, STOP, DONE].concat());
+    assert_eq!(scenario.log()["handed_off"], true);
+}
+
+#[test]
+fn a_stream_that_stalls_is_broken_also_where_the_platform_does_not_see_to_it() {
+    let late = Chunk { delay: Duration::from_secs(60), bytes: Ok(LO.into()) };
+    let scenario = streaming().provider(FIRST, chunks(vec![chunk(ROLE), chunk(HEL), late])).run();
+    check_broken(&scenario, &[ROLE, HEL].concat(), "stream_broken");
+    let log = scenario.log();
+    assert_eq!((&log["duration_ms"]["total"], &log["attempts"][0]["outcome"]), (&json!(5_000.0), &json!("timeout")));
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn what_is_absent_has_its_default() {
     assert_eq!((model.tools, model.vision, model.json_schema, model.tools_effort), (false, false, false, None));
     assert_eq!((model.forced_tools, model.sampling, model.sampling_exclusive), (true, true, false));
     assert_eq!((model.thinking, model.thinking_display, model.efforts.as_ref()), (Thinking::Always, false, None));
-    assert_eq!((model.prefill, model.system_turns, model.prompt_cache_min), (false, false, None));
+    assert_eq!((model.prefill, model.system_turns, model.prompt_cache_min), (None, false, None));
     assert_eq!(model.default_max_tokens, 100, "never more than max_output");
     let price = model.price.expect("a price");
     assert_eq!((price.cached_input, price.cache_write, price.long), (2.0, 2.0, None));

@@ -163,7 +163,7 @@ fn delay_ms(load: &Load, quantile: f64) -> f64 {
 }
 
 /// Not a number for no values.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -114,7 +114,7 @@ impl Rig {
         let classifier = threads.run(Simulator::start(Profile::inception(), loopback)).await??;
 
         let upstream_url = format!("http://{}", upstream_simulator.addr());
-        let key = format!("tg_{CLIENT}_{}", Alphanumeric.sample_string(&mut rand::rng(), KEY_CHARS));
+        let key = new_key();
         let options = |path: &Path| GatewayOptions::new(path);
         let null_proxy = Service::start("null-proxy", &paths[0], options(&paths[0]).backend("upstream", &upstream_url));
         let tiergate = options(&paths[1])
@@ -136,7 +136,7 @@ impl Rig {
 }
 
 impl Service {
-    async fn start(name: &str, wasm: &Path, options: GatewayOptions) -> Result<Self> {
+    pub async fn start(name: &str, wasm: &Path, options: GatewayOptions) -> Result<Self> {
         let meter = Arc::new(Meter::default());
         let threads = Threads::new(name, Some(Arc::clone(&meter)))?;
         let (sink, lines) = unbounded_channel();
@@ -188,7 +188,13 @@ fn policy() -> serde_json::Value {
     })
 }
 
-fn client_entry(key: &str) -> serde_json::Value {
+/// A key for the client `bench`.
+pub fn new_key() -> String {
+    format!("tg_{CLIENT}_{}", Alphanumeric.sample_string(&mut rand::rng(), KEY_CHARS))
+}
+
+/// What the KV Store holds for the client with this key.
+pub fn client_entry(key: &str) -> serde_json::Value {
     let sha256: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
     json!({"name": "Benchmark", "keys": [{"sha256": sha256}]})
 }

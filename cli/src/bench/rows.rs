@@ -102,7 +102,7 @@ pub fn rows(options: &BenchOptions, rig: &Rig, upstream: Upstream) -> Result<Vec
 }
 
 /// A chat completion of exactly `length` bytes.
-fn request_body(length: usize, kind: Kind) -> Result<Bytes> {
+pub fn request_body(length: usize, kind: Kind) -> Result<Bytes> {
     let with_text = |text: &str| {
         json!({
             "model": MODEL,

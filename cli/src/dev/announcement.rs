@@ -77,7 +77,8 @@ fn heading(text: &str) -> console::StyledObject<&str> {
 
 fn place(destination: &Destination) -> String {
     match destination {
-        Destination::Simulator { url, .. } => format!("simulator at {url}"),
+        Destination::Simulator { url, script, .. } if script.is_empty() => format!("simulator at {url}"),
+        Destination::Simulator { url, script, .. } => format!("simulator at {url} with the faults: {script}"),
         Destination::Backend { url } => url.clone(),
         Destination::Itself => "the host itself".to_owned(),
         Destination::NoSimulator => "nothing: its dialect has no simulator yet, so it is skipped".to_owned(),

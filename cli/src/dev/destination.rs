@@ -11,7 +11,7 @@ use tiergate::policy::{AuthStyle, Dialect, Policy, Provider};
 
 use super::DevOptions;
 use crate::simulate;
-use crate::simulator::Profile;
+use crate::simulator::{self, Profile};
 
 /// A host, and what stands for it here.
 pub struct Target {
@@ -26,6 +26,8 @@ pub enum Destination {
     Simulator {
         profile: Box<Profile>,
         url: String,
+        /// Its fault script; empty where nothing is to be rehearsed.
+        script: String,
     },
     Backend {
         url: String,
@@ -91,7 +93,7 @@ fn target(host: String, wishes: Wishes, no_simulators: bool) -> Target {
                 // A simulator knows one key; with several entries for its host it takes any.
                 let only_key = secrets.values().next().filter(|_| secrets.len() == 1);
                 let profile = only_key.map(|key| profile.clone().with_key(key)).unwrap_or(profile);
-                Destination::Simulator { profile: Box::new(profile), url: String::new() }
+                Destination::Simulator { profile: Box::new(profile), url: String::new(), script: String::new() }
             }
             None => Destination::NoSimulator,
         },
@@ -108,13 +110,13 @@ fn add_made_up_keys(secrets: &mut BTreeMap<String, String>, rows: &[&Provider]) 
 /// How the simulator of this host behaves; nothing if its dialect is not simulated.
 fn profile(host: &str, rows: &[&Provider]) -> Option<Profile> {
     let row = rows.first()?;
-    match row.dialect {
-        Dialect::OpenaiChat => {
-            let known = simulate::simulated().into_iter().find(|(simulated, ..)| *simulated == host);
-            Some(known.map_or_else(|| Profile::generic(&row.name), |(_, profile, _)| profile))
-        }
-        Dialect::AnthropicMessages | Dialect::OpenaiResponses => None,
-    }
+    let (dialect, generic) = match row.dialect {
+        Dialect::OpenaiChat => (simulator::Dialect::OpenAiChat, Profile::generic(&row.name)),
+        Dialect::AnthropicMessages => (simulator::Dialect::AnthropicMessages, Profile::generic_messages(&row.name)),
+        Dialect::OpenaiResponses => return None,
+    };
+    let mut known = simulate::simulated().into_iter().filter(|(simulated, ..)| *simulated == host);
+    Some(known.find(|(_, profile, _)| profile.dialect == dialect).map_or(generic, |(_, profile, _)| profile))
 }
 
 fn provider_named<'a>(policy: &'a Policy, name: &str) -> Result<&'a Provider> {
@@ -153,6 +155,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::dev::rehearsal;
 
     #[derive(Parser)]
     struct CommandLine {
@@ -168,14 +171,19 @@ mod tests {
     fn targets(arguments: &[&str]) -> Result<Vec<Target>> {
         let line = CommandLine::parse_from(["dev"].iter().chain(arguments));
         let env = |name: &str| (name == "OPENAI_API_KEY").then(|| "from-the-environment".to_owned());
-        choose(&policy(), &line.options, env)
+        let mut targets = choose(&policy(), &line.options, env)?;
+        rehearsal::assign(&policy(), &line.options.fault, &mut targets)?;
+        Ok(targets)
     }
 
     /// The destination in a word and the secrets.
     fn describe(targets: &[Target], host: &str) -> String {
         let target = targets.iter().find(|target| target.host == host).expect("the host should have a target");
         let word = match &target.destination {
-            Destination::Simulator { profile, .. } => format!("simulator {}", profile.name),
+            Destination::Simulator { profile, script, .. } => match script.as_str() {
+                "" => format!("simulator {}", profile.name),
+                script => format!("simulator {} with {script}", profile.name),
+            },
             Destination::Backend { url } => url.clone(),
             Destination::Itself => "itself".to_owned(),
             Destination::NoSimulator => "none".to_owned(),
@@ -190,7 +198,7 @@ mod tests {
         let anthropic = "api.anthropic.com";
         for (arguments, host, expected) in [
             (&[][..], openai, "simulator openai; api.openai.com=made-up-key-of-api.openai.com"),
-            (&[], anthropic, "none"),
+            (&[], anthropic, "simulator anthropic; api.anthropic.com=made-up-key-of-api.anthropic.com"),
             (&["--no-simulators"], openai, "itself"),
             (&["--real", "openai"], openai, "itself; api.openai.com=from-the-environment"),
             (&["--real", "openai", "--secret", "api.openai.com=a=b"], openai, "itself; api.openai.com=a=b"),
@@ -199,6 +207,16 @@ mod tests {
                 &["--backend", "api.anthropic.com=http://127.0.0.1:9"],
                 anthropic,
                 "http://127.0.0.1:9; api.anthropic.com=made-up-key-of-api.anthropic.com",
+            ),
+            (
+                &["--fault", "openai=status=503 x2; close"],
+                openai,
+                "simulator openai with status=503 x2; close; api.openai.com=made-up-key-of-api.openai.com",
+            ),
+            (
+                &["--fault", "api.openai.com=hang *"],
+                openai,
+                "simulator openai with hang *; api.openai.com=made-up-key-of-api.openai.com",
             ),
             (&["--secret", "new.example.com__eu=k"], "new.example.com", "itself; new.example.com__eu=k"),
         ] {
@@ -216,6 +234,15 @@ mod tests {
             (&["--backend", "api.openai.com"], "HOST=URL"),
             (&["--backend", "api.openai.com=http://192.0.2.1"], "neither https nor http to this machine"),
             (&["--backend", "api.openai.com=http://127.0.0.1:1/v1"], "must end after the port"),
+            (&["--fault", "opnai=hang"], "valid: openai or api.openai.com, "),
+            (&["--fault", "hang"], "PROVIDER=SCRIPT"),
+            (&["--fault", "openai=ok; statsu=503"], "column 5: unknown word `statsu`; valid words are ok, if=TEXT"),
+            (&["--fault", "openai=hang", "--fault", "api.openai.com=close"], "is given twice"),
+            (&["--fault", "openai=hang", "--no-simulators"], "no simulator but the host itself"),
+            (
+                &["--fault", "openai=hang", "--backend", "api.openai.com=http://[::1]:1"],
+                "no simulator but http://[::1]:1",
+            ),
             (&["--real", "openai", "--backend", "api.openai.com=http://[::1]:1"], "contradict"),
         ] {
             let message = match targets(arguments) {

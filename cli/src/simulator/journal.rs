@@ -26,6 +26,15 @@ impl Recorded {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// The key that came with the request: a bearer token, else an `x-api-key`; empty if there is neither.
+    pub fn key(&self) -> &str {
+        self.bearer().or_else(|| self.header("x-api-key")).unwrap_or_default()
+    }
+
+    pub fn bearer(&self) -> Option<&str> {
+        self.header("authorization").and_then(|value| value.strip_prefix("Bearer "))
+    }
+
     /// The body as JSON, `null` if it is none.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()

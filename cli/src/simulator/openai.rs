@@ -6,27 +6,30 @@ use serde_json::{Map, Value, json};
 
 use super::classifier;
 use super::profile::{Answers, Model, Profile, Quirk};
-use super::reply::{Event, Piece, Refusal, Reply, ReplyBody};
-use super::script::{ErrorBody, Fault, Step};
+use super::reply::{Asked, Event, Piece, Refusal, Reply, ReplyBody};
+use super::said::{self, Said};
+use super::script::Fault;
 
 mod content;
 mod encode;
+mod errors;
 mod refusals;
 mod request;
 
-use content::Said;
 use encode::Encoder;
+use errors::error_value;
+pub use errors::{encode_error, error_inside, scripted_error};
 use request::ChatRequest;
 
 const JSON: &str = "application/json";
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 
-pub fn answer(profile: &Profile, body: &[u8], call: u64, step: &Step) -> Reply {
-    let answered = match &profile.answers {
-        Answers::Constant(text) => answer_constantly(profile, body, call, step, text),
-        Answers::Varied => answer_request(profile, body, call, step),
+pub fn answer(asked: &Asked<'_>) -> Reply {
+    let answered = match &asked.profile.answers {
+        Answers::Constant(text) => answer_constantly(asked, text),
+        Answers::Varied => answer_request(asked),
     };
-    answered.unwrap_or_else(|refusal| encode_error(profile, &refusal))
+    answered.unwrap_or_else(|refusal| encode_error(asked.profile, &refusal))
 }
 
 /// The few fields that decide the form of a constant answer.
@@ -45,25 +48,26 @@ struct StreamOptions {
     include_usage: bool,
 }
 
-fn answer_constantly(profile: &Profile, body: &[u8], call: u64, step: &Step, text: &str) -> Result<Reply, Refusal> {
-    let form: Form = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+fn answer_constantly(asked: &Asked<'_>, text: &str) -> Result<Reply, Refusal> {
+    let Asked { profile, request, call, step } = *asked;
+    let form: Form = serde_json::from_slice(&request.body).map_err(|error| not_json(&error))?;
     let encoder = Encoder {
         profile,
         model: &form.model,
         call,
-        prompt_tokens: body.len().div_ceil(4),
+        prompt_tokens: request.body.len().div_ceil(4),
         reasoning_tokens: 0,
         include_usage: form.stream_options.is_some_and(|options| options.include_usage),
         warning: None,
     };
-    let said = match step.shape.dictates_text() || matches!(step.fault, Some(Fault::Huge(_))) {
-        true => content::dictated(step, text),
-        false => Said::text(text.to_owned()),
-    };
-    Ok(shape(&encoder, form.stream, &[said], step))
+    let said = if step.dictates() { said::dictated(step, text, None) } else { Said::text(text) };
+    let said = said::reshape(said, &step.shape, |_| "{}".to_owned());
+    Ok(shape(&encoder, form.stream, &[said], asked))
 }
 
-fn answer_request(profile: &Profile, body: &[u8], call: u64, step: &Step) -> Result<Reply, Refusal> {
+fn answer_request(asked: &Asked<'_>) -> Result<Reply, Refusal> {
+    let Asked { profile, call, step, .. } = *asked;
+    let body = &asked.request.body;
     let value: Value = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
     let Value::Object(fields) = value else {
         return Err(Refusal::invalid("the body must be a JSON object"));
@@ -78,14 +82,15 @@ fn answer_request(profile: &Profile, body: &[u8], call: u64, step: &Step) -> Res
     let reasoning = refusals::reasons(&model, &request);
     let cap = request.max_tokens();
     let reasoning_tokens = if reasoning { cap.map_or(8, |cap| (cap / 2).min(8)) } else { 0 };
-    let said = if step.shape.dictates_text() || matches!(step.fault, Some(Fault::Huge(_))) {
-        content::dictated(step, &content::plain_text(profile, &request, call))
+    let said = if step.dictates() {
+        said::dictated(step, &content::plain_text(profile, &request, call), request.prefill().as_deref())
     } else if classification {
-        Said::text(classifier::classify(&fields, &step.shape))
+        Said::text(&classifier::classify(&fields, &step.shape))
     } else {
         content::compose(profile, &request, call)
     };
-    let said = content::limit(said, &request, cap.map(|cap| cap - reasoning_tokens));
+    let said = said::reshape(said, &step.shape, |name| content::arguments(profile, &request, call, name));
+    let said = said::limit(said, &request.stops(), cap.map(|cap| cap - reasoning_tokens));
     let choices = vec![said; request.choices()];
     let encoder = Encoder {
         profile,
@@ -96,15 +101,22 @@ fn answer_request(profile: &Profile, body: &[u8], call: u64, step: &Step) -> Res
         include_usage: request.include_usage(),
         warning: refusals::warning(&model, &request),
     };
-    Ok(shape(&encoder, request.streams(), &choices, step))
+    Ok(shape(&encoder, request.streams(), &choices, asked))
 }
 
 /// Encodes what is said, or what a script's fault makes of it.
-fn shape(encoder: &Encoder<'_>, streams: bool, choices: &[Said], step: &Step) -> Reply {
-    let server_error = Refusal::invalid("the model failed while it answered").with_status(500);
+fn shape(encoder: &Encoder<'_>, streams: bool, choices: &[Said], asked: &Asked<'_>) -> Reply {
+    let step = asked.step;
+    let message = match step.fault {
+        Some(Fault::LeakEvent(_)) => {
+            format!("the model behind this provider refused the key {}", asked.request.key())
+        }
+        _ => "the model failed while it answered".to_owned(),
+    };
+    let server_error = Refusal::invalid(message).with_status(500);
     if !streams {
         let body = match &step.fault {
-            Some(Fault::ErrorEvent(_)) => return encode_error(encoder.profile, &server_error),
+            Some(Fault::ErrorEvent(_) | Fault::LeakEvent(_)) => return encode_error(encoder.profile, &server_error),
             Some(Fault::Garbage) => Bytes::from_static(b"{\"id\": \"chatcmpl-garbage\", \"choices\": [{\"mess"),
             _ => encoder.whole(choices),
         };
@@ -118,7 +130,11 @@ fn shape(encoder: &Encoder<'_>, streams: bool, choices: &[Said], step: &Step) ->
         events.push(Event { piece: Piece::End, frame: encode::DONE });
     }
     let error = encode::frame(&error_value(encoder.profile, &server_error));
-    Reply { body: ReplyBody::Events { events, error }, ..reply(encoder.profile, 200, EVENT_STREAM, Bytes::new()) }
+    let noise = Bytes::from_static(b": keep-alive\n\nretry: 3000\n\n");
+    Reply {
+        body: ReplyBody::Events { events, error, noise },
+        ..reply(encoder.profile, 200, EVENT_STREAM, Bytes::new())
+    }
 }
 
 fn find_model(profile: &Profile, request: &ChatRequest<'_>) -> Result<Model, Refusal> {
@@ -147,93 +163,6 @@ pub fn list_models(profile: &Profile) -> Reply {
         .map(|model| json!({"id": model.id, "object": "model", "created": 1_760_000_000, "owned_by": profile.name}))
         .collect();
     reply(profile, 200, JSON, encode::to_bytes(&json!({"object": "list", "data": models})))
-}
-
-pub fn encode_error(profile: &Profile, refusal: &Refusal) -> Reply {
-    reply(profile, refusal.status, JSON, encode::to_bytes(&error_value(profile, refusal)))
-}
-
-/// An error body where the status promises an answer.
-pub fn error_inside(profile: &Profile) -> Reply {
-    let refusal = Refusal::invalid("the model behind this provider failed").with_status(502);
-    Reply { status: 200, ..encode_error(profile, &refusal) }
-}
-
-pub fn scripted_error(profile: &Profile, status: Option<u16>, body: &ErrorBody) -> Reply {
-    let status = status.unwrap_or_else(|| body.usual_status());
-    let refusal = Refusal::invalid(format!("a scripted error with status {status}")).with_status(status);
-    match body {
-        ErrorBody::Envelope => encode_error(profile, &refusal),
-        ErrorBody::Text(text) => reply(profile, status, JSON, Bytes::from(text.clone().into_bytes())),
-        ErrorBody::Quota => encode_error(
-            profile,
-            &Refusal { message: "the quota of this account is used up".to_owned(), ..refusal }
-                .with_code("insufficient_quota"),
-        ),
-        ErrorBody::Html => {
-            let page = format!("<html><head><title>{status}</title></head><body><h1>Bad Gateway</h1></body></html>\n");
-            reply(profile, status, "text/html", Bytes::from(page.into_bytes()))
-        }
-        ErrorBody::Array => reply(profile, status, JSON, encode::to_bytes(&array_error(&refusal))),
-        ErrorBody::Flat => {
-            let flat = json!({
-                "object": "error", "message": refusal.message, "type": "BadRequestError", "param": null, "code": status,
-            });
-            reply(profile, status, JSON, encode::to_bytes(&flat))
-        }
-        ErrorBody::ListMessage => {
-            let mut error = envelope(&refusal);
-            error["error"]["message"] = json!([refusal.message, {"loc": ["body", "messages"], "msg": "is wrong"}]);
-            reply(profile, status, JSON, encode::to_bytes(&error))
-        }
-        ErrorBody::ContextLength => encode_error(
-            profile,
-            &Refusal { message: "the prompt is longer than the model's context".to_owned(), ..refusal }
-                .with_code("context_length_exceeded")
-                .with_param("messages"),
-        ),
-        ErrorBody::ContentPolicy => encode_error(
-            profile,
-            &Refusal { message: "the prompt is against the provider's content policy".to_owned(), ..refusal }
-                .with_code("content_policy_violation"),
-        ),
-    }
-}
-
-fn error_value(profile: &Profile, refusal: &Refusal) -> Value {
-    if profile.has(Quirk::ArrayErrors) { array_error(refusal) } else { envelope(refusal) }
-}
-
-fn envelope(refusal: &Refusal) -> Value {
-    let (kind, usual_code) = match refusal.status {
-        401 => ("authentication_error", Some("invalid_api_key")),
-        402 => ("billing_error", None),
-        403 => ("permission_error", None),
-        429 if refusal.code == Some("insufficient_quota") => ("insufficient_quota", None),
-        429 => ("rate_limit_error", Some("rate_limit_exceeded")),
-        500.. => ("server_error", Some("server_error")),
-        _ => ("invalid_request_error", None),
-    };
-    json!({"error": {
-        "message": refusal.message,
-        "type": kind,
-        "param": refusal.param,
-        "code": refusal.code.or(usual_code),
-    }})
-}
-
-/// Google's form: an array, a numeric code and a status word, no `type` and no `param`.
-fn array_error(refusal: &Refusal) -> Value {
-    let word = match refusal.status {
-        401 => "UNAUTHENTICATED",
-        403 => "PERMISSION_DENIED",
-        404 => "NOT_FOUND",
-        429 => "RESOURCE_EXHAUSTED",
-        400..=499 => "INVALID_ARGUMENT",
-        503 => "UNAVAILABLE",
-        _ => "INTERNAL",
-    };
-    json!([{"error": {"code": refusal.status, "message": refusal.message, "status": word}}])
 }
 
 fn reply(profile: &Profile, status: u16, content_type: &'static str, body: Bytes) -> Reply {

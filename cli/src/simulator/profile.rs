@@ -1,6 +1,9 @@
 //! What one provider takes, refuses and adds, as data. The facts are those of the providers' documentation and of
 //! reports as of November 2026; a provider's row here changes when its behaviour does.
 
+use super::messages;
+use super::messages::models::Claude;
+
 /// Everything that makes one simulated provider differ from another.
 #[derive(Clone)]
 pub struct Profile {
@@ -21,6 +24,7 @@ pub struct Profile {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     OpenAiChat,
+    AnthropicMessages,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub struct Model {
     pub efforts: &'static [&'static str],
     pub tools: Tools,
     pub sampling: Sampling,
+    /// What the Messages dialect asks of it; there `tools` and `sampling` are not looked at.
+    pub claude: Claude,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,6 +76,8 @@ pub enum Quirk {
     ThoughtSignatures,
     /// A conversation without a user turn is refused.
     NeedsUserTurn,
+    /// A conversation that ends with an assistant message is refused instead of gone on with.
+    NoPrefill,
     NoDeveloperRole,
     StopArrayOnly,
     NoImages,
@@ -96,11 +104,26 @@ const OPENAI_HEADERS: &[(&str, &str)] = &[
     ("server", "simulated-edge"),
     ("set-cookie", "__simulated=1; path=/; HttpOnly"),
 ];
+const ANTHROPIC_HEADERS: &[(&str, &str)] = &[
+    ("anthropic-organization-id", "org-simulated"),
+    ("anthropic-ratelimit-requests-limit", "4000"),
+    ("anthropic-ratelimit-requests-remaining", "3999"),
+    ("anthropic-ratelimit-requests-reset", "2026-11-22T12:00:00Z"),
+    ("anthropic-ratelimit-input-tokens-limit", "2000000"),
+    ("anthropic-ratelimit-input-tokens-remaining", "1999000"),
+    ("anthropic-ratelimit-input-tokens-reset", "2026-11-22T12:00:00Z"),
+    ("anthropic-ratelimit-output-tokens-limit", "400000"),
+    ("anthropic-ratelimit-output-tokens-remaining", "399000"),
+    ("anthropic-ratelimit-output-tokens-reset", "2026-11-22T12:00:00Z"),
+    ("server", "simulated-edge"),
+    ("set-cookie", "__simulated=1; path=/; HttpOnly"),
+];
 const PLAIN_HEADERS: &[(&str, &str)] =
     &[("server", "simulated-edge"), ("set-cookie", "__simulated=1; path=/; HttpOnly")];
 
 impl Profile {
     /// OpenAI. That `gpt-6.2-sol` refuses the effort `none`, and so tools, is the careful reading: no report says.
+    /// So is that it does not go on with an assistant message.
     pub fn openai() -> Self {
         let reasoning = |id: &str, efforts, tools| Model {
             id: id.to_owned(),
@@ -108,6 +131,7 @@ impl Profile {
             efforts,
             tools,
             sampling: Sampling::WithoutReasoning,
+            claude: messages::models::DEFAULT,
         };
         let with_none = |id| reasoning(id, OPENAI_EFFORTS, Tools::WithoutReasoning);
         let without_none = |id| reasoning(id, OPENAI_EFFORTS_WITHOUT_NONE, Tools::Never);
@@ -123,7 +147,7 @@ impl Profile {
                 with_none("gpt-5.6-terra"),
                 with_none("gpt-5.6-sol"),
             ],
-            quirks: &[Quirk::StreamOptionsOnlyWithStream],
+            quirks: &[Quirk::StreamOptionsOnlyWithStream, Quirk::NoPrefill],
             headers: OPENAI_HEADERS,
             ..Self::generic("openai")
         }
@@ -134,7 +158,13 @@ impl Profile {
         let model = |id: &str| Model { context_tokens: 1_000_000, ..Model::plain(id) };
         Self {
             models: vec![model("gemini-3.8-flash"), model("gemini-3.5-flash-lite"), model("gemini-3.1-pro-preview")],
-            quirks: &[Quirk::ArrayErrors, Quirk::WholeToolCalls, Quirk::ThoughtSignatures, Quirk::NeedsUserTurn],
+            quirks: &[
+                Quirk::ArrayErrors,
+                Quirk::WholeToolCalls,
+                Quirk::ThoughtSignatures,
+                Quirk::NeedsUserTurn,
+                Quirk::NoPrefill,
+            ],
             headers: PLAIN_HEADERS,
             ..Self::generic("google")
         }
@@ -160,10 +190,26 @@ impl Profile {
                 "logprobs",
                 "top_logprobs",
             ],
-            quirks: &[Quirk::NoDeveloperRole, Quirk::StopArrayOnly, Quirk::NoImages, Quirk::Classifies],
+            quirks: &[
+                Quirk::NoDeveloperRole,
+                Quirk::StopArrayOnly,
+                Quirk::NoImages,
+                Quirk::NoPrefill,
+                Quirk::Classifies,
+            ],
             headers: PLAIN_HEADERS,
             ..Self::generic("inception")
         }
+    }
+
+    /// Anthropic with its own dialect.
+    pub fn anthropic() -> Self {
+        Self { models: messages::models::models(), ..Self::generic_messages("anthropic") }
+    }
+
+    /// A provider of the Messages dialect that takes any model and refuses nothing that is well formed.
+    pub fn generic_messages(name: &str) -> Self {
+        Self { dialect: Dialect::AnthropicMessages, headers: ANTHROPIC_HEADERS, ..Self::generic(name) }
     }
 
     /// A provider that takes any model and refuses nothing that is well formed.
@@ -211,6 +257,7 @@ impl Model {
             efforts: &[],
             tools: Tools::Always,
             sampling: Sampling::Free,
+            claude: messages::models::DEFAULT,
         }
     }
 }

@@ -1,8 +1,27 @@
-//! A reply as a dialect makes it and `delivery` plays it: a head and a whole body or framed events.
+//! A request as a dialect gets it, and the reply that it makes and `delivery` plays: a head and a whole body or events.
 
 use std::borrow::Cow;
 
 use axum::body::Bytes;
+
+use super::journal::Recorded;
+use super::profile::Profile;
+use super::script::Step;
+
+/// One request and all that its reply depends on.
+pub struct Asked<'a> {
+    pub profile: &'a Profile,
+    pub request: &'a Recorded,
+    /// The number of the call, from 1.
+    pub call: u64,
+    pub step: &'a Step,
+}
+
+impl Asked<'_> {
+    pub fn request_id(&self) -> String {
+        format!("req_{}_{:08}", self.profile.name, self.call)
+    }
+}
 
 pub struct Reply {
     pub status: u16,
@@ -13,7 +32,13 @@ pub struct Reply {
 
 pub enum ReplyBody {
     Whole(Bytes),
-    Events { events: Vec<Event>, error: Bytes },
+    Events {
+        events: Vec<Event>,
+        /// The event for a failure in mid-stream.
+        error: Bytes,
+        /// What the dialect allows between events and clients pass over.
+        noise: Bytes,
+    },
 }
 
 /// One event with its frame, ready to be written.
@@ -27,8 +52,10 @@ pub struct Event {
 pub enum Piece {
     /// Comes before anything is said: role chunks.
     Opening,
-    /// Text or part of a tool call.
+    /// Text, thinking, or part of a tool call.
     Content,
+    /// Comes between contents and says nothing: bounds of blocks, pings.
+    Frame,
     /// Carries the finish reason.
     Closing,
     Usage,

@@ -1,7 +1,7 @@
 //! The fault script: what a simulator does to the next requests, one step per request.
 //!
 //! A script is text such as `status=503 retry-after=2 x2; if=hello cut=3; gap=20ms *`: steps separated by `;`, each
-//! a list of words, `xN` or `*` at the end saying how often it holds. The words are listed in `WORDS` and in
+//! a list of words, `xN` or `*` at the end saying how often it holds. The words are listed in `words` and in
 //! `docs/simulators.md`. This module holds the parsed form, its `Display` and the queue that hands steps out;
 //! reading the text is `parse`'s job, carrying a step out is `delivery`'s and the dialect's.
 
@@ -10,9 +10,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod fault;
 mod parse;
+mod words;
 
-pub use parse::{ScriptError, WORDS};
+pub use fault::{ErrorBody, Fault, KEY};
+pub use parse::ScriptError;
+pub use words::WORDS;
 
 /// A whole script. The default one has no steps: every request gets a normal answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +37,7 @@ pub struct Step {
     /// Wait between the events of a stream.
     pub gap: Option<Duration>,
     pub retry_after: Option<String>,
+    pub content_type: Option<String>,
     /// Further response headers, name and value.
     pub headers: Vec<(String, String)>,
     pub fault: Option<Fault>,
@@ -51,62 +56,17 @@ pub struct Shape {
     pub text: Option<String>,
     pub bytes: Option<usize>,
     pub events: Option<usize>,
+    /// The text, and arguments of calls, in pieces of so many bytes.
+    pub chunk: Option<usize>,
+    /// A call of this tool, after the text where one is dictated.
+    pub call: Option<String>,
+    pub arguments: Option<String>,
+    pub refusal: bool,
+    /// The reason for the end, in the provider's word.
+    pub finish: Option<String>,
     pub tier: Option<String>,
     pub confidence: Option<f64>,
     pub nonsense: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum Fault {
-    Close,
-    Reset,
-    Hang,
-    Empty,
-    Garbage,
-    /// An error body under status 200.
-    ErrorInside,
-    Huge(usize),
-    Cut(usize),
-    Stall(usize),
-    ErrorEvent(usize),
-    NoDone,
-    NoFinish,
-    /// An error answer; without a status the body's usual one holds.
-    Error {
-        status: Option<u16>,
-        body: ErrorBody,
-    },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ErrorBody {
-    /// The provider's own envelope for the status.
-    Envelope,
-    Text(String),
-    Quota,
-    Html,
-    Array,
-    Flat,
-    ListMessage,
-    ContextLength,
-    ContentPolicy,
-}
-
-impl ErrorBody {
-    /// The words that name a ready body, with the status each has when the step gives none.
-    pub const NAMED: &[(&str, ErrorBody, u16)] = &[
-        ("quota", ErrorBody::Quota, 429),
-        ("html", ErrorBody::Html, 502),
-        ("array", ErrorBody::Array, 503),
-        ("flat", ErrorBody::Flat, 400),
-        ("list-message", ErrorBody::ListMessage, 400),
-        ("context-length", ErrorBody::ContextLength, 400),
-        ("content-policy", ErrorBody::ContentPolicy, 400),
-    ];
-
-    pub fn usual_status(&self) -> u16 {
-        Self::NAMED.iter().find(|(_, body, _)| body == self).map_or(200, |(_, _, status)| *status)
-    }
 }
 
 impl Default for Step {
@@ -118,6 +78,7 @@ impl Default for Step {
             first: None,
             gap: None,
             retry_after: None,
+            content_type: None,
             headers: Vec::new(),
             fault: None,
             shape: Shape::default(),
@@ -125,8 +86,18 @@ impl Default for Step {
     }
 }
 
+impl Step {
+    /// The step dictates what is said, so neither tools nor a response format is looked at.
+    pub fn dictates(&self) -> bool {
+        self.shape.dictates_text()
+            || self.shape.call.is_some()
+            || self.shape.refusal
+            || matches!(self.fault, Some(Fault::Huge(_)))
+    }
+}
+
 impl Shape {
-    /// The step dictates the text, so neither tools nor a response format is looked at.
+    /// The step dictates a text.
     pub fn dictates_text(&self) -> bool {
         self.text.is_some() || self.bytes.is_some() || self.events.is_some() || self.nonsense
     }
@@ -204,11 +175,20 @@ impl fmt::Display for Step {
         if let Some(text) = &self.retry_after {
             words.push(format!("retry-after={}", value(text)));
         }
+        if let Some(text) = &self.content_type {
+            words.push(format!("type={}", value(text)));
+        }
         words.extend(self.headers.iter().map(|(name, text)| format!("header={}", value(&format!("{name}: {text}")))));
-        let Shape { text, bytes, events, tier, confidence, nonsense } = &self.shape;
+        let Shape { text, bytes, events, chunk, call, arguments, refusal, finish, tier, confidence, nonsense } =
+            &self.shape;
         words.extend(text.as_ref().map(|text| format!("text={}", value(text))));
         words.extend(bytes.map(|count| format!("bytes={count}")));
         words.extend(events.map(|count| format!("events={count}")));
+        words.extend(chunk.map(|count| format!("chunk={count}")));
+        words.extend(call.as_ref().map(|name| format!("call={}", value(name))));
+        words.extend(arguments.as_ref().map(|text| format!("arguments={}", value(text))));
+        words.extend(refusal.then(|| "refusal".to_owned()));
+        words.extend(finish.as_ref().map(|word| format!("finish={}", value(word))));
         words.extend(tier.as_ref().map(|tier| format!("tier={}", value(tier))));
         words.extend(confidence.map(|number| format!("confidence={number}")));
         words.extend(nonsense.then(|| "nonsense".to_owned()));
@@ -221,37 +201,6 @@ impl fmt::Display for Step {
             Times::Forever => words.push("*".to_owned()),
         }
         f.write_str(&words.join(" "))
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Fault::Close => f.write_str("close"),
-            Fault::Reset => f.write_str("reset"),
-            Fault::Hang => f.write_str("hang"),
-            Fault::Empty => f.write_str("empty"),
-            Fault::Garbage => f.write_str("garbage"),
-            Fault::ErrorInside => f.write_str("error-200"),
-            Fault::Huge(count) => write!(f, "huge={count}"),
-            Fault::Cut(count) => write!(f, "cut={count}"),
-            Fault::Stall(count) => write!(f, "stall={count}"),
-            Fault::ErrorEvent(count) => write!(f, "error-event={count}"),
-            Fault::NoDone => f.write_str("no-done"),
-            Fault::NoFinish => f.write_str("no-finish"),
-            Fault::Error { status, body } => {
-                let status = status.map(|status| format!("status={status}"));
-                let body = match body {
-                    ErrorBody::Envelope => None,
-                    ErrorBody::Text(text) => Some(format!("body={}", value(text))),
-                    named => ErrorBody::NAMED
-                        .iter()
-                        .find(|(_, body, _)| body == named)
-                        .map(|(name, _, _)| (*name).to_owned()),
-                };
-                f.write_str(&status.into_iter().chain(body).collect::<Vec<_>>().join(" "))
-            }
-        }
     }
 }
 
@@ -297,7 +246,13 @@ mod tests {
             "body=plain",
             "quota; html; status=504 html; array; flat; list-message; context-length; content-policy",
             "close; reset; hang; empty; garbage; error-200; no-done; no-finish",
-            "cut=3; stall=0; error-event=2; huge=70000",
+            "cut=3; stall=0; error-event=2; huge=70000; truncate=12",
+            "bad-event=1; text-event=2; leak-event=0; line=20000000",
+            "leak-key; status=500 leak-key; status=403 body=\"no: <key>\"",
+            "retry-delay=17s; retry-delay=0.5s; status=503 retry-delay=soon; rate-limit=1s; rate-limit=1500ms",
+            "noise=2; refusal; text=no refusal; finish=model_length",
+            "type=text/html; type=\"text/plain; charset=utf-8\" status=200",
+            "text=\"a b\" chunk=3; call=get_weather arguments=\"{\\\"a\\\": 1}\"; call=f arguments=\"\"",
             "header=\"x-should-retry: false\" header=\"a: b\"",
             "text=\"hello there\" gap=5ms *",
             "bytes=100000 events=50",

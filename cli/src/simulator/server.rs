@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, Request, header};
+use axum::http::{HeaderName, Method, Request, header};
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,9 +20,10 @@ use tokio::sync::{mpsc, watch};
 
 use super::delivery;
 use super::journal::{Journal, Presence, Recorded};
+use super::messages::{self, PromptCache};
 use super::openai;
 use super::profile::{Dialect, Profile};
-use super::reply::{Refusal, Reply};
+use super::reply::{Asked, Refusal, Reply};
 use super::script::{Fault, Queue, Step};
 
 /// How long answers under way may go on once the simulator is stopped.
@@ -36,11 +37,18 @@ pub struct State {
     pub journal: Journal,
     queue: Mutex<Queue>,
     calls: AtomicU64,
+    prompts: PromptCache,
 }
 
 impl State {
     pub fn new(profile: Profile) -> Self {
-        Self { profile, journal: Journal::new(), queue: Mutex::default(), calls: AtomicU64::new(0) }
+        Self {
+            profile,
+            journal: Journal::new(),
+            queue: Mutex::default(),
+            calls: AtomicU64::new(0),
+            prompts: PromptCache::default(),
+        }
     }
 
     pub fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -99,8 +107,10 @@ async fn respond(request: Request<Incoming>, state: &State, hangup: mpsc::Sender
     let presence = state.journal.presence();
     let (mut parts, body) = request.into_parts();
     let body = axum::body::to_bytes(Body::new(body), MAX_BODY).await;
-    if let Some(key) = parts.headers.get_mut(header::AUTHORIZATION) {
-        key.set_sensitive(true);
+    for name in [header::AUTHORIZATION, HeaderName::from_static("x-api-key")] {
+        if let Some(key) = parts.headers.get_mut(name) {
+            key.set_sensitive(true);
+        }
     }
     let recorded = Recorded {
         method: parts.method,
@@ -109,28 +119,33 @@ async fn respond(request: Request<Incoming>, state: &State, hangup: mpsc::Sender
         body: body.as_ref().cloned().unwrap_or_default(),
     };
     state.journal.record(recorded.clone());
+    let step = Step::default();
+    let asked = Asked { profile: &state.profile, request: &recorded, call: 0, step: &step };
     if body.is_err() {
         let refusal = Refusal::invalid("the request body is too large").with_status(413);
-        return delivery::play(encode_error(&state.profile, &refusal), &Step::default(), presence);
+        return delivery::play(encode_error(&asked, &refusal), &step, presence);
     }
+    let chat = match state.profile.dialect {
+        Dialect::OpenAiChat => "/chat/completions",
+        Dialect::AnthropicMessages => "/messages",
+    };
     match (recorded.method.clone(), parts.uri.path()) {
-        (Method::POST, path) if path.ends_with("/chat/completions") => {
-            complete(recorded, state, hangup, presence).await
-        }
+        (Method::POST, path) if path.ends_with(chat) => complete(recorded, state, hangup, presence).await,
         (Method::GET, path) if path.ends_with("/models") => {
-            let reply = match check_key(&state.profile, &recorded.headers) {
+            let reply = match check_key(&state.profile, &recorded) {
                 Ok(()) => match state.profile.dialect {
                     Dialect::OpenAiChat => openai::list_models(&state.profile),
+                    Dialect::AnthropicMessages => messages::list_models(&asked),
                 },
-                Err(refusal) => encode_error(&state.profile, &refusal),
+                Err(refusal) => encode_error(&asked, &refusal),
             };
-            delivery::play(reply, &Step::default(), presence)
+            delivery::play(reply, &step, presence)
         }
         (method, path) => {
-            let known = path.ends_with("/chat/completions") || path.ends_with("/models");
+            let known = path.ends_with(chat) || path.ends_with("/models");
             let refusal = Refusal::invalid(format!("{method} {path} is not something this server answers"))
                 .with_status(if known { 405 } else { 404 });
-            delivery::play(encode_error(&state.profile, &refusal), &Step::default(), presence)
+            delivery::play(encode_error(&asked, &refusal), &step, presence)
         }
     }
 }
@@ -155,37 +170,62 @@ async fn complete(request: Recorded, state: &State, hangup: mpsc::Sender<Hangup>
     if step.fault == Some(Fault::Hang) {
         return std::future::pending().await;
     }
-    let profile = &state.profile;
-    let mut reply = match &step.fault {
-        Some(Fault::Error { status, body }) => openai::scripted_error(profile, *status, body),
-        Some(Fault::ErrorInside) => openai::error_inside(profile),
-        _ => match check_key(profile, &request.headers) {
-            Err(refusal) => encode_error(profile, &refusal),
-            Ok(()) => match profile.dialect {
-                Dialect::OpenAiChat => openai::answer(profile, &request.body, call, &step),
+    let asked = Asked { profile: &state.profile, request: &request, call, step: &step };
+    delivery::play(reply_to(&asked, state), &step, presence)
+}
+
+fn reply_to(asked: &Asked<'_>, state: &State) -> Reply {
+    let dialect = asked.profile.dialect;
+    let mut reply = match &asked.step.fault {
+        Some(Fault::Error { status, body }) => match dialect {
+            Dialect::OpenAiChat => openai::scripted_error(asked, *status, body),
+            Dialect::AnthropicMessages => messages::scripted_error(asked, *status, body),
+        },
+        Some(Fault::ErrorInside) => match dialect {
+            Dialect::OpenAiChat => openai::error_inside(asked.profile),
+            Dialect::AnthropicMessages => messages::error_inside(asked),
+        },
+        _ => match check_key(asked.profile, asked.request) {
+            Err(refusal) => encode_error(asked, &refusal),
+            Ok(()) => match dialect {
+                Dialect::OpenAiChat => openai::answer(asked),
+                Dialect::AnthropicMessages => messages::answer(asked, &state.prompts),
             },
         },
     };
-    reply.headers.push(("x-request-id".to_owned(), format!("req_{}_{call:08}", profile.name)));
-    delivery::play(reply, &step, presence)
+    let name = match dialect {
+        Dialect::OpenAiChat => "x-request-id",
+        Dialect::AnthropicMessages => "request-id",
+    };
+    reply.headers.push((name.to_owned(), asked.request_id()));
+    reply
 }
 
-fn encode_error(profile: &Profile, refusal: &Refusal) -> Reply {
-    match profile.dialect {
-        Dialect::OpenAiChat => openai::encode_error(profile, refusal),
+fn encode_error(asked: &Asked<'_>, refusal: &Refusal) -> Reply {
+    match asked.profile.dialect {
+        Dialect::OpenAiChat => openai::encode_error(asked.profile, refusal),
+        Dialect::AnthropicMessages => messages::encode_error(asked, refusal),
     }
 }
 
 /// Real providers repeat part of a wrong key in their error, so this does too: the gateway must not pass it on.
-fn check_key(profile: &Profile, headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_key(profile: &Profile, request: &Recorded) -> Result<(), Refusal> {
     let Some(expected) = &profile.key else { return Ok(()) };
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    let given = match profile.dialect {
+        Dialect::OpenAiChat => request.bearer(),
+        Dialect::AnthropicMessages => Some(request.key()),
+    };
+    let given = given.unwrap_or_default();
     if given == expected {
         return Ok(());
     }
     let message = if given.is_empty() {
-        "no API key was given: it belongs into the authorization header, after the word Bearer".to_owned()
+        match profile.dialect {
+            Dialect::OpenAiChat => {
+                "no API key was given: it belongs into the authorization header, after the word Bearer".to_owned()
+            }
+            Dialect::AnthropicMessages => "x-api-key header is required".to_owned(),
+        }
     } else {
         let head: String = given.chars().take(8).collect();
         let tail: String = given.chars().skip(8).skip(given.chars().count().saturating_sub(12)).collect();

@@ -4,10 +4,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::{Value, json};
 
-use super::{Profile, Simulator};
+use super::{Dialect, Profile, Simulator};
 
 mod answers;
+mod broken;
+mod continuing;
 mod faults;
+mod messages;
+mod messages_faults;
+mod messages_refusals;
 mod refusals;
 mod schema;
 
@@ -29,7 +34,13 @@ fn url(simulator: &Simulator, path: &str) -> String {
 }
 
 async fn send(simulator: &Simulator, body: &Value) -> reqwest::Result<reqwest::Response> {
-    reqwest::Client::new().post(url(simulator, "/v1/chat/completions")).bearer_auth(KEY).json(body).send().await
+    let path = match simulator.profile().dialect {
+        Dialect::OpenAiChat => "/v1/chat/completions",
+        Dialect::AnthropicMessages => "/v1/messages",
+    };
+    let request = reqwest::Client::new().post(url(simulator, path)).bearer_auth(KEY);
+    // Chat Completions does not know this header and does not mind it.
+    request.header("anthropic-version", "2023-06-01").json(body).send().await
 }
 
 /// Status and body of an answer that comes whole.

@@ -42,8 +42,10 @@ impl World {
         }
         let mut simulators = BTreeMap::new();
         let mut provider_keys = BTreeMap::new();
+        let mut simulator_urls = BTreeMap::new();
         for (name, host, profile) in [
             ("openai", "api.openai.com", Profile::openai()),
+            ("anthropic", "api.anthropic.com", Profile::anthropic()),
             ("google", "generativelanguage.googleapis.com", Profile::google()),
             ("inception", "api.inceptionlabs.ai", Profile::inception()),
         ] {
@@ -51,6 +53,7 @@ impl World {
             let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             let simulator = Simulator::start(profile.with_key(&key), any_port).await?;
             options = options.backend(host, format!("http://{}", simulator.addr())).secret(host, &key);
+            simulator_urls.insert(name, format!("http://{}", simulator.addr()));
             simulators.insert(name, simulator);
             provider_keys.insert(name, key);
         }
@@ -60,6 +63,7 @@ impl World {
             "control_url": Control::start(simulators, lines).await?,
             "keys": keys,
             "provider_keys": provider_keys,
+            "simulator_urls": simulator_urls,
             "api_description": api_description(),
         });
         Ok(Self { description, _gateway: gateway })

@@ -11,7 +11,7 @@ use super::reasoning::{self, Circumstances};
 use super::wire::{Block, Body, Format, Metadata, OutputConfig, Thinking};
 use super::{cache, schema, tools, turns};
 use crate::chat::{ChatRequest, object_fields};
-use crate::dialect::Encoded;
+use crate::dialect::{Asking, Encoded};
 use crate::error::Error;
 use crate::policy::{Candidate, Model, Policy};
 
@@ -60,22 +60,28 @@ struct Shape {
     hint: Option<String>,
 }
 
-/// The client's request as `candidate` takes it.
+/// The client's request as `candidate` takes it. Usage is told without being asked for.
 ///
 /// # Errors
 /// A 400 with `param` for what the Messages API cannot carry at all, or only with another meaning.
-pub fn encode_request(policy: &Policy, candidate: &Candidate, request: &ChatRequest<'_>) -> Result<Encoded, Error> {
+pub fn encode_request(
+    policy: &Policy,
+    candidate: &Candidate,
+    request: &ChatRequest<'_>,
+    asking: &Asking,
+) -> Result<Encoded, Error> {
     let model = policy.model(candidate.model);
     let mut dropped = Dropped::default();
     check_choices(request)?;
     let max_tokens = max_tokens(request, model, &mut dropped)?;
-    let turns = turns::translate(request, model, &mut dropped)?;
+    let turns = turns::translate(request, model, asking.begun.as_deref(), &mut dropped)?;
     let tools = tools::translate(request, model, &turns.called, &mut dropped)?;
     let shape = shape(request, model, &mut dropped)?;
     let circumstances = Circumstances {
         max_tokens,
         forced_call: tools.forced,
         in_tool_loop: turns.in_tool_loop,
+        has_prefill: turns.has_prefill,
         shown: policy.provider(model.provider).show_reasoning,
     };
     let reasoning = reasoning::translate(request, (candidate, model), &circumstances, &mut dropped);

@@ -12,8 +12,7 @@ use serde_json::value::RawValue;
 use super::answer::{self, CallShape, Counts, UsageFields, explanation, finish_reason};
 use super::json::{given, is_text, text};
 use crate::chat::ChatRequest;
-use crate::dialect::openai_chat::Meaning;
-use crate::dialect::provider_error;
+use crate::dialect::{Meaning, Told, provider_error};
 use crate::record::Usage;
 
 /// Blocks that have begun and not ended; the API has one at a time.
@@ -33,9 +32,7 @@ pub struct Stream {
     counts: Option<Counts>,
     open: Vec<OpenBlock>,
     calls: u64,
-    pub usage: Option<Usage>,
-    pub model: Option<String>,
-    pub finish_reasons: Vec<String>,
+    pub told: Told,
 }
 
 #[derive(Debug)]
@@ -134,15 +131,13 @@ impl Stream {
             counts: None,
             open: Vec::new(),
             calls: 0,
-            usage: None,
-            model: None,
-            finish_reasons: Vec::new(),
+            told: Told::default(),
         }
     }
 
     /// Whether the reason why the answer ended has come.
     pub fn is_finished(&self) -> bool {
-        !self.finish_reasons.is_empty()
+        !self.told.finish_reasons.is_empty()
     }
 
     /// Takes in the data of one event and appends to `out` what the client gets for it: chunks, each a whole event, or a
@@ -181,13 +176,13 @@ impl Stream {
             return Ok(Meaning::Preamble);
         }
         let message: Message<'_> = read(event.message)?;
-        self.model = answer::name(message.model);
+        self.told.model = answer::name(message.model);
         let id = answer::name(message.id).unwrap_or_else(|| answer::unknown_id(self.created));
         self.prefix = Some(format!(
             r#"data: {{"id":{},"object":"chat.completion.chunk","created":{},"model":{},"choices":["#,
             quoted(&id),
             self.created,
-            quoted(self.model.as_deref().unwrap_or_default()),
+            quoted(self.told.model.as_deref().unwrap_or_default()),
         ));
         self.count(message.usage);
         self.chunk(out, br#""role":"assistant","content":"""#, None)?;
@@ -289,12 +284,12 @@ impl Stream {
             _ => None,
         };
         self.chunk(out, refusal.unwrap_or_default().as_bytes(), Some(reason))?;
-        self.finish_reasons.push(reason.to_owned());
+        self.told.finish_reasons.push(reason.to_owned());
         Ok(Meaning::Piece)
     }
 
     fn end(&mut self, out: &mut Vec<u8>) -> Result<Meaning, Undecodable> {
-        if let (true, true, Some(usage)) = (self.include_usage, self.is_finished(), self.usage) {
+        if let (true, true, Some(usage)) = (self.include_usage, self.is_finished(), self.told.usage) {
             let prefix = self.prefix.as_ref().ok_or(Undecodable)?;
             out.extend_from_slice(prefix.as_bytes());
             out.extend_from_slice(br#"],"usage":"#);
@@ -361,7 +356,7 @@ impl Stream {
         if let Some(later) = Counts::read(usage) {
             let counts = self.counts.get_or_insert_default();
             counts.update(later);
-            self.usage = Some(Usage::from(*counts));
+            self.told.usage = Some(Usage::from(*counts));
         }
     }
 }

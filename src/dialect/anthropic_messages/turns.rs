@@ -12,10 +12,11 @@ use serde_json::value::RawValue;
 use super::dropped::Dropped;
 use super::json::{Json, given, is_text, text};
 use super::parts::{Speaker, invalid, push_content, push_text};
+use super::tools;
 use super::wire::{Block, Message, Role};
 use crate::chat::{ChatRequest, Field, Turn, object_fields};
 use crate::error::Error;
-use crate::policy::Model;
+use crate::policy::{Model, Prefill};
 
 /// The user's turn before an answer that has none.
 const OPENING: &str = "Begin.";
@@ -33,16 +34,27 @@ pub struct Turns<'a> {
     pub called: BTreeSet<Cow<'a, str>>,
     /// Whether the last turn answers tool calls.
     pub in_tool_loop: bool,
+    /// Whether the last turn is the beginning of the answer.
+    pub has_prefill: bool,
 }
 
-/// All messages of `request`.
+/// All messages of `request`, and behind them the beginning of an answer to go on with, if the model can.
 ///
 /// # Errors
 /// A 400 for a part that cannot be carried, and for calls and results that do not match.
-pub fn translate<'a>(request: &ChatRequest<'a>, model: &Model, dropped: &mut Dropped) -> Result<Turns<'a>, Error> {
+pub fn translate<'a>(
+    request: &ChatRequest<'a>,
+    model: &Model,
+    begun: Option<&str>,
+    dropped: &mut Dropped,
+) -> Result<Turns<'a>, Error> {
     let mut builder = Builder { turns: Turns::default(), calls: Calls::default(), results: 0, dropped };
     for (index, turn) in request.turns.iter().enumerate() {
         builder.push(index, turn, model)?;
+    }
+    if let (Some(begun), Some(Prefill::Message)) = (begun.filter(|begun| !begun.trim().is_empty()), model.prefill) {
+        builder.check_answered()?;
+        builder.append(Role::Assistant, vec![Block::note(begun)]);
     }
     builder.finish(model)
 }
@@ -308,7 +320,10 @@ impl<'a> Builder<'a, '_> {
                 self.dropped.note("messages");
                 self.append(Role::User, vec![Block::note(OPENING)]);
             }
-            Some(last) if last.role == Role::Assistant && model.prefill => trim_end(last),
+            Some(last) if last.role == Role::Assistant && model.prefill == Some(Prefill::Message) => {
+                trim_end(last);
+                self.turns.has_prefill = true;
+            }
             Some(last) if last.role == Role::Assistant => {
                 self.dropped.note("messages");
                 self.append(Role::User, vec![Block::note(CONTINUE)]);
@@ -331,12 +346,22 @@ fn function<'a>(call: &'a RawValue, place: &str) -> Result<(Cow<'a, str>, Json<'
     let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
     let name = get("name").and_then(text).filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| invalid(&format!("{place}.name"), "must be a string that is not empty"))?;
+    let name = plain_name(name);
     let place = format!("{place}.arguments");
     let arguments = given(get("arguments")).map_or(Some(Cow::Borrowed("")), text);
     let arguments = arguments.ok_or_else(|| invalid(&place, "must be a string"))?;
     let arguments = if arguments.trim().is_empty() { "{}".to_owned() } else { arguments.into_owned() };
     let input = Json::parse(arguments).filter(|input| input.get().starts_with('{'));
     input.map(|input| (name, input)).ok_or_else(|| invalid(&place, "must be a JSON object, in a string"))
+}
+
+/// The name of a function, which a model may have made up, in the characters that the API takes.
+fn plain_name(name: Cow<'_, str>) -> Cow<'_, str> {
+    if tools::is_name(&name) {
+        return name;
+    }
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    name.chars().take(tools::MAX_NAME_BYTES).map(plain).collect::<String>().into()
 }
 
 /// The beginning of an answer may not end in white space.

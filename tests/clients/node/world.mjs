@@ -14,7 +14,7 @@ if (!process.env.TIERGATE_CLIENTS) {
 export const world = JSON.parse(process.env.TIERGATE_CLIENTS);
 export const user = (content) => [{ role: 'user', content }];
 
-const SIMULATORS = ['openai', 'google', 'inception'];
+const SIMULATORS = ['openai', 'anthropic', 'google', 'inception'];
 
 const control = async (path, init) => {
   const response = await fetch(world.control_url + path, { signal: AbortSignal.timeout(30_000), ...init });

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 
-OPENAI, GOOGLE, INCEPTION = "openai", "google", "inception"
+OPENAI, ANTHROPIC, GOOGLE, INCEPTION = "openai", "anthropic", "google", "inception"
 
 
 class Control:
@@ -22,7 +22,7 @@ class Control:
         self.script(simulator, f"if={json.dumps(prompt)} {words}")
 
     def reset(self) -> None:
-        for simulator in (OPENAI, GOOGLE, INCEPTION):
+        for simulator in (OPENAI, ANTHROPIC, GOOGLE, INCEPTION):
             self.script(simulator, "")
 
     def requests(self, simulator: str, prompt: str) -> list[dict[str, Any]]:

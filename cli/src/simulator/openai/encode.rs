@@ -5,14 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::body::Bytes;
 use serde_json::{Value, json};
 
-use super::content::{Call, Said};
 use crate::simulator::profile::{Profile, Quirk};
 use crate::simulator::reply::{Event, Piece};
+use crate::simulator::said::{Call, Ending, REFUSAL, Said};
 
 pub const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
-
-/// Arguments are streamed in pieces of about this many bytes.
-const ARGUMENT_PIECE: usize = 12;
 
 pub struct Encoder<'a> {
     pub profile: &'a Profile,
@@ -28,8 +25,13 @@ impl Encoder<'_> {
     pub fn whole(&self, choices: &[Said]) -> Bytes {
         let choice = |(index, said): (usize, &Said)| {
             let mut message = json!({"role": "assistant", "content": said.pieces.concat(), "refusal": null});
-            if !said.calls.is_empty() {
+            if said.pieces.is_empty() && (!said.calls.is_empty() || said.ending == Ending::Refused) {
                 message["content"] = Value::Null;
+            }
+            if said.ending == Ending::Refused {
+                message["refusal"] = json!(REFUSAL);
+            }
+            if !said.calls.is_empty() {
                 let calls = said.calls.iter().enumerate().map(|(number, call)| self.tool_call(number, call));
                 message["tool_calls"] = calls.collect();
             }
@@ -59,7 +61,8 @@ impl Encoder<'_> {
         for (index, said) in choices.iter().enumerate() {
             let texts = said.pieces.iter().map(|piece| json!({"content": piece}));
             let calls = said.calls.iter().enumerate().flat_map(|(number, call)| self.tool_deltas(number, call));
-            for delta in texts.chain(calls) {
+            let refusal = (said.ending == Ending::Refused).then(|| json!({"refusal": REFUSAL}));
+            for delta in texts.chain(calls).chain(refusal) {
                 let frame = frame(&self.chunk(index, delta, Value::Null));
                 events.push(Event { piece: Piece::Content, frame });
             }
@@ -106,13 +109,7 @@ impl Encoder<'_> {
     }
 
     fn usage(&self, choices: &[Said]) -> Value {
-        let said_bytes: usize = choices
-            .iter()
-            .map(|said| {
-                let calls: usize = said.calls.iter().map(|call| call.name.len() + call.arguments.len()).sum();
-                said.pieces.iter().map(String::len).sum::<usize>() + calls
-            })
-            .sum();
+        let said_bytes: usize = choices.iter().map(Said::bytes).sum();
         let completion = said_bytes.div_ceil(4) + self.reasoning_tokens;
         // Providers cache prompts from 1024 tokens on, in steps of 128.
         let cached = if self.prompt_tokens >= 1024 { self.prompt_tokens / 2 / 128 * 128 } else { 0 };
@@ -130,15 +127,20 @@ impl Encoder<'_> {
         })
     }
 
-    fn finish_reason(&self, said: &Said) -> &'static str {
-        if self.profile.has(Quirk::WholeToolCalls) && !said.calls.is_empty() { "stop" } else { said.finish_reason }
+    fn finish_reason<'s>(&self, said: &'s Said) -> &'s str {
+        match &said.ending {
+            Ending::Named(word) => word,
+            Ending::Limit => "length",
+            Ending::Calls if !self.profile.has(Quirk::WholeToolCalls) => "tool_calls",
+            Ending::Whole | Ending::Stopped(_) | Ending::Calls | Ending::Refused => "stop",
+        }
     }
 
     fn tool_call(&self, number: usize, call: &Call) -> Value {
         let mut value = json!({
             "id": format!("call_{}_{}_{number}", self.profile.name, self.call),
             "type": "function",
-            "function": {"name": call.name, "arguments": call.arguments},
+            "function": {"name": call.name, "arguments": call.arguments()},
         });
         if self.profile.has(Quirk::ThoughtSignatures) {
             let signature = format!("c2ltdWxhdGVk{:04}", self.call);
@@ -157,12 +159,8 @@ impl Encoder<'_> {
         opening["index"] = json!(number);
         opening["function"]["arguments"] = json!("");
         let mut deltas = vec![json!({"tool_calls": [opening]})];
-        let mut rest = call.arguments.as_str();
-        while !rest.is_empty() {
-            let (piece, after) = rest.split_at(rest.ceil_char_boundary(ARGUMENT_PIECE.min(rest.len())));
-            deltas.push(json!({"tool_calls": [{"index": number, "function": {"arguments": piece}}]}));
-            rest = after;
-        }
+        let piece = |piece: &String| json!({"tool_calls": [{"index": number, "function": {"arguments": piece}}]});
+        deltas.extend(call.pieces.iter().map(piece));
         deltas
     }
 }

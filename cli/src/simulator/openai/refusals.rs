@@ -66,6 +66,11 @@ fn check_messages(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Re
             return Err(refusal.with_param(param("tool_calls")));
         }
     }
+    let last = messages.len().saturating_sub(1);
+    if profile.has(Quirk::NoPrefill) && request.prefill().is_some() {
+        let refusal = Refusal::invalid("this provider does not go on with an assistant message");
+        return Err(refusal.with_param(format!("messages[{last}]")));
+    }
     if profile.has(Quirk::NeedsUserTurn) && messages.iter().all(|m| m["role"] == "system" || m["role"] == "developer") {
         return Err(Refusal::invalid("the contents are empty: there is no user turn").with_param("messages"));
     }

@@ -50,6 +50,12 @@ impl<'a> ChatRequest<'a> {
         }
     }
 
+    /// The assistant's text at the end of the conversation, which the answer is to go on with.
+    pub fn prefill(&self) -> Option<String> {
+        let last = self.messages().last().filter(|message| message["role"] == "assistant")?;
+        Some(text_of(&last["content"])).filter(|text| !text.is_empty())
+    }
+
     pub fn last_user_text(&self) -> String {
         let message = self.messages().iter().rev().find(|message| message["role"] == "user");
         message.map_or_else(String::new, |message| text_of(&message["content"]))

@@ -1,0 +1,263 @@
+//! One request to one provider, from the send to an answer that may be committed, a step at a time.
+//!
+//! Each step is taken when [`Exchange::wait`] is ready, so that several exchanges can run beside each other.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+
+use super::{Answer, Goal, Job};
+use crate::delay;
+use crate::dialect::{self, Defect, Stream, provider_error};
+use crate::headers;
+use crate::incoming::{AFTER_FINISH, Break, Incoming, Progress};
+use crate::outcome::Outcome;
+use crate::platform::{Platform, UpstreamResponse, Wait};
+use crate::policy::Dialect;
+
+/// The largest answer that is held as a whole.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// The largest error body that is read.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+/// How long an error's words are waited for; its status alone decides.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
+const READ_BYTES: usize = 32 * 1024;
+
+pub struct Exchange<P: Platform> {
+    stage: Stage<P>,
+    dialect: Dialect,
+    /// On [`Platform::elapsed`]'s clock.
+    deadline: Duration,
+    status: StatusCode,
+    keeps_timeouts: bool,
+}
+
+enum Stage<P: Platform> {
+    Head(P::Pending),
+    Stream { headers: HeaderMap, incoming: Box<Incoming<P>>, held: Vec<u8> },
+    Body { response: UpstreamResponse<P::Body>, bytes: Vec<u8>, kind: Kind },
+    Over,
+}
+
+/// What a body that is read as a whole will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Answer,
+    /// Of an answer other than 2xx.
+    Error,
+    /// A 2xx that is no stream although one was asked for.
+    NoStream,
+}
+
+/// How an exchange ended; nothing while it is to be waited for.
+pub type Step<P> = Option<Result<(HeaderMap, Answer<P>), Outcome>>;
+
+impl<P: Platform> Exchange<P> {
+    /// `keeps_timeouts` says whether the platform ends a body that stalls.
+    pub fn new(pending: P::Pending, job: &Job<'_, P>, dialect: Dialect, keeps_timeouts: bool) -> Self {
+        let deadlines = &job.tier.deadlines;
+        let own = match job.goal {
+            Goal::WholeAnswer => deadlines.response,
+            Goal::FirstPiece | Goal::WholeStream => deadlines.first_token,
+        };
+        let deadline = job.platform.elapsed() + own;
+        Self { stage: Stage::Head(pending), dialect, deadline, status: StatusCode::OK, keeps_timeouts }
+    }
+
+    pub fn wait(&self) -> Option<Wait<'_, P>> {
+        match &self.stage {
+            Stage::Head(pending) => Some(Wait::Response(pending)),
+            Stage::Stream { incoming, .. } => Some(incoming.wait()),
+            Stage::Body { response, .. } => Some(Wait::Body(&response.body)),
+            Stage::Over => None,
+        }
+    }
+
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    pub fn extend(&mut self, deadline: Duration) {
+        self.deadline = deadline;
+    }
+
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub fn has_head(&self) -> bool {
+        !matches!(self.stage, Stage::Head(_))
+    }
+
+    /// Whether a piece of an answer has come.
+    pub fn has_begun(&self) -> bool {
+        matches!(&self.stage, Stage::Stream { incoming, .. } if incoming.has_begun())
+    }
+
+    /// Whether enough has come for an end, so that its deadline only ends the waiting for more.
+    pub fn is_decided(&self) -> bool {
+        match &self.stage {
+            Stage::Head(_) | Stage::Over => false,
+            Stage::Stream { incoming, .. } => incoming.stream.is_finished(),
+            Stage::Body { kind, .. } => *kind == Kind::Error,
+        }
+    }
+
+    /// Takes what has come.
+    pub fn advance(&mut self, job: &Job<'_, P>) -> Step<P> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Head(pending) => match job.platform.response(pending) {
+                Ok(response) => self.take_head(job, response),
+                Err(error) => Some(Err(Outcome::Send(error))),
+            },
+            Stage::Stream { headers, incoming, held } => self.read_stream(job, headers, incoming, held),
+            Stage::Body { response, bytes, kind } => self.read_body(job, response, bytes, kind),
+            Stage::Over => None,
+        }
+    }
+
+    /// The deadline has passed.
+    pub fn expire(&mut self, job: &Job<'_, P>) -> Step<P> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Body { response, bytes, kind: Kind::Error } => Some(Err(refusal(job, &response, &bytes))),
+            Stage::Stream { headers, mut incoming, mut held } if incoming.stream.is_finished() => {
+                let ended = incoming.end(&mut held).map_err(Outcome::from);
+                Some(ended.map(|_| (headers, Answer::Stream { incoming, held, ended: true })))
+            }
+            Stage::Head(_) | Stage::Stream { .. } | Stage::Body { .. } | Stage::Over => Some(Err(Outcome::Timeout)),
+        }
+    }
+
+    fn take_head(&mut self, job: &Job<'_, P>, response: UpstreamResponse<P::Body>) -> Step<P> {
+        self.status = response.status;
+        let kind = match (job.goal, is_event_stream(&response.headers)) {
+            _ if !response.status.is_success() => {
+                self.deadline = self.deadline.min(job.platform.elapsed() + ERROR_BODY_TIMEOUT);
+                Kind::Error
+            }
+            (Goal::WholeAnswer, false) => Kind::Answer,
+            (Goal::WholeAnswer, true) => return Some(Err(Outcome::Undecodable)),
+            (Goal::FirstPiece | Goal::WholeStream, false) => Kind::NoStream,
+            (Goal::FirstPiece | Goal::WholeStream, true) => {
+                let Some(stream) = Stream::new(self.dialect, job.request) else {
+                    return Some(Err(Outcome::DialectUnavailable(self.dialect)));
+                };
+                let incoming = Box::new(Incoming::new(response.body, stream, self.keeps_timeouts));
+                self.stage = Stage::Stream { headers: response.headers, incoming, held: Vec::new() };
+                return None;
+            }
+        };
+        let length = headers::content_length(&response.headers).unwrap_or(4096);
+        let bytes = Vec::with_capacity(length.min(MAX_ERROR_BYTES as u64) as usize);
+        self.stage = Stage::Body { response, bytes, kind };
+        None
+    }
+
+    fn read_stream(
+        &mut self,
+        job: &Job<'_, P>,
+        headers: HeaderMap,
+        mut incoming: Box<Incoming<P>>,
+        mut held: Vec<u8>,
+    ) -> Step<P> {
+        let progress = match incoming.read(job.platform, &mut held) {
+            Ok(progress) => progress,
+            Err(broken) => return Some(Err(broken.into())),
+        };
+        let enough = match (progress, job.goal) {
+            (Progress::Ended, _) | (Progress::Begun, Goal::FirstPiece | Goal::WholeAnswer) => true,
+            (Progress::Begun, Goal::WholeStream) | (Progress::Preamble, _) => false,
+        };
+        if enough {
+            let ended = progress == Progress::Ended;
+            return Some(Ok((headers, Answer::Stream { incoming, held, ended })));
+        }
+        if held.len() > MAX_ANSWER_BYTES {
+            return Some(Err(Outcome::TooLarge));
+        }
+        if incoming.stream.is_finished() {
+            self.deadline = job.platform.elapsed() + AFTER_FINISH;
+        } else if incoming.has_begun() {
+            // From here on the time between two reads counts.
+            self.deadline = job.platform.elapsed() + job.tier.deadlines.idle;
+        }
+        self.stage = Stage::Stream { headers, incoming, held };
+        None
+    }
+
+    fn read_body(
+        &mut self,
+        job: &Job<'_, P>,
+        mut response: UpstreamResponse<P::Body>,
+        mut bytes: Vec<u8>,
+        kind: Kind,
+    ) -> Step<P> {
+        let length = headers::content_length(&response.headers);
+        let mut ended = length == Some(bytes.len() as u64);
+        let mut broken = false;
+        if !ended {
+            match job.platform.read(&mut response.body, &mut bytes, READ_BYTES) {
+                // The local runtime's wait swallows the error of a body that broke off, so its length is checked too.
+                Ok(0) => (ended, broken) = (true, length.is_some()),
+                Ok(_) => ended = length == Some(bytes.len() as u64),
+                Err(_) => (ended, broken) = (true, true),
+            }
+        }
+        let limit = if kind == Kind::Answer { MAX_ANSWER_BYTES } else { MAX_ERROR_BYTES };
+        let is_large = bytes.len() > limit;
+        if !ended && !is_large {
+            self.stage = Stage::Body { response, bytes, kind };
+            return None;
+        }
+        Some(match kind {
+            Kind::Error => Err(refusal(job, &response, &bytes)),
+            _ if is_large => Err(Outcome::TooLarge),
+            _ if broken => Err(Outcome::Broken),
+            Kind::NoStream => Err(error_inside(&bytes)),
+            Kind::Answer => dialect::decode_answer(self.dialect, bytes)
+                .map(|(body, whole)| (response.headers, Answer::Whole { body, whole }))
+                .map_err(Outcome::from),
+        })
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with(headers::EVENT_STREAM))
+}
+
+fn refusal<P: Platform>(job: &Job<'_, P>, response: &UpstreamResponse<P::Body>, body: &[u8]) -> Outcome {
+    let error = Box::new(provider_error::parse(body));
+    let delay = delay::asked(&response.headers, error.retry_delay, job.platform.unix_time());
+    Outcome::Status { status: response.status, error, delay }
+}
+
+fn error_inside(body: &[u8]) -> Outcome {
+    let error = provider_error::parse(body);
+    if error == provider_error::ProviderError::default() {
+        Outcome::Undecodable
+    } else {
+        Outcome::ErrorInside(Box::new(error))
+    }
+}
+
+impl From<Break> for Outcome {
+    fn from(broken: Break) -> Self {
+        match broken {
+            Break::Error(error) => Outcome::ErrorInside(Box::new(error)),
+            Break::Stalled => Outcome::Timeout,
+            Break::Cut | Break::EndedEarly => Outcome::Broken,
+            Break::Undecodable => Outcome::Undecodable,
+            Break::TooLong | Break::LongPreamble => Outcome::TooLarge,
+        }
+    }
+}
+
+impl From<Defect> for Outcome {
+    fn from(defect: Defect) -> Self {
+        match defect {
+            Defect::Error(error) => Outcome::ErrorInside(Box::new(error)),
+            Defect::Undecodable => Outcome::Undecodable,
+        }
+    }
+}
