@@ -12,7 +12,7 @@ use http::{HeaderMap, Method};
 
 use crate::attempt::exchange::{Exchange, Step};
 use crate::chat::ChatRequest;
-use crate::dialect::{self, Asking, Encoded, Whole};
+use crate::dialect::{self, Asking, Encoded, Reading, Whole};
 use crate::headers;
 use crate::health::Standing;
 use crate::incoming::Incoming;
@@ -124,10 +124,7 @@ impl Meanwhile for Quiet {
 /// Gets key, address and body of `candidate` ready.
 pub fn prepare<P: Platform>(job: &Job<'_, P>, candidate: &Candidate, asking: &Asking) -> Result<Prepared<P>, Outcome> {
     let provider = job.policy.provider_of(candidate.model);
-    let Some((path, encoded)) = dialect::encode_request(job.policy, candidate, job.request, asking) else {
-        return Err(Outcome::DialectUnavailable(provider.dialect));
-    };
-    let Encoded { body, dropped } = encoded;
+    let (path, Encoded { body, dropped }) = dialect::encode_request(job.policy, candidate, job.request, asking)?;
     let secret = dialect::secret(job.platform, provider)
         .map_err(|missing| Outcome::NoSecret(missing, provider.secret.clone()))?;
     let deadlines = &job.tier.deadlines;
@@ -273,8 +270,13 @@ impl<P: Platform> Attempts<'_, P> {
         self.queue.asked(place, begun.started);
         match job.platform.send(&backend, request) {
             Ok(pending) => {
-                let dialect = job.policy.provider_of(candidate.model).dialect;
-                let exchange = Exchange::new(pending, job, dialect, job.platform.keeps_timeouts(&backend));
+                let provider = job.policy.provider_of(candidate.model);
+                let reading = Reading {
+                    dialect: provider.dialect,
+                    created: job.platform.unix_time().as_secs(),
+                    show_reasoning: provider.show_reasoning,
+                };
+                let exchange = Exchange::new(pending, job, reading, job.platform.keeps_timeouts(&backend));
                 run.active.push(Attempt { begun, exchange, secret, dropped });
                 true
             }

@@ -26,7 +26,7 @@ pub struct ChatRequest<'a> {
     pub features: Features,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Field<'a> {
     pub name: Cow<'a, str>,
     pub value: &'a RawValue,
@@ -48,7 +48,7 @@ pub struct Features {
 }
 
 /// One message.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Turn<'a> {
     pub role: Role,
     pub content: Content<'a>,
@@ -65,7 +65,7 @@ pub enum Role {
     Function,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Content<'a> {
     None,
     Text(Cow<'a, str>),
@@ -73,7 +73,7 @@ pub enum Content<'a> {
 }
 
 /// One part of a message's content.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Part<'a> {
     #[serde(borrow)]
     pub r#type: Cow<'a, str>,
@@ -123,6 +123,16 @@ impl<'a> ChatRequest<'a> {
         let model = get("model").and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default();
         let include_usage = get("stream_options").is_some_and(includes_usage);
         Ok(Self { model, turns, stream, include_usage, features, fields })
+    }
+
+    /// The same request with the beginning of its answer, as another candidate gave it, for its last message: `turn` is
+    /// the message of the assistant that holds `text`.
+    pub fn with_begun<'b>(&'b self, text: &'b str, turn: &'b RawValue) -> ChatRequest<'b> {
+        let last = Turn { role: Role::Assistant, content: Content::Text(text.into()), raw: turn };
+        let mut turns: Vec<Turn<'b>> = self.turns.clone();
+        turns.push(last);
+        let fields = self.fields.clone();
+        ChatRequest { fields, model: self.model.clone(), turns, ..*self }
     }
 
     pub fn field(&self, name: &str) -> Option<&'a RawValue> {

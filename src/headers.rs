@@ -119,6 +119,9 @@ pub fn forward_downstream(provider: &HeaderMap, downstream: &mut HeaderMap) {
         let text = name.as_str();
         if text == "x-request-id" || text.starts_with("x-ratelimit-") || text.starts_with("anthropic-ratelimit-") {
             downstream.append(name.clone(), value.clone());
+        } else if text == "request-id" {
+            // Anthropic's name for it.
+            downstream.insert(HeaderName::from_static("x-request-id"), value.clone());
         }
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::dialect::NoSecret;
 use crate::dialect::provider_error::ProviderError;
+use crate::dialect::{CannotEncode, NoSecret};
 use crate::error::Error;
 use crate::platform::SendError;
 use crate::policy::Dialect;
@@ -94,6 +94,15 @@ fn judge_status(status: u16, error: &ProviderError, delay: Option<Duration>) -> 
             None => (Verdict::Retry, Cooling::Short),
         },
         _ => (Verdict::Next, Cooling::Short),
+    }
+}
+
+impl From<CannotEncode> for Outcome {
+    fn from(why: CannotEncode) -> Self {
+        match why {
+            CannotEncode::Unavailable(dialect) => Outcome::DialectUnavailable(dialect),
+            CannotEncode::Unfit(error) => Outcome::Unfit(error),
+        }
     }
 }
 

@@ -7,13 +7,11 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 
 use super::{Answer, Goal, Job};
-use crate::delay;
-use crate::dialect::{self, Defect, Stream, provider_error};
+use crate::dialect::{self, Defect, Reading, Stream, provider_error};
 use crate::headers;
 use crate::incoming::{AFTER_FINISH, Break, Incoming, Progress};
 use crate::outcome::Outcome;
 use crate::platform::{Platform, UpstreamResponse, Wait};
-use crate::policy::Dialect;
 
 /// The largest answer that is held as a whole.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -25,7 +23,7 @@ const READ_BYTES: usize = 32 * 1024;
 
 pub struct Exchange<P: Platform> {
     stage: Stage<P>,
-    dialect: Dialect,
+    reading: Reading,
     /// On [`Platform::elapsed`]'s clock.
     deadline: Duration,
     status: StatusCode,
@@ -54,14 +52,14 @@ pub type Step<P> = Option<Result<(HeaderMap, Answer<P>), Outcome>>;
 
 impl<P: Platform> Exchange<P> {
     /// `keeps_timeouts` says whether the platform ends a body that stalls.
-    pub fn new(pending: P::Pending, job: &Job<'_, P>, dialect: Dialect, keeps_timeouts: bool) -> Self {
+    pub fn new(pending: P::Pending, job: &Job<'_, P>, reading: Reading, keeps_timeouts: bool) -> Self {
         let deadlines = &job.tier.deadlines;
         let own = match job.goal {
             Goal::WholeAnswer => deadlines.response,
             Goal::FirstPiece | Goal::WholeStream => deadlines.first_token,
         };
         let deadline = job.platform.elapsed() + own;
-        Self { stage: Stage::Head(pending), dialect, deadline, status: StatusCode::OK, keeps_timeouts }
+        Self { stage: Stage::Head(pending), reading, deadline, status: StatusCode::OK, keeps_timeouts }
     }
 
     pub fn wait(&self) -> Option<Wait<'_, P>> {
@@ -139,8 +137,8 @@ impl<P: Platform> Exchange<P> {
             (Goal::WholeAnswer, true) => return Some(Err(Outcome::Undecodable)),
             (Goal::FirstPiece | Goal::WholeStream, false) => Kind::NoStream,
             (Goal::FirstPiece | Goal::WholeStream, true) => {
-                let Some(stream) = Stream::new(self.dialect, job.request) else {
-                    return Some(Err(Outcome::DialectUnavailable(self.dialect)));
+                let Some(stream) = Stream::new(self.reading, job.request) else {
+                    return Some(Err(Outcome::DialectUnavailable(self.reading.dialect)));
                 };
                 let incoming = Box::new(Incoming::new(response.body, stream, self.keeps_timeouts));
                 self.stage = Stage::Stream { headers: response.headers, incoming, held: Vec::new() };
@@ -214,7 +212,7 @@ impl<P: Platform> Exchange<P> {
             _ if is_large => Err(Outcome::TooLarge),
             _ if broken => Err(Outcome::Broken),
             Kind::NoStream => Err(error_inside(&bytes)),
-            Kind::Answer => dialect::decode_answer(self.dialect, bytes)
+            Kind::Answer => dialect::decode_answer(self.reading, job.request, bytes)
                 .map(|(body, whole)| (response.headers, Answer::Whole { body, whole }))
                 .map_err(Outcome::from),
         })
@@ -228,7 +226,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 
 fn refusal<P: Platform>(job: &Job<'_, P>, response: &UpstreamResponse<P::Body>, body: &[u8]) -> Outcome {
     let error = Box::new(provider_error::parse(body));
-    let delay = delay::asked(&response.headers, error.retry_delay, job.platform.unix_time());
+    let delay = dialect::asked_delay(&response.headers, &error, job.platform.unix_time());
     Outcome::Status { status: response.status, error, delay }
 }
 

@@ -1,7 +1,7 @@
 //! Wire formats of providers, and what every one of them needs: addresses, keys, headers.
 //!
-//! A provider is a row of the policy; nothing here knows one by name. `openai_chat` is the only dialect so far; a
-//! candidate of another is passed over (`dialect_unavailable`).
+//! A provider is a row of the policy; nothing here knows one by name. A dialect is a module and an arm in each match below;
+//! a candidate of one that is not built is passed over (`dialect_unavailable`).
 
 pub mod anthropic_messages;
 pub mod openai_chat;
@@ -12,8 +12,13 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
+use serde_json::json;
+use serde_json::value::to_raw_value;
+
 use crate::chat::ChatRequest;
+use crate::delay;
 use crate::dialect::provider_error::ProviderError;
+use crate::error::Error;
 use crate::headers;
 use crate::platform::{Platform, StoreError, Target};
 use crate::policy::{AuthStyle, Candidate, Dialect, Policy, Provider};
@@ -73,42 +78,93 @@ pub enum Meaning {
     Undecodable,
 }
 
-/// The request in `dialect`'s terms, and the path below the provider's base URL that takes it; nothing if the dialect
-/// cannot be written.
+/// How a request is to be put besides what the client asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asking {
+    /// Whether a stream should tell its usage at its end.
+    pub counts_usage: bool,
+    /// The text of an answer that another candidate began and this one should go on with; without effect for a model that
+    /// cannot.
+    pub begun: Option<Rc<str>>,
+}
+
+/// Why there is no request for a candidate.
+#[derive(Debug, PartialEq)]
+pub enum CannotEncode {
+    /// The dialect is not built.
+    Unavailable(Dialect),
+    /// The dialect has no words for what is asked; what a client is told that nobody else can serve.
+    Unfit(Box<Error>),
+}
+
+/// The request in the terms of the candidate's dialect, and the path below the provider's base URL that takes it.
 pub fn encode_request(
     policy: &Policy,
     candidate: &Candidate,
     request: &ChatRequest<'_>,
     asking: &Asking,
-) -> Option<(&'static str, Encoded)> {
+) -> Result<(&'static str, Encoded), CannotEncode> {
     match policy.provider_of(candidate.model).dialect {
-        Dialect::OpenaiChat => {
-            Some((openai_chat::PATH, openai_chat::encode_request(policy, candidate, request, asking)))
+        Dialect::OpenaiChat => Ok((openai_chat::PATH, openai_chat::encode_request(policy, candidate, request, asking))),
+        Dialect::AnthropicMessages => {
+            let unfit = |error| CannotEncode::Unfit(Box::new(error));
+            let encoded = match asking.begun.as_deref().filter(|_| policy.model(candidate.model).prefill.is_some()) {
+                None => anthropic_messages::encode_request(policy, candidate, request),
+                Some(text) => {
+                    let turn = to_raw_value(&json!({"role": "assistant", "content": text}));
+                    let turn = turn.expect("text should serialise");
+                    anthropic_messages::encode_request(policy, candidate, &request.with_begun(text, &turn))
+                }
+            };
+            encoded.map(|encoded| (anthropic_messages::PATH, encoded)).map_err(unfit)
         }
-        Dialect::AnthropicMessages | Dialect::OpenaiResponses => None,
+        dialect @ Dialect::OpenaiResponses => Err(CannotEncode::Unavailable(dialect)),
     }
 }
 
+/// How answers of a provider are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    pub dialect: Dialect,
+    /// Seconds since 1970, for dialects whose answers do not say when they were made.
+    pub created: u64,
+    /// Whether the client sees the thinking that a dialect translates.
+    pub show_reasoning: bool,
+}
+
 /// A whole answer: what the client gets, and what the gateway reads of it.
-pub fn decode_answer(dialect: Dialect, body: Vec<u8>) -> Result<(Vec<u8>, Whole), Defect> {
-    match dialect {
+pub fn decode_answer(reading: Reading, request: &ChatRequest<'_>, body: Vec<u8>) -> Result<(Vec<u8>, Whole), Defect> {
+    match reading.dialect {
         Dialect::OpenaiChat => openai_chat::decode_answer(&body).map(|whole| (body, whole)),
-        Dialect::AnthropicMessages | Dialect::OpenaiResponses => Err(Defect::Undecodable),
+        Dialect::AnthropicMessages => {
+            anthropic_messages::decode_answer(&body, request, reading.created, reading.show_reasoning)
+        }
+        Dialect::OpenaiResponses => Err(Defect::Undecodable),
     }
+}
+
+/// How long a provider asks to be left alone, in its error answer; `now` is the time since 1970.
+pub fn asked_delay(headers: &HeaderMap, error: &ProviderError, now: Duration) -> Option<Duration> {
+    delay::asked(headers, error.retry_delay, now).or_else(|| anthropic_messages::reset_delay(headers, now))
 }
 
 /// A streamed answer in any dialect.
 #[derive(Debug)]
 pub enum Stream {
     OpenaiChat(openai_chat::Stream),
+    AnthropicMessages(Box<anthropic_messages::Stream>),
 }
 
 impl Stream {
     /// A stream that answers `request`; nothing if the dialect cannot be read.
-    pub fn new(dialect: Dialect, request: &ChatRequest<'_>) -> Option<Self> {
-        match dialect {
+    pub fn new(reading: Reading, request: &ChatRequest<'_>) -> Option<Self> {
+        match reading.dialect {
             Dialect::OpenaiChat => Some(Self::OpenaiChat(openai_chat::Stream::new(request))),
-            Dialect::AnthropicMessages | Dialect::OpenaiResponses => None,
+            Dialect::AnthropicMessages => {
+                let stream = anthropic_messages::Stream::new(request, reading.created, reading.show_reasoning);
+                Some(Self::AnthropicMessages(Box::new(stream)))
+            }
+            Dialect::OpenaiResponses => None,
         }
     }
 
@@ -127,6 +183,7 @@ impl Stream {
                 }
                 meaning
             }
+            Self::AnthropicMessages(stream) => stream.take(&data, out),
         }
     }
 
@@ -134,6 +191,7 @@ impl Stream {
     pub fn is_finished(&self) -> bool {
         match self {
             Self::OpenaiChat(stream) => stream.is_finished(),
+            Self::AnthropicMessages(stream) => stream.is_finished(),
         }
     }
 
@@ -141,24 +199,16 @@ impl Stream {
     pub fn is_translated(&self) -> bool {
         match self {
             Self::OpenaiChat(_) => false,
+            Self::AnthropicMessages(_) => true,
         }
     }
 
     pub fn told(&self) -> &Told {
         match self {
             Self::OpenaiChat(stream) => &stream.told,
+            Self::AnthropicMessages(stream) => &stream.told,
         }
     }
-}
-
-/// How a request is to be put besides what the client asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asking {
-    /// Whether a stream should tell its usage at its end.
-    pub counts_usage: bool,
-    /// The text of an answer that another candidate began and this one should go on with; without effect for a model that
-    /// cannot.
-    pub begun: Option<Rc<str>>,
 }
 
 /// Why there is no key.
@@ -190,6 +240,13 @@ pub fn request_headers(provider: &Provider, secret: Option<&Secret<String>>, acc
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(headers::JSON));
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("tiergate/", env!("CARGO_PKG_VERSION"))));
+    let own = match provider.dialect {
+        Dialect::AnthropicMessages => anthropic_messages::HEADERS,
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => &[],
+    };
+    for (name, value) in own {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
     if let Some((name, value)) = secret.and_then(|secret| credential(provider.auth, secret)) {
         headers.insert(name, value);
     }

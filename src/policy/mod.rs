@@ -217,6 +217,15 @@ pub struct Model {
     pub price: Option<Price>,
 }
 
+/// How a model is given the beginning of its answer: always as a last message of the assistant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefill {
+    /// As it is (vLLM, Ollama, older Claude models).
+    Message,
+    /// With `"prefix": true` in it (Mistral, DeepSeek).
+    Prefix,
+}
+
 /// How a model of the Messages API is told to think, or not to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Thinking {
@@ -230,15 +239,6 @@ pub enum Thinking {
     Adaptive,
     /// It thinks within a budget of tokens and takes no effort.
     Budget,
-}
-
-/// How a model is given the beginning of its answer: always as a last message of the assistant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prefill {
-    /// As it is (vLLM, Ollama).
-    Message,
-    /// With `"prefix": true` in it (Mistral, DeepSeek).
-    Prefix,
 }
 
 /// US dollars per million tokens.

@@ -180,12 +180,12 @@ object! {
         optional thinking_display: bool = false,
         /// The limit on the answer's tokens where the client names none and anthropic-messages demands one; room for thinking included.
         optional default_max_tokens: Tokens,
+        /// How the model goes on with an answer that was begun: given as a last message, or as one with "prefix": true.
+        optional prefill: Prefill,
         /// Whether system messages may stand between the others; otherwise they are moved to the beginning.
         optional system_turns: bool = false,
         /// Tokens from which a stable beginning of the prompt is marked for the cache of anthropic-messages; without it nothing is.
         optional prompt_cache_min: Tokens,
-        /// How the model goes on with an answer that was begun: given as a last message, or as one with "prefix": true.
-        optional prefill: Prefill,
         /// What it costs; without it the log has no cost.
         optional price: Price,
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tiergate::chat::{ChatRequest, object_fields};
 use tiergate::dialect::anthropic_messages::{self, Stream};
-use tiergate::dialect::{Asking, Defect, Meaning, Told};
+use tiergate::dialect::{Defect, Meaning, Told};
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Effort, Entry, Policy};
 use tiergate::record::Usage;
@@ -21,8 +21,8 @@ const FOLDER: &str = "tests/golden/anthropic";
 const CREATED: u64 = 1_790_000_000;
 
 /// What a case says, in the order in which it says it, and what follows from it.
-const GIVEN: [&str; 8] =
-    ["shows", "policy_model", "show_reasoning", "effort", "begun", "request", "upstream_answer", "upstream_stream"];
+const GIVEN: [&str; 7] =
+    ["shows", "policy_model", "show_reasoning", "effort", "request", "upstream_answer", "upstream_stream"];
 
 /// The parts of a case, each as JSON.
 struct Case {
@@ -78,11 +78,6 @@ impl Case {
         Candidate { effort, ..candidate.clone() }
     }
 
-    /// What the gateway asks for besides: to go on with what another model began.
-    fn asking(&self) -> Asking {
-        Asking { counts_usage: true, begun: self.value("begun").as_str().map(Into::into) }
-    }
-
     /// What the API itself would say to the request, if there is such a model.
     fn judge(&self, policy: &Policy, upstream: &str) {
         let upstream = serde_json::from_str(upstream).expect("JSON");
@@ -95,7 +90,7 @@ impl Case {
         let body = self.get("request").unwrap_or(r#"{"messages":[{"role":"user","content":"Hi"}]}"#).as_bytes();
         let request = ChatRequest::parse(body).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
         let mut outcome = Vec::new();
-        match anthropic_messages::encode_request(&policy, &self.candidate(&policy), &request, &self.asking()) {
+        match anthropic_messages::encode_request(&policy, &self.candidate(&policy), &request) {
             Ok(encoded) => {
                 if self.get("request").is_some() {
                     let upstream = String::from_utf8(encoded.body).expect("UTF-8");

@@ -5,8 +5,8 @@ use std::sync::{LazyLock, Mutex};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tiergate::chat::ChatRequest;
+use tiergate::dialect::Meaning;
 use tiergate::dialect::anthropic_messages::{self, Stream};
-use tiergate::dialect::{Asking, Meaning};
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Entry, Policy};
 use tiergate_cli::simulator::{Profile, judge_messages_request};
@@ -355,7 +355,7 @@ proptest! {
         let (policy, candidate) = policy_with(model);
         let body = request.to_string();
         let Ok(request) = ChatRequest::parse(body.as_bytes()) else { return Ok(()) };
-        match anthropic_messages::encode_request(&policy, &candidate, &request, &Asking::default()) {
+        match anthropic_messages::encode_request(&policy, &candidate, &request) {
             Ok(encoded) => {
                 let upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
                 let can_prefill = policy.models[0].prefill.is_some();

@@ -99,7 +99,7 @@ fn a_missing_secret_is_passed_over_and_named_if_nothing_is_left() {
 #[test]
 fn a_dialect_that_is_not_built_is_passed_over() {
     let mut other = policy();
-    other["providers"]["first"]["dialect"] = json!("anthropic-messages");
+    other["providers"]["first"]["dialect"] = json!("openai-responses");
     let scenario = large().policy(other).provider(SECOND, answer("hi")).run();
     assert_eq!(scenario.response_header("x-route-attempts"), "first/one:dialect_unavailable,second/two:200");
 }

@@ -11,7 +11,7 @@ use super::reasoning::{self, Circumstances};
 use super::wire::{Block, Body, Format, Metadata, OutputConfig, Thinking};
 use super::{cache, schema, tools, turns};
 use crate::chat::{ChatRequest, object_fields};
-use crate::dialect::{Asking, Encoded};
+use crate::dialect::Encoded;
 use crate::error::Error;
 use crate::policy::{Candidate, Model, Policy};
 
@@ -64,17 +64,12 @@ struct Shape {
 ///
 /// # Errors
 /// A 400 with `param` for what the Messages API cannot carry at all, or only with another meaning.
-pub fn encode_request(
-    policy: &Policy,
-    candidate: &Candidate,
-    request: &ChatRequest<'_>,
-    asking: &Asking,
-) -> Result<Encoded, Error> {
+pub fn encode_request(policy: &Policy, candidate: &Candidate, request: &ChatRequest<'_>) -> Result<Encoded, Error> {
     let model = policy.model(candidate.model);
     let mut dropped = Dropped::default();
     check_choices(request)?;
     let max_tokens = max_tokens(request, model, &mut dropped)?;
-    let turns = turns::translate(request, model, asking.begun.as_deref(), &mut dropped)?;
+    let turns = turns::translate(request, model, &mut dropped)?;
     let tools = tools::translate(request, model, &turns.called, &mut dropped)?;
     let shape = shape(request, model, &mut dropped)?;
     let circumstances = Circumstances {

@@ -16,7 +16,7 @@ use super::tools;
 use super::wire::{Block, Message, Role};
 use crate::chat::{ChatRequest, Field, Turn, object_fields};
 use crate::error::Error;
-use crate::policy::{Model, Prefill};
+use crate::policy::Model;
 
 /// The user's turn before an answer that has none.
 const OPENING: &str = "Begin.";
@@ -38,23 +38,14 @@ pub struct Turns<'a> {
     pub has_prefill: bool,
 }
 
-/// All messages of `request`, and behind them the beginning of an answer to go on with, if the model can.
+/// All messages of `request`.
 ///
 /// # Errors
 /// A 400 for a part that cannot be carried, and for calls and results that do not match.
-pub fn translate<'a>(
-    request: &ChatRequest<'a>,
-    model: &Model,
-    begun: Option<&str>,
-    dropped: &mut Dropped,
-) -> Result<Turns<'a>, Error> {
+pub fn translate<'a>(request: &ChatRequest<'a>, model: &Model, dropped: &mut Dropped) -> Result<Turns<'a>, Error> {
     let mut builder = Builder { turns: Turns::default(), calls: Calls::default(), results: 0, dropped };
     for (index, turn) in request.turns.iter().enumerate() {
         builder.push(index, turn, model)?;
-    }
-    if let (Some(begun), Some(Prefill::Message)) = (begun.filter(|begun| !begun.trim().is_empty()), model.prefill) {
-        builder.check_answered()?;
-        builder.append(Role::Assistant, vec![Block::note(begun)]);
     }
     builder.finish(model)
 }
@@ -320,7 +311,7 @@ impl<'a> Builder<'a, '_> {
                 self.dropped.note("messages");
                 self.append(Role::User, vec![Block::note(OPENING)]);
             }
-            Some(last) if last.role == Role::Assistant && model.prefill == Some(Prefill::Message) => {
+            Some(last) if last.role == Role::Assistant && model.prefill.is_some() => {
                 trim_end(last);
                 self.turns.has_prefill = true;
             }
