@@ -2,6 +2,7 @@
 //!
 //! Every scenario runs twice: with sandboxes that serve many requests, and with one request per sandbox.
 
+mod dialects;
 mod reliability;
 mod runtime;
 mod scenarios;

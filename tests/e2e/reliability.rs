@@ -29,7 +29,7 @@ scenarios!(
 );
 
 /// The text of a stream's deltas, and whether it is whole: an end marker and a clean end, or neither.
-fn content(got: &crate::runtime::Got) -> (String, bool) {
+pub fn content(got: &crate::runtime::Got) -> (String, bool) {
     let events = got.events();
     let chunks = events.iter().filter(|data| *data != "[DONE]");
     let text = chunks.map(|data| {

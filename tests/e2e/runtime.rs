@@ -15,6 +15,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 pub const CLASSIFIER: &str = "classifier.test";
 pub const FIRST: &str = "first.test";
 pub const SECOND: &str = "second.test";
+/// It speaks the Messages API.
+pub const THIRD: &str = "third.test";
 /// Nothing listens there.
 pub const DOWN: &str = "down.test";
 
@@ -34,6 +36,7 @@ pub struct Runtime {
     pub gateway: Gateway,
     pub first: Simulator,
     pub second: Simulator,
+    pub third: Simulator,
     pub classifier: Simulator,
     log: Mutex<UnboundedReceiver<LogLine>>,
     pub http: reqwest::Client,
@@ -51,7 +54,7 @@ pub struct Case {
 
 /// Cases of each kind, and what their tiers say besides the usual.
 const CASES: usize = 24;
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 9] = [
     ("case", "{}"),
     ("alone", "{}"),
     ("retry", r#"{"retries":1}"#),
@@ -59,6 +62,9 @@ const KINDS: [(&str, &str); 7] = [
     ("hold", r#"{"stream":"hold"}"#),
     ("handoff", r#"{"stream":"handoff"}"#),
     ("replay", r#"{"resume":"replay"}"#),
+    // One candidate of each dialect, the Messages API second or first.
+    ("to-messages", "{}"),
+    ("from-messages", "{}"),
 ];
 
 /// A tokio runtime and, once started, the gateway in it.
@@ -78,7 +84,7 @@ impl Shared {
     pub fn run(&self, guest: Guest, scenario: impl AsyncFnOnce(&Runtime)) {
         let _turn: MutexGuard<'_, ()> = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let runtime = self.runtime.get_or_init(|| self.tokio.block_on(Runtime::start(guest)));
-        for simulator in [&runtime.first, &runtime.second, &runtime.classifier] {
+        for simulator in [&runtime.first, &runtime.second, &runtime.third, &runtime.classifier] {
             simulator.script("").expect("an empty script");
             simulator.clear();
         }
@@ -146,8 +152,15 @@ pub fn policy() -> Value {
             let more: Value = serde_json::from_str(more).expect("JSON");
             tier.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             tiers.push(tier);
-            models.insert(first, model("first", json!({})));
-            models.insert(second, model("second", json!({})));
+            let claude = json!({"id": "claude-sonnet-5-5", "forced_tools": false, "sampling": false,
+                "thinking": "always", "thinking_display": true});
+            let (one, two) = match kind {
+                "to-messages" => (model("first", json!({})), model("third", claude)),
+                "from-messages" => (model("third", claude), model("second", json!({}))),
+                _ => (model("first", json!({})), model("second", json!({}))),
+            };
+            models.insert(first, one);
+            models.insert(second, two);
         }
     }
     let provider = |host: &str| json!({"base_url": format!("https://{host}/v1"), "dialect": "openai-chat"});
@@ -163,6 +176,8 @@ pub fn policy() -> Value {
         "models": models,
         "providers": {
             "first": provider(FIRST), "second": provider(SECOND), "down": provider(DOWN),
+            "third": {"base_url": format!("https://{THIRD}"), "dialect": "anthropic-messages", "auth": "x-api-key",
+                "show_reasoning": true},
             "classifier": provider(CLASSIFIER),
         },
         "rules": [{"name": "Danes stay with second", "when": {"country": ["DK"]}, "then": {"providers": ["second"]}}],
@@ -176,10 +191,15 @@ async fn simulator(profile: Profile, host: &str) -> Simulator {
 
 impl Case {
     fn new(kind: &str, number: usize) -> Self {
+        let (first, second) = match kind {
+            "to-messages" => ("first", "third"),
+            "from-messages" => ("third", "second"),
+            _ => ("first", "second"),
+        };
         Case {
             tier: format!("{kind}-{number}"),
-            first: format!("first/{kind}-a{number}"),
-            second: format!("second/{kind}-b{number}"),
+            first: format!("{first}/{kind}-a{number}"),
+            second: format!("{second}/{kind}-b{number}"),
         }
     }
 
@@ -201,6 +221,7 @@ impl Runtime {
     async fn start(guest: Guest) -> Self {
         let first = simulator(Profile::generic("first"), FIRST).await;
         let second = simulator(Profile::generic("second"), SECOND).await;
+        let third = simulator(Profile::anthropic(), THIRD).await;
         let classifier = simulator(Profile::inception(), CLASSIFIER).await;
         let (sink, log) = unbounded_channel();
         let policy = policy().to_string();
@@ -210,10 +231,11 @@ impl Runtime {
             .kv("policy", policy)
             .backend(FIRST, format!("http://{}", first.addr()))
             .backend(SECOND, format!("http://{}", second.addr()))
+            .backend(THIRD, format!("http://{}", third.addr()))
             .backend(CLASSIFIER, format!("http://{}", classifier.addr()))
             .backend(DOWN, format!("http://{unused}"))
             .log(sink);
-        for host in [FIRST, SECOND, CLASSIFIER, DOWN] {
+        for host in [FIRST, SECOND, THIRD, CLASSIFIER, DOWN] {
             options = options.secret(host, secret(host));
         }
         for (client, more) in CLIENTS {
@@ -222,7 +244,7 @@ impl Runtime {
         let gateway = Gateway::start(options).await.expect("the gateway should start");
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
         let given = [const { AtomicUsize::new(0) }; KINDS.len()];
-        Self { gateway, first, second, classifier, log: Mutex::new(log), http, given }
+        Self { gateway, first, second, third, classifier, log: Mutex::new(log), http, given }
     }
 
     pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
