@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tiergate::chat::{ChatRequest, object_fields};
 use tiergate::dialect::anthropic_messages::{self, Stream};
-use tiergate::dialect::{Defect, Meaning};
+use tiergate::dialect::{Defect, Meaning, Told};
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Effort, Entry, Policy};
 use tiergate::record::Usage;
 use tiergate::sse::Decoder;
 
 use crate::layout::{compact, lay_out, on_one_line};
+use crate::properties::judge;
 use crate::schema;
 
 /// Below the package's folder, where cargo runs tests.
@@ -49,7 +50,7 @@ impl Case {
     /// A policy with one model of the Messages API, as it is by default and with what the case changes.
     fn policy(&self) -> Policy {
         let mut model = json!({
-            "provider": "anthropic", "id": "claude-test-1", "context": 200_000, "max_output": 64_000,
+            "provider": "anthropic", "id": "claude-fable-5", "context": 200_000, "max_output": 64_000,
             "tools": true, "vision": true, "json_schema": true, "sampling": false,
         });
         if let Value::Object(changes) = self.value("policy_model") {
@@ -77,6 +78,12 @@ impl Case {
         Candidate { effort, ..candidate.clone() }
     }
 
+    /// What the API itself would say to the request, if there is such a model.
+    fn judge(&self, policy: &Policy, upstream: &str) {
+        let upstream = serde_json::from_str(upstream).expect("JSON");
+        assert_eq!(judge(&policy.models[0].id, &upstream), Ok(()), "{}: {upstream}", self.name);
+    }
+
     /// What is expected of the case, by name.
     fn outcome(&self) -> Vec<(&'static str, String)> {
         let policy = self.policy();
@@ -86,7 +93,9 @@ impl Case {
         match anthropic_messages::encode_request(&policy, &self.candidate(&policy), &request) {
             Ok(encoded) => {
                 if self.get("request").is_some() {
-                    outcome.push(("upstream_request", String::from_utf8(encoded.body).expect("UTF-8")));
+                    let upstream = String::from_utf8(encoded.body).expect("UTF-8");
+                    self.judge(&policy, &upstream);
+                    outcome.push(("upstream_request", upstream));
                     outcome.push(("dropped", json!(encoded.dropped).to_string()));
                 }
             }
@@ -112,7 +121,7 @@ impl Case {
                 let value = serde_json::from_slice(&body).expect("JSON");
                 let faults = schema::faults("CreateChatCompletionResponse", &value);
                 assert!(faults.is_empty(), "{}: {faults:?}", self.name);
-                let reads = reads(whole.told.usage, whole.told.model, &whole.told.finish_reasons);
+                let reads = reads(&whole.told);
                 vec![("answer", String::from_utf8(body).expect("UTF-8")), ("reads", reads)]
             }
             Err(Defect::Undecodable) => vec![("answer", json!("undecodable").to_string())],
@@ -132,7 +141,7 @@ impl Case {
             step.extend(self.sent(&out));
             steps.push(format!("[{}]", step.join(",")));
         }
-        let reads = reads(stream.told.usage, stream.told.model.clone(), &stream.told.finish_reasons);
+        let reads = reads(&stream.told);
         vec![("stream", format!("[{}]", steps.join(","))), ("reads", reads)]
     }
 
@@ -208,7 +217,8 @@ impl Case {
     }
 }
 
-fn reads(usage: Option<Usage>, model: Option<String>, finish_reasons: &[String]) -> String {
+fn reads(told: &Told) -> String {
+    let Told { usage, model, finish_reasons } = told;
     let usage = usage.map(|Usage { input, cached_input, cache_write, output, reasoning }| {
         format!(
             r#"{{"input":{input},"cached_input":{cached_input},"cache_write":{cache_write},"output":{output},"reasoning":{reasoning}}}"#

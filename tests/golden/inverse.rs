@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 /// The rules of the API that `request` breaks.
-pub fn broken_rules(request: &Value) -> Vec<String> {
+pub fn broken_rules(request: &Value, can_prefill: bool) -> Vec<String> {
     let mut broken = Vec::new();
     let mut check = |holds: bool, rule: &str| {
         if !holds {
@@ -37,11 +37,14 @@ pub fn broken_rules(request: &Value) -> Vec<String> {
 
     let messages = array(request, "messages");
     check(messages.first().is_some_and(|message| message["role"] == "user"), "the first turn is the user's");
-    check(messages.last().is_some_and(|message| message["role"] != "assistant"), "the last turn is no prefill");
+    check(
+        can_prefill || messages.last().is_some_and(|last| last["role"] != "assistant"),
+        "the last turn is no prefill",
+    );
     let (mut ids, mut pending, mut last) = (BTreeSet::new(), BTreeSet::new(), "");
     for message in messages {
         let role = message["role"].as_str().unwrap_or_default();
-        check(role == "user" || role == "assistant", "roles are user and assistant");
+        check(["user", "assistant", "system"].contains(&role), "roles are known");
         check(role != last, "speakers alternate");
         last = role;
         let blocks = array(message, "content");
@@ -74,7 +77,7 @@ pub fn broken_rules(request: &Value) -> Vec<String> {
             }
             results_are_over |= block["type"] != "tool_result";
         }
-        check(role == "assistant" || pending.is_empty(), "calls have their results in the next turn");
+        check(role != "user" || pending.is_empty(), "calls have their results in the next turn");
     }
     check(pending.is_empty(), "calls have their results");
     broken

@@ -1,5 +1,7 @@
 //! Whatever comes in, what goes out is well-formed and bounded, and nothing panics.
 
+use std::sync::{LazyLock, Mutex};
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tiergate::chat::ChatRequest;
@@ -7,6 +9,7 @@ use tiergate::dialect::Meaning;
 use tiergate::dialect::anthropic_messages::{self, Stream};
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Entry, Policy};
+use tiergate_cli::simulator::{Profile, judge_messages_request};
 
 use crate::inverse::broken_rules;
 use crate::schema;
@@ -14,7 +17,7 @@ use crate::schema;
 /// A policy with one model of the Messages API, with `changes` to it.
 pub fn policy_with(changes: Value) -> (Policy, Candidate) {
     let mut model = json!({
-        "provider": "anthropic", "id": "claude-test-1", "context": 200_000, "max_output": 64_000,
+        "provider": "anthropic", "id": "claude-fable-5", "context": 200_000, "max_output": 64_000,
         "tools": true, "vision": true, "json_schema": true,
     });
     let changes = changes.as_object().cloned().unwrap_or_default();
@@ -31,6 +34,31 @@ pub fn policy_with(changes: Value) -> (Policy, Candidate) {
     let policy = parse(document.to_string().as_bytes()).expect("a valid policy");
     let Entry::One(candidate) = policy.tiers[0].candidates[0].clone() else { panic!("one candidate") };
     (policy, candidate)
+}
+
+/// What a simulator of the API says to a request, which was written from the API's description too; nothing to one for a
+/// model that it does not know.
+pub fn judge(model: &str, upstream: &Value) -> Result<(), String> {
+    static PROFILE: LazyLock<Mutex<Profile>> = LazyLock::new(|| Mutex::new(Profile::anthropic()));
+    let profile = PROFILE.lock().expect("no test should have panicked here");
+    if !profile.models.iter().any(|known| known.id == model) {
+        return Ok(());
+    }
+    judge_messages_request(&profile, "2023-06-01", upstream)
+}
+
+/// Models of different kinds, as a policy describes them.
+fn any_model() -> impl Strategy<Value = Value> {
+    prop::sample::select(vec![
+        json!({"id": "claude-opus-5-5", "sampling": false, "forced_tools": false, "thinking_display": true}),
+        json!({"id": "claude-fable-5", "sampling": false, "system_turns": true}),
+        json!({"id": "claude-haiku-5-5", "sampling": false, "thinking": "optional"}),
+        json!({"id": "claude-opus-4-8", "sampling": false, "thinking": "adaptive"}),
+        json!({"id": "claude-opus-4-6", "thinking": "adaptive", "sampling_exclusive": true,
+            "efforts": {"low": "low", "high": "high", "max": "max"}}),
+        json!({"id": "claude-sonnet-4-5", "thinking": "budget", "prefill": "message", "json_schema": false}),
+        json!({"id": "claude-haiku-4-5", "thinking": "none"}),
+    ])
 }
 
 /// Text that is not blank.
@@ -321,19 +349,23 @@ proptest! {
     }
 
     #[test]
-    fn requests_of_any_fields_keep_the_rules(request in any_request(), thinking in prop::sample::select(&["always", "optional", "adaptive", "budget", "none"][..]), flags: [bool; 4]) {
-        let [sampling, forced_tools, json_schema, exclusive] = flags;
-        let changes = json!({
-            "thinking": thinking, "sampling": sampling, "forced_tools": forced_tools, "json_schema": json_schema,
-            "sampling_exclusive": exclusive, "prompt_cache_min": 1, "thinking_display": true,
-        });
-        let (policy, candidate) = policy_with(changes);
+    fn requests_of_any_fields_keep_the_rules(request in any_request(), model in any_model()) {
+        let mut model = model;
+        model["prompt_cache_min"] = 1.into();
+        let (policy, candidate) = policy_with(model);
         let body = request.to_string();
         let Ok(request) = ChatRequest::parse(body.as_bytes()) else { return Ok(()) };
         match anthropic_messages::encode_request(&policy, &candidate, &request) {
             Ok(encoded) => {
                 let upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
-                prop_assert_eq!(broken_rules(&upstream), Vec::<String>::new(), "{} -> {}", body, upstream);
+                let can_prefill = policy.models[0].prefill.is_some();
+                prop_assert_eq!(broken_rules(&upstream, can_prefill), Vec::<String>::new(), "{} -> {}", body, upstream);
+                // What the client wrote into its own schemas and images is between it and the provider.
+                let judged = judge(&policy.models[0].id, &upstream);
+                let is_clients = |why: &String| {
+                    ["JSON schema is invalid", "base64", "temperature", "top_p", "url"].iter().any(|part| why.contains(part))
+                };
+                prop_assert!(judged.as_ref().err().is_none_or(is_clients), "{:?}: {} -> {}", judged, body, upstream);
                 prop_assert!(upstream.to_string().matches("cache_control").count() <= 4 + body.matches("cache_control").count());
                 prop_assert!(encoded.dropped.iter().all(|name| name.is_ascii() && name.len() <= 64));
                 prop_assert!(encoded.body.len() <= 3 * body.len() + 2_000, "{}", body);

@@ -1,7 +1,7 @@
 //! OpenAI's `reasoning_effort` in the words of a model of the Messages API: effort, thinking, or both.
 //!
 //! What a model takes is its row in the policy ([`crate::policy::Thinking`]). Thinking within a budget demands that the
-//! blocks of earlier thinking come back in a loop of tool calls, and forbids a forced call; OpenAI's clients cannot carry
+//! blocks of earlier thinking come back in a loop of tool calls, and forbids a forced call and a prefill; OpenAI's clients cannot carry
 //! blocks, so there the model does not think.
 
 use super::dropped::Dropped;
@@ -24,6 +24,7 @@ pub struct Circumstances {
     pub max_tokens: u64,
     pub forced_call: bool,
     pub in_tool_loop: bool,
+    pub has_prefill: bool,
     /// Whether clients see the thinking.
     pub shown: bool,
 }
@@ -72,8 +73,8 @@ pub fn translate<'p>(
         }
         (policy::Thinking::Budget, Some(effort)) => {
             let budget_tokens = budget(effort).min(circumstances.max_tokens / 2);
-            let cannot = circumstances.forced_call || circumstances.in_tool_loop || budget_tokens < MIN_BUDGET_TOKENS;
-            if cannot {
+            let Circumstances { forced_call, in_tool_loop, has_prefill, .. } = *circumstances;
+            if forced_call || in_tool_loop || has_prefill || budget_tokens < MIN_BUDGET_TOKENS {
                 dropped.note("reasoning_effort");
                 return Reasoning::default();
             }

@@ -60,7 +60,7 @@ struct Shape {
     hint: Option<String>,
 }
 
-/// The client's request as `candidate` takes it.
+/// The client's request as `candidate` takes it. Usage is told without being asked for.
 ///
 /// # Errors
 /// A 400 with `param` for what the Messages API cannot carry at all, or only with another meaning.
@@ -76,6 +76,7 @@ pub fn encode_request(policy: &Policy, candidate: &Candidate, request: &ChatRequ
         max_tokens,
         forced_call: tools.forced,
         in_tool_loop: turns.in_tool_loop,
+        has_prefill: turns.has_prefill,
         shown: policy.provider(model.provider).show_reasoning,
     };
     let reasoning = reasoning::translate(request, (candidate, model), &circumstances, &mut dropped);

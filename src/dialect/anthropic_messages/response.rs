@@ -10,9 +10,7 @@ use serde_json::value::RawValue;
 use super::answer::{self, CallShape, Counts, UsageFields, explanation, finish_reason};
 use super::json::{given, is_text, text};
 use crate::chat::ChatRequest;
-use crate::dialect::Whole;
-use crate::dialect::provider_error;
-use crate::dialect::{Defect, Told};
+use crate::dialect::{Defect, Told, Whole, provider_error};
 use crate::record::Usage;
 
 #[derive(Deserialize)]
@@ -149,8 +147,7 @@ pub fn decode_answer(
         usage: usage.map(UsageFields::from),
     };
     let body = serde_json::to_vec(&completion).expect("strings and JSON should serialise");
-    let finish_reasons = vec![finish_reason.to_owned()];
-    let told = Told { usage, model, finish_reasons };
+    let told = Told { usage, model, finish_reasons: vec![finish_reason.to_owned()] };
     Ok((body, Whole { told, content: is_text.then_some(content) }))
 }
 

@@ -32,7 +32,7 @@ pub struct Sanitised {
 pub fn sanitise(schema: &str, description: Option<&str>) -> Option<Sanitised> {
     let mut writer = Writer::default();
     writer.schema(schema, 0, description)?;
-    if writer.optional > MAX_OPTIONAL_PROPERTIES || writer.is_recursive() {
+    if writer.optional_properties()? > MAX_OPTIONAL_PROPERTIES {
         return None;
     }
     let schema = RawValue::from_string(writer.out).ok()?;
@@ -43,14 +43,19 @@ pub fn sanitise(schema: &str, description: Option<&str>) -> Option<Sanitised> {
 struct Writer {
     out: String,
     weakened: bool,
-    /// Properties that are not required.
-    optional: usize,
-    /// Each definition with the names that it refers to.
-    definitions: Vec<(String, Vec<String>)>,
-    /// What the schema refers to outside of its definitions.
-    references: Vec<String>,
+    /// What stands outside of definitions.
+    root: Part,
+    /// Each definition, by what refers to it.
+    definitions: Vec<(String, Part)>,
     /// The definition that is being written.
     current: Option<usize>,
+}
+
+#[derive(Default)]
+struct Part {
+    /// Properties that are not required.
+    optional: usize,
+    references: Vec<String>,
 }
 
 impl Writer {
@@ -145,7 +150,8 @@ impl Writer {
             Some(required) => serde_json::from_str(required.get()).ok()?,
             None => Vec::new(),
         };
-        self.optional += properties.iter().filter(|field| !required.iter().any(|name| *name == field.name)).count();
+        self.part().optional +=
+            properties.iter().filter(|field| !required.iter().any(|name| *name == field.name)).count();
         self.field(begin, "additionalProperties", "false");
         Some(())
     }
@@ -174,7 +180,7 @@ impl Writer {
         for Field { name: definition, value } in fields {
             self.name(inside, &definition);
             self.current = Some(self.definitions.len());
-            self.definitions.push((format!("#/{name}/{definition}"), Vec::new()));
+            self.definitions.push((format!("#/{name}/{definition}"), Part::default()));
             self.schema(value.get(), 1, None)?;
         }
         self.current = None;
@@ -202,39 +208,48 @@ impl Writer {
         if !reference.starts_with("#/$defs/") && !reference.starts_with("#/definitions/") {
             return None;
         }
-        match self.current {
-            Some(definition) => self.definitions[definition].1.push(reference.to_owned()),
-            None => self.references.push(reference.to_owned()),
-        }
+        self.part().references.push(reference.to_owned());
         Some(())
     }
 
-    /// Whether a definition leads to itself, or a reference to nothing.
-    fn is_recursive(&self) -> bool {
-        fn ends(writer: &Writer, reference: &str, states: &mut [State]) -> bool {
-            let Some(at) = writer.definitions.iter().position(|(name, _)| name == reference) else {
-                return false;
-            };
-            match states[at] {
-                State::Unseen => {
-                    states[at] = State::Open;
-                    let all = writer.definitions[at].1.iter().all(|next| ends(writer, next, states));
-                    states[at] = State::Ends;
-                    all
-                }
-                State::Open => false,
-                State::Ends => true,
-            }
+    fn part(&mut self) -> &mut Part {
+        match self.current {
+            Some(definition) => &mut self.definitions[definition].1,
+            None => &mut self.root,
         }
+    }
+
+    /// Optional properties, those of a definition counted wherever it is referred to. Nothing if a definition leads to
+    /// itself, or a reference to nothing.
+    fn optional_properties(&self) -> Option<usize> {
         #[derive(Clone, Copy)]
         enum State {
             Unseen,
             Open,
-            Ends,
+            Counted(usize),
+        }
+        fn count(writer: &Writer, part: &Part, states: &mut [State]) -> Option<usize> {
+            part.references.iter().try_fold(part.optional, |sum, reference| {
+                let at = writer.definitions.iter().position(|(name, _)| name == reference)?;
+                let counted = match states[at] {
+                    State::Unseen => {
+                        states[at] = State::Open;
+                        let counted = count(writer, &writer.definitions[at].1, states)?;
+                        states[at] = State::Counted(counted);
+                        counted
+                    }
+                    State::Open => return None,
+                    State::Counted(counted) => counted,
+                };
+                Some(sum.saturating_add(counted))
+            })
         }
         let mut states = vec![State::Unseen; self.definitions.len()];
-        let names = self.definitions.iter().map(|(name, _)| name).chain(&self.references);
-        !names.into_iter().all(|name| ends(self, name, &mut states))
+        // Also those that nothing refers to must end.
+        for (_, part) in &self.definitions {
+            count(self, part, &mut states)?;
+        }
+        count(self, &self.root, &mut states)
     }
 
     fn name(&mut self, begin: usize, name: &str) {
@@ -296,7 +311,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_said_is_refused() {
-        let many = (0..25).map(|index| format!(r#""p{index}":{{}}"#)).collect::<Vec<_>>().join(",");
+        let properties = |count| (0..count).map(|at| format!(r#""p{at}":{{}}"#)).collect::<Vec<_>>().join(",");
+        let (many, few) = (properties(25), properties(13));
         for schema in [
             r##"{"type":"object","properties":{"child":{"$ref":"#"}}}"##,
             r##"{"$defs":{"A":{"$ref":"#/$defs/B"},"B":{"$ref":"#/$defs/A"}},"$ref":"#/$defs/A"}"##,
@@ -310,6 +326,9 @@ mod tests {
             r#"{"items":[{}]}"#,
             "7",
             &format!(r#"{{"type":"object","properties":{{{many}}}}}"#),
+            &format!(
+                r##"{{"$defs":{{"A":{{"type":"object","properties":{{{few}}}}}}},"anyOf":[{{"$ref":"#/$defs/A"}},{{"$ref":"#/$defs/A"}}]}}"##
+            ),
             &(r#"{"items":"#.repeat(100) + "{}" + &"}".repeat(100)),
         ] {
             assert_eq!(check(schema), None, "{schema}");

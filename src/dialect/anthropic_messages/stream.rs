@@ -12,8 +12,7 @@ use serde_json::value::RawValue;
 use super::answer::{self, CallShape, Counts, UsageFields, explanation, finish_reason};
 use super::json::{given, is_text, text};
 use crate::chat::ChatRequest;
-use crate::dialect::provider_error;
-use crate::dialect::{Meaning, Told};
+use crate::dialect::{Meaning, Told, provider_error};
 use crate::record::Usage;
 
 /// Blocks that have begun and not ended; the API has one at a time.

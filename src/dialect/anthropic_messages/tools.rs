@@ -22,6 +22,8 @@ use crate::policy::Model;
 /// What `input_schema` says where the client says nothing.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 
+pub const MAX_NAME_BYTES: usize = 128;
+
 #[derive(Debug, Default)]
 pub struct Tools<'a> {
     pub tools: Vec<Tool<'a>>,
@@ -82,6 +84,10 @@ pub fn translate<'a>(
         }
         return Ok(only_called(called));
     }
+    let mut names = Names::new();
+    if let Some(index) = tools.iter().position(|tool| !names.insert(tool.name.clone())) {
+        return Err(invalid(&format!("{field}[{index}]"), "has the name of another tool"));
+    }
     if let Some(allowed) = allowed {
         tools.retain(|tool| allowed.contains(&tool.name));
         if tools.is_empty() {
@@ -100,6 +106,12 @@ pub fn translate<'a>(
         dropped.note(choice);
     }
     Ok(tools)
+}
+
+/// Whether a tool may have this name.
+pub fn is_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 /// Whether the client calls tools by their old name, and expects its answer in the old shape.
@@ -164,8 +176,9 @@ fn build_tool<'a>(raw: &'a RawValue, index: usize, model: &Model, dropped: &mut 
 fn build<'a>(function: &'a RawValue, place: &str, model: &Model, dropped: &mut Dropped) -> Result<Tool<'a>, Error> {
     let fields = object_fields(function.get()).map_err(|_| invalid(place, "must be an object"))?;
     let get = |name: &str| given(fields.iter().find(|field| field.name == name).map(|field| field.value));
-    let name = get("name").and_then(text).filter(|name| !name.is_empty());
-    let name = name.ok_or_else(|| invalid(&format!("{place}.name"), "must be a string that is not empty"))?;
+    let name = get("name").and_then(text).filter(|name| is_name(name));
+    let expected = "must be a string of 1 to 128 characters from [a-zA-Z0-9_-]";
+    let name = name.ok_or_else(|| invalid(&format!("{place}.name"), expected))?;
     let mut strict = get("strict").is_some_and(|strict| strict.get() == "true");
     let mut input_schema = match get("parameters") {
         Some(parameters) => input_schema(parameters, &format!("{place}.parameters"))?,

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::dropped::Dropped;
 use super::json::{Json, given, is_text, text};
 use super::parts::{Speaker, invalid, push_content, push_text};
+use super::tools;
 use super::wire::{Block, Message, Role};
 use crate::chat::{ChatRequest, Field, Turn, object_fields};
 use crate::error::Error;
@@ -33,6 +34,8 @@ pub struct Turns<'a> {
     pub called: BTreeSet<Cow<'a, str>>,
     /// Whether the last turn answers tool calls.
     pub in_tool_loop: bool,
+    /// Whether the last turn is the beginning of the answer.
+    pub has_prefill: bool,
 }
 
 /// All messages of `request`.
@@ -308,7 +311,10 @@ impl<'a> Builder<'a, '_> {
                 self.dropped.note("messages");
                 self.append(Role::User, vec![Block::note(OPENING)]);
             }
-            Some(last) if last.role == Role::Assistant && model.prefill.is_some() => trim_end(last),
+            Some(last) if last.role == Role::Assistant && model.prefill.is_some() => {
+                trim_end(last);
+                self.turns.has_prefill = true;
+            }
             Some(last) if last.role == Role::Assistant => {
                 self.dropped.note("messages");
                 self.append(Role::User, vec![Block::note(CONTINUE)]);
@@ -331,12 +337,22 @@ fn function<'a>(call: &'a RawValue, place: &str) -> Result<(Cow<'a, str>, Json<'
     let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
     let name = get("name").and_then(text).filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| invalid(&format!("{place}.name"), "must be a string that is not empty"))?;
+    let name = plain_name(name);
     let place = format!("{place}.arguments");
     let arguments = given(get("arguments")).map_or(Some(Cow::Borrowed("")), text);
     let arguments = arguments.ok_or_else(|| invalid(&place, "must be a string"))?;
     let arguments = if arguments.trim().is_empty() { "{}".to_owned() } else { arguments.into_owned() };
     let input = Json::parse(arguments).filter(|input| input.get().starts_with('{'));
     input.map(|input| (name, input)).ok_or_else(|| invalid(&place, "must be a JSON object, in a string"))
+}
+
+/// The name of a function, which a model may have made up, in the characters that the API takes.
+fn plain_name(name: Cow<'_, str>) -> Cow<'_, str> {
+    if tools::is_name(&name) {
+        return name;
+    }
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    name.chars().take(tools::MAX_NAME_BYTES).map(plain).collect::<String>().into()
 }
 
 /// The beginning of an answer may not end in white space.
