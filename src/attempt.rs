@@ -169,8 +169,8 @@ struct Begun {
 struct Run<'r, P: Platform> {
     active: Vec<Attempt<P>>,
     failure: Option<Failure>,
-    /// When the first of the failed candidates is expected back, on the request's clock.
-    back: Option<Duration>,
+    /// When each candidate that failed last is expected back, on the request's clock, by its place.
+    back: Vec<(usize, Duration)>,
     /// On the request's clock.
     started: Duration,
     record: &'r mut Record,
@@ -184,7 +184,7 @@ impl<P: Platform> Attempts<'_, P> {
     pub fn run(&mut self, record: &mut Record, meanwhile: &mut impl Meanwhile) -> Result<Committed<P>, Stop> {
         let job = self.job;
         let started = job.platform.elapsed();
-        let mut run = Run { active: Vec::with_capacity(2), failure: None, back: None, started, record };
+        let mut run = Run { active: Vec::with_capacity(2), failure: None, back: Vec::new(), started, record };
         loop {
             let now = job.platform.elapsed();
             if meanwhile.due().is_some_and(|due| due <= now) {
@@ -354,7 +354,8 @@ impl<P: Platform> Attempts<'_, P> {
             Verdict::Next if outcome.may_pass() => Some(job.policy.health.cooldown),
             Verdict::Next | Verdict::NextLarger | Verdict::GiveUp => None,
         };
-        run.back = run.back.into_iter().chain(back.map(|back| now + back)).min();
+        run.back.retain(|(place, _)| *place != begun.place);
+        run.back.extend(back.map(|back| (begun.place, now + back)));
         run.keep_failure(job, &candidate, outcome, secret);
         if verdict == Verdict::GiveUp {
             // Every candidate would say the same, the other one under way too.
@@ -395,7 +396,8 @@ impl<P: Platform> Attempt<P> {
 impl<P: Platform> Run<'_, P> {
     fn give_up(&mut self, now: Duration) -> Box<Failure> {
         let failure = self.failure.take().expect("a plan should have at least one candidate");
-        Box::new(Failure { back: self.back.map(|back| back.saturating_sub(now)), ..failure })
+        let back = self.back.iter().map(|(_, back)| back.saturating_sub(now)).min();
+        Box::new(Failure { back, ..failure })
     }
 
     /// Of several failures the last that came from a provider is told.

@@ -90,6 +90,9 @@ impl Refusal {
 
 /// The key that `headers` carry: `Authorization: Bearer`, else `x-api-key`.
 pub fn presented(headers: &HeaderMap) -> Presented {
+    if headers.get_all(http::header::AUTHORIZATION).iter().count() > 1 {
+        return Presented::Malformed;
+    }
     let bearer = headers.get(http::header::AUTHORIZATION).map(|value| match value.to_str() {
         Ok(value) => match value.split_once(' ') {
             Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => key.trim(),

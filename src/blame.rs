@@ -47,6 +47,7 @@ pub fn error(failure: &Failure) -> Error {
         Outcome::Broken => failed(Kind::ProviderError, "broke off its answer"),
         Outcome::TooLarge => failed(Kind::ProviderError, "sent more than the gateway accepts"),
         Outcome::Timeout | Outcome::Send(SendError::Timeout) => failed(Kind::ProviderTimeout, "did not answer in time"),
+        Outcome::OutOfTime => failed(Kind::ProviderTimeout, "was cut off, since the time of this request was over"),
         Outcome::Send(SendError::NoBackend) => {
             let what = "has no backend in this service, which may not create one: see `fastly backend create` in the \
                         README";

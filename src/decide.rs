@@ -12,6 +12,7 @@ use crate::headers::RouteHeaders;
 use crate::policy::rules::Bounds;
 use crate::policy::{Entry, Model, ModelId, Policy, Tier, TierId};
 use crate::record::{Reason, Source};
+use crate::secret::mask;
 
 /// A tier, and how it was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,7 +152,7 @@ fn unknown(policy: &Policy, header: &str, name: &str) -> Error {
         _ => policy.models.iter().map(|model| model.name.as_str()).collect(),
     };
     // The name is the client's own text, so it is bounded before it is quoted.
-    let name: String = name.chars().take(64).collect();
+    let name = mask(name, None, 64);
     Error::new(Kind::InvalidHeader, format!("The header {header} names `{name}`; valid: {}.", valid.join(", ")))
 }
 

@@ -20,6 +20,8 @@ pub enum Outcome {
     Send(SendError),
     /// No first piece, or no whole answer, by its deadline.
     Timeout,
+    /// The request's own time ended before the candidate's; that says nothing about it.
+    OutOfTime,
     /// An answer other than 2xx.
     Status {
         status: StatusCode,
@@ -66,7 +68,9 @@ pub enum Cooling {
 /// The table.
 pub fn judge(outcome: &Outcome) -> (Verdict, Cooling) {
     match outcome {
-        Outcome::DialectUnavailable(_) | Outcome::NoSecret(..) | Outcome::Unfit(_) => (Verdict::Next, Cooling::None),
+        Outcome::DialectUnavailable(_) | Outcome::NoSecret(..) | Outcome::Unfit(_) | Outcome::OutOfTime => {
+            (Verdict::Next, Cooling::None)
+        }
         Outcome::Send(SendError::NoBackend) => (Verdict::Next, Cooling::None),
         Outcome::Send(SendError::Dns | SendError::Connect | SendError::Tls | SendError::Reset | SendError::Other) => {
             (Verdict::Retry, Cooling::Short)
@@ -118,6 +122,7 @@ impl Outcome {
             Outcome::Send(SendError::Connect) => "connect",
             Outcome::Send(SendError::Tls) => "tls",
             Outcome::Send(SendError::Timeout) | Outcome::Timeout => "timeout",
+            Outcome::OutOfTime => "out_of_time",
             Outcome::Send(SendError::Reset) => "reset",
             Outcome::Send(SendError::NoBackend) => "no_backend",
             Outcome::Send(SendError::Other) => "send_error",
@@ -181,6 +186,7 @@ mod tests {
             (Outcome::Send(SendError::Other), again),
             (Outcome::Send(SendError::Timeout), next),
             (Outcome::Timeout, next),
+            (Outcome::OutOfTime, unsent),
             (status(429, "", Some(SECOND)), wait),
             (status(429, "", None), again),
             (status(429, quota, Some(SECOND)), long),

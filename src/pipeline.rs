@@ -27,8 +27,12 @@ use crate::queue::Queue;
 use crate::record::{ClassifierRecord, Reason, Record, Served, Usage};
 use crate::relay::{self, Relay};
 use crate::route::{self, Route};
+use crate::secret::mask;
 use crate::waiting::Waiting;
 use crate::{blame, cors, log, report};
+
+/// Of what a client names as its model.
+const MAX_LOGGED_MODEL_BYTES: usize = 128;
 
 /// An answer.
 enum Reply {
@@ -204,7 +208,7 @@ impl<P: Platform> Call<'_, P> {
             (candidate.clone(), standing, policy.model(candidate.model).context)
         });
         let queue = Queue::new(ranked);
-        if plan.candidates.first() != queue.first() {
+        if !queue.candidates().eq(&plan.candidates) {
             record.reason(Reason::CandidateCooling);
         }
         queue
@@ -244,9 +248,10 @@ impl<P: Platform> Call<'_, P> {
     ) -> Result<(Decision, Plan, Option<Prepared<P>>), Error> {
         let policy = &*gathered.policy.policy;
         let client = &*gathered.client;
-        record.requested_model = Some(request.model.chars().take(128).collect());
+        record.requested_model = Some(mask(&request.model, None, MAX_LOGGED_MODEL_BYTES));
         record.stream = request.stream;
-        record.tags.extend(self.route_headers.tags.clone());
+        let tags = self.route_headers.tags.iter();
+        record.tags.extend(tags.map(|(name, value)| (name.clone(), mask(value, None, value.len()))));
         if self.route_headers.affinity.is_some() {
             record.reason(Reason::AffinityInvalid);
         }

@@ -90,6 +90,11 @@ impl Queue {
         self.slots.first().map(|slot| &slot.candidate)
     }
 
+    /// All of them, in the order in which they are asked.
+    pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
+        self.slots.iter().map(|slot| &slot.candidate)
+    }
+
     pub fn candidate(&self, place: usize) -> &Candidate {
         &self.slots[place].candidate
     }

@@ -8,6 +8,9 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::platform::Received;
 use crate::policy::{Candidate, Policy};
+use crate::secret::mask;
+
+const MAX_PATH_BYTES: usize = 1_000;
 
 /// How a tier was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,7 +195,8 @@ impl Record {
         Record {
             id: received.id.clone(),
             method: received.method.to_string(),
-            path: received.path.clone(),
+            // Whoever mistakes the path for the place of a key should not find it in the log.
+            path: mask(&received.path, None, MAX_PATH_BYTES),
             pop: received.pop.clone(),
             ..Record::default()
         }

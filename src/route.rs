@@ -45,6 +45,8 @@ pub fn find(method: &Method, path: &str) -> Result<Route, Error> {
         Method::OPTIONS => Ok(Route::Preflight),
         Method::POST if methods == METHODS_POST => Ok(route),
         Method::GET if methods == METHODS_GET => Ok(route),
+        // Load balancers probe with it; the platform leaves the body out.
+        Method::HEAD if route == Route::Health => Ok(route),
         _ => {
             let message = format!("This path takes {methods}.");
             Err(Error::new(Kind::MethodNotAllowed(methods), message))
@@ -65,6 +67,7 @@ mod tests {
             (Method::GET, "/v1/models/vendor/name", Ok(Route::Model("vendor/name".into()))),
             (Method::POST, "/v1/route", Ok(Route::Decision)),
             (Method::GET, "/healthz", Ok(Route::Health)),
+            (Method::HEAD, "/healthz", Ok(Route::Health)),
             (Method::OPTIONS, "/v1/chat/completions", Ok(Route::Preflight)),
             (Method::GET, "/v1/chat/completions", Err(Kind::MethodNotAllowed(METHODS_POST))),
             (Method::DELETE, "/v1/models", Err(Kind::MethodNotAllowed(METHODS_GET))),

@@ -52,7 +52,7 @@ pub fn mask(text: &str, secret: Option<&Secret<String>>, limit: usize) -> String
 }
 
 fn is_separator(character: char) -> bool {
-    character.is_whitespace() || matches!(character, '"' | '\'' | '`' | ',' | ';' | '(' | ')' | '<' | '>' | '=' | ':')
+    character.is_whitespace() || "\"'`,;()<>=:/?&[]{}".contains(character)
 }
 
 fn looks_like_key(word: &str) -> bool {
@@ -78,7 +78,8 @@ mod tests {
         let secret = Secret::new("abcdefgh1234567890".to_owned());
         for (text, expected) in [
             ("Incorrect API key provided: abcdef**7890.", "Incorrect API key provided: [masked]"),
-            ("key=abcdefgh1234567890&x", "key=[masked]"),
+            ("key=abcdefgh1234567890&x", "key=[masked]&x"),
+            ("/v1/models/tg_app_0123456789", "/v1/models/[masked]"),
             ("nothing of it here", "nothing of it here"),
             ("another sk-proj-000000000000 key", "another [masked] key"),
             ("'xx4567890yy', then text", "'[masked]', then text"),

@@ -26,6 +26,8 @@ pub struct Exchange<P: Platform> {
     reading: Reading,
     /// On [`Platform::elapsed`]'s clock.
     deadline: Duration,
+    /// When the candidate has had the time that its tier gives it, whatever the request's own limit.
+    own_deadline: Duration,
     status: StatusCode,
     keeps_timeouts: bool,
 }
@@ -59,7 +61,14 @@ impl<P: Platform> Exchange<P> {
             Goal::FirstPiece | Goal::WholeStream => deadlines.first_token,
         };
         let deadline = job.platform.elapsed() + own;
-        Self { stage: Stage::Head(pending), reading, deadline, status: StatusCode::OK, keeps_timeouts }
+        Self {
+            stage: Stage::Head(pending),
+            reading,
+            deadline,
+            own_deadline: deadline,
+            status: StatusCode::OK,
+            keeps_timeouts,
+        }
     }
 
     pub fn wait(&self) -> Option<Wait<'_, P>> {
@@ -122,6 +131,7 @@ impl<P: Platform> Exchange<P> {
                 let ended = incoming.end(&mut held).map_err(Outcome::from);
                 Some(ended.map(|_| (headers, Answer::Stream { incoming, held, ended: true })))
             }
+            _ if job.platform.elapsed() < self.own_deadline => Some(Err(Outcome::OutOfTime)),
             Stage::Head(_) | Stage::Stream { .. } | Stage::Body { .. } | Stage::Over => Some(Err(Outcome::Timeout)),
         }
     }

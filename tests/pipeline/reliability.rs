@@ -124,6 +124,29 @@ fn the_soonest_return_is_told_and_none_that_is_far() {
 }
 
 #[test]
+fn a_delay_that_was_waited_for_does_not_shorten_what_is_told() {
+    let only = json!({"candidates": [{"model": "one"}]});
+    let scenario = large(only).provider(FIRST, limited("3")).provider(FIRST, limited("4")).run();
+    assert_eq!((scenario.status(), scenario.response_header("retry-after").as_str()), (429, "4"));
+}
+
+#[test]
+fn a_clients_own_time_limit_says_nothing_about_a_candidate() {
+    for stream in [false, true] {
+        let body = json!({"stream": stream, "messages": [{"role": "user", "content": "Hello"}]});
+        let scenario =
+            large(json!({})).ask(body).header("x-route-timeout-ms", "20").provider(FIRST, Reply::Never).run();
+        assert_eq!((scenario.status(), scenario.error_code().as_str()), (504, "provider_timeout"));
+        assert_eq!(scenario.response_header("x-should-retry"), "false");
+        assert_eq!(scenario.response_header("x-route-attempts"), "first/one:out_of_time");
+        let body = json!({"messages": [{"role": "user", "content": "Hello"}]});
+        let scenario = scenario.ask(body).without_header("x-route-timeout-ms").provider(FIRST, answer("hi"));
+        let scenario = scenario.again_after(Duration::from_millis(10));
+        assert_eq!(scenario.response_header("x-route-attempts"), "first/one:200");
+    }
+}
+
+#[test]
 fn a_failed_candidate_comes_last_until_its_probe() {
     let scenario = large(json!({})).provider(FIRST, busy()).provider(SECOND, answer("hi")).run();
     assert_eq!(scenario.response_header("x-route-attempts"), "first/one:503,second/two:200");

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use crate::scenario::{FIRST, SECOND, Scenario, answer, policy};
+use crate::scenario::{FIRST, KEY, SECOND, Scenario, answer, policy};
 
 #[test]
 fn bad_requests_say_what_would_be_valid() {
@@ -146,4 +146,21 @@ fn browsers_of_listed_origins_are_answered() {
         "https://app.example",
         "errors are readable too"
     );
+}
+
+#[test]
+fn a_key_that_a_client_puts_in_the_wrong_place_is_not_logged() {
+    let check = |scenario: Scenario| assert!(!scenario.log().to_string().contains(&KEY[8..]), "{}", scenario.log());
+    check(Scenario::new().path(Method::GET, &format!("/{KEY}")).run());
+    check(Scenario::new().path(Method::GET, &format!("/v1/models/{KEY}")).run());
+    check(Scenario::new().header("x-route-tier", KEY).run());
+    check(
+        Scenario::new()
+            .header("x-route-tier", "small")
+            .header("x-route-tags", &format!("k={KEY}"))
+            .provider(FIRST, answer("hi"))
+            .run(),
+    );
+    let body = json!({"model": KEY, "messages": [{"role": "user", "content": "Hello"}]});
+    check(Scenario::new().header("x-route-tier", "small").ask(body).provider(FIRST, answer("hi")).run());
 }

@@ -225,6 +225,19 @@ fn a_stream_that_used_up_its_cpu_time_is_left_to_the_platform() {
 }
 
 #[test]
+fn a_long_stream_is_gathered_before_its_cpu_time_is_used_up() {
+    let parts = [vec![ROLE, HEL], vec![LO; 40], vec![STOP, DONE]].concat();
+    let scenario = streaming().provider(FIRST, stream(parts.clone()));
+    scenario.fake.vcpu_ms.set(20);
+    let scenario = scenario.run();
+    assert_eq!(scenario.text(), parts.concat());
+    let log = scenario.log();
+    assert_eq!((&log["handed_off"], &log["gen_ai.response.finish_reasons"]), (&Value::Null, &json!(["stop"])));
+    let total = log["duration_ms"]["total"].as_f64().unwrap();
+    assert!((2_000.0..4_000.0).contains(&total), "from the 16th read on each waits 100 ms: {total}");
+}
+
+#[test]
 fn an_event_that_is_cut_in_two_survives_the_hand_over() {
     let (head, rest) = LO.split_at(20);
     let (middle, rest) = rest.split_at(20);

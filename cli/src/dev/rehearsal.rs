@@ -11,6 +11,7 @@ use crate::simulator::Script;
 pub fn assign(policy: &Policy, faults: &[String], targets: &mut [Target]) -> Result<()> {
     for text in faults {
         let (name, script) = text.split_once('=').with_context(|| format!("--fault {text} is not PROVIDER=SCRIPT"))?;
+        ensure!(!script.trim().is_empty(), "--fault {name}= has no script, such as status=503 *");
         let host = host_of(policy, name)?;
         script.parse::<Script>().with_context(|| format!("--fault {name}"))?;
         let target = targets.iter_mut().find(|target| target.host == host);
