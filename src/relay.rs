@@ -23,9 +23,6 @@ use crate::splice::{Differs, Splice};
 const MAX_VCPU_MS: u64 = 35;
 /// The CPU time is looked at once in so many reads, since looking takes some too.
 const READS_PER_LOOK: u32 = 16;
-/// From so much CPU time on, in milliseconds, a pause before each read gathers several events, so that what is left of it
-/// lasts for a long answer.
-const PAUSES: [(u64, Duration); 2] = [(20, Duration::from_millis(100)), (28, Duration::from_millis(250))];
 /// How often a client that waits hears that somebody is there.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub const COMMENT: &[u8] = b": keep-alive\n\n";
@@ -129,7 +126,7 @@ fn pass_on<P: Platform>(
     (mut out, mut progress): (Vec<u8>, Progress),
     record: &mut Record,
 ) -> Result<End, Failure> {
-    let mut effort = Effort::default();
+    let mut reads = 0;
     loop {
         outgoing.send(&mut out)?;
         if progress == Progress::Ended {
@@ -138,7 +135,8 @@ fn pass_on<P: Platform>(
         if attempts.job.tier.stream == StreamMode::Handoff {
             return Ok(End::HandOver);
         }
-        let read = match wait(attempts, incoming, &mut effort) {
+        reads += 1;
+        let read = match wait(attempts, incoming, reads) {
             Ready::Body => incoming.read(outgoing.platform, &mut out),
             Ready::Silence => incoming.end(&mut out),
             Ready::Stalled => Err(Break::Stalled),
@@ -173,36 +171,13 @@ enum Ready {
     Limit,
 }
 
-/// What a relay has done so far.
-#[derive(Default)]
-struct Effort {
-    reads: u32,
-    vcpu_ms: u64,
-}
-
-impl Effort {
-    /// Before each read.
-    fn pause(&self) -> Option<Duration> {
-        PAUSES.iter().rev().find(|(from, _)| self.vcpu_ms >= *from).map(|(_, pause)| *pause)
-    }
-}
-
-fn wait<P: Platform>(attempts: &Attempts<'_, P>, incoming: &Incoming<P>, effort: &mut Effort) -> Ready {
+fn wait<P: Platform>(attempts: &Attempts<'_, P>, incoming: &Incoming<P>, reads: u32) -> Ready {
     let job = attempts.job;
-    let platform = job.platform;
-    effort.reads += 1;
-    if effort.reads.is_multiple_of(READS_PER_LOOK) {
-        effort.vcpu_ms = platform.vcpu_ms();
-    }
-    let left = job.total.saturating_sub(platform.elapsed());
-    if left.is_zero() || effort.vcpu_ms >= MAX_VCPU_MS {
+    let left = job.total.saturating_sub(job.platform.elapsed());
+    let has_time = |limit| job.platform.wait_first(&[incoming.wait()], Some(limit)).is_some();
+    if left.is_zero() || (reads.is_multiple_of(READS_PER_LOOK) && job.platform.vcpu_ms() >= MAX_VCPU_MS) {
         return Ready::Limit;
     }
-    if let Some(pause) = effort.pause().filter(|pause| *pause < left) {
-        platform.sleep(pause);
-    }
-    let left = job.total.saturating_sub(platform.elapsed());
-    let has_time = |limit| platform.wait_first(&[incoming.wait()], Some(limit)).is_some();
     if incoming.stream.is_finished() {
         return if has_time(AFTER_FINISH.min(left)) { Ready::Body } else { Ready::Silence };
     }

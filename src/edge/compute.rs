@@ -1,6 +1,7 @@
 //! The platform seam on Fastly Compute.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io::Write;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -34,6 +35,8 @@ pub struct Compute<'a> {
     pub client_ip: Option<std::net::IpAddr>,
     /// Requests to backends, over the sandbox's life.
     pub sends: &'a Cell<u32>,
+    /// The backends that this sandbox has used, by the name that a dynamic one has; whether it is a static one.
+    pub backends: &'a RefCell<HashMap<String, bool>>,
 }
 
 /// A look-up under way, with the store it needs to be finished.
@@ -122,34 +125,25 @@ impl Platform for Compute<'_> {
     }
 
     fn backend(&self, target: &Target) -> Result<Destination, SendError> {
-        let host = &target.url.host;
-        if let Ok(backend) = Backend::from_name(host)
-            && backend.exists()
-        {
-            return Ok(Destination { backend, is_static: true });
-        }
         let Target { url, connect_timeout, between_bytes_timeout } = target;
         let timeouts = (connect_timeout.as_millis(), between_bytes_timeout.as_millis());
-        let name = format!("{host}-{}-{}-{}", url.port, timeouts.0, timeouts.1);
-        let mut builder = Backend::builder(&name, url.authority())
-            .override_host(url.host_header())
-            .connect_timeout(*connect_timeout)
-            .first_byte_timeout(FIRST_BYTE_TIMEOUT)
-            .between_bytes_timeout(*between_bytes_timeout)
-            .http_keepalive_time(KEEPALIVE);
-        if url.tls {
-            builder = builder.enable_ssl().sni_hostname(host).check_certificate(host);
-        } else {
-            builder = builder.disable_ssl();
-        }
-        let backend = match builder.finish() {
-            Ok(backend) => backend,
-            // An earlier request of this sandbox has made it; the name says all that it depends on.
-            Err(BackendCreationError::NameInUse) => Backend::from_name(&name).map_err(|_| SendError::NoBackend)?,
-            Err(BackendCreationError::Disallowed) => return Err(SendError::NoBackend),
-            Err(_) => return Err(SendError::NoBackend),
+        // The name says all that a dynamic backend depends on.
+        let name = format!("{}-{}-{}-{}", url.host, url.port, timeouts.0, timeouts.1);
+        let known = self.backends.borrow().get(&name).copied();
+        let is_static = match known {
+            Some(is_static) => is_static,
+            None => {
+                let is_static = Backend::from_name(&url.host).is_ok_and(|backend| backend.exists());
+                if !is_static {
+                    create_backend(&name, target)?;
+                }
+                self.backends.borrow_mut().insert(name.clone(), is_static);
+                is_static
+            }
         };
-        Ok(Destination { backend, is_static: false })
+        let name = if is_static { &url.host } else { &name };
+        let backend = Backend::from_name(name).map_err(|_| SendError::NoBackend)?;
+        Ok(Destination { backend, is_static })
     }
 
     fn keeps_timeouts(&self, destination: &Destination) -> bool {
@@ -230,6 +224,26 @@ impl Platform for Compute<'_> {
     fn log(&self, line: &str) {
         panic::note_logged();
         super::log(line);
+    }
+}
+
+fn create_backend(name: &str, target: &Target) -> Result<(), SendError> {
+    let Target { url, connect_timeout, between_bytes_timeout } = target;
+    let mut builder = Backend::builder(name, url.authority())
+        .override_host(url.host_header())
+        .connect_timeout(*connect_timeout)
+        .first_byte_timeout(FIRST_BYTE_TIMEOUT)
+        .between_bytes_timeout(*between_bytes_timeout)
+        .http_keepalive_time(KEEPALIVE);
+    if url.tls {
+        builder = builder.enable_ssl().sni_hostname(&url.host).check_certificate(&url.host);
+    } else {
+        builder = builder.disable_ssl();
+    }
+    match builder.finish() {
+        // The platform may keep it from another request.
+        Ok(_) | Err(BackendCreationError::NameInUse) => Ok(()),
+        Err(_) => Err(SendError::NoBackend),
     }
 }
 

@@ -7,7 +7,7 @@ mod compute;
 mod handles;
 mod panic;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use fastly::Request;
@@ -25,7 +25,7 @@ const WALL_TIME: Duration = Duration::from_secs(119);
 /// A sandbox older than this takes no further request, so that the next one still has time for a long stream.
 const MAX_LIFETIME: Duration = Duration::from_secs(5);
 /// Of the 50 ms that an execution has; what is left serves one more stream.
-const MAX_VCPU_MS: u64 = 12;
+const MAX_VCPU_MS: u64 = 8;
 /// Of the 32 requests to backends that an execution may make; one request needs 8 at most.
 const MAX_SENDS: u32 = 24;
 const MAX_MEMORY_MIB: u32 = 48;
@@ -49,13 +49,15 @@ pub fn run(reuse: Reuse, mut handle: impl FnMut(&Compute<'_>, &mut Memory, Recei
     panic::set_hook();
     let started = Instant::now();
     let sends = Cell::new(0);
+    let backends = RefCell::default();
     let mut memory = Memory::default();
     let serve = match reuse {
         Reuse::Many => Serve::new(),
         Reuse::One => Serve::new().with_max_requests(1),
     };
     serve.with_max_lifetime(MAX_LIFETIME).with_max_memory(MAX_MEMORY_MIB).with_timeout(MAX_LIFETIME).run(|request| {
-        let platform = Compute { received: Instant::now(), client_ip: request.get_client_ip_addr(), sends: &sends };
+        let client_ip = request.get_client_ip_addr();
+        let platform = Compute { received: Instant::now(), client_ip, sends: &sends, backends: &backends };
         let received = receive(request, WALL_TIME.saturating_sub(started.elapsed()));
         let record = Record::received(&received);
         panic::note_received(record, platform.received);

@@ -24,7 +24,8 @@ pub const TIER: &str = "fast";
 /// The model in every request; other gateways than ours may look at it.
 pub const MODEL: &str = "gpt-6-luna";
 
-const UPSTREAM_HOST: &str = "api.openai.com";
+/// On loopback the gateway makes a dynamic backend, as it does for a provider that its service has no static one for.
+const UPSTREAM_HOST: &str = "127.0.0.1";
 const CLASSIFIER_HOST: &str = "api.inceptionlabs.ai";
 const CLIENT: &str = "bench";
 const KEY_CHARS: usize = 40;
@@ -118,11 +119,10 @@ impl Rig {
         let options = |path: &Path| GatewayOptions::new(path);
         let null_proxy = Service::start("null-proxy", &paths[0], options(&paths[0]).backend("upstream", &upstream_url));
         let tiergate = options(&paths[1])
-            .backend(UPSTREAM_HOST, &upstream_url)
             .backend(CLASSIFIER_HOST, format!("http://{}", classifier.addr()))
             .secret(UPSTREAM_HOST, "upstream-key")
             .secret(CLASSIFIER_HOST, "classifier-key")
-            .kv("policy", policy().to_string())
+            .kv("policy", policy(&upstream_url).to_string())
             .kv(format!("client/{CLIENT}"), client_entry(&key).to_string());
         Ok(Self {
             null_proxy: null_proxy.await?,
@@ -152,7 +152,8 @@ impl Service {
     }
 }
 
-fn policy() -> serde_json::Value {
+/// The upstream is a plain HTTP address.
+fn policy(upstream_url: &str) -> serde_json::Value {
     let tier = |name: &str, description: &str| {
         json!({
             "name": name,
@@ -182,7 +183,7 @@ fn policy() -> serde_json::Value {
                           "json_schema": true, "price": {"input": 0.25, "cached_input": 0.025, "output": 0.75}},
         },
         "providers": {
-            "openai": {"base_url": format!("https://{UPSTREAM_HOST}/v1"), "dialect": "openai-chat"},
+            "openai": {"base_url": format!("{upstream_url}/v1"), "dialect": "openai-chat"},
             "inception": {"base_url": format!("https://{CLASSIFIER_HOST}/v1"), "dialect": "openai-chat"},
         },
     })
@@ -205,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_policy_is_one_that_the_gateway_takes() {
-        let parsed = tiergate::policy::parse::parse(policy().to_string().as_bytes());
+        let parsed = tiergate::policy::parse::parse(policy("http://127.0.0.1:9100").to_string().as_bytes());
         assert!(parsed.is_ok(), "{:?}", parsed.err());
     }
 }
