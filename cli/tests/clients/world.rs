@@ -15,9 +15,11 @@ use tokio::sync::mpsc::unbounded_channel;
 use crate::control::Control;
 
 /// Clients by id, with what their entry says beside the name and the key.
-const CLIENTS: [(&str, &str); 4] = [
-    ("app", r#"{"tags": {"team": "clients"}}"#),
-    ("pinner", r#"{"may_pin": true}"#),
+const CLIENTS: [(&str, &str); 5] = [
+    ("app", r#"{"tags": {"team": "clients"}, "tiers": ["fast", "balanced", "quality", "reasoning"]}"#),
+    ("pinner", r#"{"may_pin": true, "tiers": ["fast", "balanced", "quality", "reasoning"]}"#),
+    // Who may use every tier and model, as the tests of the Messages API do, and see which candidates cool down.
+    ("free", r#"{"may_pin": true, "may_inspect": true}"#),
     ("retired", r#"{"disabled": true}"#),
     ("cheap", r#"{"tiers": ["fast"]}"#),
 ];

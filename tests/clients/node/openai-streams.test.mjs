@@ -106,7 +106,8 @@ check('a missing end marker is made up for', async ({ prompt, wire, fault }) => 
 });
 
 for (const words of ['status=503', 'close', 'garbage', 'error-200', 'cut=0', 'error-event=0']) {
-  check(`a first candidate that fails by ${words} does not show`, async ({ prompt, wire, fault, requests }) => {
+  check(`a first candidate that fails by ${words} does not show`, async ({ prompt, wire, fault, requests, healthy }) => {
+    await healthy();
     await fault('openai', words);
     const options = { headers: { 'x-route-tier': 'quality' } };
     const chunks = await Array.fromAsync(await stream(connect(wire), { messages: user(prompt) }, options));

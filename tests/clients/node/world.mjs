@@ -5,6 +5,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 
 import { Wire } from './wire.mjs';
 
@@ -38,6 +39,13 @@ export const check = (name, body) =>
       requests: async (simulator) => {
         const query = new URLSearchParams({ containing: prompt });
         return (await control(`/simulators/${simulator}/requests?${query}`)).json();
+      },
+      // Waits until no candidate cools down after a fault of an earlier test, so that the first comes first again.
+      healthy: async () => {
+        const url = world.base_url.replace(/v1$/, 'healthz');
+        const headers = { 'x-api-key': world.keys.free };
+        const signal = AbortSignal.timeout(30_000);
+        while ((await (await fetch(url, { headers, signal })).json()).cooling.length > 0) await setTimeout(20);
       },
       // The gateway's log line for one exchange, once it is written.
       logLine: async (exchange) => (await control(`/log/${exchange.response.headers.get('x-route-id')}`)).json(),

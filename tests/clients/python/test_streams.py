@@ -164,7 +164,7 @@ def test_a_missing_end_marker_is_made_up_for(client, control, exchanges, prompt)
     ],
 )
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-def test_a_failing_first_candidate_does_not_show(client, control, exchanges, prompt, fault, stream):
+def test_a_failing_first_candidate_does_not_show(client, control, exchanges, prompt, healthy, fault, stream):
     control.fault(OPENAI, prompt, fault)
     create = client.chat.completions.create
     answer = create(model="any", messages=user(prompt), stream=stream, extra_headers=QUALITY)
