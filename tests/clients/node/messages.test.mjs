@@ -56,7 +56,7 @@ for (const model of MODELS) {
     const { choices, usage } = chunks.at(-1);
     assert.deepEqual(choices, []);
     assert.equal(usage.total_tokens, usage.prompt_tokens + usage.completion_tokens);
-    assert.equal(usage.completion_tokens_details.reasoning_tokens > 0, true);
+    assert(usage.completion_tokens_details.reasoning_tokens > 0);
     assert.equal(wire.lastEvent, '[DONE]');
     const thought = chunks.map((chunk) => chunk.choices[0]?.delta.reasoning_content ?? '').join('');
     assert.equal(thought.includes('let me think'), model === 'claude-aloud');
