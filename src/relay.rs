@@ -142,7 +142,7 @@ fn pass_on<P: Platform>(
             Ready::Stalled => Err(Break::Stalled),
             Ready::Limit if attempts.job.may_hand_over && !outgoing.rewrites(incoming) => return Ok(End::HandOver),
             Ready::Limit => {
-                let message = "The answer took longer than this request may.";
+                let message = "The answer is longer than the time of this request, or the platform, allows.";
                 return Err(Failure::Error(Error::new(Kind::StreamTimeLimit, message)));
             }
         };

@@ -94,10 +94,10 @@ impl ProviderError {
 
     /// Whether an account has used up what it paid for, so that waiting will not help.
     pub fn is_quota(&self) -> bool {
-        [&self.code, &self.kind]
-            .into_iter()
-            .flatten()
-            .any(|text| text == "insufficient_quota" || text == "billing_error")
+        let named = [&self.code, &self.kind].into_iter().flatten();
+        let mut named = named.map(|text| text == "insufficient_quota" || text == "billing_error");
+        // Anthropic has no name of its own for it.
+        named.any(|known| known) || self.message.as_ref().is_some_and(|text| text.contains("spend limit"))
     }
 }
 
@@ -138,6 +138,8 @@ mod tests {
         assert!(context.is_context_length() && !context.is_quota());
         let quota = parse(br#"{"error":{"message":"x","type":"insufficient_quota","code":"insufficient_quota"}}"#);
         assert!(quota.is_quota() && !quota.is_context_length());
+        let spent = br#"{"type":"error","error":{"type":"rate_limit_error","message":"The monthly spend limit is reached."}}"#;
+        assert!(parse(spent).is_quota());
     }
 
     #[test]

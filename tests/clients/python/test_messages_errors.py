@@ -81,7 +81,7 @@ def test_what_only_the_other_api_carries_goes_there(client, control, prompt, hea
         ("status=403", openai.InternalServerError, 502, "provider_auth", "false"),
         ("status=404", openai.InternalServerError, 502, "provider_not_found", "false"),
         # A spend limit has the type of a rate limit.
-        ("quota", openai.RateLimitError, 429, "rate_limit_exceeded", "true"),
+        ("quota", openai.InternalServerError, 503, "provider_quota", "false"),
         ("status=429", openai.RateLimitError, 429, "rate_limit_exceeded", "true"),
         ("rate-limit=30s", openai.RateLimitError, 429, "rate_limit_exceeded", "true"),
         ("status=500", openai.InternalServerError, 502, "provider_error", "true"),
