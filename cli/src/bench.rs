@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use tiergate_guests::translation::Row;
 
 mod figures;
 mod lines;
@@ -22,6 +23,7 @@ mod outage;
 mod rig;
 mod rows;
 mod table;
+mod translate;
 
 pub use figures::{DecideFigures, EventFigures, Figures, GuestFigures, Ratios};
 pub use outage::Outage;
@@ -29,7 +31,7 @@ pub use rows::Kind;
 
 use figures::{Phase, median};
 use rig::{Rig, Service, Upstream};
-use rows::{Answerer, Row};
+use rows::Answerer;
 
 /// Whole answers of a row, at least, before it is measured.
 const WARM_UP: u64 = 200;
@@ -42,6 +44,8 @@ pub enum Scenario {
     Overhead,
     /// A first candidate that fails against the second listed first; only --rounds, --body-bytes and --json apply
     Outage,
+    /// The translation between dialects alone, timed inside Wasm; only --rounds and --json apply
+    Translate,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -126,42 +130,67 @@ pub struct GuestReport {
 
 /// Measures and prints.
 pub async fn run(options: BenchOptions) -> Result<()> {
-    if options.scenario == Scenario::Outage {
-        let outages = tokio::select! {
-            outages = measure_outages(&options) => outages?,
-            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-        };
-        if options.json {
-            println!("{}", serde_json::to_string_pretty(&outages)?);
-        } else {
-            print!("{}", outage::render(&outages));
+    match options.scenario {
+        Scenario::Overhead => run_overhead(&options).await,
+        Scenario::Outage => {
+            let outages = uninterrupted(measure_outages(&options)).await?;
+            print(options.json, outages.as_slice(), outage::render)
         }
-        return Ok(());
+        Scenario::Translate => {
+            let rows = uninterrupted(measure_translation(&options)).await?;
+            print(options.json, rows.as_slice(), translate::render)
+        }
     }
+}
+
+async fn run_overhead(options: &BenchOptions) -> Result<()> {
     // The load generator takes the signal for itself, and ends a phase with it.
-    let report = tokio::select! {
-        report = measure(&options) => report?,
-        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-    };
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{}", table::render(&report));
-    }
+    let report = uninterrupted(measure(options)).await?;
+    print(options.json, &report, table::render)?;
     let failed: Vec<&str> =
         report.rows.iter().filter(|figures| figures.errors > 0).map(|figures| figures.row.as_str()).collect();
     ensure!(failed.is_empty(), "requests failed, which voids the figures of {}", failed.join(", "));
     Ok(())
 }
 
+async fn uninterrupted<T>(measuring: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        measured = measuring => measured,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+    }
+}
+
+fn print<T: Serialize + ?Sized>(json: bool, measured: &T, render: impl FnOnce(&T) -> String) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(measured)?);
+    } else {
+        print!("{}", render(measured));
+    }
+    Ok(())
+}
+
 /// Measures what an outage of the first candidate costs.
 pub async fn measure_outages(options: &BenchOptions) -> Result<Vec<Outage>> {
-    let progress = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {wide_msg}")?);
-    progress.enable_steady_tick(Duration::from_millis(120));
+    let progress = spinner()?;
     let building = progress.clone();
     let outages = outage::measure(options, move |line| building.set_message(line.to_owned())).await;
     progress.finish_and_clear();
     outages
+}
+
+/// Measures what the translation between dialects costs: medians over rounds.
+pub async fn measure_translation(options: &BenchOptions) -> Result<Vec<Row>> {
+    let progress = spinner()?;
+    let building = progress.clone();
+    let rows = translate::measure(options, move |line| building.set_message(line.to_owned())).await;
+    progress.finish_and_clear();
+    rows
+}
+
+fn spinner() -> Result<ProgressBar> {
+    let progress = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {wide_msg}")?);
+    progress.enable_steady_tick(Duration::from_millis(120));
+    Ok(progress)
 }
 
 /// Measures all rows; what is under way shows on standard error.
@@ -170,8 +199,7 @@ pub async fn measure(options: &BenchOptions) -> Result<Report> {
         let known = options.target.iter().any(|target| target.name == header.target);
         ensure!(known, "--target-header names `{}`, which is no --target", header.target);
     }
-    let progress = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {wide_msg}")?);
-    progress.enable_steady_tick(Duration::from_millis(120));
+    let progress = spinner()?;
     let upstream = Upstream { addr: options.upstream_addr, events: options.events.get(), gap_ms: options.gap_ms };
     let building = progress.clone();
     let mut rig = Rig::start(upstream, move |line| building.set_message(line.to_owned())).await?;
@@ -231,7 +259,7 @@ pub async fn measure(options: &BenchOptions) -> Result<Report> {
     })
 }
 
-async fn measure_phase(rig: &mut Rig, row: &Row, connections: u32, requests: u64) -> Result<Phase> {
+async fn measure_phase(rig: &mut Rig, row: &rows::Row, connections: u32, requests: u64) -> Result<Phase> {
     let service = match row.answerer {
         Answerer::NullProxy => Some(&mut rig.null_proxy),
         Answerer::Tiergate => Some(&mut rig.tiergate),

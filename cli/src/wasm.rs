@@ -28,6 +28,8 @@ pub enum Guest {
     Single,
     /// The gateway's shell around a pipeline that panics.
     Panicking,
+    /// Times the translation between dialects.
+    Translate,
     /// The benchmark's floor.
     NullProxy,
 }
@@ -36,7 +38,7 @@ impl Guest {
     fn package(self) -> &'static str {
         match self {
             Self::Edge => "tiergate",
-            Self::KvStore | Self::Probe | Self::Single | Self::Panicking => "tiergate-guests",
+            Self::KvStore | Self::Probe | Self::Single | Self::Panicking | Self::Translate => "tiergate-guests",
             Self::NullProxy => "tiergate-null-proxy",
         }
     }
@@ -48,6 +50,7 @@ impl Guest {
             Self::Probe => "probe",
             Self::Single => "single",
             Self::Panicking => "panicking",
+            Self::Translate => "translate",
             Self::NullProxy => "null-proxy",
         }
     }

@@ -92,6 +92,16 @@ async fn every_outage_has_figures() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn every_translation_has_figures() -> Result<()> {
+    let CommandLine { options } = CommandLine::try_parse_from(["bench", "--scenario=translate", "--rounds=1"])?;
+    let rows = bench::measure_translation(&options).await?;
+    let units: Vec<&str> = rows.iter().map(|row| row.unit.as_str()).collect();
+    assert_eq!(units, ["request", "answer", "event", "event", "event", "event"]);
+    assert!(rows.iter().all(|row| row.count > 0 && row.micros.is_finite() && row.micros > 0.0), "{rows:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn wrong_options_say_what_is_right() -> Result<()> {
     let parse = |words: &[&str]| CommandLine::try_parse_from(["bench"].iter().chain(words));

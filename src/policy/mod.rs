@@ -317,7 +317,7 @@ pub enum AuthStyle {
     None,
 }
 
-/// A named deviation of a provider from its dialect; `docs/policy.md` has a line for each.
+/// A named deviation of a provider from its dialect; `docs/dialects.md` has a line for each, with its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quirk {
     /// Errors may be a JSON array that holds the envelope (Gemini).
@@ -336,8 +336,10 @@ pub enum Quirk {
     RandomSeed,
     /// `tool_choice` knows `any` instead of `required` (Mistral).
     ToolChoiceAny,
-    /// `finish_reason` may be `model_length` (Mistral).
+    /// `finish_reason` may be `model_length`, or `error` (Mistral).
     FinishReasons,
+    /// The id of a tool call has nine letters and digits (Mistral).
+    ShortToolIds,
 }
 
 /// A bound, or a decision, that holds for the requests it matches.

@@ -89,6 +89,7 @@ names! {
         RandomSeed = "random_seed",
         ToolChoiceAny = "tool_choice_any",
         FinishReasons = "finish_reasons",
+        ShortToolIds = "short_tool_ids",
     }
     Prefill { Message = "message", Prefix = "prefix", }
     Resume { Off = "off", Replay = "replay", Continue = "continue", }

@@ -1,14 +1,16 @@
-//! Runs the cases of the Messages API.
+//! Runs the cases of both dialects, as the pipeline does: by the policy, through `dialect`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tiergate::chat::{ChatRequest, object_fields};
-use tiergate::dialect::anthropic_messages::{self, Stream};
-use tiergate::dialect::{Defect, Meaning, Told};
+use tiergate::dialect::provider_error::{self, ProviderError};
+use tiergate::dialect::{self, Asking, CannotEncode, Defect, Meaning, Reading, Stream, Told};
 use tiergate::policy::parse::parse;
-use tiergate::policy::{Candidate, Effort, Entry, Policy};
+use tiergate::policy::{Candidate, Dialect, Effort, Entry, Policy};
 use tiergate::record::Usage;
 use tiergate::sse::Decoder;
 
@@ -17,26 +19,40 @@ use crate::properties::judge;
 use crate::schema;
 
 /// Below the package's folder, where cargo runs tests.
-const FOLDER: &str = "tests/golden/anthropic";
-const CREATED: u64 = 1_790_000_000;
+pub const FOLDERS: [(Dialect, &str, usize); 2] =
+    [(Dialect::AnthropicMessages, "tests/golden/anthropic", 60), (Dialect::OpenaiChat, "tests/golden/openai", 30)];
+const CREATED: Duration = Duration::from_secs(1_790_000_000);
+/// What a client gets that is byte for byte what the provider sent.
+const AS_IT_CAME: &str = "as it came";
 
 /// What a case says, in the order in which it says it, and what follows from it.
-const GIVEN: [&str; 7] =
-    ["shows", "policy_model", "show_reasoning", "effort", "request", "upstream_answer", "upstream_stream"];
+const GIVEN: [&str; 10] = [
+    "shows",
+    "policy_model",
+    "policy_provider",
+    "show_reasoning",
+    "effort",
+    "begun",
+    "request",
+    "upstream_answer",
+    "upstream_stream",
+    "upstream_error",
+];
 
 /// The parts of a case, each as JSON.
 struct Case {
     name: String,
+    dialect: Dialect,
     parts: Vec<(String, String)>,
 }
 
 impl Case {
-    fn read(path: &Path) -> Self {
+    fn read(dialect: Dialect, path: &Path) -> Self {
         let text = fs::read_to_string(path).expect("a readable case");
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         let fields = object_fields(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let parts = fields.iter().map(|field| (field.name.clone().into_owned(), compact(field.value.get())));
-        Self { parts: parts.collect(), name }
+        Self { parts: parts.collect(), dialect, name }
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -47,26 +63,39 @@ impl Case {
         self.get(name).map_or(Value::Null, |json| serde_json::from_str(json).expect("JSON"))
     }
 
-    /// A policy with one model of the Messages API, as it is by default and with what the case changes.
+    /// A policy with one model of the dialect, as it is by default and with what the case changes.
     fn policy(&self) -> Policy {
-        let mut model = json!({
-            "provider": "anthropic", "id": "claude-fable-5", "context": 200_000, "max_output": 64_000,
-            "tools": true, "vision": true, "json_schema": true, "sampling": false,
-        });
-        if let Value::Object(changes) = self.value("policy_model") {
-            model.as_object_mut().expect("an object").extend(changes);
+        let (mut model, mut provider) = match self.dialect {
+            Dialect::AnthropicMessages => (
+                json!({
+                    "provider": "only", "id": "claude-fable-5", "context": 200_000, "max_output": 64_000,
+                    "tools": true, "vision": true, "json_schema": true, "sampling": false,
+                }),
+                json!({"base_url": "https://api.anthropic.com", "auth": "x-api-key"}),
+            ),
+            Dialect::OpenaiChat | Dialect::OpenaiResponses => (
+                json!({
+                    "provider": "only", "id": "model-1", "context": 200_000, "max_output": 64_000,
+                    "tools": true, "vision": true, "json_schema": true,
+                }),
+                json!({"base_url": "https://api.example.com/v1"}),
+            ),
+        };
+        provider["dialect"] = self.dialect.as_str().into();
+        provider["show_reasoning"] = (self.value("show_reasoning") == true).into();
+        for (row, changes) in [(&mut model, "policy_model"), (&mut provider, "policy_provider")] {
+            if let Value::Object(changes) = self.value(changes) {
+                row.as_object_mut().expect("an object").extend(changes);
+            }
         }
         let document = json!({
             "version": "1", "default_tier": "only",
             "tiers": [{
-                "name": "only", "description": "Everything.", "candidates": [{"model": "claude"}],
+                "name": "only", "description": "Everything.", "candidates": [{"model": "model"}],
                 "deadlines": {"first_token_ms": 100, "idle_ms": 100, "total_ms": 600},
             }],
-            "models": {"claude": model},
-            "providers": {"anthropic": {
-                "base_url": "https://api.anthropic.com", "dialect": "anthropic-messages", "auth": "x-api-key",
-                "show_reasoning": self.value("show_reasoning") == true,
-            }},
+            "models": {"model": model},
+            "providers": {"only": provider},
         });
         parse(document.to_string().as_bytes()).unwrap_or_else(|faults| panic!("{}: {faults}", self.name))
     }
@@ -78,10 +107,12 @@ impl Case {
         Candidate { effort, ..candidate.clone() }
     }
 
-    /// What the API itself would say to the request, if there is such a model.
+    /// What the Messages API itself would say to the request, if there is such a model.
     fn judge(&self, policy: &Policy, upstream: &str) {
-        let upstream = serde_json::from_str(upstream).expect("JSON");
-        assert_eq!(judge(&policy.models[0].id, &upstream), Ok(()), "{}: {upstream}", self.name);
+        if self.dialect == Dialect::AnthropicMessages {
+            let upstream = serde_json::from_str(upstream).expect("JSON");
+            assert_eq!(judge(&policy.models[0].id, &upstream), Ok(()), "{}: {upstream}", self.name);
+        }
     }
 
     /// What is expected of the case, by name.
@@ -89,9 +120,10 @@ impl Case {
         let policy = self.policy();
         let body = self.get("request").unwrap_or(r#"{"messages":[{"role":"user","content":"Hi"}]}"#).as_bytes();
         let request = ChatRequest::parse(body).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
+        let asking = Asking { counts_usage: true, begun: self.value("begun").as_str().map(Into::into) };
         let mut outcome = Vec::new();
-        match anthropic_messages::encode_request(&policy, &self.candidate(&policy), &request) {
-            Ok(encoded) => {
+        match dialect::encode_request(&policy, &self.candidate(&policy), &request, &asking) {
+            Ok((_, encoded)) => {
                 if self.get("request").is_some() {
                     let upstream = String::from_utf8(encoded.body).expect("UTF-8");
                     self.judge(&policy, &upstream);
@@ -99,49 +131,76 @@ impl Case {
                     outcome.push(("dropped", json!(encoded.dropped).to_string()));
                 }
             }
-            Err(error) => outcome.push(("error", String::from_utf8(error.body()).expect("UTF-8"))),
+            Err(CannotEncode::Unfit(error)) => {
+                outcome.push(("error", String::from_utf8(error.body()).expect("UTF-8")));
+            }
+            Err(CannotEncode::Unavailable(dialect)) => panic!("{}: {dialect} should be built", self.name),
         }
-        let show_reasoning = self.value("show_reasoning") == true;
+        let reading = Reading::of(&policy.providers[0], CREATED);
         if let Some(answer) = self.get("upstream_answer") {
-            outcome.extend(self.answer(answer, &request, show_reasoning));
+            outcome.extend(self.answer(reading, answer, &request));
         }
         if let Some(events) = self.get("upstream_stream") {
-            let events: Vec<&serde_json::value::RawValue> = serde_json::from_str(events).expect("an array");
-            let events: Vec<&str> = events.iter().map(|event| event.get()).collect();
-            let stream = Stream::new(&request, CREATED, show_reasoning);
-            outcome.extend(self.stream(&events, stream));
-            self.split(&events, || Stream::new(&request, CREATED, show_reasoning));
+            let events: Vec<&RawValue> = serde_json::from_str(events).expect("an array");
+            let events: Vec<String> = events.iter().map(|event| self.wire(event.get())).collect();
+            let stream = || Stream::new(reading, &request).expect("the dialect should be built");
+            outcome.extend(self.stream(&events, stream()));
+            self.split(&events.concat(), stream);
+        }
+        if let Some(error) = self.get("upstream_error") {
+            outcome.push(("error_reads", error_reads(&provider_error::parse(error.as_bytes())).to_string()));
         }
         outcome
     }
 
-    fn answer(&self, upstream: &str, request: &ChatRequest<'_>, show_reasoning: bool) -> Vec<(&'static str, String)> {
-        match anthropic_messages::decode_answer(upstream.as_bytes(), request, CREATED, show_reasoning) {
+    fn answer(&self, reading: Reading, upstream: &str, request: &ChatRequest<'_>) -> Vec<(&'static str, String)> {
+        match dialect::decode_answer(reading, request, upstream.as_bytes().to_vec()) {
             Ok((body, whole)) => {
+                let reads = reads(&whole.told);
+                if body == upstream.as_bytes() {
+                    return vec![("answer", json!(AS_IT_CAME).to_string()), ("reads", reads)];
+                }
                 let value = serde_json::from_slice(&body).expect("JSON");
                 let faults = schema::faults("CreateChatCompletionResponse", &value);
                 assert!(faults.is_empty(), "{}: {faults:?}", self.name);
-                let reads = reads(&whole.told);
                 vec![("answer", String::from_utf8(body).expect("UTF-8")), ("reads", reads)]
             }
             Err(Defect::Undecodable) => vec![("answer", json!("undecodable").to_string())],
-            Err(Defect::Error(error)) => {
-                vec![("answer", json!({"error": {"type": error.kind, "message": error.message}}).to_string())]
+            Err(Defect::Error(error)) => vec![("answer", json!({"error": error_reads(&error)}).to_string())],
+        }
+    }
+
+    /// An event as the provider sends it; a string is a comment, or data that is no JSON.
+    fn wire(&self, event: &str) -> String {
+        let value: Value = serde_json::from_str(event).expect("JSON");
+        match (&value, self.dialect) {
+            (Value::String(comment), _) if comment.starts_with(':') => format!("{comment}\n\n"),
+            (Value::String(data), _) => format!("data: {data}\n\n"),
+            (_, Dialect::AnthropicMessages) => {
+                format!("event: {}\ndata: {event}\n\n", value["type"].as_str().unwrap_or("message"))
             }
+            (_, Dialect::OpenaiChat | Dialect::OpenaiResponses) => format!("data: {event}\n\n"),
         }
     }
 
     /// What each event means and what the client gets for it.
-    fn stream(&self, events: &[&str], mut stream: Stream) -> Vec<(&'static str, String)> {
+    fn stream(&self, events: &[String], mut stream: Stream) -> Vec<(&'static str, String)> {
         let mut steps = Vec::new();
         for event in events {
             let mut out = Vec::new();
-            let meaning = stream.take(event.as_bytes(), &mut out);
+            let mut decoder = Decoder::default();
+            decoder.space().extend_from_slice(event.as_bytes());
+            let whole = decoder.next_event().expect("a short event").expect("a whole event");
+            let meaning = stream.take(&whole, &mut out);
             let mut step = vec![meaning_name(&meaning)];
-            step.extend(self.sent(&out));
+            if out == event.as_bytes() {
+                step.push(json!(AS_IT_CAME).to_string());
+            } else {
+                step.extend(self.sent(&out));
+            }
             steps.push(format!("[{}]", step.join(",")));
         }
-        let reads = reads(&stream.told);
+        let reads = reads(stream.told());
         vec![("stream", format!("[{}]", steps.join(","))), ("reads", reads)]
     }
 
@@ -160,21 +219,13 @@ impl Case {
     }
 
     /// The bytes that a client gets do not depend on how the stream was cut into reads.
-    fn split(&self, events: &[&str], stream: impl Fn() -> Stream) {
-        let wire: String = events
-            .iter()
-            .map(|event| {
-                let kind: Value = serde_json::from_str(event).expect("JSON");
-                let name = kind["type"].as_str().unwrap_or("message");
-                format!("event: {name}\ndata: {event}\n\n")
-            })
-            .collect();
+    fn split(&self, wire: &str, stream: impl Fn() -> Stream) {
         let run = |parts: [&[u8]; 2]| {
             let (mut decoder, mut stream, mut out) = (Decoder::default(), stream(), Vec::new());
             for part in parts {
                 decoder.space().extend_from_slice(part);
                 while let Some(event) = decoder.next_event().expect("short events") {
-                    stream.take(&event.data().expect("data"), &mut out);
+                    stream.take(&event, &mut out);
                 }
             }
             out
@@ -193,8 +244,8 @@ impl Case {
             let given = given.map(|(name, json)| (name.as_str(), json.as_str()));
             let position = |name: &str| match name {
                 "upstream_request" | "dropped" | "error" => 1,
-                "upstream_answer" | "upstream_stream" => 2,
-                "answer" | "stream" | "reads" => 3,
+                "upstream_answer" | "upstream_stream" | "upstream_error" => 2,
+                "answer" | "stream" | "reads" | "error_reads" => 3,
                 _ => 0,
             };
             let mut parts: Vec<_> = given.chain(outcome.iter().map(|(name, json)| (*name, json.as_str()))).collect();
@@ -237,16 +288,23 @@ fn meaning_name(meaning: &Meaning) -> String {
         Meaning::End => "end",
         Meaning::Foreign => "foreign",
         Meaning::Undecodable => "undecodable",
-        Meaning::Error(error) => {
-            let shown = json!({"error": {"type": error.kind, "message": error.message}});
-            return shown.to_string();
-        }
+        Meaning::Error(error) => return json!({"error": error_reads(error)}).to_string(),
     };
     json!(name).to_string()
 }
 
-fn cases() -> Vec<PathBuf> {
-    let entries = fs::read_dir(FOLDER).expect("a folder of cases");
+fn error_reads(error: &ProviderError) -> Value {
+    let mut reads = json!({"type": error.kind, "message": error.message});
+    for (name, value) in [("code", &error.code), ("param", &error.param)] {
+        if let Some(value) = value {
+            reads[name] = value.as_str().into();
+        }
+    }
+    reads
+}
+
+fn cases(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder of cases");
     let mut cases: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     cases.sort();
     cases
@@ -254,9 +312,11 @@ fn cases() -> Vec<PathBuf> {
 
 #[test]
 fn every_case_is_as_expected() {
-    let cases = cases();
-    assert!(cases.len() >= 60, "the folder should hold the cases, not only {}", cases.len());
-    for path in cases {
-        Case::read(&path).check(&path);
+    for (dialect, folder, least) in FOLDERS {
+        let cases = cases(folder);
+        assert!(cases.len() >= least, "{folder} should hold the cases, not only {}", cases.len());
+        for path in cases {
+            Case::read(dialect, &path).check(&path);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What providers of this dialect answer, read as far as the gateway needs it. Providers deviate, so everything is optional.
 
 use std::borrow::Cow;
+use std::iter;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -21,6 +22,21 @@ struct AnswerFields<'a> {
     usage: Option<UsageFields>,
     #[serde(default)]
     error: Option<serde_json::Value>,
+    #[serde(borrow, default)]
+    object: Option<Cow<'a, str>>,
+}
+
+impl AnswerFields<'_> {
+    /// The error in place of an answer: of all of it, of a choice (OpenRouter), or, without an envelope, `whole` itself
+    /// (older vLLM).
+    fn error(&self, whole: &[u8]) -> Option<ProviderError> {
+        let choices = self.choices.iter().flatten().map(|choice| &choice.error);
+        let enveloped = iter::once(&self.error).chain(choices).flatten().find(|error| !error.is_null());
+        match enveloped {
+            Some(error) => Some(provider_error::from_value(error)),
+            None => (self.object.as_deref() == Some("error")).then(|| provider_error::parse(whole)),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -33,6 +49,8 @@ struct Choice<'a> {
     delta: Option<Piece<'a>>,
     #[serde(borrow, default)]
     finish_reason: Option<Cow<'a, str>>,
+    #[serde(default)]
+    error: Option<serde_json::Value>,
 }
 
 /// A message, or a delta of one.
@@ -118,8 +136,8 @@ pub fn decode_answer(body: &[u8]) -> Result<Whole, Defect> {
         error if error == ProviderError::default() => Defect::Undecodable,
         error => Defect::Error(error),
     })?;
-    if let Some(error) = answer.error.filter(|error| !error.is_null()) {
-        return Err(Defect::Error(provider_error::from_value(&error)));
+    if let Some(error) = answer.error(body) {
+        return Err(Defect::Error(error));
     }
     let choices = answer.choices.filter(|choices| !choices.is_empty()).ok_or(Defect::Undecodable)?;
     if choices.iter().any(|choice| choice.message.is_none()) {
@@ -181,16 +199,19 @@ impl Stream {
             return Meaning::End;
         }
         if !data.trim_ascii_start().starts_with(b"{") {
-            return Meaning::Foreign;
+            // An error may come in an array (Gemini).
+            let error = provider_error::parse(data);
+            return if error == ProviderError::default() { Meaning::Foreign } else { Meaning::Error(error) };
         }
         let Ok(chunk) = serde_json::from_slice::<AnswerFields<'_>>(data) else {
             return Meaning::Undecodable;
         };
-        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            return Meaning::Error(provider_error::from_value(&error));
+        if let Some(error) = chunk.error(data) {
+            return Meaning::Error(error);
         }
         if self.told.model.is_none() {
-            self.told.model = chunk.model.map(Cow::into_owned);
+            // Azure's first chunk, which is about the prompt, names none.
+            self.told.model = chunk.model.filter(|model| !model.is_empty()).map(Cow::into_owned);
         }
         let choices = chunk.choices.unwrap_or_default();
         let is_usage_chunk = choices.is_empty() && chunk.usage.is_some();

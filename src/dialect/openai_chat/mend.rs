@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::policy::Quirk;
 
+/// Of an answer's id, for the ids of its calls; an id may have 40 characters in all.
+const ORIGIN_CHARS: usize = 24;
+
 /// What is to be put right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mends {
@@ -45,47 +48,73 @@ impl Mends {
 
     fn rewrite(self, json: &[u8], holder: &str, calls: &mut Calls) -> Option<Vec<u8>> {
         let mut value: Value = serde_json::from_slice(json).ok()?;
+        let origin = origin(&value);
+        let mut failed = false;
         for choice in value.get_mut("choices")?.as_array_mut()? {
+            let Some(choice) = choice.as_object_mut() else { continue };
             let index = choice.get("index").and_then(Value::as_u64).unwrap_or_default();
             let known = calls.0.entry(index).or_default();
-            if let (true, Some(Value::Array(parts))) = (self.tool_calls, choice.get_mut(holder)?.get_mut("tool_calls"))
-            {
-                parts.iter_mut().for_each(|part| number(part, holder, known));
+            if holder == "delta" && choice.get(holder).is_none_or(Value::is_null) {
+                choice.insert(holder.to_owned(), json!({}));
+            }
+            let parts = choice.get_mut(holder).and_then(|holder| holder.get_mut("tool_calls"));
+            if let (true, Some(Value::Array(parts))) = (self.tool_calls, parts) {
+                parts.iter_mut().for_each(|part| number(part, holder, &origin, known));
             }
             let reason = choice.get("finish_reason").and_then(Value::as_str);
+            failed |= self.finish_reasons && reason == Some("error");
             let right = match reason {
                 Some("stop") if self.tool_calls && !known.is_empty() => Some("tool_calls"),
                 Some("model_length") if self.finish_reasons => Some("length"),
                 _ => None,
             };
             if let Some(right) = right {
-                choice["finish_reason"] = right.into();
+                choice.insert("finish_reason".to_owned(), right.into());
             }
+        }
+        if failed {
+            value["error"] = json!({"type": "server_error", "message": "The answer ended with the reason `error`."});
         }
         serde_json::to_vec(&value).ok()
     }
 }
 
-/// Gives a call its index and id. Without an index a part with a name begins a call, any other belongs to the last one.
-fn number(part: &mut Value, holder: &str, known: &mut Vec<String>) {
+/// What tells the ids of one answer's calls from those of another, since a conversation holds the calls of many: the end of
+/// the answer's own id, in characters that every provider takes.
+fn origin(answer: &Value) -> String {
+    let id = answer.get("id").and_then(Value::as_str).unwrap_or_default();
+    let characters: Vec<char> = id.chars().filter(char::is_ascii_alphanumeric).collect();
+    characters[characters.len().saturating_sub(ORIGIN_CHARS)..].iter().collect()
+}
+
+/// Gives a call its index and id. A part with a name and an id of its own begins a call, whatever its index (Gemini has sent
+/// parallel calls with index 0 each); without an index so does a part with a name, and any other belongs to the last call.
+fn number(part: &mut Value, holder: &str, origin: &str, known: &mut Vec<String>) {
     let Some(call) = part.as_object_mut() else { return };
     let id = call.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned);
-    let names = call.get("function").and_then(|function| function.get("name")).is_some_and(|name| !name.is_null());
+    let name = call.get("function").and_then(|function| function.get("name")).and_then(Value::as_str);
+    let names = name.is_some_and(|name| !name.is_empty());
     let given = call.get("index").and_then(Value::as_u64).and_then(|index| usize::try_from(index).ok());
     let same = id.as_ref().and_then(|id| known.iter().position(|known| known == id));
-    let ordinal = match given.or(same) {
-        Some(ordinal) => ordinal.min(known.len()),
-        None if names || known.is_empty() => known.len(),
-        None => known.len() - 1,
+    let ordinal = match same.or(given) {
+        Some(ordinal) if same.is_some() || id.is_none() => ordinal.min(known.len()),
+        _ if names || known.is_empty() => known.len(),
+        given => given.unwrap_or(known.len() - 1).min(known.len()),
     };
     if ordinal == known.len() {
-        let id = id.unwrap_or_else(|| format!("call_{ordinal}"));
+        let id = id.unwrap_or_else(|| match origin {
+            "" => format!("call_{ordinal}"),
+            origin => format!("call_{origin}_{ordinal}"),
+        });
         call.insert("id".to_owned(), json!(id));
-        call.entry("type").or_insert(json!("function"));
+        if call.get("type").and_then(Value::as_str).is_none_or(str::is_empty) {
+            call.insert("type".to_owned(), json!("function"));
+        }
         known.push(id);
-    } else if id.is_none() {
-        // An empty id would be joined to the one that was sent.
+    } else {
+        // SDKs join what comes twice to what was sent, and an empty type is none.
         call.remove("id");
+        call.remove("type");
     }
     if holder == "delta" {
         call.insert("index".to_owned(), json!(ordinal));

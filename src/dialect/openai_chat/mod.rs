@@ -7,6 +7,7 @@
 mod answer;
 mod mend;
 mod request;
+mod short_ids;
 
 pub use answer::{Stream, decode_answer};
 pub use mend::Mends;

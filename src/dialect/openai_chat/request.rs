@@ -3,6 +3,7 @@
 
 use serde_json::value::RawValue;
 
+use super::short_ids;
 use crate::chat::{ChatRequest, Field, Role, Turn, object_fields};
 use crate::dialect::{Asking, Encoded};
 use crate::error::{Error, Kind};
@@ -28,6 +29,7 @@ pub fn encode_request(
     let messages = Messages {
         renames_developer: has(Quirk::NoDeveloperRole) && request.turns.iter().any(|turn| turn.role == Role::Developer),
         drops_names: has(Quirk::NoMessageName),
+        shortens_ids: has(Quirk::ShortToolIds),
         begun: asking.begun.as_deref().zip(model.prefill),
     };
     let effort = effort(candidate, model, request);
@@ -109,13 +111,15 @@ struct Messages<'a> {
     /// `developer` becomes `system`.
     renames_developer: bool,
     drops_names: bool,
+    /// Ids of tool calls become such as Mistral takes.
+    shortens_ids: bool,
     /// The beginning of the answer, for the last message.
     begun: Option<(&'a str, Prefill)>,
 }
 
 impl Messages<'_> {
     fn are_changed(&self) -> bool {
-        self.renames_developer || self.drops_names || self.begun.is_some()
+        self.renames_developer || self.drops_names || self.shortens_ids || self.begun.is_some()
     }
 
     fn write(&self, writer: &mut Writer, request: &ChatRequest<'_>) {
@@ -139,7 +143,8 @@ impl Messages<'_> {
 
     fn write_turn(&self, writer: &mut Writer, turn: &Turn<'_>) {
         let renames = self.renames_developer && turn.role == Role::Developer;
-        if !renames && !self.drops_names {
+        let shortens = self.shortens_ids && matches!(turn.role, Role::Assistant | Role::Tool);
+        if !renames && !self.drops_names && !shortens {
             writer.body.extend_from_slice(turn.raw.get().as_bytes());
             return;
         }
@@ -151,7 +156,11 @@ impl Messages<'_> {
                 continue;
             }
             writer.body.push(b',');
-            write_field(&mut writer.body, field);
+            let short = if shortens { short_ids::field(field) } else { None };
+            match short {
+                Some(value) => write_member(&mut writer.body, &field.name, &value),
+                None => write_field(&mut writer.body, field),
+            }
         }
         writer.body.push(b'}');
     }
@@ -242,9 +251,13 @@ impl Writer {
 }
 
 fn write_field(json: &mut Vec<u8>, field: &Field<'_>) {
-    json.extend_from_slice(json_string(&field.name).as_bytes());
+    write_member(json, &field.name, field.value.get());
+}
+
+fn write_member(json: &mut Vec<u8>, name: &str, value: &str) {
+    json.extend_from_slice(json_string(name).as_bytes());
     json.push(b':');
-    json.extend_from_slice(field.value.get().as_bytes());
+    json.extend_from_slice(value.as_bytes());
 }
 
 fn json_string(text: &str) -> String {

@@ -1,0 +1,200 @@
+//! Times the core's translation between dialects, many times each, and answers with the rows as JSON.
+
+#[cfg(target_arch = "wasm32")]
+fn main() {
+    guest::answer();
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn main() {
+    eprintln!("This is a guest of the local runtime; `tiergate bench --scenario translate` builds and runs it.");
+    std::process::exit(1);
+}
+
+#[cfg(target_arch = "wasm32")]
+mod guest {
+    use std::hint::black_box;
+    use std::time::{Duration, Instant};
+
+    use fastly::{Request, Response};
+    use serde_json::{Value, json};
+    use tiergate::chat::ChatRequest;
+    use tiergate::dialect::{self, Asking, Reading, Stream};
+    use tiergate::policy::{Candidate, Policy, default_policy};
+    use tiergate::sse::Decoder;
+    use tiergate_guests::translation::Row;
+
+    const MESSAGES_MODEL: &str = "claude-sonnet-5-5";
+    const PASSED_MODEL: &str = "gpt-6-luna";
+    const MENDED_MODEL: &str = "gemini-3.8-flash";
+    const TURNS: usize = 20;
+    const TOOLS: usize = 5;
+    /// Of a stream, those that carry text or arguments.
+    const DELTAS: usize = 400;
+    /// How often a request or an answer is translated.
+    const TIMES: u64 = 500;
+    /// How often a stream is.
+    const STREAMS: u64 = 20;
+
+    pub fn answer() {
+        drop(Request::from_client());
+        let policy = default_policy();
+        let conversation = conversation().to_string();
+        let request = ChatRequest::parse(conversation.as_bytes()).expect("the conversation should be a request");
+        let candidate = Candidate { model: model(&policy, MESSAGES_MODEL), effort: None };
+        let asking = Asking { counts_usage: true, begun: None };
+        let encode = || {
+            let request = ChatRequest::parse(black_box(conversation.as_bytes())).expect("it parsed before");
+            let encoded = dialect::encode_request(&policy, &candidate, &request, &asking);
+            black_box(encoded.expect("the Messages API should have words for all of it"));
+        };
+        let body = whole_answer().to_string().into_bytes();
+        let reading = reading(&policy, MESSAGES_MODEL);
+        let decode = || {
+            let decoded = dialect::decode_answer(reading, &request, black_box(body.clone()));
+            black_box(decoded.expect("it should be an answer"));
+        };
+        let rows = [
+            row("a conversation of 20 turns with 5 tools, to the Messages API", "request", TIMES, timed(TIMES, encode)),
+            row("a whole answer of the Messages API, text and a call", "answer", TIMES, timed(TIMES, decode)),
+            stream("Messages API, text", &policy, MESSAGES_MODEL, &request, &messages_stream(Piece::Text)),
+            stream(
+                "Messages API, arguments of a call",
+                &policy,
+                MESSAGES_MODEL,
+                &request,
+                &messages_stream(Piece::Call),
+            ),
+            stream("openai-chat, text, passed", &policy, PASSED_MODEL, &request, &chat_stream()),
+            stream("openai-chat, text, mended", &policy, MENDED_MODEL, &request, &chat_stream()),
+        ];
+        let body = serde_json::to_vec(&rows).expect("rows should serialise");
+        Response::from_body(body).send_to_client();
+    }
+
+    #[derive(Clone, Copy)]
+    enum Piece {
+        Text,
+        Call,
+    }
+
+    fn row(work: &str, unit: &str, count: u64, time: Duration) -> Row {
+        let micros = time.as_secs_f64() * 1e6 / count as f64;
+        Row { work: work.to_owned(), unit: unit.to_owned(), count, micros }
+    }
+
+    /// The time of `times` calls, after a tenth as many that warm up.
+    fn timed(times: u64, mut work: impl FnMut()) -> Duration {
+        (0..times.div_ceil(10)).for_each(|_| work());
+        let start = Instant::now();
+        (0..times).for_each(|_| work());
+        start.elapsed()
+    }
+
+    /// A stream, one event a read, found in its bytes and taken.
+    fn stream(work: &str, policy: &Policy, name: &str, request: &ChatRequest<'_>, events: &[String]) -> Row {
+        let reading = reading(policy, name);
+        let time = timed(STREAMS, || {
+            let mut stream = Stream::new(reading, request).expect("the dialect should be built");
+            let (mut decoder, mut out) = (Decoder::default(), Vec::new());
+            for event in events {
+                decoder.space().extend_from_slice(black_box(event.as_bytes()));
+                while let Some(event) = decoder.next_event().expect("events should be short") {
+                    black_box(stream.take(&event, &mut out));
+                }
+                black_box(&out);
+                out.clear();
+            }
+            assert!(stream.is_finished(), "the stream should be a whole answer");
+        });
+        row(work, "event", STREAMS * events.len() as u64, time)
+    }
+
+    fn model(policy: &Policy, name: &str) -> tiergate::policy::ModelId {
+        policy.model_named(name).expect("the shipped policy should have the model")
+    }
+
+    fn reading(policy: &Policy, name: &str) -> Reading {
+        Reading::of(policy.provider_of(model(policy, name)), Duration::from_secs(1_790_000_000))
+    }
+
+    /// Turns of a user, and of an assistant that calls a tool every other time.
+    fn conversation() -> Value {
+        let words = "Please look at the weather of the last week and tell me what has changed since then. ".repeat(3);
+        let mut messages = vec![json!({"role": "system", "content": "You are a patient assistant. ".repeat(20)})];
+        for turn in 0..TURNS / 4 {
+            let id = format!("call_{turn}");
+            messages.push(json!({"role": "user", "content": words}));
+            messages.push(json!({"role": "assistant", "content": null, "tool_calls": [
+                {"id": id, "type": "function", "function": {"name": "tool_1", "arguments": "{\"city\":\"Rome\",\"days\":7}"}},
+            ]}));
+            messages.push(json!({"role": "tool", "tool_call_id": id, "content": words}));
+            messages.push(json!({"role": "assistant", "content": words}));
+        }
+        messages.push(json!({"role": "user", "content": words}));
+        let tools: Vec<Value> = (0..TOOLS)
+            .map(|tool| {
+                json!({"type": "function", "function": {
+                    "name": format!("tool_{tool}"),
+                    "description": "Looks up what the weather was in a city, day by day.",
+                    "parameters": {"type": "object", "required": ["city"], "properties": {
+                        "city": {"type": "string", "description": "Its name."},
+                        "days": {"type": "integer", "minimum": 1, "maximum": 30},
+                        "units": {"type": "string", "enum": ["metric", "imperial"]},
+                    }},
+                }})
+            })
+            .collect();
+        json!({"model": "auto", "messages": messages, "tools": tools, "stream": true, "max_completion_tokens": 2000})
+    }
+
+    fn whole_answer() -> Value {
+        json!({
+            "id": "msg_01", "type": "message", "role": "assistant", "model": MESSAGES_MODEL,
+            "content": [
+                {"type": "text", "text": "It was warmer than in the week before. ".repeat(50)},
+                {"type": "tool_use", "id": "toolu_1", "name": "tool_1", "input": {"city": "Rome", "days": 7}},
+            ],
+            "stop_reason": "tool_use", "stop_sequence": null,
+            "usage": {"input_tokens": 2000, "output_tokens": 500},
+        })
+    }
+
+    fn messages_stream(piece: Piece) -> Vec<String> {
+        let (block, delta) = match piece {
+            Piece::Text => (json!({"type": "text", "text": ""}), json!({"type": "text_delta", "text": " warmer"})),
+            Piece::Call => (
+                json!({"type": "tool_use", "id": "toolu_1", "name": "tool_1", "input": {}}),
+                json!({"type": "input_json_delta", "partial_json": "\"city\": \"Ro"}),
+            ),
+        };
+        let start = json!({"type": "message_start", "message": {
+            "id": "msg_01", "type": "message", "role": "assistant", "model": MESSAGES_MODEL, "content": [],
+            "stop_reason": null, "usage": {"input_tokens": 2000, "output_tokens": 1},
+        }});
+        let mut events = vec![start, json!({"type": "content_block_start", "index": 0, "content_block": block})];
+        let delta = json!({"type": "content_block_delta", "index": 0, "delta": delta});
+        events.extend(std::iter::repeat_n(delta, DELTAS));
+        events.push(json!({"type": "content_block_stop", "index": 0}));
+        let reason = json!({"stop_reason": "end_turn", "stop_sequence": null});
+        events.push(json!({"type": "message_delta", "delta": reason, "usage": {"output_tokens": DELTAS}}));
+        events.push(json!({"type": "message_stop"}));
+        let wire = |event: Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default());
+        events.into_iter().map(wire).collect()
+    }
+
+    fn chat_stream() -> Vec<String> {
+        let chunk = |delta: Value, reason: Value| {
+            let chunk = json!({
+                "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_790_000_000, "model": PASSED_MODEL,
+                "choices": [{"index": 0, "delta": delta, "logprobs": null, "finish_reason": reason}],
+            });
+            format!("data: {chunk}\n\n")
+        };
+        let mut events = vec![chunk(json!({"role": "assistant", "content": ""}), Value::Null)];
+        events.extend(std::iter::repeat_n(chunk(json!({"content": " warmer"}), Value::Null), DELTAS));
+        events.push(chunk(json!({}), json!("stop")));
+        events.push("data: [DONE]\n\n".to_owned());
+        events
+    }
+}
