@@ -138,7 +138,8 @@ mod tests {
         assert!(context.is_context_length() && !context.is_quota());
         let quota = parse(br#"{"error":{"message":"x","type":"insufficient_quota","code":"insufficient_quota"}}"#);
         assert!(quota.is_quota() && !quota.is_context_length());
-        let spent = br#"{"type":"error","error":{"type":"rate_limit_error","message":"The monthly spend limit is reached."}}"#;
+        let spent =
+            br#"{"type":"error","error":{"type":"rate_limit_error","message":"The monthly spend limit is reached."}}"#;
         assert!(parse(spent).is_quota());
     }
 
