@@ -1,8 +1,9 @@
 //! Answers of providers that deviate so far that OpenAI's SDKs stumble, put right. Only for providers whose policy row says so,
-//! since every event has to be written anew.
+//! since what is put right has to be written anew.
 
 use std::collections::HashMap;
 
+use memchr::memmem;
 use serde_json::{Value, json};
 
 use crate::policy::Quirk;
@@ -23,6 +24,12 @@ pub struct Mends {
 #[derive(Debug, Default)]
 pub struct Calls(HashMap<u64, Vec<String>>);
 
+impl Calls {
+    fn any(&self) -> bool {
+        self.0.values().any(|calls| !calls.is_empty())
+    }
+}
+
 impl Mends {
     pub fn of(quirks: &[Quirk]) -> Self {
         Self {
@@ -41,8 +48,14 @@ impl Mends {
         self.rewrite(&body, "message", &mut Calls::default()).unwrap_or(body)
     }
 
-    /// One chunk of a stream, put right.
+    /// One chunk of a stream, put right; nothing if it may pass as it came, as most chunks of text do.
     pub fn chunk(self, data: &[u8], calls: &mut Calls) -> Option<Vec<u8>> {
+        let holds = |text: &str| memmem::find(data, text.as_bytes()).is_some();
+        let calls_a_tool = self.tool_calls && (calls.any() || holds("\"tool_calls\""));
+        let ends_its_own_way = self.finish_reasons && (holds("\"model_length\"") || holds("\"error\""));
+        if !calls_a_tool && !ends_its_own_way && holds("\"delta\"") {
+            return None;
+        }
         self.rewrite(data, "delta", calls)
     }
 
