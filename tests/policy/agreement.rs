@@ -21,6 +21,7 @@ const RELATIONS: &[&str] = &[
     "also the name of a tier",
     "already the name of",
     "handoff needs",
+    "the classifier needs",
     "less than cooldown_s",
     "longer than total_ms",
     "more than context",
