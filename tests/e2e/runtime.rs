@@ -90,7 +90,7 @@ impl Shared {
         }
         self.tokio.block_on(async {
             runtime.drain_log();
-            let limit = tokio::time::timeout(PATIENCE * 3, scenario(runtime));
+            let limit = tokio::time::timeout(PATIENCE * 9, scenario(runtime));
             limit.await.expect("a scenario should not wait for ever");
         });
     }
