@@ -164,35 +164,28 @@ impl<P: Platform> Call<'_, P> {
         let mut waiting = Waiting::new(self.platform, extra);
         let result = attempts.run(record, &mut waiting);
         let (started, mut bytes_sent) = waiting.into_parts();
-        let (end, told) = match result {
-            Ok(Committed { candidate, headers, answer: Answer::Stream { incoming, held, .. } }) => {
+        let end = match (result, started) {
+            (Ok(Committed { candidate, headers, answer: Answer::Stream { incoming, held, ended } }), started) => {
                 record.served = Some(Served::of(policy, &candidate));
-                record.ignored_events += incoming.ignored;
-                let mut downstream = match started {
-                    Some(downstream) => downstream,
-                    None => {
-                        headers::forward_downstream(&headers, extra);
-                        self.platform.start_response(headers::stream_head(self.platform.elapsed(), record, extra))
-                    }
-                };
-                bytes_sent += held.len() as u64;
-                let written = self.platform.write(&mut downstream, &held);
-                let end = written.and_then(|()| self.platform.finish(downstream)).map_err(relay::Failure::from);
-                (end, incoming.stream.told().clone())
+                let downstream = started.unwrap_or_else(|| {
+                    headers::forward_downstream(&headers, extra);
+                    self.platform.start_response(headers::stream_head(self.platform.elapsed(), record, extra))
+                });
+                let relay = Relay { downstream, incoming, held, ended, candidate };
+                let end = relay::run(&mut attempts, relay, record);
+                relay::Ended { bytes_sent: bytes_sent + end.bytes_sent, ..end }
             }
-            Ok(Committed { answer: Answer::Whole { .. }, .. }) => {
+            (Ok(Committed { answer: Answer::Whole { .. }, .. }), _) => {
                 return Err(Error::new(Kind::Internal, "A stream was asked for, and something else came."));
             }
-            Err(stop) => {
-                let error = match (stop, started) {
-                    (Stop::ClientGone, _) => Err(relay::Failure::ClientGone),
-                    (stop, None) => return Err(refused(stop)),
-                    (stop, Some(downstream)) => relay::fail(self.platform, downstream, refused(stop), &mut bytes_sent),
-                };
-                (error, dialect::Told::default())
+            (Err(Stop::ClientGone), _) => relay::Ended::failed(Err(relay::Failure::ClientGone), bytes_sent),
+            (Err(stop), None) => return Err(refused(stop)),
+            (Err(stop), Some(downstream)) => {
+                let result = relay::fail(self.platform, downstream, refused(stop), &mut bytes_sent);
+                relay::Ended::failed(result, bytes_sent)
             }
         };
-        note_end(policy, relay::Ended { result: end, bytes_sent, told, handed_off: false }, record);
+        note_end(policy, end, record);
         Ok(Reply::Streamed)
     }
 

@@ -47,6 +47,13 @@ pub struct Ended {
     pub handed_off: bool,
 }
 
+impl Ended {
+    /// A stream of which nothing came.
+    pub fn failed(result: Result<(), Failure>, bytes_sent: u64) -> Self {
+        Self { result, bytes_sent, told: Told::default(), handed_off: false }
+    }
+}
+
 #[derive(Debug)]
 pub enum Failure {
     ClientGone,
