@@ -4,6 +4,8 @@
 pub mod bench;
 /// Client keys and their KV entries.
 pub mod client_key;
+/// OpenAI's description of its API, for tests.
+pub mod description;
 /// `tiergate dev`.
 pub mod dev;
 /// The gateway's Wasm in the embedded local runtime, on a port.

@@ -16,7 +16,7 @@ use tiergate::sse::Decoder;
 
 use crate::layout::{compact, lay_out, on_one_line};
 use crate::properties::judge;
-use crate::schema;
+use tiergate_cli::description;
 
 /// Below the package's folder, where cargo runs tests.
 pub const FOLDERS: [(Dialect, &str, usize); 2] =
@@ -161,7 +161,7 @@ impl Case {
                     return vec![("answer", json!(AS_IT_CAME).to_string()), ("reads", reads)];
                 }
                 let value = serde_json::from_slice(&body).expect("JSON");
-                let faults = schema::faults("CreateChatCompletionResponse", &value);
+                let faults = description::faults("CreateChatCompletionResponse", &value);
                 assert!(faults.is_empty(), "{}: {faults:?}", self.name);
                 vec![("answer", String::from_utf8(body).expect("UTF-8")), ("reads", reads)]
             }
@@ -211,7 +211,7 @@ impl Case {
             assert!(!event.contains('\n'), "{}: one line for each event: {event}", self.name);
             let Some(data) = event.strip_prefix("data: ") else { return json!(event).to_string() };
             let value = serde_json::from_str(data).expect("JSON");
-            let faults = schema::faults("CreateChatCompletionStreamResponse", &value);
+            let faults = description::faults("CreateChatCompletionStreamResponse", &value);
             assert!(faults.is_empty(), "{}: {faults:?}", self.name);
             data.to_owned()
         });

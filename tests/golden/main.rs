@@ -12,4 +12,3 @@ mod layout;
 mod properties;
 mod quirks;
 mod round_trip;
-mod schema;

@@ -12,7 +12,7 @@ use tiergate::policy::{Candidate, Entry, Policy};
 use tiergate_cli::simulator::{Profile, judge_messages_request};
 
 use crate::inverse::broken_rules;
-use crate::schema;
+use tiergate_cli::description;
 
 /// A policy with one model of the Messages API, with `changes` to it.
 pub fn policy_with(changes: Value) -> (Policy, Candidate) {
@@ -276,7 +276,7 @@ fn chunks(out: &[u8]) -> Result<Vec<Value>, TestCaseError> {
         prop_assert!(!event.contains(['\n', '\r']), "{}", event);
         if let Some(data) = event.strip_prefix("data: ") {
             let chunk: Value = serde_json::from_str(data).expect("JSON");
-            prop_assert_eq!(schema::faults("CreateChatCompletionStreamResponse", &chunk), Vec::<String>::new());
+            prop_assert_eq!(description::faults("CreateChatCompletionStreamResponse", &chunk), Vec::<String>::new());
             chunks.push(chunk);
         } else {
             prop_assert_eq!(event, ": ping");
@@ -343,7 +343,7 @@ proptest! {
         message["content"] = blocks.into();
         if let Ok((body, whole)) = anthropic_messages::decode_answer(message.to_string().as_bytes(), &request, 1, true) {
             let answer: Value = serde_json::from_slice(&body).expect("JSON");
-            prop_assert_eq!(schema::faults("CreateChatCompletionResponse", &answer), Vec::<String>::new());
+            prop_assert_eq!(description::faults("CreateChatCompletionResponse", &answer), Vec::<String>::new());
             prop_assert_eq!(answer["choices"][0]["message"]["content"].as_str(), whole.content.as_deref());
         }
     }

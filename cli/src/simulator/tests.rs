@@ -14,7 +14,6 @@ mod messages;
 mod messages_faults;
 mod messages_refusals;
 mod refusals;
-mod schema;
 
 const KEY: &str = "sk-simulated-0123456789";
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::schema::assert_valid;
 use super::{KEY, ask, chunks, request, send, start, start_scripted, stream, streamed_text, url, weather_tool};
+use crate::description::assert_valid;
 use crate::simulator::Profile;
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::schema::assert_valid;
 use super::{ask, request, start, url, weather_tool};
+use crate::description::assert_valid;
 use crate::simulator::Profile;
 
 /// Sends a request that must be refused with this status, `param` and `code`.

@@ -7,11 +7,12 @@ use std::sync::{LazyLock, Mutex};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
+use crate::wasm;
+
 /// The description with `nullable` turned into what JSON Schema has for it.
 static DESCRIPTION: LazyLock<Option<Value>> = LazyLock::new(|| {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let beside = |directory: &Path| directory.join("shared/openapi/openai-subset.json");
-    let file = package.ancestors().map(beside).find(|file| file.exists())?;
+    let file = wasm::root().ancestors().map(beside).find(|file| file.exists())?;
     let text = std::fs::read_to_string(file).expect("the description should be readable");
     let mut description = serde_json::from_str(&text).expect("the description should be JSON");
     convert_nullable(&mut description);
@@ -32,6 +33,12 @@ pub fn faults(name: &str, value: &Value) -> Vec<String> {
         jsonschema::validator_for(&schema).expect("the description should compile")
     });
     validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+/// Panics with what is wrong, if anything is.
+pub fn assert_valid(name: &str, value: &Value) {
+    let faults = faults(name, value);
+    assert!(faults.is_empty(), "{value} is no {name}: {faults:?}");
 }
 
 fn convert_nullable(value: &mut Value) {
