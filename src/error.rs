@@ -48,6 +48,8 @@ pub enum Kind {
     BodyTooLarge,
     /// The client's body broke off.
     BodyIncomplete,
+    /// The client's body came too slowly.
+    BodyTimeout,
     /// The provider refused the request itself, with this status.
     Rejected(RejectedAs),
     RateLimited,
@@ -101,6 +103,7 @@ impl Kind {
             Kind::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST, "method_not_allowed"),
             Kind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, "body_too_large"),
             Kind::BodyIncomplete => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "body_incomplete"),
+            Kind::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, INVALID_REQUEST, "body_timeout"),
             Kind::Rejected(RejectedAs::BadRequest) => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "provider_rejected"),
             Kind::Rejected(RejectedAs::ContextLength) => {
                 (StatusCode::BAD_REQUEST, INVALID_REQUEST, "context_length_exceeded")

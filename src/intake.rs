@@ -13,6 +13,7 @@ use crate::memory::{KnownPolicy, Memory, Origin, PopState};
 use crate::platform::{Platform, StoreError, Wait};
 use crate::policy::{self, Auth, Policy};
 use crate::record::{Reason, Record};
+use crate::upload::Upload;
 
 /// The KV key of the policy.
 pub const POLICY_KEY: &str = "policy";
@@ -26,17 +27,12 @@ const POP_TTL: Duration = Duration::from_secs(3600);
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a client's entry may be used when no policy has said so yet.
 const FIRST_CLIENT_TTL: Duration = Duration::from_secs(5);
-/// What is read of a body before the policy's own limit is known.
-const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
-const READ_BYTES: usize = 64 * 1024;
 
 /// What a request asks of the stores.
 pub struct Wanted<'a, B> {
     pub presented: Presented,
     /// The body, if it is to be read.
-    pub body: Option<&'a mut B>,
-    /// Of the body, if the client says it.
-    pub content_length: Option<u64>,
+    pub body: Option<Upload<'a, B>>,
     /// Whether what the POP knows of the providers matters.
     pub pop: bool,
 }
@@ -49,19 +45,17 @@ pub struct Gathered {
     pub pop: PopState,
 }
 
-/// The policy in force, the client or why it was refused, and what of the body has arrived.
+/// The policy in force, and the client or why it was refused.
 pub struct Found {
     pub policy: KnownPolicy,
     pub client: Result<Rc<Client>, Error>,
     pub pop: PopState,
-    body: Vec<u8>,
-    body_ended: bool,
 }
 
 /// Finds the policy and the client, reading on in the body while it waits.
 ///
 /// # Errors
-/// Only for a body that broke off or is larger than any policy allows.
+/// Only for a body that broke off.
 pub fn look_up<P: Platform>(
     platform: &P,
     memory: &mut Memory,
@@ -70,22 +64,17 @@ pub fn look_up<P: Platform>(
 ) -> Result<Found, Error> {
     let now = platform.unix_time();
     let mut lookups = Lookups::start(platform, memory, wanted, now);
-    let mut body = Vec::with_capacity(wanted.content_length.unwrap_or_default().min(READ_BYTES as u64) as usize);
-    let mut body_ended = false;
     while lookups.is_waiting() {
         let mut waits = Vec::with_capacity(5);
         let names = lookups.waits(&mut waits);
-        if let (Some(source), false) = (wanted.body.as_deref(), body_ended) {
-            waits.push(Wait::Body(source));
-        }
+        waits.extend(wanted.body.as_ref().and_then(Upload::early_wait));
         let ready = platform.wait_first(&waits, Some(LOOKUP_TIMEOUT));
         drop(waits);
         match ready.map(|position| names.get(position)) {
             Some(Some(name)) => lookups.finish(platform, *name),
             Some(None) => {
-                if let Some(source) = &mut wanted.body {
-                    body_ended = platform.read(source, &mut body, READ_BYTES).map_err(|_| incomplete())? == 0;
-                    check_size(body.len(), None, MAX_BODY_BYTES)?;
+                if let Some(body) = &mut wanted.body {
+                    body.read(platform);
                 }
             }
             None => lookups.give_up(),
@@ -101,31 +90,24 @@ pub fn look_up<P: Platform>(
     let client = lookups.client(memory, policy.policy.auth, &wanted.presented, now, record);
     record.timings.auth = Some(platform.elapsed());
     let pop = lookups.pop(memory, now);
-    Ok(Found { policy, client, pop, body, body_ended })
+    Ok(Found { policy, client, pop })
 }
 
 impl Found {
-    /// Reads the rest of the body, for a client that may use the gateway.
+    /// Reads the rest of the body, until `until` on the request's clock, for a client that may use the gateway.
     ///
     /// # Errors
-    /// The client's refusal, [`Kind::BodyTooLarge`], [`Kind::BodyIncomplete`].
+    /// The client's refusal, [`Kind::BodyTooLarge`], [`Kind::BodyIncomplete`], [`Kind::BodyTimeout`].
     pub fn gather<P: Platform>(
         self,
         platform: &P,
-        wanted: Wanted<'_, P::Body>,
+        body: Option<Upload<'_, P::Body>>,
+        until: Duration,
         record: &mut Record,
     ) -> Result<Gathered, Error> {
         let client = self.client?;
         let limit = self.policy.policy.limits.body_bytes;
-        let mut body = self.body;
-        check_size(body.len(), wanted.content_length, limit)?;
-        if let (Some(source), false) = (wanted.body, self.body_ended) {
-            while wanted.content_length != Some(body.len() as u64)
-                && platform.read(source, &mut body, READ_BYTES).map_err(|_| incomplete())? > 0
-            {
-                check_size(body.len(), None, limit)?;
-            }
-        }
+        let body = body.map_or(Ok(Vec::new()), |body| body.whole(platform, limit, until))?;
         record.bytes_received = body.len() as u64;
         Ok(Gathered { policy: self.policy, client, body, pop: self.pop })
     }
@@ -150,18 +132,6 @@ pub fn update_pop<P: Platform>(platform: &P, memory: &mut Memory, change: impl F
 /// What cannot be read is no state: another version may have written it.
 fn pop_state(stored: Option<Vec<u8>>) -> PopState {
     stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-}
-
-fn check_size(read: usize, announced: Option<u64>, limit: usize) -> Result<(), Error> {
-    if read > limit || announced.is_some_and(|length| length > limit as u64) {
-        let message = format!("The request body is larger than the {limit} bytes that this gateway accepts.");
-        return Err(Error::new(Kind::BodyTooLarge, message));
-    }
-    Ok(())
-}
-
-fn incomplete() -> Error {
-    Error::new(Kind::BodyIncomplete, "The request body broke off.")
 }
 
 /// A look-up: not needed, under way, or answered.

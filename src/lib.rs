@@ -20,7 +20,7 @@
 //! | --- | --- |
 //! | 0 | `secret`, `sse`, `delay`, `policy` |
 //! | 1 | `platform`, `error`, `hedge` |
-//! | 2 | `record`, `chat`, `auth` |
+//! | 2 | `record`, `chat`, `auth`, `upload` |
 //! | 3 | `headers`, `log`, `route` |
 //! | 4 | `dialect`, `cors` |
 //! | 5 | `classify`, `outcome`, `incoming`, `splice` |
@@ -66,4 +66,5 @@ pub mod route;
 pub mod secret;
 pub mod splice;
 pub mod sse;
+pub mod upload;
 pub mod waiting;

@@ -28,6 +28,7 @@ use crate::record::{ClassifierRecord, Reason, Record, Served, Usage};
 use crate::relay::{self, Relay};
 use crate::route::{self, Route};
 use crate::secret::mask;
+use crate::upload::Upload;
 use crate::waiting::Waiting;
 use crate::{blame, cors, log, report};
 
@@ -63,7 +64,7 @@ fn serve<P: Platform>(
     let presented = auth::presented(&client_headers);
     match route {
         Route::Preflight | Route::Health => {
-            let mut wanted = Wanted { presented, body: None, content_length: None, pop: route == Route::Health };
+            let mut wanted = Wanted { presented, body: None, pop: route == Route::Health };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
             cors::answer_headers(&found.policy.policy, &client_headers, extra);
             if route == Route::Preflight {
@@ -76,7 +77,7 @@ fn serve<P: Platform>(
             Ok(Reply::Json(StatusCode::OK, report::health(&found, inspector, platform.unix_time())))
         }
         Route::Models | Route::Model(_) => {
-            let mut wanted = Wanted { presented, body: None, content_length: None, pop: false };
+            let mut wanted = Wanted { presented, body: None, pop: false };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
             cors::answer_headers(&found.policy.policy, &client_headers, extra);
             let client = found.client?;
@@ -90,13 +91,14 @@ fn serve<P: Platform>(
             let route_headers = headers::parse_route_headers(&client_headers);
             let mut wanted = Wanted {
                 presented,
-                body: (method == Method::POST).then_some(&mut body),
-                content_length: headers::content_length(&client_headers),
+                body: (method == Method::POST)
+                    .then(|| Upload::new(&mut body, headers::content_length(&client_headers))),
                 pop: true,
             };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
             cors::answer_headers(&found.policy.policy, &client_headers, extra);
-            let gathered = found.gather(platform, wanted, record)?;
+            let until = body_deadline(&found.policy.policy, route_headers.as_ref().ok(), time_left);
+            let gathered = found.gather(platform, wanted.body, until, record)?;
             let route_headers = route_headers?;
             let call = Call { platform, route_headers: &route_headers, client_headers: &client_headers, time_left };
             if route == Route::Decision {
@@ -106,6 +108,15 @@ fn serve<P: Platform>(
             call.complete(memory, &gathered, record, extra)
         }
     }
+}
+
+/// Until when a body may arrive: as long as the request may take in all, whichever tier it will be for.
+fn body_deadline(policy: &Policy, asked: Option<&RouteHeaders>, time_left: Duration) -> Duration {
+    let tier = asked.and_then(|asked| policy.tier_named(asked.tier.as_deref()?));
+    let tiers = tier.map_or(&policy.tiers[..], |tier| std::slice::from_ref(policy.tier(tier)));
+    let longest = tiers.iter().map(|tier| tier.deadlines.total).max().unwrap_or_default();
+    let timeout = asked.and_then(|asked| asked.timeout).unwrap_or(longest);
+    longest.min(timeout).min(time_left)
 }
 
 /// What the steps of a chat completion share.

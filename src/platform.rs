@@ -64,8 +64,8 @@ pub trait Platform {
     /// Sends a whole answer.
     fn respond(&self, head: ResponseHead, body: Vec<u8>);
     fn start_response(&self, head: ResponseHead) -> Self::Downstream;
-    /// Writes and flushes.
-    fn write(&self, downstream: &mut Self::Downstream, bytes: &[u8]) -> Result<(), ClientGone>;
+    /// Writes and flushes. A client that reads too slowly is waited for, `at_most` so long; then it counts as gone.
+    fn write(&self, downstream: &mut Self::Downstream, bytes: &[u8], at_most: Duration) -> Result<(), ClientGone>;
     /// Ends the answer cleanly.
     fn finish(&self, downstream: Self::Downstream) -> Result<(), ClientGone>;
     /// Leaves the rest of the answer to the platform: it sends `body` as it comes and ends the answer with it, also after
@@ -163,7 +163,7 @@ pub struct ReadError;
 #[error("the store cannot be reached")]
 pub struct StoreError;
 
-/// The client has left.
+/// The client has left, or takes nothing of its answer any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the client has gone")]
 pub struct ClientGone;

@@ -26,6 +26,10 @@ const READS_PER_LOOK: u32 = 16;
 /// How often a client that waits hears that somebody is there.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub const COMMENT: &[u8] = b": keep-alive\n\n";
+/// How long a client may take nothing of its answer before it counts as gone.
+pub const READER_PATIENCE: Duration = Duration::from_secs(30);
+/// The least that a client gets for it, also at the end of its request's time.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A stream under way.
 pub struct Relay<P: Platform> {
@@ -76,6 +80,8 @@ enum End {
 struct Outgoing<'a, P: Platform> {
     platform: &'a P,
     downstream: P::Downstream,
+    /// When the answer must have ended, on [`Platform::elapsed`]'s clock.
+    total: Duration,
     splice: Option<Splice>,
     bytes_sent: u64,
 }
@@ -85,7 +91,7 @@ pub fn run<P: Platform>(attempts: &mut Attempts<'_, P>, relay: Relay<P>, record:
     let platform = attempts.job.platform;
     let Relay { downstream, mut incoming, held, ended, mut candidate } = relay;
     let splice = (attempts.job.tier.resume != Resume::Off).then(Splice::default);
-    let mut outgoing = Outgoing { platform, downstream, splice, bytes_sent: 0 };
+    let mut outgoing = Outgoing { platform, downstream, total: attempts.job.total, splice, bytes_sent: 0 };
     let progress = if ended { Progress::Ended } else { Progress::Begun };
     let result = pass_on(attempts, &mut incoming, &mut candidate, &mut outgoing, (held, progress), record);
     record.ignored_events += incoming.ignored;
@@ -96,7 +102,7 @@ pub fn run<P: Platform>(attempts: &mut Attempts<'_, P>, relay: Relay<P>, record:
         Ok(End::HandOver) => {
             handed_off = true;
             let (rest, body) = incoming.into_rest();
-            let rest = platform.write(&mut outgoing.downstream, &rest);
+            let rest = platform.write(&mut outgoing.downstream, &rest, LAST_PATIENCE);
             rest.and_then(|()| platform.hand_over(outgoing.downstream, body)).map_err(Failure::from)
         }
         Err(Failure::Error(error)) => {
@@ -119,7 +125,7 @@ pub fn fail<P: Platform>(
     let mut event = b"data: ".to_vec();
     event.extend_from_slice(&error.body());
     event.extend_from_slice(b"\n\n");
-    platform.write(&mut downstream, &event)?;
+    platform.write(&mut downstream, &event, LAST_PATIENCE)?;
     *bytes_sent += event.len() as u64;
     platform.abort(downstream);
     Err(Failure::Error(error))
@@ -215,7 +221,7 @@ fn repair<P: Platform>(
     if let Some(attempt) = record.attempts.last_mut() {
         attempt.outcome = Outcome::from(broken).label();
     }
-    let Outgoing { splice, downstream, platform, bytes_sent } = outgoing;
+    let Outgoing { splice, downstream, platform, bytes_sent, .. } = outgoing;
     let Some(splice) = splice.as_mut().filter(|splice| splice.is_repairable()) else { return Ok(None) };
     match job.tier.resume {
         Resume::Off => return Ok(None),
@@ -273,7 +279,8 @@ impl<P: Platform> Outgoing<'_, P> {
             }
         };
         if !bytes.is_empty() {
-            self.platform.write(&mut self.downstream, bytes)?;
+            let left = self.total.saturating_sub(self.platform.elapsed());
+            self.platform.write(&mut self.downstream, bytes, left.clamp(LAST_PATIENCE, READER_PATIENCE))?;
             self.bytes_sent += bytes.len() as u64;
         }
         out.clear();
@@ -302,6 +309,6 @@ impl<P: Platform> Meanwhile for Comments<'_, P> {
     fn tick(&mut self, _: &mut Record) -> Result<(), ClientGone> {
         self.due += KEEP_ALIVE;
         *self.bytes_sent += COMMENT.len() as u64;
-        self.platform.write(self.downstream, COMMENT)
+        self.platform.write(self.downstream, COMMENT, READER_PATIENCE)
     }
 }

@@ -21,6 +21,20 @@ pub enum Route {
 const METHODS_POST: &str = "POST, OPTIONS";
 const METHODS_GET: &str = "GET, OPTIONS";
 
+/// Path and query of a request's URL, whatever its host is. What is no absolute URL, such as the target `*`, is all path.
+pub fn target(url: &str) -> (&str, Option<&str>) {
+    let is_scheme = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let below = match url.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) {
+        Some((_, rest)) => &rest[rest.find(['/', '?', '#']).unwrap_or(rest.len())..],
+        None => url,
+    };
+    let below = below.split('#').next().unwrap_or_default();
+    match below.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (below, None),
+    }
+}
+
 /// Finds the endpoint; paths work with and without `/v1`, since SDKs differ.
 ///
 /// # Errors
@@ -57,6 +71,22 @@ pub fn find(method: &Method, path: &str) -> Result<Route, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn targets_are_found_behind_any_host() {
+        for (url, path, query) in [
+            ("http://gateway.test/v1/models", "/v1/models", None),
+            ("http://localhost:99999/v1/models?a=b", "/v1/models", Some("a=b")),
+            ("http://256.1.1.1?a?b#c", "", Some("a?b")),
+            ("https://xn--/a#b?c", "/a", None),
+            ("http://gateway.test", "", None),
+            ("*", "*", None),
+            ("/v1/models?u=http://x/y", "/v1/models", Some("u=http://x/y")),
+            ("", "", None),
+        ] {
+            assert_eq!(target(url), (path, query), "{url}");
+        }
+    }
 
     #[test]
     fn paths_and_methods() {

@@ -9,7 +9,7 @@ use crate::attempt::Meanwhile;
 use crate::headers;
 use crate::platform::{ClientGone, Platform};
 use crate::record::Record;
-use crate::relay::{COMMENT, KEEP_ALIVE};
+use crate::relay::{COMMENT, KEEP_ALIVE, READER_PATIENCE};
 
 /// A client that waits.
 pub struct Waiting<'a, P: Platform> {
@@ -42,6 +42,6 @@ impl<P: Platform> Meanwhile for Waiting<'_, P> {
         self.bytes_sent += COMMENT.len() as u64;
         let platform = self.platform;
         let head = || platform.start_response(headers::stream_head(platform.elapsed(), record, self.extra));
-        platform.write(self.downstream.get_or_insert_with(head), COMMENT)
+        platform.write(self.downstream.get_or_insert_with(head), COMMENT, READER_PATIENCE)
     }
 }

@@ -28,6 +28,8 @@ pub enum Guest {
     Single,
     /// The gateway's shell around a pipeline that panics.
     Panicking,
+    /// The same, where nothing of a request is known yet.
+    PanickingEarly,
     /// Times the translation between dialects.
     Translate,
     /// The benchmark's floor.
@@ -38,7 +40,9 @@ impl Guest {
     fn package(self) -> &'static str {
         match self {
             Self::Edge => "tiergate",
-            Self::KvStore | Self::Probe | Self::Single | Self::Panicking | Self::Translate => "tiergate-guests",
+            Self::KvStore | Self::Probe | Self::Single | Self::Panicking | Self::PanickingEarly | Self::Translate => {
+                "tiergate-guests"
+            }
             Self::NullProxy => "tiergate-null-proxy",
         }
     }
@@ -50,6 +54,7 @@ impl Guest {
             Self::Probe => "probe",
             Self::Single => "single",
             Self::Panicking => "panicking",
+            Self::PanickingEarly => "panicking-early",
             Self::Translate => "translate",
             Self::NullProxy => "null-proxy",
         }

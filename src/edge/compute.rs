@@ -7,14 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use fastly::backend::BackendCreationError;
 use fastly::handle::{BodyHandle, CacheOverride, PendingRequestHandle, RequestHandle, ResponseHandle};
-use fastly::http::body::StreamingBody;
 use fastly::http::request::SendErrorCause;
 use fastly::kv_store::{KVStoreError, PendingLookupHandle, StoreHandle};
 use fastly::secret_store::SecretStore;
 use fastly::{Backend, Body, Request, Response};
 use http::HeaderMap;
 
-use crate::edge::handles::{self, CacheLookup, InvalidUrl, RawBody};
+use crate::edge::handles::{self, CacheLookup, InvalidUrl, OpenAnswer, RawBody};
 use crate::edge::panic;
 use crate::platform::{
     ClientGone, Platform, RESOURCE, ReadError, ResponseHead, SendError, StoreError, Target, UpstreamRequest,
@@ -57,7 +56,7 @@ impl Platform for Compute<'_> {
     type KvLookup = KvLookup;
     type CacheLookup = CacheLookup;
     type Backend = Destination;
-    type Downstream = StreamingBody;
+    type Downstream = OpenAnswer;
 
     fn elapsed(&self) -> Duration {
         self.received.elapsed()
@@ -198,25 +197,24 @@ impl Platform for Compute<'_> {
         response(&head).send_to_client(Body::from(body).into_handle());
     }
 
-    fn start_response(&self, head: ResponseHead) -> StreamingBody {
+    fn start_response(&self, head: ResponseHead) -> OpenAnswer {
         panic::note_answered();
         response(&head).stream_to_client(BodyHandle::new()).into()
     }
 
-    fn write(&self, downstream: &mut StreamingBody, bytes: &[u8]) -> Result<(), ClientGone> {
-        downstream.write_all(bytes).and_then(|()| downstream.flush()).map_err(|_| ClientGone)
+    fn write(&self, downstream: &mut OpenAnswer, bytes: &[u8], at_most: Duration) -> Result<(), ClientGone> {
+        downstream.write(bytes, at_most)
     }
 
-    fn finish(&self, downstream: StreamingBody) -> Result<(), ClientGone> {
-        downstream.finish().map_err(|_| ClientGone)
+    fn finish(&self, downstream: OpenAnswer) -> Result<(), ClientGone> {
+        downstream.finish()
     }
 
-    fn hand_over(&self, mut downstream: StreamingBody, body: RawBody) -> Result<(), ClientGone> {
-        downstream.append(body.into());
-        downstream.finish().map_err(|_| ClientGone)
+    fn hand_over(&self, downstream: OpenAnswer, body: RawBody) -> Result<(), ClientGone> {
+        downstream.append(body)
     }
 
-    fn abort(&self, downstream: StreamingBody) {
+    fn abort(&self, downstream: OpenAnswer) {
         self.sleep(ABORT_DELAY);
         drop(downstream);
     }

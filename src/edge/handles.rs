@@ -1,5 +1,5 @@
-//! What the SDK's types cannot do: wait for several things at once, read a body as its bytes arrive, and send to a URL
-//! without parsing it.
+//! What the SDK's types cannot do: wait for several things at once, read a body as its bytes arrive, write to a client
+//! without waiting for ever, and take or send a URL without parsing it.
 //!
 //! The only unsafe code of the project. Every call passes pointers to live local values and checks the status; handles
 //! are owned by one value each, which closes them when it is dropped.
@@ -8,14 +8,17 @@
 use std::time::Duration;
 
 use fastly::Body;
-use fastly::handle::{BodyHandle, RequestHandle};
+use fastly::handle::{BodyHandle, RequestHandle, StreamingBodyHandle};
 use fastly_shared::FastlyStatus;
 use fastly_sys::fastly_cache::{
     self, CacheGetBodyOptions, CacheGetBodyOptionsMask, CacheLookupOptions, CacheLookupOptionsMask, CacheLookupState,
 };
 use fastly_sys::{fastly_async_io, fastly_http_body, fastly_http_req};
 
-use crate::platform::{ReadError, StoreError};
+use crate::platform::{ClientGone, ReadError, StoreError};
+
+/// The longest URL of a request that is looked at.
+const MAX_URL_BYTES: usize = 128 * 1024;
 
 /// A body that is read without a buffer of its own; dropping it closes the connection it comes from.
 pub struct RawBody(u32);
@@ -114,6 +117,96 @@ impl Drop for CacheLookup {
     fn drop(&mut self) {
         // SAFETY: the handle is owned by this value and not used again.
         let _ = unsafe { fastly_cache::close(self.0) };
+    }
+}
+
+/// An answer whose head has been sent. Dropping it unfinished breaks it off, which the client sees. The SDK's own type
+/// panics where the client has left.
+pub struct OpenAnswer(u32);
+
+impl From<StreamingBodyHandle> for OpenAnswer {
+    fn from(handle: StreamingBodyHandle) -> Self {
+        OpenAnswer(handle.into_u32())
+    }
+}
+
+impl OpenAnswer {
+    /// Writes all of `bytes`, waiting `at_most` so long at a time for a client that does not read.
+    pub fn write(&mut self, mut bytes: &[u8], at_most: Duration) -> Result<(), ClientGone> {
+        while !bytes.is_empty() {
+            if !self.is_ready() && select(&[self.0], Some(at_most)).is_none() {
+                return Err(ClientGone);
+            }
+            let mut written = 0;
+            // SAFETY: the bytes live through the call, of which the host takes `written` at most.
+            let status = unsafe {
+                fastly_http_body::write(
+                    self.0,
+                    bytes.as_ptr(),
+                    bytes.len(),
+                    fastly_shared::BodyWriteEnd::Back,
+                    &raw mut written,
+                )
+            };
+            status.result().map_err(|_| ClientGone)?;
+            bytes = bytes.get(written..).filter(|_| written > 0).ok_or(ClientGone)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a write would be taken at once.
+    fn is_ready(&self) -> bool {
+        let mut ready = 0;
+        // SAFETY: the call writes one number.
+        let status = unsafe { fastly_async_io::is_ready(self.0, &raw mut ready) };
+        // Writing to a handle that the host does not know gives the error.
+        status.is_err() || ready != 0
+    }
+
+    /// Ends the answer cleanly.
+    pub fn finish(self) -> Result<(), ClientGone> {
+        let handle = std::mem::ManuallyDrop::new(self).0;
+        // SAFETY: the handle is owned by this value and not used again.
+        let status = unsafe { fastly_http_body::close(handle) };
+        status.result().map_err(|_| ClientGone)
+    }
+
+    /// Leaves the rest to the host: it sends `body` as it comes, and then ends the answer.
+    pub fn append(self, body: RawBody) -> Result<(), ClientGone> {
+        let body = std::mem::ManuallyDrop::new(body).0;
+        // SAFETY: both handles are owned by values that are given up here; the host takes the body's.
+        let status = unsafe { fastly_http_body::append(self.0, body) };
+        status.result().map_err(|_| ClientGone)?;
+        self.finish()
+    }
+}
+
+impl Drop for OpenAnswer {
+    fn drop(&mut self) {
+        // SAFETY: the handle is owned by this value and not used again.
+        let _ = unsafe { fastly_http_body::abandon(self.0) };
+    }
+}
+
+/// The URL of a client's request as the host gives it; empty if it is longer than any that is served. The SDK parses it,
+/// and panics at hosts and targets that a client may well send.
+pub fn url(request: &RequestHandle) -> String {
+    let mut bytes: Vec<u8> = Vec::with_capacity(1024);
+    loop {
+        let mut length = 0;
+        // SAFETY: the spare capacity holds as many bytes as is said, of which the host writes `length` at most.
+        let status = unsafe {
+            fastly_http_req::uri_get(request.as_u32(), bytes.as_mut_ptr(), bytes.capacity(), &raw mut length)
+        };
+        match status {
+            FastlyStatus::OK => {
+                // SAFETY: the host has written the first `length` bytes of the capacity.
+                unsafe { bytes.set_len(length.min(bytes.capacity())) };
+                return String::from_utf8_lossy(&bytes).into_owned();
+            }
+            FastlyStatus::BUFLEN if length > bytes.capacity() && length <= MAX_URL_BYTES => bytes.reserve(length),
+            _ => return String::new(),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::memory::Memory;
 use crate::pipeline;
 use crate::platform::{RESOURCE, Received};
 use crate::record::Record;
+use crate::route;
 
 /// The platform ends an execution after two minutes.
 const WALL_TIME: Duration = Duration::from_secs(119);
@@ -45,8 +46,7 @@ pub fn serve(reuse: Reuse) {
 
 /// As [`serve`], with another pipeline: for tests of what the shell does when one panics.
 pub fn run(reuse: Reuse, mut handle: impl FnMut(&Compute<'_>, &mut Memory, Received<RawBody>)) {
-    log_fastly::init_simple(RESOURCE, log::LevelFilter::Info);
-    panic::set_hook();
+    set_up();
     let started = Instant::now();
     let sends = Cell::new(0);
     let backends = RefCell::default();
@@ -56,14 +56,22 @@ pub fn run(reuse: Reuse, mut handle: impl FnMut(&Compute<'_>, &mut Memory, Recei
         Reuse::One => Serve::new().with_max_requests(1),
     };
     serve.with_max_lifetime(MAX_LIFETIME).with_max_memory(MAX_MEMORY_MIB).with_timeout(MAX_LIFETIME).run(|request| {
+        let now = Instant::now();
+        let id = request_id();
+        panic::note_started(&id, now);
         let client_ip = request.get_client_ip_addr();
-        let platform = Compute { received: Instant::now(), client_ip, sends: &sends, backends: &backends };
-        let received = receive(request, WALL_TIME.saturating_sub(started.elapsed()));
-        let record = Record::received(&received);
-        panic::note_received(record, platform.received);
+        let platform = Compute { received: now, client_ip, sends: &sends, backends: &backends };
+        let received = receive(request, id, WALL_TIME.saturating_sub(started.elapsed()));
+        panic::note_received(Record::received(&received));
         handle(&platform, &mut memory, received);
         if memory.vcpu_ms > MAX_VCPU_MS || sends.get() > MAX_SENDS { Next::Stop } else { Next::Continue }
     });
+}
+
+/// Opens the log and sees to it that a panic is answered and logged.
+pub fn set_up() {
+    log_fastly::init_simple(RESOURCE, log::LevelFilter::Info);
+    panic::set_hook();
 }
 
 /// Whether the sandbox takes another request; the answer has been sent either way.
@@ -86,12 +94,14 @@ impl HandlerResult for Next {
     }
 }
 
-fn receive(mut request: Request, time_left: Duration) -> Received<RawBody> {
+fn receive(mut request: Request, id: String, time_left: Duration) -> Received<RawBody> {
+    let url = handles::url(request.as_handles().0);
+    let (path, query) = route::target(&url);
     Received {
-        id: request_id(),
+        id,
         method: request.get_method().clone(),
-        path: request.get_path().to_owned(),
-        query: request.get_query_str().map(str::to_owned),
+        path: path.to_owned(),
+        query: query.map(str::to_owned),
         headers: compute::headers(&request),
         body: RawBody::from(request.take_body()),
         pop: fastly::compute_runtime::pop().to_owned(),

@@ -24,9 +24,19 @@ thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
 }
 
-/// Notes the request that is being served.
-pub fn note_received(record: Record, received: Instant) {
+/// Notes that a request has come, of which nothing but the id is known yet.
+pub fn note_started(id: &str, received: Instant) {
+    let record = Record { id: id.to_owned(), ..Record::default() };
     CURRENT.with_borrow_mut(|current| *current = Some(Current { record, received, answered: false, logged: false }));
+}
+
+/// Notes what is known of the request that is being served.
+pub fn note_received(record: Record) {
+    CURRENT.with_borrow_mut(|current| {
+        if let Some(current) = current {
+            current.record = record;
+        }
+    });
 }
 
 /// Notes that the client has been sent a head.
@@ -50,7 +60,14 @@ pub fn note_logged() {
 pub fn set_hook() {
     std::panic::set_hook(Box::new(|_| {
         let current = CURRENT.try_with(|current| current.try_borrow_mut().ok().and_then(|mut current| current.take()));
-        let Ok(Some(mut current)) = current else { return };
+        // Whatever panicked before a request was noted, somebody waits for an answer.
+        let unknown = || Current {
+            record: Record { id: super::request_id(), ..Record::default() },
+            received: Instant::now(),
+            answered: false,
+            logged: false,
+        };
+        let mut current = current.ok().flatten().unwrap_or_else(unknown);
         current.record.timings.total = Some(current.received.elapsed());
         let answer = pipeline::after_panic(&mut current.record, current.answered);
         if !current.logged {

@@ -63,6 +63,46 @@ async fn a_panic_is_answered_and_logged() {
 }
 
 #[tokio::test]
+async fn a_panic_before_anything_is_known_is_answered_and_logged() {
+    let (gateway, mut log) = start(Guest::PanickingEarly, |options| options).await;
+    let got = send(ask(&gateway, "small")).await;
+    assert_eq!((got.status, got.code().as_str()), (500, "internal_error"), "{}", got.text);
+    assert!(!got.text.contains("must not be printed"));
+    let line = tiergate_line(&mut log).await;
+    assert_eq!((&line["error.type"], &line["id"]), (&json!("internal_error"), &json!(got.header("x-route-id"))));
+}
+
+/// The answer to a request that is sent as it stands, up to the end of the connection.
+async fn exchange(gateway: &Gateway, request: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut socket = tokio::net::TcpStream::connect(gateway.addr()).await.expect("the gateway should listen");
+    socket.write_all(request.as_bytes()).await.expect("the gateway should read");
+    let mut answer = Vec::new();
+    // The runtime may close the connection as it likes; what came before counts.
+    let _ = socket.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn odd_hosts_and_targets_are_answered_like_others() {
+    let (gateway, mut log) = start(Guest::Edge, |options| options.kv("policy", policy().to_string())).await;
+    for host in ["localhost:99999", "256.1.1.1", "1.2.3.4.5", "xn--", "[::1", "a..b", "%zz", "user@host", "ü.test", ""]
+    {
+        let request = format!("GET /healthz HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let answer = exchange(&gateway, &request).await;
+        // What is no HTTP at all the runtime refuses before the gateway sees it.
+        if answer.starts_with("HTTP/1.1 400") && !answer.contains("x-route-id") {
+            continue;
+        }
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("x-route-id"), "{host}: {answer}");
+        assert_eq!(tiergate_line(&mut log).await["url.path"], "/healthz", "{host}");
+    }
+    let answer = exchange(&gateway, "OPTIONS * HTTP/1.1\r\nhost: gateway.test\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("unknown_path"), "{answer}");
+    assert_eq!(tiergate_line(&mut log).await["url.path"], "*");
+}
+
+#[tokio::test]
 async fn a_panic_in_mid_stream_is_logged_and_aborts() {
     let (gateway, mut log) = start(Guest::Panicking, |options| options).await;
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");

@@ -79,6 +79,8 @@ pub struct Fake {
     pub country: RefCell<Option<String>>,
     /// The client leaves after this many writes.
     pub leaves_after: Cell<Option<usize>>,
+    /// The client takes nothing more after this many writes.
+    pub stops_reading_after: Cell<Option<usize>>,
     pub no_backends: Cell<bool>,
     pub vcpu_ms: Cell<u64>,
     pub keeps_timeouts: Cell<bool>,
@@ -283,9 +285,13 @@ impl Platform for Fake {
         Downstream
     }
 
-    fn write(&self, _downstream: &mut Downstream, bytes: &[u8]) -> Result<(), ClientGone> {
+    fn write(&self, _downstream: &mut Downstream, bytes: &[u8], at_most: Duration) -> Result<(), ClientGone> {
         self.note(Event::Written);
         let mut answer = self.answer.borrow_mut();
+        if self.stops_reading_after.get().is_some_and(|writes| answer.writes >= writes) {
+            self.clock.set(self.clock.get() + at_most);
+            return Err(ClientGone);
+        }
         if self.leaves_after.get().is_some_and(|writes| answer.writes >= writes) {
             return Err(ClientGone);
         }

@@ -1,9 +1,13 @@
 //! Bad requests, and what passes through to a provider.
 
+use std::time::Duration;
+
 use http::Method;
 use serde_json::json;
+use tiergate::platform::ReadError;
 
-use crate::scenario::{FIRST, KEY, SECOND, Scenario, answer, policy};
+use crate::fake::{Chunk, Event};
+use crate::scenario::{FIRST, KEY, SECOND, Scenario, answer, chunk, policy};
 
 #[test]
 fn bad_requests_say_what_would_be_valid() {
@@ -163,4 +167,68 @@ fn a_key_that_a_client_puts_in_the_wrong_place_is_not_logged() {
     );
     let body = json!({"model": KEY, "messages": [{"role": "user", "content": "Hello"}]});
     check(Scenario::new().header("x-route-tier", "small").ask(body).provider(FIRST, answer("hi")).run());
+}
+
+/// A body of which each of these parts comes so many milliseconds after the one before it.
+fn trickle(parts: &[(&str, u64)]) -> Vec<Chunk> {
+    let part = |(text, delay): &(&str, u64)| Chunk { delay: Duration::from_millis(*delay), ..chunk(text) };
+    parts.iter().map(part).collect()
+}
+
+#[test]
+fn a_body_that_trickles_gets_the_requests_own_time_and_no_more() {
+    let whole = r#"{"messages":[{"role":"user","content":"Hello"}]}"#;
+    let (begin, end) = whole.split_at(20);
+    let slow = |delay| Scenario::new().body_parts(trickle(&[(begin, 0), (end, delay)]));
+    for (name, scenario, answered, ended_at) in [
+        ("in time", slow(9_000).header("x-route-tier", "small"), true, 9_000),
+        ("the tier's time", slow(11_000).header("x-route-tier", "small"), false, 10_000),
+        ("the longest time of any tier", slow(11_000), false, 10_000),
+        ("the client's own time", slow(3_000).header("x-route-timeout-ms", "2000"), false, 2_000),
+        (
+            "one byte after the other",
+            {
+                let parts = [&[("{", 0)], vec![(" ", 900); 100].as_slice()].concat();
+                Scenario::new().body_parts(trickle(&parts))
+            },
+            false,
+            10_000,
+        ),
+    ] {
+        let scenario = scenario.provider(FIRST, answer("Hi")).run();
+        let total = scenario.log()["duration_ms"]["total"].as_f64().expect("a time");
+        assert!((total - f64::from(ended_at)).abs() < 1.0, "{name}: ended after {total} ms");
+        if answered {
+            assert_eq!(scenario.status(), 200, "{name}");
+        } else {
+            assert_eq!((scenario.status(), scenario.error_code().as_str()), (408, "body_timeout"), "{name}");
+            assert!(scenario.asked().is_empty(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn nothing_large_is_read_for_a_client_that_is_not_known() {
+    let part = "x".repeat(64 * 1024);
+    let parts = vec![chunk(&part); 40];
+    let scenario = Scenario::new().header("authorization", "Bearer tg_who_0123456789abcdefghijklmnopqrstuv");
+    let scenario = scenario.body_parts(parts).header("content-length", "2621440");
+    scenario.fake.kv_delay.set(Duration::from_millis(100));
+    let scenario = scenario.run();
+    assert_eq!(scenario.status(), 401);
+    let reads = scenario.fake.events.borrow().iter().filter(|event| **event == Event::BodyRead).count();
+    assert_eq!(reads, 1, "64 KiB may come in beside the look-ups");
+}
+
+#[test]
+fn a_body_that_breaks_off_is_told_to_known_clients_only() {
+    let broken = |key: &str| {
+        let parts = vec![chunk("{"), Chunk { delay: Duration::ZERO, bytes: Err(ReadError) }];
+        Scenario::new().header("authorization", &format!("Bearer {key}")).body_parts(parts).run()
+    };
+    assert_eq!((broken(KEY).status(), broken(KEY).error_code().as_str()), (400, "body_incomplete"));
+    assert_eq!(broken("tg_who_0123456789abcdefghijklmnopqrstuv").status(), 401);
+    // The local runtime hides the break of a body that is waited for, so what was announced is compared.
+    let short = Scenario::new().raw_body(b"{}").header("content-length", "3").run();
+    assert_eq!((short.status(), short.error_code().as_str()), (400, "body_incomplete"));
 }

@@ -266,3 +266,14 @@ fn an_event_without_end_is_refused_before_it_fills_the_memory() {
     let reads = scenario.fake.events.borrow().iter().filter(|event| **event == Event::BodyRead).count();
     assert!(reads < 40, "of 20 MB a little more than 1 MiB should be read, not {reads} times 32 KiB");
 }
+
+#[test]
+fn a_client_that_stops_reading_ends_the_relay_after_a_while() {
+    let scenario = streaming().provider(FIRST, stream(vec![ROLE, HEL, LO, STOP, DONE]));
+    scenario.fake.stops_reading_after.set(Some(1));
+    let scenario = scenario.run();
+    assert_eq!(scenario.log()["client_closed"], true);
+    // The tier has ten seconds for the whole answer.
+    assert_eq!(scenario.log()["duration_ms"]["total"], 10_000.0);
+    assert!(!scenario.fake.answer.borrow().finished);
+}

@@ -2,6 +2,8 @@
 
 #[cfg(target_arch = "wasm32")]
 fn main() {
+    use std::time::Duration;
+
     use tiergate::edge::{Reuse, run};
     use tiergate::platform::{Platform, ResponseHead};
 
@@ -9,7 +11,9 @@ fn main() {
         if received.path == "/stream" {
             let head = ResponseHead { status: http::StatusCode::OK, headers: http::HeaderMap::new() };
             let mut downstream = platform.start_response(head);
-            platform.write(&mut downstream, b": begun\n\n").expect("the client should be there");
+            platform
+                .write(&mut downstream, b": begun\n\n", Duration::from_secs(1))
+                .expect("the client should be there");
         }
         panic!("a prompt that must not be printed");
     });
