@@ -7,3 +7,4 @@ mod reliability;
 mod runtime;
 mod scenarios;
 mod shell;
+mod slow;
