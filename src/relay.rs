@@ -100,10 +100,11 @@ pub fn run<P: Platform>(attempts: &mut Attempts<'_, P>, relay: Relay<P>, record:
     let result = match result {
         Ok(End::Whole) => platform.finish(outgoing.downstream).map_err(Failure::from),
         Ok(End::HandOver) => {
-            handed_off = true;
             let (rest, body) = incoming.into_rest();
             let rest = platform.write(&mut outgoing.downstream, &rest, LAST_PATIENCE);
-            rest.and_then(|()| platform.hand_over(outgoing.downstream, body)).map_err(Failure::from)
+            let handed = rest.and_then(|()| platform.hand_over(outgoing.downstream, body));
+            handed_off = handed.is_ok();
+            handed.map_err(Failure::from)
         }
         Err(Failure::Error(error)) => {
             // The provider's connection is closed before the client is told.

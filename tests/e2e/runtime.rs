@@ -54,7 +54,7 @@ pub struct Case {
 
 /// Cases of each kind, and what their tiers say besides the usual.
 const CASES: usize = 24;
-const KINDS: [(&str, &str); 9] = [
+const KINDS: [(&str, &str); 10] = [
     ("case", "{}"),
     ("alone", "{}"),
     ("retry", r#"{"retries":1}"#),
@@ -62,6 +62,7 @@ const KINDS: [(&str, &str); 9] = [
     ("hold", r#"{"stream":"hold"}"#),
     ("handoff", r#"{"stream":"handoff"}"#),
     ("replay", r#"{"resume":"replay"}"#),
+    ("short", r#"{"deadlines":{"first_token_ms":1000,"response_ms":1000,"idle_ms":1400,"total_ms":1500}}"#),
     // One candidate of each dialect, the Messages API second or first.
     ("to-messages", "{}"),
     ("from-messages", "{}"),
