@@ -264,6 +264,34 @@ async fn the_official_command_line_changes_the_running_store() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_line_of_the_readme_works_with_the_printed_token() -> Result<()> {
+    let Some(cli) = OfficialCli::find()? else {
+        eprintln!("skipped: no Fastly CLI; tests/clients/install installs it");
+        return Ok(());
+    };
+    let running = start().await?;
+    let readme = std::fs::read_to_string(wasm::root().join("README.md"))?;
+    let (_, line) = readme.split_once("```sh\nFASTLY_API_TOKEN=…").context("the README should have the line")?;
+    let (line, _) = line.split_once("```").context("the block should end")?;
+    let line = line.replace("127.0.0.1:7677", &running.api.addr().to_string());
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let own = Path::new(&cli.program).parent().map(Path::to_owned);
+    let path = std::env::join_paths(own.into_iter().chain(std::env::split_paths(&folders)))?;
+    let paste = async |token: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("FASTLY_API_TOKEN={token}{line}")]).current_dir(wasm::root()).env("PATH", &path);
+        shell.env("HOME", &cli.home).env("XDG_CONFIG_HOME", &cli.home).output().await
+    };
+    assert!(!paste("local").await?.status.success(), "another gateway's token changes nothing");
+    assert_eq!(running.guest_reads("policy").await?, "first");
+    assert_success(&paste(TOKEN).await?);
+    let shipped = std::fs::read_to_string(wasm::root().join("policy/default.json"))?;
+    // The shell leaves the last line end out.
+    assert!(running.guest_reads("policy").await? == shipped.trim_end(), "the shipped policy is there");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_official_command_line_says_what_is_wrong_with_a_token() -> Result<()> {
     let Some(cli) = OfficialCli::find()? else {
         eprintln!("skipped: no Fastly CLI; tests/clients/install installs it");
