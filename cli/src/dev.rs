@@ -1,8 +1,10 @@
 //! `tiergate dev`: the whole product on this machine, without an account and without a key.
 //!
 //! It builds the gateway, starts a simulator for each provider of the policy, serves the gateway in the embedded local
-//! runtime and shows one line per request. Only `--real` talks to the outside and reads a key from the environment.
+//! runtime and shows one line per request. Only `--real` and `--secret-env` read keys from the environment. What listens
+//! here answers nobody but this machine: the ports are loopback's, and so must the names be that requests give for them.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -18,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use crate::client_key::ClientKey;
 use crate::gateway::{Gateway, GatewayOptions};
 use crate::kv_api::KvApi;
+use crate::kv_token::KvToken;
 use crate::log::LogLine;
 use crate::simulator::Simulator;
 use crate::wasm::{self, Guest};
@@ -25,14 +28,18 @@ use crate::wasm::{self, Guest};
 mod announcement;
 mod destination;
 mod rehearsal;
+mod secrets;
 mod steps;
 mod summary;
+mod well_known;
 
 use destination::{Destination, Target};
 use steps::Steps;
 
 const DEFAULT_POLICY: &str = "policy/default.json";
 const LOG_ENDPOINT: &str = "tiergate";
+/// Where somebody who runs the gateway from a script may choose the KV API's token.
+const TOKEN_VARIABLE: &str = "TIERGATE_KV_TOKEN";
 
 #[derive(Args)]
 pub struct DevOptions {
@@ -42,13 +49,20 @@ pub struct DevOptions {
     /// The policy to start with, instead of the shipped policy/default.json
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// A Secret Store entry, named after the provider's host; may be repeated
+    /// A provider's key, read from a file; the entry is named after the provider's host; may be repeated
+    #[arg(long, value_name = "HOST=FILE")]
+    pub secret_file: Vec<String>,
+    /// A provider's key, read from this variable of the environment; may be repeated
+    #[arg(long, value_name = "HOST=VARIABLE")]
+    pub secret_env: Vec<String>,
+    /// A provider's key itself, which every user of this machine can see in the list of processes; may be repeated
     #[arg(long, value_name = "HOST=VALUE")]
     pub secret: Vec<String>,
     /// Sends a host's traffic to this URL instead of a simulator; may be repeated
     #[arg(long, value_name = "HOST=URL")]
     pub backend: Vec<String>,
-    /// Talks to this provider of the policy itself, with the key from <PROVIDER>_API_KEY; may be repeated
+    /// Talks to this provider of the policy itself; the key is the one that was given for its host, or that in the
+    /// variable which everybody uses for this host (OPENAI_API_KEY for api.openai.com); may be repeated
     #[arg(long, value_name = "PROVIDER")]
     pub real: Vec<String>,
     /// Rehearses an outage: what this provider's simulator does to its next requests, as a fault script
@@ -58,7 +72,8 @@ pub struct DevOptions {
     /// Starts no simulators: a provider without --backend or --real has no key
     #[arg(long)]
     pub no_simulators: bool,
-    /// Where the stand-in for Fastly's KV API listens; loopback only
+    /// Where the stand-in for Fastly's KV API listens; loopback only. It wants the token that is printed, which
+    /// TIERGATE_KV_TOKEN may choose
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7677")]
     pub kv_api: SocketAddr,
     /// Appends the log's JSON lines to this file
@@ -77,6 +92,7 @@ pub async fn run(options: DevOptions) -> Result<()> {
     let policy = check_policy(&policy_path, &policy_bytes)?;
     let mut targets = destination::choose(&policy, &options, |name| std::env::var(name).ok())?;
     rehearsal::assign(&policy, &options.fault, &mut targets)?;
+    let (token, shown_token) = choose_token(std::env::var_os(TOKEN_VARIABLE))?;
     let log_file = options.log.as_deref().map(open_log).transpose()?;
     let gateway_listener = listen("--addr", options.addr)?;
     let kv_listener = listen("--kv-api", options.kv_api)?;
@@ -93,9 +109,10 @@ pub async fn run(options: DevOptions) -> Result<()> {
     let gateway_options = with_targets(GatewayOptions::new(wasm), &targets)
         .kv("policy", policy_bytes)
         .kv(key.entry_key(), client_entry(&key))
-        .log(sink);
+        .log(sink)
+        .loopback_hosts_only();
     let gateway = Gateway::start_on(gateway_listener, gateway_options).await?;
-    let kv_api = KvApi::start_on(kv_listener, gateway.kv())?;
+    let kv_api = KvApi::start_on(kv_listener, gateway.kv(), token)?;
     wait_until_healthy(&gateway).await?;
     step.finish();
 
@@ -105,6 +122,7 @@ pub async fn run(options: DevOptions) -> Result<()> {
         policy_version: &policy.version,
         targets: &targets,
         kv_api: kv_api.url(),
+        kv_token: &shown_token,
         log: options.log.as_deref(),
         key: key.expose(),
     };
@@ -126,6 +144,21 @@ fn check_policy(path: &Path, bytes: &[u8]) -> Result<Policy> {
         let lines: Vec<String> = faults.0.iter().map(|fault| format!("  {fault}")).collect();
         anyhow!("{} is not a valid policy:\n{}", path.display(), lines.join("\n"))
     })
+}
+
+/// The KV API's token, and how a shell writes it: one that was chosen is not shown.
+fn choose_token(chosen: Option<OsString>) -> Result<(KvToken, String)> {
+    match chosen.filter(|text| !text.is_empty()) {
+        Some(text) => {
+            let token = text.into_string().map_err(|_| anyhow!("it is not text")).and_then(KvToken::chosen);
+            Ok((token.context(TOKEN_VARIABLE)?, format!("\"${TOKEN_VARIABLE}\"")))
+        }
+        None => {
+            let token = KvToken::generate();
+            let shown = token.expose().to_owned();
+            Ok((token, shown))
+        }
+    }
 }
 
 /// Binds a port of this machine only: what listens here hands out answers, keys and the policy to whoever asks.

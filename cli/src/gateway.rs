@@ -4,17 +4,22 @@
 //! `tiergate`, and a static backend is named after its host.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use hyper14::header::HeaderValue;
+use hyper14::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper14::server::conn::AddrStream;
+use hyper14::service::{Service, make_service_fn, service_fn};
+use hyper14::{Request, Response, StatusCode};
 use serde::Serialize;
 use tiergate_guests::kv::STORE;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
+use viceroy_lib::body::Body;
 use viceroy_lib::config::{
     Backend, BackendHealth, FastlyConfig, Geolocation, ObjectStores, SecretStore, SecretStores, UnknownImportBehavior,
 };
@@ -22,6 +27,7 @@ use viceroy_lib::{ExecuteCtx, ProfilingConfig, ViceroyService, WasmFeatures};
 
 use crate::kv::KvHandle;
 use crate::log::{LogSink, LogWriter};
+use crate::loopback;
 
 /// How long a backend may take to its first byte, and between bytes: as long as a sandbox lives, so that only the
 /// gateway's own deadlines show.
@@ -39,6 +45,15 @@ pub struct GatewayOptions {
     kv: Option<Vec<(String, Vec<u8>)>>,
     countries: Vec<(IpAddr, String)>,
     log: Option<LogSink>,
+    hosts: Hosts,
+}
+
+/// To which names a [`Gateway`] answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hosts {
+    /// The guest sees whatever comes, as on Fastly.
+    Any,
+    Loopback,
 }
 
 impl GatewayOptions {
@@ -52,6 +67,7 @@ impl GatewayOptions {
             kv: Some(Vec::new()),
             countries: Vec::new(),
             log: None,
+            hosts: Hosts::Any,
         }
     }
 
@@ -91,6 +107,12 @@ impl GatewayOptions {
 
     pub fn log(mut self, sink: LogSink) -> Self {
         self.log = Some(sink);
+        self
+    }
+
+    /// Keeps requests from the guest that were not addressed to this machine ([`crate::loopback`]).
+    pub fn loopback_hosts_only(mut self) -> Self {
+        self.hosts = Hosts::Loopback;
         self
     }
 }
@@ -133,12 +155,28 @@ impl Gateway {
         let wasm = options.wasm;
         let context = spawn_blocking(move || compile(&wasm, parts)).await??;
 
+        let mut viceroy = ViceroyService::new(context);
+        let hosts = options.hosts;
         listener.set_nonblocking(true)?;
         let (stop, stopped) = oneshot::channel::<()>();
         // Streamed events are small writes, which Nagle's algorithm would hold back.
         let server = hyper14::Server::from_tcp(listener)?
             .tcp_nodelay(true)
-            .serve(ViceroyService::new(context))
+            .serve(make_service_fn(move |stream: &AddrStream| {
+                let made = viceroy.call(stream);
+                async move {
+                    let guest = made.await?;
+                    Ok::<_, Infallible>(service_fn(move |request| {
+                        let mut guest = guest.clone();
+                        async move {
+                            match hosts {
+                                Hosts::Loopback if !is_for_this_machine(&request) => Ok(not_local()),
+                                Hosts::Any | Hosts::Loopback => guest.call(request).await,
+                            }
+                        }
+                    }))
+                }
+            }))
             .with_graceful_shutdown(async {
                 // A sender that was dropped means the same as one that was used.
                 let _ = stopped.await;
@@ -167,6 +205,18 @@ impl Gateway {
             self.server.abort();
         }
     }
+}
+
+fn is_for_this_machine<B>(request: &Request<B>) -> bool {
+    let hosts = request.headers().get_all(HOST).iter().map(HeaderValue::as_bytes);
+    loopback::is_for_this_machine(hosts, request.uri().authority().map(|authority| authority.as_str()))
+}
+
+fn not_local() -> Response<Body> {
+    let mut response = Response::new(Body::from(loopback::NOT_LOCAL.as_bytes()));
+    *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
 }
 
 /// What a guest sees of the world.

@@ -1,10 +1,12 @@
 //! A stand-in for the part of Fastly's KV API that the official command line uses, on a running gateway's store.
 //!
 //! It lets `fastly kv-store-entry ...` change what the local gateway reads. It serves one store, whose id and name are
-//! both `tiergate`. A token must be present, as the command line always sends one, but any will do.
+//! both `tiergate`. Every call but the command line's first needs the token of this run, and none may come from a web
+//! page of another site or under a name that is not this machine's.
 //! API: <https://www.fastly.com/documentation/reference/api/services/resources/kv-store-item/>
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
@@ -21,6 +23,8 @@ use tiergate_guests::kv::{ListOptions, PutMode, PutOptions, STORE};
 use tokio::task::JoinHandle;
 
 use crate::kv::{KvError, KvHandle};
+use crate::kv_token::KvToken;
+use crate::loopback;
 
 /// Fastly's own limit of a value.
 const MAX_BODY_BYTES: usize = 25 * 1024 * 1024;
@@ -39,11 +43,11 @@ pub struct KvApi {
 }
 
 impl KvApi {
-    pub fn start_on(listener: TcpListener, kv: KvHandle) -> std::io::Result<Self> {
+    pub fn start_on(listener: TcpListener, kv: KvHandle, token: KvToken) -> std::io::Result<Self> {
         let addr = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let server = tokio::spawn(axum::serve(listener, routes(kv, addr)).into_future());
+        let server = tokio::spawn(axum::serve(listener, routes(kv, addr, token)).into_future());
         Ok(Self { addr, server })
     }
 
@@ -62,21 +66,40 @@ impl Drop for KvApi {
     }
 }
 
-fn routes(kv: KvHandle, addr: SocketAddr) -> Router {
+fn routes(kv: KvHandle, addr: SocketAddr, token: KvToken) -> Router {
     let store = Router::new()
         .route("/resources/stores/kv", get(list_stores))
         .route("/resources/stores/kv/{store}", get(describe_store))
         .route("/resources/stores/kv/{store}/keys", get(list_keys))
         .route("/resources/stores/kv/{store}/keys/{key}", get(get_value).put(put_value).delete(delete_value))
         .route("/resources/stores/kv/{store}/batch", put(put_batch))
-        .layer(middleware::from_fn(require_token))
+        .fallback(|uri: Uri| async move { problem(StatusCode::NOT_FOUND, &format!("no such path: {}", uri.path())) })
+        .layer(middleware::from_fn_with_state(Arc::new(token), require_token))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(kv);
     Router::new()
         // The command line asks for this before anything else, for a sign-on that it then does not need.
         .route("/realms/fastly/.well-known/openid-configuration", get(move || openid_configuration(addr)))
         .merge(store)
-        .fallback(|uri: Uri| async move { problem(StatusCode::NOT_FOUND, &format!("no such path: {}", uri.path())) })
+        .layer(middleware::from_fn(require_this_machine))
+}
+
+async fn require_this_machine(request: Request, next: Next) -> Response {
+    match refuse_strangers(request.headers(), request.uri()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn refuse_strangers(headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+    let all = |name| headers.get_all(name).iter().map(header::HeaderValue::as_bytes);
+    if !loopback::is_for_this_machine(all(header::HOST), uri.authority().map(|authority| authority.as_str())) {
+        return Err(Problem { status: StatusCode::MISDIRECTED_REQUEST, detail: loopback::NOT_LOCAL.to_owned() });
+    }
+    if !all(header::ORIGIN).all(loopback::is_origin_of_this_machine) {
+        return Err(Problem { status: StatusCode::FORBIDDEN, detail: loopback::FOREIGN_PAGE.to_owned() });
+    }
+    Ok(())
 }
 
 async fn openid_configuration(addr: SocketAddr) -> Response {
@@ -90,11 +113,12 @@ async fn openid_configuration(addr: SocketAddr) -> Response {
     .into_response()
 }
 
-async fn require_token(request: Request, next: Next) -> Response {
-    if request.headers().get(TOKEN).is_some_and(|token| !token.is_empty()) {
-        next.run(request).await
-    } else {
-        problem(StatusCode::UNAUTHORIZED, "the header Fastly-Key is missing")
+async fn require_token(State(token): State<Arc<KvToken>>, request: Request, next: Next) -> Response {
+    let mut given = request.headers().get_all(TOKEN).iter();
+    match (given.next(), given.next()) {
+        (Some(one), None) if token.is(one.as_bytes()) => next.run(request).await,
+        (None, _) => problem(StatusCode::UNAUTHORIZED, "the header Fastly-Key is missing"),
+        _ => problem(StatusCode::UNAUTHORIZED, "the token is not the one that this run of `tiergate dev` printed"),
     }
 }
 

@@ -14,8 +14,12 @@ pub mod gateway;
 pub mod kv;
 /// A stand-in for the part of Fastly's KV API that the official command line uses.
 pub mod kv_api;
+/// The token that the stand-in for the KV API wants.
+pub mod kv_token;
 /// What guests write to log endpoints.
 pub mod log;
+/// Which requests were meant for this machine.
+pub mod loopback;
 /// `tiergate simulate`.
 pub mod simulate;
 /// Providers and the classifier, simulated on loopback.

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 use tiergate_cli::{bench, dev, simulate};
 
@@ -22,9 +23,34 @@ enum Command {
     Bench(Box<bench::BenchOptions>),
 }
 
+/// The exit code for a command line that cannot be read, as the parser has it.
+const USAGE: u8 = 2;
+
+/// Whether an error quotes a word that is no option's name. Behind a slip in the options it may be a key.
+fn shows_a_word(error: &clap::Error) -> bool {
+    match error.kind() {
+        ErrorKind::TooManyValues => true,
+        ErrorKind::UnknownArgument => {
+            let word = error.get(ContextKind::InvalidArg);
+            !matches!(word, Some(ContextValue::String(word)) if word.starts_with("--"))
+        }
+        _ => false,
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let result = match CommandLine::parse().command {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) if shows_a_word(&error) => {
+            eprintln!(
+                "error: a word belongs to no option; it is not shown, since it may be a key (--secret-file HOST=FILE)"
+            );
+            return ExitCode::from(USAGE);
+        }
+        Err(error) => error.exit(),
+    };
+    let result = match line.command {
         Command::Dev(options) => dev::run(*options).await,
         Command::Simulate(options) => simulate::run(options).await,
         Command::Bench(options) => bench::run(*options).await,

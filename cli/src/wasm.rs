@@ -12,8 +12,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-
-const TARGET: &str = "wasm32-wasip1";
+use tiergate_start::{WASM_TARGET, ensure_wasm_target};
 
 /// A guest of this workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -115,10 +114,11 @@ struct Target {
 }
 
 fn run_cargo(guests: &[Guest], report: &mut dyn FnMut(&str)) -> Result<HashMap<Guest, PathBuf>> {
+    ensure_wasm_target(root(), report)?;
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let color = if console::colors_enabled_stderr() { "always" } else { "never" };
     let mut command = Command::new(cargo);
-    command.current_dir(root()).args(["build", "--release", "--locked", "--target", TARGET, "--color", color]);
+    command.current_dir(root()).args(["build", "--release", "--locked", "--target", WASM_TARGET, "--color", color]);
     command.arg("--message-format=json-render-diagnostics");
     for guest in guests {
         command.args(["--package", guest.package(), "--bin", guest.bin()]);

@@ -76,9 +76,16 @@ async fn it_announces_what_runs_and_serves_it() -> Result<()> {
     assert_eq!(entry["keys"][0]["sha256"].as_str().map(str::len), Some(64), "{entry}");
     assert!(!entry.to_string().contains(&key), "the store holds no key");
 
-    let put = reqwest::Client::new().put(format!("{kv_api}/resources/stores/kv/tiergate/keys/policy"));
-    let status = put.header("fastly-key", "any").body("changed").send().await?.status();
-    assert_eq!((status.as_u16(), read("kv/policy").await?.as_str()), (200, "changed"));
+    let put = async |token: &str| {
+        let put = reqwest::Client::new().put(format!("{kv_api}/resources/stores/kv/tiergate/keys/policy"));
+        anyhow::Ok(put.header("fastly-key", token).body("changed").send().await?.status().as_u16())
+    };
+    assert_eq!((put("local").await?, read("kv/policy").await?.as_str()), (401, shipped.as_str()));
+    let token = running.announced("FASTLY_API_TOKEN=").split(' ').next().unwrap_or_default().to_owned();
+    assert_eq!((put(&token).await?, read("kv/policy").await?.as_str()), (200, "changed"));
+
+    let rebound = reqwest::Client::new().get(format!("{gateway}/kv/policy")).header("host", "evil.example");
+    assert_eq!(rebound.send().await?.status().as_u16(), 421, "a page of another name reaches nothing");
 
     read("log/one-line").await?;
     assert_eq!(running.lines.next_line().await?.as_deref(), Some("one-line"));
@@ -136,6 +143,8 @@ async fn what_cannot_work_is_refused_before_anything_is_built() -> Result<()> {
         (&["--addr", ANY_PORT, "--kv-api", &taken_addr], &["choose another address with --kv-api"]),
         (&["--addr", "0.0.0.0:7676"], &["--addr 0.0.0.0:7676 is not an address of this machine only"]),
         (&["--policy", &bad_policy], &["$.version", "tires", "$.default_tier"]),
+        (&["--secret", "api.opnai.com=x"], &["valid: api.anthropic.com, api.inceptionlabs.ai, api.openai.com"]),
+        (&["--secret-file", "api.openai.com=/nowhere"], &["--secret-file for api.openai.com: entity not found"]),
         (&["--policy", "/nowhere.json"], &["cannot read /nowhere.json"]),
         (&["--real", "openai"], &["OPENAI_API_KEY"]),
         (&["--fault", "opnai=close"], &["valid: openai or api.openai.com", "google or generativelanguage"]),
@@ -148,6 +157,40 @@ async fn what_cannot_work_is_refused_before_anything_is_built() -> Result<()> {
         for part in expected {
             assert!(printed.contains(part), "{arguments:?}: {printed}");
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_tokens_of_the_kv_api_can_be_chosen_and_are_then_not_shown() -> Result<()> {
+    let output =
+        dev(&["--addr", ANY_PORT, "--kv-api", ANY_PORT]).env("TIERGATE_KV_TOKEN", "sk-secret").output().await?;
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && printed.contains("TIERGATE_KV_TOKEN: a token has 16 or more"), "{printed}");
+    assert!(!printed.contains("sk-secret"), "{printed}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_in_the_wrong_place_is_not_shown() -> Result<()> {
+    for arguments in [
+        &["--secret", "api.openai.com", "sk-secret"][..],
+        &["--secret", "api.openai.com=", "sk-secret"],
+        &["--secret", "sk-secret"],
+        &["--secret", "sk-secret="],
+        &["--secrets=api.openai.com=sk-secret"],
+        &["--secrets", "api.openai.com=sk-secret"],
+        &["--secret-key=sk-secret"],
+        &["--real", "openai", "api.openai.com=sk-secret"],
+        &["--no-simulators=sk-secret"],
+        &["-sk-secret"],
+        &["sk-secret"],
+        &["--", "sk-secret"],
+    ] {
+        let Output { status, stdout, stderr } = dev(arguments).output().await?;
+        let printed = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        assert!(!status.success() && printed.starts_with("error:"), "{arguments:?}: {printed}");
+        assert!(!printed.contains("sk-secret"), "{arguments:?}: {printed}");
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use tiergate_cli::kv::KvError;
 use tiergate_cli::log::LogLine;
 use tiergate_cli::wasm::{self, Guest};
 use tiergate_guests::kv::{ListOptions, PutMode, PutOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::unbounded_channel;
 
 fn probe() -> Result<GatewayOptions> {
@@ -49,6 +50,54 @@ async fn a_guest_sees_what_the_options_say() -> Result<()> {
     let (status, _) = ask(&gateway, "/backend/other.example.com").await?;
     assert_eq!(status, 502, "a host without a backend");
     gateway.stop().await;
+    Ok(())
+}
+
+/// What is answered to these bytes: the first line, and the whole text.
+async fn answer_to(gateway: &Gateway, request: &str) -> Result<(String, String)> {
+    let mut connection = tokio::net::TcpStream::connect(gateway.addr()).await?;
+    connection.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    Ok((answer.lines().next().unwrap_or_default().to_owned(), answer))
+}
+
+#[tokio::test]
+async fn a_service_may_be_for_this_machine_only() -> Result<()> {
+    let gateway = Gateway::start(probe()?.kv("policy", "the policy").loopback_hosts_only()).await?;
+    for (target, hosts, is_answered) in [
+        ("/kv/policy", &["localhost"][..], true),
+        ("/kv/policy", &["127.0.0.1:7676"], true),
+        ("/kv/policy", &["[::1]:7676"], true),
+        ("http://localhost/kv/policy", &["localhost"], true),
+        ("/kv/policy", &["evil.example"], false),
+        ("/kv/policy", &["localhost.evil.example:7676"], false),
+        ("/kv/policy", &["localhost:99999"], false),
+        ("/kv/policy", &[""], false),
+        ("/kv/policy", &[], false),
+        ("/kv/policy", &["localhost", "evil.example"], false),
+        ("/kv/policy", &["evil.example", "localhost"], false),
+        ("http://evil.example/kv/policy", &["localhost"], false),
+        ("http://localhost/kv/policy", &["evil.example"], false),
+    ] {
+        let hosts: String = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect();
+        let request = format!("GET {target} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+        let (status, answer) = answer_to(&gateway, &request).await?;
+        let expected = if is_answered { "HTTP/1.1 200 OK" } else { "HTTP/1.1 421 Misdirected Request" };
+        assert_eq!((status.as_str(), answer.contains("the policy")), (expected, is_answered), "{request}");
+        assert_eq!(answer.contains("answers only requests whose Host is localhost"), !is_answered, "{answer}");
+    }
+    let (status, _) = answer_to(&gateway, "GET /kv/policy HTTP/1.0\r\n\r\n").await?;
+    assert_eq!(status, "HTTP/1.0 421 Misdirected Request");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_hears_any_name_unless_it_is_told_otherwise() -> Result<()> {
+    let gateway = Gateway::start(probe()?.kv("policy", "the policy")).await?;
+    let request = "GET /kv/policy HTTP/1.1\r\nHost: llm.example.com\r\nConnection: close\r\n\r\n";
+    assert_eq!(answer_to(&gateway, request).await?.0, "HTTP/1.1 200 OK");
     Ok(())
 }
 

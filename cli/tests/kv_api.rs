@@ -11,8 +11,16 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tiergate_cli::gateway::{Gateway, GatewayOptions};
 use tiergate_cli::kv_api::KvApi;
+use tiergate_cli::kv_token::KvToken;
 use tiergate_cli::wasm::{self, Guest};
 use tokio::process::Command;
+
+/// What the tests call with; each run of `tiergate dev` has another one.
+const TOKEN: &str = "token-of-the-tests";
+
+fn token() -> Result<KvToken> {
+    KvToken::chosen(TOKEN.to_owned())
+}
 
 struct Running {
     gateway: Gateway,
@@ -21,7 +29,7 @@ struct Running {
 
 async fn start() -> Result<Running> {
     let gateway = Gateway::start(GatewayOptions::new(wasm::guest(Guest::Probe)?).kv("policy", "first")).await?;
-    let api = KvApi::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, gateway.kv())?;
+    let api = KvApi::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, gateway.kv(), token()?)?;
     Ok(Running { gateway, api })
 }
 
@@ -35,7 +43,7 @@ impl Running {
     async fn call(&self, method: &str, path: &str, body: &'static str) -> Result<(u16, Value)> {
         let url = format!("{}/resources/stores/kv{path}", self.api.url());
         let request = Client::new().request(Method::from_bytes(method.as_bytes())?, url);
-        let response = request.header("fastly-key", "any").body(body).send().await?;
+        let response = request.header("fastly-key", TOKEN).body(body).send().await?;
         let status = response.status().as_u16();
         let text = response.text().await?;
         Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
@@ -103,9 +111,85 @@ async fn what_cannot_be_done_is_a_problem_with_its_reason() -> Result<()> {
     }
     assert_eq!(running.guest_reads("policy").await?, "first");
     assert_eq!(running.call("GET", "/tiergate/keys/a", "").await?.0, 404, "a faulty batch writes nothing");
+    Ok(())
+}
 
-    let without_token = reqwest::get(format!("{}/resources/stores/kv/tiergate/keys", running.api.url())).await?;
-    assert_eq!(without_token.status().as_u16(), 401);
+#[tokio::test]
+async fn nothing_is_read_or_written_without_the_token_of_this_run() -> Result<()> {
+    let running = start().await?;
+    let base = running.api.url();
+    let generated = KvToken::generate();
+    for given in [
+        &[][..],
+        &[""],
+        &["local"],
+        &["token-of-the-test"],
+        &["token-of-the-testsx"],
+        &["Token-of-the-tests"],
+        &[generated.expose()],
+        &["local", TOKEN],
+        &[TOKEN, "local"],
+    ] {
+        for (method, path) in [
+            ("GET", "/resources/stores/kv"),
+            ("GET", "/resources/stores/kv/tiergate"),
+            ("GET", "/resources/stores/kv/tiergate/keys"),
+            ("GET", "/resources/stores/kv/tiergate/keys/policy"),
+            ("PUT", "/resources/stores/kv/tiergate/keys/policy"),
+            ("PUT", "/resources/stores/kv/tiergate/batch"),
+            ("DELETE", "/resources/stores/kv/tiergate/keys/policy"),
+            ("POST", "/resources/stores/kv/tiergate/keys/policy"),
+            ("GET", "/elsewhere"),
+        ] {
+            let mut request = Client::new().request(Method::from_bytes(method.as_bytes())?, format!("{base}{path}"));
+            for token in given {
+                request = request.header("fastly-key", *token);
+            }
+            // As a batch it would write `policy`, too.
+            let response = request.body(r#"{"key":"policy","value":"djI="}"#).send().await?;
+            let status = response.status().as_u16();
+            let problem: Value = response.json().await?;
+            assert_eq!((status, &problem["status"]), (401, &json!(401)), "{method} {path} {given:?}");
+            assert!(!problem.to_string().contains(TOKEN), "{problem}");
+        }
+    }
+    assert_eq!(running.guest_reads("policy").await?, "first");
+    let discovered = reqwest::get(format!("{base}/realms/fastly/.well-known/openid-configuration")).await?;
+    assert_eq!(discovered.status().as_u16(), 200, "the command line asks for this without a token");
+    Ok(())
+}
+
+#[tokio::test]
+async fn strangers_are_refused_even_with_the_token() -> Result<()> {
+    let running = start().await?;
+    let own = running.api.addr().to_string();
+    for (path, headers, expected) in [
+        ("/resources/stores/kv/tiergate/keys/policy", &[][..], 200),
+        ("/resources/stores/kv/tiergate/keys/policy", &[("host", "localhost")], 200),
+        ("/resources/stores/kv/tiergate/keys/policy", &[("origin", "http://localhost:3000")], 200),
+        ("/resources/stores/kv/tiergate/keys/policy", &[("host", "evil.example")], 421),
+        ("/resources/stores/kv/tiergate/keys/policy", &[("host", "evil.example:7677")], 421),
+        ("/resources/stores/kv/tiergate/keys/policy", &[("host", &own), ("host", "evil.example")], 421),
+        ("/resources/stores/kv/tiergate/keys/policy", &[("origin", "https://evil.example")], 403),
+        ("/resources/stores/kv/tiergate/keys/policy", &[("origin", "null")], 403),
+        (
+            "/resources/stores/kv/tiergate/keys/policy",
+            &[("origin", "http://localhost"), ("origin", "https://evil.example")],
+            403,
+        ),
+        ("/realms/fastly/.well-known/openid-configuration", &[("host", "evil.example")], 421),
+        ("/elsewhere", &[("host", "evil.example")], 421),
+    ] {
+        let mut request = Client::new().get(format!("{}{path}", running.api.url())).header("fastly-key", TOKEN);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await?;
+        let status = response.status().as_u16();
+        let text = response.text().await?;
+        assert_eq!(status, expected, "{path} {headers:?}: {text}");
+        assert!(status == 200 || text.contains("This server answers"), "{text}");
+    }
     Ok(())
 }
 
@@ -114,11 +198,11 @@ async fn a_value_comes_with_its_generation_and_metadata() -> Result<()> {
     let running = start().await?;
     let url = format!("{}/resources/stores/kv/tiergate/keys/policy", running.api.url());
     let client = Client::new();
-    let get = async || client.get(&url).header("fastly-key", "any").send().await?.error_for_status();
+    let get = async || client.get(&url).header("fastly-key", TOKEN).send().await?.error_for_status();
     let generation = get().await?.headers()["generation"].to_str()?.to_owned();
 
     let put = async |generation: &str| {
-        let request = client.put(&url).header("fastly-key", "any").header("metadata", "by hand");
+        let request = client.put(&url).header("fastly-key", TOKEN).header("metadata", "by hand");
         request.header("if-generation-match", generation).body("second").send().await
     };
     assert_eq!(put(&generation).await?.status().as_u16(), 200);
@@ -166,8 +250,63 @@ async fn the_official_command_line_changes_the_running_store() -> Result<()> {
     assert_success(&stores);
     assert!(String::from_utf8_lossy(&stores.stdout).contains("\"tiergate\""));
 
+    let folder = cli.home.join("large");
+    std::fs::create_dir_all(&folder)?;
+    // No program takes so much as one argument.
+    let large = format!("{shipped}{}", " ".repeat(256 * 1024));
+    std::fs::write(folder.join("policy"), &large)?;
+    assert_success(&entry(&["create", "--store-id", "tiergate", "--dir", &folder.display().to_string()]).await?);
+    assert!(running.guest_reads("policy").await? == large, "a large policy arrives whole");
+
     let unknown = entry(&["create", "--store-id", "other", "--key", "policy", "--value", "x"]).await?;
     assert!(!unknown.status.success(), "there is no store `other`");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_line_of_the_readme_works_with_the_printed_token() -> Result<()> {
+    let Some(cli) = OfficialCli::find()? else {
+        eprintln!("skipped: no Fastly CLI; tests/clients/install installs it");
+        return Ok(());
+    };
+    let running = start().await?;
+    let readme = std::fs::read_to_string(wasm::root().join("README.md"))?;
+    let (_, line) = readme.split_once("```sh\nFASTLY_API_TOKEN=…").context("the README should have the line")?;
+    let (line, _) = line.split_once("```").context("the block should end")?;
+    let line = line.replace("127.0.0.1:7677", &running.api.addr().to_string());
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let own = Path::new(&cli.program).parent().map(Path::to_owned);
+    let path = std::env::join_paths(own.into_iter().chain(std::env::split_paths(&folders)))?;
+    let paste = async |token: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("FASTLY_API_TOKEN={token}{line}")]).current_dir(wasm::root()).env("PATH", &path);
+        shell.env("HOME", &cli.home).env("XDG_CONFIG_HOME", &cli.home).output().await
+    };
+    assert!(!paste("local").await?.status.success(), "another gateway's token changes nothing");
+    assert_eq!(running.guest_reads("policy").await?, "first");
+    assert_success(&paste(TOKEN).await?);
+    let shipped = std::fs::read_to_string(wasm::root().join("policy/default.json"))?;
+    // The shell leaves the last line end out.
+    assert!(running.guest_reads("policy").await? == shipped.trim_end(), "the shipped policy is there");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_official_command_line_says_what_is_wrong_with_a_token() -> Result<()> {
+    let Some(cli) = OfficialCli::find()? else {
+        eprintln!("skipped: no Fastly CLI; tests/clients/install installs it");
+        return Ok(());
+    };
+    let running = start().await?;
+    let mut process = cli.command(&running.api.url(), "kv-store-entry");
+    process.args(["create", "--store-id", "tiergate", "--key", "policy", "--value", "x"]);
+    let output = process.env("FASTLY_API_TOKEN", "local").output().await?;
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && printed.contains("not the one that this run of `tiergate dev` printed"),
+        "{printed}"
+    );
+    assert_eq!(running.guest_reads("policy").await?, "first");
     Ok(())
 }
 
@@ -179,7 +318,7 @@ async fn the_official_command_line_changes_the_policy_of_the_running_gateway() -
     };
     let shipped = std::fs::read_to_string(wasm::root().join("policy/default.json"))?;
     let gateway = Gateway::start(GatewayOptions::new(wasm::guest(Guest::Edge)?).kv("policy", shipped.as_str())).await?;
-    let api = KvApi::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, gateway.kv())?;
+    let api = KvApi::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, gateway.kv(), token()?)?;
     let in_force = async || -> Result<Value> {
         let health: Value = reqwest::get(format!("{}/healthz", gateway.url())).await?.json().await?;
         Ok(health["policy"].clone())
@@ -226,11 +365,16 @@ impl OfficialCli {
         Ok(program.map(|program| Self { program, home }))
     }
 
-    async fn run(&self, api: &str, command: &str, arguments: &[&str]) -> Result<Output> {
+    /// The command without its own arguments.
+    fn command(&self, api: &str, command: &str) -> Command {
         let mut process = Command::new(&self.program);
-        process.arg(command).args(arguments).args(["--api", api, "--account", api, "--non-interactive"]);
-        process.env("HOME", &self.home).env("XDG_CONFIG_HOME", &self.home).env("FASTLY_API_TOKEN", "local");
-        process.output().await.context("the Fastly CLI cannot be run")
+        process.args(["--api", api, "--account", api, "--non-interactive", command]);
+        process.env("HOME", &self.home).env("XDG_CONFIG_HOME", &self.home).env("FASTLY_API_TOKEN", TOKEN);
+        process
+    }
+
+    async fn run(&self, api: &str, command: &str, arguments: &[&str]) -> Result<Output> {
+        self.command(api, command).args(arguments).output().await.context("the Fastly CLI cannot be run")
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Announcement<'a> {
     pub policy_version: &'a str,
     pub targets: &'a [Target],
     pub kv_api: String,
+    /// As a shell takes it.
+    pub kv_token: &'a str,
     pub log: Option<&'a Path>,
     pub key: &'a str,
 }
@@ -37,7 +39,7 @@ impl fmt::Display for Announcement<'_> {
             writeln!(out, "  {:width$}  {}", target.host, place(&target.destination))?;
         }
 
-        let Self { gateway, key, kv_api, .. } = self;
+        let Self { gateway, key, kv_api, kv_token, .. } = self;
         let body = r#"{"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}"#;
         writeln!(out, "\n{}", heading("curl"))?;
         writeln!(
@@ -64,7 +66,7 @@ impl fmt::Display for Announcement<'_> {
         writeln!(out, "\n{}", heading("Change the policy of the running gateway"))?;
         writeln!(
             out,
-            "FASTLY_API_TOKEN=local fastly kv-store-entry create --store-id {STORE} --key policy --value \"$(cat '{}')\" \
+            "FASTLY_API_TOKEN={kv_token} fastly kv-store-entry create --store-id {STORE} --key policy --value \"$(cat '{}')\" \
              --api {kv_api} --account {kv_api} --non-interactive",
             policy.display()
         )

@@ -1,7 +1,7 @@
 //! Where the traffic for each provider of the policy goes, and with which key.
 //!
 //! A made-up key goes to simulators and to what `--backend` names only; a real host gets a key that was given for it or
-//! none at all.
+//! none at all. No error shows what was given as a key, as an address or instead of a host's name.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,8 @@ use reqwest::Url;
 use tiergate::policy::{AuthStyle, Dialect, Policy, Provider};
 
 use super::DevOptions;
+use super::secrets::{self, GivenSecret};
+use super::well_known;
 use crate::simulate;
 use crate::simulator::{self, Profile};
 
@@ -44,43 +46,47 @@ struct Wishes<'a> {
     rows: Vec<&'a Provider>,
     backend: Option<String>,
     real: bool,
-    secrets: BTreeMap<String, String>,
+    secrets: BTreeMap<String, GivenSecret>,
 }
 
-/// One target for each host that the policy or an option names.
+/// One target for each host of the policy.
 pub fn choose(policy: &Policy, options: &DevOptions, env: impl Fn(&str) -> Option<String>) -> Result<Vec<Target>> {
     let mut hosts: BTreeMap<String, Wishes> = BTreeMap::new();
     for provider in &policy.providers {
         hosts.entry(provider.base_url.host.clone()).or_default().rows.push(provider);
     }
-    for text in &options.secret {
-        // The text itself is not shown, since it may be nothing but the key.
-        let (entry, value) = text.split_once('=').context("--secret is not of the form HOST=VALUE")?;
-        let host = entry.split("__").next().unwrap_or(entry);
-        hosts.entry(host.to_owned()).or_default().secrets.insert(entry.to_owned(), value.to_owned());
+    let known: Vec<String> = hosts.keys().cloned().collect();
+    for given in secrets::read(options, &known, &env)? {
+        let (option, host) = (given.option, given.host().to_owned());
+        let given_before = hosts.entry(host.clone()).or_default().secrets.insert(given.entry.clone(), given);
+        ensure!(given_before.is_none(), "{option} for {host}: this key is given twice");
     }
     for text in &options.backend {
-        let (host, url) = text.split_once('=').with_context(|| format!("--backend {text} is not HOST=URL"))?;
-        hosts.entry(host.to_owned()).or_default().backend = Some(check_backend_url(url)?);
+        let (host, url) = text.split_once('=').context("--backend is not of the form HOST=URL")?;
+        secrets::check_host("--backend", host, &known)?;
+        let wishes = hosts.entry(host.to_owned()).or_default();
+        ensure!(wishes.backend.is_none(), "--backend for {host} is given twice");
+        wishes.backend = Some(check_backend_url(url).with_context(|| format!("--backend for {host}"))?);
     }
     for name in &options.real {
         let provider = provider_named(policy, name)?;
-        let wishes = hosts.entry(provider.base_url.host.clone()).or_default();
-        ensure!(wishes.backend.is_none(), "--real {name} and --backend {} contradict", provider.base_url.host);
+        let host = &provider.base_url.host;
+        let wishes = hosts.entry(host.clone()).or_default();
+        ensure!(wishes.backend.is_none(), "--real {name} and --backend {host} contradict");
         wishes.real = true;
         if provider.auth != AuthStyle::None && !wishes.secrets.contains_key(&provider.secret) {
-            let variable = key_variable(name);
-            let key = env(&variable).filter(|key| !key.is_empty());
-            let key = key.with_context(|| format!("--real {name} needs its key in the environment as {variable}"))?;
-            wishes.secrets.insert(provider.secret.clone(), key);
+            let given = well_known::key_of(provider, &env).with_context(|| format!("--real {name}"))?;
+            wishes.secrets.insert(provider.secret.clone(), given);
         }
     }
-    Ok(hosts.into_iter().map(|(host, wishes)| target(host, wishes, options.no_simulators)).collect())
+    hosts.into_iter().map(|(host, wishes)| target(host, wishes, options.no_simulators)).collect()
 }
 
-fn target(host: String, wishes: Wishes, no_simulators: bool) -> Target {
-    let Wishes { rows, backend, real, mut secrets } = wishes;
+fn target(host: String, wishes: Wishes, no_simulators: bool) -> Result<Target> {
+    let Wishes { rows, backend, real, secrets: given } = wishes;
     let is_local = rows.iter().any(|row| !row.base_url.tls);
+    let mut secrets: BTreeMap<String, String> =
+        given.values().map(|given| (given.entry.clone(), given.value.clone())).collect();
     let destination = match backend {
         Some(url) => {
             add_made_up_keys(&mut secrets, &rows);
@@ -98,7 +104,9 @@ fn target(host: String, wishes: Wishes, no_simulators: bool) -> Target {
             None => Destination::NoSimulator,
         },
     };
-    Target { host, destination, secrets: secrets.into_iter().collect() }
+    let is_host_itself = matches!(destination, Destination::Itself) && rows.iter().all(|row| well_known::is_usual(row));
+    given.values().try_for_each(|given| well_known::check(given, is_host_itself))?;
+    Ok(Target { host, destination, secrets: secrets.into_iter().collect() })
 }
 
 fn add_made_up_keys(secrets: &mut BTreeMap<String, String>, rows: &[&Provider]) {
@@ -127,26 +135,19 @@ fn provider_named<'a>(policy: &'a Policy, name: &str) -> Result<&'a Provider> {
     })
 }
 
-/// `OPENAI_API_KEY` for `openai`.
-fn key_variable(provider: &str) -> String {
-    let upper = |character: char| {
-        if character.is_ascii_alphanumeric() { character.to_ascii_uppercase() } else { '_' }
-    };
-    format!("{}_API_KEY", provider.chars().map(upper).collect::<String>())
-}
-
 fn check_backend_url(text: &str) -> Result<String> {
-    let url: Url = text.parse().with_context(|| format!("--backend: `{text}` is not a URL"))?;
+    let url: Url = text.parse().context("this is not a URL")?;
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
     match url.scheme() {
         "https" => {}
         "http" if is_loopback => {}
-        _ => bail!("--backend: `{text}` is neither https nor http to this machine"),
+        _ => bail!("this URL is neither https nor http to this machine"),
     }
-    let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    ensure!(is_bare, "--backend: `{text}` must end after the port; the policy's base_url has the path");
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && !has_user;
+    ensure!(is_bare, "this URL must be no more than scheme, host and port; the policy's base_url has the path");
     Ok(text.trim_end_matches('/').to_owned())
 }
 
@@ -170,10 +171,24 @@ mod tests {
 
     fn targets(arguments: &[&str]) -> Result<Vec<Target>> {
         let line = CommandLine::parse_from(["dev"].iter().chain(arguments));
-        let env = |name: &str| (name == "OPENAI_API_KEY").then(|| "from-the-environment".to_owned());
         let mut targets = choose(&policy(), &line.options, env)?;
         rehearsal::assign(&policy(), &line.options.fault, &mut targets)?;
         Ok(targets)
+    }
+
+    fn env(name: &str) -> Option<String> {
+        let known = ["OPENAI_API_KEY", "GOOGLE_API_KEY", "MY_KEY", "OPNAI_API_KEY"].contains(&name);
+        known.then(|| format!("secret-from-{name}"))
+    }
+
+    /// The shipped policy, but for OpenAI's row.
+    fn with_openai_at(base_url: &str) -> Policy {
+        let mut document: serde_json::Value =
+            serde_json::from_slice(include_bytes!("../../../policy/default.json")).expect("the policy should be JSON");
+        document["providers"]["openai"]["base_url"] = base_url.into();
+        // The key's entry is then the one that is named after the host.
+        document["providers"]["openai"].as_object_mut().expect("a row is an object").remove("secret");
+        tiergate::policy::parse::parse(document.to_string().as_bytes()).expect("the policy should be valid")
     }
 
     /// The destination in a word and the secrets.
@@ -200,7 +215,23 @@ mod tests {
             (&[][..], openai, "simulator openai; api.openai.com=made-up-key-of-api.openai.com"),
             (&[], anthropic, "simulator anthropic; api.anthropic.com=made-up-key-of-api.anthropic.com"),
             (&["--no-simulators"], openai, "itself"),
-            (&["--real", "openai"], openai, "itself; api.openai.com=from-the-environment"),
+            (&["--real", "openai"], openai, "itself; api.openai.com=secret-from-OPENAI_API_KEY"),
+            (
+                &["--real", "google"],
+                "generativelanguage.googleapis.com",
+                "itself; generativelanguage.googleapis.com=secret-from-GOOGLE_API_KEY",
+            ),
+            (&["--secret-env", "api.openai.com=MY_KEY"], openai, "simulator openai; api.openai.com=secret-from-MY_KEY"),
+            (
+                &["--real", "openai", "--secret-env", "api.openai.com=OPENAI_API_KEY"],
+                openai,
+                "itself; api.openai.com=secret-from-OPENAI_API_KEY",
+            ),
+            (
+                &["--real", "openai", "--secret-env", "api.openai.com=MY_KEY"],
+                openai,
+                "itself; api.openai.com=secret-from-MY_KEY",
+            ),
             (&["--real", "openai", "--secret", "api.openai.com=a=b"], openai, "itself; api.openai.com=a=b"),
             (&["--secret", "api.openai.com=mine"], openai, "simulator openai; api.openai.com=mine"),
             (
@@ -218,7 +249,7 @@ mod tests {
                 openai,
                 "simulator openai with hang *; api.openai.com=made-up-key-of-api.openai.com",
             ),
-            (&["--secret", "new.example.com__eu=k"], "new.example.com", "itself; new.example.com__eu=k"),
+            (&["--no-simulators", "--secret", "api.openai.com__eu=k"], openai, "itself; api.openai.com__eu=k"),
         ] {
             let targets = targets(arguments).expect("the options should be valid");
             assert_eq!(describe(&targets, host), expected, "{arguments:?}");
@@ -229,11 +260,32 @@ mod tests {
     fn bad_options_say_what_would_be_good_and_show_no_key() {
         for (arguments, expected) in [
             (&["--real", "opnai"][..], "valid: openai, anthropic, google, inception"),
-            (&["--real", "google"], "GOOGLE_API_KEY"),
+            (&["--real", "inception"], "in the environment as INCEPTION_API_KEY, or given with --secret-file api.inc"),
             (&["--secret", "sk-only-the-key"], "HOST=VALUE"),
-            (&["--backend", "api.openai.com"], "HOST=URL"),
+            (&["--secret-file", "sk-only-the-key"], "HOST=FILE"),
+            (&["--secret-env", "sk-only-the-key"], "HOST=VARIABLE"),
+            (&["--secret", "sk-only-the-key="], "no provider of the policy has; valid: api.anthropic.com, api.inc"),
+            (&["--secret", "sk-only-the-key__eu=="], "valid: api.anthropic.com"),
+            (&["--secret-file", "sk-only-the-key=="], "valid: api.anthropic.com"),
+            (&["--secret-env", "sk-only-the-key=="], "valid: api.anthropic.com"),
+            (&["--secret", "api.openai.com="], "the key is empty"),
+            (
+                &["--secret-file", "api.openai.com=/sk-only-the-key"],
+                "--secret-file for api.openai.com: entity not found",
+            ),
+            (&["--secret-env", "api.openai.com=sk-only-the-key"], "no such variable"),
+            (&["--secret-env", "api.openai.com=MY_KEY", "--secret", "api.openai.com=sk-only-the-key"], "given twice"),
+            (&["--backend", "sk-only-the-key"], "HOST=URL"),
+            (&["--backend", "new.example.com=http://127.0.0.1:1"], "valid: api.anthropic.com"),
+            (&["--backend", "api.openai.com=sk-only-the-key"], "not a URL"),
+            (&["--backend", "api.openai.com=http://me:sk-only-the-key@127.0.0.1"], "scheme, host and port"),
+            (&["--backend", "api.openai.com=http://:sk-only-the-key@127.0.0.1"], "scheme, host and port"),
+            (
+                &["--backend", "api.openai.com=http://[::1]:1", "--backend", "api.openai.com=http://[::1]:2"],
+                "given twice",
+            ),
             (&["--backend", "api.openai.com=http://192.0.2.1"], "neither https nor http to this machine"),
-            (&["--backend", "api.openai.com=http://127.0.0.1:1/v1"], "must end after the port"),
+            (&["--backend", "api.openai.com=http://127.0.0.1:1/v1"], "scheme, host and port"),
             (&["--fault", "opnai=hang"], "valid: openai or api.openai.com, "),
             (&["--fault", "hang"], "PROVIDER=SCRIPT"),
             (&["--fault", "openai=ok; statsu=503"], "column 5: unknown word `statsu`; valid words are ok, if=TEXT"),
@@ -251,6 +303,69 @@ mod tests {
             };
             assert!(message.contains(expected), "{arguments:?}: {message}");
             assert!(!message.contains("sk-only-the-key"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_well_known_variable_goes_to_its_own_host_only() {
+        for (base_url, arguments) in [
+            ("http://127.0.0.1:9/v1", &["--real", "openai"][..]),
+            ("https://127.0.0.1/v1", &["--real", "openai"]),
+            ("https://llm.example.com/v1", &["--real", "openai"]),
+            ("https://api.openai.com.example.com/v1", &["--real", "openai"]),
+            ("https://xapi.openai.com/v1", &["--real", "openai"]),
+            ("https://api.openai.com:8443/v1", &["--real", "openai"]),
+            ("https://llm.example.com/v1", &["--real", "openai", "--secret-env", "llm.example.com=OPENAI_API_KEY"]),
+            ("https://api.openai.com:8443/v1", &["--no-simulators", "--secret-env", "api.openai.com=OPENAI_API_KEY"]),
+            ("https://api.openai.com/v1", &["--secret-env", "api.openai.com=OPENAI_API_KEY"]),
+            ("https://api.openai.com/v1", &["--secret-env", "api.anthropic.com=OPENAI_API_KEY"]),
+            ("https://api.openai.com/v1", &["--no-simulators", "--secret-env", "api.anthropic.com=OPENAI_API_KEY"]),
+            (
+                "https://api.openai.com/v1",
+                &["--backend", "api.openai.com=http://[::1]:1", "--secret-env", "api.openai.com=OPENAI_API_KEY"],
+            ),
+            (
+                "https://api.openai.com/v1",
+                &[
+                    "--backend",
+                    "api.openai.com=https://llm.example.com",
+                    "--secret-env",
+                    "api.openai.com=OPENAI_API_KEY",
+                ],
+            ),
+        ] {
+            let line = CommandLine::parse_from(["dev"].iter().chain(arguments));
+            let message = match choose(&with_openai_at(base_url), &line.options, env) {
+                Ok(_) => panic!("{base_url} {arguments:?} should be refused"),
+                Err(error) => format!("{error:#}"),
+            };
+            assert!(!message.contains("secret-from"), "{message}");
+        }
+        let line = CommandLine::parse_from(["dev", "--real", "openai", "--secret-env", "llm.example.com=MY_KEY"]);
+        let targets = choose(&with_openai_at("https://llm.example.com/v1"), &line.options, env).expect("it is named");
+        assert_eq!(describe(&targets, "llm.example.com"), "itself; llm.example.com=secret-from-MY_KEY");
+    }
+
+    #[test]
+    fn a_key_may_stand_in_a_file() {
+        let file = tempfile::NamedTempFile::new().expect("a file should be possible");
+        let option = format!("api.openai.com={}", file.path().display());
+        for (content, expected) in [
+            (&b"the key\r\n"[..], Some("the key")),
+            (b" the key\n\n", Some(" the key")),
+            (b"the key", Some("the key")),
+            (b"\n", None),
+            (b"the key\xff", None),
+            (&[b'k'; 65537], None),
+        ] {
+            std::fs::write(file.path(), content).expect("the file should be writable");
+            match (targets(&["--secret-file", &option]), expected) {
+                (Ok(targets), Some(key)) => {
+                    assert_eq!(describe(&targets, "api.openai.com"), format!("simulator openai; api.openai.com={key}"));
+                }
+                (Err(error), None) => assert!(!format!("{error:#}").contains("the key\u{fffd}"), "{error:#}"),
+                (found, _) => panic!("{content:?}: {:#?}", found.err()),
+            }
         }
     }
 }
