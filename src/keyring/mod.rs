@@ -7,7 +7,7 @@
 //! The platform allows few reads and may count them over the sandbox's life. So nothing is read twice in a request, the
 //! sandbox remembers how many reads it has spent and whether the entry `tiergate` exists, and keys end with the request.
 
-mod places;
+pub mod places;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
