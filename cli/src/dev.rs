@@ -44,7 +44,7 @@ pub struct DevOptions {
     /// The policy to start with, instead of the shipped policy/default.json
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// A Secret Store entry, named after the provider's host; may be repeated
+    /// A Secret Store entry, named after the provider's host, blank for one without a key; may be repeated
     #[arg(long, value_name = "HOST=VALUE")]
     pub secret: Vec<String>,
     /// Sends a host's traffic to this URL instead of a simulator; may be repeated
