@@ -17,6 +17,7 @@ use crate::headers;
 use crate::health::Standing;
 use crate::incoming::Incoming;
 use crate::intake;
+use crate::keyring::Keyring;
 use crate::memory::Memory;
 use crate::outcome::{Cooling, Outcome, Verdict, judge};
 use crate::platform::{ClientGone, Platform, UpstreamRequest};
@@ -33,6 +34,7 @@ const ABANDONED: &str = "abandoned";
 /// What all attempts at one request share.
 pub struct Job<'a, P: Platform> {
     pub platform: &'a P,
+    pub keyring: &'a Keyring<'a, P>,
     pub policy: &'a Policy,
     pub tier: &'a Tier,
     pub request: &'a ChatRequest<'a>,
@@ -125,12 +127,12 @@ impl Meanwhile for Quiet {
 pub fn prepare<P: Platform>(job: &Job<'_, P>, candidate: &Candidate, asking: &Asking) -> Result<Prepared<P>, Outcome> {
     let provider = job.policy.provider_of(candidate.model);
     let (path, Encoded { body, dropped }) = dialect::encode_request(job.policy, candidate, job.request, asking)?;
-    let secret = dialect::secret(job.platform, provider)
-        .map_err(|missing| Outcome::NoSecret(missing, provider.secret.clone()))?;
+    let permit = job.keyring.permit(provider, path).map_err(|why| Outcome::NoSecret(why, provider.secret.clone()))?;
     let deadlines = &job.tier.deadlines;
-    let target = dialect::target(provider, deadlines.connect, deadlines.idle);
+    let target = dialect::target(provider, &permit, deadlines.connect, deadlines.idle);
     let backend = job.platform.backend(&target).map_err(Outcome::Send)?;
     let accept = if job.request.stream { headers::EVENT_STREAM } else { headers::JSON };
+    let secret = permit.secret;
     let mut request_headers = dialect::request_headers(provider, secret.as_ref(), accept);
     headers::forward_upstream(job.client_headers, &mut request_headers);
     let url = format!("{}{path}", provider.base_url);

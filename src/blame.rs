@@ -4,7 +4,6 @@
 //! not-found errors are the operator's business and become 5xx (design.md §4).
 
 use crate::attempt::Failure;
-use crate::dialect::NoSecret;
 use crate::dialect::provider_error::ProviderError;
 use crate::error::{Error, Kind, RejectedAs, Retry};
 use crate::headers::MAX_RETRY_AFTER;
@@ -56,12 +55,7 @@ pub fn error(failure: &Failure) -> Error {
         Outcome::Send(
             error @ (SendError::Dns | SendError::Connect | SendError::Tls | SendError::Reset | SendError::Other),
         ) => failed(Kind::ProviderError, &format!("could not be asked: {error}")),
-        Outcome::NoSecret(NoSecret::Missing, entry) => {
-            failed(Kind::NoSecret, &format!("has no key: the Secret Store lacks the entry `{entry}`"))
-        }
-        Outcome::NoSecret(NoSecret::StoreUnreachable, _) => {
-            failed(Kind::NoSecret, "has no key: the Secret Store cannot be reached")
-        }
+        Outcome::NoSecret(why, entry) => failed(Kind::NoSecret, &format!("may get nothing: {}", why.describe(entry))),
         Outcome::DialectUnavailable(dialect) => {
             let what = format!("speaks `{}`, which this version cannot translate", dialect.as_str());
             failed(Kind::DialectUnavailable, &what)
@@ -90,6 +84,7 @@ mod tests {
 
     use super::*;
     use crate::dialect::provider_error;
+    use crate::keyring::NoSecret;
     use crate::secret::Secret;
 
     const BACK: Duration = Duration::from_secs(7);

@@ -8,8 +8,8 @@
 //! - The core is pure: it knows no Fastly type, clock, randomness, environment or printing. All of that stands behind
 //!   [`platform::Platform`]; `edge` implements it and is the only module that uses the SDK.
 //! - Nothing of a body leaves before its client is authenticated.
-//! - A provider's key is sent to the host that its Secret Store entry is named after, and nowhere else; it outlives no
-//!   request, and nothing that is printed or answered holds a part of it.
+//! - A prompt goes only where the Secret Store has an entry for, or to loopback; a provider's key only where its entry says.
+//!   It outlives no request, and nothing that is printed or answered holds a part of it.
 //! - Before commit nothing has gone to the client, so any failure leaves the next candidate free to serve; after commit
 //!   `[DONE]` and a clean end are sent only for a whole answer.
 //! - Every request has one answer and one log line.
@@ -20,7 +20,7 @@
 //! | --- | --- |
 //! | 0 | `secret`, `sse`, `delay`, `policy` |
 //! | 1 | `platform`, `error`, `hedge` |
-//! | 2 | `record`, `chat`, `auth`, `upload` |
+//! | 2 | `record`, `chat`, `auth`, `keyring`, `upload` |
 //! | 3 | `headers`, `log`, `route` |
 //! | 4 | `dialect`, `cors` |
 //! | 5 | `classify`, `outcome`, `incoming`, `splice` |
@@ -51,6 +51,7 @@ pub mod health;
 pub mod hedge;
 pub mod incoming;
 pub mod intake;
+pub mod keyring;
 pub mod log;
 pub mod memory;
 pub mod outcome;

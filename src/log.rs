@@ -78,6 +78,8 @@ struct Line<'a> {
     resumed: u32,
     #[serde(skip_serializing_if = "is_zero")]
     ignored_events: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_fault: Option<&'a str>,
     pop: &'a str,
     /// CPU time of the guest since its sandbox's last log line.
     vcpu_ms: u64,
@@ -193,6 +195,7 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
         handed_off: record.handed_off,
         resumed: record.resumed,
         ignored_events: record.ignored_events,
+        secret_fault: record.secret_fault.as_deref(),
         pop: &record.pop,
         vcpu_ms,
     };

@@ -13,6 +13,7 @@ use crate::auth::Client;
 use crate::classify::breaker;
 use crate::health::Health;
 use crate::hedge;
+use crate::keyring::StoreUse;
 use crate::policy::Policy;
 
 /// More clients than this are forgotten all at once.
@@ -25,6 +26,8 @@ pub struct Memory {
     pub policy: Option<KnownPolicy>,
     clients: HashMap<String, Timed<Rc<Client>>>,
     pop: Option<Timed<PopState>>,
+    /// What the sandbox has used of the Secret Store.
+    pub secret_store: StoreUse,
     /// The sandbox's CPU time at its last log line.
     pub vcpu_ms: u64,
 }
@@ -92,6 +95,11 @@ impl Memory {
 
     pub fn fresh_pop(&self, now: Duration) -> Option<&PopState> {
         self.pop.as_ref()?.fresh(now, POP_TTL)
+    }
+
+    /// Whether the sandbox can take another request without passing the platform's limit on reads of the Secret Store.
+    pub fn has_room_for_secrets(&self) -> bool {
+        self.secret_store.has_room(self.policy.as_ref().map(|known| &*known.policy))
     }
 
     pub fn keep_pop(&mut self, state: PopState, now: Duration) {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::dialect::CannotEncode;
 use crate::dialect::provider_error::ProviderError;
-use crate::dialect::{CannotEncode, NoSecret};
 use crate::error::Error;
+use crate::keyring::NoSecret;
 use crate::platform::SendError;
 use crate::policy::Dialect;
 
@@ -14,6 +15,7 @@ use crate::policy::Dialect;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     DialectUnavailable(Dialect),
+    /// Nothing may be sent to it; the entry of the Secret Store that the policy names.
     NoSecret(NoSecret, String),
     /// The candidate's dialect cannot carry the request; what the client is told if no other can.
     Unfit(Box<Error>),
@@ -116,6 +118,7 @@ impl Outcome {
         let name = match self {
             Outcome::Status { status, .. } => return status.as_u16().to_string(),
             Outcome::DialectUnavailable(_) => "dialect_unavailable",
+            Outcome::NoSecret(NoSecret::Limit, _) => "secret_limit",
             Outcome::NoSecret(..) => "no_secret",
             Outcome::Unfit(_) => "unfit",
             Outcome::Send(SendError::Dns) => "dns",
@@ -177,6 +180,7 @@ mod tests {
         for (outcome, expected) in [
             (Outcome::DialectUnavailable(Dialect::OpenaiResponses), unsent),
             (Outcome::NoSecret(NoSecret::Missing, "host".into()), unsent),
+            (Outcome::NoSecret(NoSecret::Limit, "host".into()), unsent),
             (Outcome::Unfit(Box::new(Error::new(Kind::InvalidRequest, "x"))), unsent),
             (Outcome::Send(SendError::NoBackend), unsent),
             (Outcome::Send(SendError::Dns), again),

@@ -18,6 +18,7 @@ use crate::headers::{self, RouteHeaders};
 use crate::health::Standing;
 use crate::hedge::Bucket;
 use crate::intake::{self, Gathered, Wanted};
+use crate::keyring::Keyring;
 use crate::memory::{Memory, PopState};
 use crate::plan::{self, Plan};
 use crate::platform::{Platform, Received, ResponseHead};
@@ -47,19 +48,23 @@ enum Reply {
 pub fn handle<P: Platform>(platform: &P, memory: &mut Memory, received: Received<P::Body>) {
     let mut record = Record::received(&received);
     let mut extra = HeaderMap::new();
-    let reply = serve(platform, memory, received, &mut record, &mut extra);
+    let keyring = Keyring::new(platform, memory.secret_store);
+    let reply = serve(&keyring, memory, received, &mut record, &mut extra);
+    memory.secret_store = keyring.used();
+    record.secret_fault = keyring.fault();
     respond(platform, memory, reply, record, extra);
 }
 
 /// `extra` receives the headers that the answer carries whatever it is.
 fn serve<P: Platform>(
-    platform: &P,
+    keyring: &Keyring<'_, P>,
     memory: &mut Memory,
     received: Received<P::Body>,
     record: &mut Record,
     extra: &mut HeaderMap,
 ) -> Result<Reply, Error> {
     let Received { method, path, query, headers: client_headers, mut body, time_left, .. } = received;
+    let platform = keyring.platform();
     let route = route::find(&method, &path)?;
     let presented = auth::presented(&client_headers);
     match route {
@@ -74,7 +79,8 @@ fn serve<P: Platform>(
             // A bad key changes nothing about the gateway's health.
             record.refusal = None;
             let inspector = found.client.as_ref().is_ok_and(|client| client.may_inspect);
-            Ok(Reply::Json(StatusCode::OK, report::health(&found, inspector, platform.unix_time())))
+            let secrets = inspector.then(|| keyring.inspect());
+            Ok(Reply::Json(StatusCode::OK, report::health(&found, secrets, platform.unix_time())))
         }
         Route::Models | Route::Model(_) => {
             let mut wanted = Wanted { presented, body: None, pop: false };
@@ -100,7 +106,8 @@ fn serve<P: Platform>(
             let until = body_deadline(&found.policy.policy, route_headers.as_ref().ok(), time_left);
             let gathered = found.gather(platform, wanted.body, until, record)?;
             let route_headers = route_headers?;
-            let call = Call { platform, route_headers: &route_headers, client_headers: &client_headers, time_left };
+            let (route_headers, client_headers) = (&route_headers, &client_headers);
+            let call = Call { platform, keyring, route_headers, client_headers, time_left };
             if route == Route::Decision {
                 let ask = query.as_deref().is_none_or(|query| !query.split('&').any(|pair| pair == "classify=false"));
                 return call.explain(memory, &gathered, ask, record);
@@ -122,6 +129,7 @@ fn body_deadline(policy: &Policy, asked: Option<&RouteHeaders>, time_left: Durat
 /// What the steps of a chat completion share.
 struct Call<'a, P: Platform> {
     platform: &'a P,
+    keyring: &'a Keyring<'a, P>,
     route_headers: &'a RouteHeaders,
     client_headers: &'a HeaderMap,
     /// How long the platform lets this request run.
@@ -300,8 +308,8 @@ impl<P: Platform> Call<'_, P> {
         };
         // A client that asked for less time wants an end, not a longer answer.
         let may_hand_over = self.route_headers.timeout.is_none();
-        let client_headers = self.client_headers;
-        Job { platform: self.platform, policy, tier, request, client_headers, total, may_hand_over, goal }
+        let Call { platform, keyring, client_headers, .. } = *self;
+        Job { platform, keyring, policy, tier, request, client_headers, total, may_hand_over, goal }
     }
 }
 
@@ -346,7 +354,7 @@ impl<P: Platform> Question<'_, P> {
             });
         };
 
-        let sent = match classify::start(*platform, policy, classifier, request) {
+        let sent = match classify::start(self.call.keyring, policy, classifier, request) {
             Ok(sent) => sent,
             Err((reason, counts)) => {
                 if counts {

@@ -45,6 +45,7 @@ pub trait Platform {
     fn finish_cache(&self, lookup: Self::CacheLookup) -> Result<Option<Vec<u8>>, StoreError>;
     /// Keeps a value in this POP; a failure only costs a later miss.
     fn store_cache(&self, key: &str, value: &[u8], max_age: Duration);
+    /// An entry of the Secret Store; one that is no text is empty. The platform allows few of these reads.
     fn secret(&self, entry: &str) -> Result<Option<Secret<String>>, StoreError>;
 
     fn backend(&self, target: &Target) -> Result<Self::Backend, SendError>;
@@ -101,12 +102,60 @@ pub struct Received<B> {
     pub time_left: Duration,
 }
 
+/// Why something may be sent to a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// The Secret Store has an entry for it.
+    Listed,
+    /// It is this machine.
+    Loopback,
+}
+
 /// A provider's address and the timeouts that the platform itself keeps for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     pub url: BaseUrl,
+    pub place: Place,
     pub connect_timeout: Duration,
     pub between_bytes_timeout: Duration,
+}
+
+/// What a static backend says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticBackend {
+    /// The host that is connected to.
+    pub address: String,
+    pub port: u16,
+    /// What `Host` says instead of the address.
+    pub override_host: Option<String>,
+    pub tls: bool,
+}
+
+impl Target {
+    /// The name of a dynamic backend for it: it says all that the backend depends on, and no host can have it, so neither
+    /// another target nor a static backend that is named after its host stands under the same name.
+    pub fn backend_name(&self) -> String {
+        let Target { url, connect_timeout, between_bytes_timeout, .. } = self;
+        let scheme = if url.tls { "https" } else { "http" };
+        let timeouts = (connect_timeout.as_millis(), between_bytes_timeout.as_millis());
+        format!("tiergate_{scheme}_{}_{}_{}_{}", url.host, url.port, timeouts.0, timeouts.1)
+    }
+
+    /// Whether a static backend that is named after the host is one for this target: its name alone may be a coincidence.
+    /// One whose address is another host is the operator's proxy; it stands for the host's own port only.
+    pub fn may_use(&self, backend: &StaticBackend) -> bool {
+        let Target { url, place, .. } = self;
+        // On Fastly such a one reaches nothing; in the local runtime it is where simulators are.
+        let is_local = BaseUrl::is_loopback(&backend.address);
+        let named = backend.override_host.as_deref().unwrap_or(&backend.address);
+        let is_for_host = [&url.host, &url.host_header(), &url.authority()].into_iter().any(|host| host == named);
+        let is_for_port = backend.port == url.port || (backend.address != url.host && url.port == 443);
+        match place {
+            Place::Loopback => is_local,
+            Place::Listed if is_local => is_for_host,
+            Place::Listed => is_for_host && is_for_port && backend.tls == url.tls,
+        }
+    }
 }
 
 /// A request to a provider.
@@ -167,3 +216,78 @@ pub struct StoreError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the client has gone")]
 pub struct ClientGone;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn target(url: &str, place: Place) -> Target {
+        let url = BaseUrl::parse(url).expect("a valid URL");
+        Target { url, place, connect_timeout: SECOND, between_bytes_timeout: SECOND }
+    }
+
+    #[test]
+    fn a_static_backend_must_say_that_it_is_for_the_host() {
+        let api = "https://api.example";
+        for (url, place, (address, port, override_host, tls), expected) in [
+            (api, Place::Listed, ("api.example", 443, None, true), true),
+            (api, Place::Listed, ("api.example", 443, Some("api.example"), true), true),
+            (api, Place::Listed, ("proxy.internal", 8443, Some("api.example"), true), true),
+            (api, Place::Listed, ("127.0.0.1", 7701, Some("api.example"), false), true),
+            (api, Place::Listed, ("[::1]", 7701, Some("api.example"), false), true),
+            // Named after the host, but for another one, another port, or without TLS.
+            (api, Place::Listed, ("evil.example", 443, None, true), false),
+            (api, Place::Listed, ("10.0.0.1", 443, None, true), false),
+            (api, Place::Listed, ("evil.example", 443, Some("evil.example"), true), false),
+            (api, Place::Listed, ("api.example", 443, Some("evil.example"), true), false),
+            (api, Place::Listed, ("127.0.0.1", 7701, Some("other.example"), false), false),
+            (api, Place::Listed, ("127.0.0.1", 7701, None, false), false),
+            (api, Place::Listed, ("api.example", 8443, None, true), false),
+            (api, Place::Listed, ("api.example", 80, None, false), false),
+            (api, Place::Listed, ("proxy.internal", 80, Some("api.example"), false), false),
+            ("https://api.example:8443", Place::Listed, ("api.example", 8443, None, true), true),
+            ("https://api.example:8443", Place::Listed, ("api.example", 443, None, true), false),
+            ("https://api.example:8443", Place::Listed, ("proxy.internal", 443, Some("api.example"), true), false),
+            ("https://api.example:8443", Place::Listed, ("proxy.internal", 8443, Some("api.example:8443"), true), true),
+            ("https://api.example:8443", Place::Listed, ("127.0.0.1", 7701, Some("api.example"), false), true),
+            // What has no entry reaches this machine only, whatever is called `localhost`.
+            ("http://localhost:8000", Place::Loopback, ("127.0.0.1", 9, Some("localhost"), false), true),
+            ("http://localhost:8000", Place::Loopback, ("evil.example", 8000, Some("localhost"), false), false),
+            ("http://127.0.0.1:8000", Place::Loopback, ("evil.example", 8000, Some("127.0.0.1"), true), false),
+        ] {
+            let backend = StaticBackend {
+                address: address.to_owned(),
+                port,
+                override_host: override_host.map(str::to_owned),
+                tls,
+            };
+            assert_eq!(target(url, place).may_use(&backend), expected, "{url} {backend:?}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_dynamic_backend_says_all_that_it_depends_on() {
+        let name = |url: &str, connect, between| {
+            let target = target(url, Place::Listed);
+            Target { connect_timeout: connect, between_bytes_timeout: between, ..target }.backend_name()
+        };
+        let plain = name("https://a.example/v1", SECOND, SECOND);
+        assert_eq!(plain, "tiergate_https_a.example_443_1000_1000");
+        assert_eq!(name("https://a.example/other", SECOND, SECOND), plain, "a path is no matter of the backend");
+        let names = [
+            plain,
+            name("https://a.example", 2 * SECOND, SECOND),
+            name("https://a.example", SECOND, 2 * SECOND),
+            name("https://a.example:444", SECOND, SECOND),
+            name("https://localhost:8000", SECOND, SECOND),
+            name("http://localhost:8000", SECOND, SECOND),
+            name("https://a.example-443-1000-1000.example", SECOND, SECOND),
+        ];
+        for (position, name) in names.iter().enumerate() {
+            assert!(!names[..position].contains(name), "{name}");
+            assert!(BaseUrl::parse(&format!("https://{name}")).is_err(), "no host can be called {name}");
+        }
+    }
+}

@@ -126,6 +126,8 @@ pub struct Record {
     pub handed_off: bool,
     /// How many streams took the place of one that broke.
     pub resumed: u32,
+    /// What is wrong with the Secret Store's entry for all places.
+    pub secret_fault: Option<String>,
     /// Stream events that were no JSON object and went no further.
     pub ignored_events: u32,
 }

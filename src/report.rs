@@ -10,6 +10,7 @@ use crate::decide::Decision;
 use crate::error::{Error, Kind};
 use crate::health;
 use crate::intake::Found;
+use crate::keyring::Layout;
 use crate::memory::Origin;
 use crate::plan::Plan;
 use crate::policy::Policy;
@@ -81,8 +82,9 @@ pub fn decision(policy: &Policy, decision: &Decision, plan: &Plan, record: &Reco
     }))
 }
 
-/// `GET /healthz`; what is wrong with the policy and which candidates cool down only for a client that may inspect.
-pub fn health(found: &Found, inspector: bool, now: Duration) -> Vec<u8> {
+/// `GET /healthz`; what is wrong with the policy and the Secret Store and which candidates cool down only for a client that
+/// may inspect, for which `secrets` is given.
+pub fn health(found: &Found, secrets: Option<Result<Layout, String>>, now: Duration) -> Vec<u8> {
     let known = &found.policy;
     let origin = match known.origin {
         Origin::Store => "store",
@@ -90,7 +92,7 @@ pub fn health(found: &Found, inspector: bool, now: Duration) -> Vec<u8> {
         Origin::Default => "default",
     };
     let mut value = json!({"status": "ok", "policy": known.policy.version});
-    if inspector {
+    if let Some(secrets) = secrets {
         let faults: Vec<&str> = known.fault.as_deref().unwrap_or_default().lines().collect();
         let cooling = |(name, state): (&str, &health::State)| {
             let left = Duration::from_millis(state.until_ms).saturating_sub(now);
@@ -98,6 +100,10 @@ pub fn health(found: &Found, inspector: bool, now: Duration) -> Vec<u8> {
         };
         value["policy_origin"] = origin.into();
         value["policy_faults"] = faults.into();
+        value["secrets"] = match secrets {
+            Ok(layout) => json!({"layout": layout.as_str()}),
+            Err(fault) => json!({"fault": fault}),
+        };
         value["cooling"] = found.pop.health.cooling(now).map(cooling).collect();
         value["classifier"] = if found.pop.breaker.is_open(now) { "open" } else { "closed" }.into();
     }

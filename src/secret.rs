@@ -2,11 +2,32 @@
 
 use std::fmt;
 
-/// A value whose `Debug` is a mask. [`Secret::expose`] is called by `edge` and by header building only.
+/// A value whose `Debug` is a mask, and whose bytes are overwritten when it goes. [`Secret::expose`] is called by `edge`, by
+/// header building and by the keyring only.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret<T>(T);
+pub struct Secret<T: Wipe>(T);
 
-impl<T> Secret<T> {
+/// A value whose bytes can be overwritten.
+pub trait Wipe {
+    fn wipe(&mut self);
+}
+
+impl Wipe for String {
+    fn wipe(&mut self) {
+        let mut bytes = std::mem::take(self).into_bytes();
+        bytes.fill(0);
+        // Otherwise the compiler may leave out what nobody reads.
+        std::hint::black_box(&bytes);
+    }
+}
+
+impl<T: Wipe> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.wipe();
+    }
+}
+
+impl<T: Wipe> Secret<T> {
     pub fn new(value: T) -> Self {
         Self(value)
     }
@@ -16,7 +37,7 @@ impl<T> Secret<T> {
     }
 }
 
-impl<T> fmt::Debug for Secret<T> {
+impl<T: Wipe> fmt::Debug for Secret<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("[secret]")
     }
@@ -70,7 +91,7 @@ mod tests {
 
     #[test]
     fn debug_prints_a_mask() {
-        assert_eq!(format!("{:?}", Secret::new("sk-very-secret")), "[secret]");
+        assert_eq!(format!("{:?}", Secret::new("sk-very-secret".to_owned())), "[secret]");
     }
 
     #[test]

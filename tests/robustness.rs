@@ -1,5 +1,7 @@
 //! Bytes from outside, broken in every way that chance finds: nothing panics, and what goes on is well-formed.
 
+use std::net::Ipv6Addr;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tiergate::auth;
@@ -8,7 +10,8 @@ use tiergate::classify::{prompt, reply};
 use tiergate::dialect::openai_chat::{self, Mends, Stream};
 use tiergate::dialect::{Asking, Meaning, provider_error};
 use tiergate::headers;
-use tiergate::policy::{self, Candidate, Entry, Policy, Quirk};
+use tiergate::keyring::places::Places;
+use tiergate::policy::{self, BaseUrl, Candidate, Entry, Policy, Quirk};
 use tiergate::sse::{Decoder, MAX_EVENT_BYTES};
 
 /// Any JSON, not too deep.
@@ -80,6 +83,39 @@ fn any_request() -> impl Strategy<Value = Value> {
             request
         },
     )
+}
+
+/// Text that is nearly a base URL, or one.
+fn near_url() -> impl Strategy<Value = String> {
+    let scheme = prop_oneof![
+        6 => Just("https://"), 3 => Just("http://"), 1 => prop::sample::select(&["HTTPS://", "https:/", "https:\\\\", "//", "ftp://"][..]),
+    ];
+    let host = prop_oneof![
+        4 => prop::sample::select(
+            &["api.example", "localhost", "127.0.0.1", "127.1", "0x7f.1", "10.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[2001:DB8::1]", "a", "1", "xn--a", "A.example"][..]
+        )
+        .prop_map(str::to_owned),
+        2 => "[a-zA-Z0-9.:_@%\\[\\]\\\\-]{0,12}",
+        1 => ".{0,6}",
+    ];
+    let middle = prop_oneof![
+        6 => Just(String::new()),
+        1 => prop::sample::select(&[".", "@evil.example", ".evil.example", "__x", "%00", "\t", " ", "\\@evil.example"][..])
+            .prop_map(str::to_owned),
+    ];
+    let port = prop_oneof![
+        4 => Just(String::new()),
+        2 => (0_u32..70_000).prop_map(|port| format!(":{port}")),
+        1 => ":[0-9+ a]{0,5}",
+    ];
+    let path = prop_oneof![
+        4 => prop::collection::vec(
+            prop::sample::select(&["/v1", "/", "/..", "/.", "/%2e%2e", "/a;b", "/x@y", "/:z", "?q", "#f", "\\"][..]), 0..5
+        ).prop_map(|parts| parts.concat()),
+        1 => "[/a-zA-Z0-9.%?#;@:\\\\ ~=+,-]{0,12}",
+    ];
+    (scheme, host, middle, port, path)
+        .prop_map(|(scheme, host, middle, port, path)| format!("{scheme}{host}{middle}{port}{path}"))
 }
 
 fn candidates(policy: &Policy) -> impl Iterator<Item = &Candidate> {
@@ -180,6 +216,60 @@ proptest! {
                 prop_assert!(is_object || !passes, "{}", data);
                 prop_assert_eq!(!out.is_empty(), passes);
                 prop_assert!(mended || out.is_empty() || out == raw.as_bytes(), "{}", data);
+            }
+        }
+    }
+
+    #[test]
+    fn a_base_url_has_one_reading(text in near_url()) {
+        let Ok(url) = BaseUrl::parse(&text) else { return Ok(()) };
+        prop_assert_eq!(BaseUrl::parse(&url.to_string()), Ok(url.clone()), "{}", text);
+        let is_closed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".:-".contains(&byte);
+        prop_assert!(!url.host.is_empty() && url.host.bytes().all(is_closed), "{}: {}", text, url.host);
+        prop_assert!(url.tls || ["localhost", "::1"].contains(&url.host.as_str()) || url.host.starts_with("127."), "{}", text);
+        // What browsers and most clients make of the same text.
+        let Ok(other) = reqwest::Url::parse(&text) else {
+            // It does not take Punycode that stands for nothing.
+            prop_assert!(url.host.contains("xn--"), "{}", text);
+            return Ok(());
+        };
+        let host = other.host_str().unwrap_or_default().trim_matches(&['[', ']'][..]);
+        let host = host.parse().map_or_else(|_| host.to_owned(), |address: Ipv6Addr| address.to_string());
+        prop_assert_eq!(&host, &url.host, "{}", text);
+        prop_assert_eq!(other.port_or_known_default(), Some(url.port), "{}", text);
+        prop_assert_eq!(other.path().trim_end_matches('/'), &url.path, "{}", text);
+        prop_assert!(other.username().is_empty() && other.password().is_none() && other.query().is_none(), "{}", text);
+        let again = reqwest::Url::parse(&format!("{url}/chat/completions")).expect("a URL");
+        prop_assert_eq!(again.path(), format!("{}/chat/completions", url.path), "{}", text);
+    }
+
+    #[test]
+    fn a_secret_goes_to_its_host_only(text in near_url(), secret in "(api\\.example|localhost|127\\.0\\.0\\.1|::1|a|[a-z.]{0,6})(_{0,3})[a-zA-Z.]{0,4}") {
+        let document = json!({
+            "version": "1", "default_tier": "t",
+            "tiers": [{"name": "t", "description": "x", "candidates": [{"model": "m"}], "deadlines": {"first_token_ms": 1, "idle_ms": 1, "total_ms": 1}}],
+            "models": {"m": {"provider": "p", "id": "m", "context": 1, "max_output": 1}},
+            "providers": {"p": {"base_url": text, "dialect": "openai-chat", "secret": secret}},
+        });
+        let Ok(policy) = policy::parse::parse(document.to_string().as_bytes()) else { return Ok(()) };
+        let host = &policy.providers[0].base_url.host;
+        let own = secret == *host || secret.split_once("__").is_some_and(|(of, label)| of == host && !label.is_empty());
+        prop_assert!(own, "{} at {}", secret, text);
+    }
+
+    #[test]
+    fn a_fault_of_the_secret_stores_entry_shows_nothing_of_it(
+        names in prop::collection::vec(prop_oneof![near_url(), Just("planted".to_owned()), "planted[a-z]{0,4}"], 0..4),
+        value in any_json(),
+        cut in 0_usize..400,
+    ) {
+        let value = json!({"planted": value, "": "planted"});
+        let places: serde_json::Map<String, Value> = names.into_iter().map(|name| (name, value.clone())).collect();
+        let text = Value::Object(places).to_string();
+        let short: String = text.chars().take(cut).collect();
+        for text in [&text, &short] {
+            if let Err(fault) = Places::parse(text) {
+                prop_assert!(!fault.contains("planted"), "{}", fault);
             }
         }
     }

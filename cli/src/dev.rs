@@ -27,6 +27,7 @@ use crate::wasm::{self, Guest};
 
 mod announcement;
 mod destination;
+mod places;
 mod rehearsal;
 mod secrets;
 mod steps;
@@ -34,6 +35,7 @@ mod summary;
 mod well_known;
 
 use destination::{Destination, Target};
+use places::Place;
 use steps::Steps;
 
 const DEFAULT_POLICY: &str = "policy/default.json";
@@ -93,6 +95,7 @@ pub async fn run(options: DevOptions) -> Result<()> {
     let mut targets = destination::choose(&policy, &options, |name| std::env::var(name).ok())?;
     rehearsal::assign(&policy, &options.fault, &mut targets)?;
     let (token, shown_token) = choose_token(std::env::var_os(TOKEN_VARIABLE))?;
+    let places = places::list(&policy, &targets)?;
     let log_file = options.log.as_deref().map(open_log).transpose()?;
     let gateway_listener = listen("--addr", options.addr)?;
     let kv_listener = listen("--kv-api", options.kv_api)?;
@@ -106,7 +109,7 @@ pub async fn run(options: DevOptions) -> Result<()> {
     let step = steps.begin("starting the gateway");
     let key = ClientKey::generate("dev");
     let (sink, lines) = unbounded_channel();
-    let gateway_options = with_targets(GatewayOptions::new(wasm), &targets)
+    let gateway_options = with_places(with_targets(GatewayOptions::new(wasm), &targets), places)
         .kv("policy", policy_bytes)
         .kv(key.entry_key(), client_entry(&key))
         .log(sink)
@@ -202,17 +205,17 @@ async fn start_simulators(targets: &mut [Target]) -> Result<Vec<Simulator>> {
 }
 
 fn with_targets(options: GatewayOptions, targets: &[Target]) -> GatewayOptions {
-    targets.iter().fold(options, |options, target| {
-        let options = match &target.destination {
-            Destination::Simulator { url, .. } | Destination::Backend { url } => {
-                options.backend(target.host.as_str(), url.as_str())
-            }
-            Destination::Itself | Destination::NoSimulator => options,
-        };
-        let with_secret =
-            |options: GatewayOptions, (entry, value): &(String, String)| options.secret(entry.as_str(), value.as_str());
-        target.secrets.iter().fold(options, with_secret)
+    targets.iter().fold(options, |options, target| match &target.destination {
+        Destination::Simulator { url, .. } | Destination::Backend { url } => {
+            options.backend(target.host.as_str(), url.as_str())
+        }
+        Destination::Itself | Destination::NoSimulator => options,
     })
+}
+
+fn with_places(options: GatewayOptions, places: Vec<Place>) -> GatewayOptions {
+    let add = |options: GatewayOptions, Place { prefix, label, key }| options.place(prefix, &label, key.as_deref());
+    places.into_iter().fold(options, add)
 }
 
 fn client_entry(key: &ClientKey) -> String {

@@ -16,6 +16,7 @@ use hyper14::server::conn::AddrStream;
 use hyper14::service::{Service, make_service_fn, service_fn};
 use hyper14::{Request, Response, StatusCode};
 use serde::Serialize;
+use serde_json::json;
 use tiergate_guests::kv::STORE;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -40,8 +41,11 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct GatewayOptions {
     wasm: PathBuf,
     addr: SocketAddr,
-    backends: Vec<(String, String)>,
+    /// Name, what `Host` says, and URL.
+    backends: Vec<(String, String, String)>,
     secrets: Vec<(String, String)>,
+    /// Keys and markers by URL prefix and label.
+    places: BTreeMap<String, BTreeMap<String, Option<String>>>,
     kv: Option<Vec<(String, Vec<u8>)>>,
     countries: Vec<(IpAddr, String)>,
     log: Option<LogSink>,
@@ -64,6 +68,7 @@ impl GatewayOptions {
             addr: (Ipv4Addr::LOCALHOST, 0).into(),
             backends: Vec::new(),
             secrets: Vec::new(),
+            places: BTreeMap::new(),
             kv: Some(Vec::new()),
             countries: Vec::new(),
             log: None,
@@ -77,13 +82,27 @@ impl GatewayOptions {
     }
 
     /// Sends what is meant for `host` to `url` instead, by a static backend.
-    pub fn backend(mut self, host: impl Into<String>, url: impl Into<String>) -> Self {
-        self.backends.push((host.into(), url.into()));
+    pub fn backend(self, host: impl Into<String>, url: impl Into<String>) -> Self {
+        let host = host.into();
+        self.backend_named(host.clone(), host, url)
+    }
+
+    /// A static backend of any name, for `host`.
+    pub fn backend_named(mut self, name: impl Into<String>, host: impl Into<String>, url: impl Into<String>) -> Self {
+        self.backends.push((name.into(), host.into(), url.into()));
         self
     }
 
+    /// An entry of the Secret Store.
     pub fn secret(mut self, entry: impl Into<String>, value: impl Into<String>) -> Self {
         self.secrets.push((entry.into(), value.into()));
+        self
+    }
+
+    /// Lists a place in the one entry of the Secret Store that holds all places: with a key, or as a marker without one. The
+    /// label is empty for providers whose `secret` has none. The entries of hosts count no more once there is a place.
+    pub fn place(mut self, prefix: impl Into<String>, label: &str, key: Option<&str>) -> Self {
+        self.places.entry(prefix.into()).or_default().insert(label.to_owned(), key.map(str::to_owned));
         self
     }
 
@@ -142,7 +161,7 @@ impl Gateway {
         let stores = config.object_stores().clone();
         let parts = Parts {
             backends: backends(&options.backends)?,
-            secrets: secret_stores(&options.secrets),
+            secrets: secret_stores(&options.secrets, &options.places),
             stores: stores.clone(),
             geolocation: config.geolocation().clone(),
             log: options.log,
@@ -254,8 +273,8 @@ pub(crate) fn compile(wasm: &Path, parts: Parts) -> Result<Arc<ExecuteCtx>> {
     .with_context(|| format!("cannot load {}", wasm.display()))
 }
 
-fn backends(targets: &[(String, String)]) -> Result<HashMap<String, Arc<Backend>>> {
-    let backend = |(host, url): &(String, String)| {
+fn backends(targets: &[(String, String, String)]) -> Result<HashMap<String, Arc<Backend>>> {
+    let backend = |(name, host, url): &(String, String, String)| {
         let backend = Backend {
             uri: url.parse().with_context(|| format!("`{url}` is not a URL"))?,
             override_host: Some(HeaderValue::from_str(host).with_context(|| format!("`{host}` is not a host name"))?),
@@ -268,13 +287,20 @@ fn backends(targets: &[(String, String)]) -> Result<HashMap<String, Arc<Backend>
             ca_certs: Vec::new(),
             health: BackendHealth::Unknown,
         };
-        Ok((host.clone(), Arc::new(backend)))
+        Ok((name.clone(), Arc::new(backend)))
     };
     targets.iter().map(backend).collect()
 }
 
-fn secret_stores(secrets: &[(String, String)]) -> SecretStores {
+fn secret_stores(
+    secrets: &[(String, String)],
+    places: &BTreeMap<String, BTreeMap<String, Option<String>>>,
+) -> SecretStores {
     let mut store = SecretStore::new();
+    if !places.is_empty() {
+        // The entry is called like the store.
+        store.add_secret(STORE.to_owned(), json!(places).to_string().into());
+    }
     for (entry, value) in secrets {
         store.add_secret(entry.clone(), value.clone().into());
     }

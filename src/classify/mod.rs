@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::chat::ChatRequest;
 use crate::dialect::{self, Told, Whole, openai_chat};
 use crate::headers;
+use crate::keyring::Keyring;
 use crate::platform::{Platform, SendError, UpstreamRequest, Wait};
 use crate::policy::{Classifier, Policy};
 use crate::record::{Reason, Usage};
@@ -45,23 +46,23 @@ pub struct Outcome {
 /// # Errors
 /// The reason why it could not be sent, and whether the breaker should count that.
 pub fn start<P: Platform>(
-    platform: &P,
+    keyring: &Keyring<'_, P>,
     policy: &Policy,
     classifier: &Classifier,
     request: &ChatRequest<'_>,
 ) -> Result<Call<P>, (Reason, bool)> {
     let provider = policy.provider_of(classifier.model);
-    let secret = match dialect::secret(platform, provider) {
-        Ok(secret) => secret,
-        Err(_) => return Err((Reason::ClassifierNoSecret, false)),
+    let Ok(permit) = keyring.permit(provider, openai_chat::PATH) else {
+        return Err((Reason::ClassifierNoSecret, false));
     };
+    let platform = keyring.platform();
     let unsent = |_: SendError| (Reason::ClassifierError, true);
-    let target = dialect::target(provider, classifier.timeout, classifier.timeout);
+    let target = dialect::target(provider, &permit, classifier.timeout, classifier.timeout);
     let backend = platform.backend(&target).map_err(unsent)?;
     let upstream = UpstreamRequest {
         method: http::Method::POST,
         url: format!("{}{}", provider.base_url, openai_chat::PATH),
-        headers: dialect::request_headers(provider, secret.as_ref(), headers::JSON),
+        headers: dialect::request_headers(provider, permit.secret.as_ref(), headers::JSON),
         body: prompt::encode(policy, classifier, request),
     };
     let sent = platform.elapsed();

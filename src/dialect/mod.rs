@@ -21,7 +21,8 @@ use crate::dialect::openai_chat::Mends;
 use crate::dialect::provider_error::ProviderError;
 use crate::error::Error;
 use crate::headers;
-use crate::platform::{Platform, StoreError, Target};
+use crate::keyring::Permit;
+use crate::platform::Target;
 use crate::policy::{AuthStyle, Candidate, Dialect, Policy, Provider};
 use crate::record::Usage;
 use crate::secret::Secret;
@@ -224,27 +225,14 @@ impl Stream {
     }
 }
 
-/// Why there is no key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoSecret {
-    Missing,
-    StoreUnreachable,
-}
-
-/// The provider's key, or nothing for a provider that takes none.
-pub fn secret<P: Platform>(platform: &P, provider: &Provider) -> Result<Option<Secret<String>>, NoSecret> {
-    if provider.auth == AuthStyle::None {
-        return Ok(None);
-    }
-    match platform.secret(&provider.secret) {
-        Ok(Some(secret)) => Ok(Some(secret)),
-        Ok(None) => Err(NoSecret::Missing),
-        Err(StoreError) => Err(NoSecret::StoreUnreachable),
-    }
-}
-
-pub fn target(provider: &Provider, connect_timeout: Duration, between_bytes_timeout: Duration) -> Target {
-    Target { url: provider.base_url.clone(), connect_timeout, between_bytes_timeout }
+/// Where a request goes that `permit` lets go there.
+pub fn target(
+    provider: &Provider,
+    permit: &Permit,
+    connect_timeout: Duration,
+    between_bytes_timeout: Duration,
+) -> Target {
+    Target { url: provider.base_url.clone(), place: permit.place, connect_timeout, between_bytes_timeout }
 }
 
 /// All headers of a request to `provider` but those that are forwarded from the client.

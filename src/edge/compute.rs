@@ -16,8 +16,8 @@ use http::HeaderMap;
 use crate::edge::handles::{self, CacheLookup, InvalidUrl, OpenAnswer, RawBody};
 use crate::edge::panic;
 use crate::platform::{
-    ClientGone, Platform, RESOURCE, ReadError, ResponseHead, SendError, StoreError, Target, UpstreamRequest,
-    UpstreamResponse, Wait,
+    ClientGone, Place, Platform, RESOURCE, ReadError, ResponseHead, SendError, StaticBackend, StoreError, Target,
+    UpstreamRequest, UpstreamResponse, Wait,
 };
 use crate::secret::Secret;
 
@@ -35,7 +35,7 @@ pub struct Compute<'a> {
     /// Requests to backends, over the sandbox's life.
     pub sends: &'a Cell<u32>,
     /// The backends that this sandbox has used, by the name that a dynamic one has; whether it is a static one.
-    pub backends: &'a RefCell<HashMap<String, bool>>,
+    pub backends: &'a RefCell<HashMap<(String, Place), bool>>,
 }
 
 /// A look-up under way, with the store it needs to be finished.
@@ -120,27 +120,25 @@ impl Platform for Compute<'_> {
         };
         let plaintext = secret.try_plaintext().map_err(|_| StoreError)?;
         // A key that is no text cannot stand in a header either.
-        Ok(String::from_utf8(plaintext.to_vec()).ok().filter(|key| !key.trim().is_empty()).map(Secret::new))
+        Ok(Some(Secret::new(String::from_utf8(plaintext.to_vec()).unwrap_or_default())))
     }
 
     fn backend(&self, target: &Target) -> Result<Destination, SendError> {
-        let Target { url, connect_timeout, between_bytes_timeout } = target;
-        let timeouts = (connect_timeout.as_millis(), between_bytes_timeout.as_millis());
-        // The name says all that a dynamic backend depends on.
-        let name = format!("{}-{}-{}-{}", url.host, url.port, timeouts.0, timeouts.1);
-        let known = self.backends.borrow().get(&name).copied();
+        let name = target.backend_name();
+        let key = (name, target.place);
+        let known = self.backends.borrow().get(&key).copied();
         let is_static = match known {
             Some(is_static) => is_static,
             None => {
-                let is_static = Backend::from_name(&url.host).is_ok_and(|backend| backend.exists());
+                let is_static = static_backend(&target.url.host).is_some_and(|found| target.may_use(&found));
                 if !is_static {
-                    create_backend(&name, target)?;
+                    create_backend(&key.0, target)?;
                 }
-                self.backends.borrow_mut().insert(name.clone(), is_static);
+                self.backends.borrow_mut().insert(key.clone(), is_static);
                 is_static
             }
         };
-        let name = if is_static { &url.host } else { &name };
+        let name = if is_static { &target.url.host } else { &key.0 };
         let backend = Backend::from_name(name).map_err(|_| SendError::NoBackend)?;
         Ok(Destination { backend, is_static })
     }
@@ -225,8 +223,20 @@ impl Platform for Compute<'_> {
     }
 }
 
+/// What the static backend of this name says of itself.
+fn static_backend(name: &str) -> Option<StaticBackend> {
+    let backend = Backend::from_name(name).ok().filter(Backend::exists)?;
+    Some(StaticBackend {
+        address: backend.get_host(),
+        port: backend.get_port(),
+        // One that cannot be read names no host.
+        override_host: backend.get_host_override().map(|host| host.to_str().unwrap_or_default().to_owned()),
+        tls: backend.is_ssl(),
+    })
+}
+
 fn create_backend(name: &str, target: &Target) -> Result<(), SendError> {
-    let Target { url, connect_timeout, between_bytes_timeout } = target;
+    let Target { url, connect_timeout, between_bytes_timeout, .. } = target;
     let mut builder = Backend::builder(name, url.authority())
         .override_host(url.host_header())
         .connect_timeout(*connect_timeout)
@@ -239,8 +249,11 @@ fn create_backend(name: &str, target: &Target) -> Result<(), SendError> {
         builder = builder.disable_ssl();
     }
     match builder.finish() {
-        // The platform may keep it from another request.
-        Ok(_) | Err(BackendCreationError::NameInUse) => Ok(()),
+        Ok(_) => Ok(()),
+        // The platform may keep it from another request. A static one of this name would lead anywhere.
+        Err(BackendCreationError::NameInUse) if Backend::from_name(name).is_ok_and(|found| found.is_dynamic()) => {
+            Ok(())
+        }
         Err(_) => Err(SendError::NoBackend),
     }
 }

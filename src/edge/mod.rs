@@ -64,7 +64,8 @@ pub fn run(reuse: Reuse, mut handle: impl FnMut(&Compute<'_>, &mut Memory, Recei
         let received = receive(request, id, WALL_TIME.saturating_sub(started.elapsed()));
         panic::note_received(Record::received(&received));
         handle(&platform, &mut memory, received);
-        if memory.vcpu_ms > MAX_VCPU_MS || sends.get() > MAX_SENDS { Next::Stop } else { Next::Continue }
+        let has_room = memory.vcpu_ms <= MAX_VCPU_MS && sends.get() <= MAX_SENDS && memory.has_room_for_secrets();
+        if has_room { Next::Continue } else { Next::Stop }
     });
 }
 

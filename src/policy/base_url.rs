@@ -13,6 +13,9 @@ use super::json::Node;
 use super::read::{Read, wrong_type};
 use super::scalar::SECRET_LABEL;
 
+/// What stands between the host and the label in the name of a secret.
+const LABEL_DIVIDER: &str = "__";
+
 impl BaseUrl {
     /// Host and port.
     pub fn authority(&self) -> String {
@@ -31,18 +34,41 @@ impl BaseUrl {
 
     #[cfg(feature = "schema")]
     pub(super) const PATTERN: &str =
-        r"^(https://[^\s/?#@]+|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?)(/[^\s?#]*)?$";
+        r"^(https://[^\s/?#@]+|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?)(/[A-Za-z0-9._~:@=+,-]+)*/*$";
+
+    /// Whether a host, as it stands in a URL, is this machine.
+    pub fn is_loopback(host: &str) -> bool {
+        parse_host(host).is_some_and(|(_, is_loopback)| is_loopback)
+    }
 
     /// Whether a secret of this name may be sent here: the host's own, or one of its labelled ones.
     pub(super) fn owns_secret(&self, name: &str) -> bool {
         let Some(rest) = name.strip_prefix(self.host.as_str()) else {
             return false;
         };
-        rest.is_empty() || rest.strip_prefix("__").is_some_and(|label| SECRET_LABEL.matches(label))
+        rest.is_empty() || rest.strip_prefix(LABEL_DIVIDER).is_some_and(Self::is_secret_label)
     }
 
-    /// The error says what is wrong without repeating the text, which may hold a password.
-    fn parse(text: &str) -> Result<BaseUrl, &'static str> {
+    /// Whether requests to `path` below `url` go to this prefix or below it, segment by segment.
+    pub fn covers(&self, url: &BaseUrl, path: &str) -> bool {
+        let path = format!("{}{path}", url.path);
+        (self.tls, &self.host, self.port) == (url.tls, &url.host, url.port)
+            && path.strip_prefix(self.path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The label in the name of one of this host's secrets; empty for the host's own.
+    pub fn secret_label<'n>(&self, name: &'n str) -> &'n str {
+        name.strip_prefix(self.host.as_str()).and_then(|rest| rest.strip_prefix(LABEL_DIVIDER)).unwrap_or_default()
+    }
+
+    /// Whether the name of a secret may have this label.
+    pub fn is_secret_label(label: &str) -> bool {
+        SECRET_LABEL.matches(label)
+    }
+
+    /// # Errors
+    /// What is wrong, without repeating the text, which may hold a password.
+    pub fn parse(text: &str) -> Result<BaseUrl, &'static str> {
         let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
             (None, Some(rest)) => (false, rest),
@@ -72,8 +98,11 @@ impl BaseUrl {
         if !tls && !is_loopback {
             return Err("only a loopback host may be reached without TLS");
         }
-        let path = uri.path().trim_end_matches('/').to_owned();
-        Ok(BaseUrl { tls, host, port, path })
+        let path = uri.path().trim_end_matches('/');
+        if !path.split('/').skip(1).all(is_plain_segment) {
+            return Err("its path has a segment that is empty, only dots, or not of [A-Za-z0-9._~:@=+,-]");
+        }
+        Ok(BaseUrl { tls, host, port, path: path.to_owned() })
     }
 }
 
@@ -130,6 +159,13 @@ fn parse_host(written: &str) -> Option<(String, bool)> {
     Some((written.to_owned(), written == "localhost"))
 }
 
+/// Whether everybody reads a segment of a path alike: nothing to decode, to resolve or to leave out. Otherwise a path below
+/// a prefix could lead out of it again at the provider.
+fn is_plain_segment(segment: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~:@=+,-".contains(&byte);
+    segment.bytes().all(is_plain) && segment.bytes().any(|byte| byte != b'.')
+}
+
 fn parse_port(port: &str) -> Option<u16> {
     // `u16::from_str` takes a plus sign, a URL does not.
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
@@ -174,6 +210,39 @@ mod tests {
             "https://user@a.example",
             "https://a.example?x=1",
             "https://a.example/#x",
+            "https://a.example/v1/../v2",
+            "https://a.example/v1/..",
+            "https://a.example/./v1",
+            "https://a.example/v1/...",
+            "https://a.example/v1//v2",
+            "https://a.example//v1",
+            "https://a.example/v1/%2e%2e/v2",
+            "https://a.example/v1%2fv2",
+            "https://a.example/v1/..;/v2",
+            "https://a.example/v1\\v2",
+            "https://a.example/v 1",
+            "https://a.example/v1\t",
+            "https://a.example/v\u{e4}",
+            "https://a.example\\@evil.example",
+            "https://a.example\t.evil.example",
+            "https://a%00.example",
+            "https://[fe80::1%25eth0]",
+            "https://[::1].example",
+            "https://[v1.x]",
+            "https://0177.0.0.1",
+            "https://127.0.0.0x1",
+            "https://2130706433",
+            "https://1.2.3.4.",
+            "https://1.2.3.256",
+            "http://0.0.0.0",
+            "http://2130706433",
+            "http://[::]",
+            "http://[::ffff:127.0.0.1]",
+            "http://localhost.",
+            "http://LOCALHOST",
+            "http://localhost@evil.example",
+            "http://localhost:80@evil.example",
+            "http://xn--localhost-.example",
             "https://a.example:",
             "https://a.example:0",
             "https://a.example:65536",

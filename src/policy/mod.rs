@@ -7,7 +7,7 @@
 mod base_url;
 mod build;
 pub mod fault;
-mod json;
+pub(crate) mod json;
 mod names;
 pub mod parse;
 mod raw;

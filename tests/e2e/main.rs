@@ -3,6 +3,7 @@
 //! Every scenario runs twice: with sandboxes that serve many requests, and with one request per sandbox.
 
 mod dialects;
+mod isolation;
 mod reliability;
 mod runtime;
 mod scenarios;

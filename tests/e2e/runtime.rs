@@ -237,7 +237,7 @@ impl Runtime {
             .backend(DOWN, format!("http://{unused}"))
             .log(sink);
         for host in [FIRST, SECOND, THIRD, CLASSIFIER, DOWN] {
-            options = options.secret(host, secret(host));
+            options = options.place(format!("https://{host}"), "", Some(&secret(host)));
         }
         for (client, more) in CLIENTS {
             options = options.kv(format!("client/{client}"), client_entry(client, more).to_string());

@@ -70,6 +70,9 @@ pub struct Fake {
     pub kv_delay: Cell<Duration>,
     pub cache: RefCell<HashMap<String, Vec<u8>>>,
     pub secrets: RefCell<HashMap<String, String>>,
+    pub no_secret_store: Cell<bool>,
+    /// The entries of the Secret Store that this request has read.
+    pub secret_reads: RefCell<Vec<String>>,
     pub providers: RefCell<HashMap<String, VecDeque<Reply>>>,
     pub sent: RefCell<Vec<Sent>>,
     pub events: RefCell<Vec<Event>>,
@@ -123,6 +126,7 @@ impl Fake {
         self.clock.set(Duration::ZERO);
         self.answer.take();
         self.events.take();
+        self.secret_reads.take();
     }
 
     fn wait_until(&self, time: Duration) {
@@ -183,6 +187,10 @@ impl Platform for Fake {
     }
 
     fn secret(&self, entry: &str) -> Result<Option<Secret<String>>, StoreError> {
+        self.secret_reads.borrow_mut().push(entry.to_owned());
+        if self.no_secret_store.get() {
+            return Err(StoreError);
+        }
         Ok(self.secrets.borrow().get(entry).cloned().map(Secret::new))
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, Method};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tiergate::keyring::{MAX_READS, StoreUse};
 use tiergate::memory::Memory;
 use tiergate::pipeline;
 use tiergate::platform::Received;
@@ -204,7 +205,17 @@ impl Scenario {
         self
     }
 
+    /// An entry of the Secret Store.
+    pub fn secret(self, entry: &str, value: &str) -> Self {
+        self.fake.secrets.borrow_mut().insert(entry.to_owned(), value.to_owned());
+        self
+    }
+
     pub fn run(mut self) -> Self {
+        if !self.memory.has_room_for_secrets() {
+            // The shell would start another sandbox; what else this one remembers is not touched, for tests of it.
+            self.memory.secret_store = StoreUse::default();
+        }
         let (path, query) = match self.path.split_once('?') {
             Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
             None => (self.path.clone(), None),
@@ -234,6 +245,9 @@ impl Scenario {
     fn check_what_left(&self) {
         let fake = &self.fake;
         let logged = fake.events.borrow().iter().filter(|event| **event == Event::Logged).count();
+        let reads = fake.secret_reads.borrow();
+        let twice = reads.iter().enumerate().any(|(position, entry)| reads[..position].contains(entry));
+        assert!(!twice && self.memory.secret_store.reads <= MAX_READS, "too many reads: {reads:?}");
         assert_eq!(logged, 1, "a request should have one log line: {:?}", fake.log.borrow());
         let answer = fake.answer.borrow();
         let head = answer.head.as_ref().expect("a request should have an answer");

@@ -71,7 +71,8 @@ pub async fn measure(options: &BenchOptions, report: impl Fn(&str) + Send + 'sta
             // A port that was free a moment ago refuses connections.
             None => TcpListener::bind(loopback)?.local_addr()?,
         };
-        gateway = gateway.backend(&host, format!("http://{addr}")).secret(&host, "upstream-key");
+        gateway = gateway.backend(&host, format!("http://{addr}"));
+        gateway = gateway.place(format!("https://{host}"), "", Some("upstream-key"));
     }
     let service = Service::start("tiergate", &wasm[0], gateway).await?;
 

@@ -24,8 +24,6 @@ pub const TIER: &str = "fast";
 /// The model in every request; other gateways than ours may look at it.
 pub const MODEL: &str = "gpt-6-luna";
 
-/// On loopback the gateway makes a dynamic backend, as it does for a provider that its service has no static one for.
-const UPSTREAM_HOST: &str = "127.0.0.1";
 const CLASSIFIER_HOST: &str = "api.inceptionlabs.ai";
 const CLIENT: &str = "bench";
 const KEY_CHARS: usize = 40;
@@ -120,8 +118,8 @@ impl Rig {
         let null_proxy = Service::start("null-proxy", &paths[0], options(&paths[0]).backend("upstream", &upstream_url));
         let tiergate = options(&paths[1])
             .backend(CLASSIFIER_HOST, format!("http://{}", classifier.addr()))
-            .secret(UPSTREAM_HOST, "upstream-key")
-            .secret(CLASSIFIER_HOST, "classifier-key")
+            .place(upstream_url.as_str(), "", Some("upstream-key"))
+            .place(format!("https://{CLASSIFIER_HOST}"), "", Some("classifier-key"))
             .kv("policy", policy(&upstream_url).to_string())
             .kv(format!("client/{CLIENT}"), client_entry(&key).to_string());
         Ok(Self {
@@ -152,7 +150,8 @@ impl Service {
     }
 }
 
-/// The upstream is a plain HTTP address.
+/// The upstream is a plain HTTP address: on loopback the gateway makes a dynamic backend, as it does for a provider that its
+/// service has no static one for.
 fn policy(upstream_url: &str) -> serde_json::Value {
     let tier = |name: &str, description: &str| {
         json!({

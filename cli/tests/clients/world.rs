@@ -54,7 +54,8 @@ impl World {
             let key = format!("made-up-key-of-{name}");
             let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             let simulator = Simulator::start(profile.with_key(&key), any_port).await?;
-            options = options.backend(host, format!("http://{}", simulator.addr())).secret(host, &key);
+            options = options.backend(host, format!("http://{}", simulator.addr()));
+            options = options.place(format!("https://{host}"), "", Some(&key));
             simulator_urls.insert(name, format!("http://{}", simulator.addr()));
             simulators.insert(name, simulator);
             provider_keys.insert(name, key);
