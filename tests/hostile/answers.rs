@@ -4,13 +4,12 @@ use crate::client::{Ended, Got, Sending, send};
 use crate::documented::DOCUMENTED;
 use crate::garble::{Garbled, garbled};
 use crate::oracle;
-use crate::planted::HOSTS;
 use crate::provider::mark;
 use crate::random::{Random, cases};
 use crate::reply::{Dialect, End};
 use crate::report::Report;
 use crate::requests;
-use crate::world::{AT_ONCE, GRACE, STAGE, Stage, TOTAL, all, tier};
+use crate::world::{AT_ONCE, GRACE, LANES, STAGE, Stage, TOTAL, all, tier};
 
 struct Case {
     dialect: Dialect,
@@ -46,7 +45,7 @@ async fn ask(stage: &Stage, case: u64) -> (Case, (u64, Got)) {
     let streams = !random.once_in(4);
     let garbled = garbled(dialect, streams, &mut random);
     let kind = *random.pick(&["plain", "plain", "plain", "hold"]);
-    let tier = tier(kind, dialect == Dialect::Messages, random.below(HOSTS));
+    let tier = tier(kind, dialect, random.below(LANES));
     let reply = garbled.reply.clone();
     stage.provider.plan(case, move |_| reply.clone());
     let request = requests::chat(&tier, streams, &format!("{}please", mark(case)));
@@ -90,7 +89,7 @@ fn judge_stream(case: u64, drawn: &Case, got: &Got, report: &Report) {
         return;
     }
     if !verdict.is_whole {
-        report.finding("a broken answer looks whole", case, told());
+        report.finding(format!("a broken answer looks whole ({})", verdict.why), case, told());
     } else if heard != verdict.text && reply.end == End::Close {
         // A reset may take bytes with it that were sent before.
         report.finding("a whole answer says something else", case, format!("{heard:?}: {}", told()));

@@ -25,13 +25,21 @@ pub struct Sending {
     pub is_head: bool,
     /// After how many bytes of the answer the client leaves; it stays if there is no such number.
     pub leaves_after: Option<usize>,
-    /// How long it waits for the end of the answer.
+    /// How long it reads nothing.
+    pub reads_after: Duration,
+    /// How long it waits for the end of the answer, from when it reads on.
     pub patience: Duration,
 }
 
 impl Sending {
     pub fn new(bytes: Vec<u8>, patience: Duration) -> Self {
-        Self { steps: vec![Step::Bytes(bytes)], is_head: false, leaves_after: None, patience }
+        Self {
+            steps: vec![Step::Bytes(bytes)],
+            is_head: false,
+            leaves_after: None,
+            reads_after: Duration::ZERO,
+            patience,
+        }
     }
 }
 
@@ -108,6 +116,9 @@ pub async fn send(addr: SocketAddr, sending: &Sending) -> Got {
             std::future::pending::<()>().await;
         };
         let reading = async {
+            if !sending.reads_after.is_zero() {
+                tokio::time::sleep(sending.reads_after).await;
+            }
             let mut part = vec![0; 32 * 1024];
             loop {
                 if sending.leaves_after.is_some_and(|bytes| raw.len() >= bytes) {
@@ -125,10 +136,11 @@ pub async fn send(addr: SocketAddr, sending: &Sending) -> Got {
         end = tokio::select! {
             end = reading => end,
             () = writing => Ended::TooLate,
-            () = tokio::time::sleep(sending.patience) => Ended::TooLate,
+            () = tokio::time::sleep(sending.reads_after + sending.patience) => Ended::TooLate,
         };
     }
-    let elapsed = started.elapsed();
+    // What the client itself delayed is not the gateway's.
+    let elapsed = started.elapsed().saturating_sub(sending.reads_after);
     let parsed = parse(&raw, sending.is_head);
     let (status, headers, body) = match parsed {
         Some(parsed) => {

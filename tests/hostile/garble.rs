@@ -35,8 +35,9 @@ pub fn garbled(dialect: Dialect, streams: bool, random: &mut Random) -> Garbled 
         is_good = false;
         names.push(break_bytes(&mut body, random));
     }
+    let made = body.len();
     let (reply, body, is_cut, framing) = if streams { frame_stream(body, random) } else { frame_whole(body, random) };
-    is_good &= !is_cut;
+    is_good &= !is_cut && body.len() == made;
     names.push(framing);
     Garbled { reply, body, is_cut, is_good, name: names.join(", ") }
 }

@@ -4,14 +4,13 @@ use serde_json::{Value, json};
 
 use crate::client::{Got, Sending, send};
 use crate::places::{self, CODINGS};
-use crate::planted::HOSTS;
 use crate::provider::mark;
 use crate::random::{Random, cases};
-use crate::reply::{Reply, Said, good};
+use crate::reply::{Dialect, Reply, Said, good};
 use crate::report::Report;
 use crate::requests;
 use crate::scan::scan;
-use crate::world::{AT_ONCE, GRACE, KINDS, STAGE, Stage, TOTAL, World, all, tier};
+use crate::world::{AT_ONCE, GRACE, KINDS, LANES, STAGE, Stage, TOTAL, World, all, tier};
 
 /// A request and what the provider prints for it, drawn for a case.
 struct Case {
@@ -60,7 +59,11 @@ fn draw(stage: &Stage, case: u64) -> Case {
     let streams = !random.once_in(3);
     let kind = *random.pick(&KINDS);
     // One in six lets the classifier decide, which prints its key too.
-    let tier = if random.once_in(6) { String::new() } else { tier(kind, random.once_in(2), random.below(HOSTS)) };
+    let tier = if random.once_in(6) {
+        String::new()
+    } else {
+        tier(kind, *random.pick(&[Dialect::Chat, Dialect::Messages]), random.below(LANES))
+    };
     let more = if random.once_in(2) { json!({}) } else { json!({"stream_options": {"include_usage": true}}) };
     let request = requests::chat_with(&tier, streams, &format!("{}please", mark(case)), &more);
     let recovers = random.once_in(4);
@@ -73,7 +76,7 @@ fn draw(stage: &Stage, case: u64) -> Case {
             places::leak(&asked.key, asked.dialect, asked.streams, CODINGS, &mut random).1
         }
     });
-    let dialect = if tier.contains("-m") { crate::reply::Dialect::Messages } else { crate::reply::Dialect::Chat };
+    let dialect = if tier.contains("-m") { Dialect::Messages } else { Dialect::Chat };
     let named: (String, Reply) =
         places::leak("a-key-for-the-name", dialect, streams && !tier.is_empty(), CODINGS, &mut random);
     Case { request, streams, name: format!("{} (first of `{tier}`)", named.0) }

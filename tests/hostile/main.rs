@@ -17,7 +17,7 @@ mod client;
 mod documented;
 mod garble;
 mod keys;
-//mod malformed;
+mod malformed;
 mod oracle;
 mod places;
 mod planted;

@@ -13,6 +13,8 @@ use crate::reply::Dialect;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     pub is_whole: bool,
+    /// Why it is not whole, if it is not.
+    pub why: &'static str,
     /// The text of each choice, arguments of calls after it.
     pub text: BTreeMap<u64, String>,
 }
@@ -54,7 +56,8 @@ pub fn whole(dialect: Dialect, body: &[u8], is_cut: bool) -> Verdict {
             blocks.is_some()
         }
     };
-    Verdict { is_whole: is_answer && value["error"].is_null(), text: reading.text }
+    let is_whole = is_answer && value["error"].is_null();
+    Verdict { is_whole, why: "it is no answer", text: reading.text }
 }
 
 /// What a client understood of chunks or of a whole answer of the gateway's.
@@ -140,7 +143,7 @@ struct Reading {
     text: BTreeMap<u64, String>,
     spoke: BTreeSet<u64>,
     finished: BTreeSet<u64>,
-    is_broken: bool,
+    broken: Option<&'static str>,
 }
 
 impl Reading {
@@ -151,10 +154,14 @@ impl Reading {
         if !event.data.trim_start().starts_with('{') {
             return Next::Go;
         }
-        let Some(value) = parse(&event.data).filter(|value| !is_error(event, value)) else {
-            self.is_broken = true;
+        let Some(value) = parse(&event.data) else {
+            self.broken = Some("an event cannot be read");
             return Next::Stop;
         };
+        if is_error(event, &value) {
+            self.broken = Some("an event is an error");
+            return Next::Stop;
+        }
         match dialect {
             Dialect::Chat => {
                 for choice in value["choices"].as_array().into_iter().flatten() {
@@ -204,8 +211,13 @@ impl Reading {
     }
 
     fn verdict(self) -> Verdict {
-        let all_finished = !self.finished.is_empty() && self.spoke.is_subset(&self.finished);
-        Verdict { is_whole: all_finished && !self.is_broken, text: self.text }
+        let why = match self.broken {
+            Some(why) => why,
+            None if self.finished.is_empty() => "no reason for the end",
+            None if !self.spoke.is_subset(&self.finished) => "a choice without a reason for its end",
+            None => "",
+        };
+        Verdict { is_whole: why.is_empty(), why, text: self.text }
     }
 }
 

@@ -10,10 +10,10 @@ use crate::places::{self, ALIKE};
 use crate::planted::{HOSTS, PLANTED, Set};
 use crate::provider::{Asked, mark};
 use crate::random::{Random, cases};
-use crate::reply::Reply;
+use crate::reply::{Dialect, Reply};
 use crate::report::Report;
 use crate::requests;
-use crate::world::{AT_ONCE, GRACE, KINDS, STAGE, Stage, TOTAL, World, all, policy, tier};
+use crate::world::{AT_ONCE, GRACE, KINDS, LANES, STAGE, Stage, TOTAL, World, all, policy, tier};
 
 /// What differs from request to request, whatever the key.
 const OF_THE_MOMENT: [&str; 5] = ["x-route-id", "x-request-id", "server-timing", "date", "retry-after"];
@@ -40,10 +40,15 @@ fn the_same_request_under_two_keys_gets_the_same_answer() {
 /// Asks both gateways the same until they agree, and gives how often that was.
 async fn compare(stage: &Stage, second: &World, case: u64, report: &Report) -> usize {
     let mut random = Random::new("two_keys", case);
-    let host = random.below(HOSTS);
-    let tier = if random.once_in(8) { String::new() } else { tier(random.pick(&KINDS), random.once_in(2), host) };
+    // Cases that run beside each other have lanes of their own.
+    let lane = case as usize % LANES;
+    let tier = if random.once_in(8) {
+        String::new()
+    } else {
+        tier(*random.pick(&KINDS), *random.pick(&[Dialect::Chat, Dialect::Messages]), lane)
+    };
     let streams = random.once_in(2);
-    let guess = guess(host, &mut random);
+    let guess = guess(lane % HOSTS, &mut random);
     let echoes = random.once_in(2);
     let request = requests::chat(&tier, streams, &format!("{}please {guess} now", mark(case)));
     let sending = Sending::new(request, TOTAL + GRACE * 2);

@@ -17,6 +17,7 @@ use crate::client::{Got, Sending, send};
 use crate::documented::DOCUMENTED;
 use crate::planted::{CLASSIFIER, HOSTS, PLANTED, Set};
 use crate::provider::Provider;
+use crate::reply::Dialect;
 use crate::report::Report;
 
 /// `total_ms` of every tier.
@@ -30,6 +31,10 @@ pub const AT_ONCE: usize = 8;
 
 /// How the tiers relay streams; one tier of each kind begins with each host and dialect.
 pub const KINDS: [&str; 5] = ["plain", "hold", "retry", "replay", "continue"];
+
+/// Hosts that no secret is for, so that nothing may go there, although a static backend of the name exists.
+pub const TRAPS: [&str; 6] =
+    ["trap.test", "sk.test.trap.test", "trap-sk.test", "xn--sk-tka.test", "test", "sk.test-trap.test"];
 
 /// All tests share the provider, and run one after the other, as they would otherwise slow each other past deadlines.
 pub struct Stage {
@@ -96,12 +101,13 @@ impl World {
     pub async fn start(provider: &Provider, guest: Guest, set: Set, policy: &str) -> Self {
         tiergate::policy::parse::parse(policy.as_bytes()).expect("the tests' policy should be valid");
         let (sink, log) = unbounded_channel();
-        let mut options = GatewayOptions::new(wasm::guest(guest).expect("the guest should build"))
-            .kv("policy", policy)
-            .backend("trap.test", format!("http://{}", provider.trap))
-            .log(sink);
+        let mut options =
+            GatewayOptions::new(wasm::guest(guest).expect("the guest should build")).kv("policy", policy).log(sink);
         for (planted, addr) in PLANTED.iter().zip(&provider.addrs) {
             options = options.backend(planted.host, format!("http://{addr}")).secret(planted.host, planted.key(set));
+        }
+        for host in TRAPS {
+            options = options.backend(host, format!("http://{}", provider.trap));
         }
         let digest: String = Sha256::digest(client_key()).iter().map(|byte| format!("{byte:02x}")).collect();
         let entry = json!({"name": "app", "keys": [{"sha256": digest}], "may_pin": true, "may_inspect": true});
@@ -193,6 +199,10 @@ fn check_line(line: &LogLine, report: &Report) {
     if line.endpoint != "tiergate" && !line.text.is_empty() {
         report.finding("a line outside the log", 0, format!("{}: {}", line.endpoint, line.text));
     }
+    let value: Value = serde_json::from_str(&line.text).unwrap_or_default();
+    if value["duration_ms"]["total"].as_f64().is_some_and(|total| total > (TOTAL + GRACE).as_secs_f64() * 1e3) {
+        report.finding("over its own total + 5 s, by the log", 0, &line.text);
+    }
     // Names and counts, all bounded: more would be text of somebody.
     if line.endpoint == "tiergate" && line.text.len() > 16 * 1024 {
         report.finding("a log line of more than 16 KiB", 0, format!("{} bytes: {}", line.text.len(), line.text));
@@ -209,40 +219,50 @@ pub fn client_key() -> String {
     format!("tg_app_{}", "0123456789abcdefghijklmnopqrstuvwxyz")
 }
 
+/// How many tiers of a kind begin with the same dialect. A candidate that failed comes last for a while, so tests that
+/// compare answers take another lane each time.
+pub const LANES: usize = 24;
+
 /// The name of a tier.
-pub fn tier(kind: &str, messages_first: bool, host: usize) -> String {
-    format!("{kind}-{}{host}", if messages_first { 'm' } else { 'c' })
+pub fn tier(kind: &str, dialect: Dialect, lane: usize) -> String {
+    format!("{kind}-{}{lane}", letter(dialect))
+}
+
+fn letter(dialect: Dialect) -> char {
+    match dialect {
+        Dialect::Chat => 'c',
+        Dialect::Messages => 'm',
+    }
 }
 
 /// Every host in both dialects, in tiers of every kind, and a classifier.
 pub fn policy() -> Value {
     let mut providers = serde_json::Map::new();
-    let mut models = serde_json::Map::new();
     for (host, planted) in PLANTED.iter().enumerate() {
         let url = format!("https://{}", planted.host);
-        let rows = [
-            ("c", json!({"base_url": format!("{url}/v1"), "dialect": "openai-chat"})),
-            ("m", json!({"base_url": url, "dialect": "anthropic-messages", "auth": "x-api-key"})),
-        ];
-        for (letter, row) in rows {
-            let name = format!("{letter}{host}");
-            let model = json!({"provider": name, "id": format!("upstream-{name}"), "context": 100_000, "max_output": 10_000,
-                "tools": true, "json_schema": true, "vision": true, "prefill": "message"});
-            models.insert(format!("model-{name}"), model);
-            providers.insert(name, row);
-        }
+        let messages = json!({"base_url": url, "dialect": "anthropic-messages", "auth": "x-api-key"});
+        providers.insert(format!("m{host}"), messages);
+        providers.insert(format!("c{host}"), json!({"base_url": format!("{url}/v1"), "dialect": "openai-chat"}));
     }
+    let mut models = serde_json::Map::new();
+    let mut model = |name: &str, dialect: Dialect, host: usize| {
+        let model = json!({"provider": format!("{}{host}", letter(dialect)), "id": "upstream-model", "context": 100_000,
+            "max_output": 10_000, "tools": true, "json_schema": true, "vision": true, "prefill": "message"});
+        models.insert(name.to_owned(), model);
+        json!({"model": name})
+    };
+    model("classifier", Dialect::Chat, CLASSIFIER);
     let mut tiers = Vec::new();
     for kind in KINDS {
-        for host in 0..HOSTS {
-            for messages_first in [false, true] {
-                let (first, second) = if messages_first { ('m', 'c') } else { ('c', 'm') };
-                let mut candidates = vec![json!({"model": format!("model-{first}{host}")})];
+        for lane in 0..LANES {
+            for (first, second) in [(Dialect::Chat, Dialect::Messages), (Dialect::Messages, Dialect::Chat)] {
+                let name = tier(kind, first, lane);
+                let mut candidates = vec![model(&format!("{name}-first"), first, lane % HOSTS)];
                 if kind != "plain" && kind != "hold" {
-                    candidates.push(json!({"model": format!("model-{second}{}", (host + 1) % HOSTS)}));
+                    candidates.push(model(&format!("{name}-second"), second, (lane + 1) % HOSTS));
                 }
                 let mut entry = json!({
-                    "name": tier(kind, messages_first, host), "description": "Any work.", "candidates": candidates,
+                    "name": name, "description": "Any work.", "candidates": candidates,
                     "deadlines": {"connect_ms": 1000, "first_token_ms": 2000, "response_ms": 2000, "idle_ms": 2000,
                         "total_ms": TOTAL.as_millis() as u64},
                 });
@@ -260,7 +280,7 @@ pub fn policy() -> Value {
         "version": "hostile.1", "default_tier": "plain-c0", "policy_ttl_s": 3600,
         "health": {"cooldown_s": 1, "max_cooldown_s": 1, "auth_cooldown_s": 1},
         "classifier": {
-            "model": format!("model-c{CLASSIFIER}"), "timeout_ms": 1000, "min_confidence": 0.5, "excerpt_bytes": 400,
+            "model": "classifier", "timeout_ms": 1000, "min_confidence": 0.5, "excerpt_bytes": 400,
             "breaker": {"failures": 100, "open_s": 1},
         },
         "tiers": tiers, "models": models, "providers": providers,
