@@ -33,10 +33,9 @@ fn no_key_can_be_read() {
                     report.count("handed over", 1);
                     continue;
                 }
-                let seen = not_of_the_answer(got, drawn.streams);
-                for found in scan(&seen) {
+                let seen = seen(got, drawn.streams);
+                for found in scan(seen.as_bytes()) {
                     let kind = format!("a key reaches the client ({})", found.coding);
-                    let seen = String::from_utf8_lossy(&seen);
                     report.finding(kind, *case, format!("{}: {found:?} in {:?} {seen}", drawn.name, got.status));
                 }
             }
@@ -82,20 +81,24 @@ fn draw(stage: &Stage, case: u64) -> Case {
     Case { request, streams, name: format!("{} (first of `{tier}`)", named.0) }
 }
 
-/// The bytes that are no answer of the provider's: what it says to the client is the client's.
-fn not_of_the_answer(got: &Got, streams: bool) -> Vec<u8> {
-    let id = got.header("x-route-id").to_owned();
+/// All that the client saw but what it has from the provider's answer.
+fn seen(got: &Got, streams: bool) -> String {
     let headers: String = got.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    let text = format!("{headers}\n{}", not_of_the_answer(got, streams));
+    // The request's id is random, so that it may look like a part of a key.
+    got.route_id().map_or(text.clone(), |id| text.replace(id, ""))
+}
+
+/// What of a body is no answer of the provider's: what it says there to the client is the client's.
+pub fn not_of_the_answer(got: &Got, streams: bool) -> String {
     let body = got.text();
-    let rest = match got.status {
+    match got.status {
         Some(200) if streams && !got.body.starts_with(b"{") => {
             body.split('\n').filter(|line| !is_answer(line.trim_start_matches("data:"))).collect::<Vec<_>>().join("\n")
         }
         Some(200) if is_answer(&body) => String::new(),
         _ => body,
-    };
-    let text = format!("{headers}\n{rest}");
-    if id.is_empty() { text.into_bytes() } else { text.replace(&id, "").into_bytes() }
+    }
 }
 
 /// Whether this is an answer, or a chunk of one, and no error.

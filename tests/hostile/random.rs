@@ -8,11 +8,6 @@ pub fn seed() -> u64 {
     given.map_or(20_261_127, |text| text.parse().expect("TIERGATE_HOSTILE_SEED should be a whole number"))
 }
 
-/// Whether this is the long form.
-pub fn is_long() -> bool {
-    env::var("TIERGATE_HOSTILE").is_ok_and(|form| form == "long")
-}
-
 /// The cases of a test: all of the short or the long form, a share of the short one, or the one that is asked for.
 pub fn cases(short: u64, long: u64) -> Vec<u64> {
     if let Ok(only) = env::var("TIERGATE_HOSTILE_CASE") {

@@ -24,9 +24,6 @@ pub struct Reply {
     pub end: End,
 }
 
-/// Header lines, each without its end.
-pub type Lines = Vec<String>;
-
 impl Reply {
     /// A whole body with its length.
     pub fn whole(status: &str, lines: &[String], content_type: &str, body: &[u8]) -> Self {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::random;
 
@@ -14,13 +15,14 @@ const MAX_TEXT: usize = 700;
 /// The findings and the figures of one test.
 pub struct Report {
     test: &'static str,
+    started: Instant,
     findings: Mutex<BTreeMap<String, Vec<String>>>,
     figures: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Report {
     pub fn new(test: &'static str) -> Self {
-        Self { test, findings: Mutex::default(), figures: Mutex::default() }
+        Self { test, started: Instant::now(), findings: Mutex::default(), figures: Mutex::default() }
     }
 
     /// Notes a failure of `kind` in `case`.
@@ -44,7 +46,8 @@ impl Report {
         let figures = self.figures.into_inner().unwrap_or_else(PoisonError::into_inner);
         let findings = self.findings.into_inner().unwrap_or_else(PoisonError::into_inner);
         let figures: Vec<String> = figures.iter().map(|(figure, count)| format!("{figure} {count}")).collect();
-        let title = format!("hostile {}, seed {}: {}", self.test, random::seed(), figures.join(", "));
+        let (seed, seconds) = (random::seed(), self.started.elapsed().as_secs_f64());
+        let title = format!("hostile {}, seed {seed}, {seconds:.1} s: {}", self.test, figures.join(", "));
         println!("{title}");
         if findings.is_empty() {
             return;
