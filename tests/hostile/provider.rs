@@ -120,7 +120,9 @@ impl Shared {
             ));
             return;
         };
-        if ![Set::First, Set::Second].map(|set| planted.key(set)).contains(&asked.key.as_str()) {
+        // A provider that takes no key gets none.
+        let own = [Set::First, Set::Second].map(|set| planted.key(set));
+        if !asked.key.is_empty() && !own.contains(&asked.key.as_str()) {
             self.note(format!("{} got the key `{}`", planted.host, asked.key));
         }
         let lower = head.to_ascii_lowercase();
