@@ -32,6 +32,7 @@ pub struct Sending {
 }
 
 impl Sending {
+    /// Sends these bytes, and waits for the answer's end.
     pub fn new(bytes: Vec<u8>, patience: Duration) -> Self {
         Self {
             steps: vec![Step::Bytes(bytes)],
@@ -71,10 +72,12 @@ pub enum Ended {
 }
 
 impl Got {
+    /// The first header of this name, or an empty text.
     pub fn header(&self, wanted: &str) -> &str {
         self.headers.iter().find(|(name, _)| name == wanted).map_or("", |(_, value)| value)
     }
 
+    /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -200,11 +203,13 @@ pub struct Chunks {
 }
 
 impl Chunks {
+    /// The body, if its end has come.
     pub fn whole(self) -> Option<Vec<u8>> {
         self.ended.then_some(self.body)
     }
 }
 
+/// Takes a chunked body apart, as far as it has come.
 pub fn dechunk(mut rest: &[u8]) -> Chunks {
     let mut body = Vec::new();
     loop {

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 const HEADERS: &str = include_str!("../../docs/headers.md");
 
+/// What the page says.
 pub static DOCUMENTED: LazyLock<Documented> = LazyLock::new(|| Documented::read(HEADERS));
 
 /// Pairs of a status and a code.
@@ -26,14 +27,17 @@ impl Documented {
         Self(pairs)
     }
 
+    /// Whether a status may come with a code.
     pub fn has(&self, status: u16, code: &str) -> bool {
         self.0.iter().any(|(known, name)| *known == status && name == code)
     }
 
+    /// Whether a status may come at all.
     pub fn has_status(&self, status: u16) -> bool {
         self.0.iter().any(|(known, _)| *known == status)
     }
 
+    /// Whether a code may come at all.
     pub fn has_code(&self, code: &str) -> bool {
         self.0.iter().any(|(_, name)| name == code)
     }

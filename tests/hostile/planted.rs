@@ -23,6 +23,7 @@ pub struct Planted {
 pub const HOSTS: usize = 6;
 pub const CLASSIFIER: usize = HOSTS;
 
+/// All hosts with their keys.
 pub static PLANTED: LazyLock<Vec<Planted>> = LazyLock::new(|| {
     let mut random = Random::new("planted", 0);
     let shapes: [(&str, &str, String); HOSTS + 1] = [
@@ -47,6 +48,7 @@ pub static PLANTED: LazyLock<Vec<Planted>> = LazyLock::new(|| {
 });
 
 impl Planted {
+    /// The host's key in one of the two sets.
     pub fn key(&self, set: Set) -> &str {
         match set {
             Set::First => &self.first,

@@ -57,6 +57,7 @@ fn marked(body: &str) -> Option<u64> {
 }
 
 impl Provider {
+    /// Listens for all hosts.
     pub async fn start() -> Self {
         let shared = Arc::new(Shared::default());
         let mut addrs = Vec::new();
@@ -196,6 +197,7 @@ async fn read_request(stream: &mut TcpStream) -> std::io::Result<Option<(String,
     }
 }
 
+/// Where some bytes stand first.
 pub fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|part| part == wanted)
 }

@@ -38,6 +38,7 @@ impl Random {
         Self(state ^ case.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
+    /// Any number.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -56,6 +57,7 @@ impl Random {
         self.below(times) == 0
     }
 
+    /// One of several, which must not be none.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }

@@ -32,6 +32,7 @@ impl Reply {
         Self { parts: vec![[head.as_slice(), body].concat()], end: End::Close }
     }
 
+    /// A whole body of JSON.
     pub fn json(status: &str, lines: &[String], body: &Value) -> Self {
         Self::whole(status, lines, "application/json", body.to_string().as_bytes())
     }
@@ -48,6 +49,7 @@ impl Reply {
 /// The end of a chunked body.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+/// A head, up to the empty line; `framing` is the line that says how the body ends.
 pub fn head(status: &str, content_type: &str, lines: &[String], framing: &str) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\nconnection: close\r\n{framing}\r\n");
     for line in lines {

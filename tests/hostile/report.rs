@@ -21,6 +21,7 @@ pub struct Report {
 }
 
 impl Report {
+    /// An empty report of a test.
     pub fn new(test: &'static str) -> Self {
         Self { test, started: Instant::now(), findings: Mutex::default(), figures: Mutex::default() }
     }

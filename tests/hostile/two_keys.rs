@@ -46,7 +46,7 @@ async fn compare(stage: &Stage, second: &World, case: u64, report: &Report) -> u
     let tier = if random.once_in(8) {
         String::new()
     } else {
-        tier(*random.pick(&KINDS), *random.pick(&[Dialect::Chat, Dialect::Messages]), lane)
+        tier(random.pick::<&str>(&KINDS), *random.pick(&[Dialect::Chat, Dialect::Messages]), lane)
     };
     let streams = random.once_in(2);
     let guess = guess(lane % HOSTS, &mut random);

@@ -45,6 +45,7 @@ pub struct Stage {
     pub world: World,
 }
 
+/// The stage of this process.
 pub static STAGE: LazyLock<Stage> = LazyLock::new(|| {
     let tokio = tokio::runtime::Runtime::new().expect("a tokio runtime should start");
     let provider = tokio.block_on(Provider::start());
@@ -98,6 +99,7 @@ impl Log {
 }
 
 impl World {
+    /// A gateway with one set of keys and a policy.
     pub async fn start(provider: &Provider, guest: Guest, set: Set, policy: &str) -> Self {
         tiergate::policy::parse::parse(policy.as_bytes()).expect("the tests' policy should be valid");
         let (sink, log) = unbounded_channel();
@@ -116,6 +118,7 @@ impl World {
         Self { gateway, log: Mutex::new(log) }
     }
 
+    /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.gateway.addr()
     }
@@ -215,6 +218,7 @@ pub async fn all<T>(cases: &[u64], at_once: usize, case: impl AsyncFn(u64) -> T)
     futures_util::stream::iter(cases).map(|number| case(*number)).buffered(at_once).collect().await
 }
 
+/// The key of the tests' client.
 pub fn client_key() -> String {
     format!("tg_app_{}", "0123456789abcdefghijklmnopqrstuvwxyz")
 }
