@@ -107,9 +107,9 @@ fn event(block: &str) -> Option<Event> {
     (!data.is_empty()).then(|| Event { name: values("event").pop().unwrap_or_default(), data: data.join("\n") })
 }
 
-/// An object; nothing else can be an answer.
+/// An object; nothing else can be an answer. Half a surrogate pair is JSON, though this library takes none.
 fn parse(text: &str) -> Option<Value> {
-    serde_json::from_str(text).ok().filter(Value::is_object)
+    serde_json::from_str(&text.replace("\\ud800", "\\ufffd")).ok().filter(Value::is_object)
 }
 
 fn index(choice: &Value) -> u64 {

@@ -114,7 +114,7 @@ fn draw(case: u64, bases: &[Value], random: &mut Random) -> (String, String) {
     let mut document = random.pick(bases).clone();
     document["version"] = json!(format!("case.{case}"));
     let mut names = Vec::new();
-    for _ in 0..random.below(2) {
+    for _ in 0..random.below(3) {
         names.push(move_away(&mut document, random));
     }
     for _ in 0..random.below(2) {
@@ -186,10 +186,10 @@ fn move_away(document: &mut Value, random: &mut Random) -> String {
         String::new(),
         "policy".to_owned(),
     ];
-    match random.below(4) {
+    match random.below(6) {
         0 => provider["secret"] = json!(random.pick(&secrets)),
         1 => provider["auth"] = json!(random.pick(&["none", "bearer", "x-api-key", "api-key"])),
-        2 => {
+        2..=4 => {
             provider["base_url"] = json!(random.pick(&urls));
             provider["auth"] = json!("none");
             drop(provider.as_object_mut().map(|fields| fields.remove("secret")));
