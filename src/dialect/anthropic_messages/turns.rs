@@ -112,7 +112,7 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     fn read(turn: &Turn<'a>, index: usize, dropped: &mut Dropped) -> Result<Self, Error> {
         let mut fields = Fields::default();
-        for Field { name, value } in fields_of(turn.raw) {
+        for Field { name, value } in object_fields(turn.raw).unwrap_or_default() {
             if given(Some(value)).is_none() {
                 continue;
             }
@@ -134,11 +134,6 @@ impl<'a> Fields<'a> {
         }
         Ok(fields)
     }
-}
-
-/// The fields of a value that `chat` has found to be an object.
-fn fields_of(object: &RawValue) -> Vec<Field<'_>> {
-    object_fields(object.get()).unwrap_or_default()
 }
 
 impl<'a> Builder<'a, '_> {

@@ -145,12 +145,12 @@ impl Messages<'_> {
         let renames = self.renames_developer && turn.role == Role::Developer;
         let shortens = self.shortens_ids && matches!(turn.role, Role::Assistant | Role::Tool);
         if !renames && !self.drops_names && !shortens {
-            writer.body.extend_from_slice(turn.raw.get().as_bytes());
+            writer.body.extend_from_slice(turn.raw.as_bytes());
             return;
         }
         let role = if renames { "system" } else { turn.role.as_str() };
         writer.body.extend_from_slice(format!(r#"{{"role":"{role}""#).as_bytes());
-        for field in fields_of(turn.raw).iter().filter(|field| field.name != "role") {
+        for field in object_fields(turn.raw).unwrap_or_default().iter().filter(|field| field.name != "role") {
             if self.drops_names && field.name == "name" && turn.role != Role::Function {
                 writer.note_dropped("messages.name");
                 continue;
@@ -164,11 +164,6 @@ impl Messages<'_> {
         }
         writer.body.push(b'}');
     }
-}
-
-/// The fields of a value that `chat` has found to be an object.
-fn fields_of(object: &RawValue) -> Vec<Field<'_>> {
-    object_fields(object.get()).unwrap_or_default()
 }
 
 /// A limit on the answer's tokens: under the name that the model takes, never above what it can do.
@@ -204,7 +199,7 @@ impl Limit<'_> {
 /// The client's stream options, with usage switched on.
 fn with_usage(options: &RawValue) -> Vec<u8> {
     let mut json = br#"{"include_usage":true"#.to_vec();
-    for field in fields_of(options).iter().filter(|field| field.name != "include_usage") {
+    for field in object_fields(options.get()).unwrap_or_default().iter().filter(|field| field.name != "include_usage") {
         json.push(b',');
         write_field(&mut json, field);
     }
