@@ -6,13 +6,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::auth::Client;
-use crate::decide::Decision;
+use crate::decide::{self, Decision};
 use crate::error::{Error, Kind};
 use crate::health;
 use crate::intake::Found;
 use crate::memory::Origin;
 use crate::plan::Plan;
-use crate::policy::Policy;
+use crate::policy::warnings::warnings;
+use crate::policy::{Policy, rules};
 use crate::record::Record;
 
 /// OpenAI's model object.
@@ -49,11 +50,12 @@ pub fn model(policy: &Policy, client: &Client, name: &str) -> Result<Vec<u8>, Er
 fn visible<'a>(policy: &'a Policy, client: &Client) -> Vec<ModelObject<'a>> {
     let object = |id, owned_by| ModelObject { id, object: "model", created: 0, owned_by };
     let tiers = policy.tiers.iter().filter(|tier| client.tiers.as_ref().is_none_or(|names| names.contains(&tier.name)));
-    let models = policy.models.iter().filter(|_| client.may_pin);
-    tiers
+    let rights = rules::rights(policy, client.tiers.as_deref());
+    let models = decide::pinnable(policy, &rights).filter(|_| client.may_pin);
+    let visible = tiers
         .map(|tier| object(tier.name.as_str(), "tiergate"))
-        .chain(models.map(|model| object(&model.name, &policy.provider(model.provider).name)))
-        .collect()
+        .chain(models.map(|model| object(&model.name, &policy.provider(model.provider).name)));
+    visible.collect()
 }
 
 /// `POST /v1/route`: the decision and the plan.
@@ -98,6 +100,7 @@ pub fn health(found: &Found, inspector: bool, now: Duration) -> Vec<u8> {
         };
         value["policy_origin"] = origin.into();
         value["policy_faults"] = faults.into();
+        value["policy_warnings"] = warnings(&known.policy).iter().map(ToString::to_string).collect();
         value["cooling"] = found.pop.health.cooling(now).map(cooling).collect();
         value["classifier"] = if found.pop.breaker.is_open(now) { "open" } else { "closed" }.into();
     }

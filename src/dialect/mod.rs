@@ -4,6 +4,7 @@
 //! a candidate of one that is not built is passed over (`dialect_unavailable`).
 
 pub mod anthropic_messages;
+mod dropped;
 pub mod openai_chat;
 pub mod provider_error;
 

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::dropped::Dropped;
 use super::json::{Json, given, is_blank, is_null, is_text, text};
 use super::wire::{Block, Source};
+use crate::dialect::dropped::Dropped;
 use crate::error::{Error, Kind};
 
 /// Whose message the parts stand in, which decides what may stand there.

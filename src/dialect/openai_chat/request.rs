@@ -1,10 +1,13 @@
 //! A chat completion request as a provider of the same dialect takes it: what the gateway owns is set, what the policy says of
-//! model and provider is obeyed, everything else is forwarded byte for byte.
+//! model and provider is obeyed, every other field of the published API is forwarded byte for byte. A field that is none of its
+//! goes only to a provider whose row asks for it.
 
 use serde_json::value::RawValue;
 
 use super::short_ids;
 use crate::chat::{ChatRequest, Field, Role, Turn, object_fields};
+use crate::chat::fields::{given, is_published};
+use crate::dialect::dropped::Dropped;
 use crate::dialect::{Asking, Encoded};
 use crate::error::{Error, Kind};
 use crate::policy::{Candidate, Model, Policy, Prefill, Quirk};
@@ -44,13 +47,20 @@ pub fn encode_request(
                 messages.write(&mut writer, request);
             }
             "n" if provider.lacks("n") => check_choices(value)?,
-            name if provider.lacks(name) || (!model.sampling && SAMPLING.contains(&name)) => {
+            name if provider.lacks(name)
+                || !(is_published(name) || provider.adds(name))
+                || (!model.sampling && SAMPLING.contains(&name)) =>
+            {
                 if value != "null" {
-                    writer.dropped.push(name.to_owned());
+                    writer.dropped.note(name);
                 }
             }
             "stop" if has(Quirk::StopArray) && value.starts_with('"') => {
                 writer.field("stop", format!("[{value}]"));
+            }
+            // Under this name the provider gets the client's `seed`.
+            "random_seed" if has(Quirk::RandomSeed) && request.field("seed").is_some() => {
+                writer.dropped.note("random_seed");
             }
             "seed" if has(Quirk::RandomSeed) => writer.field("random_seed", value),
             "tool_choice" if has(Quirk::ToolChoiceAny) && value == r#""required""# => {
@@ -71,7 +81,7 @@ pub fn encode_request(
     match effort {
         Effort::Absent => {}
         Effort::Sent(effort) => writer.field("reasoning_effort", effort),
-        Effort::Dropped => writer.dropped.push("reasoning_effort".to_owned()),
+        Effort::Dropped => writer.dropped.note("reasoning_effort"),
     }
     if request.stream && asking.counts_usage && !wrote_stream_options && !provider.lacks("stream_options") {
         writer.field("stream_options", r#"{"include_usage":true}"#);
@@ -152,7 +162,7 @@ impl Messages<'_> {
         writer.body.extend_from_slice(format!(r#"{{"role":"{role}""#).as_bytes());
         for field in object_fields(turn.raw).unwrap_or_default().iter().filter(|field| field.name != "role") {
             if self.drops_names && field.name == "name" && turn.role != Role::Function {
-                writer.note_dropped("messages.name");
+                writer.dropped.note("messages.name");
                 continue;
             }
             writer.body.push(b',');
@@ -177,9 +187,9 @@ struct Limit<'a> {
 
 impl Limit<'_> {
     fn write(&self, writer: &mut Writer, name: &str, value: &str, request: &ChatRequest<'_>) {
-        // The newer name wins where both are given and only one can be sent.
-        let is_beaten = name == "max_tokens" && request.field("max_completion_tokens").is_some();
-        if is_beaten && (self.newer_name || self.older_name) {
+        // The newer name wins where both are given and only one can be sent; null gives nothing.
+        let is_beaten = name == "max_tokens" && given(request.field("max_completion_tokens")).is_some();
+        if (is_beaten || value == "null") && (self.newer_name || self.older_name) {
             return;
         }
         let name = match name {
@@ -188,7 +198,7 @@ impl Limit<'_> {
             name => name,
         };
         if value.parse().is_ok_and(|asked: u64| asked > self.model.max_output) {
-            writer.dropped.push(name.to_owned());
+            writer.dropped.note(name);
             writer.field(name, self.model.max_output.to_string());
         } else {
             writer.field(name, value);
@@ -209,7 +219,7 @@ fn with_usage(options: &RawValue) -> Vec<u8> {
 
 struct Writer {
     body: Vec<u8>,
-    dropped: Vec<String>,
+    dropped: Dropped,
 }
 
 impl Writer {
@@ -217,13 +227,7 @@ impl Writer {
         let length: usize = request.fields.iter().map(|field| field.name.len() + field.value.get().len() + 4).sum();
         let mut body = Vec::with_capacity(length + 128);
         body.push(b'{');
-        Self { body, dropped: Vec::new() }
-    }
-
-    fn note_dropped(&mut self, name: &str) {
-        if !self.dropped.iter().any(|known| known == name) {
-            self.dropped.push(name.to_owned());
-        }
+        Self { body, dropped: Dropped::default() }
     }
 
     fn name(&mut self, name: &str) {
@@ -241,7 +245,7 @@ impl Writer {
 
     fn finish(mut self) -> Encoded {
         self.body.push(b'}');
-        Encoded { body: self.body, dropped: self.dropped }
+        Encoded { body: self.body, dropped: self.dropped.0 }
     }
 }
 
