@@ -115,7 +115,8 @@ fn pinned(
     };
     if !bounds.allows_provider(policy.model(model).provider) {
         let name = &policy.model(model).name;
-        let message = format!("This key may not pin the model `{name}` here: a rule of the policy excludes its provider.");
+        let message =
+            format!("This key may not pin the model `{name}` here: a rule of the policy excludes its provider.");
         return Err(Error::new(Kind::PinNotAllowed, message));
     }
     tier_of_pin(policy, bounds, model).map(|_| Some(model))

@@ -393,7 +393,8 @@ mod tests {
             }
             let result = check_content(&headers);
             assert_eq!(result.is_ok(), expected, "{given:?}");
-            let names_it = |error: Error| error.message.contains("application/json") || error.message.contains("identity");
+            let names_it =
+                |error: Error| error.message.contains("application/json") || error.message.contains("identity");
             assert!(result.err().is_none_or(names_it), "{given:?}");
         }
     }

@@ -327,7 +327,11 @@ mod tests {
             ("image of a tool", tool(image), (true, true)),
             ("audio", user(json!({"type": "input_audio", "input_audio": {"data": "a"}})), (false, true)),
             ("file", user(json!({"file": {"file_id": "a"}, "type": "file"})), (false, true)),
-            ("nothing said", user(json!({"type": "text", "text": "x", "image_url": null, "files": []})), (false, false)),
+            (
+                "nothing said",
+                user(json!({"type": "text", "text": "x", "image_url": null, "files": []})),
+                (false, false),
+            ),
             ("in a message", json!([{"role": "user", "content": "x", "images": ["AA=="]}]), (false, true)),
             ("case of that", json!([{"role": "user", "content": "x", "Images": ["AA=="]}]), (false, true)),
             ("earlier audio", json!([{"role": "assistant", "audio": {"id": "a"}}]), (false, false)),

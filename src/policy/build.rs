@@ -3,15 +3,15 @@
 //! Every function returns `None` only after a fault was noted, by itself or by the reader, and looks at all its parts
 //! before it gives up, so that nothing is left unreported.
 
+use super::country::Country;
 use super::fault::{Faults, Path, quote};
 use super::raw;
 use super::read::{Field, List};
-use super::country::Country;
 use super::scalar::ClientId;
 use super::scope::Scope;
 use super::{
-    Anonymous, Breaker, Candidate, Classifier, Condition, Deadlines, Dialect, Effect, Effort, Entry, Health, Limits, LongPrice,
-    Model, ModelId, Policy, Price, Provider, ProviderId, Rule, StreamMode, Tier, TierId, Weighted,
+    Anonymous, Breaker, Candidate, Classifier, Condition, Deadlines, Dialect, Effect, Effort, Entry, Health, Limits,
+    LongPrice, Model, ModelId, Policy, Price, Provider, ProviderId, Rule, StreamMode, Tier, TierId, Weighted,
 };
 
 /// The limit on an answer where neither client nor policy names one: room for thinking, and short enough to end in time.

@@ -23,7 +23,8 @@ impl From<ExtraField> for String {
 
 impl Read for ExtraField {
     fn expected() -> String {
-        "\"*\" or a field such as top_k, of 1 to 64 characters from [A-Za-z0-9._-], the first of them a letter or _".to_owned()
+        "\"*\" or a field such as top_k, of 1 to 64 characters from [A-Za-z0-9._-], the first of them a letter or _"
+            .to_owned()
     }
 
     fn read(node: &Node, path: &Path, faults: &mut Faults) -> Option<Self> {

@@ -8,8 +8,8 @@ use super::country::Country;
 use super::extra::ExtraField;
 use super::read::{List, Map, object};
 use super::scalar::{
-    ClientId, Dollars, FieldName, Fraction, Integer, ModelName, Origin, ProviderName, SecretName, Text,
-    TierName, UpstreamEffort, UpstreamModel, Version,
+    ClientId, Dollars, FieldName, Fraction, Integer, ModelName, Origin, ProviderName, SecretName, Text, TierName,
+    UpstreamEffort, UpstreamModel, Version,
 };
 use super::{Auth, AuthStyle, BaseUrl, Dialect, Effort, Prefill, Quirk, Resume, StreamMode, Thinking};
 use crate::policy::json::Node;

@@ -309,7 +309,9 @@ fn a_refusal_of_one_prompt_says_nothing_of_the_classifier() {
         }
         assert_eq!(decided(&scenario), is("large", "default", "classifier_error"), "it is still asked");
     }
-    for failure in [json_reply(401, json!({})), json_reply(403, json!({})), json_reply(404, json!({})), json_reply(429, json!({}))] {
+    for failure in
+        [json_reply(401, json!({})), json_reply(403, json!({})), json_reply(404, json!({})), json_reply(429, json!({}))]
+    {
         let mut scenario = Scenario::new();
         for _ in 0..3 {
             scenario = scenario.provider(CLASSIFIER, failure.clone()).provider(FIRST, answer("hi"));

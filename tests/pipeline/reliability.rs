@@ -345,6 +345,28 @@ fn a_large_request_has_one_attempt_at_a_time() {
     only["limits"]["body_bytes"] = json!(16 << 20);
     only["tiers"][1]["candidates"] = json!([{"model": "one"}]);
     only["models"]["one"]["context"] = json!(100_000_000);
-    let last = Scenario::new().policy(only).header("x-route-tier", "large").ask(body(&long)).provider(FIRST, slow_stream(3_000)).run();
+    let last = Scenario::new()
+        .policy(only)
+        .header("x-route-tier", "large")
+        .ask(body(&long))
+        .provider(FIRST, slow_stream(3_000))
+        .run();
     assert_eq!(last.response_header("x-route-attempts"), "first/one:200", "the last candidate is not cut");
+}
+
+#[test]
+fn what_one_client_sends_cools_no_candidate_for_others() {
+    for status in [414, 431] {
+        let scenario = large(json!({"retries": 1}))
+            .header("traceparent", &"0".repeat(30_000))
+            .provider(FIRST, json_reply(status, json!({})))
+            .provider(SECOND, answer("hi"))
+            .provider(FIRST, answer("hi"))
+            .run();
+        assert_eq!(scenario.asked(), [FIRST, SECOND], "{status}");
+        assert!(scenario.fake.sent.borrow().iter().all(|sent| !sent.headers.contains_key("traceparent")));
+        let scenario = scenario.without_header("traceparent").again_after(Duration::from_millis(10));
+        assert_eq!(scenario.asked(), [FIRST, SECOND, FIRST], "{status}");
+        assert_eq!(scenario.response_header("x-route-reason"), "");
+    }
 }

@@ -109,7 +109,9 @@ fn what_a_client_makes_up_is_named_within_bounds() {
 
 #[test]
 fn a_field_in_another_case_is_refused() {
-    for (field, right) in [("Stream", "stream"), ("Max_tokens", "max_tokens"), ("\u{17f}tore", "store"), ("MODEL", "model")] {
+    for (field, right) in
+        [("Stream", "stream"), ("Max_tokens", "max_tokens"), ("\u{17f}tore", "store"), ("MODEL", "model")]
+    {
         let mut any = policy();
         any["providers"]["first"]["extra_fields"] = json!(["*"]);
         let body = json!({"messages": [{"role": "user", "content": "x"}], field: true});

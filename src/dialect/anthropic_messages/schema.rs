@@ -291,7 +291,8 @@ mod tests {
     use super::*;
 
     fn check(schema: &str) -> Option<(String, bool)> {
-        sanitise(schema, None, &mut Budget::default()).map(|sanitised| (sanitised.schema.get().to_owned(), sanitised.weakened))
+        sanitise(schema, None, &mut Budget::default())
+            .map(|sanitised| (sanitised.schema.get().to_owned(), sanitised.weakened))
     }
 
     #[test]

@@ -162,7 +162,8 @@ mod tests {
             let call = json!({"id": format!("c{at}"), "function": {"name": "f", "arguments": ""}});
             let choices = json!([{"index": 0, "delta": {"tool_calls": [call]}}, {"index": at + 1, "delta": {}}]);
             let chunk = json!({"id": "a", "choices": choices}).to_string();
-            let mended: Value = serde_json::from_slice(&mends.chunk(chunk.as_bytes(), &mut calls).expect("mended")).expect("JSON");
+            let mended: Value =
+                serde_json::from_slice(&mends.chunk(chunk.as_bytes(), &mut calls).expect("mended")).expect("JSON");
             let index = &mended["choices"][0]["delta"]["tool_calls"][0]["index"];
             assert_eq!(index.as_u64(), (at < MAX_KNOWN).then_some(at as u64));
         }

@@ -5,8 +5,8 @@
 use serde_json::value::RawValue;
 
 use super::short_ids;
-use crate::chat::{ChatRequest, Field, Role, Turn, object_fields};
 use crate::chat::fields::{given, is_published};
+use crate::chat::{ChatRequest, Field, Role, Turn, object_fields};
 use crate::dialect::dropped::Dropped;
 use crate::dialect::{Asking, Encoded};
 use crate::error::{Error, Kind};
