@@ -286,13 +286,19 @@ impl<P: Platform> Attempts<'_, P> {
     }
 
     /// An attempt whose time is over. The first-token deadline never cuts the last candidate: another must be under way, or
-    /// is started first; if there is none, the last one gets what is left of the total.
+    /// is started first; if there is none, the last one gets what is left of the total. A large request has one at a time.
     fn expired(&mut self, now: Duration, run: &mut Run<'_, P>) -> Option<usize> {
         let job = self.job;
         let position = run.active.iter().position(|attempt| attempt.deadline(job) <= now)?;
         let exchange = &run.active[position].exchange;
         let may_go_on = run.active.len() == 1 && !exchange.is_decided() && !exchange.has_begun();
-        if now < job.total && may_go_on {
+        if now < job.total && may_go_on && job.request.is_large() {
+            // There is no room for a second one beside it, so it goes on unless another can take its place.
+            if self.queue.fresh().is_none() {
+                run.active[position].exchange.extend(job.total);
+                return None;
+            }
+        } else if now < job.total && may_go_on {
             let mut started = false;
             while let (false, Some(place)) = (started, self.queue.fresh()) {
                 started = self.start(place, false, run);
@@ -311,7 +317,8 @@ impl<P: Platform> Attempts<'_, P> {
 
     /// When a second candidate is started beside the one that is under way; nothing if none is to be.
     fn hedge_due(&self, run: &Run<'_, P>) -> Option<Duration> {
-        let after = self.job.tier.hedge_after.filter(|_| self.job.request.stream && !self.hedged)?;
+        let may_hedge = self.job.request.stream && !self.hedged && !self.job.request.is_large();
+        let after = self.job.tier.hedge_after.filter(|_| may_hedge)?;
         match &run.active[..] {
             [only] if !only.exchange.has_begun() => Some(only.begun.started + after),
             _ => None,

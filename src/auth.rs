@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::error::{Error, Kind};
+use crate::policy::Policy;
 
 /// The id under which requests without a key run where the policy allows them.
 pub const ANONYMOUS: &str = "anonymous";
@@ -166,13 +167,13 @@ impl Client {
         })
     }
 
-    /// The client of requests without a key: it may use every tier and pin nothing.
-    pub fn anonymous() -> Self {
+    /// The client of requests without a key: it may use the tiers that the policy says and pin nothing.
+    pub fn anonymous(policy: &Policy) -> Self {
         Self {
             id: ANONYMOUS.to_owned(),
             name: ANONYMOUS.to_owned(),
             digests: Vec::new(),
-            tiers: None,
+            tiers: policy.anonymous.as_ref().and_then(|anonymous| anonymous.tiers.clone()),
             may_pin: false,
             may_inspect: false,
             tags: BTreeMap::new(),

@@ -2,15 +2,26 @@
 //!
 //! A [`ChatRequest`] borrows the body. Top-level fields stay raw, in order, so that a dialect can forward what it does
 //! not own byte for byte; messages are looked into only for their roles and the kinds of their parts. Field names and
-//! types are those of OpenAI's Chat Completions API.
+//! types are those of OpenAI's Chat Completions API. [`bounds`] says how much a body may hold.
+
+pub mod bounds;
+pub mod fields;
+pub mod messages;
+pub mod walk;
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind};
+
+use bounds::LARGE_BODY_BYTES;
+use fields::{check_fields, given};
+use messages::parse_turns;
+
+pub use fields::{Field, object_fields};
+pub use messages::{Content, Part, PartKind, Role, Turn};
 
 /// One request for a chat completion.
 #[derive(Debug)]
@@ -24,12 +35,8 @@ pub struct ChatRequest<'a> {
     /// Whether the client asked for the usage chunk of a stream.
     pub include_usage: bool,
     pub features: Features,
-}
-
-#[derive(Clone, Debug)]
-pub struct Field<'a> {
-    pub name: Cow<'a, str>,
-    pub value: &'a RawValue,
+    /// The body's length.
+    pub bytes: usize,
 }
 
 /// What a decision and the choice of a candidate need to know.
@@ -39,6 +46,8 @@ pub struct Features {
     /// `tool_choice` demands a call.
     pub forced_tools: bool,
     pub has_images: bool,
+    /// Images, files, audio or video.
+    pub has_media: bool,
     /// `response_format` is a JSON schema.
     pub json_schema: bool,
     /// Estimated from bytes; see [`estimate_tokens`].
@@ -47,52 +56,11 @@ pub struct Features {
     pub max_output: Option<u64>,
 }
 
-/// One message.
-#[derive(Clone, Debug)]
-pub struct Turn<'a> {
-    pub role: Role,
-    pub content: Content<'a>,
-    pub raw: &'a RawValue,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    System,
-    Developer,
-    User,
-    Assistant,
-    Tool,
-    Function,
-}
-
-#[derive(Clone, Debug)]
-pub enum Content<'a> {
-    None,
-    Text(Cow<'a, str>),
-    Parts(Vec<Part<'a>>),
-}
-
-/// One part of a message's content.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Part<'a> {
-    #[serde(borrow)]
-    pub r#type: Cow<'a, str>,
-    #[serde(borrow, default)]
-    pub text: Option<Cow<'a, str>>,
-}
-
-const ROLES: [(&str, Role); 6] = [
-    ("system", Role::System),
-    ("developer", Role::Developer),
-    ("user", Role::User),
-    ("assistant", Role::Assistant),
-    ("tool", Role::Tool),
-    ("function", Role::Function),
-];
-
 /// An image costs about this many tokens, whatever the length of its URL or its base64 (OpenAI's tiles, Anthropic's
 /// width x height / 750 and Gemini's 258 a tile all stay near it).
 const IMAGE_TOKENS: u64 = 1_500;
+/// As OpenAI has it.
+const MAX_CHOICES: u64 = 128;
 
 impl<'a> ChatRequest<'a> {
     /// Parses a body that is valid UTF-8 JSON.
@@ -104,31 +72,40 @@ impl<'a> ChatRequest<'a> {
             let place = error.valid_up_to();
             Error::new(Kind::InvalidJson, format!("The body is not valid UTF-8: see byte {place}."))
         })?;
+        bounds::check(text)?;
         let fields = object_fields(text).map_err(|error| no_object(text, &error))?;
         check_fields(&fields)?;
 
         let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
         let turns = parse_turns(get("messages"))?;
         let stream = get("stream").is_some_and(|value| value.get() == "true");
-        let tools = get("tools").or_else(|| get("functions"));
-        let choice = get("tool_choice").or_else(|| get("function_call"));
+        // A field that is null or empty hides none of the other name.
+        let first = |names: [&str; 2]| names.into_iter().find_map(|name| given(get(name)));
+        let tools = ["tools", "functions"].map(|name| given(get(name)).filter(|value| !is_empty_array(value)));
+        let choices = ["tool_choice", "function_call"].map(|name| given(get(name)));
+        if given(get("n")).and_then(number).is_some_and(|choices| choices > MAX_CHOICES) {
+            let message = format!("`n` must be at most {MAX_CHOICES}.");
+            return Err(Error::new(Kind::InvalidRequest, message).with_param("n"));
+        }
         let features = Features {
-            has_tools: tools.is_some_and(|value| value.get() != "null" && !is_empty_array(value)),
-            forced_tools: choice.is_some_and(forces_a_call),
-            has_images: turns.iter().any(Turn::has_image),
+            has_tools: tools.iter().any(Option::is_some),
+            forced_tools: choices.into_iter().flatten().any(forces_a_call),
+            has_images: turns.iter().any(|turn| turn.has_images),
+            has_media: turns.iter().any(|turn| turn.has_media),
             json_schema: get("response_format").is_some_and(is_json_schema),
-            input_tokens: estimate_tokens(&turns, tools),
-            max_output: get("max_completion_tokens").or_else(|| get("max_tokens")).and_then(number),
+            input_tokens: estimate_tokens(&turns, &tools),
+            max_output: first(["max_completion_tokens", "max_tokens"]).and_then(number),
         };
         let model = get("model").and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default();
         let include_usage = get("stream_options").is_some_and(includes_usage);
-        Ok(Self { model, turns, stream, include_usage, features, fields })
+        Ok(Self { model, turns, stream, include_usage, features, fields, bytes: body.len() })
     }
 
     /// The same request with the beginning of its answer, as another candidate gave it, for its last message: `turn` is
-    /// the message of the assistant that holds `text`.
-    pub fn with_begun<'b>(&'b self, text: &'b str, turn: &'b RawValue) -> ChatRequest<'b> {
-        let last = Turn { role: Role::Assistant, content: Content::Text(text.into()), raw: turn };
+    /// that message of the assistant, as JSON.
+    pub fn with_begun<'b>(&'b self, turn: &'b str) -> ChatRequest<'b> {
+        let content = Content::None;
+        let last = Turn { role: Role::Assistant, content, raw: turn, has_images: false, has_media: false };
         let mut turns: Vec<Turn<'b>> = self.turns.clone();
         turns.push(last);
         let fields = self.fields.clone();
@@ -138,80 +115,29 @@ impl<'a> ChatRequest<'a> {
     pub fn field(&self, name: &str) -> Option<&'a RawValue> {
         self.fields.iter().find(|field| field.name == name).map(|field| field.value)
     }
-}
 
-impl Role {
-    pub fn as_str(self) -> &'static str {
-        ROLES.iter().find(|(_, role)| *role == self).map_or("", |(name, _)| name)
-    }
-}
-
-impl Turn<'_> {
-    fn has_image(&self) -> bool {
-        matches!(&self.content, Content::Parts(parts) if parts.iter().any(|part| part.r#type == "image_url"))
-    }
-
-    /// The text of all parts, joined by spaces.
-    pub fn text(&self) -> Cow<'_, str> {
-        match &self.content {
-            Content::None => "".into(),
-            Content::Text(text) => text.as_ref().into(),
-            Content::Parts(parts) => {
-                let texts: Vec<&str> = parts.iter().filter_map(|part| part.text.as_deref()).collect();
-                texts.join(" ").into()
-            }
-        }
+    /// Whether the body leaves no room for two encodings of it at a time.
+    pub fn is_large(&self) -> bool {
+        self.bytes > LARGE_BODY_BYTES
     }
 }
 
 /// A rough count of the input's tokens: four bytes of text make one in English, and schemas are text too. An image counts
 /// the same whatever its encoded length.
-fn estimate_tokens(turns: &[Turn<'_>], tools: Option<&RawValue>) -> u64 {
+fn estimate_tokens(turns: &[Turn<'_>], tools: &[Option<&RawValue>]) -> u64 {
     let of_turn = |turn: &Turn<'_>| match &turn.content {
         Content::Parts(parts) => parts
             .iter()
-            .map(|part| match part.r#type.as_ref() {
-                "image_url" => IMAGE_TOKENS,
-                _ => part.text.as_deref().map_or(0, |text| text.len() as u64 / 4),
+            .map(|part| match part.kind {
+                PartKind::Image => IMAGE_TOKENS,
+                _ => part.text.map_or(0, |text| text.len() as u64 / 4),
             })
             .sum(),
-        Content::None | Content::Text(_) => turn.raw.get().len() as u64 / 4,
+        Content::None | Content::Text(_) => turn.raw.len() as u64 / 4,
     };
-    turns.iter().map(of_turn).sum::<u64>() + tools.map_or(0, |value| value.get().len() as u64 / 4)
+    let of_tools = tools.iter().flatten().map(|value| value.get().len() as u64 / 4);
+    turns.iter().map(of_turn).sum::<u64>() + of_tools.sum::<u64>()
 }
-
-/// The fields of a JSON object, in order, their values raw.
-pub fn object_fields(json: &str) -> Result<Vec<Field<'_>>, serde_json::Error> {
-    serde_json::from_str(json).map(|Fields(fields)| fields)
-}
-
-struct Fields<'a>(Vec<Field<'a>>);
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldsVisitor;
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::with_capacity(16);
-                while let Some(name) = map.next_key::<BorrowedName<'de>>()? {
-                    fields.push(Field { name: name.0, value: map.next_value()? });
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
-/// A key, borrowed where it has no escapes.
-#[derive(Deserialize, PartialEq)]
-struct BorrowedName<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn no_object(text: &str, error: &serde_json::Error) -> Error {
     if error.is_data() || text.trim_start().starts_with(|first| first != '{') && !error.is_syntax() && !error.is_eof() {
@@ -219,159 +145,6 @@ fn no_object(text: &str, error: &serde_json::Error) -> Error {
     }
     let (line, column) = (error.line(), error.column());
     Error::new(Kind::InvalidJson, format!("The body is not valid JSON: see line {line}, column {column}."))
-}
-
-/// The JSON types that a field may have.
-#[derive(Clone, Copy)]
-enum Type {
-    Text,
-    Boolean,
-    Number,
-    Whole,
-    Array,
-    Object,
-    TextOrArray,
-    TextOrObject,
-}
-
-impl Type {
-    fn name(self) -> &'static str {
-        match self {
-            Type::Text => "a string",
-            Type::Boolean => "true or false",
-            Type::Number => "a number",
-            Type::Whole => "a whole number of at least 0",
-            Type::Array => "an array",
-            Type::Object => "an object",
-            Type::TextOrArray => "a string or an array",
-            Type::TextOrObject => "a string or an object",
-        }
-    }
-
-    fn accepts(self, value: &RawValue) -> bool {
-        let first = value.get().as_bytes().first().copied().unwrap_or_default();
-        match self {
-            Type::Text => first == b'"',
-            Type::Boolean => matches!(first, b't' | b'f'),
-            Type::Number => first == b'-' || first.is_ascii_digit(),
-            Type::Whole => number(value).is_some(),
-            Type::Array => first == b'[',
-            Type::Object => first == b'{',
-            Type::TextOrArray => matches!(first, b'"' | b'['),
-            Type::TextOrObject => matches!(first, b'"' | b'{'),
-        }
-    }
-}
-
-/// The types of the fields of OpenAI's request that the gateway reads or may change. All but `messages` may be null.
-const TYPES: [(&str, Type); 25] = [
-    ("model", Type::Text),
-    ("messages", Type::Array),
-    ("stream", Type::Boolean),
-    ("stream_options", Type::Object),
-    ("tools", Type::Array),
-    ("tool_choice", Type::TextOrObject),
-    ("functions", Type::Array),
-    ("function_call", Type::TextOrObject),
-    ("parallel_tool_calls", Type::Boolean),
-    ("response_format", Type::Object),
-    ("max_tokens", Type::Whole),
-    ("max_completion_tokens", Type::Whole),
-    ("n", Type::Whole),
-    ("temperature", Type::Number),
-    ("top_p", Type::Number),
-    ("presence_penalty", Type::Number),
-    ("frequency_penalty", Type::Number),
-    ("logprobs", Type::Boolean),
-    ("top_logprobs", Type::Whole),
-    ("logit_bias", Type::Object),
-    ("seed", Type::Number),
-    ("stop", Type::TextOrArray),
-    ("reasoning_effort", Type::Text),
-    ("user", Type::Text),
-    ("metadata", Type::Object),
-];
-
-fn check_fields(fields: &[Field<'_>]) -> Result<(), Error> {
-    for (position, field) in fields.iter().enumerate() {
-        if fields[..position].iter().any(|earlier| earlier.name == field.name) {
-            let message = format!("The field `{}` stands twice in the body.", field.name);
-            return Err(Error::new(Kind::InvalidRequest, message).with_param(field.name.as_ref()));
-        }
-        let Some((name, expected)) = TYPES.iter().find(|(name, _)| *name == field.name) else {
-            continue;
-        };
-        if !expected.accepts(field.value) && (field.value.get() != "null" || *name == "messages") {
-            let message = format!("`{name}` must be {}.", expected.name());
-            return Err(Error::new(Kind::InvalidRequest, message).with_param(*name));
-        }
-    }
-    Ok(())
-}
-
-fn parse_turns(messages: Option<&RawValue>) -> Result<Vec<Turn<'_>>, Error> {
-    let missing = || {
-        let message = "`messages` must be an array with at least one message.";
-        Error::new(Kind::InvalidRequest, message).with_param("messages")
-    };
-    let raw: Vec<&RawValue> = serde_json::from_str(messages.ok_or_else(missing)?.get()).map_err(|_| missing())?;
-    if raw.is_empty() {
-        return Err(missing());
-    }
-    raw.into_iter().enumerate().map(|(index, raw)| parse_turn(index, raw)).collect()
-}
-
-fn parse_turn(index: usize, raw: &RawValue) -> Result<Turn<'_>, Error> {
-    #[derive(Deserialize)]
-    struct Raw<'a> {
-        #[serde(borrow, default)]
-        role: Option<&'a RawValue>,
-        #[serde(borrow, default)]
-        content: Option<&'a RawValue>,
-    }
-    let invalid = |place: &str, message: String| {
-        Error::new(Kind::InvalidRequest, message).with_param(format!("messages[{index}]{place}"))
-    };
-    if !Type::Object.accepts(raw) {
-        return Err(invalid("", format!("`messages[{index}]` must be an object with `role` and `content`.")));
-    }
-    let message: Raw<'_> = serde_json::from_str(raw.get())
-        .map_err(|error| invalid("", format!("`messages[{index}]` cannot be read: {}.", without_place(&error))))?;
-    let role = message.role.and_then(|role| serde_json::from_str::<Cow<'_, str>>(role.get()).ok());
-    let Some((_, role)) = ROLES.iter().find(|(name, _)| role.as_deref() == Some(*name)) else {
-        let valid = ROLES.map(|(name, _)| name).join(", ");
-        return Err(invalid(".role", format!("`messages[{index}].role` must be one of: {valid}.")));
-    };
-    let content = match message.content {
-        None => Content::None,
-        Some(content) => parse_content(content).ok_or_else(|| {
-            let message =
-                format!("`messages[{index}].content` must be a string, an array of parts with `type`, or null.");
-            invalid(".content", message)
-        })?,
-    };
-    Ok(Turn { role: *role, content, raw })
-}
-
-fn parse_content(content: &RawValue) -> Option<Content<'_>> {
-    let text = content.get();
-    match text.as_bytes().first()? {
-        b'"' => borrowed_text(text).map(Content::Text),
-        b'[' => serde_json::from_str(text).ok().map(Content::Parts),
-        b'n' => Some(Content::None),
-        _ => None,
-    }
-}
-
-/// A JSON string, borrowed where it has no escapes (`Cow` alone would always copy).
-fn borrowed_text(json: &str) -> Option<Cow<'_, str>> {
-    serde_json::from_str::<BorrowedName<'_>>(json).ok().map(|text| text.0)
-}
-
-/// serde's message names a line and column of a fragment, which would mislead.
-fn without_place(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
 fn number(value: &RawValue) -> Option<u64> {
@@ -396,7 +169,7 @@ fn forces_a_call(choice: &RawValue) -> bool {
         #[serde(borrow, default)]
         mode: Option<Cow<'a, str>>,
     }
-    if !Type::Object.accepts(choice) {
+    if !choice.get().starts_with('{') {
         return choice.get() == "\"required\"";
     }
     match serde_json::from_str::<Choice<'_>>(choice.get()) {
@@ -459,12 +232,16 @@ mod tests {
             (
                 r#"{"messages":[{"role":"user","content":[{"text":"no type"}]}]}"#,
                 Kind::InvalidRequest,
-                Some("messages[0].content"),
+                Some("messages[0].content[0].type"),
             ),
             (r#"{"messages":[{"role":"user"}],"stream":"yes"}"#, Kind::InvalidRequest, Some("stream")),
             (r#"{"messages":[{"role":"user"}],"max_tokens":-1}"#, Kind::InvalidRequest, Some("max_tokens")),
             (r#"{"messages":[{"role":"user"}],"model":7}"#, Kind::InvalidRequest, Some("model")),
             (r#"{"model":"a","model":"b","messages":[{"role":"user"}]}"#, Kind::InvalidRequest, Some("model")),
+            (r#"{"model":"a","\u006dodel":"b","messages":[{"role":"user"}]}"#, Kind::InvalidRequest, Some("model")),
+            (r#"{"messages":[{"role":"user"}],"Stream":true}"#, Kind::InvalidRequest, Some("Stream")),
+            (r#"{"messages":[{"role":"user"}],"n":129}"#, Kind::InvalidRequest, Some("n")),
+            (r#"{"messages":[{"role":"user"}],"zebra":1,"apple":2,"zebra":3}"#, Kind::InvalidRequest, Some("zebra")),
         ] {
             assert_eq!(fault(body), (kind, param.map(str::to_owned)), "{body}");
         }
@@ -490,15 +267,38 @@ mod tests {
             has_tools: true,
             forced_tools: true,
             has_images: true,
+            has_media: true,
             json_schema: true,
             input_tokens: request.features.input_tokens,
             max_output: Some(12),
         };
         assert_eq!(request.features, expected);
         assert!((IMAGE_TOKENS..IMAGE_TOKENS + 100).contains(&request.features.input_tokens));
-        assert_eq!(request.turns[0].text(), "be \"brief\"");
-        assert_eq!(request.turns[1].text(), "what is this");
+        let texts = |turn: usize| request.turns[turn].texts().collect::<Vec<_>>();
+        assert_eq!(texts(0), [r#""be \"brief\"""#]);
+        assert_eq!(texts(1), [r#""what is""#, r#""this""#]);
         assert_eq!(request.field("unknown_field").map(RawValue::get), Some("[1]"));
+    }
+
+    #[test]
+    fn null_and_empty_fields_hide_no_others() {
+        let features = |fields: &str| {
+            let body = format!(r#"{{"messages":[{{"role":"user","content":"x"}}],{fields}}}"#);
+            let features = ChatRequest::parse(body.as_bytes()).expect("valid").features;
+            (features.has_tools, features.forced_tools, features.max_output)
+        };
+        for (fields, expected) in [
+            (r#""tools":null,"functions":[{"name":"f"}]"#, (true, false, None)),
+            (r#""tools":[ ],"functions":[{"name":"f"}]"#, (true, false, None)),
+            (r#""tools":[{}],"functions":[]"#, (true, false, None)),
+            (r#""tools":null,"functions":null"#, (false, false, None)),
+            (r#""tool_choice":null,"function_call":{"name":"f"}"#, (false, true, None)),
+            (r#""tool_choice":"auto","function_call":{"name":"f"}"#, (false, true, None)),
+            (r#""max_completion_tokens":null,"max_tokens":50"#, (false, false, Some(50))),
+            (r#""max_completion_tokens":7,"max_tokens":50"#, (false, false, Some(7))),
+        ] {
+            assert_eq!(features(fields), expected, "{fields}");
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub fn without_asking(
     bounded(bounds, decision(policy.default_tier, Source::Default))?;
     let pinned = pinned(policy, client, headers, request, bounds)?;
     if let Some(name) = &headers.tier {
-        let tier = policy.tier_named(name).ok_or_else(|| unknown(policy, "x-route-tier", name))?;
+        let tier = policy.tier_named(name).ok_or_else(|| unknown_tier(policy, bounds, name))?;
         if !bounds.allows(tier) {
             let allowed = allowed_tiers(policy, bounds);
             let message = format!("This key may not use the tier `{name}` here. It may use: {allowed}.");
@@ -102,24 +102,22 @@ fn pinned(
     request: &ChatRequest<'_>,
     bounds: &Bounds,
 ) -> Result<Option<ModelId>, Error> {
-    let not_allowed = |name: &str, why: &str| {
-        Error::new(Kind::PinNotAllowed, format!("This key may not pin the model `{name}` here: {why}."))
-    };
     let model = match &headers.model {
-        Some(name) => {
-            let model = policy.model_named(name).ok_or_else(|| unknown(policy, "x-route-model", name))?;
-            if !client.may_pin {
-                return Err(not_allowed(name, "it may not pin models"));
-            }
-            model
+        // Whoever may pin nothing learns no names, not even which of them there are.
+        Some(_) if !client.may_pin => {
+            return Err(Error::new(Kind::PinNotAllowed, "This key may not pin models, by x-route-model or otherwise."));
         }
+        Some(name) => policy.model_named(name).ok_or_else(|| unknown_model(policy, bounds, name))?,
         None => match policy.model_named(&request.model).filter(|_| client.may_pin) {
             Some(model) => model,
             None => return Ok(None),
         },
     };
     if !bounds.allows_provider(policy.model(model).provider) {
-        return Err(not_allowed(&policy.model(model).name, "a rule of the policy excludes its provider"));
+        let name = &policy.model(model).name;
+        let message =
+            format!("This key may not pin the model `{name}` here: a rule of the policy excludes its provider.");
+        return Err(Error::new(Kind::PinNotAllowed, message));
     }
     tier_of_pin(policy, bounds, model).map(|_| Some(model))
 }
@@ -146,14 +144,27 @@ fn lists(tier: &Tier, model: ModelId) -> bool {
     })
 }
 
-fn unknown(policy: &Policy, header: &str, name: &str) -> Error {
-    let valid: Vec<&str> = match header {
-        "x-route-tier" => policy.tiers.iter().map(|tier| tier.name.as_str()).collect(),
-        _ => policy.models.iter().map(|model| model.name.as_str()).collect(),
-    };
+/// The models that a client who may pin can pin within `bounds`.
+pub fn pinnable<'a>(policy: &'a Policy, bounds: &Bounds) -> impl Iterator<Item = &'a Model> {
+    policy.models.iter().filter(move |model| {
+        let is_allowed = |id| tier_of_pin(policy, bounds, id).is_ok();
+        bounds.allows_provider(model.provider) && policy.model_named(&model.name).is_some_and(is_allowed)
+    })
+}
+
+fn unknown_tier(policy: &Policy, bounds: &Bounds, name: &str) -> Error {
+    unknown("x-route-tier", name, &allowed_tiers(policy, bounds))
+}
+
+fn unknown_model(policy: &Policy, bounds: &Bounds, name: &str) -> Error {
+    let valid: Vec<&str> = pinnable(policy, bounds).map(|model| model.name.as_str()).collect();
+    unknown("x-route-model", name, &if valid.is_empty() { "none".to_owned() } else { valid.join(", ") })
+}
+
+fn unknown(header: &str, name: &str, valid: &str) -> Error {
     // The name is the client's own text, so it is bounded before it is quoted.
     let name = mask(name, None, 64);
-    Error::new(Kind::InvalidHeader, format!("The header {header} names `{name}`; valid: {}.", valid.join(", ")))
+    Error::new(Kind::InvalidHeader, format!("The header {header} names `{name}`; valid for this key here: {valid}."))
 }
 
 fn allowed_tiers(policy: &Policy, bounds: &Bounds) -> String {

@@ -8,11 +8,12 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::{Error, Kind, Retry};
 use crate::platform::ResponseHead;
 use crate::record::Record;
+use crate::secret::mask;
 
 pub const JSON: &str = "application/json";
 pub const EVENT_STREAM: &str = "text/event-stream";
@@ -35,6 +36,8 @@ pub const EXPOSED: &str = "x-route-id, x-route-tier, x-route-source, x-route-rea
 
 const MAX_TAGS: usize = 16;
 const MAX_TAG_BYTES: usize = 128;
+/// Of a client's own word in a message.
+const MAX_SHOWN_BYTES: usize = 64;
 const MAX_SESSION_BYTES: usize = 256;
 const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 1..=120_000;
 
@@ -105,12 +108,62 @@ pub fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// Copies what a provider may see of the client's headers.
+/// Checks that a body is what the gateway reads, by the headers that describe it.
+///
+/// Browsers send forms and plain text to any host without asking first, so nothing but JSON passes for JSON.
+///
+/// # Errors
+/// [`Kind::UnsupportedContent`] that says what is expected.
+pub fn check_content(headers: &HeaderMap) -> Result<(), Error> {
+    let unsupported = |message: String| Err(Error::new(Kind::UnsupportedContent, message));
+    let codings = headers.get_all(CONTENT_ENCODING).iter().map(|value| value.to_str().unwrap_or("?"));
+    let mut codings = codings.flat_map(|value| value.split(',')).map(str::trim);
+    if let Some(coding) = codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity")) {
+        let coding = mask(coding, None, MAX_SHOWN_BYTES);
+        return unsupported(format!("The body comes with the content-encoding `{coding}`; valid: none, or identity."));
+    }
+    let mut types = headers.get_all(CONTENT_TYPE).iter().map(|value| value.to_str().unwrap_or_default());
+    match (types.next(), types.next()) {
+        (None, _) => Ok(()),
+        (Some(given), None) if is_json(given) => Ok(()),
+        (Some(given), _) => {
+            let given = mask(given, None, MAX_SHOWN_BYTES);
+            unsupported(format!(
+                "The body comes with the content-type `{given}`; valid: {JSON} (curl -d sends another one unless it is told: \
+                 -H 'content-type: {JSON}')."
+            ))
+        }
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    match essence.split_once('/') {
+        Some(("application", "json")) => true,
+        Some((kind, subtype)) => plain(kind) && subtype.strip_suffix("+json").is_some_and(plain),
+        None => false,
+    }
+}
+
+/// Copies what a provider may see of the client's headers: a trace context, if it is one.
 pub fn forward_upstream(client: &HeaderMap, upstream: &mut HeaderMap) {
     let trace = HeaderName::from_static("traceparent");
-    if let Some(value) = client.get(&trace) {
+    let mut values = client.get_all(&trace).iter();
+    if let (Some(value), None) = (values.next(), values.next())
+        && is_traceparent(value.as_bytes())
+    {
         upstream.insert(trace, value.clone());
     }
+}
+
+/// Whether a value has the one form that version 00 of W3C's Trace Context has: 55 characters, no id of zeros.
+fn is_traceparent(value: &[u8]) -> bool {
+    let parts: Vec<&[u8]> = if value.len() == 55 { value.split(|byte| *byte == b'-').collect() } else { Vec::new() };
+    let [b"00", trace, parent, flags] = parts[..] else { return false };
+    let is_hex = |part: &[u8]| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_id = |part: &[u8], length| part.len() == length && is_hex(part) && part.iter().any(|byte| *byte != b'0');
+    is_id(trace, 32) && is_id(parent, 16) && flags.len() == 2 && is_hex(flags)
 }
 
 /// Copies what the client may see of a provider's headers.
@@ -174,7 +227,10 @@ pub fn response_headers(record: &Record, downstream: &mut HeaderMap) {
     set("x-route-attempts", &attempts.join(","));
     set("x-route-policy", record.policy.as_deref().unwrap_or_default());
     set("x-route-dropped", &record.dropped.join(","));
-    set("server-timing", &server_timing(record));
+    // What took how long would tell one refused key from another.
+    if record.status != StatusCode::UNAUTHORIZED.as_u16() {
+        set("server-timing", &server_timing(record));
+    }
 }
 
 fn server_timing(record: &Record) -> String {
@@ -264,11 +320,83 @@ mod tests {
         let mut downstream = HeaderMap::new();
         forward_downstream(&provider, &mut downstream);
         assert_eq!(downstream, map(&[("x-request-id", "r1"), ("x-ratelimit-remaining-tokens", "9")]));
-        let client =
-            map(&[("traceparent", "00-1-2-01"), ("cookie", "a"), ("authorization", "Bearer x"), ("x-any", "1")]);
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let client = map(&[
+            ("traceparent", trace),
+            ("tracestate", "a=b"),
+            ("cookie", "a"),
+            ("authorization", "Bearer x"),
+            ("x-any", "1"),
+        ]);
         let mut upstream = HeaderMap::new();
         forward_upstream(&client, &mut upstream);
-        assert_eq!(upstream, map(&[("traceparent", "00-1-2-01")]));
+        assert_eq!(upstream, map(&[("traceparent", trace)]));
+    }
+
+    #[test]
+    fn only_a_trace_context_passes_for_one() {
+        let right = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let forwarded = |client: &HeaderMap| {
+            let mut upstream = HeaderMap::new();
+            forward_upstream(client, &mut upstream);
+            !upstream.is_empty()
+        };
+        assert!(forwarded(&map(&[("traceparent", right)])));
+        let long = format!("{right}{}", "-x".repeat(15_000));
+        for wrong in [
+            "",
+            "00-1-2-01",
+            long.as_str(),
+            &right.to_ascii_uppercase(),
+            &right.replacen("00", "01", 1),
+            &right.replacen("00", "ff", 1),
+            &right.replace('-', "_"),
+            &right.replace("-01", "-zz"),
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "00-0af7651916cd43dd8448eb211c80319-cb7ad6b7169203331-01",
+            "00-0af7651916cd43dd-8448eb211c80319c-b7ad6b716920333101",
+        ] {
+            assert!(!forwarded(&map(&[("traceparent", wrong)])), "{wrong}");
+        }
+        let mut twice = map(&[("traceparent", right)]);
+        twice.append("traceparent", HeaderValue::from_static("x"));
+        assert!(!forwarded(&twice), "which of them holds is not ours to say");
+    }
+
+    #[test]
+    fn only_json_passes_for_json() {
+        for (given, expected) in [
+            (&[][..], true),
+            (&[("content-type", "application/json")], true),
+            (&[("content-type", "Application/JSON; charset=utf-8")], true),
+            (&[("content-type", "application/problem+json ;v=1")], true),
+            (&[("content-type", "application/json"), ("content-encoding", "identity")], true),
+            (&[("content-type", "")], false),
+            (&[("content-type", "text/plain")], false),
+            (&[("content-type", "text/plain; a=+json")], false),
+            (&[("content-type", "text/plain, application/json")], false),
+            (&[("content-type", "text/plain,a/b+json")], false),
+            (&[("content-type", "application/x-www-form-urlencoded")], false),
+            (&[("content-type", "multipart/form-data; boundary=application/json")], false),
+            (&[("content-type", "application/jsonl")], false),
+            (&[("content-type", "json")], false),
+            (&[("content-type", "application/+json")], false),
+            (&[("content-type", "application/json"), ("content-type", "text/plain")], false),
+            (&[("content-encoding", "gzip")], false),
+            (&[("content-encoding", "identity, br")], false),
+            (&[("content-encoding", "identity"), ("content-encoding", "deflate")], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in given {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            let result = check_content(&headers);
+            assert_eq!(result.is_ok(), expected, "{given:?}");
+            let names_it =
+                |error: Error| error.message.contains("application/json") || error.message.contains("identity");
+            assert!(result.err().is_none_or(names_it), "{given:?}");
+        }
     }
 
     #[test]

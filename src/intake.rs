@@ -87,7 +87,7 @@ pub fn look_up<P: Platform>(
     if policy.fault.is_some() {
         record.reason(Reason::PolicyStale);
     }
-    let client = lookups.client(memory, policy.policy.auth, &wanted.presented, now, record);
+    let client = lookups.client(memory, &policy.policy, &wanted.presented, now, record);
     record.timings.auth = Some(platform.elapsed());
     let pop = lookups.pop(memory, now);
     Ok(Found { policy, client, pop })
@@ -264,7 +264,7 @@ impl<P: Platform> Lookups<P> {
     fn client(
         &mut self,
         memory: &mut Memory,
-        auth: Auth,
+        policy: &Policy,
         presented: &Presented,
         now: Duration,
         record: &mut Record,
@@ -273,10 +273,10 @@ impl<P: Platform> Lookups<P> {
             record.refusal = Some(refusal.as_str());
             Err(refusal.error())
         };
-        let key = match (presented, auth) {
+        let key = match (presented, policy.auth) {
             (Presented::Key(key), _) => key,
             (Presented::Nothing | Presented::Malformed, Auth::Optional) => {
-                let client = Rc::new(Client::anonymous());
+                let client = Rc::new(Client::anonymous(policy));
                 record.client = Some(client.id.clone());
                 return Ok(client);
             }

@@ -92,6 +92,8 @@ fn judge_status(status: u16, error: &ProviderError, delay: Option<Duration>) -> 
     match status {
         400 | 413 | 422 if error.is_context_length() => (Verdict::NextLarger, Cooling::None),
         413 => (Verdict::NextLarger, Cooling::None),
+        // Too much in the address or the headers is the client's doing.
+        414 | 431 => (Verdict::Next, Cooling::None),
         400 | 422 => (Verdict::GiveUp, Cooling::None),
         401..=404 => (Verdict::Next, Cooling::Long),
         _ if error.is_quota() => (Verdict::Next, Cooling::Long),
@@ -202,6 +204,9 @@ mod tests {
             (status(400, context, None), larger),
             (status(422, context, None), larger),
             (status(413, "", None), larger),
+            (status(414, "", None), unsent),
+            (status(431, "<html>", None), unsent),
+            (inside(r#"{"error":{"message":"x","code":431}}"#), unsent),
             (status(400, "", None), give_up),
             (status(400, policy, None), give_up),
             (status(422, "nonsense", None), give_up),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::attempt::{self, Answer, Attempts, Committed, Goal, Job, Prepared, Quiet, Stop};
-use crate::auth;
+use crate::auth::{self, Presented};
 use crate::chat::ChatRequest;
 use crate::classify::{self, breaker};
 use crate::decide::{self, Decision};
@@ -69,15 +69,18 @@ fn serve<P: Platform>(
     let presented = auth::presented(&client_headers);
     match route {
         Route::Preflight | Route::Health => {
+            let keyless = matches!(presented, Presented::Nothing);
             let mut wanted = Wanted { presented, body: None, pop: route == Route::Health };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
             cors::answer_headers(&found.policy.policy, &client_headers, extra);
+            if keyless {
+                // None is asked for here. One that is presented and refused changes nothing about the answer, but is logged.
+                record.refusal = None;
+            }
             if route == Route::Preflight {
                 cors::preflight_headers(extra);
                 return Ok(Reply::Empty(StatusCode::NO_CONTENT));
             }
-            // A bad key changes nothing about the gateway's health.
-            record.refusal = None;
             let inspector = found.client.as_ref().is_ok_and(|client| client.may_inspect);
             let secrets = inspector.then(|| keyring.inspect());
             Ok(Reply::Json(StatusCode::OK, report::health(&found, secrets, platform.unix_time())))
@@ -95,9 +98,11 @@ fn serve<P: Platform>(
         }
         Route::ChatCompletions | Route::Decision => {
             let route_headers = headers::parse_route_headers(&client_headers);
+            // A body that nobody can read is not read.
+            let content = headers::check_content(&client_headers);
             let mut wanted = Wanted {
                 presented,
-                body: (method == Method::POST)
+                body: (method == Method::POST && content.is_ok())
                     .then(|| Upload::new(&mut body, headers::content_length(&client_headers))),
                 pop: true,
             };
@@ -105,6 +110,7 @@ fn serve<P: Platform>(
             cors::answer_headers(&found.policy.policy, &client_headers, extra);
             let until = body_deadline(&found.policy.policy, route_headers.as_ref().ok(), time_left);
             let gathered = found.gather(platform, wanted.body, until, record)?;
+            content?;
             let route_headers = route_headers?;
             let (route_headers, client_headers) = (&route_headers, &client_headers);
             let call = Call { platform, keyring, route_headers, client_headers, time_left };
@@ -263,12 +269,15 @@ impl<P: Platform> Call<'_, P> {
         record.requested_model = Some(mask(&request.model, None, MAX_LOGGED_MODEL_BYTES));
         record.stream = request.stream;
         let tags = self.route_headers.tags.iter();
-        record.tags.extend(tags.map(|(name, value)| (name.clone(), mask(value, None, value.len()))));
+        for (name, value) in tags {
+            // The operator's tag of the same name wins.
+            record.tags.entry(name.clone()).or_insert_with(|| mask(value, None, value.len()));
+        }
         if self.route_headers.affinity.is_some() {
             record.reason(Reason::AffinityInvalid);
         }
         let started = self.platform.elapsed();
-        let asks_country = policy.rules.iter().any(|rule| rule.when.country.is_some());
+        let asks_country = policy.rules.iter().any(|rule| rule.when.asks_country());
         let country = asks_country.then(|| self.platform.country()).flatten();
         let bounds = rules::bounds(
             policy,
@@ -276,7 +285,7 @@ impl<P: Platform> Call<'_, P> {
                 client: &client.id,
                 country: country.as_deref(),
                 has_tools: request.features.has_tools,
-                has_images: request.features.has_images,
+                has_images: request.features.has_media,
                 client_tiers: client.tiers.as_deref(),
             },
         );
@@ -328,7 +337,8 @@ struct Question<'a, P: Platform> {
 }
 
 impl<P: Platform> Question<'_, P> {
-    /// Asks, if that is allowed and the breaker lets it; prepares the default tier's first candidate meanwhile.
+    /// Asks, if that is allowed and the breaker lets it; prepares the default tier's first candidate meanwhile, unless the body
+    /// is so large that it might have to be encoded a second time beside that.
     fn ask(
         &self,
         memory: &mut Memory,
@@ -387,6 +397,9 @@ impl<P: Platform> Question<'_, P> {
         plan: &impl Fn(&Decision) -> Result<Plan, Error>,
     ) -> Option<(TierId, Prepared<P>)> {
         // Which reason it has does not matter: this decision is only a guess.
+        if self.request.is_large() {
+            return None;
+        }
         let guess = decide::by_default(self.policy, self.bounds, Reason::ClassifierTimeout).ok()?;
         let plan = plan(&guess).ok().filter(|plan| plan.tier == guess.tier)?;
         // What its noting says is said again when the plan is made for good.

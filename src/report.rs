@@ -6,14 +6,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::auth::Client;
-use crate::decide::Decision;
+use crate::decide::{self, Decision};
 use crate::error::{Error, Kind};
 use crate::health;
 use crate::intake::Found;
 use crate::keyring::Layout;
 use crate::memory::Origin;
 use crate::plan::Plan;
-use crate::policy::Policy;
+use crate::policy::warnings::warnings;
+use crate::policy::{Policy, rules};
 use crate::record::Record;
 
 /// OpenAI's model object.
@@ -50,11 +51,12 @@ pub fn model(policy: &Policy, client: &Client, name: &str) -> Result<Vec<u8>, Er
 fn visible<'a>(policy: &'a Policy, client: &Client) -> Vec<ModelObject<'a>> {
     let object = |id, owned_by| ModelObject { id, object: "model", created: 0, owned_by };
     let tiers = policy.tiers.iter().filter(|tier| client.tiers.as_ref().is_none_or(|names| names.contains(&tier.name)));
-    let models = policy.models.iter().filter(|_| client.may_pin);
-    tiers
+    let rights = rules::rights(policy, client.tiers.as_deref());
+    let models = decide::pinnable(policy, &rights).filter(|_| client.may_pin);
+    let visible = tiers
         .map(|tier| object(tier.name.as_str(), "tiergate"))
-        .chain(models.map(|model| object(&model.name, &policy.provider(model.provider).name)))
-        .collect()
+        .chain(models.map(|model| object(&model.name, &policy.provider(model.provider).name)));
+    visible.collect()
 }
 
 /// `POST /v1/route`: the decision and the plan.
@@ -104,6 +106,7 @@ pub fn health(found: &Found, secrets: Option<Result<Layout, String>>, now: Durat
             Ok(layout) => json!({"layout": layout.as_str()}),
             Err(fault) => json!({"fault": fault}),
         };
+        value["policy_warnings"] = warnings(&known.policy).iter().map(ToString::to_string).collect();
         value["cooling"] = found.pop.health.cooling(now).map(cooling).collect();
         value["classifier"] = if found.pop.breaker.is_open(now) { "open" } else { "closed" }.into();
     }

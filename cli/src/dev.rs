@@ -15,6 +15,7 @@ use clap::Args;
 use serde_json::json;
 use tiergate::policy::Policy;
 use tiergate::policy::parse::parse;
+use tiergate::policy::warnings::warnings;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::client_key::ClientKey;
@@ -130,6 +131,9 @@ pub async fn run(options: DevOptions) -> Result<()> {
         key: key.expose(),
     };
     println!("{announcement}");
+    for warning in warnings(&policy) {
+        println!("warning: {warning}");
+    }
 
     tokio::select! {
         shown = show_log(lines, log_file) => shown?,

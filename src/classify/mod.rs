@@ -11,7 +11,7 @@ pub mod reply;
 use std::time::Duration;
 
 use crate::chat::ChatRequest;
-use crate::dialect::{self, Told, Whole, openai_chat};
+use crate::dialect::{self, Told, Whole, openai_chat, provider_error};
 use crate::headers;
 use crate::keyring::Keyring;
 use crate::platform::{Platform, SendError, UpstreamRequest, Wait};
@@ -73,15 +73,28 @@ pub fn start<P: Platform>(
 /// Waits for the reply, no longer than the policy's timeout from when the question was sent.
 pub fn finish<P: Platform>(platform: &P, policy: &Policy, classifier: &Classifier, call: Call<P>) -> Outcome {
     let sent = call.sent;
-    let (reply, usage) = match receive(platform, classifier, call) {
-        Ok(body) => read_reply(policy, &body),
-        Err(reason) => (Err(reason), None),
+    let ((reply, usage), failed) = match receive(platform, classifier, call) {
+        Ok(body) => (read_reply(policy, &body), false),
+        Err(Failure::Refused) => ((Err(Reason::ClassifierError), None), false),
+        Err(Failure::Classifier(reason)) => ((Err(reason), None), reason != Reason::ClassifierInvalid),
     };
-    let failed = matches!(reply, Err(Reason::ClassifierTimeout | Reason::ClassifierError));
     Outcome { reply, failed, duration: platform.elapsed() - sent, usage }
 }
 
-fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) -> Result<Vec<u8>, Reason> {
+/// Why there is no reply.
+enum Failure {
+    /// It is about this one question, and says nothing of the next.
+    Refused,
+    Classifier(Reason),
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Failure::Classifier(reason)
+    }
+}
+
+fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) -> Result<Vec<u8>, Failure> {
     let left = || (call.sent + classifier.timeout).checked_sub(platform.elapsed()).filter(|left| !left.is_zero());
     let in_time = |wait: Wait<'_, P>| match left() {
         Some(left) if platform.wait_first(&[wait], Some(left)).is_some() => Ok(()),
@@ -92,19 +105,29 @@ fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) ->
         SendError::Timeout => Reason::ClassifierTimeout,
         _ => Reason::ClassifierError,
     })?;
-    if !response.status.is_success() {
-        return Err(Reason::ClassifierError);
+    let status = response.status;
+    match status.as_u16() {
+        200..=299 => {}
+        400 | 413 | 414 | 422 | 431 => return Err(Failure::Refused),
+        // What it says decides whether it is about the key or about the text.
+        403 => {}
+        _ => return Err(Reason::ClassifierError.into()),
     }
     let mut body = Vec::new();
     loop {
         in_time(Wait::Body(&response.body))?;
         let read = platform.read(&mut response.body, &mut body, READ_BYTES).map_err(|_| Reason::ClassifierError)?;
         if read == 0 {
-            return Ok(body);
+            break;
         }
         if body.len() > MAX_REPLY_BYTES {
-            return Err(Reason::ClassifierInvalid);
+            return Err(Reason::ClassifierInvalid.into());
         }
+    }
+    match status.is_success() {
+        true => Ok(body),
+        false if provider_error::parse(&body).is_content_policy() => Err(Failure::Refused),
+        false => Err(Reason::ClassifierError.into()),
     }
 }
 

@@ -7,6 +7,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::chat::walk::decoded;
 use crate::chat::{ChatRequest, Role};
 use crate::policy::{Classifier, Policy};
 
@@ -77,27 +78,49 @@ fn data(classifier: &Classifier, request: &ChatRequest<'_>) -> String {
     let last_user = request.turns.iter().rev().find(|turn| turn.role == Role::User);
     let system = request.turns.iter().find(|turn| matches!(turn.role, Role::System | Role::Developer));
     let digest = Digest {
-        last_user_message: last_user.map(|turn| excerpt(&turn.text(), classifier.excerpt_bytes)).unwrap_or_default(),
+        last_user_message: last_user.map(|turn| excerpt(turn.texts(), classifier.excerpt_bytes)).unwrap_or_default(),
         system_prompt: system
-            .map(|turn| excerpt(&turn.text(), MAX_SYSTEM_BYTES.min(classifier.excerpt_bytes)))
+            .map(|turn| excerpt(turn.texts(), MAX_SYSTEM_BYTES.min(classifier.excerpt_bytes)))
             .unwrap_or_default(),
         messages: request.turns.len(),
         tools: request.features.has_tools,
-        images: request.features.has_images,
+        images: request.features.has_media,
         json_schema: request.features.json_schema,
         input_tokens: request.features.input_tokens,
     };
     serde_json::to_string(&digest).expect("strings and numbers should serialise")
 }
 
-/// Head and tail of `text`, at most about `limit` bytes: two thirds for the head, where the task usually stands.
-fn excerpt(text: &str, limit: usize) -> String {
-    if text.len() <= limit {
-        return flatten(text);
+/// Head and tail of a message's texts, at most about `limit` bytes: two thirds for the head, where the task usually stands.
+/// Only as much is copied.
+fn excerpt<'a>(texts: impl DoubleEndedIterator<Item = &'a str> + Clone, limit: usize) -> String {
+    let mut head = String::new();
+    for text in texts.clone() {
+        let text = decoded(text).unwrap_or_default();
+        let space = if head.is_empty() { "" } else { " " };
+        head.push_str(space);
+        // One more than fits, so that it shows what is too long.
+        head.push_str(&text[..text.ceil_char_boundary(limit + 1)]);
+        if head.len() > limit {
+            break;
+        }
     }
-    let head = text.floor_char_boundary(limit * 2 / 3);
-    let tail = text.ceil_char_boundary(text.len() - limit / 3);
-    format!("{}{GAP}{}", flatten(&text[..head]), flatten(&text[tail..]))
+    if head.len() <= limit {
+        return flatten(&head);
+    }
+    head.truncate(head.floor_char_boundary(limit * 2 / 3));
+    let (mut pieces, mut left) = (Vec::new(), limit / 3);
+    for text in texts.rev() {
+        let text = decoded(text).unwrap_or_default();
+        let piece = &text[text.ceil_char_boundary(text.len().saturating_sub(left))..];
+        pieces.push(piece.to_owned());
+        left = left.saturating_sub(piece.len() + 1);
+        if left == 0 {
+            break;
+        }
+    }
+    pieces.reverse();
+    format!("{}{GAP}{}", flatten(&head), flatten(&pieces.join(" ")))
 }
 
 /// One line, with single spaces.
@@ -116,12 +139,28 @@ fn flatten(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn excerpt_of(texts: &[&str], limit: usize) -> String {
+        let texts: Vec<String> = texts.iter().map(|text| serde_json::to_string(text).expect("JSON")).collect();
+        excerpt(texts.iter().map(String::as_str), limit)
+    }
+
     #[test]
     fn long_texts_keep_head_and_tail() {
         let text = format!("start {} end", "ä".repeat(500));
-        let cut = excerpt(&text, 90);
+        let cut = excerpt_of(&[&text], 90);
         assert!(cut.starts_with("start ä") && cut.ends_with("ä end") && cut.contains(GAP), "{cut}");
         assert!(cut.len() <= 90 + GAP.len() + 2);
-        assert_eq!(excerpt("a\n\n b\t c ", 90), "a b c");
+        assert_eq!(excerpt_of(&["a\n\n b\t c "], 90), "a b c");
+    }
+
+    #[test]
+    fn many_texts_are_one() {
+        assert_eq!(excerpt_of(&["a", "b\"", "c"], 9), "a b\" c");
+        let many = vec!["word"; 1_000];
+        let cut = excerpt_of(&many, 60);
+        assert_eq!(cut, format!("{}{GAP}{}", vec!["word"; 8].join(" "), vec!["word"; 4].join(" ")));
+        let tail = [&"x".repeat(200), "the", "end"];
+        assert!(excerpt_of(&tail, 60).ends_with("xxx the end"));
+        assert_eq!(excerpt_of(&[], 60), "");
     }
 }

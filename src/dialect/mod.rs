@@ -4,6 +4,7 @@
 //! a candidate of one that is not built is passed over (`dialect_unavailable`).
 
 pub mod anthropic_messages;
+mod dropped;
 pub mod openai_chat;
 pub mod provider_error;
 
@@ -13,7 +14,6 @@ use std::time::Duration;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use serde_json::json;
-use serde_json::value::to_raw_value;
 
 use crate::chat::ChatRequest;
 use crate::delay;
@@ -115,9 +115,8 @@ pub fn encode_request(
             let encoded = match asking.begun.as_deref().filter(|_| policy.model(candidate.model).prefill.is_some()) {
                 None => anthropic_messages::encode_request(policy, candidate, request),
                 Some(text) => {
-                    let turn = to_raw_value(&json!({"role": "assistant", "content": text}));
-                    let turn = turn.expect("text should serialise");
-                    anthropic_messages::encode_request(policy, candidate, &request.with_begun(text, &turn))
+                    let turn = json!({"role": "assistant", "content": text}).to_string();
+                    anthropic_messages::encode_request(policy, candidate, &request.with_begun(&turn))
                 }
             };
             encoded.map(|encoded| (anthropic_messages::PATH, encoded)).map_err(unfit)

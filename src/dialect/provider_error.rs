@@ -73,6 +73,14 @@ impl ProviderError {
             )
     }
 
+    /// Whether it is about what the text says, not about who sends it.
+    pub fn is_content_policy(&self) -> bool {
+        const WORDS: [&str; 6] =
+            ["content_policy", "content policy", "content_filter", "content management", "moderation", "flagged"];
+        let texts = [&self.code, &self.kind, &self.message].into_iter().flatten();
+        texts.map(|text| text.to_ascii_lowercase()).any(|text| WORDS.iter().any(|word| text.contains(word)))
+    }
+
     /// The status that the error would have had, had it not come in a 200: its numeric code (OpenRouter), or its type.
     pub fn implied_status(&self) -> Option<u16> {
         if self.is_context_length() {

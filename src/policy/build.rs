@@ -3,14 +3,15 @@
 //! Every function returns `None` only after a fault was noted, by itself or by the reader, and looks at all its parts
 //! before it gives up, so that nothing is left unreported.
 
+use super::country::Country;
 use super::fault::{Faults, Path, quote};
 use super::raw;
 use super::read::{Field, List};
-use super::scalar::{ClientId, Country};
+use super::scalar::ClientId;
 use super::scope::Scope;
 use super::{
-    Breaker, Candidate, Classifier, Condition, Deadlines, Dialect, Effect, Effort, Entry, Health, Limits, LongPrice,
-    Model, ModelId, Policy, Price, Provider, ProviderId, Rule, StreamMode, Tier, TierId, Weighted,
+    Anonymous, Breaker, Candidate, Classifier, Condition, Deadlines, Dialect, Effect, Effort, Entry, Health, Limits,
+    LongPrice, Model, ModelId, Policy, Price, Provider, ProviderId, Rule, StreamMode, Tier, TierId, Weighted,
 };
 
 /// The limit on an answer where neither client nor policy names one: room for thinking, and short enough to end in time.
@@ -27,6 +28,11 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
             check_classifier(&raw, &dialects, scope, (&root.field("classifier"), faults));
             build_classifier(raw, scope, &root.field("classifier"), faults).map(Some)
         }
+        Some(None) => Some(None),
+        None => None,
+    };
+    let anonymous = match raw.anonymous.optional() {
+        Some(Some(raw)) => build_anonymous(raw, scope, &root.field("anonymous"), faults).map(Some),
         Some(None) => Some(None),
         None => None,
     };
@@ -64,6 +70,7 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
         limits: Limits { body_bytes: raw.limits.given()?.body_bytes.given()?.0 as usize },
         health: health?,
         auth: raw.auth.given()?,
+        anonymous: anonymous?,
         cors_origins: all(raw.cors_origins.given()?.0.into_iter().map(|origin| Some(origin?.0)))?,
         classifier: classifier?,
         tiers: tiers?,
@@ -71,6 +78,16 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
         providers: providers?,
         rules: rules?,
     })
+}
+
+fn build_anonymous(raw: raw::Anonymous, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Anonymous> {
+    let tiers = match raw.tiers {
+        Field::Absent => None,
+        tiers => Some(each(tiers, &path.field("tiers"), faults, |(_, name), path, faults| {
+            scope.tiers.find(&name, path, faults).map(|_| name)
+        })?),
+    };
+    Some(Anonymous { tiers })
 }
 
 fn build_health(raw: raw::Health, path: &Path, faults: &mut Faults) -> Option<Health> {
@@ -328,6 +345,20 @@ fn build_provider(name: String, raw: raw::Provider, path: &Path, faults: &mut Fa
         }
         Some(name)
     });
+    let extra_path = path.field("extra_fields");
+    if let (Field::Given(Dialect::AnthropicMessages), Some(List(fields))) = (&raw.dialect, raw.extra_fields.as_given())
+        && !fields.is_empty()
+    {
+        faults.note(&extra_path, "only of a provider whose dialect is openai-chat; valid: []");
+    }
+    let refused: Vec<&str> = unsupported.iter().flatten().map(String::as_str).collect();
+    let extra = each(raw.extra_fields, &extra_path, faults, |(_, name), path, faults| {
+        let name = String::from(name);
+        if refused.contains(&name.as_str()) {
+            faults.note(path, "also among unsupported_fields; valid: in one of them");
+        }
+        Some(name)
+    });
     let base_url = raw.base_url.given()?;
     let secret = raw.secret.optional()?.map_or_else(|| base_url.host.clone(), String::from);
     Some(Provider {
@@ -339,6 +370,7 @@ fn build_provider(name: String, raw: raw::Provider, path: &Path, faults: &mut Fa
         show_reasoning: raw.show_reasoning.given()?,
         quirks: all(raw.quirks.given()?.0.into_iter())?,
         unsupported_fields: unsupported?,
+        extra_fields: extra?,
     })
 }
 
@@ -350,11 +382,13 @@ fn build_rule(raw: raw::Rule, scope: &Scope, path: &Path, faults: &mut Faults) -
 fn build_condition(raw: raw::Condition) -> Option<Condition> {
     let client = raw.client.optional()?;
     let country = raw.country.optional()?;
+    let not_country = raw.not_country.optional()?;
     let ids = |list: List<ClientId, 1>| all(list.0.into_iter().map(|id| id.map(String::from)));
     let codes = |list: List<Country, 1>| all(list.0.into_iter().map(|code| code.map(String::from)));
     Some(Condition {
         client: client.map_or(Some(None), |list| ids(list).map(Some))?,
         country: country.map_or(Some(None), |list| codes(list).map(Some))?,
+        not_country: not_country.map_or(Some(None), |list| codes(list).map(Some))?,
         has_tools: raw.has_tools.optional()?,
         has_images: raw.has_images.optional()?,
     })

@@ -6,6 +6,8 @@
 
 mod base_url;
 mod build;
+pub mod country;
+pub mod extra;
 pub mod fault;
 pub(crate) mod json;
 mod names;
@@ -17,6 +19,7 @@ mod scalar;
 #[cfg(feature = "schema")]
 pub mod schema;
 mod scope;
+pub mod warnings;
 
 use std::time::Duration;
 
@@ -49,6 +52,8 @@ pub struct Policy {
     pub limits: Limits,
     pub health: Health,
     pub auth: Auth,
+    /// What requests without a key may use; all where it is absent.
+    pub anonymous: Option<Anonymous>,
     /// Origins that a browser may call from, as sent in `Origin`; `*` allows every one.
     pub cors_origins: Vec<String>,
     pub classifier: Option<Classifier>,
@@ -81,6 +86,13 @@ pub enum Auth {
     Required,
     /// Requests without a key are served as the client `anonymous`; a key that is presented is still checked.
     Optional,
+}
+
+/// What the client of requests without a key may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anonymous {
+    /// By name; all where none are named.
+    pub tiers: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -277,12 +289,19 @@ pub struct Provider {
     pub quirks: Vec<Quirk>,
     /// Request fields that it refuses; they are left out.
     pub unsupported_fields: Vec<String>,
+    /// Request fields that it takes beside those of the published API; `*` for all.
+    pub extra_fields: Vec<String>,
 }
 
 impl Provider {
     /// Whether it refuses the request field `name`.
     pub fn lacks(&self, name: &str) -> bool {
         self.unsupported_fields.iter().any(|field| field == name)
+    }
+
+    /// Whether it takes the request field `name`, which is none of the published API.
+    pub fn adds(&self, name: &str) -> bool {
+        extra::SHAPE.matches(name) && self.extra_fields.iter().any(|field| field == name || field == extra::ANY)
     }
 }
 
@@ -354,8 +373,10 @@ pub struct Rule {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Condition {
     pub client: Option<Vec<String>>,
-    /// ISO 3166-1 alpha-2, upper case.
+    /// ISO 3166-1 alpha-2, upper case, or `unknown`.
     pub country: Option<Vec<String>>,
+    /// The same; none of them may be the client's.
+    pub not_country: Option<Vec<String>>,
     pub has_tools: Option<bool>,
     pub has_images: Option<bool>,
 }

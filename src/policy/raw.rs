@@ -4,10 +4,12 @@
 
 #![expect(dead_code, reason = "`$schema` and `note` are read only to be checked")]
 
+use super::country::Country;
+use super::extra::ExtraField;
 use super::read::{List, Map, object};
 use super::scalar::{
-    ClientId, Country, Dollars, FieldName, Fraction, Integer, ModelName, Origin, ProviderName, SecretName, Text,
-    TierName, UpstreamEffort, UpstreamModel, Version,
+    ClientId, Dollars, FieldName, Fraction, Integer, ModelName, Origin, ProviderName, SecretName, Text, TierName,
+    UpstreamEffort, UpstreamModel, Version,
 };
 use super::{Auth, AuthStyle, BaseUrl, Dialect, Effort, Prefill, Quirk, Resume, StreamMode, Thinking};
 use crate::policy::json::Node;
@@ -40,6 +42,8 @@ object! {
         optional health: Health = Node::Object(Vec::new()),
         /// Whether a client must present a key.
         optional auth: Auth = "required",
+        /// What requests without a key may use, where auth is optional; without it everything.
+        optional anonymous: Anonymous,
         /// Origins that browsers may call from; * allows every one.
         optional cors_origins: List<Origin, 0> = Node::List(Vec::new()),
         /// The model that assigns tiers; without it the default tier serves.
@@ -70,6 +74,12 @@ object! {
         optional auth_cooldown_s: Integer<1, 86_400> = 300,
         /// The share of streamed requests that may be hedged, 0 to 1.
         optional hedge_share: Fraction = Node::Number(0.05),
+    }
+
+    /// What requests without a key may use.
+    Anonymous {
+        /// The names of tiers; without it every tier.
+        optional tiers: List<String, 1>,
     }
 
     /// The model that assigns tiers.
@@ -234,6 +244,8 @@ object! {
         optional quirks: List<Quirk, 0> = Node::List(Vec::new()),
         /// Request fields that it refuses; they are left out, and named in x-route-dropped.
         optional unsupported_fields: List<FieldName, 0> = Node::List(Vec::new()),
+        /// Request fields that it takes beside those of OpenAI's API, for openai-chat; * for whatever a client sends. Others are left out, and named in x-route-dropped.
+        optional extra_fields: List<ExtraField, 0> = Node::List(Vec::new()),
     }
 
     /// A bound, or a decision, for the requests that match.
@@ -250,11 +262,13 @@ object! {
     Condition {
         /// Ids of clients.
         optional client: List<ClientId, 1>,
-        /// Countries of the client's address, ISO 3166-1 alpha-2.
+        /// Countries of the client's address, ISO 3166-1 alpha-2, or unknown.
         optional country: List<Country, 1>,
+        /// Countries that the client's address must not be of; an unknown one is of none of them, unless unknown is listed.
+        optional not_country: List<Country, 1>,
         /// Whether the request has tools.
         optional has_tools: bool,
-        /// Whether the request has images.
+        /// Whether the request has images, files, audio or video.
         optional has_images: bool,
     }
 

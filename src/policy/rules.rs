@@ -2,6 +2,7 @@
 //!
 //! Pure: the same policy and facts always give the same bounds.
 
+use super::country::{self, UNKNOWN};
 use super::{Condition, Policy, ProviderId, TierId};
 
 /// What rules can ask about a request.
@@ -9,9 +10,10 @@ use super::{Condition, Policy, ProviderId, TierId};
 pub struct Facts<'a> {
     /// The id of the client, `anonymous` for one without a key.
     pub client: &'a str,
-    /// ISO 3166-1 alpha-2, upper case; `None` where the platform does not know it, which no country matches.
+    /// ISO 3166-1 alpha-2, upper case. What is no country, and what the platform does not know, is `unknown` to rules.
     pub country: Option<&'a str>,
     pub has_tools: bool,
+    /// Images, files, audio or video.
     pub has_images: bool,
     /// The tiers that the client's key may use, all where `None`. Names that are no tier of the policy are ignored, since
     /// a key may outlive a tier.
@@ -32,15 +34,20 @@ pub struct Bounds {
     pub tier: Option<(TierId, String)>,
 }
 
-pub fn bounds(policy: &Policy, facts: &Facts) -> Bounds {
-    let allowed = policy.tiers.iter().map(|tier| facts.client_tiers.is_none_or(|names| names.contains(&tier.name)));
-    let mut bounds = Bounds {
+/// The bounds of a client's rights alone.
+pub fn rights(policy: &Policy, client_tiers: Option<&[String]>) -> Bounds {
+    let allowed = policy.tiers.iter().map(|tier| client_tiers.is_none_or(|names| names.contains(&tier.name)));
+    Bounds {
         min: TierId(0),
         max: TierId(policy.tiers.len().saturating_sub(1)),
         allowed: allowed.collect(),
         providers: None,
         tier: None,
-    };
+    }
+}
+
+pub fn bounds(policy: &Policy, facts: &Facts) -> Bounds {
+    let mut bounds = rights(policy, facts.client_tiers);
     for rule in policy.rules.iter().filter(|rule| rule.when.matches(facts)) {
         let then = &rule.then;
         bounds.min = then.min_tier.map_or(bounds.min, |tier| tier.max(bounds.min));
@@ -78,10 +85,17 @@ impl Bounds {
 }
 
 impl Condition {
+    /// Whether it depends on the country.
+    pub fn asks_country(&self) -> bool {
+        self.country.is_some() || self.not_country.is_some()
+    }
+
     fn matches(&self, facts: &Facts) -> bool {
         let is_one_of = |list: &[String], value: &str| list.iter().any(|item| item == value);
+        let country = facts.country.filter(|code| country::is_country(code)).unwrap_or(UNKNOWN);
         self.client.as_deref().is_none_or(|clients| is_one_of(clients, facts.client))
-            && self.country.as_deref().is_none_or(|codes| facts.country.is_some_and(|code| is_one_of(codes, code)))
+            && self.country.as_deref().is_none_or(|codes| is_one_of(codes, country))
+            && self.not_country.as_deref().is_none_or(|codes| !is_one_of(codes, country))
             && self.has_tools.is_none_or(|expected| expected == facts.has_tools)
             && self.has_images.is_none_or(|expected| expected == facts.has_images)
     }
@@ -130,6 +144,7 @@ mod tests {
         let all = Condition::default();
         let client = |id: &str| Condition { client: Some(vec!["x".to_owned(), id.to_owned()]), ..Condition::default() };
         let country = |code: &str| Condition { country: Some(vec![code.to_owned()]), ..Condition::default() };
+        let outside = |code: &str| Condition { not_country: Some(vec![code.to_owned()]), ..Condition::default() };
         let tools = |flag| Condition { has_tools: Some(flag), ..Condition::default() };
         let images = |flag| Condition { has_images: Some(flag), ..Condition::default() };
         let cases = [
@@ -139,6 +154,15 @@ mod tests {
             ("country", country("DE"), FACTS, true),
             ("other country", country("FR"), FACTS, false),
             ("unknown country", country("DE"), Facts { country: None, ..FACTS }, false),
+            ("no country", country("DE"), Facts { country: Some("EU"), ..FACTS }, false),
+            ("unknown is unknown", country("unknown"), Facts { country: None, ..FACTS }, true),
+            ("no country is unknown", country("unknown"), Facts { country: Some("T1"), ..FACTS }, true),
+            ("known is not unknown", country("unknown"), FACTS, false),
+            ("inside", outside("DE"), FACTS, false),
+            ("outside", outside("US"), FACTS, true),
+            ("unknown is outside", outside("US"), Facts { country: None, ..FACTS }, true),
+            ("unknown is kept out", outside("unknown"), Facts { country: None, ..FACTS }, false),
+            ("both", Condition { not_country: Some(vec!["DE".to_owned()]), ..country("DE") }, FACTS, false),
             ("tools", tools(true), Facts { has_tools: true, ..FACTS }, true),
             ("no tools", tools(true), FACTS, false),
             ("wants no tools", tools(false), FACTS, true),

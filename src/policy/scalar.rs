@@ -251,7 +251,6 @@ words! {
     FieldName: "a-z" "a-z0-9_" 1 64;
     /// The id in a client's key.
     ClientId: "a-z0-9-" "a-z0-9-" 1 64;
-    Country: "A-Z" "A-Z" 2 2;
     /// An entry of the Secret Store; IPv6 hosts have colons.
     SecretName: "A-Za-z0-9:" "A-Za-z0-9._:-" 1 255;
 }
@@ -311,10 +310,6 @@ mod tests {
             (Version::SHAPE, "~!", true),
             (Version::SHAPE, "a b", false),
             (Version::SHAPE, "a\n", false),
-            (Country::SHAPE, "DE", true),
-            (Country::SHAPE, "D", false),
-            (Country::SHAPE, "DEU", false),
-            (Country::SHAPE, "De", false),
             (ModelName::SHAPE, "meta-llama/Llama-4:free", true),
             (ModelName::SHAPE, "a,b", false),
         ];

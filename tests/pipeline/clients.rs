@@ -24,17 +24,19 @@ fn every_refused_key_gets_the_same_401() {
         ("expired", Scenario::new().client(client(json!({"expires": "2026-01-01T00:00:00Z"})))),
         ("invalid_client_entry", Scenario::new().kv("client/app", b"{\"name\": 7}")),
     ];
-    let mut bodies = Vec::new();
+    let mut answers = Vec::new();
     for (refusal, scenario) in cases {
         let scenario = scenario.run();
         assert_eq!(scenario.status(), 401, "{refusal}");
         assert_eq!(scenario.error_code(), "invalid_api_key", "{refusal}");
         assert_eq!(scenario.log()["refusal"], refusal);
         assert!(scenario.asked().is_empty(), "{refusal}");
-        bodies.push(scenario.text());
+        let head = scenario.fake.answer.borrow().head.clone().expect("an answer");
+        assert!(head.headers.get("server-timing").is_none(), "{refusal}: what took how long tells who is known");
+        answers.push((head, scenario.text()));
     }
-    bodies.dedup();
-    assert_eq!(bodies.len(), 1, "one shape for every failure");
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "one answer for every failure, to the last header: {answers:?}");
 }
 
 #[test]
@@ -145,6 +147,7 @@ fn models_lists_what_the_client_may_use() {
     assert_eq!(list(json!({})), ["small", "large"]);
     assert_eq!(list(json!({"tiers": ["large"]})), ["large"]);
     assert_eq!(list(json!({"may_pin": true})).len(), 6);
+    assert_eq!(list(json!({"may_pin": true, "tiers": ["small"]})), ["small", "plain"]);
     let one = Scenario::new().path(Method::GET, "/models/small").run();
     assert_eq!((one.status(), one.json()["object"].as_str()), (200, Some("model")));
     let hidden = Scenario::new().path(Method::GET, "/v1/models/one").run();
@@ -155,4 +158,75 @@ fn models_lists_what_the_client_may_use() {
 fn a_body_that_breaks_off_is_the_clients_fault() {
     let scenario = Scenario::new().body_parts(vec![Chunk { delay: Duration::ZERO, bytes: Err(ReadError) }]).run();
     assert_eq!((scenario.status(), scenario.error_code().as_str()), (400, "body_incomplete"));
+}
+
+#[test]
+fn a_key_that_may_not_pin_learns_no_names() {
+    let ask = |entry: serde_json::Value, name: &str| {
+        let scenario = Scenario::new().client(client(entry)).header("x-route-model", name).run();
+        (scenario.status(), scenario.text())
+    };
+    let refused = ask(json!({}), "one");
+    assert_eq!(refused.0, 403);
+    for name in ["zzz", "two", "judge"] {
+        assert_eq!(ask(json!({}), name), refused, "{name}");
+    }
+    let (status, text) = ask(json!({"may_pin": true, "tiers": ["small"]}), "zzz");
+    assert_eq!(status, 400);
+    assert!(text.contains("valid for this key here: plain."), "{text}");
+    let tier = Scenario::new().client(client(json!({"tiers": ["small"]}))).header("x-route-tier", "huge").run();
+    assert_eq!(tier.status(), 400);
+    assert!(tier.text().contains("valid for this key here: small."), "{}", tier.text());
+}
+
+#[test]
+fn an_anonymous_client_is_narrowed_by_the_policy() {
+    let open = |anonymous: serde_json::Value| {
+        let mut open = policy();
+        open["auth"] = json!("optional");
+        if !anonymous.is_null() {
+            open["anonymous"] = anonymous;
+        }
+        Scenario::new().policy(open).without_header("authorization")
+    };
+    let narrow = || open(json!({"tiers": ["small"]}));
+    let refused = narrow().header("x-route-tier", "large").run();
+    assert_eq!((refused.status(), refused.error_code().as_str()), (403, "tier_not_allowed"));
+    let clamped = narrow().provider(CLASSIFIER, verdict("large", 0.9)).provider(FIRST, answer("hi")).run();
+    assert_eq!((clamped.response_header("x-route-tier").as_str(), clamped.status()), ("small", 200));
+    let models = narrow().path(Method::GET, "/v1/models").run();
+    assert_eq!(models.json()["data"].as_array().map(Vec::len), Some(1));
+    for anonymous in [json!(null), json!({})] {
+        let wide = open(anonymous).header("x-route-tier", "large").provider(FIRST, answer("hi")).run();
+        assert_eq!(wide.status(), 200);
+    }
+}
+
+#[test]
+fn the_operators_tag_wins() {
+    let scenario = Scenario::new()
+        .header("x-route-tags", "team=mine, job=nightly")
+        .header("x-route-tier", "small")
+        .provider(FIRST, answer("hi"))
+        .run();
+    assert_eq!(scenario.log()["tags"], json!({"team": "search", "job": "nightly"}));
+}
+
+#[test]
+fn a_body_that_is_no_json_by_its_own_headers_is_not_read() {
+    for (name, value, expected) in [
+        ("content-type", "text/plain;charset=UTF-8", "application/json"),
+        ("content-type", "application/x-www-form-urlencoded", "application/json"),
+        ("content-type", "multipart/form-data; boundary=x", "application/json"),
+        ("content-encoding", "gzip", "`gzip`"),
+    ] {
+        let scenario = Scenario::new().header(name, value).run();
+        assert_eq!((scenario.status(), scenario.error_code().as_str()), (415, "unsupported_content"), "{value}");
+        assert!(scenario.text().contains(expected), "{}", scenario.text());
+        assert!(scenario.asked().is_empty() && !scenario.fake.events.borrow().contains(&Event::BodyRead), "{value}");
+        let stranger = Scenario::new().header(name, value).without_header("authorization").run();
+        assert_eq!(stranger.status(), 401, "who asks matters first");
+    }
+    let plain = Scenario::new().header("content-type", "application/json").header("x-route-tier", "small");
+    assert_eq!(plain.provider(FIRST, answer("hi")).run().status(), 200);
 }

@@ -286,3 +286,85 @@ fn the_route_endpoint_explains_without_asking_a_candidate() {
     assert!(silent.asked().is_empty());
     assert_eq!(silent.json()["source"], "default");
 }
+
+#[test]
+fn a_refusal_of_one_prompt_says_nothing_of_the_classifier() {
+    let flagged = json!({"error": {"message": "Your input was flagged", "code": 403}});
+    for refusal in [
+        json_reply(400, json!({})),
+        json_reply(413, json!({})),
+        json_reply(414, json!({})),
+        json_reply(422, json!({})),
+        json_reply(431, json!({})),
+        json_reply(403, flagged),
+    ] {
+        let mut scenario = Scenario::new();
+        for _ in 0..4 {
+            scenario = scenario.provider(CLASSIFIER, refusal.clone()).provider(FIRST, answer("hi"));
+        }
+        scenario = scenario.run();
+        for _ in 0..3 {
+            assert_eq!(decided(&scenario), is("large", "default", "classifier_error"));
+            scenario = scenario.again_after(Duration::from_secs(2));
+        }
+        assert_eq!(decided(&scenario), is("large", "default", "classifier_error"), "it is still asked");
+    }
+    for failure in
+        [json_reply(401, json!({})), json_reply(403, json!({})), json_reply(404, json!({})), json_reply(429, json!({}))]
+    {
+        let mut scenario = Scenario::new();
+        for _ in 0..3 {
+            scenario = scenario.provider(CLASSIFIER, failure.clone()).provider(FIRST, answer("hi"));
+        }
+        scenario = scenario.provider(FIRST, answer("hi")).run();
+        for _ in 0..3 {
+            scenario = scenario.again_after(Duration::from_secs(2));
+        }
+        assert_eq!(decided(&scenario), is("large", "default", "classifier_breaker_open"));
+    }
+}
+
+#[test]
+fn a_rule_for_what_is_not_outside_holds_where_the_country_is_unknown() {
+    let asked = |when: Value, country: Option<&str>| {
+        let mut ruled = policy();
+        ruled["rules"] = json!([{"name": "at home", "when": when, "then": {"providers": ["second"]}}]);
+        let scenario = Scenario::new().policy(ruled).header("x-route-tier", "large");
+        *scenario.fake.country.borrow_mut() = country.map(str::to_owned);
+        let scenario = scenario.provider(FIRST, answer("hi")).provider(SECOND, answer("hi")).run();
+        scenario.asked().pop().expect("a candidate should be asked")
+    };
+    for (when, country, expected) in [
+        (json!({"country": ["DE"]}), None, FIRST),
+        (json!({"country": ["DE", "unknown"]}), None, SECOND),
+        (json!({"country": ["DE", "unknown"]}), Some("EU"), SECOND),
+        (json!({"not_country": ["US"]}), None, SECOND),
+        (json!({"not_country": ["US"]}), Some("DE"), SECOND),
+        (json!({"not_country": ["US"]}), Some("US"), FIRST),
+    ] {
+        assert_eq!(asked(when.clone(), country), expected, "{when} {country:?}");
+    }
+}
+
+#[test]
+fn a_large_body_is_encoded_once_at_a_time() {
+    let long = "word ".repeat((8 << 20) / 5 + 1);
+    let scenario = |text: &str| {
+        let mut roomy = policy();
+        roomy["limits"]["body_bytes"] = json!(16 << 20);
+        roomy["models"]["one"]["context"] = json!(100_000_000);
+        roomy["models"]["two"]["context"] = json!(100_000_000);
+        Scenario::new().policy(roomy).ask(json!({"messages": [{"role": "user", "content": text}]}))
+    };
+    let events = |text: &str| {
+        let scenario = scenario(text).provider(CLASSIFIER, verdict("large", 0.9)).provider(FIRST, answer("hi")).run();
+        assert_eq!(scenario.status(), 200, "{}", scenario.text());
+        let events = scenario.fake.events.borrow().clone();
+        let at = |event: Event| events.iter().position(|other| *other == event).expect("the event");
+        // Of the classifier's reply at least two reads come between the two, if it is awaited first.
+        let reads = &events[at(Event::Sent(CLASSIFIER.to_owned()))..at(Event::Sent(FIRST.to_owned()))];
+        reads.iter().position(|event| *event == Event::BackendReady(FIRST.to_owned())).expect("prepared")
+    };
+    assert_eq!(events("short"), 1, "prepared as soon as the question is sent");
+    assert_eq!(events(&long), 3, "and here not before it has been answered");
+}

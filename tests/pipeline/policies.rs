@@ -122,3 +122,29 @@ fn health_shows_faults_only_to_those_who_may_see_them() {
     let inspector = health(Scenario::new().client(client(json!({"may_inspect": true}))));
     assert!(inspector.json()["policy_faults"].as_array().is_some_and(|faults| !faults.is_empty()));
 }
+
+#[test]
+fn a_refused_key_at_healthz_is_logged_and_changes_nothing() {
+    let health = |scenario: Scenario| {
+        let scenario = scenario.path(Method::GET, "/healthz").run();
+        assert_eq!(scenario.status(), 200);
+        scenario.log()["refusal"].as_str().map(str::to_owned)
+    };
+    let wrong = format!("Bearer {}x", crate::scenario::KEY);
+    assert_eq!(health(Scenario::new().header("authorization", &wrong)).as_deref(), Some("wrong_key"));
+    assert_eq!(health(Scenario::new().header("authorization", "Bearer sk-x")).as_deref(), Some("malformed_key"));
+    assert_eq!(health(Scenario::new().without_header("authorization")), None, "none is asked for");
+    assert_eq!(health(Scenario::new()), None);
+}
+
+#[test]
+fn warnings_are_shown_to_those_who_may_see_them() {
+    let mut open = policy();
+    open["auth"] = json!("optional");
+    let health = |entry: serde_json::Value| {
+        Scenario::new().policy(open.clone()).client(client(entry)).path(Method::GET, "/healthz").run().json()
+    };
+    assert!(health(json!({})).get("policy_warnings").is_none());
+    let warnings = health(json!({"may_inspect": true}))["policy_warnings"].clone();
+    assert!(warnings[0].as_str().is_some_and(|warning| warning.starts_with("$.auth: ")), "{warnings}");
+}

@@ -322,3 +322,51 @@ fn a_request_for_a_stream_that_gets_a_page_is_sent_elsewhere() {
     let scenario = streaming(json!({})).provider(FIRST, page).provider(SECOND, slow_stream(0)).run();
     assert_eq!(scenario.response_header("x-route-attempts"), "first/one:undecodable,second/two:200");
 }
+
+#[test]
+fn a_large_request_has_one_attempt_at_a_time() {
+    let long = "word ".repeat((8 << 20) / 5 + 1);
+    let body = |text: &str| json!({"messages": [{"role": "user", "content": text}], "stream": true});
+    let asking = |text: &str| {
+        let mut policy = policy();
+        policy["limits"]["body_bytes"] = json!(16 << 20);
+        policy["tiers"][1]["hedge_after_ms"] = json!(500);
+        for model in ["one", "two"] {
+            policy["models"][model]["context"] = json!(100_000_000);
+        }
+        Scenario::new().policy(policy).header("x-route-tier", "large").ask(body(text))
+    };
+    let hedged = asking("short").provider(FIRST, slow_stream(3_000)).provider(SECOND, slow_stream(100)).run();
+    assert_eq!((hedged.asked(), starts(&hedged)[1]), (vec![FIRST.into(), SECOND.into()], 500));
+    let one = asking(&long).provider(FIRST, slow_stream(3_000)).provider(SECOND, slow_stream(100)).run();
+    assert_eq!(one.response_header("x-route-attempts"), "first/one:timeout,second/two:200");
+    assert_eq!(starts(&one)[1], 2_000, "the second begins when the first has ended");
+    let mut only = policy();
+    only["limits"]["body_bytes"] = json!(16 << 20);
+    only["tiers"][1]["candidates"] = json!([{"model": "one"}]);
+    only["models"]["one"]["context"] = json!(100_000_000);
+    let last = Scenario::new()
+        .policy(only)
+        .header("x-route-tier", "large")
+        .ask(body(&long))
+        .provider(FIRST, slow_stream(3_000))
+        .run();
+    assert_eq!(last.response_header("x-route-attempts"), "first/one:200", "the last candidate is not cut");
+}
+
+#[test]
+fn what_one_client_sends_cools_no_candidate_for_others() {
+    for status in [414, 431] {
+        let scenario = large(json!({"retries": 1}))
+            .header("traceparent", &"0".repeat(30_000))
+            .provider(FIRST, json_reply(status, json!({})))
+            .provider(SECOND, answer("hi"))
+            .provider(FIRST, answer("hi"))
+            .run();
+        assert_eq!(scenario.asked(), [FIRST, SECOND], "{status}");
+        assert!(scenario.fake.sent.borrow().iter().all(|sent| !sent.headers.contains_key("traceparent")));
+        let scenario = scenario.without_header("traceparent").again_after(Duration::from_millis(10));
+        assert_eq!(scenario.asked(), [FIRST, SECOND, FIRST], "{status}");
+        assert_eq!(scenario.response_header("x-route-reason"), "");
+    }
+}

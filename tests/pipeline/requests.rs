@@ -24,7 +24,7 @@ fn bad_requests_say_what_would_be_valid() {
         ("too large", body(&big), 413, "body_too_large"),
         ("announced too large", body(b"{}").header("content-length", "100001"), 413, "body_too_large"),
         ("unknown tier", header("x-route-tier", "huge"), 400, "invalid_header"),
-        ("unknown model", header("x-route-model", "huge"), 400, "invalid_header"),
+        ("unknown model without right", header("x-route-model", "huge"), 403, "pin_not_allowed"),
         ("pin without right", header("x-route-model", "one"), 403, "pin_not_allowed"),
         ("bad timeout", header("x-route-timeout-ms", "soon"), 400, "invalid_header"),
         ("bad cache", header("x-route-cache", "yes"), 400, "invalid_header"),
@@ -60,16 +60,145 @@ fn a_request_no_candidate_can_carry_is_refused_with_the_reason() {
 }
 
 #[test]
-fn unknown_fields_and_the_order_of_all_pass_through() {
-    let body = r#"{"model":"x","future_field":{"a":[1.50,2e3]},"messages":[ {"role":"user","content":"ü \u00fc"} ],"temperature":0.2}"#;
+fn published_fields_pass_through_in_their_order() {
+    let body = r#"{"model":"x","prediction":{"a":[1.50,2e3]},"messages":[ {"role":"user","content":"ü \u00fc"} ],"temperature":0.2}"#;
     let scenario =
         Scenario::new().header("x-route-tier", "small").raw_body(body.as_bytes()).provider(FIRST, answer("hi")).run();
     assert_eq!(scenario.status(), 200);
     let sent = scenario.fake.sent.borrow();
-    let expected = r#"{"future_field":{"a":[1.50,2e3]},"messages":[ {"role":"user","content":"ü \u00fc"} ],"temperature":0.2,"model":"first-upstream"}"#;
+    let expected = r#"{"prediction":{"a":[1.50,2e3]},"messages":[ {"role":"user","content":"ü \u00fc"} ],"temperature":0.2,"model":"first-upstream"}"#;
     assert_eq!(String::from_utf8_lossy(&sent[0].body), expected);
     assert_eq!(sent[0].url, "https://first.example/v1/chat/completions");
     assert_eq!(scenario.json()["surprise"], json!({"kept": true}), "unknown fields of the answer pass too");
+}
+
+#[test]
+fn a_provider_gets_no_field_that_it_was_not_meant_to_get() {
+    let unknown = json!({
+        "models": ["other/model"], "provider": {"order": ["other"]}, "route": "fallback", "transforms": [], "plugins": [{}],
+        "top_k": 5, "random_seed": null, "stream\n": true, "x\r\ninjected: 1": 1,
+    });
+    let ask = |extra: serde_json::Value| {
+        let mut body = json!({"messages": [{"role": "user", "content": "x"}], "store": true, "seed": 7});
+        body.as_object_mut().unwrap().extend(unknown.as_object().unwrap().clone());
+        let mut policy = policy();
+        policy["providers"]["first"]["extra_fields"] = extra;
+        Scenario::new().policy(policy).header("x-route-tier", "small").ask(body).provider(FIRST, answer("hi")).run()
+    };
+    let keys = |scenario: &Scenario| {
+        let sent = scenario.sent_to(FIRST);
+        sent.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+    };
+    let plain = ask(json!([]));
+    assert_eq!(keys(&plain), ["messages", "model", "seed", "store"]);
+    assert_eq!(plain.response_header("x-route-dropped"), "models,plugins,provider,route,other,top_k,transforms");
+    assert_eq!(plain.log()["dropped"].as_array().map(Vec::len), Some(7));
+    let one = ask(json!(["top_k"]));
+    assert_eq!(keys(&one), ["messages", "model", "seed", "store", "top_k"]);
+    let any = ask(json!(["*"]));
+    assert_eq!(any.response_header("x-route-dropped"), "other", "what is no plain name never passes");
+    assert_eq!(any.sent_to(FIRST)["models"], json!(["other/model"]));
+}
+
+#[test]
+fn what_a_client_makes_up_is_named_within_bounds() {
+    let fields: serde_json::Map<_, _> = (0..500).map(|at| (format!("{}_{at}", "f".repeat(40)), json!(1))).collect();
+    let mut body = json!({"messages": [{"role": "user", "content": "x"}]});
+    body.as_object_mut().unwrap().extend(fields);
+    let scenario = Scenario::new().header("x-route-tier", "small").ask(body).provider(FIRST, answer("hi")).run();
+    let dropped = scenario.response_header("x-route-dropped");
+    assert_eq!(dropped.split(',').count(), 33);
+    assert!(dropped.ends_with(",other"), "{dropped}");
+}
+
+#[test]
+fn a_field_in_another_case_is_refused() {
+    for (field, right) in
+        [("Stream", "stream"), ("Max_tokens", "max_tokens"), ("\u{17f}tore", "store"), ("MODEL", "model")]
+    {
+        let mut any = policy();
+        any["providers"]["first"]["extra_fields"] = json!(["*"]);
+        let body = json!({"messages": [{"role": "user", "content": "x"}], field: true});
+        let scenario = Scenario::new().policy(any).header("x-route-tier", "small").ask(body).run();
+        assert_eq!((scenario.status(), scenario.json()["error"]["param"].as_str()), (400, Some(field)));
+        let message = scenario.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(message.ends_with(&format!("valid: `{right}`.")), "{message}");
+    }
+}
+
+#[test]
+fn a_bound_is_a_400_that_names_it_and_sends_nothing() {
+    let nested = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    let ask = |fields: &str| {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"x"}}],{fields}}}"#);
+        Scenario::new().header("x-route-tier", "small").raw_body(body.as_bytes()).run()
+    };
+    let many: Vec<String> = (0..512).map(|at| format!("\"f{at}\":1")).collect();
+    for (fields, message, param) in [
+        (format!(r#""metadata":{nested}"#), "128 levels", None),
+        (format!(r#""tools":[{{"function":{{"parameters":{nested}}}}}]"#), "128 levels", Some("tools")),
+        (format!(r#""response_format":{{"json_schema":{nested}}}"#), "128 levels", Some("response_format")),
+        (format!(r#""x":1,"messages":[{{"role":"user","content":[{nested}]}}]"#), "128 levels", Some("messages")),
+        (many.join(","), "512 fields", None),
+        (format!(r#""functions":[{}{{}}]"#, "{},".repeat(1_024)), "1024 tools", Some("functions")),
+    ] {
+        let scenario = ask(&fields);
+        assert_eq!((scenario.status(), scenario.error_code().as_str()), (400, "invalid_value"), "{message}");
+        assert!(scenario.text().contains(message), "{}", scenario.text());
+        assert_eq!(scenario.json()["error"]["param"].as_str(), param, "{message}");
+    }
+}
+
+#[test]
+fn null_hides_no_limit() {
+    let ask = |model: &str, fields: serde_json::Value| {
+        let mut body = json!({"model": model, "messages": [{"role": "user", "content": "x"}]});
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let host = if model == "two" { SECOND } else { FIRST };
+        let client = crate::scenario::client(json!({"may_pin": true}));
+        Scenario::new().client(client).ask(body).provider(host, answer("hi")).run()
+    };
+    let renamed = ask("two", json!({"max_tokens": 50, "max_completion_tokens": null}));
+    assert_eq!(renamed.sent_to(SECOND)["max_completion_tokens"], 50);
+    let raw = String::from_utf8(renamed.fake.sent.borrow()[0].body.clone()).unwrap();
+    assert_eq!(raw.matches("max_completion_tokens").count(), 1, "{raw}");
+    let null = ask("two", json!({"max_tokens": null}));
+    assert!(null.sent_to(SECOND).get("max_completion_tokens").is_none());
+    let kept = ask("one", json!({"max_tokens": 50, "max_completion_tokens": null}));
+    assert_eq!(kept.sent_to(FIRST)["max_tokens"], 50);
+}
+
+#[test]
+fn no_spelling_hides_tools_or_media_from_a_rule() {
+    let bound = |when: serde_json::Value| {
+        let mut policy = policy();
+        policy["rules"] = json!([{"name": "r", "when": when, "then": {"providers": ["second"]}}]);
+        policy["models"]["two"]["vision"] = json!(true);
+        policy["classifier"] = serde_json::Value::Null;
+        policy.as_object_mut().unwrap().remove("classifier");
+        policy
+    };
+    let asked = |policy: serde_json::Value, body: serde_json::Value| {
+        let scenario = Scenario::new().policy(policy).header("x-route-tier", "large").ask(body);
+        let scenario = scenario.provider(SECOND, answer("hi")).run();
+        assert_eq!(scenario.status(), 200, "{}", scenario.text());
+        scenario.asked()
+    };
+    let user = json!([{"role": "user", "content": "x"}]);
+    for tools in [json!(null), json!([])] {
+        let body = json!({"messages": user, "tools": tools, "functions": [{"name": "f"}]});
+        assert_eq!(asked(bound(json!({"has_tools": true})), body), [SECOND]);
+    }
+    for part in [
+        json!({"type": "file", "file": {"file_data": "data:image/png;base64,AA=="}}),
+        json!({"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}),
+        json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}),
+    ] {
+        let messages = json!([{"role": "user", "content": [part]}]);
+        assert_eq!(asked(bound(json!({"has_images": true})), json!({"messages": messages})), [SECOND], "{part}");
+    }
+    let messages = json!([{"role": "user", "content": "x", "images": ["AA=="]}]);
+    assert_eq!(asked(bound(json!({"has_images": true})), json!({"messages": messages})), [SECOND]);
 }
 
 #[test]

@@ -27,6 +27,9 @@ const RELATIONS: &[&str] = &[
     "more than context",
     "more than max_output",
     "not a secret of",
+    "no country",
+    "also among unsupported_fields",
+    "only of a provider",
 ];
 
 #[test]

@@ -36,6 +36,32 @@ mod guest {
     /// How often a stream is.
     const STREAMS: u64 = 20;
 
+    /// How often a large body is.
+    const LARGE_TIMES: u64 = 10;
+    const LARGE_BYTES: usize = 10_000_000;
+    /// Gives nearly as many parts as a request may have.
+    const WORDS: usize = 100;
+
+    fn image() -> String {
+        let data = "iVBORw0KGgoAAAANSUhEUg==".repeat(9_000_000 / 24);
+        format!(
+            r#"{{"model":"auto","messages":[{{"role":"user","content":[{{"type":"text","text":"What is this?"}},
+                {{"type":"image_url","image_url":{{"url":"data:image/png;base64,{data}"}}}}]}}]}}"#
+        )
+    }
+
+    /// About `LARGE_BYTES` in parts with `words` each.
+    fn parts(words: usize) -> String {
+        let part = format!(r#"{{"type":"text","text":"{}"}}"#, "word ".repeat(words));
+        let parts = vec![part.as_str(); LARGE_BYTES / (part.len() + 1)].join(",");
+        format!(r#"{{"model":"auto","messages":[{{"role":"user","content":[{parts}]}}]}}"#)
+    }
+
+    fn keys() -> String {
+        let fields: String = (0..130_000).map(|at| format!(r#","k{at}":{at}"#)).collect();
+        format!(r#"{{"messages":[{{"role":"user","content":"Hi"}}]{fields}}}"#)
+    }
+
     pub fn answer() {
         drop(Request::from_client());
         let policy = default_policy();
@@ -48,13 +74,27 @@ mod guest {
             let encoded = dialect::encode_request(&policy, &candidate, &request, &asking);
             black_box(encoded.expect("the Messages API should have words for all of it"));
         };
+        let large = |name: &str, what: &str, body: &str| {
+            let candidate = Candidate { model: model(&policy, name), effort: None };
+            let work = || {
+                let request = ChatRequest::parse(black_box(body.as_bytes())).expect("it should be a request");
+                black_box(
+                    dialect::encode_request(&policy, &candidate, &request, &asking).expect("it should be carried"),
+                );
+            };
+            row(what, "request", LARGE_TIMES, timed(LARGE_TIMES, work))
+        };
+        let refused = |what: &str, body: &str| {
+            let work = || assert!(ChatRequest::parse(black_box(body.as_bytes())).is_err());
+            row(what, "request", LARGE_TIMES, timed(LARGE_TIMES, work))
+        };
         let body = whole_answer().to_string().into_bytes();
         let reading = reading(&policy, MESSAGES_MODEL);
         let decode = || {
             let decoded = dialect::decode_answer(reading, &request, black_box(body.clone()));
             black_box(decoded.expect("it should be an answer"));
         };
-        let rows = [
+        let mut rows = vec![
             row("a conversation of 20 turns with 5 tools, to the Messages API", "request", TIMES, timed(TIMES, encode)),
             row("a whole answer of the Messages API, text and a call", "answer", TIMES, timed(TIMES, decode)),
             stream("Messages API, text", &policy, MESSAGES_MODEL, &request, &messages_stream(Piece::Text)),
@@ -68,6 +108,15 @@ mod guest {
             stream("openai-chat, text, passed", &policy, PASSED_MODEL, &request, &chat_stream()),
             stream("openai-chat, text, mended", &policy, MENDED_MODEL, &request, &chat_stream()),
         ];
+        // One body at a time: together they would be more than a sandbox holds.
+        for (what, body) in [("an image of 9 MB", image as fn() -> String), ("10 MB in 19,000 parts", || parts(WORDS))]
+        {
+            let body = body();
+            rows.push(large(PASSED_MODEL, &format!("{what}, to openai-chat"), &body));
+            rows.push(large(MESSAGES_MODEL, &format!("{what}, to the Messages API"), &body));
+        }
+        rows.push(refused("10 MB in parts of one word, refused", &parts(1)));
+        rows.push(refused("130,000 different fields, refused", &keys()));
         let body = serde_json::to_vec(&rows).expect("rows should serialise");
         Response::from_body(body).send_to_client();
     }

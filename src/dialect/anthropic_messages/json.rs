@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
+
+use crate::chat::walk::decoded;
 
 /// A value that goes up as it is.
 #[derive(Debug, Serialize)]
@@ -34,10 +36,7 @@ impl Json<'_> {
 
 /// The text of a JSON string, borrowed where it has no escapes; nothing for a value of another type.
 pub fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    // `Cow` alone would always copy.
-    #[derive(Deserialize)]
-    struct Borrowing<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str::<Borrowing<'_>>(raw.get()).ok().map(|text| text.0)
+    decoded(raw.get())
 }
 
 /// Whether a value is a string, without looking at all of it.

@@ -7,7 +7,6 @@
 
 mod answer;
 mod cache;
-mod dropped;
 mod json;
 mod limits;
 mod parts;

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::dropped::Dropped;
 use super::json::{Json, given, is_blank, is_null, is_text, text};
 use super::wire::{Block, Source};
+use crate::dialect::dropped::Dropped;
 use crate::error::{Error, Kind};
 
 /// Whose message the parts stand in, which decides what may stand there.
@@ -69,12 +69,10 @@ pub fn push_content<'a>(
     if is_null(content) {
         return Ok(());
     }
-    let parts: Vec<&'a RawValue> = serde_json::from_str(content.get())
+    let parts: Vec<Part<'a>> = serde_json::from_str(content.get())
         .map_err(|_| invalid(place, "must be a string, an array of parts with `type`, or null"))?;
-    for (index, raw) in parts.into_iter().enumerate() {
+    for (index, part) in parts.into_iter().enumerate() {
         let place = || format!("{place}[{index}]");
-        let part: Part<'a> =
-            serde_json::from_str(raw.get()).map_err(|_| invalid(&place(), "must be an object with a `type`"))?;
         if given(part.prompt_cache_breakpoint).is_some() {
             dropped.note("prompt_cache_breakpoint");
         }

@@ -4,10 +4,10 @@
 //! blocks of earlier thinking come back in a loop of tool calls, and forbids a forced call and a prefill; OpenAI's clients cannot carry
 //! blocks, so there the model does not think.
 
-use super::dropped::Dropped;
 use super::json::{given, text};
 use super::wire::{Display, Thinking};
 use crate::chat::ChatRequest;
+use crate::dialect::dropped::Dropped;
 use crate::policy::{self, Candidate, Effort, Model};
 
 /// The smallest budget that the API takes.

@@ -4,7 +4,6 @@
 
 use serde_json::value::RawValue;
 
-use super::dropped::Dropped;
 use super::json::{Json, given, is_blank, is_text, text};
 use super::parts::invalid;
 use super::reasoning::{self, Circumstances};
@@ -12,6 +11,7 @@ use super::wire::{Block, Body, Format, Metadata, OutputConfig, Thinking};
 use super::{cache, schema, tools, turns};
 use crate::chat::{ChatRequest, object_fields};
 use crate::dialect::Encoded;
+use crate::dialect::dropped::Dropped;
 use crate::error::Error;
 use crate::policy::{Candidate, Model, Policy};
 
@@ -167,7 +167,10 @@ fn schema_shape(json_schema: &RawValue, model: &Model, dropped: &mut Dropped) ->
         return Err(invalid("response_format.json_schema.schema", "must be an object"));
     }
     let description = get("description").and_then(text);
-    let sanitised = model.json_schema.then(|| schema::sanitise(schema.get(), description.as_deref())).flatten();
+    let sanitised = match model.json_schema {
+        true => schema::sanitise(schema.get(), description.as_deref(), &mut schema::Budget::default()),
+        false => None,
+    };
     match sanitised {
         Some(sanitised) => {
             if sanitised.weakened {

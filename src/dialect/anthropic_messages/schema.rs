@@ -5,6 +5,8 @@
 //! schemas at once, very many optional properties) makes the schema unfit, and the caller asks in words instead. Order is
 //! kept, since models answer in the order of the properties.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::value::RawValue;
 
 use super::json::text;
@@ -14,11 +16,23 @@ use crate::chat::{Field, object_fields};
 const MAX_OPTIONAL_PROPERTIES: usize = 24;
 const MAX_DEPTH: usize = 32;
 const MAX_DEFINITIONS: usize = 256;
+/// What may be read of all schemas of a request, in bytes, those of an inner one counted at each level above it.
+const MAX_READ_BYTES: usize = 4 << 20;
 /// A constraint that is longer is left out, not described.
 const MAX_DESCRIBED_BYTES: usize = 200;
 
 /// String formats that the API takes.
 const FORMATS: [&str; 9] = ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6"];
+
+/// How much may still be read for the schemas of one request; what is too large is asked for in words.
+#[derive(Debug)]
+pub struct Budget(usize);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(MAX_READ_BYTES)
+    }
+}
 
 /// A schema that the API takes.
 #[derive(Debug)]
@@ -29,9 +43,11 @@ pub struct Sanitised {
 }
 
 /// The schema as the API takes it, with `description` where it has none of its own; nothing if it cannot be said.
-pub fn sanitise(schema: &str, description: Option<&str>) -> Option<Sanitised> {
-    let mut writer = Writer::default();
-    writer.schema(schema, 0, description)?;
+pub fn sanitise(schema: &str, description: Option<&str>, budget: &mut Budget) -> Option<Sanitised> {
+    let mut writer = Writer { budget: std::mem::replace(budget, Budget(0)), ..Writer::default() };
+    let written = writer.schema(schema, 0, description);
+    budget.0 = writer.budget.0;
+    written?;
     if writer.optional_properties()? > MAX_OPTIONAL_PROPERTIES {
         return None;
     }
@@ -43,10 +59,12 @@ pub fn sanitise(schema: &str, description: Option<&str>) -> Option<Sanitised> {
 struct Writer {
     out: String,
     weakened: bool,
+    budget: Budget,
     /// What stands outside of definitions.
     root: Part,
-    /// Each definition, by what refers to it.
-    definitions: Vec<(String, Part)>,
+    definitions: Vec<Part>,
+    /// The position of each definition, by what refers to it.
+    positions: BTreeMap<String, usize>,
     /// The definition that is being written.
     current: Option<usize>,
 }
@@ -64,6 +82,7 @@ impl Writer {
         if depth > MAX_DEPTH {
             return None;
         }
+        self.budget.0 = self.budget.0.checked_sub(json.len())?;
         if matches!(json, "true" | "false") {
             return None;
         }
@@ -146,12 +165,11 @@ impl Writer {
             return None;
         }
         self.weakened |= others.is_some_and(|others| others != "false");
-        let required: Vec<String> = match get("required") {
+        let required: BTreeSet<String> = match get("required") {
             Some(required) => serde_json::from_str(required.get()).ok()?,
-            None => Vec::new(),
+            None => BTreeSet::new(),
         };
-        self.part().optional +=
-            properties.iter().filter(|field| !required.iter().any(|name| *name == field.name)).count();
+        self.part().optional += properties.iter().filter(|field| !required.contains(field.name.as_ref())).count();
         self.field(begin, "additionalProperties", "false");
         Some(())
     }
@@ -179,8 +197,10 @@ impl Writer {
         }
         for Field { name: definition, value } in fields {
             self.name(inside, &definition);
-            self.current = Some(self.definitions.len());
-            self.definitions.push((format!("#/{name}/{definition}"), Part::default()));
+            let position = self.definitions.len();
+            self.current = Some(position);
+            self.definitions.push(Part::default());
+            self.positions.entry(format!("#/{name}/{definition}")).or_insert(position);
             self.schema(value.get(), 1, None)?;
         }
         self.current = None;
@@ -214,7 +234,7 @@ impl Writer {
 
     fn part(&mut self) -> &mut Part {
         match self.current {
-            Some(definition) => &mut self.definitions[definition].1,
+            Some(definition) => &mut self.definitions[definition],
             None => &mut self.root,
         }
     }
@@ -230,11 +250,11 @@ impl Writer {
         }
         fn count(writer: &Writer, part: &Part, states: &mut [State]) -> Option<usize> {
             part.references.iter().try_fold(part.optional, |sum, reference| {
-                let at = writer.definitions.iter().position(|(name, _)| name == reference)?;
+                let at = *writer.positions.get(reference)?;
                 let counted = match states[at] {
                     State::Unseen => {
                         states[at] = State::Open;
-                        let counted = count(writer, &writer.definitions[at].1, states)?;
+                        let counted = count(writer, &writer.definitions[at], states)?;
                         states[at] = State::Counted(counted);
                         counted
                     }
@@ -246,7 +266,7 @@ impl Writer {
         }
         let mut states = vec![State::Unseen; self.definitions.len()];
         // Also those that nothing refers to must end.
-        for (_, part) in &self.definitions {
+        for part in &self.definitions {
             count(self, part, &mut states)?;
         }
         count(self, &self.root, &mut states)
@@ -271,7 +291,8 @@ mod tests {
     use super::*;
 
     fn check(schema: &str) -> Option<(String, bool)> {
-        sanitise(schema, None).map(|sanitised| (sanitised.schema.get().to_owned(), sanitised.weakened))
+        sanitise(schema, None, &mut Budget::default())
+            .map(|sanitised| (sanitised.schema.get().to_owned(), sanitised.weakened))
     }
 
     #[test]
@@ -307,6 +328,18 @@ mod tests {
         ] {
             assert_eq!(check(schema), Some((expected.to_owned(), weakened)), "{schema}");
         }
+    }
+
+    #[test]
+    fn what_is_read_of_all_schemas_is_bounded() {
+        let text = "x".repeat(300_000);
+        let deep = format!("{}{{\"const\":\"{text}\"}}{}", r#"{"items":"#.repeat(20), "}".repeat(20));
+        assert_eq!(check(&deep), None, "twenty times 300 kB");
+        let flat = format!("{{\"const\":\"{text}\"}}");
+        let mut budget = Budget::default();
+        let fitting = (0..20).filter(|_| sanitise(&flat, None, &mut budget).is_some()).count();
+        assert_eq!(fitting, MAX_READ_BYTES / flat.len());
+        assert!(sanitise("{}", None, &mut budget).is_some(), "what is small still fits");
     }
 
     #[test]

@@ -10,12 +10,12 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::dropped::Dropped;
 use super::json::{Json, given, is_text, text};
 use super::parts::invalid;
 use super::schema;
 use super::wire::{Tool, ToolChoice};
 use crate::chat::{ChatRequest, Field, object_fields};
+use crate::dialect::dropped::Dropped;
 use crate::error::Error;
 use crate::policy::Model;
 
@@ -69,9 +69,10 @@ pub fn translate<'a>(
         Some(raw) => serde_json::from_str(raw.get()).map_err(|_| invalid(field, "must be an array"))?,
         None => Vec::new(),
     };
+    let mut builder = Builder { model, dropped, budget: schema::Budget::default() };
     let build = |(index, raw)| match is_legacy {
-        true => build(raw, &format!("functions[{index}]"), model, dropped),
-        false => build_tool(raw, index, model, dropped),
+        true => builder.build(raw, &format!("functions[{index}]")),
+        false => builder.build_tool(raw, index),
     };
     let mut tools = raw.into_iter().enumerate().map(build).collect::<Result<Vec<_>, _>>()?;
     let (demand, allowed) = match given(request.field(choice)) {
@@ -160,46 +161,56 @@ fn only_called<'a>(called: &Names<'a>) -> Tools<'a> {
     Tools { tools: called.iter().map(tool).collect(), choice, ..Tools::default() }
 }
 
-fn build_tool<'a>(raw: &'a RawValue, index: usize, model: &Model, dropped: &mut Dropped) -> Result<Tool<'a>, Error> {
-    let place = format!("tools[{index}]");
-    let fields = object_fields(raw.get()).map_err(|_| invalid(&place, "must be an object"))?;
-    let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
-    if given(get("type")).is_some_and(|kind| kind.get() != "\"function\"") {
-        let message = "must be `function`: the serving model's API has no custom tools";
-        return Err(invalid(&format!("{place}.type"), message));
-    }
-    let place = format!("{place}.function");
-    let function = get("function").ok_or_else(|| invalid(&place, "is missing"))?;
-    build(function, &place, model, dropped)
+/// Makes the tools of one request.
+struct Builder<'m, 'd> {
+    model: &'m Model,
+    dropped: &'d mut Dropped,
+    budget: schema::Budget,
 }
 
-fn build<'a>(function: &'a RawValue, place: &str, model: &Model, dropped: &mut Dropped) -> Result<Tool<'a>, Error> {
-    let fields = object_fields(function.get()).map_err(|_| invalid(place, "must be an object"))?;
-    let get = |name: &str| given(fields.iter().find(|field| field.name == name).map(|field| field.value));
-    let name = get("name").and_then(text).filter(|name| is_name(name));
-    let expected = "must be a string of 1 to 128 characters from [a-zA-Z0-9_-]";
-    let name = name.ok_or_else(|| invalid(&format!("{place}.name"), expected))?;
-    let mut strict = get("strict").is_some_and(|strict| strict.get() == "true");
-    let mut input_schema = match get("parameters") {
-        Some(parameters) => input_schema(parameters, &format!("{place}.parameters"))?,
-        None => no_parameters(),
-    };
-    if strict {
-        match schema::sanitise(input_schema.get(), None).filter(|_| model.json_schema) {
-            Some(sanitised) => {
-                if sanitised.weakened {
-                    dropped.note("tools.strict");
+impl Builder<'_, '_> {
+    fn build_tool<'a>(&mut self, raw: &'a RawValue, index: usize) -> Result<Tool<'a>, Error> {
+        let place = format!("tools[{index}]");
+        let fields = object_fields(raw.get()).map_err(|_| invalid(&place, "must be an object"))?;
+        let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
+        if given(get("type")).is_some_and(|kind| kind.get() != "\"function\"") {
+            let message = "must be `function`: the serving model's API has no custom tools";
+            return Err(invalid(&format!("{place}.type"), message));
+        }
+        let place = format!("{place}.function");
+        let function = get("function").ok_or_else(|| invalid(&place, "is missing"))?;
+        self.build(function, &place)
+    }
+
+    fn build<'a>(&mut self, function: &'a RawValue, place: &str) -> Result<Tool<'a>, Error> {
+        let fields = object_fields(function.get()).map_err(|_| invalid(place, "must be an object"))?;
+        let get = |name: &str| given(fields.iter().find(|field| field.name == name).map(|field| field.value));
+        let name = get("name").and_then(text).filter(|name| is_name(name));
+        let expected = "must be a string of 1 to 128 characters from [a-zA-Z0-9_-]";
+        let name = name.ok_or_else(|| invalid(&format!("{place}.name"), expected))?;
+        let mut strict = get("strict").is_some_and(|strict| strict.get() == "true");
+        let mut input_schema = match get("parameters") {
+            Some(parameters) => input_schema(parameters, &format!("{place}.parameters"))?,
+            None => no_parameters(),
+        };
+        if strict {
+            let sanitised = schema::sanitise(input_schema.get(), None, &mut self.budget);
+            match sanitised.filter(|_| self.model.json_schema) {
+                Some(sanitised) => {
+                    if sanitised.weakened {
+                        self.dropped.note("tools.strict");
+                    }
+                    input_schema = Json::Owned(sanitised.schema);
                 }
-                input_schema = Json::Owned(sanitised.schema);
-            }
-            None => {
-                dropped.note("tools.strict");
-                strict = false;
+                None => {
+                    self.dropped.note("tools.strict");
+                    strict = false;
+                }
             }
         }
+        let description = get("description").filter(|description| is_text(description));
+        Ok(Tool { name, description, input_schema, strict, cache_control: None })
     }
-    let description = get("description").filter(|description| is_text(description));
-    Ok(Tool { name, description, input_schema, strict, cache_control: None })
 }
 
 fn no_parameters() -> Json<'static> {

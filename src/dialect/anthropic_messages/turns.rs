@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::value::RawValue;
 
-use super::dropped::Dropped;
 use super::json::{Json, given, is_text, text};
 use super::parts::{Speaker, invalid, push_content, push_text};
 use super::tools;
 use super::wire::{Block, Message, Role};
+use crate::chat::bounds::{MAX_DEPTH, is_too_deep};
 use crate::chat::{ChatRequest, Field, Turn, object_fields};
+use crate::dialect::dropped::Dropped;
 use crate::error::Error;
 use crate::policy::Model;
 
@@ -43,7 +44,7 @@ pub struct Turns<'a> {
 /// # Errors
 /// A 400 for a part that cannot be carried, and for calls and results that do not match.
 pub fn translate<'a>(request: &ChatRequest<'a>, model: &Model, dropped: &mut Dropped) -> Result<Turns<'a>, Error> {
-    let mut builder = Builder { turns: Turns::default(), calls: Calls::default(), results: 0, dropped };
+    let mut builder = Builder { turns: Turns::default(), calls: Calls::default(), results: Vec::new(), dropped };
     for (index, turn) in request.turns.iter().enumerate() {
         builder.push(index, turn, model)?;
     }
@@ -53,8 +54,8 @@ pub fn translate<'a>(request: &ChatRequest<'a>, model: &Model, dropped: &mut Dro
 struct Builder<'a, 'd> {
     turns: Turns<'a>,
     calls: Calls<'a>,
-    /// The results at the beginning of the last turn.
-    results: usize,
+    /// What stands before the rest of the last turn: results of calls, which may come after words.
+    results: Vec<Block<'a>>,
     dropped: &'d mut Dropped,
 }
 
@@ -112,7 +113,7 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     fn read(turn: &Turn<'a>, index: usize, dropped: &mut Dropped) -> Result<Self, Error> {
         let mut fields = Fields::default();
-        for Field { name, value } in fields_of(turn.raw) {
+        for Field { name, value } in object_fields(turn.raw).unwrap_or_default() {
             if given(Some(value)).is_none() {
                 continue;
             }
@@ -134,11 +135,6 @@ impl<'a> Fields<'a> {
         }
         Ok(fields)
     }
-}
-
-/// The fields of a value that `chat` has found to be an object.
-fn fields_of(object: &RawValue) -> Vec<Field<'_>> {
-    object_fields(object.get()).unwrap_or_default()
 }
 
 impl<'a> Builder<'a, '_> {
@@ -247,11 +243,7 @@ impl<'a> Builder<'a, '_> {
         let mut content = Vec::new();
         self.content(fields, Speaker::Tool, index, &mut content)?;
         self.begin(Role::User);
-        let result = Block::ToolResult { tool_use_id, content, cache_control: None };
-        if let Some(turn) = self.turns.messages.last_mut() {
-            turn.content.insert(self.results, result);
-            self.results += 1;
-        }
+        self.results.push(Block::ToolResult { tool_use_id, content, cache_control: None });
         Ok(())
     }
 
@@ -292,8 +284,17 @@ impl<'a> Builder<'a, '_> {
             self.turns.messages.push(Message { role: Role::User, content });
             self.dropped.note("messages");
         }
+        self.put_results_first();
         self.turns.messages.push(Message { role, content: Vec::new() });
-        self.results = 0;
+    }
+
+    /// Ends the last turn. Results are put into it all at once, since each would move everything behind it.
+    fn put_results_first(&mut self) {
+        let results = std::mem::take(&mut self.results);
+        if let (false, Some(turn)) = (results.is_empty(), self.turns.messages.last_mut()) {
+            let words = std::mem::replace(&mut turn.content, results);
+            turn.content.extend(words);
+        }
     }
 
     fn check_answered(&self) -> Result<(), Error> {
@@ -321,7 +322,8 @@ impl<'a> Builder<'a, '_> {
             }
             Some(_) => {}
         }
-        self.turns.in_tool_loop = self.results > 0;
+        self.turns.in_tool_loop = !self.results.is_empty();
+        self.put_results_first();
         Ok(self.turns)
     }
 }
@@ -341,6 +343,9 @@ fn function<'a>(call: &'a RawValue, place: &str) -> Result<(Cow<'a, str>, Json<'
     let place = format!("{place}.arguments");
     let arguments = given(get("arguments")).map_or(Some(Cow::Borrowed("")), text);
     let arguments = arguments.ok_or_else(|| invalid(&place, "must be a string"))?;
+    if is_too_deep(&arguments) {
+        return Err(invalid(&place, &format!("must not be nested more than {MAX_DEPTH} levels deep")));
+    }
     let arguments = if arguments.trim().is_empty() { "{}".to_owned() } else { arguments.into_owned() };
     let input = Json::parse(arguments).filter(|input| input.get().starts_with('{'));
     input.map(|input| (name, input)).ok_or_else(|| invalid(&place, "must be a JSON object, in a string"))

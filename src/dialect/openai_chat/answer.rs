@@ -1,6 +1,7 @@
 //! What providers of this dialect answer, read as far as the gateway needs it. Providers deviate, so everything is optional.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::iter;
 
 use serde::Deserialize;
@@ -11,6 +12,9 @@ use crate::chat::ChatRequest;
 use crate::dialect::provider_error::{self, ProviderError};
 use crate::dialect::{Defect, Meaning, Told, Whole};
 use crate::record::Usage;
+
+/// As many choices as a request may ask for; nothing is kept of more.
+const MAX_CHOICES: usize = 128;
 
 #[derive(Deserialize)]
 struct AnswerFields<'a> {
@@ -144,7 +148,8 @@ pub fn decode_answer(body: &[u8]) -> Result<Whole, Defect> {
         return Err(Defect::Undecodable);
     }
     let content = choices[0].message.as_ref().and_then(|message| serde_json::from_str(message.content?.get()).ok());
-    let finish_reasons = choices.into_iter().filter_map(|choice| Some(choice.finish_reason?.into_owned())).collect();
+    let finish_reasons = choices.into_iter().take(MAX_CHOICES);
+    let finish_reasons = finish_reasons.filter_map(|choice| Some(choice.finish_reason?.into_owned())).collect();
     let told = Told { usage: answer.usage.map(Usage::from), model: answer.model.map(Cow::into_owned), finish_reasons };
     Ok(Whole { told, content })
 }
@@ -155,7 +160,7 @@ pub struct Stream {
     /// How many choices must finish.
     expected_choices: usize,
     include_usage: bool,
-    finished: Vec<u64>,
+    finished: BTreeSet<u64>,
     mends: Mends,
     calls: Calls,
     pub told: Told,
@@ -224,9 +229,9 @@ impl Stream {
             says_something |=
                 choice.finish_reason.is_some() || choice.delta.is_some_and(|delta| delta.says_something());
             if let Some(reason) = choice.finish_reason
-                && !self.finished.contains(&index)
+                && self.finished.len() < MAX_CHOICES
+                && self.finished.insert(index)
             {
-                self.finished.push(index);
                 self.told.finish_reasons.push(reason.into_owned());
             }
         }

@@ -20,14 +20,22 @@ pub struct Mends {
     finish_reasons: bool,
 }
 
+/// Of choices, and of the calls of each; what a provider sends beyond that stays as it is.
+const MAX_KNOWN: usize = 1_024;
+
 /// What is known of the calls of a stream, by choice.
 #[derive(Debug, Default)]
-pub struct Calls(HashMap<u64, Vec<String>>);
+pub struct Calls {
+    choices: HashMap<u64, Known>,
+    any: bool,
+}
 
-impl Calls {
-    fn any(&self) -> bool {
-        self.0.values().any(|calls| !calls.is_empty())
-    }
+/// The calls of a choice.
+#[derive(Debug, Default)]
+struct Known {
+    count: usize,
+    /// The place of each, by its id.
+    ordinals: HashMap<String, usize>,
 }
 
 impl Mends {
@@ -51,7 +59,7 @@ impl Mends {
     /// One chunk of a stream, put right; nothing if it may pass as it came, as most chunks of text do.
     pub fn chunk(self, data: &[u8], calls: &mut Calls) -> Option<Vec<u8>> {
         let holds = |text: &str| memmem::find(data, text.as_bytes()).is_some();
-        let calls_a_tool = self.tool_calls && (calls.any() || holds("\"tool_calls\""));
+        let calls_a_tool = self.tool_calls && (calls.any || holds("\"tool_calls\""));
         let ends_its_own_way = self.finish_reasons && (holds("\"model_length\"") || holds("\"error\""));
         if !calls_a_tool && !ends_its_own_way && holds("\"delta\"") {
             return None;
@@ -66,18 +74,22 @@ impl Mends {
         for choice in value.get_mut("choices")?.as_array_mut()? {
             let Some(choice) = choice.as_object_mut() else { continue };
             let index = choice.get("index").and_then(Value::as_u64).unwrap_or_default();
-            let known = calls.0.entry(index).or_default();
+            if calls.choices.len() >= MAX_KNOWN && !calls.choices.contains_key(&index) {
+                continue;
+            }
+            let known = calls.choices.entry(index).or_default();
             if holder == "delta" && choice.get(holder).is_none_or(Value::is_null) {
                 choice.insert(holder.to_owned(), json!({}));
             }
             let parts = choice.get_mut(holder).and_then(|holder| holder.get_mut("tool_calls"));
             if let (true, Some(Value::Array(parts))) = (self.tool_calls, parts) {
                 parts.iter_mut().for_each(|part| number(part, holder, &origin, known));
+                calls.any |= known.count > 0;
             }
             let reason = choice.get("finish_reason").and_then(Value::as_str);
             failed |= self.finish_reasons && reason == Some("error");
             let right = match reason {
-                Some("stop") if self.tool_calls && !known.is_empty() => Some("tool_calls"),
+                Some("stop") if self.tool_calls && known.count > 0 => Some("tool_calls"),
                 Some("model_length") if self.finish_reasons => Some("length"),
                 _ => None,
             };
@@ -102,19 +114,22 @@ fn origin(answer: &Value) -> String {
 
 /// Gives a call its index and id. A part with a name and an id of its own begins a call, whatever its index (Gemini has sent
 /// parallel calls with index 0 each); without an index so does a part with a name, and any other belongs to the last call.
-fn number(part: &mut Value, holder: &str, origin: &str, known: &mut Vec<String>) {
+fn number(part: &mut Value, holder: &str, origin: &str, known: &mut Known) {
     let Some(call) = part.as_object_mut() else { return };
     let id = call.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned);
     let name = call.get("function").and_then(|function| function.get("name")).and_then(Value::as_str);
     let names = name.is_some_and(|name| !name.is_empty());
     let given = call.get("index").and_then(Value::as_u64).and_then(|index| usize::try_from(index).ok());
-    let same = id.as_ref().and_then(|id| known.iter().position(|known| known == id));
+    let same = id.as_ref().and_then(|id| known.ordinals.get(id).copied());
     let ordinal = match same.or(given) {
-        Some(ordinal) if same.is_some() || id.is_none() => ordinal.min(known.len()),
-        _ if names || known.is_empty() => known.len(),
-        given => given.unwrap_or(known.len() - 1).min(known.len()),
+        Some(ordinal) if same.is_some() || id.is_none() => ordinal.min(known.count),
+        _ if names || known.count == 0 => known.count,
+        given => given.unwrap_or(known.count - 1).min(known.count),
     };
-    if ordinal == known.len() {
+    if ordinal == known.count && known.count >= MAX_KNOWN {
+        return;
+    }
+    if ordinal == known.count {
         let id = id.unwrap_or_else(|| match origin {
             "" => format!("call_{ordinal}"),
             origin => format!("call_{origin}_{ordinal}"),
@@ -123,7 +138,8 @@ fn number(part: &mut Value, holder: &str, origin: &str, known: &mut Vec<String>)
         if call.get("type").and_then(Value::as_str).is_none_or(str::is_empty) {
             call.insert("type".to_owned(), json!("function"));
         }
-        known.push(id);
+        known.ordinals.entry(id).or_insert(ordinal);
+        known.count += 1;
     } else {
         // SDKs join what comes twice to what was sent, and an empty type is none.
         call.remove("id");
@@ -131,5 +147,27 @@ fn number(part: &mut Value, holder: &str, origin: &str, known: &mut Vec<String>)
     }
     if holder == "delta" {
         call.insert("index".to_owned(), json!(ordinal));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_stream_is_bounded() {
+        let mends = Mends { tool_calls: true, finish_reasons: false };
+        let mut calls = Calls::default();
+        for at in 0..3 * MAX_KNOWN {
+            let call = json!({"id": format!("c{at}"), "function": {"name": "f", "arguments": ""}});
+            let choices = json!([{"index": 0, "delta": {"tool_calls": [call]}}, {"index": at + 1, "delta": {}}]);
+            let chunk = json!({"id": "a", "choices": choices}).to_string();
+            let mended: Value =
+                serde_json::from_slice(&mends.chunk(chunk.as_bytes(), &mut calls).expect("mended")).expect("JSON");
+            let index = &mended["choices"][0]["delta"]["tool_calls"][0]["index"];
+            assert_eq!(index.as_u64(), (at < MAX_KNOWN).then_some(at as u64));
+        }
+        assert_eq!(calls.choices.len(), MAX_KNOWN);
+        assert_eq!(calls.choices[&0].ordinals.len(), MAX_KNOWN);
     }
 }

@@ -1,10 +1,13 @@
 //! A chat completion request as a provider of the same dialect takes it: what the gateway owns is set, what the policy says of
-//! model and provider is obeyed, everything else is forwarded byte for byte.
+//! model and provider is obeyed, every other field of the published API is forwarded byte for byte. A field that is none of its
+//! goes only to a provider whose row asks for it.
 
 use serde_json::value::RawValue;
 
 use super::short_ids;
+use crate::chat::fields::{given, is_published};
 use crate::chat::{ChatRequest, Field, Role, Turn, object_fields};
+use crate::dialect::dropped::Dropped;
 use crate::dialect::{Asking, Encoded};
 use crate::error::{Error, Kind};
 use crate::policy::{Candidate, Model, Policy, Prefill, Quirk};
@@ -44,13 +47,20 @@ pub fn encode_request(
                 messages.write(&mut writer, request);
             }
             "n" if provider.lacks("n") => check_choices(value)?,
-            name if provider.lacks(name) || (!model.sampling && SAMPLING.contains(&name)) => {
+            name if provider.lacks(name)
+                || !(is_published(name) || provider.adds(name))
+                || (!model.sampling && SAMPLING.contains(&name)) =>
+            {
                 if value != "null" {
-                    writer.dropped.push(name.to_owned());
+                    writer.dropped.note(name);
                 }
             }
             "stop" if has(Quirk::StopArray) && value.starts_with('"') => {
                 writer.field("stop", format!("[{value}]"));
+            }
+            // Under this name the provider gets the client's `seed`.
+            "random_seed" if has(Quirk::RandomSeed) && request.field("seed").is_some() => {
+                writer.dropped.note("random_seed");
             }
             "seed" if has(Quirk::RandomSeed) => writer.field("random_seed", value),
             "tool_choice" if has(Quirk::ToolChoiceAny) && value == r#""required""# => {
@@ -71,7 +81,7 @@ pub fn encode_request(
     match effort {
         Effort::Absent => {}
         Effort::Sent(effort) => writer.field("reasoning_effort", effort),
-        Effort::Dropped => writer.dropped.push("reasoning_effort".to_owned()),
+        Effort::Dropped => writer.dropped.note("reasoning_effort"),
     }
     if request.stream && asking.counts_usage && !wrote_stream_options && !provider.lacks("stream_options") {
         writer.field("stream_options", r#"{"include_usage":true}"#);
@@ -145,14 +155,14 @@ impl Messages<'_> {
         let renames = self.renames_developer && turn.role == Role::Developer;
         let shortens = self.shortens_ids && matches!(turn.role, Role::Assistant | Role::Tool);
         if !renames && !self.drops_names && !shortens {
-            writer.body.extend_from_slice(turn.raw.get().as_bytes());
+            writer.body.extend_from_slice(turn.raw.as_bytes());
             return;
         }
         let role = if renames { "system" } else { turn.role.as_str() };
         writer.body.extend_from_slice(format!(r#"{{"role":"{role}""#).as_bytes());
-        for field in fields_of(turn.raw).iter().filter(|field| field.name != "role") {
+        for field in object_fields(turn.raw).unwrap_or_default().iter().filter(|field| field.name != "role") {
             if self.drops_names && field.name == "name" && turn.role != Role::Function {
-                writer.note_dropped("messages.name");
+                writer.dropped.note("messages.name");
                 continue;
             }
             writer.body.push(b',');
@@ -166,11 +176,6 @@ impl Messages<'_> {
     }
 }
 
-/// The fields of a value that `chat` has found to be an object.
-fn fields_of(object: &RawValue) -> Vec<Field<'_>> {
-    object_fields(object.get()).unwrap_or_default()
-}
-
 /// A limit on the answer's tokens: under the name that the model takes, never above what it can do.
 struct Limit<'a> {
     model: &'a Model,
@@ -182,9 +187,9 @@ struct Limit<'a> {
 
 impl Limit<'_> {
     fn write(&self, writer: &mut Writer, name: &str, value: &str, request: &ChatRequest<'_>) {
-        // The newer name wins where both are given and only one can be sent.
-        let is_beaten = name == "max_tokens" && request.field("max_completion_tokens").is_some();
-        if is_beaten && (self.newer_name || self.older_name) {
+        // The newer name wins where both are given and only one can be sent; null gives nothing.
+        let is_beaten = name == "max_tokens" && given(request.field("max_completion_tokens")).is_some();
+        if (is_beaten || value == "null") && (self.newer_name || self.older_name) {
             return;
         }
         let name = match name {
@@ -193,7 +198,7 @@ impl Limit<'_> {
             name => name,
         };
         if value.parse().is_ok_and(|asked: u64| asked > self.model.max_output) {
-            writer.dropped.push(name.to_owned());
+            writer.dropped.note(name);
             writer.field(name, self.model.max_output.to_string());
         } else {
             writer.field(name, value);
@@ -204,7 +209,7 @@ impl Limit<'_> {
 /// The client's stream options, with usage switched on.
 fn with_usage(options: &RawValue) -> Vec<u8> {
     let mut json = br#"{"include_usage":true"#.to_vec();
-    for field in fields_of(options).iter().filter(|field| field.name != "include_usage") {
+    for field in object_fields(options.get()).unwrap_or_default().iter().filter(|field| field.name != "include_usage") {
         json.push(b',');
         write_field(&mut json, field);
     }
@@ -214,7 +219,7 @@ fn with_usage(options: &RawValue) -> Vec<u8> {
 
 struct Writer {
     body: Vec<u8>,
-    dropped: Vec<String>,
+    dropped: Dropped,
 }
 
 impl Writer {
@@ -222,13 +227,7 @@ impl Writer {
         let length: usize = request.fields.iter().map(|field| field.name.len() + field.value.get().len() + 4).sum();
         let mut body = Vec::with_capacity(length + 128);
         body.push(b'{');
-        Self { body, dropped: Vec::new() }
-    }
-
-    fn note_dropped(&mut self, name: &str) {
-        if !self.dropped.iter().any(|known| known == name) {
-            self.dropped.push(name.to_owned());
-        }
+        Self { body, dropped: Dropped::default() }
     }
 
     fn name(&mut self, name: &str) {
@@ -246,7 +245,7 @@ impl Writer {
 
     fn finish(mut self) -> Encoded {
         self.body.push(b'}');
-        Encoded { body: self.body, dropped: self.dropped }
+        Encoded { body: self.body, dropped: self.dropped.0 }
     }
 }
 

@@ -88,7 +88,8 @@ def test_the_provider_gets_the_request_and_its_own_key_only(connect, control, pr
         model="fast",
         messages=user(prompt),
         prompt_cache_key="cached",
-        extra_body={"a_new_field": {"deep": [1, None, "ü"]}},
+        prediction={"type": "content", "content": "ü"},
+        extra_body={"models": ["other"]},
         extra_headers={"x-custom": "private", "cookie": "private", "x-route-tags": "job=nightly"},
     )
     request = control.request(OPENAI, prompt)
@@ -102,7 +103,7 @@ def test_the_provider_gets_the_request_and_its_own_key_only(connect, control, pr
         "model": "gpt-6-luna",
         "messages": user(prompt),
         "prompt_cache_key": "cached",
-        "a_new_field": {"deep": [1, None, "ü"]},
+        "prediction": {"type": "content", "content": "ü"},
     }
 
 

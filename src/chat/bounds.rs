@@ -1,0 +1,262 @@
+//! How much a request may hold: counted in one pass over the body, before anything of it is parsed.
+//!
+//! The pass knows only strings and brackets, so it takes any bytes; what is no JSON is left to the parser. Each bound is far
+//! above what applications send and keeps every later step short.
+
+use super::walk::{decoded, string_end};
+use crate::error::{Error, Kind};
+
+const MAX_FIELDS: usize = 512;
+const MAX_MESSAGES: usize = 10_000;
+/// Of all messages together; calls of tools count too.
+const MAX_PARTS: usize = 20_000;
+const MAX_TOOLS: usize = 1_024;
+/// JSON values in `tools`, `functions` and `response_format` together.
+const MAX_SCHEMA_NODES: usize = 50_000;
+/// JSON values in the whole body.
+const MAX_NODES: usize = 500_000;
+pub const MAX_DEPTH: usize = 128;
+
+/// A body that is longer leaves no room for a second one: no two attempts run at a time.
+pub const LARGE_BODY_BYTES: usize = 8 << 20;
+
+/// The top-level field that is being read, as far as it has bounds of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Messages,
+    Tools(&'static str),
+    ResponseFormat,
+    Other,
+}
+
+#[derive(Default)]
+struct Counts {
+    fields: usize,
+    messages: usize,
+    parts: usize,
+    tools: usize,
+    schema_nodes: usize,
+    nodes: usize,
+}
+
+/// Checks the bounds of a request's body.
+///
+/// # Errors
+/// [`Kind::InvalidRequest`] that names the bound.
+pub fn check(body: &str) -> Result<(), Error> {
+    let bytes = body.as_bytes();
+    let mut counts = Counts::default();
+    let mut field = Field::Other;
+    // Whether each container under way is an array, and whether it has no element yet.
+    let mut containers: Vec<(bool, bool)> = Vec::with_capacity(MAX_DEPTH);
+    let mut names_field = false;
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let depth = containers.len();
+        if let (false, Some((is_array, is_empty @ true))) =
+            (matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b'}' | b']'), containers.last_mut())
+        {
+            *is_empty = false;
+            let is_array = *is_array;
+            counts.element(field, depth, is_array)?;
+        }
+        match byte {
+            b'"' => {
+                let end = string_end(bytes, at);
+                if names_field {
+                    field = top_level(body.get(at..end).unwrap_or_default());
+                    names_field = false;
+                }
+                at = end;
+                continue;
+            }
+            b'{' | b'[' => {
+                if depth == MAX_DEPTH {
+                    let message = format!("The body is nested more than {MAX_DEPTH} levels deep.");
+                    return Err(exceeded(message, field.place()));
+                }
+                containers.push((byte == b'[', true));
+                names_field = depth == 0;
+            }
+            b'}' | b']' => {
+                containers.pop();
+            }
+            b',' => {
+                names_field = depth == 1;
+                let is_array = containers.last().is_some_and(|(is_array, _)| *is_array);
+                counts.element(if names_field { Field::Other } else { field }, depth, is_array)?;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    Ok(())
+}
+
+/// Whether `json` is nested deeper than a body may be.
+pub fn is_too_deep(json: &str) -> bool {
+    let bytes = json.as_bytes();
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                at = string_end(bytes, at);
+                continue;
+            }
+            b'{' | b'[' if depth == MAX_DEPTH => return true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+    }
+    false
+}
+
+impl Field {
+    fn place(self) -> Option<&'static str> {
+        match self {
+            Field::Messages => Some("messages"),
+            Field::Tools(name) => Some(name),
+            Field::ResponseFormat => Some("response_format"),
+            Field::Other => None,
+        }
+    }
+}
+
+fn top_level(name: &str) -> Field {
+    // A long name is none of these, and need not be decoded.
+    match decoded(name.get(..128).unwrap_or(name)).as_deref() {
+        Some("messages") => Field::Messages,
+        Some("tools") => Field::Tools("tools"),
+        Some("functions") => Field::Tools("functions"),
+        Some("response_format") => Field::ResponseFormat,
+        _ => Field::Other,
+    }
+}
+
+impl Counts {
+    /// Counts an element of a container at `depth`.
+    fn element(&mut self, field: Field, depth: usize, in_array: bool) -> Result<(), Error> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(exceeded(format!("The body has more than {MAX_NODES} JSON values."), field.place()));
+        }
+        match (field, depth, in_array) {
+            (_, 1, false) => {
+                self.fields += 1;
+                within(self.fields, MAX_FIELDS, "The body has", "fields", None)
+            }
+            (Field::Messages, 2, true) => {
+                self.messages += 1;
+                within(self.messages, MAX_MESSAGES, "`messages` has", "messages", Some("messages".to_owned()))
+            }
+            (Field::Messages, 4, true) => {
+                self.parts += 1;
+                let place = format!("messages[{}]", self.messages.saturating_sub(1));
+                within(self.parts, MAX_PARTS, "The messages have", "parts and calls of tools", Some(place))
+            }
+            (Field::Tools(name), depth, in_array) => {
+                if (depth, in_array) == (2, true) {
+                    self.tools += 1;
+                    within(self.tools, MAX_TOOLS, "The request has", "tools", Some(name.to_owned()))?;
+                }
+                self.schema_node(name)
+            }
+            (Field::ResponseFormat, _, _) => self.schema_node("response_format"),
+            (Field::Messages | Field::Other, _, _) => Ok(()),
+        }
+    }
+
+    fn schema_node(&mut self, place: &str) -> Result<(), Error> {
+        self.schema_nodes += 1;
+        let what = "JSON values in `tools`, `functions` and `response_format` together";
+        within(self.schema_nodes, MAX_SCHEMA_NODES, "The request has", what, Some(place.to_owned()))
+    }
+}
+
+fn within(count: usize, most: usize, whose: &str, what: &str, place: Option<String>) -> Result<(), Error> {
+    if count <= most {
+        return Ok(());
+    }
+    Err(exceeded(format!("{whose} more than {most} {what}."), place))
+}
+
+fn exceeded(message: String, place: Option<impl Into<String>>) -> Error {
+    let error = Error::new(Kind::InvalidRequest, message);
+    match place {
+        Some(place) => error.with_param(place),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the check says of a body: the number that the message names, and the place.
+    fn bound(body: &str) -> Option<(String, Option<String>)> {
+        let error = check(body).err()?;
+        assert_eq!(error.kind, Kind::InvalidRequest);
+        let number = error.message.split(' ').find(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+        Some((number.expect("the message should name the bound").to_owned(), error.param))
+    }
+
+    fn list(item: &str, count: usize) -> String {
+        vec![item; count].join(",")
+    }
+
+    #[test]
+    fn each_bound_is_the_last_that_passes() {
+        let fields = |count: usize| {
+            format!("{{{}}}", (0..count).map(|at| format!(r#""f{at}":{{"a":[1,2]}}"#)).collect::<Vec<_>>().join(" , "))
+        };
+        let messages = |count| format!(r#"{{"model":"a,b","messages" : [ {} ]}}"#, list(r#"{"content":"[,]"}"#, count));
+        let parts = |count: usize| {
+            let message = |count| format!(r#"{{"role":"user","content":[{}]}}"#, list(r#"{"text":"a"}"#, count));
+            format!(r#"{{"\u006dessages":[{},{}]}}"#, message(count / 2), message(count - count / 2))
+        };
+        let calls = |count| format!(r#"{{"messages":[{{"tool_calls":[{}]}}]}}"#, list("{}", count));
+        let tools = |count| format!(r#"{{"tools":[{}],"functions":[{}]}}"#, list("{}", 1_000), list("{}", count));
+        // One for the object, its member and the array each.
+        let schema = |count| format!(r#"{{"tools":[{{"a":1}}],"response_format":{{"enum":[{}]}}}}"#, list("1", count));
+        let nodes = |count| format!(r#"{{"metadata":[{}]}}"#, list("[]", count));
+        let deep = |name: &str, count: usize| format!(r#"{{"{name}":{}{}}}"#, "[".repeat(count), "]".repeat(count));
+        let cases: [(&str, &dyn Fn(usize) -> String, usize, &str, Option<&str>); 9] = [
+            ("fields", &fields, 512, "512", None),
+            ("messages", &messages, 10_000, "10000", Some("messages")),
+            ("parts", &parts, 20_000, "20000", Some("messages[1]")),
+            ("calls", &calls, 20_000, "20000", Some("messages[0]")),
+            ("tools", &tools, 24, "1024", Some("functions")),
+            ("schema", &schema, 49_997, "50000", Some("response_format")),
+            ("nodes", &nodes, 499_999, "500000", None),
+            ("depth of anything", &|count| deep("metadata", count), 127, "128", None),
+            ("depth of messages", &|count| deep("messages", count), 127, "128", Some("messages")),
+        ];
+        for (name, body, most, number, param) in cases {
+            assert_eq!(bound(&body(most)), None, "{name}");
+            let expected = Some((number.to_owned(), param.map(str::to_owned)));
+            assert_eq!(bound(&body(most + 1)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn brackets_in_strings_count_nothing() {
+        let text = r#"\"[{,"#.repeat(1_000);
+        assert_eq!(bound(&format!(r#"{{"{text}":"{text}","messages":["{text}"]}}"#)), None);
+    }
+
+    #[test]
+    fn what_is_no_json_is_left_to_the_parser() {
+        for body in ["", "]]]]", "}{", "\"", "{\"", "[[", ",,,,", "{\"a\"", "nul"] {
+            assert_eq!(bound(body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_as_deep_as_a_body_may_be() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(!is_too_deep(&nested(MAX_DEPTH)) && is_too_deep(&nested(MAX_DEPTH + 1)));
+        assert!(!is_too_deep(&format!("[\"{}\"]", "[".repeat(500))));
+    }
+}

@@ -1,0 +1,399 @@
+//! The messages of a request, looked into as far as a decision needs it: roles, the kinds of their parts, their size.
+//!
+//! Content stays the JSON that the client sent; a text is decoded only when somebody wants to read it.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::fields::{same_but_for_case, shown};
+use super::walk::{Walk, decoded};
+use crate::error::{Error, Kind};
+
+/// One message.
+#[derive(Clone, Debug)]
+pub struct Turn<'a> {
+    pub role: Role,
+    pub content: Content<'a>,
+    /// As the client wrote it.
+    pub raw: &'a str,
+    pub has_images: bool,
+    /// Images, files, audio or video.
+    pub has_media: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    System,
+    Developer,
+    User,
+    Assistant,
+    Tool,
+    Function,
+}
+
+#[derive(Clone, Debug)]
+pub enum Content<'a> {
+    None,
+    /// A JSON string.
+    Text(&'a str),
+    Parts(Vec<Part<'a>>),
+}
+
+/// One part of a message's content.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    pub kind: PartKind,
+    /// A JSON string.
+    pub text: Option<&'a str>,
+}
+
+/// The types of parts, and which of their fields holds what is no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartKind {
+    Text,
+    Image,
+    Audio,
+    File,
+    Refusal,
+    /// What Mistral's reasoning models answer with, and clients send back.
+    Thinking,
+}
+
+const ROLES: [(&str, Role); 6] = [
+    ("system", Role::System),
+    ("developer", Role::Developer),
+    ("user", Role::User),
+    ("assistant", Role::Assistant),
+    ("tool", Role::Tool),
+    ("function", Role::Function),
+];
+
+const KINDS: [(&str, PartKind); 6] = [
+    ("text", PartKind::Text),
+    ("image_url", PartKind::Image),
+    ("input_audio", PartKind::Audio),
+    ("file", PartKind::File),
+    ("refusal", PartKind::Refusal),
+    ("thinking", PartKind::Thinking),
+];
+
+/// What other APIs call the parts of this one.
+const FOREIGN_KINDS: [(&str, &str); 9] = [
+    ("input_text", "text"),
+    ("output_text", "text"),
+    ("input_image", "image_url"),
+    ("image", "image_url"),
+    ("input_file", "file"),
+    ("document", "file"),
+    ("document_url", "file"),
+    ("audio", "input_audio"),
+    ("audio_url", "input_audio"),
+];
+
+/// Fields under which some API or other takes what is no text.
+const MEDIA_FIELDS: [&str; 21] = [
+    "attachments",
+    "audio",
+    "audio_url",
+    "document",
+    "document_url",
+    "documents",
+    "file",
+    "file_url",
+    "files",
+    "image",
+    "image_url",
+    "images",
+    "inline_data",
+    "input_audio",
+    "input_file",
+    "input_image",
+    "media",
+    "source",
+    "video",
+    "video_url",
+    "videos",
+];
+
+/// Fields of a message that mean something here; a provider's parser may take another case of them for them.
+const MESSAGE_FIELDS: [&str; 8] =
+    ["role", "content", "name", "refusal", "audio", "tool_calls", "tool_call_id", "function_call"];
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        ROLES.iter().find(|(_, role)| *role == self).map_or("", |(name, _)| name)
+    }
+}
+
+impl PartKind {
+    /// The field that holds what this part is.
+    fn own_field(self) -> &'static str {
+        KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
+}
+
+impl<'a> Turn<'a> {
+    /// The texts of the message, as JSON strings.
+    pub fn texts(&self) -> impl DoubleEndedIterator<Item = &'a str> + Clone {
+        let (text, parts) = match &self.content {
+            Content::None => (None, &[][..]),
+            Content::Text(text) => (Some(*text), &[][..]),
+            Content::Parts(parts) => (None, parts.as_slice()),
+        };
+        text.into_iter().chain(parts.iter().filter_map(|part| part.text))
+    }
+}
+
+/// Reads the messages, which are valid JSON.
+///
+/// # Errors
+/// [`Kind::InvalidRequest`] with the place of what is no message.
+pub fn parse_turns(messages: Option<&RawValue>) -> Result<Vec<Turn<'_>>, Error> {
+    let mut walk = Walk::new(messages.map_or("", RawValue::get));
+    let mut turns = Vec::new();
+    if walk.pass(b'[') {
+        while walk.element() {
+            turns.push(Reader { walk: &mut walk, index: turns.len() }.turn()?);
+        }
+    }
+    if turns.is_empty() {
+        let message = "`messages` must be an array with at least one message.";
+        return Err(Error::new(Kind::InvalidRequest, message).with_param("messages"));
+    }
+    Ok(turns)
+}
+
+/// Reads one message.
+struct Reader<'w, 'a> {
+    walk: &'w mut Walk<'a>,
+    index: usize,
+}
+
+impl<'a> Reader<'_, 'a> {
+    fn invalid(&self, place: &str, message: &str) -> Error {
+        let place = format!("messages[{}]{place}", self.index);
+        Error::new(Kind::InvalidRequest, format!("`{place}` {message}.")).with_param(place)
+    }
+
+    fn turn(mut self) -> Result<Turn<'a>, Error> {
+        self.walk.peek();
+        let start = self.walk.position();
+        if !self.walk.pass(b'{') {
+            return Err(self.invalid("", "must be an object with `role` and `content`"));
+        }
+        let (mut role, mut content, mut has_media) = (None, None, false);
+        while let Some(name) = self.walk.member() {
+            match name.as_ref() {
+                "role" if role.is_none() => role = Some(self.walk.value()),
+                "content" if content.is_none() => content = Some(self.content()?),
+                "role" | "content" => return Err(self.invalid(&format!(".{name}"), "stands twice")),
+                name => {
+                    if let Some(known) = MESSAGE_FIELDS.into_iter().find(|known| same_but_for_case(known, name))
+                        && known != name
+                    {
+                        let message = format!("is no field of a message; valid: `{known}`");
+                        return Err(self.invalid(&format!(".{}", shown(name)), &message));
+                    }
+                    let value = self.walk.value();
+                    // `audio` names an earlier answer of the provider's own.
+                    has_media |= name != "audio" && says_something(value) && media_field(name).is_some();
+                }
+            }
+        }
+        let role = role.and_then(decoded);
+        let Some((_, role)) = ROLES.iter().find(|(name, _)| role.as_deref() == Some(*name)) else {
+            let valid = ROLES.map(|(name, _)| name).join(", ");
+            return Err(self.invalid(".role", &format!("must be one of: {valid}")));
+        };
+        let content = content.unwrap_or(Content::None);
+        let kinds = match &content {
+            Content::None | Content::Text(_) => &[][..],
+            Content::Parts(parts) => parts.as_slice(),
+        };
+        if *role != Role::Assistant
+            && let Some(at) = kinds.iter().position(|part| part.kind == PartKind::Thinking)
+        {
+            return Err(self.invalid(&format!(".content[{at}].type"), &valid_kinds("thinking")));
+        }
+        let has = |wanted: &[PartKind]| kinds.iter().any(|part| wanted.contains(&part.kind));
+        Ok(Turn {
+            role: *role,
+            has_images: has(&[PartKind::Image]),
+            has_media: has_media || has(&[PartKind::Image, PartKind::Audio, PartKind::File]),
+            content,
+            raw: self.walk.since(start),
+        })
+    }
+
+    fn content(&mut self) -> Result<Content<'a>, Error> {
+        match self.walk.peek() {
+            Some(b'"') => Ok(Content::Text(self.walk.value())),
+            Some(b'n') => {
+                self.walk.value();
+                Ok(Content::None)
+            }
+            Some(b'[') => {
+                self.walk.pass(b'[');
+                let mut parts = Vec::new();
+                while self.walk.element() {
+                    parts.push(self.part(parts.len())?);
+                }
+                Ok(Content::Parts(parts))
+            }
+            _ => Err(self.invalid(".content", "must be a string, an array of parts with `type`, or null")),
+        }
+    }
+
+    fn part(&mut self, at: usize) -> Result<Part<'a>, Error> {
+        let place = |name: &str| format!(".content[{at}]{name}");
+        if !self.walk.pass(b'{') {
+            return Err(self.invalid(&place(""), "must be an object with `type`"));
+        }
+        let (mut kind, mut text, mut media) = (None, None, None::<Cow<'a, str>>);
+        let mut own = Vec::new();
+        while let Some(name) = self.walk.member() {
+            let value = self.walk.value();
+            match name.as_ref() {
+                "type" if kind.is_none() => kind = Some(value),
+                "text" if text.is_none() => text = Some(value),
+                "type" | "text" => return Err(self.invalid(&place(&format!(".{name}")), "stands twice")),
+                name if ["type", "text"].into_iter().any(|known| same_but_for_case(known, name)) => {
+                    let message = format!("is no field of a part; valid: `{}`", name.to_lowercase());
+                    return Err(self.invalid(&place(&format!(".{}", shown(name))), &message));
+                }
+                _ if !says_something(value) => {}
+                _ => match media_field(&name) {
+                    Some(known) if known == name && !own.contains(&known) => own.push(known),
+                    Some(_) => media = Some(name),
+                    None => {}
+                },
+            }
+        }
+        let named = kind.and_then(decoded);
+        let Some((_, kind)) = KINDS.iter().find(|(name, _)| named.as_deref() == Some(*name)) else {
+            return Err(self.invalid(&place(".type"), &valid_kinds(named.as_deref().unwrap_or_default())));
+        };
+        let other = own.iter().copied().find(|name| *name != kind.own_field());
+        if let Some(name) = other.or(media.as_deref()) {
+            let message = format!("does not belong into a part of the type `{}`", kind.own_field());
+            return Err(self.invalid(&place(&format!(".{}", shown(name))), &message));
+        }
+        Ok(Part { kind: *kind, text: text.filter(|text| text.starts_with('"')) })
+    }
+}
+
+/// What is to be said of a part whose type is none of this API.
+fn valid_kinds(name: &str) -> String {
+    // Thinking is not what an application would write itself.
+    let valid: Vec<&str> =
+        KINDS.iter().filter(|(_, kind)| *kind != PartKind::Thinking).map(|(name, _)| *name).collect();
+    let hint = FOREIGN_KINDS.iter().find(|(foreign, _)| *foreign == name);
+    let hint = hint.map_or(String::new(), |(foreign, known)| format!(" (`{foreign}` is `{known}` here)"));
+    format!("must be one of: {}{hint}", valid.join(", "))
+}
+
+fn media_field(name: &str) -> Option<&'static str> {
+    MEDIA_FIELDS.into_iter().find(|known| same_but_for_case(known, name))
+}
+
+fn says_something(value: &str) -> bool {
+    !matches!(value, "null" | "[]" | "{}" | "\"\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::to_raw_value;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn turns(messages: &Value) -> Result<Vec<(bool, bool)>, Option<String>> {
+        let raw = to_raw_value(messages).expect("JSON");
+        let turns = parse_turns(Some(&raw)).map_err(|error| error.param)?;
+        let walked: Vec<&str> = turns.iter().map(|turn| turn.raw).collect();
+        assert_eq!(format!("[{}]", walked.join(",")), raw.get());
+        Ok(turns.iter().map(|turn| (turn.has_images, turn.has_media)).collect())
+    }
+
+    #[test]
+    fn media_are_seen_wherever_they_stand() {
+        let user = |part: Value| json!([{"role": "user", "content": [{"type": "text", "text": "x"}, part]}]);
+        let tool = |part: Value| json!([{"role": "tool", "tool_call_id": "a", "content": [part]}]);
+        let image = json!({"type": "image_url", "image_url": {"url": "https://a.example/"}});
+        for (name, messages, expected) in [
+            ("text", user(json!({"type": "text", "text": "image_url"})), (false, false)),
+            ("image", user(image.clone()), (true, true)),
+            ("image of a tool", tool(image), (true, true)),
+            ("audio", user(json!({"type": "input_audio", "input_audio": {"data": "a"}})), (false, true)),
+            ("file", user(json!({"file": {"file_id": "a"}, "type": "file"})), (false, true)),
+            (
+                "nothing said",
+                user(json!({"type": "text", "text": "x", "image_url": null, "files": []})),
+                (false, false),
+            ),
+            ("in a message", json!([{"role": "user", "content": "x", "images": ["AA=="]}]), (false, true)),
+            ("case of that", json!([{"role": "user", "content": "x", "Images": ["AA=="]}]), (false, true)),
+            ("earlier audio", json!([{"role": "assistant", "audio": {"id": "a"}}]), (false, false)),
+        ] {
+            assert_eq!(turns(&messages), Ok(vec![expected]), "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_hides_in_a_part() {
+        for (part, field) in [
+            (json!({"type": "text", "text": "x", "image_url": {"url": "a"}}), "image_url"),
+            (json!({"image_url": "a", "type": "text", "text": "x"}), "image_url"),
+            (json!({"type": "text", "text": "x", "Image_URL": "a"}), "Image_URL"),
+            (json!({"type": "text", "text": "x", "file": {"file_id": "a"}}), "file"),
+            (json!({"type": "text", "text": "x", "input_audio": {}, "image": "a"}), "image"),
+            (json!({"type": "text", "text": "x", "\u{17f}ource": "a"}), "\u{17f}ource"),
+            (json!({"type": "refusal", "refusal": "x", "video_url": {"url": "a"}}), "video_url"),
+            (json!({"type": "file", "file": {"file_id": "a"}, "image_url": "b"}), "image_url"),
+            (json!({"type": "text", "Text": "x"}), "Text"),
+            (json!({"type": "text", "Type": "image_url"}), "Type"),
+            (json!({"type": "input_image", "image_url": "a"}), "type"),
+            (json!({"type": "image", "source": {}}), "type"),
+            (json!({"type": "IMAGE_URL", "image_url": {"url": "a"}}), "type"),
+            (json!({"type": "tool_result", "content": []}), "type"),
+            (json!({"type": "thinking", "thinking": []}), "type"),
+            (json!({"type": 7}), "type"),
+            (json!({"text": "x"}), "type"),
+        ] {
+            let messages = json!([{"role": "user", "content": "x"}, {"role": "user", "content": [part]}]);
+            assert_eq!(turns(&messages), Err(Some(format!("messages[1].content[0].{field}"))), "{part}");
+        }
+        let twice = |part: &str| {
+            let raw = format!(r#"[{{"role":"user","content":[{part}]}}]"#);
+            let raw = RawValue::from_string(raw).expect("JSON");
+            parse_turns(Some(&raw)).expect_err(part).param
+        };
+        let place = |field: &str| Some(format!("messages[0].content[0].{field}"));
+        assert_eq!(twice(r#"{"type":"text","type":"image_url"}"#), place("type"));
+        assert_eq!(twice(r#"{"type":"text","\u0074ype":"image_url"}"#), place("type"));
+        assert_eq!(twice(r#"{"type":"text","text":"a","text":"b"}"#), place("text"));
+        assert_eq!(twice(r#"{"type":"text","\u0069mage_url":"a"}"#), place("image_url"));
+        assert_eq!(twice(r#"{"type":"file","file":{"file_id":"a"},"file":{"file_id":"b"}}"#), place("file"));
+        let echoed = json!([{"role": "assistant", "content": [{"type": "thinking", "thinking": [{"type": "text"}]}]}]);
+        assert_eq!(turns(&echoed), Ok(vec![(false, false)]));
+    }
+
+    #[test]
+    fn a_message_says_each_thing_once() {
+        for (message, field) in [
+            (r#"{"role":"user","content":"a","content":[{"type":"image_url"}]}"#, ".content"),
+            (r#"{"role":"user","role":"system","content":"a"}"#, ".role"),
+            (r#"{"role":"user","content":"a","Content":[{"type":"image_url"}]}"#, ".Content"),
+            (r#"{"role":"user","content":"a","CONTENT":"b"}"#, ".CONTENT"),
+            (r#"{"role":"user","content":"a","Tool_calls":[]}"#, ".Tool_calls"),
+            (r#"{"role":"user","content":7}"#, ".content"),
+            (r#"{"role":"user","content":["a"]}"#, ".content[0]"),
+            ("7", ""),
+        ] {
+            let raw = RawValue::from_string(format!("[{message}]")).expect("JSON");
+            let error = parse_turns(Some(&raw)).expect_err(message);
+            assert_eq!(error.param, Some(format!("messages[0]{field}")), "{message}");
+        }
+    }
+}
