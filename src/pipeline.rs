@@ -48,6 +48,7 @@ pub fn handle<P: Platform>(platform: &P, memory: &mut Memory, received: Received
     let mut extra = HeaderMap::new();
     let reply = serve(platform, memory, received, &mut record, &mut extra);
     respond(platform, memory, reply, record, extra);
+    intake::do_chores(platform, memory);
 }
 
 /// `extra` receives the headers that the answer carries whatever it is.
@@ -65,24 +66,30 @@ fn serve<P: Platform>(
         Route::Preflight | Route::Health => {
             let mut wanted = Wanted { presented, body: None, content_length: None, pop: route == Route::Health };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
-            cors::answer_headers(&found.policy.policy, &client_headers, extra);
+            let in_force = found.policy.in_force();
+            if let Ok(in_force) = &in_force {
+                cors::answer_headers(&in_force.policy, &client_headers, extra);
+            }
             if route == Route::Preflight {
+                in_force?;
                 cors::preflight_headers(extra);
                 return Ok(Reply::Empty(StatusCode::NO_CONTENT));
             }
             // A bad key changes nothing about the gateway's health.
             record.refusal = None;
             let inspector = found.client.as_ref().is_ok_and(|client| client.may_inspect);
-            Ok(Reply::Json(StatusCode::OK, report::health(&found, inspector, platform.unix_time())))
+            let (status, body) = report::health(&found, inspector, platform.unix_time());
+            Ok(Reply::Json(status, body))
         }
         Route::Models | Route::Model(_) => {
             let mut wanted = Wanted { presented, body: None, content_length: None, pop: false };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
-            cors::answer_headers(&found.policy.policy, &client_headers, extra);
+            let policy = &found.policy.in_force()?.policy;
+            cors::answer_headers(policy, &client_headers, extra);
             let client = found.client?;
             let body = match route {
-                Route::Model(name) => report::model(&found.policy.policy, &client, &name)?,
-                _ => report::models(&found.policy.policy, &client),
+                Route::Model(name) => report::model(policy, &client, &name)?,
+                _ => report::models(policy, &client),
             };
             Ok(Reply::Json(StatusCode::OK, body))
         }
@@ -95,7 +102,7 @@ fn serve<P: Platform>(
                 pop: true,
             };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
-            cors::answer_headers(&found.policy.policy, &client_headers, extra);
+            cors::answer_headers(&found.policy.in_force()?.policy, &client_headers, extra);
             let gathered = found.gather(platform, wanted, record)?;
             let route_headers = route_headers?;
             let call = Call { platform, route_headers: &route_headers, client_headers: &client_headers, time_left };

@@ -1,4 +1,5 @@
-//! Times the core's translation between dialects, many times each, and answers with the rows as JSON.
+//! Times the core's translation between dialects and the parsing of policies, many times each, and answers with the rows as
+//! JSON.
 
 #[cfg(target_arch = "wasm32")]
 fn main() {
@@ -20,7 +21,8 @@ mod guest {
     use serde_json::{Value, json};
     use tiergate::chat::ChatRequest;
     use tiergate::dialect::{self, Asking, Reading, Stream};
-    use tiergate::policy::{Candidate, Policy, default_policy};
+    use tiergate::policy::parse::parse;
+    use tiergate::policy::{Candidate, Policy};
     use tiergate::sse::Decoder;
     use tiergate_guests::translation::Row;
 
@@ -33,12 +35,17 @@ mod guest {
     const DELTAS: usize = 400;
     /// How often a request or an answer is translated.
     const TIMES: u64 = 500;
-    /// How often a stream is.
+    /// How often a stream is, and a policy parsed.
     const STREAMS: u64 = 20;
+    const SHIPPED: &[u8] = include_bytes!("../../../policy/default.json");
+    /// Of a policy that nobody meant, as 984 KB are full of them.
+    const UNKNOWN_FIELDS: usize = 90_000;
+    /// Of a policy as large as one may be.
+    const MODELS: usize = 3_800;
 
     pub fn answer() {
         drop(Request::from_client());
-        let policy = default_policy();
+        let policy = parse(SHIPPED).expect("the shipped policy should parse");
         let conversation = conversation().to_string();
         let request = ChatRequest::parse(conversation.as_bytes()).expect("the conversation should be a request");
         let candidate = Candidate { model: model(&policy, MESSAGES_MODEL), effort: None };
@@ -67,6 +74,9 @@ mod guest {
             ),
             stream("openai-chat, text, passed", &policy, PASSED_MODEL, &request, &chat_stream()),
             stream("openai-chat, text, mended", &policy, MENDED_MODEL, &request, &chat_stream()),
+            document("the shipped policy, parsed", SHIPPED),
+            document("a policy of 984 KB with 90,000 unknown fields, refused", faulty_policy().as_bytes()),
+            document("a policy of 1 MB with 3,800 models, parsed", large_policy().as_bytes()),
         ];
         let body = serde_json::to_vec(&rows).expect("rows should serialise");
         Response::from_body(body).send_to_client();
@@ -108,6 +118,24 @@ mod guest {
             assert!(stream.is_finished(), "the stream should be a whole answer");
         });
         row(work, "event", STREAMS * events.len() as u64, time)
+    }
+
+    fn document(work: &str, document: &[u8]) -> Row {
+        row(work, "document", STREAMS, timed(STREAMS, || drop(black_box(parse(black_box(document))))))
+    }
+
+    fn faulty_policy() -> String {
+        let fields: Vec<String> = (0..UNKNOWN_FIELDS).map(|field| format!("\"f{field:05}\":0")).collect();
+        format!("{{{}}}", fields.join(","))
+    }
+
+    fn large_policy() -> String {
+        let mut policy: Value = serde_json::from_slice(SHIPPED).expect("the shipped policy should be JSON");
+        let model = policy["models"][PASSED_MODEL].clone();
+        for number in 0..MODELS {
+            policy["models"][format!("model-{number}")] = model.clone();
+        }
+        policy.to_string()
     }
 
     fn model(policy: &Policy, name: &str) -> tiergate::policy::ModelId {
