@@ -11,8 +11,9 @@ use super::raw;
 use super::read::Read;
 use super::scope::Scope;
 
-/// Far above any real policy (each model takes about 250 bytes); it bounds the time and memory that parsing takes.
-pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
+/// Far above any real policy (each model takes about 300 bytes); it bounds the time and memory that parsing takes in every new
+/// sandbox, of a good document and of one that is none.
+pub const MAX_DOCUMENT_BYTES: usize = 512 << 10;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
