@@ -71,12 +71,18 @@ pub fn look_up<P: Platform>(
     let mut body = Vec::with_capacity(wanted.content_length.unwrap_or_default().min(READ_BYTES as u64) as usize);
     let mut body_ended = false;
     while lookups.is_waiting() {
+        let left = deadline.saturating_sub(platform.elapsed());
+        // A body whose bytes are always there must not keep the request waiting for the stores.
+        if left.is_zero() {
+            lookups.give_up();
+            break;
+        }
         let mut waits = Vec::with_capacity(5);
         let names = lookups.waits(&mut waits);
         if let (Some(source), false) = (wanted.body.as_deref(), body_ended) {
             waits.push(Wait::Body(source));
         }
-        let ready = platform.wait_first(&waits, Some(deadline.saturating_sub(platform.elapsed())));
+        let ready = platform.wait_first(&waits, Some(left));
         drop(waits);
         match ready.map(|position| names.get(position)) {
             Some(Some(name)) => lookups.finish(platform, *name),

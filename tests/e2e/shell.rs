@@ -118,7 +118,7 @@ async fn the_last_good_policy_is_written_once_and_goes_on() {
     let (gateway, _log) = start(Guest::Single, |options| with_second(options, &second)).await;
     let kv = gateway.kv();
     let asked = futures_util::future::join_all((0..20).map(|_| send(ask(&gateway, "medium")))).await;
-    assert!(asked.iter().all(|got| got.status == 200 && got.header("x-route-reason") == ""));
+    assert!(asked.iter().all(|got| got.status == 200 && got.header("x-route-reason").is_empty()));
     let written = tokio::time::timeout(std::time::Duration::from_secs(20), async {
         loop {
             if let Some(stored) = kv.get("policy/last-good").await.expect("the store should answer") {

@@ -13,6 +13,9 @@ use crate::scenario::{FIRST, Scenario, answer, client, policy};
 
 const SECOND_LONG: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
+/// What happens to a scenario before its next request.
+type Change = fn(Scenario) -> Scenario;
+
 /// Longer than a policy may be used without asking again.
 const LATER: Duration = Duration::from_secs(6);
 
@@ -133,7 +136,7 @@ fn the_label_tells_documents_apart() {
 
 #[test]
 fn without_a_policy_nobody_is_served() {
-    let cases: [(&str, fn(Scenario) -> Scenario); 4] = [
+    let cases: [(&str, Change); 4] = [
         ("no policy", without_policy),
         ("a faulty one", |scenario| scenario.kv("policy", b"{}")),
         ("a store out of reach", |scenario| scenario.unreachable(&["policy", LAST_GOOD_KEY, "client/app"])),
@@ -234,13 +237,13 @@ fn a_store_that_takes_no_writes_costs_no_answer() {
 
 #[test]
 fn whatever_happens_to_the_policy_the_last_good_one_goes_on() {
-    let happenings: [(&str, fn(Scenario) -> Scenario); 4] = [
+    let happenings: [(&str, Change); 4] = [
         ("deleted", without_policy),
         ("faulty", |scenario| scenario.kv("policy", b"{}")),
         ("huge", |scenario| scenario.kv("policy", &vec![b' '; 2 << 20])),
         ("out of reach", |scenario| scenario.unreachable(&["policy"])),
     ];
-    let sandboxes: [(&str, fn(Scenario) -> Scenario); 3] = [
+    let sandboxes: [(&str, Change); 3] = [
         ("the same sandbox", |scenario| scenario),
         ("a new sandbox", Scenario::new_sandbox),
         ("a new POP", Scenario::new_pop),

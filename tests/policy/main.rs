@@ -284,7 +284,11 @@ fn a_senseless_document_costs_little_and_is_told_briefly() {
         ),
     ];
     for (name, document) in cases {
-        assert!(document.len() > MAX_DOCUMENT_BYTES - 4_000 && document.len() <= MAX_DOCUMENT_BYTES, "{name}: {}", document.len());
+        assert!(
+            document.len() > MAX_DOCUMENT_BYTES - 4_000 && document.len() <= MAX_DOCUMENT_BYTES,
+            "{name}: {}",
+            document.len()
+        );
         let Err(faults) = parse(document.as_bytes()) else { panic!("{name} should be refused") };
         assert_eq!(faults.0.len(), 51, "{name}: {}", faults.0.len());
         let last = faults.0.last().map(ToString::to_string);
