@@ -64,6 +64,8 @@ pub enum Kind {
     NoBackend,
     DialectUnavailable,
     AuthUnavailable,
+    /// There is no policy, nor a good copy of an earlier one.
+    PolicyUnavailable,
     /// The answer broke after it had begun.
     StreamBroken,
     StreamTimeLimit,
@@ -127,6 +129,7 @@ impl Kind {
             Kind::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "no_backend"),
             Kind::DialectUnavailable => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "dialect_unavailable"),
             Kind::AuthUnavailable => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "auth_unavailable"),
+            Kind::PolicyUnavailable => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "policy_unavailable"),
             Kind::StreamBroken => (StatusCode::BAD_GATEWAY, SERVER, "stream_broken"),
             Kind::StreamTimeLimit => (StatusCode::GATEWAY_TIMEOUT, SERVER, "stream_time_limit"),
             Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "internal_error"),

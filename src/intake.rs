@@ -8,22 +8,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::auth::{self, Client, Presented, PresentedKey, Refusal};
+use crate::client_cache;
 use crate::error::{Error, Kind, Retry};
-use crate::memory::{KnownPolicy, Memory, Origin, PopState};
-use crate::platform::{Platform, StoreError, Wait};
-use crate::policy::{self, Auth, Policy};
+use crate::in_force::{self, Answers, InForce, KnownPolicy, POLICY_KEY};
+use crate::memory::{Chore, Memory, PopState};
+use crate::platform::{Platform, StoreError, Stored, Wait};
+use crate::policy::{Auth, Policy};
 use crate::record::{Reason, Record};
 use crate::upload::Upload;
 
-/// The KV key of the policy.
-pub const POLICY_KEY: &str = "policy";
-/// The Core Cache key of the last policy document that parsed.
-const LAST_GOOD_KEY: &str = "tiergate/last-good-policy";
-const LAST_GOOD_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The Core Cache key of what the sandboxes of a POP share.
 const POP_KEY: &str = "tiergate/pop";
 const POP_TTL: Duration = Duration::from_secs(3600);
-/// A look-up that takes longer counts as a store that does not answer.
+/// A store that has not answered by then counts as one that does not; for all look-ups of a request together.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a client's entry may be used when no policy has said so yet.
 const FIRST_CLIENT_TTL: Duration = Duration::from_secs(5);
@@ -39,13 +36,13 @@ pub struct Wanted<'a, B> {
 
 /// What was gathered for a client that may use the gateway.
 pub struct Gathered {
-    pub policy: KnownPolicy,
+    pub policy: InForce,
     pub client: Rc<Client>,
     pub body: Vec<u8>,
     pub pop: PopState,
 }
 
-/// The policy in force, and the client or why it was refused.
+/// What is known of the policy, and the client or why it was refused.
 pub struct Found {
     pub policy: KnownPolicy,
     pub client: Result<Rc<Client>, Error>,
@@ -63,12 +60,19 @@ pub fn look_up<P: Platform>(
     record: &mut Record,
 ) -> Result<Found, Error> {
     let now = platform.unix_time();
+    let deadline = platform.elapsed() + LOOKUP_TIMEOUT;
     let mut lookups = Lookups::start(platform, memory, wanted, now);
     while lookups.is_waiting() {
+        let left = deadline.saturating_sub(platform.elapsed());
+        // A body whose bytes are always there must not keep the request waiting for the stores.
+        if left.is_zero() {
+            lookups.give_up();
+            break;
+        }
         let mut waits = Vec::with_capacity(5);
         let names = lookups.waits(&mut waits);
         waits.extend(wanted.body.as_ref().and_then(Upload::early_wait));
-        let ready = platform.wait_first(&waits, Some(LOOKUP_TIMEOUT));
+        let ready = platform.wait_first(&waits, Some(left));
         drop(waits);
         match ready.map(|position| names.get(position)) {
             Some(Some(name)) => lookups.finish(platform, *name),
@@ -81,13 +85,15 @@ pub fn look_up<P: Platform>(
         }
     }
 
-    let policy = lookups.policy(platform, memory, now);
+    let policy = lookups.policy(platform, memory, deadline);
     record.timings.policy = Some(platform.elapsed());
-    record.policy = Some(policy.policy.version.clone());
-    if policy.fault.is_some() {
+    let in_force = policy.in_force().ok();
+    record.policy = in_force.map(|in_force| in_force.label.to_string());
+    if in_force.is_some() && policy.fault().is_some() {
         record.reason(Reason::PolicyStale);
     }
-    let client = lookups.client(memory, &policy.policy, &wanted.presented, now, record);
+    let policy_in_force = in_force.map(|in_force| &*in_force.policy);
+    let client = lookups.client(platform, memory, (policy_in_force, &wanted.presented), record);
     record.timings.auth = Some(platform.elapsed());
     let pop = lookups.pop(memory, now);
     Ok(Found { policy, client, pop })
@@ -97,7 +103,8 @@ impl Found {
     /// Reads the rest of the body, until `until` on the request's clock, for a client that may use the gateway.
     ///
     /// # Errors
-    /// The client's refusal, [`Kind::BodyTooLarge`], [`Kind::BodyIncomplete`], [`Kind::BodyTimeout`].
+    /// [`Kind::PolicyUnavailable`], the client's refusal, [`Kind::BodyTooLarge`], [`Kind::BodyIncomplete`],
+    /// [`Kind::BodyTimeout`].
     pub fn gather<P: Platform>(
         self,
         platform: &P,
@@ -105,11 +112,12 @@ impl Found {
         until: Duration,
         record: &mut Record,
     ) -> Result<Gathered, Error> {
+        let policy = self.policy.in_force()?.clone();
         let client = self.client?;
-        let limit = self.policy.policy.limits.body_bytes;
+        let limit = policy.policy.limits.body_bytes;
         let body = body.map_or(Ok(Vec::new()), |body| body.whole(platform, limit, until))?;
         record.bytes_received = body.len() as u64;
-        Ok(Gathered { policy: self.policy, client, body, pop: self.pop })
+        Ok(Gathered { policy, client, body, pop: self.pop })
     }
 }
 
@@ -134,14 +142,25 @@ fn pop_state(stored: Option<Vec<u8>>) -> PopState {
     stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
-/// A look-up: not needed, under way, or answered.
-enum Lookup<L> {
-    NotNeeded,
-    Waiting(L),
-    Done(Result<Option<Vec<u8>>, StoreError>),
+/// Does what a request left for the time after its answer, when nobody waits for it.
+pub fn do_chores<P: Platform>(platform: &P, memory: &mut Memory) {
+    for chore in std::mem::take(&mut memory.chores) {
+        match chore {
+            Chore::KeepPolicy(copy) => in_force::keep(platform, &copy),
+            Chore::KeepClient(id, entry) => client_cache::keep(platform, &id, &entry),
+            Chore::ForgetClient(id, entry) => client_cache::forget(platform, &id, entry.as_deref()),
+        }
+    }
 }
 
-impl<L> Lookup<L> {
+/// A look-up: not needed, under way, or answered.
+enum Lookup<L, T> {
+    NotNeeded,
+    Waiting(L),
+    Done(Result<Option<T>, StoreError>),
+}
+
+impl<L, T> Lookup<L, T> {
     fn begin(needed: bool, start: impl FnOnce() -> Result<L, StoreError>) -> Self {
         match needed.then(start) {
             None => Lookup::NotNeeded,
@@ -150,14 +169,14 @@ impl<L> Lookup<L> {
         }
     }
 
-    fn finish(&mut self, finish: impl FnOnce(L) -> Result<Option<Vec<u8>>, StoreError>) {
+    fn finish(&mut self, finish: impl FnOnce(L) -> Result<Option<T>, StoreError>) {
         *self = match std::mem::replace(self, Lookup::NotNeeded) {
             Lookup::Waiting(waiting) => Lookup::Done(finish(waiting)),
             other => other,
         };
     }
 
-    fn answer(&mut self) -> Option<Result<Option<Vec<u8>>, StoreError>> {
+    fn answer(&mut self) -> Option<Result<Option<T>, StoreError>> {
         match std::mem::replace(self, Lookup::NotNeeded) {
             Lookup::Done(answer) => Some(answer),
             Lookup::NotNeeded | Lookup::Waiting(_) => None,
@@ -168,22 +187,24 @@ impl<L> Lookup<L> {
 #[derive(Clone, Copy)]
 enum Name {
     Policy,
-    LastGood,
+    PolicyCopy,
     Client,
     Pop,
 }
 
 struct Lookups<P: Platform> {
-    policy: Lookup<P::KvLookup>,
-    last_good: Lookup<P::CacheLookup>,
-    client: Lookup<P::KvLookup>,
-    known_client: Option<Rc<Client>>,
-    pop: Lookup<P::CacheLookup>,
+    policy: Lookup<P::KvLookup, Stored>,
+    policy_copy: Lookup<P::CacheLookup, Vec<u8>>,
+    client: Lookup<P::KvLookup, Stored>,
+    /// What is known of the client without a look-up.
+    known_client: Option<Option<Rc<Client>>>,
+    pop: Lookup<P::CacheLookup, Vec<u8>>,
 }
 
 impl<P: Platform> Lookups<P> {
     fn start(platform: &P, memory: &Memory, wanted: &Wanted<'_, P::Body>, now: Duration) -> Self {
-        let client_ttl = memory.policy.as_ref().map_or(FIRST_CLIENT_TTL, |known| known.policy.ttl);
+        let in_force = memory.policy.as_ref().and_then(|known| known.in_force().ok());
+        let client_ttl = in_force.map_or(FIRST_CLIENT_TTL, |in_force| in_force.policy.ttl);
         let (known_client, client) = match &wanted.presented {
             Presented::Key(PresentedKey { id, .. }) => match memory.fresh_client(id, now, client_ttl) {
                 Some(client) => (Some(client), Lookup::NotNeeded),
@@ -191,9 +212,10 @@ impl<P: Platform> Lookups<P> {
             },
             Presented::Nothing | Presented::Malformed => (None, Lookup::NotNeeded),
         };
+        let asks = memory.fresh_policy(now).is_none();
         Self {
-            policy: Lookup::begin(memory.fresh_policy(now).is_none(), || platform.start_kv(POLICY_KEY)),
-            last_good: Lookup::begin(memory.policy.is_none(), || platform.start_cache(LAST_GOOD_KEY)),
+            policy: Lookup::begin(asks, || platform.start_kv(POLICY_KEY)),
+            policy_copy: Lookup::begin(asks, || platform.start_cache(in_force::CACHE_KEY)),
             client,
             known_client,
             pop: Lookup::begin(wanted.pop && memory.fresh_pop(now).is_none(), || platform.start_cache(POP_KEY)),
@@ -202,7 +224,7 @@ impl<P: Platform> Lookups<P> {
 
     fn is_waiting(&self) -> bool {
         matches!(self.policy, Lookup::Waiting(_))
-            || matches!(self.last_good, Lookup::Waiting(_))
+            || matches!(self.policy_copy, Lookup::Waiting(_))
             || matches!(self.client, Lookup::Waiting(_))
             || matches!(self.pop, Lookup::Waiting(_))
     }
@@ -216,17 +238,17 @@ impl<P: Platform> Lookups<P> {
                 waits.push(wait);
             }
         };
-        let kv = |lookup: &'a Lookup<P::KvLookup>| match lookup {
+        let kv = |lookup: &'a Lookup<P::KvLookup, Stored>| match lookup {
             Lookup::Waiting(waiting) => Some(Wait::Kv(waiting)),
             Lookup::NotNeeded | Lookup::Done(_) => None,
         };
-        let cache = |lookup: &'a Lookup<P::CacheLookup>| match lookup {
+        let cache = |lookup: &'a Lookup<P::CacheLookup, Vec<u8>>| match lookup {
             Lookup::Waiting(waiting) => Some(Wait::Cache(waiting)),
             Lookup::NotNeeded | Lookup::Done(_) => None,
         };
         add(Name::Policy, kv(&self.policy));
         add(Name::Client, kv(&self.client));
-        add(Name::LastGood, cache(&self.last_good));
+        add(Name::PolicyCopy, cache(&self.policy_copy));
         add(Name::Pop, cache(&self.pop));
         names
     }
@@ -235,7 +257,7 @@ impl<P: Platform> Lookups<P> {
         match name {
             Name::Policy => self.policy.finish(|waiting| platform.finish_kv(waiting)),
             Name::Client => self.client.finish(|waiting| platform.finish_kv(waiting)),
-            Name::LastGood => self.last_good.finish(|waiting| platform.finish_cache(waiting)),
+            Name::PolicyCopy => self.policy_copy.finish(|waiting| platform.finish_cache(waiting)),
             Name::Pop => self.pop.finish(|waiting| platform.finish_cache(waiting)),
         }
     }
@@ -243,66 +265,87 @@ impl<P: Platform> Lookups<P> {
     fn give_up(&mut self) {
         self.policy.finish(|_| Err(StoreError));
         self.client.finish(|_| Err(StoreError));
-        self.last_good.finish(|_| Err(StoreError));
+        self.policy_copy.finish(|_| Err(StoreError));
         self.pop.finish(|_| Err(StoreError));
     }
 
-    /// The policy in force, kept in `memory`.
-    fn policy(&mut self, platform: &P, memory: &mut Memory, now: Duration) -> KnownPolicy {
-        let cached = self.last_good.answer().and_then(Result::ok).flatten();
-        let known = match self.policy.answer() {
-            None => match &memory.policy {
-                Some(known) => return known.clone(),
-                None => last_good(None, cached, "the KV Store was not asked", now),
-            },
-            Some(answer) => settle(platform, memory.policy.as_ref(), answer, cached, now),
+    /// What is known of the policy, kept in `memory`.
+    fn policy(&mut self, platform: &P, memory: &mut Memory, deadline: Duration) -> KnownPolicy {
+        let policy = match (self.policy.answer(), &memory.policy) {
+            (None, Some(known)) => return known.clone(),
+            (None, None) => Err(StoreError),
+            (Some(answer), _) => answer,
         };
+        let answers = Answers { policy, cached: self.policy_copy.answer().and_then(Result::ok).flatten() };
+        let (known, keep) = in_force::settle(platform, memory.policy.as_ref(), answers, deadline);
+        memory.chores.extend(keep.map(Chore::KeepPolicy));
         memory.policy = Some(known.clone());
         known
     }
 
     fn client(
         &mut self,
+        platform: &P,
         memory: &mut Memory,
-        policy: &Policy,
-        presented: &Presented,
-        now: Duration,
+        (policy, presented): (Option<&Policy>, &Presented),
         record: &mut Record,
     ) -> Result<Rc<Client>, Error> {
+        let now = platform.unix_time();
         let refused = |record: &mut Record, refusal: Refusal| {
             record.refusal = Some(refusal.as_str());
             Err(refusal.error())
         };
-        let key = match (presented, policy.auth) {
+        let open = policy.filter(|policy| policy.auth == Auth::Optional);
+        let key = match (presented, open) {
             (Presented::Key(key), _) => key,
-            (Presented::Nothing | Presented::Malformed, Auth::Optional) => {
+            (Presented::Nothing | Presented::Malformed, Some(policy)) => {
                 let client = Rc::new(Client::anonymous(policy));
                 record.client = Some(client.id.clone());
                 return Ok(client);
             }
-            (Presented::Nothing, Auth::Required) => return refused(record, Refusal::NoKey),
-            (Presented::Malformed, Auth::Required) => return refused(record, Refusal::MalformedKey),
+            (Presented::Nothing, None) => return refused(record, Refusal::NoKey),
+            (Presented::Malformed, None) => return refused(record, Refusal::MalformedKey),
         };
+        // What KV has just said, if it was asked and did answer.
+        let mut said: Option<Option<Vec<u8>>> = None;
         let client = match (self.known_client.take(), self.client.answer()) {
-            (Some(client), _) => client,
-            (None, Some(Ok(Some(entry)))) => match Client::parse(&key.id, &entry) {
-                Ok(client) => {
-                    let client = Rc::new(client);
-                    memory.keep_client(client.clone(), now);
-                    client
+            (Some(known), _) => known.ok_or(Refusal::UnknownClient),
+            (None, Some(Ok(stored))) => {
+                let entry = stored.map(|stored| stored.value);
+                let client = match &entry {
+                    Some(entry) => Client::parse(&key.id, entry).map(Rc::new).map_err(|_| Refusal::InvalidEntry),
+                    None => Err(Refusal::UnknownClient),
+                };
+                if !matches!(client, Err(Refusal::InvalidEntry)) {
+                    memory.keep_client(&key.id, client.clone().ok(), now);
                 }
-                Err(_) => return refused(record, Refusal::InvalidEntry),
-            },
-            (None, Some(Ok(None))) => return refused(record, Refusal::UnknownClient),
+                said = Some(entry);
+                client
+            }
             (None, Some(Err(StoreError)) | None) => {
-                let message = "Keys cannot be checked at the moment.";
-                let soon = Retry::After(Duration::from_secs(1));
-                return Err(Error::new(Kind::AuthUnavailable, message).with_retry(soon));
+                let cached = client_cache::find(platform, &key.id);
+                let client = cached.and_then(|entry| Client::parse(&key.id, &entry).ok()).map(Rc::new);
+                let Some(client) = client else {
+                    let message = "Keys cannot be checked at the moment.";
+                    let soon = Retry::After(Duration::from_secs(1));
+                    return Err(Error::new(Kind::AuthUnavailable, message).with_retry(soon));
+                };
+                record.reason(Reason::ClientStale);
+                Ok(client)
             }
         };
-        if let Err(refusal) = client.check(key, now) {
-            return refused(record, refusal);
+        let checked = client.and_then(|client| client.check(key, now).map(|()| client));
+        match (&checked, said) {
+            (Ok(_), Some(Some(entry))) if memory.must_cache_client(&key.id, now) => {
+                memory.chores.push(Chore::KeepClient(key.id.clone(), entry));
+            }
+            (Err(_), Some(entry)) => memory.chores.push(Chore::ForgetClient(key.id.clone(), entry)),
+            (_, _) => {}
         }
+        let client = match checked {
+            Ok(client) => client,
+            Err(refusal) => return refused(record, refusal),
+        };
         record.client = Some(client.id.clone());
         record.tags.clone_from(&client.tags);
         Ok(client)
@@ -314,53 +357,4 @@ impl<P: Platform> Lookups<P> {
         }
         memory.fresh_pop(now).cloned().unwrap_or_default()
     }
-}
-
-/// What KV's answer makes of the policy known before.
-fn settle<P: Platform>(
-    platform: &P,
-    known: Option<&KnownPolicy>,
-    answer: Result<Option<Vec<u8>>, StoreError>,
-    cached: Option<Vec<u8>>,
-    now: Duration,
-) -> KnownPolicy {
-    let document = match answer {
-        Ok(Some(document)) => document,
-        Ok(None) => {
-            let policy = known.filter(|known| known.origin == Origin::Default).map(|known| known.policy.clone());
-            let policy = policy.unwrap_or_else(|| Rc::new(policy::default_policy()));
-            return KnownPolicy { policy, origin: Origin::Default, document: None, fault: None, checked: now };
-        }
-        Err(StoreError) => return last_good(known, cached, "the KV Store cannot be reached", now),
-    };
-    if let Some(known) = known.filter(|known| known.document.as_deref() == Some(&document)) {
-        return KnownPolicy { checked: now, ..known.clone() };
-    }
-    match policy::parse::parse(&document) {
-        Ok(policy) => {
-            if cached.as_ref() != Some(&document) {
-                platform.store_cache(LAST_GOOD_KEY, &document, LAST_GOOD_TTL);
-            }
-            let policy = Rc::new(policy);
-            KnownPolicy { policy, origin: Origin::Store, document: Some(document.into()), fault: None, checked: now }
-        }
-        Err(faults) => {
-            let last = last_good(known, cached, &faults.to_string(), now);
-            KnownPolicy { document: Some(document.into()), ..last }
-        }
-    }
-}
-
-/// The policy to go on with: the one in memory, else the POP's last good one, else the one compiled in.
-fn last_good(known: Option<&KnownPolicy>, cached: Option<Vec<u8>>, fault: &str, now: Duration) -> KnownPolicy {
-    let from_cache = || cached.and_then(|document| policy::parse::parse(&document).ok()).map(Rc::new);
-    let (policy, origin): (Rc<Policy>, Origin) = match known {
-        Some(KnownPolicy { policy, origin: Origin::Default, .. }) => (policy.clone(), Origin::Default),
-        Some(known) => (known.policy.clone(), Origin::LastGood),
-        None => match from_cache() {
-            Some(policy) => (policy, Origin::LastGood),
-            None => (Rc::new(policy::default_policy()), Origin::Default),
-        },
-    };
-    KnownPolicy { policy, origin, document: None, fault: Some(fault.into()), checked: now }
 }

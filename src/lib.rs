@@ -13,6 +13,7 @@
 //! - Before commit nothing has gone to the client, so any failure leaves the next candidate free to serve; after commit
 //!   `[DONE]` and a clean end are sent only for a whole answer.
 //! - Every request has one answer and one log line.
+//! - Nobody is served but by a policy that the KV Store holds, or held last as a good one: none is compiled in.
 //! - A provider is a row of the policy, never code.
 //!
 //! # Modules, in reading order; each may use those above it in this table, checked by `tests/architecture.rs`
@@ -24,7 +25,7 @@
 //! | 3 | `headers`, `log`, `route` |
 //! | 4 | `dialect`, `cors` |
 //! | 5 | `classify`, `outcome`, `incoming`, `splice` |
-//! | 6 | `health`, `decide` |
+//! | 6 | `health`, `decide`, `in_force`, `client_cache` |
 //! | 7 | `memory`, `plan`, `queue` |
 //! | 8 | `intake` |
 //! | 9 | `attempt`, `report` |
@@ -39,6 +40,7 @@ pub mod auth;
 pub mod blame;
 pub mod chat;
 pub mod classify;
+pub mod client_cache;
 pub mod cors;
 pub mod decide;
 pub mod delay;
@@ -49,6 +51,7 @@ pub mod error;
 pub mod headers;
 pub mod health;
 pub mod hedge;
+pub mod in_force;
 pub mod incoming;
 pub mod intake;
 pub mod keyring;

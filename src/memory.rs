@@ -11,20 +11,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::Client;
 use crate::classify::breaker;
+use crate::client_cache;
 use crate::health::Health;
 use crate::hedge;
+use crate::in_force::{GoodCopy, KnownPolicy};
 use crate::keyring::StoreUse;
-use crate::policy::Policy;
 
 /// More clients than this are forgotten all at once.
 const MAX_CLIENTS: usize = 1_000;
+/// How long a client that is not there is taken to be missing; whoever adds one wants to try it.
+const UNKNOWN_CLIENT_TTL: Duration = Duration::from_secs(5);
 /// How long the POP's state may be used before its cache is asked again.
 const POP_TTL: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub struct Memory {
     pub policy: Option<KnownPolicy>,
-    clients: HashMap<String, Timed<Rc<Client>>>,
+    /// By id; none where KV holds no such client.
+    clients: HashMap<String, Timed<Option<Rc<Client>>>>,
+    /// When this sandbox wrote a client's entry to the POP's cache.
+    cached_clients: HashMap<String, Duration>,
+    pub chores: Vec<Chore>,
     pop: Option<Timed<PopState>>,
     /// What the sandbox has used of the Secret Store.
     pub secret_store: StoreUse,
@@ -43,26 +50,15 @@ pub struct PopState {
     pub hedges: hedge::Bucket,
 }
 
-/// The policy in force and where it came from.
-#[derive(Clone)]
-pub struct KnownPolicy {
-    pub policy: Rc<Policy>,
-    pub origin: Origin,
-    /// The document that KV held when it was last asked, also one that did not parse.
-    pub document: Option<Rc<[u8]>>,
-    /// What is wrong with that document, or that KV did not answer.
-    pub fault: Option<Rc<str>>,
-    pub checked: Duration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The KV Store's document.
-    Store,
-    /// An earlier document, since the present one is bad or out of reach.
-    LastGood,
-    /// The one compiled in, since there is no other.
-    Default,
+/// What a request leaves to be done after its answer.
+#[derive(Debug)]
+pub enum Chore {
+    /// This document is to be in KV as the last good one.
+    KeepPolicy(GoodCopy),
+    /// A key was verified against this entry of the client.
+    KeepClient(String, Vec<u8>),
+    /// A key of this client was refused; what KV holds of it.
+    ForgetClient(String, Option<Vec<u8>>),
 }
 
 struct Timed<T> {
@@ -79,18 +75,33 @@ impl<T> Timed<T> {
 impl Memory {
     /// The policy, if it need not be asked for again.
     pub fn fresh_policy(&self, now: Duration) -> Option<&KnownPolicy> {
-        self.policy.as_ref().filter(|known| now.saturating_sub(known.checked) < known.policy.ttl)
+        self.policy.as_ref().filter(|known| known.is_fresh(now))
     }
 
-    pub fn fresh_client(&self, id: &str, now: Duration, ttl: Duration) -> Option<Rc<Client>> {
-        self.clients.get(id)?.fresh(now, ttl).cloned()
+    /// The client, or that there is none, if KV need not be asked.
+    pub fn fresh_client(&self, id: &str, now: Duration, ttl: Duration) -> Option<Option<Rc<Client>>> {
+        let known = self.clients.get(id)?;
+        let ttl = if known.value.is_some() { ttl } else { ttl.min(UNKNOWN_CLIENT_TTL) };
+        known.fresh(now, ttl).cloned()
     }
 
-    pub fn keep_client(&mut self, client: Rc<Client>, now: Duration) {
+    pub fn keep_client(&mut self, id: &str, client: Option<Rc<Client>>, now: Duration) {
         if self.clients.len() >= MAX_CLIENTS {
             self.clients.clear();
         }
-        self.clients.insert(client.id.clone(), Timed { value: client, since: now });
+        self.clients.insert(id.to_owned(), Timed { value: client, since: now });
+    }
+
+    /// Whether the POP's cache should get this client's entry; then that is taken to happen now.
+    pub fn must_cache_client(&mut self, id: &str, now: Duration) -> bool {
+        if self.cached_clients.get(id).is_some_and(|since| now.saturating_sub(*since) < client_cache::RENEW) {
+            return false;
+        }
+        if self.cached_clients.len() >= MAX_CLIENTS {
+            self.cached_clients.clear();
+        }
+        self.cached_clients.insert(id.to_owned(), now);
+        true
     }
 
     pub fn fresh_pop(&self, now: Duration) -> Option<&PopState> {
@@ -99,7 +110,7 @@ impl Memory {
 
     /// Whether the sandbox can take another request without passing the platform's limit on reads of the Secret Store.
     pub fn has_room_for_secrets(&self) -> bool {
-        self.secret_store.has_room(self.policy.as_ref().map(|known| &*known.policy))
+        self.secret_store.has_room(self.policy.as_ref().and_then(|known| Some(&*known.in_force().ok()?.policy)))
     }
 
     pub fn keep_pop(&mut self, state: PopState, now: Duration) {

@@ -53,6 +53,7 @@ pub fn handle<P: Platform>(platform: &P, memory: &mut Memory, received: Received
     memory.secret_store = keyring.used();
     record.secret_fault = keyring.fault();
     respond(platform, memory, reply, record, extra);
+    intake::do_chores(platform, memory);
 }
 
 /// `extra` receives the headers that the answer carries whatever it is.
@@ -72,27 +73,33 @@ fn serve<P: Platform>(
             let keyless = matches!(presented, Presented::Nothing);
             let mut wanted = Wanted { presented, body: None, pop: route == Route::Health };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
-            cors::answer_headers(&found.policy.policy, &client_headers, extra);
             if keyless {
                 // None is asked for here. One that is presented and refused changes nothing about the answer, but is logged.
                 record.refusal = None;
             }
+            let in_force = found.policy.in_force();
+            if let Ok(in_force) = &in_force {
+                cors::answer_headers(&in_force.policy, &client_headers, extra);
+            }
             if route == Route::Preflight {
+                in_force?;
                 cors::preflight_headers(extra);
                 return Ok(Reply::Empty(StatusCode::NO_CONTENT));
             }
             let inspector = found.client.as_ref().is_ok_and(|client| client.may_inspect);
             let secrets = inspector.then(|| keyring.inspect());
-            Ok(Reply::Json(StatusCode::OK, report::health(&found, secrets, platform.unix_time())))
+            let (status, body) = report::health(&found, secrets, platform.unix_time());
+            Ok(Reply::Json(status, body))
         }
         Route::Models | Route::Model(_) => {
             let mut wanted = Wanted { presented, body: None, pop: false };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
-            cors::answer_headers(&found.policy.policy, &client_headers, extra);
+            let policy = &found.policy.in_force()?.policy;
+            cors::answer_headers(policy, &client_headers, extra);
             let client = found.client?;
             let body = match route {
-                Route::Model(name) => report::model(&found.policy.policy, &client, &name)?,
-                _ => report::models(&found.policy.policy, &client),
+                Route::Model(name) => report::model(policy, &client, &name)?,
+                _ => report::models(policy, &client),
             };
             Ok(Reply::Json(StatusCode::OK, body))
         }
@@ -107,8 +114,9 @@ fn serve<P: Platform>(
                 pop: true,
             };
             let found = intake::look_up(platform, memory, &mut wanted, record)?;
-            cors::answer_headers(&found.policy.policy, &client_headers, extra);
-            let until = body_deadline(&found.policy.policy, route_headers.as_ref().ok(), time_left);
+            let policy = &found.policy.in_force()?.policy;
+            cors::answer_headers(policy, &client_headers, extra);
+            let until = body_deadline(policy, route_headers.as_ref().ok(), time_left);
             let gathered = found.gather(platform, wanted.body, until, record)?;
             content?;
             let route_headers = route_headers?;

@@ -9,10 +9,13 @@ use std::time::Duration;
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::policy::BaseUrl;
+use crate::policy::parse::MAX_DOCUMENT_BYTES;
 use crate::secret::Secret;
 
 /// Name of the KV Store, the Secret Store and the log endpoint.
 pub const RESOURCE: &str = "tiergate";
+/// No more of a value in the KV Store is read: what is longer is cut, one byte beyond what a policy may have.
+pub const MAX_STORED_BYTES: usize = MAX_DOCUMENT_BYTES + 1;
 
 pub trait Platform {
     /// A request to a provider whose response head has not arrived.
@@ -40,11 +43,15 @@ pub trait Platform {
 
     fn start_kv(&self, key: &str) -> Result<Self::KvLookup, StoreError>;
     /// The value, or nothing if there is no such key; waits if it has not arrived.
-    fn finish_kv(&self, lookup: Self::KvLookup) -> Result<Option<Vec<u8>>, StoreError>;
+    fn finish_kv(&self, lookup: Self::KvLookup) -> Result<Option<Stored>, StoreError>;
+    /// Writes a value if the store still holds what `write` expects, and waits for that.
+    fn store_kv(&self, key: &str, write: Write<'_>) -> Result<(), StoreError>;
     fn start_cache(&self, key: &str) -> Result<Self::CacheLookup, StoreError>;
     fn finish_cache(&self, lookup: Self::CacheLookup) -> Result<Option<Vec<u8>>, StoreError>;
     /// Keeps a value in this POP; a failure only costs a later miss.
     fn store_cache(&self, key: &str, value: &[u8], max_age: Duration);
+    /// Whether this request is the one of its POP that holds `office`; for `term` no other will.
+    fn elect(&self, office: &str, term: Duration) -> bool;
     /// An entry of the Secret Store; one that is no text is empty. The platform allows few of these reads.
     fn secret(&self, entry: &str) -> Result<Option<Secret<String>>, StoreError>;
 
@@ -85,6 +92,42 @@ pub enum Wait<'a, P: Platform + ?Sized> {
     Body(&'a P::Body),
     Kv(&'a P::KvLookup),
     Cache(&'a P::CacheLookup),
+}
+
+/// The value of `key`, if it comes within `at_most`.
+///
+/// # Errors
+/// [`StoreError`], also if it does not come.
+pub fn read_kv<P: Platform>(platform: &P, key: &str, at_most: Duration) -> Result<Option<Stored>, StoreError> {
+    let lookup = platform.start_kv(key)?;
+    platform.wait_first(&[Wait::Kv(&lookup)], Some(at_most)).ok_or(StoreError)?;
+    platform.finish_kv(lookup)
+}
+
+/// What the POP's cache holds under `key`, if it comes within `at_most`.
+pub fn read_cache<P: Platform>(platform: &P, key: &str, at_most: Duration) -> Option<Vec<u8>> {
+    let lookup = platform.start_cache(key).ok()?;
+    platform.wait_first(&[Wait::Cache(&lookup)], Some(at_most))?;
+    platform.finish_cache(lookup).ok().flatten()
+}
+
+/// A value of the KV Store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub value: Vec<u8>,
+    /// Another number for each time that a key is written.
+    pub generation: u64,
+    /// Text that was put beside the value.
+    pub metadata: Option<String>,
+}
+
+/// A value to be written to the KV Store.
+#[derive(Clone, Copy, Debug)]
+pub struct Write<'a> {
+    pub value: &'a [u8],
+    pub metadata: &'a str,
+    /// The generation that must still be there; none if the key must not be.
+    pub expected: Option<u64>,
 }
 
 /// A client's request, but for its body's bytes.

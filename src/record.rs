@@ -46,6 +46,7 @@ pub enum Reason {
     ClassifierNotAllowed,
     ClassifierOff,
     ClassifierTimeout,
+    ClientStale,
     ContextTooLong,
     ForcedToolsWeaker,
     LowConfidence,
@@ -69,6 +70,7 @@ impl Reason {
             Reason::ClassifierNotAllowed => "classifier_not_allowed",
             Reason::ClassifierOff => "classifier_off",
             Reason::ClassifierTimeout => "classifier_timeout",
+            Reason::ClientStale => "client_stale",
             Reason::ContextTooLong => "context_too_long",
             Reason::ForcedToolsWeaker => "forced_tools_weaker",
             Reason::LowConfidence => "low_confidence",
@@ -94,6 +96,7 @@ pub struct Record {
     pub refusal: Option<&'static str>,
     /// The client's tags and those of `x-route-tags`.
     pub tags: BTreeMap<String, String>,
+    /// The policy's label and the beginning of its document's digest.
     pub policy: Option<String>,
     pub requested_model: Option<String>,
     pub stream: bool,

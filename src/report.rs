@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -11,7 +12,6 @@ use crate::error::{Error, Kind};
 use crate::health;
 use crate::intake::Found;
 use crate::keyring::Layout;
-use crate::memory::Origin;
 use crate::plan::Plan;
 use crate::policy::warnings::warnings;
 use crate::policy::{Policy, rules};
@@ -80,22 +80,24 @@ pub fn decision(policy: &Policy, decision: &Decision, plan: &Plan, record: &Reco
         "reason": reasons,
         "confidence": decision.confidence,
         "candidates": candidates,
-        "policy": policy.version,
+        "policy": record.policy,
     }))
 }
 
 /// `GET /healthz`; what is wrong with the policy and the Secret Store and which candidates cool down only for a client that
-/// may inspect, for which `secrets` is given.
-pub fn health(found: &Found, secrets: Option<Result<Layout, String>>, now: Duration) -> Vec<u8> {
+/// may inspect, for which `secrets` is given. Without a policy nobody can be served, so that is a 503, which takes the service
+/// out of a load balancer.
+pub fn health(found: &Found, secrets: Option<Result<Layout, String>>, now: Duration) -> (StatusCode, Vec<u8>) {
     let known = &found.policy;
-    let origin = match known.origin {
-        Origin::Store => "store",
-        Origin::LastGood => "last_good",
-        Origin::Default => "default",
+    let in_force = known.in_force().ok();
+    let (status, word, origin) = match (in_force, known.fault()) {
+        (Some(_), None) => (StatusCode::OK, "ok", "store"),
+        (Some(_), Some(_)) => (StatusCode::OK, "ok", "last_good"),
+        (None, _) => (StatusCode::SERVICE_UNAVAILABLE, "no_policy", "none"),
     };
-    let mut value = json!({"status": "ok", "policy": known.policy.version});
+    let mut value = json!({"status": word, "policy": in_force.map(|in_force| &*in_force.label)});
     if let Some(secrets) = secrets {
-        let faults: Vec<&str> = known.fault.as_deref().unwrap_or_default().lines().collect();
+        let faults: Vec<&str> = known.fault().unwrap_or_default().lines().collect();
         let cooling = |(name, state): (&str, &health::State)| {
             let left = Duration::from_millis(state.until_ms).saturating_sub(now);
             json!({"candidate": name, "failures": state.failures, "cooling_s": left.as_secs_f64().ceil() as u64})
@@ -106,11 +108,12 @@ pub fn health(found: &Found, secrets: Option<Result<Layout, String>>, now: Durat
             Ok(layout) => json!({"layout": layout.as_str()}),
             Err(fault) => json!({"fault": fault}),
         };
-        value["policy_warnings"] = warnings(&known.policy).iter().map(ToString::to_string).collect();
+        let warnings = in_force.map(|in_force| warnings(&in_force.policy)).unwrap_or_default();
+        value["policy_warnings"] = warnings.iter().map(ToString::to_string).collect();
         value["cooling"] = found.pop.health.cooling(now).map(cooling).collect();
         value["classifier"] = if found.pop.breaker.is_open(now) { "open" } else { "closed" }.into();
     }
-    to_bytes(&value)
+    (status, to_bytes(&value))
 }
 
 fn to_bytes(value: &impl Serialize) -> Vec<u8> {

@@ -6,9 +6,10 @@ use std::io::Write;
 use std::time::{Duration, Instant, SystemTime};
 
 use fastly::backend::BackendCreationError;
+use fastly::cache::core::Transaction;
 use fastly::handle::{BodyHandle, CacheOverride, PendingRequestHandle, RequestHandle, ResponseHandle};
 use fastly::http::request::SendErrorCause;
-use fastly::kv_store::{KVStoreError, PendingLookupHandle, StoreHandle};
+use fastly::kv_store::{InsertMode, KVStore, KVStoreError, PendingLookupHandle, StoreHandle};
 use fastly::secret_store::SecretStore;
 use fastly::{Backend, Body, Request, Response};
 use http::HeaderMap;
@@ -16,8 +17,8 @@ use http::HeaderMap;
 use crate::edge::handles::{self, CacheLookup, InvalidUrl, OpenAnswer, RawBody};
 use crate::edge::panic;
 use crate::platform::{
-    ClientGone, Place, Platform, RESOURCE, ReadError, ResponseHead, SendError, StaticBackend, StoreError, Target,
-    UpstreamRequest, UpstreamResponse, Wait,
+    ClientGone, MAX_STORED_BYTES, Place, Platform, RESOURCE, ReadError, ResponseHead, SendError, StaticBackend,
+    StoreError, Stored, Target, UpstreamRequest, UpstreamResponse, Wait, Write as KvWrite,
 };
 use crate::secret::Secret;
 
@@ -27,6 +28,10 @@ const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(120);
 pub const ABORT_DELAY: Duration = Duration::from_millis(200);
 /// How long an idle connection to a provider is kept for the next request.
 const KEEPALIVE: Duration = Duration::from_secs(60);
+/// How much of a stored value is read at once.
+const STORED_READ_BYTES: usize = 16 * 1024;
+/// Whoever is elected says so at once, so that waiting longer for it is of no use.
+const ELECTION_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// One request's view of Fastly Compute.
 pub struct Compute<'a> {
@@ -85,12 +90,33 @@ impl Platform for Compute<'_> {
         Ok(KvLookup { store, pending })
     }
 
-    fn finish_kv(&self, lookup: KvLookup) -> Result<Option<Vec<u8>>, StoreError> {
-        match lookup.store.pending_lookup_wait(lookup.pending) {
-            Ok(mut found) => Ok(Some(found.take_body_bytes())),
-            Err(KVStoreError::ItemNotFound) => Ok(None),
-            Err(_) => Err(StoreError),
+    fn finish_kv(&self, lookup: KvLookup) -> Result<Option<Stored>, StoreError> {
+        let mut found = match lookup.store.pending_lookup_wait(lookup.pending) {
+            Ok(found) => found,
+            Err(KVStoreError::ItemNotFound) => return Ok(None),
+            Err(_) => return Err(StoreError),
+        };
+        let metadata = found.metadata().and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+        let generation = found.current_generation();
+        let mut body = RawBody::from(found.try_take_body().ok_or(StoreError)?);
+        let mut value = Vec::new();
+        while value.len() < MAX_STORED_BYTES {
+            let wanted = STORED_READ_BYTES.min(MAX_STORED_BYTES - value.len());
+            if body.read(&mut value, wanted).map_err(|_| StoreError)? == 0 {
+                break;
+            }
         }
+        Ok(Some(Stored { value, generation, metadata }))
+    }
+
+    fn store_kv(&self, key: &str, write: KvWrite<'_>) -> Result<(), StoreError> {
+        let store = KVStore::open(RESOURCE).ok().flatten().ok_or(StoreError)?;
+        let insert = store.build_insert().metadata(write.metadata);
+        let insert = match write.expected {
+            Some(generation) => insert.if_generation_match(generation),
+            None => insert.mode(InsertMode::Add),
+        };
+        insert.execute(key, write.value).map_err(|_| StoreError)
     }
 
     fn start_cache(&self, key: &str) -> Result<CacheLookup, StoreError> {
@@ -111,6 +137,13 @@ impl Platform for Compute<'_> {
         {
             let _ = body.finish();
         }
+    }
+
+    fn elect(&self, office: &str, term: Duration) -> bool {
+        // Of several at once all but one wait until that one has inserted, which it does at once.
+        let lookup = Transaction::lookup(office.as_bytes().to_vec().into()).timeout(ELECTION_TIMEOUT).execute();
+        let Some(elected) = lookup.ok().filter(Transaction::must_insert) else { return false };
+        elected.insert(term).known_length(0).execute().is_ok_and(|body| body.finish().is_ok())
     }
 
     fn secret(&self, entry: &str) -> Result<Option<Secret<String>>, StoreError> {

@@ -71,7 +71,7 @@ fn parse_keys(value: Node) -> Result<Vec<(String, Key)>, &'static str> {
     const EXPECTED: &str = "its value is not a key, null, or an object of these by label";
     let labelled = match value {
         Node::Object(labelled) => labelled,
-        one @ (Node::Null | Node::Text(_)) => vec![(String::new(), one)],
+        one @ (Node::Null | Node::Text(_)) => vec![("".into(), one)],
         Node::Flag(_) | Node::Number(_) | Node::List(_) => return Err(EXPECTED),
     };
     let mut keys: Vec<(String, Key)> = Vec::with_capacity(labelled.len());
@@ -79,7 +79,7 @@ fn parse_keys(value: Node) -> Result<Vec<(String, Key)>, &'static str> {
         let key = match key {
             Node::Null => None,
             Node::Text(key) if key.trim().is_empty() => return Err("a key is empty; a place without a key has null"),
-            Node::Text(key) => Some(Secret::new(key)),
+            Node::Text(key) => Some(Secret::new(key.into_owned())),
             Node::Flag(_) | Node::Number(_) | Node::List(_) | Node::Object(_) => return Err(EXPECTED),
         };
         if !label.is_empty() && !BaseUrl::is_secret_label(&label) {
@@ -88,7 +88,7 @@ fn parse_keys(value: Node) -> Result<Vec<(String, Key)>, &'static str> {
         if keys.iter().any(|(earlier, _)| *earlier == label) {
             return Err("a label stands there twice");
         }
-        keys.push((label, key));
+        keys.push((label.into_owned(), key));
     }
     if keys.is_empty() { Err("its object has no label") } else { Ok(keys) }
 }

@@ -44,6 +44,9 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
     let models_path = root.field("models");
     let models = raw.models.given().and_then(|models| {
         let built = models.0.into_iter().map(|(name, raw)| {
+            if faults.is_full() {
+                return None;
+            }
             let path = models_path.field(&name);
             if scope.tiers.position(&name).is_some() {
                 faults.note(&path, "also the name of a tier; valid: any name that no tier has");
@@ -55,6 +58,9 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
     let providers_path = root.field("providers");
     let providers = raw.providers.given().and_then(|providers| {
         let built = providers.0.into_iter().map(|(name, raw)| {
+            if faults.is_full() {
+                return None;
+            }
             let path = providers_path.field(&name);
             build_provider(name.clone(), raw?, &path, faults)
         });
@@ -428,7 +434,12 @@ fn each<T, U, const MIN: usize>(
     mut build: impl FnMut((usize, T), &Path, &mut Faults) -> Option<U>,
 ) -> Option<Vec<U>> {
     let items = list.given()?.0.into_iter().enumerate();
-    all(items.map(|(index, item)| build((index, item?), &path.index(index), faults)))
+    all(items.map(|(index, item)| {
+        if faults.is_full() {
+            return None;
+        }
+        build((index, item?), &path.index(index), faults)
+    }))
 }
 
 /// All values, or `None` if one is missing; runs the iterator to its end either way.

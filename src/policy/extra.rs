@@ -29,7 +29,7 @@ impl Read for ExtraField {
 
     fn read(node: &Node, path: &Path, faults: &mut Faults) -> Option<Self> {
         match node {
-            Node::Text(name) if name == ANY || SHAPE.matches(name) => return Some(Self(name.clone())),
+            Node::Text(name) if name == ANY || SHAPE.matches(name) => return Some(Self(name.clone().into_owned())),
             Node::Text(_) => faults.note(path, format!("expected {}", Self::expected())),
             _ => faults.note(path, wrong_type::<Self>(node)),
         }

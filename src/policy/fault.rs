@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-/// Enough for any document that a person wrote; it bounds the memory that a senseless one can take.
-const MAX_LISTED: usize = 1000;
+/// Enough to go on with; it bounds the time and memory that a senseless document takes in every new sandbox.
+pub(super) const MAX_LISTED: usize = 50;
 /// How much of a name from the document is shown.
 const MAX_SHOWN: usize = 64;
 /// How many valid names a fault lists.
@@ -29,11 +29,16 @@ impl Faults {
         match self.0.len() {
             count if count < MAX_LISTED => self.0.push(Fault { path: path.to_string(), message: message.into() }),
             MAX_LISTED => {
-                let message = format!("there are more than the {MAX_LISTED} faults listed here");
+                let message = format!("more than {MAX_LISTED} faults; what comes after these is not told");
                 self.0.push(Fault { path: Path::Root.to_string(), message });
             }
             _ => {}
         }
+    }
+
+    /// Whether nothing more is told, so that looking on in the document is of no use.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.len() > MAX_LISTED
     }
 }
 

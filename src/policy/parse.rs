@@ -11,16 +11,25 @@ use super::raw;
 use super::read::Read;
 use super::scope::Scope;
 
-/// Far above any real policy (each model takes about 250 bytes); it bounds the time and memory that parsing takes.
-pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
+/// Far above any real policy (each model takes about 300 bytes); it bounds the time and memory that parsing takes in every new
+/// sandbox, of a good document and of one that is none.
+pub const MAX_DOCUMENT_BYTES: usize = 512 << 10;
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The policy that a document holds.
+///
+/// # Errors
+/// What is wrong with it, up to 50 faults; then the rest of the document is not looked at.
 pub fn parse(bytes: &[u8]) -> Result<Policy, Faults> {
     let mut faults = Faults::default();
     if bytes.len() > MAX_DOCUMENT_BYTES {
-        let message = format!("{} bytes long; valid: at most {MAX_DOCUMENT_BYTES}", bytes.len());
-        faults.note(&Path::Root, message);
+        faults
+            .note(&Path::Root, format!("longer than {MAX_DOCUMENT_BYTES} bytes; valid: at most {MAX_DOCUMENT_BYTES}"));
         return Err(faults);
     }
+    // Some editors put one before a text (RFC 8259, §8.1, lets a parser ignore it).
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let root: Node = match serde_json::from_slice(bytes) {
         Ok(root) => root,
         Err(error) => {

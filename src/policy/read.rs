@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::fault::{Faults, Path, list_valid};
+use super::fault::{Faults, MAX_LISTED, Path, list_valid};
 use super::json::Node;
 
 /// A type that can be read from a node.
@@ -75,8 +75,15 @@ impl<T: Read, const MIN: usize> Read for List<T, MIN> {
             faults.note(path, format!("empty; expected {}", Self::expected()));
             return None;
         }
-        let read = items.iter().enumerate().map(|(index, item)| T::read(item, &path.index(index), faults));
-        Some(List(read.collect()))
+        // Nothing is reserved: what a short item becomes may be a hundred times as long.
+        let mut read = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            if faults.is_full() {
+                return None;
+            }
+            read.push(T::read(item, &path.index(index), faults));
+        }
+        Some(List(read))
     }
 }
 
@@ -99,15 +106,18 @@ impl<K: Read, V: Read> Read for Map<K, V> {
             return None;
         }
         let mut seen = BTreeSet::new();
-        let mut read = Vec::with_capacity(entries.len());
+        let mut read = Vec::new();
         for (key, value) in entries {
+            if faults.is_full() {
+                return None;
+            }
             let path = path.field(key);
             if !seen.insert(key) {
                 faults.note(&path, DUPLICATE);
                 continue;
             }
-            K::read(&Node::Text(key.clone()), &path, faults);
-            read.push((key.clone(), V::read(value, &path, faults)));
+            K::read(&Node::from(&**key), &path, faults);
+            read.push((key.to_string(), V::read(value, &path, faults)));
         }
         Some(Map(read, std::marker::PhantomData))
     }
@@ -132,13 +142,13 @@ enum Slot<'a> {
     Absent,
     /// Absent, but an unknown field that was noted looks like a slip in writing this one.
     Misspelt,
-    Found(&'a Node),
+    Found(&'a Node<'a>),
 }
 
 impl<'a> Fields<'a> {
     /// Notes unknown and repeated fields. `None` if the node is no object, or has fewer than `minimum` fields.
     pub fn open(
-        node: &'a Node,
+        node: &'a Node<'a>,
         (names, minimum): (&'static [&'static str], usize),
         path: &'a Path<'a>,
         faults: &'a mut Faults,
@@ -154,11 +164,15 @@ impl<'a> Fields<'a> {
         let mut slots = names.iter().map(|name| (*name, Slot::Absent)).collect::<Vec<_>>();
         let mut unknown = BTreeSet::new();
         for (key, value) in entries {
+            // With so many that are unknown, what is missing is not told either.
+            if faults.is_full() || unknown.len() > MAX_LISTED {
+                break;
+            }
             match slots.iter_mut().find(|(name, _)| name == key) {
                 Some((_, slot @ Slot::Absent)) => *slot = Slot::Found(value),
                 Some(_) => faults.note(&path.field(key), DUPLICATE),
                 None => {
-                    unknown.insert(key.as_str());
+                    unknown.insert(&**key);
                 }
             }
         }

@@ -209,7 +209,7 @@ macro_rules! words {
 
             fn read(node: &Node, path: &Path, faults: &mut Faults) -> Option<Self> {
                 match node {
-                    Node::Text(word) if Self::SHAPE.matches(word) => return Some(Self(word.clone())),
+                    Node::Text(word) if Self::SHAPE.matches(word) => return Some(Self(word.to_string())),
                     Node::Text(_) => faults.note(path, format!("expected {}", Self::expected())),
                     _ => faults.note(path, wrong_type::<Self>(node)),
                 }

@@ -29,7 +29,7 @@ pub struct Property {
     pub name: &'static str,
     pub description: &'static str,
     pub required: bool,
-    pub default: Option<Node>,
+    pub default: Option<Node<'static>>,
     pub schema: Schema,
 }
 

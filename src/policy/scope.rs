@@ -40,7 +40,7 @@ impl<'a> Scope<'a> {
                 Some(Node::Object(entries)) if !entries.is_empty() => {
                     for (key, _) in entries {
                         // A repeated key defines nothing new, so positions are those of `Map`.
-                        names.define(Some(key), names.positions.len());
+                        names.define(Some(&**key), names.positions.len());
                     }
                 }
                 Some(_) | None => names.complete = false,

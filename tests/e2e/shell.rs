@@ -119,12 +119,73 @@ async fn a_panic_in_mid_stream_is_logged_and_aborts() {
 }
 
 #[tokio::test]
-async fn without_a_kv_store_keys_cannot_be_checked() {
+async fn without_a_kv_store_there_is_no_policy() {
     let (gateway, mut log) = start(Guest::Edge, GatewayOptions::without_kv).await;
     let got = send(ask(&gateway, "fast")).await;
-    assert_eq!((got.status, got.code().as_str()), (503, "auth_unavailable"), "{}", got.text);
-    assert!(got.header("x-route-reason").contains("policy_stale"));
-    assert_eq!(tiergate_line(&mut log).await["error.type"], "auth_unavailable");
+    assert_eq!((got.status, got.code().as_str()), (503, "policy_unavailable"), "{}", got.text);
+    assert_eq!(tiergate_line(&mut log).await["error.type"], "policy_unavailable");
+}
+
+#[tokio::test]
+async fn no_policy_is_compiled_in() {
+    let second = second_provider().await;
+    for guest in [Guest::Edge, Guest::Single] {
+        let (gateway, mut log) = start(guest, |options| with_second(options, &second)).await;
+        let kv = gateway.kv();
+        kv.delete("policy").await.expect("the store should answer");
+        let got = send(ask(&gateway, "medium")).await;
+        assert_eq!((got.status, got.code().as_str()), (503, "policy_unavailable"), "{}", got.text);
+        assert!(got.text.contains("fastly kv-store-entry create"), "{}", got.text);
+        assert_eq!(tiergate_line(&mut log).await["error.type"], "policy_unavailable");
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let health = send(http.get(format!("{}/healthz", gateway.url()))).await;
+        assert_eq!((health.status, health.json()["status"].as_str()), (503, Some("no_policy")));
+
+        kv.put("policy", policy().to_string()).await.expect("the store should answer");
+        let got = send(ask(&gateway, "medium")).await;
+        assert_eq!((got.status, got.header("x-route-reason")), (200, ""), "{}", got.text);
+    }
+    // What the store holds as the last good one is as good as a copy.
+    let change = |options: GatewayOptions| {
+        let client = client_entry("app", "{}").to_string();
+        options.kv("policy/last-good", policy().to_string()).kv("client/app", client)
+    };
+    let (gateway, _log) = start(Guest::Edge, change).await;
+    let got = send(ask(&gateway, "small")).await;
+    assert_eq!((got.code().as_str(), got.header("x-route-reason")), ("no_secret", "policy_stale"), "{}", got.text);
+}
+
+#[tokio::test]
+async fn the_last_good_policy_is_written_once_and_goes_on() {
+    let second = second_provider().await;
+    // Each request has a sandbox of its own, so nothing is known but from the stores.
+    let (gateway, _log) = start(Guest::Single, |options| with_second(options, &second)).await;
+    let kv = gateway.kv();
+    let asked = futures_util::future::join_all((0..20).map(|_| send(ask(&gateway, "medium")))).await;
+    assert!(asked.iter().all(|got| got.status == 200 && got.header("x-route-reason").is_empty()));
+    let written = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+        loop {
+            if let Some(stored) = kv.get("policy/last-good").await.expect("the store should answer") {
+                return stored;
+            }
+        }
+    });
+    let written = written.await.expect("it should be written after an answer");
+    assert_eq!(written.value, policy().to_string().into_bytes());
+
+    for (name, value) in [("faulty", Some("{}")), ("deleted", None)] {
+        match value {
+            Some(value) => kv.put("policy", value).await.expect("the store should answer"),
+            None => drop(kv.delete("policy").await.expect("the store should answer")),
+        }
+        for _ in 0..3 {
+            let got = send(ask(&gateway, "medium")).await;
+            assert_eq!((got.status, got.header("x-route-reason")), (200, "policy_stale"), "{name}: {}", got.text);
+            assert!(got.header("x-route-policy").starts_with("e2e.1@"), "{name}");
+        }
+    }
+    let after = kv.get("policy/last-good").await.expect("the store should answer").expect("a value");
+    assert_eq!(after, written, "nothing but a good policy is written, and that once");
 }
 
 #[tokio::test]

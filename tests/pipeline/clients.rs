@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::json;
-use tiergate::platform::{ReadError, StoreError};
+use tiergate::platform::ReadError;
 
 use crate::fake::{Chunk, Event};
 use crate::scenario::{CLASSIFIER, FIRST, KEY, Scenario, answer, client, policy, verdict};
@@ -44,9 +44,9 @@ fn a_malformed_key_is_not_looked_up() {
     let scenario =
         Scenario::new().header("authorization", "Bearer tg_..%2fpolicy_0123456789abcdefghijklmnopqrstuv").run();
     assert_eq!(scenario.status(), 401);
-    let looked_up =
-        scenario.fake.events.borrow().iter().any(|event| matches!(event, Event::KvStarted(key) if key != "policy"));
-    assert!(!looked_up);
+    let of_the_policy = ["policy", "policy/last-good"];
+    let is_other = |event: &Event| matches!(event, Event::KvStarted(key) if !of_the_policy.contains(&key.as_str()));
+    assert!(!scenario.fake.events.borrow().iter().any(is_other));
 }
 
 #[test]
@@ -62,16 +62,122 @@ fn a_second_valid_key_and_x_api_key_work() {
     assert_eq!(scenario.log()["tags"], json!({"team": "search"}));
 }
 
+/// One whose policy is known, while the client's entry is out of reach.
+fn without_kv(scenario: Scenario) -> Scenario {
+    scenario.unreachable(&["policy", "policy/last-good", "client/app", "client/other"])
+}
+
 #[test]
-fn without_kv_keys_cannot_be_checked() {
-    let scenario = Scenario::new();
-    for key in ["policy", "client/app"] {
-        scenario.fake.kv.borrow_mut().insert(key.to_owned(), Err(StoreError));
-    }
-    let scenario = scenario.run();
+fn without_kv_keys_that_nobody_has_used_cannot_be_checked() {
+    let scenario = Scenario::new().path(Method::GET, "/healthz").without_header("authorization").run();
+    let scenario =
+        scenario.path(Method::POST, "/v1/chat/completions").header("authorization", &format!("Bearer {KEY}"));
+    let scenario = without_kv(scenario).new_sandbox().again_after(Duration::from_secs(1));
     assert_eq!((scenario.status(), scenario.error_code().as_str()), (503, "auth_unavailable"));
     assert_eq!(scenario.response_header("x-should-retry"), "true");
     assert!(scenario.response_header("x-route-reason").contains("policy_stale"));
+}
+
+fn small() -> Scenario {
+    Scenario::new().header("x-route-tier", "small").provider(FIRST, answer("1")).provider(FIRST, answer("2"))
+}
+
+const CACHED: &str = "tiergate/client/app";
+
+#[test]
+fn a_client_that_was_verified_in_the_pop_is_served_without_kv() {
+    let scenario = without_kv(small().run()).new_sandbox().again_after(Duration::from_secs(290));
+    assert_eq!((scenario.status(), scenario.log()["client"].as_str()), (200, Some("app")));
+    assert_eq!(scenario.response_header("x-route-reason"), "policy_stale,client_stale");
+    assert_eq!(scenario.log()["tags"], json!({"team": "search"}));
+    // Only its own key will do, and nobody else's.
+    for (key, status, code) in [
+        (format!("Bearer {KEY}x"), 401, "invalid_api_key"),
+        ("Bearer tg_other_0123456789abcdefghijklmnopqrstuv".to_owned(), 503, "auth_unavailable"),
+    ] {
+        let scenario = without_kv(small().run()).new_sandbox().header("authorization", &key);
+        let scenario = scenario.again_after(Duration::from_secs(1));
+        assert_eq!((scenario.status(), scenario.error_code().as_str()), (status, code));
+    }
+    // Other POPs do not know it, and this one forgets it.
+    let elsewhere = small().run();
+    let policy = elsewhere.fake.cache.borrow()["tiergate/policy"].clone();
+    let elsewhere = without_kv(elsewhere).new_pop();
+    elsewhere.fake.cache.borrow_mut().insert("tiergate/policy".to_owned(), policy);
+    assert_eq!(elsewhere.again_after(Duration::from_secs(1)).status(), 503);
+    let later = without_kv(small().run()).new_sandbox().again_after(Duration::from_secs(301));
+    assert_eq!((later.status(), later.error_code().as_str()), (503, "auth_unavailable"));
+    // A cache that does not answer is not waited for.
+    let scenario = without_kv(small().run());
+    scenario.fake.cache_delay.set(Duration::from_secs(60));
+    let scenario = scenario.again_after(Duration::from_secs(6));
+    assert_eq!((scenario.status(), scenario.error_code().as_str()), (503, "auth_unavailable"));
+    assert!(scenario.log()["duration_ms"]["total"].as_f64().unwrap() < 4_000.0);
+}
+
+#[test]
+fn what_a_cached_entry_says_still_holds() {
+    // It expires ten seconds after the tests' clock begins.
+    let scenario = small().client(client(json!({"expires": "2026-11-22T12:00:10Z"}))).run();
+    assert_eq!(scenario.status(), 200);
+    let scenario = without_kv(scenario).new_sandbox().again_after(Duration::from_secs(11));
+    assert_eq!((scenario.status(), scenario.log()["refusal"].as_str()), (401, Some("expired")));
+}
+
+#[test]
+fn what_kv_has_taken_back_is_not_served_from_the_cache_later() {
+    let rotated = || {
+        let mut entry = client(json!({}));
+        entry["keys"] = json!([{"sha256": "0".repeat(64)}]);
+        entry.to_string()
+    };
+    let changes: [(&str, &dyn Fn(Scenario) -> Scenario); 3] = [
+        ("unknown_client", &|scenario| {
+            scenario.fake.kv.borrow_mut().remove("client/app");
+            scenario
+        }),
+        ("disabled", &|scenario| scenario.client(client(json!({"disabled": true})))),
+        ("wrong_key", &|scenario| scenario.kv("client/app", rotated().as_bytes())),
+    ];
+    for (refusal, change) in changes {
+        let scenario = change(small().run()).new_sandbox().again_after(Duration::from_secs(1));
+        assert_eq!((scenario.status(), scenario.log()["refusal"].as_str()), (401, Some(refusal)), "at once");
+        let scenario = without_kv(scenario).new_sandbox().again_after(Duration::from_secs(2));
+        assert_ne!(scenario.status(), 200, "{refusal}");
+        assert_eq!(scenario.asked().len(), 1, "{refusal}: only what was before");
+    }
+    // Somebody else's wrong key takes nothing away.
+    let scenario = small().run().new_sandbox().header("authorization", &format!("Bearer {KEY}x"));
+    let scenario = scenario.again_after(Duration::from_secs(1)).header("authorization", &format!("Bearer {KEY}"));
+    assert_eq!(without_kv(scenario).new_sandbox().again_after(Duration::from_secs(2)).status(), 200);
+}
+
+#[test]
+fn the_cache_of_clients_costs_a_healthy_request_nothing_before_its_answer() {
+    let mut scenario = small().provider(FIRST, answer("3")).provider(FIRST, answer("4")).run();
+    let events = scenario.fake.events.borrow().clone();
+    let stored = events.iter().position(|event| *event == Event::CacheStored(CACHED.to_owned()));
+    assert!(stored > events.iter().position(|event| *event == Event::HeadSent), "{events:?}");
+    for (later, writes) in [(1, 0), (10, 0), (60, 1)] {
+        scenario = scenario.again_after(Duration::from_secs(later));
+        assert_eq!(scenario.count(&Event::CacheStarted(CACHED.to_owned())), 0);
+        assert_eq!(scenario.count(&Event::CacheStored(CACHED.to_owned())), writes, "after {later} s");
+    }
+    // Nothing is kept of a client whose key was not verified.
+    let refused = Scenario::new().header("authorization", &format!("Bearer {KEY}x")).run();
+    assert!(refused.fake.cache.borrow().keys().all(|key| !key.starts_with("tiergate/client/")));
+}
+
+#[test]
+fn a_client_that_is_not_there_is_asked_for_once_a_while() {
+    let scenario = Scenario::new().header("authorization", "Bearer tg_other_0123456789abcdefghijklmnopqrstuv");
+    let asked = |scenario: &Scenario| scenario.count(&Event::KvStarted("client/other".to_owned()));
+    let scenario = scenario.run();
+    assert_eq!((scenario.status(), asked(&scenario)), (401, 1));
+    let scenario = scenario.again_after(Duration::from_secs(1));
+    assert_eq!((scenario.status(), asked(&scenario)), (401, 0));
+    let scenario = scenario.again_after(Duration::from_secs(5));
+    assert_eq!((scenario.status(), asked(&scenario)), (401, 1));
 }
 
 #[test]

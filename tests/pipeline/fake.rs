@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, StatusCode};
 use tiergate::platform::{
-    ClientGone, Platform, ReadError, ResponseHead, SendError, StoreError, Target, UpstreamRequest, UpstreamResponse,
-    Wait,
+    ClientGone, Platform, ReadError, ResponseHead, SendError, StoreError, Stored, Target, UpstreamRequest,
+    UpstreamResponse, Wait, Write,
 };
 use tiergate::secret::Secret;
 
@@ -18,6 +18,9 @@ const EPOCH: Duration = Duration::from_secs(1_795_348_800);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     KvStarted(String),
+    KvWritten(String),
+    CacheStarted(String),
+    CacheStored(String),
     BodyRead,
     BackendReady(String),
     Sent(String),
@@ -67,8 +70,15 @@ pub struct Fake {
     clock: Cell<Duration>,
     pub offset: Cell<Duration>,
     pub kv: RefCell<HashMap<String, Result<Vec<u8>, StoreError>>>,
+    /// The generation and the metadata of a key.
+    pub kv_facts: RefCell<HashMap<String, (u64, Option<String>)>>,
     pub kv_delay: Cell<Duration>,
-    pub cache: RefCell<HashMap<String, Vec<u8>>>,
+    pub kv_is_read_only: Cell<bool>,
+    /// Values, and when they end.
+    pub cache: RefCell<HashMap<String, (Vec<u8>, Duration)>>,
+    pub cache_delay: Cell<Duration>,
+    /// Offices that are held, and until when.
+    pub offices: RefCell<HashMap<String, Duration>>,
     pub secrets: RefCell<HashMap<String, String>>,
     pub no_secret_store: Cell<bool>,
     /// The entries of the Secret Store that this request has read.
@@ -100,9 +110,9 @@ pub struct FakeBody {
     ready: Duration,
 }
 
-pub struct Lookup {
+pub struct Lookup<T> {
     ready: Duration,
-    value: Result<Option<Vec<u8>>, StoreError>,
+    value: Result<Option<T>, StoreError>,
 }
 
 pub struct Downstream;
@@ -129,6 +139,23 @@ impl Fake {
         self.secret_reads.take();
     }
 
+    /// Puts a value into the KV Store, as an operator would.
+    pub fn put(&self, key: &str, value: &[u8]) {
+        self.kv.borrow_mut().insert(key.to_owned(), Ok(value.to_vec()));
+        self.note_generation(key, None);
+    }
+
+    /// Each writing of a key gets a higher number, as on the platform.
+    fn note_generation(&self, key: &str, metadata: Option<String>) {
+        let mut facts = self.kv_facts.borrow_mut();
+        let next = facts.values().map(|(generation, _)| generation + 1).max().unwrap_or(1);
+        facts.insert(key.to_owned(), (next, metadata));
+    }
+
+    pub fn stored(&self, key: &str) -> Option<Vec<u8>> {
+        self.kv.borrow().get(key).cloned().and_then(Result::ok)
+    }
+
     fn wait_until(&self, time: Duration) {
         assert_ne!(time, NEVER, "nothing should be waited for without limit that never comes");
         self.clock.set(self.clock.get().max(time));
@@ -138,8 +165,8 @@ impl Fake {
 impl Platform for Fake {
     type Pending = Pending;
     type Body = FakeBody;
-    type KvLookup = Lookup;
-    type CacheLookup = Lookup;
+    type KvLookup = Lookup<Stored>;
+    type CacheLookup = Lookup<Vec<u8>>;
     type Backend = String;
     type Downstream = Downstream;
 
@@ -163,27 +190,55 @@ impl Platform for Fake {
         self.country.borrow().clone()
     }
 
-    fn start_kv(&self, key: &str) -> Result<Lookup, StoreError> {
+    fn start_kv(&self, key: &str) -> Result<Lookup<Stored>, StoreError> {
         self.note(Event::KvStarted(key.to_owned()));
         let value = self.kv.borrow().get(key).cloned().transpose();
+        let (generation, metadata) = self.kv_facts.borrow().get(key).cloned().unwrap_or_default();
+        let value = value.map(|value| value.map(|value| Stored { value, generation, metadata }));
         Ok(Lookup { ready: self.clock.get() + self.kv_delay.get(), value })
     }
 
-    fn finish_kv(&self, lookup: Lookup) -> Result<Option<Vec<u8>>, StoreError> {
+    fn finish_kv(&self, lookup: Lookup<Stored>) -> Result<Option<Stored>, StoreError> {
         self.wait_until(lookup.ready);
         lookup.value
     }
 
-    fn start_cache(&self, key: &str) -> Result<Lookup, StoreError> {
-        Ok(Lookup { ready: self.clock.get(), value: Ok(self.cache.borrow().get(key).cloned()) })
+    fn store_kv(&self, key: &str, write: Write<'_>) -> Result<(), StoreError> {
+        let generation = self.stored(key).and_then(|_| self.kv_facts.borrow().get(key).map(|(number, _)| *number));
+        if self.kv_is_read_only.get() || generation != write.expected {
+            return Err(StoreError);
+        }
+        self.note(Event::KvWritten(key.to_owned()));
+        self.kv.borrow_mut().insert(key.to_owned(), Ok(write.value.to_vec()));
+        self.note_generation(key, Some(write.metadata.to_owned()));
+        Ok(())
     }
 
-    fn finish_cache(&self, lookup: Lookup) -> Result<Option<Vec<u8>>, StoreError> {
+    fn start_cache(&self, key: &str) -> Result<Lookup<Vec<u8>>, StoreError> {
+        self.note(Event::CacheStarted(key.to_owned()));
+        let now = self.unix_time();
+        let value = self.cache.borrow().get(key).filter(|(_, end)| now < *end).map(|(value, _)| value.clone());
+        Ok(Lookup { ready: self.clock.get() + self.cache_delay.get(), value: Ok(value) })
+    }
+
+    fn finish_cache(&self, lookup: Lookup<Vec<u8>>) -> Result<Option<Vec<u8>>, StoreError> {
+        self.wait_until(lookup.ready);
         lookup.value
     }
 
-    fn store_cache(&self, key: &str, value: &[u8], _max_age: Duration) {
-        self.cache.borrow_mut().insert(key.to_owned(), value.to_vec());
+    fn store_cache(&self, key: &str, value: &[u8], max_age: Duration) {
+        self.note(Event::CacheStored(key.to_owned()));
+        self.cache.borrow_mut().insert(key.to_owned(), (value.to_vec(), self.unix_time() + max_age));
+    }
+
+    fn elect(&self, office: &str, term: Duration) -> bool {
+        let now = self.unix_time();
+        let mut offices = self.offices.borrow_mut();
+        let is_free = offices.get(office).is_none_or(|end| *end <= now);
+        if is_free {
+            offices.insert(office.to_owned(), now + term);
+        }
+        is_free
     }
 
     fn secret(&self, entry: &str) -> Result<Option<Secret<String>>, StoreError> {
@@ -258,7 +313,8 @@ impl Platform for Fake {
         let ready = |wait: &Wait<'_, Self>| match wait {
             Wait::Response(pending) => pending.ready,
             Wait::Body(body) => body.ready,
-            Wait::Kv(lookup) | Wait::Cache(lookup) => lookup.ready,
+            Wait::Kv(lookup) => lookup.ready,
+            Wait::Cache(lookup) => lookup.ready,
         };
         let (position, time) =
             waits.iter().map(ready).enumerate().min_by_key(|(_, time)| *time).expect("something to wait for");

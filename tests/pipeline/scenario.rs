@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tiergate::keyring::{MAX_READS, StoreUse};
 use tiergate::memory::Memory;
 use tiergate::pipeline;
-use tiergate::platform::Received;
+use tiergate::platform::{Received, StoreError};
 
 use crate::fake::{Chunk, Event, Fake, Reply};
 
@@ -165,8 +165,39 @@ impl Scenario {
         self.kv("client/app", entry.to_string().as_bytes())
     }
 
+    /// The store as it is when it cannot be reached for these keys.
+    pub fn unreachable(self, keys: &[&str]) -> Self {
+        for key in keys {
+            self.fake.kv.borrow_mut().insert((*key).to_owned(), Err(StoreError));
+        }
+        self
+    }
+
+    /// Another sandbox of the same POP serves the next request.
+    pub fn new_sandbox(mut self) -> Self {
+        self.memory = Memory::default();
+        self
+    }
+
+    /// A sandbox of another POP does.
+    pub fn new_pop(self) -> Self {
+        self.fake.cache.take();
+        self.fake.offices.take();
+        self.new_sandbox()
+    }
+
+    /// How often this happened since the scenario's last request began.
+    pub fn count(&self, event: &Event) -> usize {
+        self.fake.events.borrow().iter().filter(|other| *other == event).count()
+    }
+
+    /// The version that `x-route-policy` shows, without the digest.
+    pub fn version(&self) -> String {
+        self.response_header("x-route-policy").split('@').next().unwrap_or_default().to_owned()
+    }
+
     pub fn kv(self, key: &str, value: &[u8]) -> Self {
-        self.fake.kv.borrow_mut().insert(key.to_owned(), Ok(value.to_vec()));
+        self.fake.put(key, value);
         self
     }
 

@@ -1,4 +1,5 @@
-//! Times the core's translation between dialects, many times each, and answers with the rows as JSON.
+//! Times the core's translation between dialects and the parsing of policies, many times each, and answers with the rows as
+//! JSON.
 
 #[cfg(target_arch = "wasm32")]
 fn main() {
@@ -20,7 +21,8 @@ mod guest {
     use serde_json::{Value, json};
     use tiergate::chat::ChatRequest;
     use tiergate::dialect::{self, Asking, Reading, Stream};
-    use tiergate::policy::{Candidate, Policy, default_policy};
+    use tiergate::policy::parse::parse;
+    use tiergate::policy::{Candidate, Policy};
     use tiergate::sse::Decoder;
     use tiergate_guests::translation::Row;
 
@@ -33,8 +35,13 @@ mod guest {
     const DELTAS: usize = 400;
     /// How often a request or an answer is translated.
     const TIMES: u64 = 500;
-    /// How often a stream is.
+    /// How often a stream is, and a policy parsed.
     const STREAMS: u64 = 20;
+    const SHIPPED: &[u8] = include_bytes!("../../../policy/default.json");
+    /// Of a policy that nobody meant, as many as fit.
+    const UNKNOWN_FIELDS: usize = 47_000;
+    /// Of a policy as large as one may be.
+    const MODELS: usize = 1_600;
 
     /// How often a large body is.
     const LARGE_TIMES: u64 = 10;
@@ -64,7 +71,7 @@ mod guest {
 
     pub fn answer() {
         drop(Request::from_client());
-        let policy = default_policy();
+        let policy = parse(SHIPPED).expect("the shipped policy should parse");
         let conversation = conversation().to_string();
         let request = ChatRequest::parse(conversation.as_bytes()).expect("the conversation should be a request");
         let candidate = Candidate { model: model(&policy, MESSAGES_MODEL), effort: None };
@@ -107,6 +114,9 @@ mod guest {
             ),
             stream("openai-chat, text, passed", &policy, PASSED_MODEL, &request, &chat_stream()),
             stream("openai-chat, text, mended", &policy, MENDED_MODEL, &request, &chat_stream()),
+            document("the shipped policy, parsed", SHIPPED),
+            document("a policy of 517 KB with 47,000 unknown fields, refused", faulty_policy().as_bytes()),
+            document("a policy of 500 KB with 1,600 models, parsed", large_policy().as_bytes()),
         ];
         // One body at a time: together they would be more than a sandbox holds.
         for (what, body) in [("an image of 9 MB", image as fn() -> String), ("10 MB in 19,000 parts", || parts(WORDS))]
@@ -157,6 +167,26 @@ mod guest {
             assert!(stream.is_finished(), "the stream should be a whole answer");
         });
         row(work, "event", STREAMS * events.len() as u64, time)
+    }
+
+    fn document(work: &str, document: &[u8]) -> Row {
+        row(work, "document", STREAMS, timed(STREAMS, || drop(black_box(parse(black_box(document))))))
+    }
+
+    fn faulty_policy() -> String {
+        let fields: Vec<String> = (0..UNKNOWN_FIELDS).map(|field| format!("\"f{field:05}\":0")).collect();
+        format!("{{{}}}", fields.join(","))
+    }
+
+    fn large_policy() -> String {
+        let mut policy: Value = serde_json::from_slice(SHIPPED).expect("the shipped policy should be JSON");
+        let model = policy["models"][PASSED_MODEL].clone();
+        for number in 0..MODELS {
+            policy["models"][format!("model-{number}")] = model.clone();
+        }
+        let policy = policy.to_string();
+        parse(policy.as_bytes()).expect("it should be no larger than a policy may be");
+        policy
     }
 
     fn model(policy: &Policy, name: &str) -> tiergate::policy::ModelId {

@@ -44,12 +44,12 @@ def test_the_answer_says_how_it_was_routed(client, prompt):
         "x-route-provider": "openai",
         "x-route-model": "gpt-6-luna",
         "x-route-attempts": "openai/gpt-6-luna:200",
-        "x-route-policy": "clients.1",
         "content-type": "application/json",
         # The provider's own, which applications may read.
         "x-ratelimit-remaining-requests": "4999",
     }
     assert {name: raw.headers.get(name) for name in expected} == expected
+    assert re.fullmatch(r"clients\.1@[0-9a-f]{8}", raw.headers["x-route-policy"])
     assert "x-route-reason" not in raw.headers, "empty headers are left out"
     timings = dict(re.findall(r"(\w+);dur=([\d.]+)", raw.headers["server-timing"]))
     assert {"auth", "policy", "decide", "upstream", "total"} <= timings.keys()
