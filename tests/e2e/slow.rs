@@ -28,7 +28,7 @@ fn begun(tier: &str, stream: bool) -> (String, String) {
     let begun = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway.test\r\nauthorization: Bearer {key}\r\n\
          content-type: application/json\r\ntransfer-encoding: chunked\r\nx-route-tier: {tier}\r\n\
-         x-route-timeout-ms: 1500\r\nconnection: close\r\n\r\n{:x}\r\n{begin}\r\n",
+         x-route-timeout-ms: 2500\r\nconnection: close\r\n\r\n{:x}\r\n{begin}\r\n",
         begin.len()
     );
     (begun, format!("{:x}\r\n{end}\r\n0\r\n\r\n", end.len()))
@@ -53,7 +53,7 @@ async fn a_body_that_stops_arriving_is_not_waited_for(runtime: &Runtime) {
 async fn a_reader_that_stops_is_not_waited_for(runtime: &Runtime) {
     let case = runtime.case("alone");
     // More than the buffers between take.
-    runtime.first.script("bytes=12000000 chunk=20000").unwrap();
+    runtime.first.script("bytes=4000000 chunk=20000").unwrap();
     let (begun, end) = begun(&case.tier, true);
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a small buffer");
