@@ -18,8 +18,8 @@
 //! # Modules, in reading order; each may use those above it in this table, checked by `tests/architecture.rs`
 //! | layer | modules |
 //! | --- | --- |
-//! | 0 | `secret`, `sse`, `delay`, `policy` |
-//! | 1 | `platform`, `error`, `hedge` |
+//! | 0 | `secret`, `sse`, `delay`, `policy`, `words` |
+//! | 1 | `platform`, `error`, `hedge`, `keys` |
 //! | 2 | `record`, `chat`, `auth` |
 //! | 3 | `headers`, `log`, `route` |
 //! | 4 | `dialect`, `cors` |
@@ -51,6 +51,7 @@ pub mod health;
 pub mod hedge;
 pub mod incoming;
 pub mod intake;
+pub mod keys;
 pub mod log;
 pub mod memory;
 pub mod outcome;
@@ -67,3 +68,4 @@ pub mod secret;
 pub mod splice;
 pub mod sse;
 pub mod waiting;
+pub mod words;

@@ -14,7 +14,7 @@ use crate::policy::Dialect;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     DialectUnavailable(Dialect),
-    NoSecret(NoSecret, String),
+    NoSecret(NoSecret),
     /// The candidate's dialect cannot carry the request; what the client is told if no other can.
     Unfit(Box<Error>),
     Send(SendError),
@@ -68,7 +68,7 @@ pub enum Cooling {
 /// The table.
 pub fn judge(outcome: &Outcome) -> (Verdict, Cooling) {
     match outcome {
-        Outcome::DialectUnavailable(_) | Outcome::NoSecret(..) | Outcome::Unfit(_) | Outcome::OutOfTime => {
+        Outcome::DialectUnavailable(_) | Outcome::NoSecret(_) | Outcome::Unfit(_) | Outcome::OutOfTime => {
             (Verdict::Next, Cooling::None)
         }
         Outcome::Send(SendError::NoBackend) => (Verdict::Next, Cooling::None),
@@ -116,7 +116,7 @@ impl Outcome {
         let name = match self {
             Outcome::Status { status, .. } => return status.as_u16().to_string(),
             Outcome::DialectUnavailable(_) => "dialect_unavailable",
-            Outcome::NoSecret(..) => "no_secret",
+            Outcome::NoSecret(_) => "no_secret",
             Outcome::Unfit(_) => "unfit",
             Outcome::Send(SendError::Dns) => "dns",
             Outcome::Send(SendError::Connect) => "connect",
@@ -141,7 +141,7 @@ impl Outcome {
 
     /// Whether nothing was sent, so that it says less than any other failure.
     pub fn is_unsent(&self) -> bool {
-        matches!(self, Outcome::DialectUnavailable(_) | Outcome::NoSecret(..) | Outcome::Unfit(_))
+        matches!(self, Outcome::DialectUnavailable(_) | Outcome::NoSecret(_) | Outcome::Unfit(_))
     }
 }
 
@@ -176,7 +176,7 @@ mod tests {
         let wait = (Verdict::Wait(SECOND), Cooling::Asked(SECOND));
         for (outcome, expected) in [
             (Outcome::DialectUnavailable(Dialect::OpenaiResponses), unsent),
-            (Outcome::NoSecret(NoSecret::Missing, "host".into()), unsent),
+            (Outcome::NoSecret(NoSecret::Missing), unsent),
             (Outcome::Unfit(Box::new(Error::new(Kind::InvalidRequest, "x"))), unsent),
             (Outcome::Send(SendError::NoBackend), unsent),
             (Outcome::Send(SendError::Dns), again),

@@ -18,6 +18,7 @@ use crate::headers::{self, RouteHeaders};
 use crate::health::Standing;
 use crate::hedge::Bucket;
 use crate::intake::{self, Gathered, Wanted};
+use crate::keys::{Keys, without_known_shapes};
 use crate::memory::{Memory, PopState};
 use crate::plan::{self, Plan};
 use crate::platform::{Platform, Received, ResponseHead};
@@ -27,7 +28,6 @@ use crate::queue::Queue;
 use crate::record::{ClassifierRecord, Reason, Record, Served, Usage};
 use crate::relay::{self, Relay};
 use crate::route::{self, Route};
-use crate::secret::mask;
 use crate::waiting::Waiting;
 use crate::{blame, cors, log, report};
 
@@ -134,11 +134,27 @@ impl<P: Platform> Call<'_, P> {
         let queue = self.queue(policy, &plan, &gathered.pop, record);
         self.count_for_hedges(&job, memory);
         let asking = asking(&job);
-        let mut attempts = Attempts { job: &job, queue, asking, memory, prepared, hedged: false };
-        if job.goal == Goal::WholeStream {
-            return self.hold(attempts, record, extra);
+        let keys = Keys::default();
+        let mut attempts = Attempts { job: &job, queue, asking, memory, prepared, hedged: false, keys };
+        let reply = match job.goal {
+            Goal::WholeStream => self.hold(&mut attempts, record, extra),
+            Goal::WholeAnswer | Goal::FirstPiece => self.answer(&mut attempts, record, extra),
+        };
+        if let Some(keys) = attempts.keys.forms() {
+            record.hide(&keys);
         }
-        let committed = attempts.run(record, &mut Quiet).map_err(refused)?;
+        reply
+    }
+
+    /// An answer that goes out as soon as it has begun, or is whole.
+    fn answer(
+        &self,
+        attempts: &mut Attempts<'_, P>,
+        record: &mut Record,
+        extra: &mut HeaderMap,
+    ) -> Result<Reply, Error> {
+        let policy = attempts.job.policy;
+        let committed = attempts.run(record, &mut Quiet).map_err(|stop| refused(policy, stop))?;
         record.served = Some(Served::of(policy, &committed.candidate));
         headers::forward_downstream(&committed.headers, extra);
         match committed.answer {
@@ -150,7 +166,7 @@ impl<P: Platform> Call<'_, P> {
                 let downstream =
                     self.platform.start_response(headers::stream_head(self.platform.elapsed(), record, extra));
                 let relay = Relay { downstream, incoming, held, ended, candidate: committed.candidate };
-                let end = relay::run(&mut attempts, relay, record);
+                let end = relay::run(attempts, relay, record);
                 note_end(policy, end, record);
                 Ok(Reply::Streamed)
             }
@@ -159,7 +175,7 @@ impl<P: Platform> Call<'_, P> {
 
     /// A stream that goes out when it is whole, so that failover is possible to its end; meanwhile the client is kept
     /// waiting with comments.
-    fn hold(&self, mut attempts: Attempts<'_, P>, record: &mut Record, extra: &mut HeaderMap) -> Result<Reply, Error> {
+    fn hold(&self, attempts: &mut Attempts<'_, P>, record: &mut Record, extra: &mut HeaderMap) -> Result<Reply, Error> {
         let policy = attempts.job.policy;
         let mut waiting = Waiting::new(self.platform, extra);
         let result = attempts.run(record, &mut waiting);
@@ -172,16 +188,16 @@ impl<P: Platform> Call<'_, P> {
                     self.platform.start_response(headers::stream_head(self.platform.elapsed(), record, extra))
                 });
                 let relay = Relay { downstream, incoming, held, ended, candidate };
-                let end = relay::run(&mut attempts, relay, record);
+                let end = relay::run(attempts, relay, record);
                 relay::Ended { bytes_sent: bytes_sent + end.bytes_sent, ..end }
             }
             (Ok(Committed { answer: Answer::Whole { .. }, .. }), _) => {
                 return Err(Error::new(Kind::Internal, "A stream was asked for, and something else came."));
             }
             (Err(Stop::ClientGone), _) => relay::Ended::failed(Err(relay::Failure::ClientGone), bytes_sent),
-            (Err(stop), None) => return Err(refused(stop)),
+            (Err(stop), None) => return Err(refused(policy, stop)),
             (Err(stop), Some(downstream)) => {
-                let result = relay::fail(self.platform, downstream, refused(stop), &mut bytes_sent);
+                let result = relay::fail(self.platform, downstream, refused(policy, stop), &mut bytes_sent);
                 relay::Ended::failed(result, bytes_sent)
             }
         };
@@ -241,10 +257,10 @@ impl<P: Platform> Call<'_, P> {
     ) -> Result<(Decision, Plan, Option<Prepared<P>>), Error> {
         let policy = &*gathered.policy.policy;
         let client = &*gathered.client;
-        record.requested_model = Some(mask(&request.model, None, MAX_LOGGED_MODEL_BYTES));
+        record.requested_model = Some(without_known_shapes(&request.model, MAX_LOGGED_MODEL_BYTES));
         record.stream = request.stream;
-        let tags = self.route_headers.tags.iter();
-        record.tags.extend(tags.map(|(name, value)| (name.clone(), mask(value, None, value.len()))));
+        let bare = |text: &String| without_known_shapes(text, text.len());
+        record.tags.extend(self.route_headers.tags.iter().map(|(name, value)| (bare(name), bare(value))));
         if self.route_headers.affinity.is_some() {
             record.reason(Reason::AffinityInvalid);
         }
@@ -455,9 +471,9 @@ fn note_told(policy: &Policy, served: ModelId, told: dialect::Told, record: &mut
 }
 
 /// The client's error for attempts that came to nothing.
-fn refused(stop: Stop) -> Error {
+fn refused(policy: &Policy, stop: Stop) -> Error {
     match stop {
-        Stop::Failed(failure) => blame::error(&failure),
+        Stop::Failed(failure) => blame::error(policy, &failure),
         // Nobody is there to read it.
         Stop::ClientGone => Error::new(Kind::Internal, "The client has left."),
     }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::keys::{Forms, without_known_shapes};
 use crate::platform::Received;
 use crate::policy::{Candidate, Policy};
-use crate::secret::mask;
 
 const MAX_PATH_BYTES: usize = 1_000;
 
@@ -138,7 +138,7 @@ pub struct Served {
 }
 
 /// One attempt at a candidate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttemptRecord {
     pub provider: String,
     pub model: String,
@@ -147,6 +147,10 @@ pub struct AttemptRecord {
     pub duration: Duration,
     /// Whether it was started beside another one.
     pub hedge: bool,
+    /// The provider's own name for the request.
+    pub request_id: Option<String>,
+    /// The Secret Store's entry that was not there.
+    pub missing_entry: Option<String>,
     /// US dollars that an attempt which was given up may have cost all the same; not part of `cost`.
     pub estimate: Option<f64>,
 }
@@ -196,7 +200,7 @@ impl Record {
             id: received.id.clone(),
             method: received.method.to_string(),
             // Whoever mistakes the path for the place of a key should not find it in the log.
-            path: mask(&received.path, None, MAX_PATH_BYTES),
+            path: without_known_shapes(&received.path, MAX_PATH_BYTES),
             pop: received.pop.clone(),
             ..Record::default()
         }
@@ -211,6 +215,18 @@ impl Record {
 
     pub fn failed(&mut self, error: &Error) {
         self.error = Some(error.kind.code());
+    }
+
+    /// Hides every text that client or provider wrote and that holds a part of a key.
+    pub fn hide(&mut self, keys: &Forms) {
+        let texts = [Some(&mut self.path), self.requested_model.as_mut(), self.response_model.as_mut()];
+        let request_ids = self.attempts.iter_mut().filter_map(|attempt| attempt.request_id.as_mut());
+        texts.into_iter().flatten().chain(&mut self.finish_reasons).chain(request_ids).for_each(|text| keys.hide(text));
+        for (mut name, mut value) in std::mem::take(&mut self.tags) {
+            keys.hide(&mut name);
+            keys.hide(&mut value);
+            self.tags.insert(name, value);
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod attempts;
 mod clients;
 mod deciding;
 mod fake;
+mod keys;
 mod policies;
 mod reliability;
 mod repair;

@@ -161,8 +161,9 @@ impl Stream {
                 out.extend_from_slice(b": ping\n\n");
                 Ok(Meaning::Preamble)
             }
-            "error" => Ok(Meaning::Error(provider_error::parse(data))),
-            "" if given(event.error).is_some() => Ok(Meaning::Error(provider_error::parse(data))),
+            "" => Ok(provider_error::without_answer(data).map_or(Meaning::Preamble, Meaning::Error)),
+            kind if provider_error::is_error_name(kind) => Ok(Meaning::Error(provider_error::parse(data))),
+            _ if given(event.error).is_some() => Ok(Meaning::Error(provider_error::parse(data))),
             _ => Ok(Meaning::Preamble),
         };
         meaning.unwrap_or_else(|Undecodable| {
@@ -176,13 +177,16 @@ impl Stream {
             return Ok(Meaning::Preamble);
         }
         let message: Message<'_> = read(event.message)?;
-        self.told.model = answer::name(message.model);
+        let model = answer::name(message.model);
+        if let Some(model) = &model {
+            self.told.note_model(model);
+        }
         let id = answer::name(message.id).unwrap_or_else(|| answer::unknown_id(self.created));
         self.prefix = Some(format!(
             r#"data: {{"id":{},"object":"chat.completion.chunk","created":{},"model":{},"choices":["#,
             quoted(&id),
             self.created,
-            quoted(self.told.model.as_deref().unwrap_or_default()),
+            quoted(model.as_deref().unwrap_or_default()),
         ));
         self.count(message.usage);
         self.chunk(out, br#""role":"assistant","content":"""#, None)?;
@@ -284,7 +288,7 @@ impl Stream {
             _ => None,
         };
         self.chunk(out, refusal.unwrap_or_default().as_bytes(), Some(reason))?;
-        self.told.finish_reasons.push(reason.to_owned());
+        self.told.note_finish_reason(reason);
         Ok(Meaning::Piece)
     }
 

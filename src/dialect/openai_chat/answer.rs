@@ -1,9 +1,11 @@
 //! What providers of this dialect answer, read as far as the gateway needs it. Providers deviate, so everything is optional.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::mend::{Calls, Mends};
@@ -11,6 +13,7 @@ use crate::chat::ChatRequest;
 use crate::dialect::provider_error::{self, ProviderError};
 use crate::dialect::{Defect, Meaning, Told, Whole};
 use crate::record::Usage;
+use crate::sse::Event;
 
 #[derive(Deserialize)]
 struct AnswerFields<'a> {
@@ -27,16 +30,39 @@ struct AnswerFields<'a> {
 }
 
 impl AnswerFields<'_> {
-    /// The error in place of an answer: of all of it, of a choice (OpenRouter), or, without an envelope, `whole` itself
-    /// (older vLLM).
+    /// The error in place of an answer: of all of it, of a choice (OpenRouter), or, without an envelope, `whole` itself.
     fn error(&self, whole: &[u8]) -> Option<ProviderError> {
         let choices = self.choices.iter().flatten().map(|choice| &choice.error);
         let enveloped = iter::once(&self.error).chain(choices).flatten().find(|error| !error.is_null());
         match enveloped {
             Some(error) => Some(provider_error::from_value(error)),
-            None => (self.object.as_deref() == Some("error")).then(|| provider_error::parse(whole)),
+            None if self.object.as_deref() == Some("error") => Some(provider_error::parse(whole)),
+            None if self.choices.iter().flatten().next().is_none() => provider_error::without_answer(whole),
+            None => None,
         }
     }
+}
+
+/// The fields of a chunk without choices that a client may get: usage, or what Azure says of the prompt. Another one says
+/// something that is no answer.
+const AROUND_ANSWERS: [&str; 10] = [
+    "id",
+    "object",
+    "created",
+    "model",
+    "choices",
+    "usage",
+    "service_tier",
+    "system_fingerprint",
+    "prompt_filter_results",
+    "obfuscation",
+];
+
+fn is_around_an_answer(chunk: &[u8]) -> bool {
+    let fields: Option<BTreeMap<Cow<'_, str>, IgnoredAny>> = serde_json::from_slice(chunk).ok();
+    fields.is_some_and(|fields| {
+        fields.contains_key("choices") && fields.keys().all(|name| AROUND_ANSWERS.contains(&name.as_ref()))
+    })
 }
 
 #[derive(Deserialize)]
@@ -143,9 +169,15 @@ pub fn decode_answer(body: &[u8]) -> Result<Whole, Defect> {
     if choices.iter().any(|choice| choice.message.is_none()) {
         return Err(Defect::Undecodable);
     }
+    let mut told = Told { usage: answer.usage.map(Usage::from), ..Told::default() };
+    if let Some(model) = &answer.model {
+        told.note_model(model);
+    }
+    choices
+        .iter()
+        .filter_map(|choice| choice.finish_reason.as_deref())
+        .for_each(|reason| told.note_finish_reason(reason));
     let content = choices[0].message.as_ref().and_then(|message| serde_json::from_str(message.content?.get()).ok());
-    let finish_reasons = choices.into_iter().filter_map(|choice| Some(choice.finish_reason?.into_owned())).collect();
-    let told = Told { usage: answer.usage.map(Usage::from), model: answer.model.map(Cow::into_owned), finish_reasons };
     Ok(Whole { told, content })
 }
 
@@ -155,7 +187,7 @@ pub struct Stream {
     /// How many choices must finish.
     expected_choices: usize,
     include_usage: bool,
-    finished: Vec<u64>,
+    finished: BTreeSet<u64>,
     mends: Mends,
     calls: Calls,
     pub told: Told,
@@ -173,17 +205,14 @@ impl Stream {
     }
 
     /// Takes one event, of which `data` is the data, and appends what the client gets for it to `out`.
-    pub fn take(&mut self, raw: &[u8], data: &[u8], out: &mut Vec<u8>) -> Meaning {
+    pub fn take(&mut self, event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) -> Meaning {
         let mended = if self.mends.any() { self.mends.chunk(data, &mut self.calls) } else { None };
         let meaning = self.read(mended.as_deref().unwrap_or(data));
         if matches!(meaning, Meaning::Preamble | Meaning::Piece) {
             match mended {
-                None => out.extend_from_slice(raw),
-                Some(data) => {
-                    out.extend_from_slice(b"data: ");
-                    out.extend_from_slice(&data);
-                    out.extend_from_slice(b"\n\n");
-                }
+                None if event.is_bare() => out.extend_from_slice(event.raw),
+                None => Event::write(data, out),
+                Some(data) => Event::write(&data, out),
             }
         }
         meaning
@@ -211,10 +240,13 @@ impl Stream {
         }
         if self.told.model.is_none() {
             // Azure's first chunk, which is about the prompt, names none.
-            self.told.model = chunk.model.filter(|model| !model.is_empty()).map(Cow::into_owned);
+            if let Some(model) = chunk.model.as_deref().filter(|model| !model.is_empty()) {
+                self.told.note_model(model);
+            }
         }
         let choices = chunk.choices.unwrap_or_default();
         let is_usage_chunk = choices.is_empty() && chunk.usage.is_some();
+        let is_foreign = choices.is_empty() && !is_around_an_answer(data);
         if let Some(usage) = chunk.usage {
             self.told.usage = Some(usage.into());
         }
@@ -224,16 +256,16 @@ impl Stream {
             says_something |=
                 choice.finish_reason.is_some() || choice.delta.is_some_and(|delta| delta.says_something());
             if let Some(reason) = choice.finish_reason
-                && !self.finished.contains(&index)
+                && self.finished.insert(index)
             {
-                self.finished.push(index);
-                self.told.finish_reasons.push(reason.into_owned());
+                self.told.note_finish_reason(&reason);
             }
         }
-        match (is_usage_chunk && !self.include_usage, says_something) {
-            (true, _) => Meaning::Unasked,
-            (false, true) => Meaning::Piece,
-            (false, false) => Meaning::Preamble,
+        match says_something {
+            _ if is_usage_chunk && !self.include_usage => Meaning::Unasked,
+            _ if is_foreign => Meaning::Foreign,
+            true => Meaning::Piece,
+            false => Meaning::Preamble,
         }
     }
 
