@@ -17,7 +17,6 @@ use crate::headers;
 use crate::health::Standing;
 use crate::incoming::Incoming;
 use crate::intake;
-use crate::keys::Keys;
 use crate::memory::Memory;
 use crate::outcome::{Cooling, Outcome, Verdict, judge};
 use crate::platform::{ClientGone, Platform, UpstreamRequest};
@@ -145,8 +144,6 @@ pub struct Attempts<'a, P: Platform> {
     /// The candidate that was prepared beside the classifier's call.
     pub prepared: Option<Prepared<P>>,
     pub hedged: bool,
-    /// What the attempts were sent with, for the log.
-    pub keys: Keys,
 }
 
 /// An attempt under way.
@@ -271,7 +268,7 @@ impl<P: Platform> Attempts<'_, P> {
         }
         self.queue.asked(place, begun.started);
         if let Some(secret) = &secret {
-            self.keys.add(secret);
+            run.record.keys.add(secret);
         }
         match job.platform.send(&backend, request) {
             Ok(pending) => {

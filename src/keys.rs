@@ -20,7 +20,7 @@ const DIGITS_WINDOW: usize = 12;
 /// How often a text may be encoded over again.
 const MAX_ROUNDS: usize = 3;
 /// The keys that a request's attempts were sent with.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Keys(Vec<Secret<String>>);
 
 /// All forms of some keys, in which texts are looked up.

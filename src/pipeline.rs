@@ -18,7 +18,7 @@ use crate::headers::{self, RouteHeaders};
 use crate::health::Standing;
 use crate::hedge::Bucket;
 use crate::intake::{self, Gathered, Wanted};
-use crate::keys::{Keys, without_known_shapes};
+use crate::keys::without_known_shapes;
 use crate::memory::{Memory, PopState};
 use crate::plan::{self, Plan};
 use crate::platform::{Platform, Received, ResponseHead};
@@ -134,26 +134,10 @@ impl<P: Platform> Call<'_, P> {
         let queue = self.queue(policy, &plan, &gathered.pop, record);
         self.count_for_hedges(&job, memory);
         let asking = asking(&job);
-        let keys = Keys::default();
-        let mut attempts = Attempts { job: &job, queue, asking, memory, prepared, hedged: false, keys };
-        let reply = match job.goal {
-            Goal::WholeStream => self.hold(&mut attempts, record, extra),
-            Goal::WholeAnswer | Goal::FirstPiece => self.answer(&mut attempts, record, extra),
-        };
-        if let Some(keys) = attempts.keys.forms() {
-            record.hide(&keys);
+        let mut attempts = Attempts { job: &job, queue, asking, memory, prepared, hedged: false };
+        if job.goal == Goal::WholeStream {
+            return self.hold(attempts, record, extra);
         }
-        reply
-    }
-
-    /// An answer that goes out as soon as it has begun, or is whole.
-    fn answer(
-        &self,
-        attempts: &mut Attempts<'_, P>,
-        record: &mut Record,
-        extra: &mut HeaderMap,
-    ) -> Result<Reply, Error> {
-        let policy = attempts.job.policy;
         let committed = attempts.run(record, &mut Quiet).map_err(|stop| refused(policy, stop))?;
         record.served = Some(Served::of(policy, &committed.candidate));
         headers::forward_downstream(&committed.headers, extra);
@@ -166,7 +150,7 @@ impl<P: Platform> Call<'_, P> {
                 let downstream =
                     self.platform.start_response(headers::stream_head(self.platform.elapsed(), record, extra));
                 let relay = Relay { downstream, incoming, held, ended, candidate: committed.candidate };
-                let end = relay::run(attempts, relay, record);
+                let end = relay::run(&mut attempts, relay, record);
                 note_end(policy, end, record);
                 Ok(Reply::Streamed)
             }
@@ -175,7 +159,7 @@ impl<P: Platform> Call<'_, P> {
 
     /// A stream that goes out when it is whole, so that failover is possible to its end; meanwhile the client is kept
     /// waiting with comments.
-    fn hold(&self, attempts: &mut Attempts<'_, P>, record: &mut Record, extra: &mut HeaderMap) -> Result<Reply, Error> {
+    fn hold(&self, mut attempts: Attempts<'_, P>, record: &mut Record, extra: &mut HeaderMap) -> Result<Reply, Error> {
         let policy = attempts.job.policy;
         let mut waiting = Waiting::new(self.platform, extra);
         let result = attempts.run(record, &mut waiting);
@@ -188,7 +172,7 @@ impl<P: Platform> Call<'_, P> {
                     self.platform.start_response(headers::stream_head(self.platform.elapsed(), record, extra))
                 });
                 let relay = Relay { downstream, incoming, held, ended, candidate };
-                let end = relay::run(attempts, relay, record);
+                let end = relay::run(&mut attempts, relay, record);
                 relay::Ended { bytes_sent: bytes_sent + end.bytes_sent, ..end }
             }
             (Ok(Committed { answer: Answer::Whole { .. }, .. }), _) => {
@@ -484,6 +468,7 @@ fn write_log<P: Platform>(platform: &P, memory: &mut Memory, mut record: Record)
     let vcpu_ms = platform.vcpu_ms();
     let since_last = vcpu_ms.saturating_sub(memory.vcpu_ms);
     memory.vcpu_ms = vcpu_ms;
+    record.hide_keys();
     platform.log(&log::line(&record, platform.unix_time(), since_last));
 }
 

@@ -1,12 +1,13 @@
 //! What is known about one request: filled step by step, shown in the response headers and in the log line.
 //!
-//! A record holds no prompt, no answer and no key. Steps add to it and read nothing back from it.
+//! A record holds no prompt and no answer, and keys only to find what repeats them. Steps add to it and read nothing back
+//! from it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::keys::{Forms, without_known_shapes};
+use crate::keys::{Keys, without_known_shapes};
 use crate::platform::Received;
 use crate::policy::{Candidate, Policy};
 
@@ -126,8 +127,10 @@ pub struct Record {
     pub handed_off: bool,
     /// How many streams took the place of one that broke.
     pub resumed: u32,
-    /// Stream events that were no JSON object and went no further.
+    /// Stream events that were no part of an answer and went no further.
     pub ignored_events: u32,
+    /// What the attempts were sent with.
+    pub keys: Keys,
 }
 
 /// The candidate whose answer the client gets.
@@ -217,11 +220,19 @@ impl Record {
         self.error = Some(error.kind.code());
     }
 
-    /// Hides every text that client or provider wrote and that holds a part of a key.
-    pub fn hide(&mut self, keys: &Forms) {
+    /// Hides every text that client or provider wrote and that holds a part of a key. For the log line alone: no header
+    /// may be made from the record after this, since it would tell a client which of its words share something with a key.
+    pub fn hide_keys(&mut self) {
+        let Some(keys) = std::mem::take(&mut self.keys).forms() else { return };
         let texts = [Some(&mut self.path), self.requested_model.as_mut(), self.response_model.as_mut()];
         let request_ids = self.attempts.iter_mut().filter_map(|attempt| attempt.request_id.as_mut());
-        texts.into_iter().flatten().chain(&mut self.finish_reasons).chain(request_ids).for_each(|text| keys.hide(text));
+        texts
+            .into_iter()
+            .flatten()
+            .chain(&mut self.finish_reasons)
+            .chain(&mut self.dropped)
+            .chain(request_ids)
+            .for_each(|text| keys.hide(text));
         for (mut name, mut value) in std::mem::take(&mut self.tags) {
             keys.hide(&mut name);
             keys.hide(&mut value);

@@ -9,7 +9,7 @@
 
 mod run;
 
-use crate::words::run::{Chain, Run, Runs};
+use crate::words::run::{Chain, Runs};
 
 /// A longer text is cut before it is looked at.
 pub const MAX_TEXT_BYTES: usize = 16 * 1024;
