@@ -95,8 +95,6 @@ pub enum Stop {
 #[derive(Debug)]
 pub struct Failure {
     pub outcome: Outcome,
-    /// Whose failure it was, to mask it.
-    pub secret: Option<Secret<String>>,
     /// The policy's name of the provider.
     pub provider: String,
     /// When a candidate is expected back, from now.
@@ -127,7 +125,7 @@ impl Meanwhile for Quiet {
 pub fn prepare<P: Platform>(job: &Job<'_, P>, candidate: &Candidate, asking: &Asking) -> Result<Prepared<P>, Outcome> {
     let provider = job.policy.provider_of(candidate.model);
     let (path, Encoded { body, dropped }) = dialect::encode_request(job.policy, candidate, job.request, asking)?;
-    let permit = job.keyring.permit(provider, path).map_err(|why| Outcome::NoSecret(why, provider.secret.clone()))?;
+    let permit = job.keyring.permit(provider, path).map_err(Outcome::NoSecret)?;
     let deadlines = &job.tier.deadlines;
     let target = dialect::target(provider, &permit, deadlines.connect, deadlines.idle);
     let backend = job.platform.backend(&target).map_err(Outcome::Send)?;
@@ -155,7 +153,6 @@ pub struct Attempts<'a, P: Platform> {
 struct Attempt<P: Platform> {
     begun: Begun,
     exchange: Exchange<P>,
-    secret: Option<Secret<String>>,
     dropped: Vec<String>,
 }
 
@@ -238,8 +235,8 @@ impl<P: Platform> Attempts<'_, P> {
                 Some(self.commit(attempt, headers, answer, run))
             }
             Err(outcome) => {
-                let Attempt { begun, secret, .. } = run.active.remove(position);
-                self.judge(begun, secret, outcome, run);
+                let Attempt { begun, exchange, .. } = run.active.remove(position);
+                self.judge(begun, exchange.request_id(), outcome, run);
                 None
             }
         }
@@ -259,7 +256,10 @@ impl<P: Platform> Attempts<'_, P> {
             Err(outcome) => {
                 self.queue.passed_over(place);
                 run.note(job, &candidate, begun, outcome.label());
-                run.keep_failure(job, &candidate, outcome, None);
+                if let (Outcome::NoSecret(_), Some(attempt)) = (&outcome, run.record.attempts.last_mut()) {
+                    attempt.missing_entry = Some(job.policy.provider_of(candidate.model).secret.clone());
+                }
+                run.keep_failure(job, &candidate, outcome);
                 return false;
             }
         };
@@ -270,16 +270,19 @@ impl<P: Platform> Attempts<'_, P> {
             });
         }
         self.queue.asked(place, begun.started);
+        if let Some(secret) = &secret {
+            run.record.keys.add(secret);
+        }
         match job.platform.send(&backend, request) {
             Ok(pending) => {
                 let provider = job.policy.provider_of(candidate.model);
                 let reading = Reading::of(provider, job.platform.unix_time());
                 let exchange = Exchange::new(pending, job, reading, job.platform.keeps_timeouts(&backend));
-                run.active.push(Attempt { begun, exchange, secret, dropped });
+                run.active.push(Attempt { begun, exchange, dropped });
                 true
             }
             Err(error) => {
-                self.judge(begun, secret, Outcome::Send(error), run);
+                self.judge(begun, None, Outcome::Send(error), run);
                 false
             }
         }
@@ -338,12 +341,13 @@ impl<P: Platform> Attempts<'_, P> {
         }
     }
 
-    fn judge(&mut self, begun: Begun, secret: Option<Secret<String>>, outcome: Outcome, run: &mut Run<'_, P>) {
+    fn judge(&mut self, begun: Begun, request_id: Option<String>, outcome: Outcome, run: &mut Run<'_, P>) {
         let job = self.job;
         let candidate = self.queue.candidate(begun.place).clone();
         let now = job.platform.elapsed();
         let (verdict, cooling) = judge(&outcome);
         run.note(job, &candidate, begun, outcome.label());
+        run.name_last(request_id);
         // While another attempt is under way nobody waits to ask the same candidate again.
         let applied = match verdict {
             Verdict::Retry | Verdict::Wait(_) if !run.active.is_empty() => Verdict::Next,
@@ -365,7 +369,7 @@ impl<P: Platform> Attempts<'_, P> {
         };
         run.back.retain(|(place, _)| *place != begun.place);
         run.back.extend(back.map(|back| (begun.place, now + back)));
-        run.keep_failure(job, &candidate, outcome, secret);
+        run.keep_failure(job, &candidate, outcome);
         if verdict == Verdict::GiveUp {
             // Every candidate would say the same, the other one under way too.
             run.abandon(&self.queue, job);
@@ -384,6 +388,7 @@ impl<P: Platform> Attempts<'_, P> {
         let place = attempt.begun.place;
         let candidate = self.queue.candidate(place).clone();
         run.note(job, &candidate, attempt.begun, attempt.exchange.status().as_u16().to_string());
+        run.name_last(attempt.exchange.request_id());
         if self.queue.standing(place) != Standing::Healthy {
             let name = name(job.policy, &candidate);
             intake::update_pop(job.platform, self.memory, |pop, _| {
@@ -410,16 +415,10 @@ impl<P: Platform> Run<'_, P> {
     }
 
     /// Of several failures the last that came from a provider is told.
-    fn keep_failure(
-        &mut self,
-        job: &Job<'_, P>,
-        candidate: &Candidate,
-        outcome: Outcome,
-        secret: Option<Secret<String>>,
-    ) {
+    fn keep_failure(&mut self, job: &Job<'_, P>, candidate: &Candidate, outcome: Outcome) {
         if self.failure.is_none() || !outcome.is_unsent() {
             let provider = job.policy.provider_of(candidate.model).name.clone();
-            self.failure = Some(Failure { outcome, secret, provider, back: None });
+            self.failure = Some(Failure { outcome, provider, back: None });
         }
     }
 
@@ -431,8 +430,15 @@ impl<P: Platform> Run<'_, P> {
             outcome,
             duration: job.platform.elapsed() - begun.started,
             hedge: begun.hedge,
-            estimate: None,
+            ..AttemptRecord::default()
         });
+    }
+
+    /// Adds the provider's own name for the request to the attempt that was noted last.
+    fn name_last(&mut self, request_id: Option<String>) {
+        if let Some(attempt) = self.record.attempts.last_mut() {
+            attempt.request_id = request_id;
+        }
     }
 
     /// Ends what is still under way: a connection whose head has arrived is closed, another cannot be.
@@ -440,6 +446,7 @@ impl<P: Platform> Run<'_, P> {
         for attempt in std::mem::take(&mut self.active) {
             let outcome = if attempt.exchange.has_head() { CLOSED } else { ABANDONED };
             self.note(job, queue.candidate(attempt.begun.place), attempt.begun, outcome.to_owned());
+            self.name_last(attempt.exchange.request_id());
         }
     }
 }

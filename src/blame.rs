@@ -1,7 +1,8 @@
 //! What the client is told when no candidate served: the last failure in the client's terms.
 //!
-//! A provider's text passes only where the request itself was refused, masked and bounded; its authentication, quota and
-//! not-found errors are the operator's business and become 5xx (design.md §4).
+//! A provider's text passes only where the request itself was refused, masked by its shape and bounded; its authentication,
+//! quota and not-found errors are the operator's business and become 5xx (design.md §4). No key comes near this: what a
+//! client is told does not depend on it.
 
 use crate::attempt::Failure;
 use crate::dialect::provider_error::ProviderError;
@@ -9,12 +10,17 @@ use crate::error::{Error, Kind, RejectedAs, Retry};
 use crate::headers::MAX_RETRY_AFTER;
 use crate::outcome::Outcome;
 use crate::platform::SendError;
-use crate::secret::mask;
+use crate::policy::Policy;
+use crate::words;
 
 const MAX_REASON_BYTES: usize = 1_000;
+/// In place of a text that speaks of keys, or looks like one in pieces.
+const WITHHELD: &str = "its words are not shown, since they may hold a part of a key";
+/// The same for a request that was too long, in words that agents know.
+const TOO_LONG: &str = "The prompt is too long: it exceeds the model's maximum context length.";
 
 /// The error for `failure`. The client should come back if a candidate is expected back soon, whichever it is.
-pub fn error(failure: &Failure) -> Error {
+pub fn error(policy: &Policy, failure: &Failure) -> Error {
     let provider = &failure.provider;
     let retry = match failure.back {
         Some(back) if back <= MAX_RETRY_AFTER => Retry::After(back),
@@ -26,10 +32,12 @@ pub fn error(failure: &Failure) -> Error {
     };
     match &failure.outcome {
         Outcome::Status { status, error, .. } => match status.as_u16() {
-            400 | 422 if error.is_context_length() => rejected(failure, error, RejectedAs::ContextLength),
-            400 => rejected(failure, error, RejectedAs::BadRequest),
-            413 => rejected(failure, error, RejectedAs::TooLarge),
-            422 => rejected(failure, error, RejectedAs::Unprocessable),
+            400 | 422 if error.is_context_length() => {
+                rejected(policy, failure.provider.as_str(), error, RejectedAs::ContextLength)
+            }
+            400 => rejected(policy, failure.provider.as_str(), error, RejectedAs::BadRequest),
+            413 => rejected(policy, failure.provider.as_str(), error, RejectedAs::TooLarge),
+            422 => rejected(policy, failure.provider.as_str(), error, RejectedAs::Unprocessable),
             402 => failed(Kind::ProviderQuota, "has no quota left"),
             _ if error.is_quota() => failed(Kind::ProviderQuota, "has no quota left"),
             429 => failed(Kind::RateLimited, "is rate limited"),
@@ -38,8 +46,10 @@ pub fn error(failure: &Failure) -> Error {
             _ => failed(Kind::ProviderError, &format!("answered {status}")),
         },
         Outcome::ErrorInside(error) => match error.implied_status() {
-            _ if error.is_context_length() => rejected(failure, error, RejectedAs::ContextLength),
-            Some(400 | 422) => rejected(failure, error, RejectedAs::BadRequest),
+            _ if error.is_context_length() => {
+                rejected(policy, failure.provider.as_str(), error, RejectedAs::ContextLength)
+            }
+            Some(400 | 422) => rejected(policy, failure.provider.as_str(), error, RejectedAs::BadRequest),
             _ => failed(Kind::ProviderError, "answered with an error"),
         },
         Outcome::Undecodable => failed(Kind::ProviderError, "sent an answer that cannot be read"),
@@ -55,7 +65,7 @@ pub fn error(failure: &Failure) -> Error {
         Outcome::Send(
             error @ (SendError::Dns | SendError::Connect | SendError::Tls | SendError::Reset | SendError::Other),
         ) => failed(Kind::ProviderError, &format!("could not be asked: {error}")),
-        Outcome::NoSecret(why, entry) => failed(Kind::NoSecret, &format!("may get nothing: {}", why.describe(entry))),
+        Outcome::NoSecret(why) => failed(Kind::NoSecret, &format!("may get nothing: {}", why.describe())),
         Outcome::DialectUnavailable(dialect) => {
             let what = format!("speaks `{}`, which this version cannot translate", dialect.as_str());
             failed(Kind::DialectUnavailable, &what)
@@ -65,13 +75,23 @@ pub fn error(failure: &Failure) -> Error {
 }
 
 /// The provider's own reason, since it is about what the client sent.
-fn rejected(failure: &Failure, error: &ProviderError, how: RejectedAs) -> Error {
-    let masked = |text: &String| mask(text, failure.secret.as_ref(), MAX_REASON_BYTES);
-    let reason = error.message.as_ref().map_or_else(|| "it gave no reason".to_owned(), masked);
-    let message = format!("The provider ({}) rejected the request: {reason}", failure.provider);
+fn rejected(policy: &Policy, provider: &str, error: &ProviderError, how: RejectedAs) -> Error {
+    let is_model = |word: &str| policy.models.iter().any(|model| model.name == word || model.id == word);
+    let shown = |text: &String| words::shown(text, is_model, MAX_REASON_BYTES);
+    let message = match (&error.message, error.is_context_length()) {
+        // Agents match on the words in which providers say it, so nothing is put before them.
+        (Some(text), true) => shown(text).unwrap_or_else(|| TOO_LONG.to_owned()),
+        (None, true) => TOO_LONG.to_owned(),
+        (Some(text), false) => {
+            let reason = shown(text);
+            let reason = reason.as_deref().unwrap_or(WITHHELD);
+            format!("The provider ({provider}) rejected the request: {reason}")
+        }
+        (None, false) => format!("The provider ({provider}) rejected the request: it gave no reason"),
+    };
     let rejected = Error::new(Kind::Rejected(how), message);
-    match &error.param {
-        Some(param) => rejected.with_param(masked(param)),
+    match error.param.as_ref().and_then(shown) {
+        Some(param) => rejected.with_param(param),
         None => rejected,
     }
 }
@@ -85,13 +105,15 @@ mod tests {
     use super::*;
     use crate::dialect::provider_error;
     use crate::keyring::NoSecret;
-    use crate::secret::Secret;
 
     const BACK: Duration = Duration::from_secs(7);
 
+    fn policy() -> Policy {
+        crate::policy::parse::parse(include_bytes!("../policy/default.json")).expect("the shipped policy should parse")
+    }
+
     fn check(outcome: Outcome, back: Option<Duration>) -> Error {
-        let secret = Some(Secret::new("supersecretkey12345".to_owned()));
-        error(&Failure { outcome, secret, provider: "openai".into(), back })
+        error(&policy(), &Failure { outcome, provider: "openai".into(), back })
     }
 
     fn status(status: u16, body: &str) -> Outcome {
@@ -116,7 +138,7 @@ mod tests {
             (inside(r#"{"error":{"message":"busy"}}"#), 502, "provider_error"),
             (Outcome::Timeout, 504, "provider_timeout"),
             (Outcome::Send(SendError::NoBackend), 503, "no_backend"),
-            (Outcome::NoSecret(NoSecret::Missing, "h".into()), 503, "no_secret"),
+            (Outcome::NoSecret(NoSecret::Missing), 503, "no_secret"),
         ] {
             let name = format!("{outcome:?}");
             for (back, retry) in
@@ -146,12 +168,37 @@ mod tests {
     }
 
     #[test]
-    fn a_providers_reason_is_masked() {
-        let body = r#"{"error":{"message":"bad field for key supersecretkey12345","param":"temperature"}}"#;
-        let error = check(status(400, body), None);
-        assert!(error.message.ends_with("bad field for key [masked]"), "{}", error.message);
-        assert_eq!(error.param.as_deref(), Some("temperature"));
-        let silent = check(status(401, r#"{"error":{"message":"Incorrect API key: supersec**2345"}}"#), None);
-        assert!(!silent.message.contains("supersec"), "{}", silent.message);
+    fn a_providers_reason_is_masked_by_its_shape() {
+        let rejected = |message: &str, param: &str| {
+            let body = serde_json::json!({"error": {"message": message, "param": param}}).to_string();
+            let error = check(status(400, &body), None);
+            (error.message, error.param)
+        };
+        let (message, param) = rejected("bad field for super5ecretkey12345", "temperature");
+        assert_eq!(message, "The provider (openai) rejected the request: bad field for [masked]");
+        assert_eq!(param.as_deref(), Some("temperature"));
+        let (message, param) = rejected("Incorrect API key: supersec**2345", "headers.authorization");
+        assert!(message.ends_with(WITHHELD), "{message}");
+        assert_eq!(param, None);
+        for model in &policy().models {
+            let text = format!("The model `{}` ({}) does not take that.", model.name, model.id);
+            assert!(rejected(&text, "").0.ends_with(&text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_agents_look_for_comes_first() {
+        for (status_code, body, expected) in [
+            (
+                400,
+                r#"{"error":{"message":"prompt is too long: 210000 tokens > 200000 maximum"}}"#,
+                "prompt is too long: 210000 tokens > 200000 maximum",
+            ),
+            (413, r#"{"error":{"message":"prompt is too long: a1b2c3d4"}}"#, "prompt is too long: [masked]"),
+            (400, r#"{"error":{"message":"the context window of this API key"}}"#, TOO_LONG),
+            (422, r#"{"error":{"code":"context_length_exceeded"}}"#, TOO_LONG),
+        ] {
+            assert_eq!(check(status(status_code, body), None).message, expected);
+        }
     }
 }

@@ -9,10 +9,10 @@ use crate::chat::ChatRequest;
 use crate::classify::Reply;
 use crate::error::{Error, Kind};
 use crate::headers::RouteHeaders;
+use crate::keys::without_known_shapes;
 use crate::policy::rules::Bounds;
 use crate::policy::{Entry, Model, ModelId, Policy, Tier, TierId};
 use crate::record::{Reason, Source};
-use crate::secret::mask;
 
 /// A tier, and how it was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -163,7 +163,7 @@ fn unknown_model(policy: &Policy, bounds: &Bounds, name: &str) -> Error {
 
 fn unknown(header: &str, name: &str, valid: &str) -> Error {
     // The name is the client's own text, so it is bounded before it is quoted.
-    let name = mask(name, None, 64);
+    let name = without_known_shapes(name, 64);
     Error::new(Kind::InvalidHeader, format!("The header {header} names `{name}`; valid for this key here: {valid}."))
 }
 

@@ -10,10 +10,11 @@ use std::time::Duration;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
+use crate::delay;
 use crate::error::{Error, Kind, Retry};
+use crate::keys::without_known_shapes;
 use crate::platform::ResponseHead;
 use crate::record::Record;
-use crate::secret::mask;
 
 pub const JSON: &str = "application/json";
 pub const EVENT_STREAM: &str = "text/event-stream";
@@ -119,7 +120,7 @@ pub fn check_content(headers: &HeaderMap) -> Result<(), Error> {
     let codings = headers.get_all(CONTENT_ENCODING).iter().map(|value| value.to_str().unwrap_or("?"));
     let mut codings = codings.flat_map(|value| value.split(',')).map(str::trim);
     if let Some(coding) = codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity")) {
-        let coding = mask(coding, None, MAX_SHOWN_BYTES);
+        let coding = without_known_shapes(coding, MAX_SHOWN_BYTES);
         return unsupported(format!("The body comes with the content-encoding `{coding}`; valid: none, or identity."));
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter().map(|value| value.to_str().unwrap_or_default());
@@ -127,7 +128,7 @@ pub fn check_content(headers: &HeaderMap) -> Result<(), Error> {
         (None, _) => Ok(()),
         (Some(given), None) if is_json(given) => Ok(()),
         (Some(given), _) => {
-            let given = mask(given, None, MAX_SHOWN_BYTES);
+            let given = without_known_shapes(given, MAX_SHOWN_BYTES);
             unsupported(format!(
                 "The body comes with the content-type `{given}`; valid: {JSON} (curl -d sends another one unless it is told: \
                  -H 'content-type: {JSON}')."
@@ -166,17 +167,58 @@ fn is_traceparent(value: &[u8]) -> bool {
     is_id(trace, 32) && is_id(parent, 16) && flags.len() == 2 && is_hex(flags)
 }
 
-/// Copies what the client may see of a provider's headers.
+/// The names under which providers send their own name for a request.
+const REQUEST_IDS: [&str; 4] = ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid"];
+const MAX_REQUEST_ID_BYTES: usize = 128;
+
+/// A provider's own name for a request. It is for the log only: a key may have the same shape.
+pub fn request_id(provider: &HeaderMap) -> Option<String> {
+    let is_id = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    REQUEST_IDS.iter().find_map(|name| {
+        let id = provider.get(*name)?.to_str().ok()?;
+        let fits = !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && id.bytes().all(is_id);
+        fits.then(|| id.to_owned())
+    })
+}
+
+/// The headers in which providers tell their rate limits: OpenAI's, and those of the Messages API.
+const RATE_LIMITS: [&str; 18] = [
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+    "anthropic-ratelimit-requests-limit",
+    "anthropic-ratelimit-requests-remaining",
+    "anthropic-ratelimit-requests-reset",
+    "anthropic-ratelimit-tokens-limit",
+    "anthropic-ratelimit-tokens-remaining",
+    "anthropic-ratelimit-tokens-reset",
+    "anthropic-ratelimit-input-tokens-limit",
+    "anthropic-ratelimit-input-tokens-remaining",
+    "anthropic-ratelimit-input-tokens-reset",
+    "anthropic-ratelimit-output-tokens-limit",
+    "anthropic-ratelimit-output-tokens-remaining",
+    "anthropic-ratelimit-output-tokens-reset",
+];
+const MAX_LIMIT_BYTES: usize = 32;
+/// More digits than any limit has.
+const MAX_COUNT_DIGITS: usize = 12;
+
+/// Copies what the client may see of a provider's headers: rate limits that are a count, a duration or a time.
 pub fn forward_downstream(provider: &HeaderMap, downstream: &mut HeaderMap) {
-    for (name, value) in provider {
-        let text = name.as_str();
-        if text == "x-request-id" || text.starts_with("x-ratelimit-") || text.starts_with("anthropic-ratelimit-") {
-            downstream.append(name.clone(), value.clone());
-        } else if text == "request-id" {
-            // Anthropic's name for it.
-            downstream.insert(HeaderName::from_static("x-request-id"), value.clone());
-        }
+    for name in RATE_LIMITS {
+        let Some(value) = provider.get(name).filter(|value| value.to_str().is_ok_and(is_limit)) else { continue };
+        downstream.insert(HeaderName::from_static(name), value.clone());
     }
+}
+
+fn is_limit(value: &str) -> bool {
+    let is_count =
+        value.len() <= MAX_COUNT_DIGITS && !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let is_short = value.len() <= MAX_LIMIT_BYTES;
+    is_count || (is_short && (delay::parse(value).is_some() || humantime::parse_rfc3339(value).is_ok()))
 }
 
 /// The head of an answer; `extra` are the headers that do not depend on what happened.
@@ -208,6 +250,8 @@ pub fn response_headers(record: &Record, downstream: &mut HeaderMap) {
         }
     };
     set("x-route-id", &record.id);
+    // Where SDKs look for it.
+    set("x-request-id", &record.id);
     set("x-route-tier", record.tier.as_deref().unwrap_or_default());
     set("x-route-source", record.source.map_or("", |source| source.as_str()));
     let reasons: Vec<&str> = record.reasons.iter().map(|reason| reason.as_str()).collect();
@@ -312,6 +356,12 @@ mod tests {
         let provider = map(&[
             ("x-request-id", "r1"),
             ("x-ratelimit-remaining-tokens", "9"),
+            ("x-ratelimit-reset-tokens", "6m0s"),
+            ("anthropic-ratelimit-tokens-reset", "2026-11-22T12:00:00Z"),
+            ("x-ratelimit-limit-tokens", "sk-1"),
+            ("x-ratelimit-limit-requests", "1234567890123"),
+            ("x-ratelimit-key", "9"),
+            ("anthropic-ratelimit-unified-status", "allowed"),
             ("set-cookie", "a=b"),
             ("server", "nginx"),
             ("openai-organization", "org"),
@@ -319,7 +369,12 @@ mod tests {
         ]);
         let mut downstream = HeaderMap::new();
         forward_downstream(&provider, &mut downstream);
-        assert_eq!(downstream, map(&[("x-request-id", "r1"), ("x-ratelimit-remaining-tokens", "9")]));
+        let limits = map(&[
+            ("x-ratelimit-remaining-tokens", "9"),
+            ("x-ratelimit-reset-tokens", "6m0s"),
+            ("anthropic-ratelimit-tokens-reset", "2026-11-22T12:00:00Z"),
+        ]);
+        assert_eq!(downstream, limits);
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let client = map(&[
             ("traceparent", trace),
@@ -400,14 +455,26 @@ mod tests {
     }
 
     #[test]
+    fn the_providers_name_for_a_request_is_one_of_few_shapes() {
+        for (name, value, expected) in [
+            ("x-request-id", "req_011CSHoEeqs5C35K2UUqR7Fy", Some("req_011CSHoEeqs5C35K2UUqR7Fy")),
+            ("request-id", "r:1.2-3", Some("r:1.2-3")),
+            ("x-request-id", "a b", None),
+            ("x-request-id", "", None),
+            ("x-request-id", &"r".repeat(129), None),
+            ("x-any-id", "r1", None),
+        ] {
+            assert_eq!(request_id(&map(&[(name, value)])).as_deref(), expected, "{name}: {value}");
+        }
+    }
+
+    #[test]
     fn a_record_shows_in_the_headers() {
         let attempt = |model: &str, outcome: &str| AttemptRecord {
             provider: "openai".into(),
             model: model.into(),
             outcome: outcome.into(),
-            duration: Duration::ZERO,
-            hedge: false,
-            estimate: None,
+            ..AttemptRecord::default()
         };
         let record = Record {
             id: "id1".into(),
@@ -424,6 +491,7 @@ mod tests {
         response_headers(&record, &mut headers);
         let expected = map(&[
             ("x-route-id", "id1"),
+            ("x-request-id", "id1"),
             ("x-route-tier", "fast"),
             ("x-route-source", "classifier"),
             ("x-route-reason", "policy_stale,needs_vision"),

@@ -19,8 +19,8 @@
 //! # Modules, in reading order; each may use those above it in this table, checked by `tests/architecture.rs`
 //! | layer | modules |
 //! | --- | --- |
-//! | 0 | `secret`, `sse`, `delay`, `policy` |
-//! | 1 | `platform`, `error`, `hedge` |
+//! | 0 | `secret`, `sse`, `delay`, `policy`, `words` |
+//! | 1 | `platform`, `error`, `hedge`, `keys` |
 //! | 2 | `record`, `chat`, `auth`, `keyring`, `upload` |
 //! | 3 | `headers`, `log`, `route` |
 //! | 4 | `dialect`, `cors` |
@@ -55,6 +55,7 @@ pub mod in_force;
 pub mod incoming;
 pub mod intake;
 pub mod keyring;
+pub mod keys;
 pub mod log;
 pub mod memory;
 pub mod outcome;
@@ -72,3 +73,4 @@ pub mod splice;
 pub mod sse;
 pub mod upload;
 pub mod waiting;
+pub mod words;

@@ -15,8 +15,8 @@ use crate::policy::Dialect;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     DialectUnavailable(Dialect),
-    /// Nothing may be sent to it; the entry of the Secret Store that the policy names.
-    NoSecret(NoSecret, String),
+    /// Nothing may be sent to it.
+    NoSecret(NoSecret),
     /// The candidate's dialect cannot carry the request; what the client is told if no other can.
     Unfit(Box<Error>),
     Send(SendError),
@@ -70,7 +70,7 @@ pub enum Cooling {
 /// The table.
 pub fn judge(outcome: &Outcome) -> (Verdict, Cooling) {
     match outcome {
-        Outcome::DialectUnavailable(_) | Outcome::NoSecret(..) | Outcome::Unfit(_) | Outcome::OutOfTime => {
+        Outcome::DialectUnavailable(_) | Outcome::NoSecret(_) | Outcome::Unfit(_) | Outcome::OutOfTime => {
             (Verdict::Next, Cooling::None)
         }
         Outcome::Send(SendError::NoBackend) => (Verdict::Next, Cooling::None),
@@ -120,8 +120,8 @@ impl Outcome {
         let name = match self {
             Outcome::Status { status, .. } => return status.as_u16().to_string(),
             Outcome::DialectUnavailable(_) => "dialect_unavailable",
-            Outcome::NoSecret(NoSecret::Limit, _) => "secret_limit",
-            Outcome::NoSecret(..) => "no_secret",
+            Outcome::NoSecret(NoSecret::Limit) => "secret_limit",
+            Outcome::NoSecret(_) => "no_secret",
             Outcome::Unfit(_) => "unfit",
             Outcome::Send(SendError::Dns) => "dns",
             Outcome::Send(SendError::Connect) => "connect",
@@ -146,7 +146,7 @@ impl Outcome {
 
     /// Whether nothing was sent, so that it says less than any other failure.
     pub fn is_unsent(&self) -> bool {
-        matches!(self, Outcome::DialectUnavailable(_) | Outcome::NoSecret(..) | Outcome::Unfit(_))
+        matches!(self, Outcome::DialectUnavailable(_) | Outcome::NoSecret(_) | Outcome::Unfit(_))
     }
 }
 
@@ -181,8 +181,8 @@ mod tests {
         let wait = (Verdict::Wait(SECOND), Cooling::Asked(SECOND));
         for (outcome, expected) in [
             (Outcome::DialectUnavailable(Dialect::OpenaiResponses), unsent),
-            (Outcome::NoSecret(NoSecret::Missing, "host".into()), unsent),
-            (Outcome::NoSecret(NoSecret::Limit, "host".into()), unsent),
+            (Outcome::NoSecret(NoSecret::Missing), unsent),
+            (Outcome::NoSecret(NoSecret::Limit), unsent),
             (Outcome::Unfit(Box::new(Error::new(Kind::InvalidRequest, "x"))), unsent),
             (Outcome::Send(SendError::NoBackend), unsent),
             (Outcome::Send(SendError::Dns), again),

@@ -19,6 +19,7 @@ use crate::health::Standing;
 use crate::hedge::Bucket;
 use crate::intake::{self, Gathered, Wanted};
 use crate::keyring::Keyring;
+use crate::keys::without_known_shapes;
 use crate::memory::{Memory, PopState};
 use crate::plan::{self, Plan};
 use crate::platform::{Platform, Received, ResponseHead};
@@ -28,7 +29,6 @@ use crate::queue::Queue;
 use crate::record::{ClassifierRecord, Reason, Record, Served, Usage};
 use crate::relay::{self, Relay};
 use crate::route::{self, Route};
-use crate::secret::mask;
 use crate::upload::Upload;
 use crate::waiting::Waiting;
 use crate::{blame, cors, log, report};
@@ -171,7 +171,7 @@ impl<P: Platform> Call<'_, P> {
         if job.goal == Goal::WholeStream {
             return self.hold(attempts, record, extra);
         }
-        let committed = attempts.run(record, &mut Quiet).map_err(refused)?;
+        let committed = attempts.run(record, &mut Quiet).map_err(|stop| refused(policy, stop))?;
         record.served = Some(Served::of(policy, &committed.candidate));
         headers::forward_downstream(&committed.headers, extra);
         match committed.answer {
@@ -212,9 +212,9 @@ impl<P: Platform> Call<'_, P> {
                 return Err(Error::new(Kind::Internal, "A stream was asked for, and something else came."));
             }
             (Err(Stop::ClientGone), _) => relay::Ended::failed(Err(relay::Failure::ClientGone), bytes_sent),
-            (Err(stop), None) => return Err(refused(stop)),
+            (Err(stop), None) => return Err(refused(policy, stop)),
             (Err(stop), Some(downstream)) => {
-                let result = relay::fail(self.platform, downstream, refused(stop), &mut bytes_sent);
+                let result = relay::fail(self.platform, downstream, refused(policy, stop), &mut bytes_sent);
                 relay::Ended::failed(result, bytes_sent)
             }
         };
@@ -274,12 +274,12 @@ impl<P: Platform> Call<'_, P> {
     ) -> Result<(Decision, Plan, Option<Prepared<P>>), Error> {
         let policy = &*gathered.policy.policy;
         let client = &*gathered.client;
-        record.requested_model = Some(mask(&request.model, None, MAX_LOGGED_MODEL_BYTES));
+        record.requested_model = Some(without_known_shapes(&request.model, MAX_LOGGED_MODEL_BYTES));
         record.stream = request.stream;
-        let tags = self.route_headers.tags.iter();
-        for (name, value) in tags {
+        let bare = |text: &String| without_known_shapes(text, text.len());
+        for (name, value) in &self.route_headers.tags {
             // The operator's tag of the same name wins.
-            record.tags.entry(name.clone()).or_insert_with(|| mask(value, None, value.len()));
+            record.tags.entry(bare(name)).or_insert_with(|| bare(value));
         }
         if self.route_headers.affinity.is_some() {
             record.reason(Reason::AffinityInvalid);
@@ -495,9 +495,9 @@ fn note_told(policy: &Policy, served: ModelId, told: dialect::Told, record: &mut
 }
 
 /// The client's error for attempts that came to nothing.
-fn refused(stop: Stop) -> Error {
+fn refused(policy: &Policy, stop: Stop) -> Error {
     match stop {
-        Stop::Failed(failure) => blame::error(&failure),
+        Stop::Failed(failure) => blame::error(policy, &failure),
         // Nobody is there to read it.
         Stop::ClientGone => Error::new(Kind::Internal, "The client has left."),
     }
@@ -508,6 +508,7 @@ fn write_log<P: Platform>(platform: &P, memory: &mut Memory, mut record: Record)
     let vcpu_ms = platform.vcpu_ms();
     let since_last = vcpu_ms.saturating_sub(memory.vcpu_ms);
     memory.vcpu_ms = vcpu_ms;
+    record.hide_keys();
     platform.log(&log::line(&record, platform.unix_time(), since_last));
 }
 

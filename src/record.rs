@@ -1,14 +1,15 @@
 //! What is known about one request: filled step by step, shown in the response headers and in the log line.
 //!
-//! A record holds no prompt, no answer and no key. Steps add to it and read nothing back from it.
+//! A record holds no prompt and no answer, and keys only to find what repeats them. Steps add to it and read nothing back
+//! from it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::keys::{Keys, without_known_shapes};
 use crate::platform::Received;
 use crate::policy::{Candidate, Policy};
-use crate::secret::mask;
 
 const MAX_PATH_BYTES: usize = 1_000;
 
@@ -131,8 +132,10 @@ pub struct Record {
     pub resumed: u32,
     /// What is wrong with the Secret Store's entry for all places.
     pub secret_fault: Option<String>,
-    /// Stream events that were no JSON object and went no further.
+    /// Stream events that were no part of an answer and went no further.
     pub ignored_events: u32,
+    /// What the attempts were sent with.
+    pub keys: Keys,
 }
 
 /// The candidate whose answer the client gets.
@@ -143,7 +146,7 @@ pub struct Served {
 }
 
 /// One attempt at a candidate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttemptRecord {
     pub provider: String,
     pub model: String,
@@ -152,6 +155,10 @@ pub struct AttemptRecord {
     pub duration: Duration,
     /// Whether it was started beside another one.
     pub hedge: bool,
+    /// The provider's own name for the request.
+    pub request_id: Option<String>,
+    /// The Secret Store's entry that was not there.
+    pub missing_entry: Option<String>,
     /// US dollars that an attempt which was given up may have cost all the same; not part of `cost`.
     pub estimate: Option<f64>,
 }
@@ -201,7 +208,7 @@ impl Record {
             id: received.id.clone(),
             method: received.method.to_string(),
             // Whoever mistakes the path for the place of a key should not find it in the log.
-            path: mask(&received.path, None, MAX_PATH_BYTES),
+            path: without_known_shapes(&received.path, MAX_PATH_BYTES),
             pop: received.pop.clone(),
             ..Record::default()
         }
@@ -216,6 +223,26 @@ impl Record {
 
     pub fn failed(&mut self, error: &Error) {
         self.error = Some(error.kind.code());
+    }
+
+    /// Hides every text that client or provider wrote and that holds a part of a key. For the log line alone: no header
+    /// may be made from the record after this, since it would tell a client which of its words share something with a key.
+    pub fn hide_keys(&mut self) {
+        let Some(keys) = std::mem::take(&mut self.keys).forms() else { return };
+        let texts = [Some(&mut self.path), self.requested_model.as_mut(), self.response_model.as_mut()];
+        let request_ids = self.attempts.iter_mut().filter_map(|attempt| attempt.request_id.as_mut());
+        texts
+            .into_iter()
+            .flatten()
+            .chain(&mut self.finish_reasons)
+            .chain(&mut self.dropped)
+            .chain(request_ids)
+            .for_each(|text| keys.hide(text));
+        for (mut name, mut value) in std::mem::take(&mut self.tags) {
+            keys.hide(&mut name);
+            keys.hide(&mut value);
+            self.tags.insert(name, value);
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::platform::{ClientGone, Platform};
 use crate::policy::{Candidate, Resume, StreamMode};
 use crate::record::{Record, Served};
 use crate::splice::{Differs, Splice};
+use crate::sse::COMMENT;
 
 /// Of the 50 ms of CPU time that an execution has.
 const MAX_VCPU_MS: u64 = 35;
@@ -25,7 +26,6 @@ const MAX_VCPU_MS: u64 = 35;
 const READS_PER_LOOK: u32 = 16;
 /// How often a client that waits hears that somebody is there.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
-pub const COMMENT: &[u8] = b": keep-alive\n\n";
 /// How long a client may take nothing of its answer before it counts as gone.
 pub const READER_PATIENCE: Duration = Duration::from_secs(30);
 /// The least that a client gets for it, also at the end of its request's time.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::dialect::is_reason;
 use crate::sse::Decoder;
 
 /// More text, or longer tool calls, than this are not kept, and then the stream cannot be repaired.
@@ -177,7 +178,7 @@ impl Splice {
         self.repairable &= delta.audio.is_none();
         let calls = [delta.tool_calls, delta.function_call].into_iter().flatten();
         let calls = calls.filter(|value| !matches!(value.get(), "null" | "[]")).count() > 0;
-        let finishes = choice.finish_reason.is_some();
+        let finishes = choice.finish_reason.as_deref().is_some_and(is_reason);
         let new = self.compare(delta)?;
         if (calls || finishes) && self.channels.iter().any(|channel| channel.replayed < channel.delivered.len()) {
             return Err(Differs);

@@ -7,13 +7,18 @@
 /// The longest event that is accepted, with its line ends.
 pub const MAX_EVENT_BYTES: usize = 1 << 20;
 
+/// Keeps a connection open; every client ignores it.
+pub const COMMENT: &[u8] = b": keep-alive\n\n";
+
 /// One event, borrowed from the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event<'a> {
     /// Exactly what was received, the ending empty line included.
     pub raw: &'a [u8],
-    /// Where the data is in `raw`; see [`Event::data`].
+    /// How many lines of it are data; see [`Event::data`].
     lines: usize,
+    /// How many are not: comments, names, ids.
+    others: usize,
 }
 
 /// An event that grew past [`MAX_EVENT_BYTES`].
@@ -31,6 +36,7 @@ pub struct Decoder {
     scanned: usize,
     /// `data` lines seen in the event under way.
     data_lines: usize,
+    other_lines: usize,
     line_start: usize,
     began: bool,
 }
@@ -66,12 +72,15 @@ impl Decoder {
             if line.is_empty() {
                 let event_start = self.start;
                 let lines = std::mem::take(&mut self.data_lines);
+                let others = std::mem::take(&mut self.other_lines);
                 self.start = after;
                 self.line_start = after;
-                return Ok(Some(Event { raw: &self.buffer[event_start..after], lines }));
+                return Ok(Some(Event { raw: &self.buffer[event_start..after], lines, others }));
             }
             if is_data(line) {
                 self.data_lines += 1;
+            } else {
+                self.other_lines += 1;
             }
             self.line_start = after;
         }
@@ -86,8 +95,13 @@ impl Decoder {
     /// What arrived after the last whole event. The specification discards it; a final event whose empty line was lost
     /// with the connection is still worth a look.
     pub fn remainder(&self) -> Event<'_> {
-        let last_line = &self.buffer[self.line_start..];
-        Event { raw: &self.buffer[self.start..], lines: self.data_lines + usize::from(is_data(last_line)) }
+        let last_line = self.buffer[self.line_start..].trim_ascii_end();
+        let is_data = is_data(last_line);
+        Event {
+            raw: &self.buffer[self.start..],
+            lines: self.data_lines + usize::from(is_data),
+            others: self.other_lines + usize::from(!is_data && !last_line.is_empty()),
+        }
     }
 
     /// Drops one leading byte order mark; false while it cannot be told yet whether there is one.
@@ -123,6 +137,32 @@ impl<'a> Event<'a> {
             joined.extend_from_slice(value);
         }
         Some(joined.into())
+    }
+}
+
+impl Event<'_> {
+    /// Whether it is data and nothing else.
+    pub fn is_bare(&self) -> bool {
+        self.others == 0
+    }
+
+    /// Whether its name says that it is an error, whatever its data is.
+    pub fn is_named_error(&self) -> bool {
+        let says_so = |line: &[u8]| {
+            let name = line.strip_prefix(b"event:").unwrap_or_default().to_ascii_lowercase();
+            ["error", "exception", "fail"].iter().any(|word| memchr::memmem::find(&name, word.as_bytes()).is_some())
+        };
+        !self.is_bare() && self.raw.split(|byte| matches!(byte, b'\n' | b'\r')).any(says_so)
+    }
+
+    /// Appends an event with `data` and nothing else to `out`.
+    pub fn write(data: &[u8], out: &mut Vec<u8>) {
+        for line in data.split(|byte| *byte == b'\n') {
+            out.extend_from_slice(b"data: ");
+            out.extend_from_slice(line);
+            out.push(b'\n');
+        }
+        out.push(b'\n');
     }
 }
 
@@ -176,6 +216,34 @@ mod tests {
             let single: Vec<&[u8]> = bytes.chunks(1).collect();
             assert_eq!(decode(&single), expected, "{stream:?} byte by byte");
         }
+    }
+
+    #[test]
+    fn what_is_not_data_is_known() {
+        for (stream, is_bare, is_named_error) in [
+            ("data: a\ndata: b\n\n", true, false),
+            ("data: event: error\n\n", true, false),
+            (": c\ndata: a\n\n", false, false),
+            ("event: message\r\ndata: a\r\n\r\n", false, false),
+            ("data: a\revent:error\r\rx", false, true),
+            ("id: 1\nevent: InternalException\n\n", false, true),
+        ] {
+            let mut decoder = Decoder::default();
+            decoder.space().extend_from_slice(stream.as_bytes());
+            let event = decoder.next_event().unwrap().expect("an event");
+            assert_eq!((event.is_bare(), event.is_named_error()), (is_bare, is_named_error), "{stream:?}");
+        }
+        let mut decoder = Decoder::default();
+        decoder.space().extend_from_slice(b": c\ndata: a");
+        assert_eq!(decoder.next_event(), Ok(None));
+        assert!(!decoder.remainder().is_bare(), "what came before the last line counts too");
+    }
+
+    #[test]
+    fn an_event_that_is_written_is_read_again() {
+        let mut written = Vec::new();
+        Event::write(b"{\n}", &mut written);
+        assert_eq!(decode(&[&written]), (vec![Some("{\n}".to_owned())], None));
     }
 
     #[test]

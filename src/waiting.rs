@@ -9,7 +9,8 @@ use crate::attempt::Meanwhile;
 use crate::headers;
 use crate::platform::{ClientGone, Platform};
 use crate::record::Record;
-use crate::relay::{COMMENT, KEEP_ALIVE, READER_PATIENCE};
+use crate::relay::{KEEP_ALIVE, READER_PATIENCE};
+use crate::sse::COMMENT;
 
 /// A client that waits.
 pub struct Waiting<'a, P: Platform> {

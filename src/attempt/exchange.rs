@@ -29,6 +29,7 @@ pub struct Exchange<P: Platform> {
     /// When the candidate has had the time that its tier gives it, whatever the request's own limit.
     own_deadline: Duration,
     status: StatusCode,
+    request_id: Option<String>,
     keeps_timeouts: bool,
 }
 
@@ -67,6 +68,7 @@ impl<P: Platform> Exchange<P> {
             deadline,
             own_deadline: deadline,
             status: StatusCode::OK,
+            request_id: None,
             keeps_timeouts,
         }
     }
@@ -90,6 +92,11 @@ impl<P: Platform> Exchange<P> {
 
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// The provider's own name for the request, for the log.
+    pub fn request_id(&self) -> Option<String> {
+        self.request_id.clone()
     }
 
     pub fn has_head(&self) -> bool {
@@ -138,6 +145,7 @@ impl<P: Platform> Exchange<P> {
 
     fn take_head(&mut self, job: &Job<'_, P>, response: UpstreamResponse<P::Body>) -> Step<P> {
         self.status = response.status;
+        self.request_id = headers::request_id(&response.headers);
         let kind = match (job.goal, is_event_stream(&response.headers)) {
             _ if !response.status.is_success() => {
                 self.deadline = self.deadline.min(job.platform.elapsed() + ERROR_BODY_TIMEOUT);

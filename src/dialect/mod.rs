@@ -22,11 +22,12 @@ use crate::dialect::provider_error::ProviderError;
 use crate::error::Error;
 use crate::headers;
 use crate::keyring::Permit;
+use crate::keys::cut;
 use crate::platform::Target;
 use crate::policy::{AuthStyle, Candidate, Dialect, Policy, Provider};
 use crate::record::Usage;
 use crate::secret::Secret;
-use crate::sse::Event;
+use crate::sse::{self, Event};
 
 /// A request body in a provider's terms.
 #[derive(Debug, PartialEq)]
@@ -36,13 +37,30 @@ pub struct Encoded {
     pub dropped: Vec<String>,
 }
 
-/// What an answer tells about itself.
+/// What an answer tells about itself, for the log.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Told {
     pub usage: Option<Usage>,
-    /// As the provider names it.
+    /// As the provider names it, cut to [`MAX_MODEL_BYTES`].
     pub model: Option<String>,
+    /// [`MAX_REASONS`] at most, each cut to [`MAX_REASON_BYTES`].
     pub finish_reasons: Vec<String>,
+}
+
+const MAX_MODEL_BYTES: usize = 128;
+const MAX_REASONS: usize = 16;
+const MAX_REASON_BYTES: usize = 64;
+
+impl Told {
+    fn note_model(&mut self, model: &str) {
+        self.model = Some(cut(model, MAX_MODEL_BYTES).to_owned());
+    }
+
+    fn note_finish_reason(&mut self, reason: &str) {
+        if self.finish_reasons.len() < MAX_REASONS {
+            self.finish_reasons.push(cut(reason, MAX_REASON_BYTES).to_owned());
+        }
+    }
 }
 
 /// A whole answer, as far as the gateway reads it.
@@ -61,6 +79,11 @@ pub enum Defect {
     Undecodable,
 }
 
+/// Whether a choice has finished with this: some servers send an empty reason, or the word null, in every chunk.
+pub fn is_reason(finish_reason: &str) -> bool {
+    !matches!(finish_reason.trim(), "" | "null")
+}
+
 /// What one event of a stream means.
 #[derive(Debug, PartialEq)]
 pub enum Meaning {
@@ -74,7 +97,7 @@ pub enum Meaning {
     /// The end marker.
     End,
     Error(ProviderError),
-    /// No JSON object at all; SDKs would stumble over it, so it goes no further.
+    /// No JSON object, or none that belongs to an answer; SDKs would stumble over it, so it goes no further.
     Foreign,
     /// A JSON object that does not parse: it may have carried text.
     Undecodable,
@@ -187,15 +210,18 @@ impl Stream {
         }
     }
 
-    /// Takes in one event and appends what the client gets for it to `out`: the event as it came, in the client's own
-    /// dialect.
+    /// Takes in one event and appends what the client gets for it to `out`: the data as it came, in the client's own dialect.
+    /// What a provider writes beside data (comments, names, ids) goes no further; a comment of ours stands for it.
     pub fn take(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Meaning {
         let Some(data) = event.data() else {
-            out.extend_from_slice(event.raw);
+            out.extend_from_slice(sse::COMMENT);
             return Meaning::Comment;
         };
+        if event.is_named_error() {
+            return Meaning::Error(provider_error::parse_event(&data));
+        }
         match self {
-            Self::OpenaiChat(stream) => stream.take(event.raw, &data, out),
+            Self::OpenaiChat(stream) => stream.take(event, &data, out),
             Self::AnthropicMessages(stream) => stream.take(&data, out),
         }
     }

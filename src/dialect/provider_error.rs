@@ -1,13 +1,35 @@
 //! What a provider says when it refuses, in whichever shape it says so.
 //!
-//! Known shapes: OpenAI's envelope, the same in an array (Gemini), the flat object of older vLLM, a bare string, HTML. The
+//! Known shapes: OpenAI's envelope, the same in an array (Gemini), flat objects of many kinds, a bare string, HTML. The
 //! message may be of any JSON type (Mercury has sent a list). Nothing here reaches a client unmasked.
 
 use std::time::Duration;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::delay;
+use crate::keys::cut;
+use crate::words::MAX_TEXT_BYTES as MAX_SHOWN_BYTES;
+
+/// One more than what is looked at, so that a text that was cut still shows that it was.
+const MAX_TEXT_BYTES: usize = MAX_SHOWN_BYTES + 4;
+/// Of a code or a type.
+const MAX_NAME_BYTES: usize = 256;
+/// Where the words are, in objects of many kinds.
+const MESSAGES: [&str; 11] = [
+    "message",
+    "detail",
+    "error_message",
+    "errorMessage",
+    "error_msg",
+    "error_description",
+    "msg",
+    "errors",
+    "description",
+    "title",
+    "reason",
+];
 
 /// A provider's error, unmasked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,20 +51,70 @@ pub fn parse(body: &[u8]) -> ProviderError {
         Value::Array(items) => items.first().unwrap_or(&Value::Null),
         other => other,
     };
-    from_value(value.get("error").unwrap_or(value))
+    from_value(value.get("error").filter(|error| !error.is_null()).unwrap_or(value))
 }
 
-/// Reads the value of an `error` field.
+/// Reads the data of an event that is an error, whatever it is.
+pub fn parse_event(data: &[u8]) -> ProviderError {
+    match std::str::from_utf8(data) {
+        Ok(text) if serde_json::from_str::<IgnoredAny>(text).is_err() => {
+            ProviderError { message: Some(cut(text.trim(), MAX_TEXT_BYTES).to_owned()), ..ProviderError::default() }
+        }
+        Ok(_) | Err(_) => parse(data),
+    }
+}
+
+/// Reads an object that is no answer, if it says that something went wrong: the envelope, or any of the fields in which
+/// services say so without one.
+pub fn without_answer(body: &[u8]) -> Option<ProviderError> {
+    let value = serde_json::from_slice::<Value>(body).ok()?;
+    let says_so = value.as_object()?.iter().any(|(name, value)| is_complaint(name, value));
+    says_so.then(|| parse(body))
+}
+
+/// Fields that an answer does not have; `code` and `status` may also say that all is well.
+fn is_complaint(name: &str, value: &Value) -> bool {
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let is_empty = match value {
+        Value::Null => true,
+        Value::Bool(said) => !said,
+        Value::Number(number) => matches!(number.as_u64(), Some(0 | 200)),
+        Value::String(text) => {
+            let fine = ["", "0", "200", "ok", "success", "completed", "inprogress", "processing", "queued", "running"];
+            fine.contains(&text.to_ascii_lowercase().replace('_', "").as_str())
+        }
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+    };
+    match name.as_str() {
+        "success" | "ok" => *value == Value::Bool(false),
+        "type" | "object" | "event" => value.as_str().is_some_and(is_error_name),
+        "message" | "messages" | "msg" | "detail" | "details" | "description" | "title" | "reason" | "code"
+        | "status" | "statuscode" | "fault" | "faultstring" => !is_empty,
+        name => (name.starts_with("err") || name.ends_with("err") || is_error_name(name)) && !is_empty,
+    }
+}
+
+/// Whether a type or a name is one of an error.
+pub fn is_error_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["error", "exception", "fail"].iter().any(|word| name.contains(word))
+}
+
+/// Reads the value of an `error` field, or an object that is an error itself.
 pub fn from_value(error: &Value) -> ProviderError {
-    let text = |name: &str| error.get(name).filter(|value| !value.is_null()).map(as_text);
+    let text = |names: &[&str], limit: usize| {
+        let value = names.iter().find_map(|name| error.get(*name).filter(|value| !value.is_null()))?;
+        Some(as_text(value, limit))
+    };
     if let Value::String(message) = error {
-        return ProviderError { message: Some(message.clone()), ..ProviderError::default() };
+        return ProviderError { message: Some(cut(message, MAX_TEXT_BYTES).to_owned()), ..ProviderError::default() };
     }
     ProviderError {
-        message: text("message").or_else(|| text("detail")),
-        code: text("code"),
-        kind: text("type").or_else(|| text("status")),
-        param: text("param"),
+        message: text(&MESSAGES, MAX_TEXT_BYTES),
+        code: text(&["code", "error_code", "errorCode", "status_code"], MAX_NAME_BYTES),
+        kind: text(&["type", "status", "error_type"], MAX_NAME_BYTES),
+        param: text(&["param"], MAX_TEXT_BYTES),
         retry_delay: retry_delay(error),
     }
 }
@@ -52,8 +124,12 @@ fn retry_delay(error: &Value) -> Option<Duration> {
     details.iter().find_map(|detail| delay::parse(detail.get("retryDelay")?.as_str()?))
 }
 
-fn as_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+/// A text longer than `limit` bytes loses its end.
+fn as_text(value: &Value, limit: usize) -> String {
+    match value.as_str() {
+        Some(text) => cut(text, limit).to_owned(),
+        None => cut(&value.to_string(), limit).to_owned(),
+    }
 }
 
 impl ProviderError {
@@ -122,6 +198,9 @@ mod tests {
             (r#"{"error":"bare"}"#, Some("bare"), None),
             (r#"{"error":{"message":["a","b"]}}"#, Some(r#"["a","b"]"#), None),
             (r#"{"detail":"fast api"}"#, Some("fast api"), None),
+            (r#"{"errors":["one","two"]}"#, Some(r#"["one","two"]"#), None),
+            (r#"{"error_code":17,"error_msg":"Open api"}"#, Some("Open api"), Some("17")),
+            (r#"{"error":null,"message":"flat"}"#, Some("flat"), None),
             ("<html>", None, None),
             ("[]", None, None),
             ("7", None, None),
@@ -129,6 +208,36 @@ mod tests {
         ] {
             let error = parse(body.as_bytes());
             assert_eq!((error.message.as_deref(), error.code.as_deref()), (message, code), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_object_without_an_answer_is_an_error_if_it_says_so() {
+        for (body, expected) in [
+            (r#"{"error":{"message":"m"}}"#, true),
+            (r#"{"message":"m","code":"c"}"#, true),
+            (r#"{"detail":[{"msg":"m"}]}"#, true),
+            (r#"{"errors":["m"]}"#, true),
+            (r#"{"error_code":7}"#, true),
+            (r#"{"errorMessage":"m"}"#, true),
+            (r#"{"errMsg":"m"}"#, true),
+            (r#"{"code":1004,"success":false}"#, true),
+            (r#"{"success":false}"#, true),
+            (r#"{"type":"overloaded_error"}"#, true),
+            (r#"{"object":"error"}"#, true),
+            (r#"{"status":503}"#, true),
+            (r#"{"failure":"m"}"#, true),
+            (r#"{"title":"Bad","instance":"/x"}"#, true),
+            (r#"{"id":"c1","object":"chat.completion.chunk","choices":[],"error":null}"#, false),
+            (r#"{"usage":{"prompt_tokens":1},"choices":[]}"#, false),
+            (r#"{"type":"ping"}"#, false),
+            (r#"{"status":"ok","code":200,"message":""}"#, false),
+            (r#"{"status":"in_progress"}"#, false),
+            (r#"{}"#, false),
+            ("7", false),
+            ("no JSON", false),
+        ] {
+            assert_eq!(without_answer(body.as_bytes()).is_some(), expected, "{body}");
         }
     }
 

@@ -105,22 +105,16 @@ pub enum NoSecret {
 }
 
 impl NoSecret {
-    /// For people; `entry` is the one that the policy names.
-    pub fn describe(self, entry: &str) -> String {
+    /// For people, clients too: it names no entry.
+    pub fn describe(self) -> &'static str {
         match self {
-            NoSecret::Missing => format!("the Secret Store lacks the entry `{entry}`"),
-            NoSecret::Unlisted => {
-                format!("the Secret Store's entry `{RESOURCE}` has no place for `{entry}` at its URL")
-            }
-            NoSecret::Marker => format!("the Secret Store has no key for `{entry}`, only a marker"),
-            NoSecret::OtherPort => {
-                format!("the entry `{entry}` is for https on port 443 only; another place needs the entry `{RESOURCE}`")
-            }
-            NoSecret::Faulty => format!("the Secret Store's entry `{RESOURCE}` has a fault, which /healthz tells"),
-            NoSecret::StoreUnreachable => "the Secret Store cannot be reached".to_owned(),
-            NoSecret::Limit => {
-                format!("the Secret Store has been read {MAX_READS} times, as often as the platform allows")
-            }
+            NoSecret::Missing => "the Secret Store has no entry for it",
+            NoSecret::Unlisted => "the Secret Store's list of places does not have its URL",
+            NoSecret::Marker => "the Secret Store has no key for it, only a marker",
+            NoSecret::OtherPort => "its entry in the Secret Store is for https on port 443 only",
+            NoSecret::Faulty => "the Secret Store's list of places has a fault, which /healthz tells",
+            NoSecret::StoreUnreachable => "the Secret Store cannot be reached",
+            NoSecret::Limit => "the Secret Store has been read as often as the platform allows",
         }
     }
 }
@@ -185,7 +179,7 @@ impl<'a, P: Platform> Keyring<'a, P> {
         let mut state = self.state.borrow_mut();
         match state.read_places(self.platform) {
             Ok(layout) => Ok(layout),
-            Err(why) => Err(state.fault.clone().unwrap_or_else(|| why.describe(RESOURCE))),
+            Err(why) => Err(state.fault.clone().unwrap_or_else(|| why.describe().to_owned())),
         }
     }
 

@@ -69,7 +69,7 @@ async fn an_openai_client_gets_a_message(runtime: &Runtime) {
         (&json!("chat.completion"), &json!("stop"))
     );
     assert!(answer["usage"]["total_tokens"].as_u64().is_some_and(|tokens| tokens > 0), "{answer}");
-    assert!(!got.header("x-request-id").is_empty());
+    assert_eq!(got.header("x-request-id"), got.header("x-route-id"));
 
     let requests = runtime.third.requests();
     let sent = &requests[0];

@@ -92,7 +92,10 @@ fn a_missing_secret_is_passed_over_and_named_if_nothing_is_left() {
     scenario.fake.secrets.borrow_mut().clear();
     let scenario = scenario.run();
     assert_eq!((scenario.status(), scenario.error_code().as_str()), (503, "no_secret"));
-    assert!(scenario.text().contains("first.example"), "{}", scenario.text());
+    assert!(!scenario.text().contains("first.example"), "which entry is the operator's business: {}", scenario.text());
+    let log = scenario.log();
+    let entries = [&log["attempts"][0]["missing_entry"], &log["attempts"][1]["missing_entry"]];
+    assert_eq!(entries, ["first.example", "second.example"], "it is in the log");
     assert_eq!(scenario.response_header("x-should-retry"), "false");
 }
 

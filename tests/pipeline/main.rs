@@ -5,6 +5,7 @@ mod clients;
 mod deciding;
 mod fake;
 mod isolation;
+mod keys;
 mod policies;
 mod reliability;
 mod repair;

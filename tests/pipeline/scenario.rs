@@ -294,7 +294,15 @@ impl Scenario {
         assert!(!out.contains(KEY), "the client's key came back: {out}");
         for sent in fake.sent.borrow().iter() {
             for name in sent.headers.keys() {
-                let known = ["content-type", "accept", "user-agent", "authorization", "traceparent"];
+                let known = [
+                    "content-type",
+                    "accept",
+                    "user-agent",
+                    "authorization",
+                    "traceparent",
+                    "anthropic-version",
+                    "x-api-key",
+                ];
                 assert!(known.contains(&name.as_str()), "the header {name} reached a provider");
             }
             assert!(!format!("{:?}", sent.headers).contains("secret-of"), "Debug prints a credential");
@@ -312,8 +320,9 @@ impl Scenario {
                 "vary",
             ]
             .contains(&name);
-            let prefixed =
-                ["x-route-", "access-control-", "x-ratelimit-"].iter().any(|prefix| name.starts_with(prefix));
+            let prefixed = ["x-route-", "access-control-", "x-ratelimit-", "anthropic-ratelimit-"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix));
             assert!(listed || prefixed, "the header {name} reached the client");
         }
     }

@@ -280,3 +280,28 @@ fn a_client_that_stops_reading_ends_the_relay_after_a_while() {
     assert_eq!(scenario.log()["duration_ms"]["total"], 10_000.0);
     assert!(!scenario.fake.answer.borrow().finished);
 }
+
+#[test]
+fn an_empty_reason_finishes_nothing() {
+    for reason in ["\"\"", "\" \"", "\"null\""] {
+        let saying = |text: &str| {
+            let delta = format!("{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":{reason}}}");
+            format!("data: {{\"choices\":[{delta}]}}\n\n")
+        };
+        let (one, two) = (saying("One "), saying("two"));
+        let whole = streaming().provider(FIRST, stream(vec![&one, &two, STOP, DONE])).run();
+        assert_eq!(whole.text(), [&one, &two, STOP, DONE].concat(), "{reason}");
+        assert_eq!(whole.log()["gen_ai.response.finish_reasons"], json!(["stop"]), "{reason}");
+        let ended = streaming().provider(FIRST, stream(vec![&one, DONE])).run();
+        check_broken(&ended, &one, "stream_broken");
+        let cut = streaming().provider(FIRST, stream(vec![&one, &two])).run();
+        check_broken(&cut, &[one, two].concat(), "stream_broken");
+    }
+}
+
+#[test]
+fn every_choice_that_spoke_has_to_finish() {
+    let other = HEL.replace("\"index\":0", "\"index\":1");
+    let scenario = streaming().provider(FIRST, stream(vec![HEL, &other, STOP, DONE])).run();
+    check_broken(&scenario, &[HEL, &other, STOP].concat(), "stream_broken");
+}

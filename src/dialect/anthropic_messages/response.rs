@@ -147,21 +147,17 @@ pub fn decode_answer(
         usage: usage.map(UsageFields::from),
     };
     let body = serde_json::to_vec(&completion).expect("strings and JSON should serialise");
-    let told = Told { usage, model, finish_reasons: vec![finish_reason.to_owned()] };
+    let mut told = Told { usage, ..Told::default() };
+    told.note_finish_reason(finish_reason);
+    if let Some(model) = &model {
+        told.note_model(model);
+    }
     Ok((body, Whole { told, content: is_text.then_some(content) }))
 }
 
 /// What a body is that is no message.
 fn defect(body: &[u8]) -> Defect {
-    #[derive(Deserialize)]
-    struct Envelope<'a> {
-        #[serde(borrow)]
-        error: &'a RawValue,
-    }
-    match serde_json::from_slice::<Envelope<'_>>(body) {
-        Ok(envelope) if given(Some(envelope.error)).is_some() => Defect::Error(provider_error::parse(body)),
-        Ok(_) | Err(_) => Defect::Undecodable,
-    }
+    provider_error::without_answer(body).map_or(Defect::Undecodable, Defect::Error)
 }
 
 fn tool_call<'a>(block: &Block<'a>) -> Result<ToolCall<'a>, Defect> {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::answer::{self, CallShape, Counts, UsageFields, explanation, finish_reason};
 use super::json::{given, is_text, text};
 use crate::chat::ChatRequest;
-use crate::dialect::{Meaning, Told, provider_error};
+use crate::dialect::{Meaning, Told, is_reason, provider_error};
 use crate::record::Usage;
 
 /// Blocks that have begun and not ended; the API has one at a time.
@@ -161,8 +161,9 @@ impl Stream {
                 out.extend_from_slice(b": ping\n\n");
                 Ok(Meaning::Preamble)
             }
-            "error" => Ok(Meaning::Error(provider_error::parse(data))),
-            "" if given(event.error).is_some() => Ok(Meaning::Error(provider_error::parse(data))),
+            "" => Ok(provider_error::without_answer(data).map_or(Meaning::Preamble, Meaning::Error)),
+            kind if provider_error::is_error_name(kind) => Ok(Meaning::Error(provider_error::parse(data))),
+            _ if given(event.error).is_some() => Ok(Meaning::Error(provider_error::parse(data))),
             _ => Ok(Meaning::Preamble),
         };
         meaning.unwrap_or_else(|Undecodable| {
@@ -176,13 +177,16 @@ impl Stream {
             return Ok(Meaning::Preamble);
         }
         let message: Message<'_> = read(event.message)?;
-        self.told.model = answer::name(message.model);
+        let model = answer::name(message.model);
+        if let Some(model) = &model {
+            self.told.note_model(model);
+        }
         let id = answer::name(message.id).unwrap_or_else(|| answer::unknown_id(self.created));
         self.prefix = Some(format!(
             r#"data: {{"id":{},"object":"chat.completion.chunk","created":{},"model":{},"choices":["#,
             quoted(&id),
             self.created,
-            quoted(self.told.model.as_deref().unwrap_or_default()),
+            quoted(model.as_deref().unwrap_or_default()),
         ));
         self.count(message.usage);
         self.chunk(out, br#""role":"assistant","content":"""#, None)?;
@@ -272,6 +276,9 @@ impl Stream {
             return Ok(Meaning::Preamble);
         };
         let stop_reason = text(stop_reason).ok_or(Undecodable)?;
+        if !is_reason(&stop_reason) {
+            return Ok(Meaning::Preamble);
+        }
         let reason = finish_reason(&stop_reason, self.calls > 0, self.shape);
         for open in std::mem::take(&mut self.open) {
             // A call that was cut off must not look like a whole one.
@@ -284,7 +291,7 @@ impl Stream {
             _ => None,
         };
         self.chunk(out, refusal.unwrap_or_default().as_bytes(), Some(reason))?;
-        self.told.finish_reasons.push(reason.to_owned());
+        self.told.note_finish_reason(reason);
         Ok(Meaning::Piece)
     }
 

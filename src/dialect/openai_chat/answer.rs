@@ -1,20 +1,19 @@
 //! What providers of this dialect answer, read as far as the gateway needs it. Providers deviate, so everything is optional.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::iter;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::mend::{Calls, Mends};
 use crate::chat::ChatRequest;
 use crate::dialect::provider_error::{self, ProviderError};
-use crate::dialect::{Defect, Meaning, Told, Whole};
+use crate::dialect::{Defect, Meaning, Told, Whole, is_reason};
 use crate::record::Usage;
-
-/// As many choices as a request may ask for; nothing is kept of more.
-const MAX_CHOICES: usize = 128;
+use crate::sse::Event;
 
 #[derive(Deserialize)]
 struct AnswerFields<'a> {
@@ -31,16 +30,39 @@ struct AnswerFields<'a> {
 }
 
 impl AnswerFields<'_> {
-    /// The error in place of an answer: of all of it, of a choice (OpenRouter), or, without an envelope, `whole` itself
-    /// (older vLLM).
+    /// The error in place of an answer: of all of it, of a choice (OpenRouter), or, without an envelope, `whole` itself.
     fn error(&self, whole: &[u8]) -> Option<ProviderError> {
         let choices = self.choices.iter().flatten().map(|choice| &choice.error);
         let enveloped = iter::once(&self.error).chain(choices).flatten().find(|error| !error.is_null());
         match enveloped {
             Some(error) => Some(provider_error::from_value(error)),
-            None => (self.object.as_deref() == Some("error")).then(|| provider_error::parse(whole)),
+            None if self.object.as_deref() == Some("error") => Some(provider_error::parse(whole)),
+            None if self.choices.iter().flatten().next().is_none() => provider_error::without_answer(whole),
+            None => None,
         }
     }
+}
+
+/// The fields of a chunk without choices that a client may get: usage, or what Azure says of the prompt. Another one says
+/// something that is no answer.
+const AROUND_ANSWERS: [&str; 10] = [
+    "id",
+    "object",
+    "created",
+    "model",
+    "choices",
+    "usage",
+    "service_tier",
+    "system_fingerprint",
+    "prompt_filter_results",
+    "obfuscation",
+];
+
+fn is_around_an_answer(chunk: &[u8]) -> bool {
+    let fields: Option<BTreeMap<Cow<'_, str>, IgnoredAny>> = serde_json::from_slice(chunk).ok();
+    fields.is_some_and(|fields| {
+        fields.contains_key("choices") && fields.keys().all(|name| AROUND_ANSWERS.contains(&name.as_ref()))
+    })
 }
 
 #[derive(Deserialize)]
@@ -55,6 +77,13 @@ struct Choice<'a> {
     finish_reason: Option<Cow<'a, str>>,
     #[serde(default)]
     error: Option<serde_json::Value>,
+}
+
+impl Choice<'_> {
+    /// Why it finished, if it did.
+    fn reason(&self) -> Option<&str> {
+        self.finish_reason.as_deref().filter(|reason| is_reason(reason))
+    }
 }
 
 /// A message, or a delta of one.
@@ -147,10 +176,12 @@ pub fn decode_answer(body: &[u8]) -> Result<Whole, Defect> {
     if choices.iter().any(|choice| choice.message.is_none()) {
         return Err(Defect::Undecodable);
     }
+    let mut told = Told { usage: answer.usage.map(Usage::from), ..Told::default() };
+    if let Some(model) = &answer.model {
+        told.note_model(model);
+    }
+    choices.iter().filter_map(Choice::reason).for_each(|reason| told.note_finish_reason(reason));
     let content = choices[0].message.as_ref().and_then(|message| serde_json::from_str(message.content?.get()).ok());
-    let finish_reasons = choices.into_iter().take(MAX_CHOICES);
-    let finish_reasons = finish_reasons.filter_map(|choice| Some(choice.finish_reason?.into_owned())).collect();
-    let told = Told { usage: answer.usage.map(Usage::from), model: answer.model.map(Cow::into_owned), finish_reasons };
     Ok(Whole { told, content })
 }
 
@@ -158,9 +189,11 @@ pub fn decode_answer(body: &[u8]) -> Result<Whole, Defect> {
 #[derive(Debug, Default)]
 pub struct Stream {
     /// How many choices must finish.
-    expected_choices: usize,
+    expected_choices: u32,
     include_usage: bool,
-    finished: BTreeSet<u64>,
+    /// The choices that have said something, and those that have finished, a bit for each.
+    begun: u128,
+    finished: u128,
     mends: Mends,
     calls: Calls,
     pub told: Told,
@@ -168,7 +201,7 @@ pub struct Stream {
 
 impl Stream {
     pub fn new(request: &ChatRequest<'_>, mends: Mends) -> Self {
-        let asked: Option<usize> = request.field("n").and_then(|value| value.get().parse().ok());
+        let asked: Option<u32> = request.field("n").and_then(|value| value.get().parse().ok());
         Self {
             expected_choices: asked.unwrap_or_default().max(1),
             include_usage: request.include_usage,
@@ -178,17 +211,14 @@ impl Stream {
     }
 
     /// Takes one event, of which `data` is the data, and appends what the client gets for it to `out`.
-    pub fn take(&mut self, raw: &[u8], data: &[u8], out: &mut Vec<u8>) -> Meaning {
+    pub fn take(&mut self, event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) -> Meaning {
         let mended = if self.mends.any() { self.mends.chunk(data, &mut self.calls) } else { None };
         let meaning = self.read(mended.as_deref().unwrap_or(data));
         if matches!(meaning, Meaning::Preamble | Meaning::Piece) {
             match mended {
-                None => out.extend_from_slice(raw),
-                Some(data) => {
-                    out.extend_from_slice(b"data: ");
-                    out.extend_from_slice(&data);
-                    out.extend_from_slice(b"\n\n");
-                }
+                None if event.is_bare() => out.extend_from_slice(event.raw),
+                None => Event::write(data, out),
+                Some(data) => Event::write(&data, out),
             }
         }
         meaning
@@ -216,34 +246,41 @@ impl Stream {
         }
         if self.told.model.is_none() {
             // Azure's first chunk, which is about the prompt, names none.
-            self.told.model = chunk.model.filter(|model| !model.is_empty()).map(Cow::into_owned);
+            if let Some(model) = chunk.model.as_deref().filter(|model| !model.is_empty()) {
+                self.told.note_model(model);
+            }
         }
         let choices = chunk.choices.unwrap_or_default();
         let is_usage_chunk = choices.is_empty() && chunk.usage.is_some();
+        let is_foreign = choices.is_empty() && !is_around_an_answer(data);
         if let Some(usage) = chunk.usage {
             self.told.usage = Some(usage.into());
         }
         let mut says_something = false;
         for choice in choices {
-            let index = choice.index.unwrap_or_default();
-            says_something |=
-                choice.finish_reason.is_some() || choice.delta.is_some_and(|delta| delta.says_something());
-            if let Some(reason) = choice.finish_reason
-                && self.finished.len() < MAX_CHOICES
-                && self.finished.insert(index)
-            {
-                self.told.finish_reasons.push(reason.into_owned());
+            let place = choice.index.unwrap_or_default();
+            let place = u32::try_from(place).ok().and_then(|place| 1_u128.checked_shl(place)).unwrap_or_default();
+            let says = choice.delta.as_ref().is_some_and(Piece::says_something);
+            if says {
+                self.begun |= place;
+            }
+            let reason = choice.reason();
+            says_something |= says || reason.is_some();
+            if let Some(reason) = reason.filter(|_| self.finished & place == 0) {
+                self.finished |= place;
+                self.told.note_finish_reason(reason);
             }
         }
-        match (is_usage_chunk && !self.include_usage, says_something) {
-            (true, _) => Meaning::Unasked,
-            (false, true) => Meaning::Piece,
-            (false, false) => Meaning::Preamble,
+        match says_something {
+            _ if is_usage_chunk && !self.include_usage => Meaning::Unasked,
+            _ if is_foreign => Meaning::Foreign,
+            true => Meaning::Piece,
+            false => Meaning::Preamble,
         }
     }
 
-    /// Whether every choice has its finish_reason.
+    /// Whether every choice has its finish_reason: as many as were asked for, and each that said something.
     pub fn is_finished(&self) -> bool {
-        self.finished.len() >= self.expected_choices
+        self.finished.count_ones() >= self.expected_choices && self.begun & !self.finished == 0
     }
 }
