@@ -288,7 +288,7 @@ fn what_a_client_wrote_is_masked_in_the_log() {
         let (scenario, _) = run(asking.provider(FIRST, failing), key);
         let log = scenario.log();
         assert_eq!(log["gen_ai.request.model"], "[masked]");
-        assert_eq!(log["tags"], json!({"[masked]": "1", "job": "[masked]", "team": "mine"}));
+        assert_eq!(log["tags"], json!({"[masked]": "1", "job": "[masked]", "team": "search"}));
     }
 }
 

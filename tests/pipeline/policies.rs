@@ -307,8 +307,10 @@ fn an_older_reading_takes_no_newer_copys_place() {
     let scenario = health().policy(labelled("new")).run();
     let scenario = older(scenario).new_sandbox().again_after(SECOND_LONG);
     assert_eq!((scenario.version(), last_good(&scenario)), ("old".to_owned(), Some(labelled("new"))));
+    let scenario = without_policy(scenario).new_sandbox().again_after(SECOND_LONG);
+    assert_eq!(scenario.version(), "new", "the POP's copy is still the newer one");
     // In a POP without a copy too: what the other one has kept is newer.
-    let scenario = scenario.new_pop().again_after(SECOND_LONG);
+    let scenario = older(scenario).new_pop().again_after(SECOND_LONG);
     assert_eq!((scenario.version(), last_good(&scenario)), ("old".to_owned(), Some(labelled("new"))));
     let scenario = without_policy(scenario).new_pop().again_after(SECOND_LONG);
     assert_eq!(scenario.version(), "new");
