@@ -19,6 +19,8 @@ const MASK: &str = "[masked]";
 const MAX_ODD_CHARS: usize = 8;
 /// Nor is any run of so many.
 const MAX_RUN_CHARS: usize = 20;
+/// A number with more digits is hidden beside a part of a key.
+const MAX_PLAIN_DIGITS: usize = 6;
 /// Letters in an order of cases that no word has.
 const MAX_IRREGULAR_CHARS: usize = 10;
 
@@ -43,19 +45,27 @@ pub fn looks_like_key(word: &str, min_bytes: usize) -> bool {
     })
 }
 
+/// What is to become of a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Shown,
+    /// Shown unless a part of a key stands beside it.
+    Doubtful,
+    /// Neither letters nor digits.
+    Blank,
+    Hidden,
+}
+
 /// `text` with every word masked that could be a part of a key, cut to about `limit` bytes. `is_named` says which words are
 /// names that everybody may read. Nothing if the text speaks of keys, or if words in a row look like a key in pieces.
 pub fn shown(text: &str, is_named: impl Fn(&str) -> bool, limit: usize) -> Option<String> {
-    let (text, was_cut) = match text.len() > MAX_TEXT_BYTES {
-        true => (&text[..text.floor_char_boundary(MAX_TEXT_BYTES)], true),
-        false => (text, false),
-    };
+    let was_cut = text.len() > MAX_TEXT_BYTES;
+    let text = &text[..text.floor_char_boundary(MAX_TEXT_BYTES)];
     if speaks_of_credentials(text) {
         return None;
     }
-    let mut shown = String::with_capacity(text.len().min(limit + MASK.len()));
+    let mut words = Vec::new();
     let mut chain = Chain::default();
-    let mut after_mask = false;
     let mut rest = text;
     while !rest.is_empty() {
         let at = rest.find(|character| !is_separator(character)).unwrap_or(rest.len());
@@ -63,32 +73,88 @@ pub fn shown(text: &str, is_named: impl Fn(&str) -> bool, limit: usize) -> Optio
         let (word, tail) = tail.split_at(tail.find(is_separator).unwrap_or(tail.len()));
         rest = tail;
         let bare = word.trim_matches(is_edge);
-        let is_hidden = if is_named(bare) || is_time(bare) {
-            false
-        } else {
-            // What stands at the cut may be half a key, and what follows a key the rest of one on two lines.
-            (was_cut && tail.is_empty())
-                || is_hidden(word, &mut chain)
-                || (after_mask && Runs::new(word).any(|run| run.is_odd() && run.chars() > 1))
+        let verdict = match is_named(bare) || is_time(bare) {
+            true => Verdict::Shown,
+            // What stands at the cut may be half a key.
+            false if was_cut && tail.is_empty() => Verdict::Hidden,
+            false => verdict(word, &mut chain),
         };
         if chain.is_a_key_in_pieces() {
             return None;
         }
-        if shown.len() <= limit && !(is_hidden && after_mask) {
-            shown.push_str(separator);
-            if shown.len() <= limit {
-                shown.push_str(if is_hidden { MASK } else { word });
+        words.push((separator, word, verdict));
+    }
+    spread(words.iter_mut().map(|(_, _, verdict)| verdict));
+    spread(words.iter_mut().rev().map(|(_, _, verdict)| verdict));
+    hide_between(&mut words);
+    Some(join(&words, limit))
+}
+
+/// What is doubtful is hidden after what is hidden: a key on several lines.
+fn spread<'a>(verdicts: impl Iterator<Item = &'a mut Verdict>) {
+    let mut is_near = false;
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Hidden => is_near = true,
+            Verdict::Doubtful if is_near => *verdict = Verdict::Hidden,
+            Verdict::Blank => {}
+            Verdict::Shown | Verdict::Doubtful => is_near = false,
+        }
+    }
+}
+
+/// Hides a lone word between two that are hidden: a piece that looks like a word by chance.
+fn hide_between(words: &mut [(&str, &str, Verdict)]) {
+    // How many words were shown since the last that was hidden, and where.
+    let (mut shown, mut place) = (usize::MAX, 0);
+    for at in 0..words.len() {
+        match words[at].2 {
+            Verdict::Hidden => {
+                if shown == 1 {
+                    words[place].2 = Verdict::Hidden;
+                }
+                shown = 0;
             }
+            Verdict::Blank => {}
+            Verdict::Shown | Verdict::Doubtful => (shown, place) = (shown.saturating_add(1), at),
         }
-        after_mask = is_hidden || (after_mask && word.is_empty());
     }
-    if shown.len() > limit {
-        if !shown.ends_with(MASK) {
-            shown.truncate(shown.floor_char_boundary(limit));
+}
+
+/// Masks that nothing but separators part are one, so that their number does not tell how long a key is.
+fn join(words: &[(&str, &str, Verdict)], limit: usize) -> String {
+    let mut text = String::with_capacity(limit + MASK.len());
+    let mut last_mask = None;
+    for (separator, word, verdict) in words {
+        if *verdict == Verdict::Hidden {
+            match last_mask {
+                Some(end) => text.truncate(end),
+                None => {
+                    text.push_str(separator);
+                    text.push_str(MASK);
+                    last_mask = Some(text.len());
+                }
+            }
+            continue;
         }
-        shown.push('…');
+        if *verdict != Verdict::Blank {
+            last_mask = None;
+        }
+        // What follows a mask may yet become a part of it.
+        if text.len() > limit && last_mask.is_none() {
+            break;
+        }
+        text.push_str(separator);
+        text.push_str(word);
     }
-    Some(shown)
+    if text.len() > limit {
+        let is_at_mask = text.ends_with(MASK) && text.len() <= limit + MASK.len();
+        if !is_at_mask {
+            text.truncate(text.floor_char_boundary(limit));
+        }
+        text.push('…');
+    }
+    text
 }
 
 fn is_separator(character: char) -> bool {
@@ -105,30 +171,35 @@ fn speaks_of_credentials(text: &str) -> bool {
     CREDENTIALS.iter().any(|word| memchr::memmem::find(&letters, word.as_bytes()).is_some())
 }
 
-/// Whether a word could be a part of a key; what stays visible of it is counted in `chain`.
-fn is_hidden(word: &str, chain: &mut Chain) -> bool {
+/// Whether a word could be a part of a key; what is not hidden of it is counted in `chain`.
+fn verdict(word: &str, chain: &mut Chain) -> Verdict {
     let (mut here, mut beyond) = (Chain::default(), chain.clone());
-    let mut odd_chars = 0;
+    let (mut odd_chars, mut digits) = (0, 0);
+    let mut verdict = Verdict::Blank;
     let mut runs = Runs::new(word);
     for run in runs.by_ref() {
         let is_long = run.chars() >= MAX_RUN_CHARS || (run.is_irregular() && run.chars() >= MAX_IRREGULAR_CHARS);
         if is_long && !run.is_known() {
-            return true;
+            return Verdict::Hidden;
         }
-        if run.is_odd() && run.chars() > 1 {
+        if run.is_mixed() || run.is_irregular() {
             odd_chars += run.chars();
         }
         here.add(&run);
         beyond.add(&run);
+        digits += run.digits();
+        verdict = match verdict {
+            Verdict::Blank | Verdict::Shown if run.is_plain() && digits <= MAX_PLAIN_DIGITS => Verdict::Shown,
+            Verdict::Blank | Verdict::Shown | Verdict::Doubtful | Verdict::Hidden => Verdict::Doubtful,
+        };
     }
-    if runs.has_strange || odd_chars >= MAX_ODD_CHARS || here.is_a_key_in_pieces() {
-        return true;
-    }
-    if escapes(word) >= 2 || is_starred(word) || looks_like_key(word, MIN_KEY_BYTES) {
-        return true;
+    let is_coded = escapes(word) >= 2 || runs.has_strange || is_starred(word) || looks_like_key(word, MIN_KEY_BYTES);
+    if is_coded || odd_chars >= MAX_ODD_CHARS || here.is_a_key_in_pieces() {
+        return Verdict::Hidden;
     }
     *chain = beyond;
-    false
+    // A key that breaks off shortly after its prefix.
+    if verdict == Verdict::Shown && looks_like_key(word, 0) { Verdict::Doubtful } else { verdict }
 }
 
 /// How many characters of `word` are written as codes: `%73`, `&#115;`, `\u0073`, `\x73`, `\163`.

@@ -59,6 +59,7 @@ pub struct Run<'a> {
     text: &'a str,
     chars: usize,
     digits: usize,
+    capitals: usize,
     /// How often a capital follows a small letter.
     rises: usize,
 }
@@ -66,6 +67,10 @@ pub struct Run<'a> {
 impl Run<'_> {
     pub fn chars(&self) -> usize {
         self.chars
+    }
+
+    pub fn digits(&self) -> usize {
+        self.digits
     }
 
     pub fn is_known(&self) -> bool {
@@ -77,18 +82,48 @@ impl Run<'_> {
         let allowed = match self.chars {
             0..=5 => 0,
             6..=9 => 1,
-            chars => chars / 4,
+            10..=13 => self.chars / 4,
+            _ => self.chars / 5,
         };
         self.digits == 0 && self.rises > allowed && !self.is_known()
     }
 
-    /// Whether it is neither a word nor a number.
+    /// Letters and digits, and no number.
+    pub fn is_mixed(&self) -> bool {
+        self.digits > 0 && !self.is_number() && !self.is_known()
+    }
+
+    /// Whether it may well be a piece of a key, if others stand beside it: what is neither a word nor a number.
     pub fn is_odd(&self) -> bool {
-        if self.is_number() || self.is_known() {
-            return false;
+        if self.digits > 0 || self.is_known() {
+            return self.is_mixed();
         }
-        let is_mixed = self.digits > 0;
-        is_mixed || self.is_irregular() || (self.chars == 1 && !matches!(self.text, "a" | "A" | "I"))
+        match self.chars {
+            1 => !matches!(self.text, "a" | "A" | "I"),
+            2..=9 => !self.is_small() && self.capitals < self.chars && !self.is_camel_case(),
+            _ => self.is_irregular(),
+        }
+    }
+
+    /// Whether it stays visible beside a part of a key: a word in small letters, but for the first one, or a
+    /// number.
+    pub fn is_plain(&self) -> bool {
+        self.is_known() || self.is_number() || (self.digits == 0 && self.is_small() && self.chars > 1)
+    }
+
+    fn is_small(&self) -> bool {
+        self.capitals == 0 || (self.capitals == 1 && self.text.starts_with(char::is_uppercase))
+    }
+
+    /// Words of three letters or more without spaces between them.
+    fn is_camel_case(&self) -> bool {
+        let mut letters = 3;
+        self.text.chars().all(|character| {
+            let begins = character.is_uppercase();
+            let follows = letters >= 3 || letters == 0;
+            letters = if begins { 1 } else { letters + 1 };
+            !begins || follows
+        }) && letters >= 3
     }
 
     /// Digits, also with a unit, or as a size such as `1024x768`.
@@ -125,10 +160,11 @@ impl<'a> Iterator for Runs<'a> {
             let class = Class::of(character);
             self.has_strange |= class == Class::Strange;
             if matches!(class, Class::Letter | Class::Digit) {
-                let run = run.get_or_insert(Run { text: "", chars: 0, digits: 0, rises: 0 });
+                let run = run.get_or_insert(Run { text: "", chars: 0, digits: 0, capitals: 0, rises: 0 });
                 begin = if run.chars == 0 { at } else { begin };
                 run.chars += 1;
                 run.digits += usize::from(class == Class::Digit);
+                run.capitals += usize::from(character.is_uppercase());
                 run.rises += usize::from(was_small && character.is_uppercase());
                 was_small = character.is_lowercase();
             } else if let Some(run) = run {
