@@ -42,6 +42,7 @@ impl Keys {
         for key in &self.0 {
             let key = key.expose().trim().as_bytes();
             plain.add(&folded(key));
+            plain.add(&folded(&key.iter().rev().copied().collect::<Vec<_>>()));
             for offset in 0..3 {
                 plain.add(&folded(&base64_inside(key, offset)));
             }
