@@ -222,7 +222,8 @@ mod tests {
         let schema = |count| format!(r#"{{"tools":[{{"a":1}}],"response_format":{{"enum":[{}]}}}}"#, list("1", count));
         let nodes = |count| format!(r#"{{"metadata":[{}]}}"#, list("[]", count));
         let deep = |name: &str, count: usize| format!(r#"{{"{name}":{}{}}}"#, "[".repeat(count), "]".repeat(count));
-        let cases: [(&str, &dyn Fn(usize) -> String, usize, &str, Option<&str>); 9] = [
+        type Case<'a> = (&'a str, &'a dyn Fn(usize) -> String, usize, &'a str, Option<&'a str>);
+        let cases: [Case<'_>; 9] = [
             ("fields", &fields, 512, "512", None),
             ("messages", &messages, 10_000, "10000", Some("messages")),
             ("parts", &parts, 20_000, "20000", Some("messages[1]")),

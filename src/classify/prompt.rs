@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(excerpt_of(&["a", "b\"", "c"], 9), "a b\" c");
         let many = vec!["word"; 1_000];
         let cut = excerpt_of(&many, 60);
-        assert_eq!(cut, format!("{}{GAP}{}", vec!["word"; 8].join(" "), vec!["word"; 4].join(" ")));
+        assert_eq!(cut, format!("{}{GAP}{}", ["word"; 8].join(" "), ["word"; 4].join(" ")));
         let tail = [&"x".repeat(200), "the", "end"];
         assert!(excerpt_of(&tail, 60).ends_with("xxx the end"));
         assert_eq!(excerpt_of(&[], 60), "");

@@ -189,14 +189,15 @@ async fn the_last_good_policy_is_written_once_and_goes_on() {
 }
 
 #[tokio::test]
-async fn without_secrets_the_missing_entry_is_named() {
+async fn without_secrets_the_log_names_the_missing_entry() {
     let change = |options: GatewayOptions| {
         options.kv("policy", policy().to_string()).kv("client/app", client_entry("app", "{}").to_string())
     };
-    let (gateway, _log) = start(Guest::Edge, change).await;
+    let (gateway, mut log) = start(Guest::Edge, change).await;
     let got = send(ask(&gateway, "small")).await;
     assert_eq!((got.status, got.code().as_str()), (503, "no_secret"), "{}", got.text);
-    assert!(got.text.contains(FIRST), "{}", got.text);
+    assert!(!got.text.contains(FIRST), "which entries there are is no client's business: {}", got.text);
+    assert_eq!(tiergate_line(&mut log).await["attempts"][0]["missing_entry"], FIRST);
 }
 
 #[tokio::test]

@@ -22,20 +22,20 @@ scenarios!(
 
 /// A chat completion as it stands in the connection, but for the end of its body. In chunks, since the local runtime takes in
 /// a body of known length before the gateway sees the request.
-fn begun(tier: &str, stream: bool) -> (String, String) {
+fn begun(tier: &str, stream: bool, timeout_ms: u64) -> (String, String) {
     let body = json!({"stream": stream, "messages": [{"role": "user", "content": "Hello"}]}).to_string();
     let (key, (begin, end)) = (key("app"), body.split_at(10));
     let begun = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway.test\r\nauthorization: Bearer {key}\r\n\
          content-type: application/json\r\ntransfer-encoding: chunked\r\nx-route-tier: {tier}\r\n\
-         x-route-timeout-ms: 2500\r\nconnection: close\r\n\r\n{:x}\r\n{begin}\r\n",
+         x-route-timeout-ms: {timeout_ms}\r\nconnection: close\r\n\r\n{:x}\r\n{begin}\r\n",
         begin.len()
     );
     (begun, format!("{:x}\r\n{end}\r\n0\r\n\r\n", end.len()))
 }
 
 async fn a_body_that_stops_arriving_is_not_waited_for(runtime: &Runtime) {
-    let (begun, _) = begun("small", false);
+    let (begun, _) = begun("small", false, 1_500);
     let mut socket = TcpStream::connect(runtime.gateway.addr()).await.expect("the gateway should listen");
     socket.write_all(begun.as_bytes()).await.expect("a part of the request should go out");
     // The runtime keeps the connection for the rest of the body, so the answer's end is its last bracket.
@@ -53,8 +53,8 @@ async fn a_body_that_stops_arriving_is_not_waited_for(runtime: &Runtime) {
 async fn a_reader_that_stops_is_not_waited_for(runtime: &Runtime) {
     let case = runtime.case("alone");
     // More than the buffers between take.
-    runtime.first.script("bytes=4000000 chunk=20000").unwrap();
-    let (begun, end) = begun(&case.tier, true);
+    runtime.first.script("bytes=12000000 chunk=50000").unwrap();
+    let (begun, end) = begun(&case.tier, true, 6_000);
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a small buffer");
     let mut socket = socket.connect(runtime.gateway.addr()).await.expect("the gateway should listen");

@@ -24,7 +24,7 @@ fn no_request_kills() {
     STAGE.run("malformed", async |stage, report| {
         let cases = cases(1_000, 20_000);
         for some in cases.chunks(500) {
-            let answers = all(some, 2 * AT_ONCE, async |case| {
+            let answers = all(some, 8 * AT_ONCE, async |case| {
                 let (name, sending) = draw(stage, case);
                 let mut got = send(stage.world.addr(), &sending).await;
                 stage.provider.forget(case);
