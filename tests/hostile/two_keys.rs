@@ -57,7 +57,7 @@ async fn compare(stage: &Stage, second: &World, case: u64, report: &Report) -> u
     for tries in 1..=TRIES {
         if tries > 1 {
             for world in [&stage.world, second] {
-                world.until_nothing_cools(&tier).await;
+                world.heal(&tier).await;
             }
         }
         let mut told = Vec::new();

@@ -109,9 +109,14 @@ fn target(host: String, wishes: Wishes, no_simulators: bool) -> Result<Target> {
     Ok(Target { host, destination, secrets: secrets.into_iter().collect() })
 }
 
+/// It has the shape of a real one, so that it is masked where a real one would be.
+fn made_up_key(entry: &str) -> String {
+    format!("sk-made-up-4f9a0c27be31d865-of-{entry}")
+}
+
 fn add_made_up_keys(secrets: &mut BTreeMap<String, String>, rows: &[&Provider]) {
     for row in rows.iter().filter(|row| row.auth != AuthStyle::None) {
-        secrets.entry(row.secret.clone()).or_insert_with(|| format!("made-up-key-of-{}", row.secret));
+        secrets.entry(row.secret.clone()).or_insert_with(|| made_up_key(&row.secret));
     }
 }
 
@@ -212,8 +217,8 @@ mod tests {
         let openai = "api.openai.com";
         let anthropic = "api.anthropic.com";
         for (arguments, host, expected) in [
-            (&[][..], openai, "simulator openai; api.openai.com=made-up-key-of-api.openai.com"),
-            (&[], anthropic, "simulator anthropic; api.anthropic.com=made-up-key-of-api.anthropic.com"),
+            (&[][..], openai, "simulator openai; api.openai.com=sk-made-up-4f9a0c27be31d865-of-api.openai.com"),
+            (&[], anthropic, "simulator anthropic; api.anthropic.com=sk-made-up-4f9a0c27be31d865-of-api.anthropic.com"),
             (&["--no-simulators"], openai, "itself"),
             (&["--real", "openai"], openai, "itself; api.openai.com=secret-from-OPENAI_API_KEY"),
             (
@@ -237,17 +242,17 @@ mod tests {
             (
                 &["--backend", "api.anthropic.com=http://127.0.0.1:9"],
                 anthropic,
-                "http://127.0.0.1:9; api.anthropic.com=made-up-key-of-api.anthropic.com",
+                "http://127.0.0.1:9; api.anthropic.com=sk-made-up-4f9a0c27be31d865-of-api.anthropic.com",
             ),
             (
                 &["--fault", "openai=status=503 x2; close"],
                 openai,
-                "simulator openai with status=503 x2; close; api.openai.com=made-up-key-of-api.openai.com",
+                "simulator openai with status=503 x2; close; api.openai.com=sk-made-up-4f9a0c27be31d865-of-api.openai.com",
             ),
             (
                 &["--fault", "api.openai.com=hang *"],
                 openai,
-                "simulator openai with hang *; api.openai.com=made-up-key-of-api.openai.com",
+                "simulator openai with hang *; api.openai.com=sk-made-up-4f9a0c27be31d865-of-api.openai.com",
             ),
             (&["--no-simulators", "--secret", "api.openai.com__eu=k"], openai, "itself; api.openai.com__eu=k"),
         ] {

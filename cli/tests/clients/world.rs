@@ -51,7 +51,7 @@ impl World {
             ("google", "generativelanguage.googleapis.com", Profile::google()),
             ("inception", "api.inceptionlabs.ai", Profile::inception()),
         ] {
-            let key = format!("made-up-key-of-{name}");
+            let key = format!("sk-made-up-4f9a0c27be31d865-of-{name}");
             let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             let simulator = Simulator::start(profile.with_key(&key), any_port).await?;
             options = options.backend(host, format!("http://{}", simulator.addr()));

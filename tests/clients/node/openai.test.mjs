@@ -57,10 +57,13 @@ check('concurrent questions get their own answers', async ({ prompt, wire }) => 
 
 check('the provider gets the request and its own key only', async ({ prompt, wire, requests }) => {
   const client = connect(wire, 'app', { organization: 'org-of-client', project: 'project-of-client' });
-  const body = { messages: user(prompt), a_new_field: { deep: [1, null, 'ü'] } };
-  await client.chat.completions.create({ model: 'fast', ...body }, { headers: { 'x-custom': 'private' } });
+  const body = { messages: user(prompt), user: 'ü' };
+  const asked = { model: 'fast', ...body, a_new_field: { deep: [1, null] } };
+  const create = client.chat.completions.create(asked, { headers: { 'x-custom': 'private' } });
+  const { response } = await create.withResponse();
   const [request] = await requests('openai');
   assert.deepEqual(request.body, { model: 'gpt-6-luna', ...body });
+  assert.equal(response.headers.get('x-route-dropped'), 'a_new_field');
   assert.equal(request.headers.authorization, `Bearer ${world.provider_keys.openai}`);
   const allowed = ['authorization', 'accept', 'content-type', 'content-length', 'host', 'traceparent', 'user-agent'];
   assert.deepEqual(Object.keys(request.headers).filter((name) => !allowed.includes(name)), []);
