@@ -18,7 +18,7 @@ use crate::error::{Error, Kind};
 
 use bounds::LARGE_BODY_BYTES;
 use fields::{check_fields, given};
-use messages::parse_turns;
+use messages::{holds_media, parse_turns};
 
 pub use fields::{Field, object_fields};
 pub use messages::{Content, Part, PartKind, Role, Turn};
@@ -61,6 +61,8 @@ pub struct Features {
 const IMAGE_TOKENS: u64 = 1_500;
 /// As OpenAI has it.
 const MAX_CHOICES: u64 = 128;
+/// The longest name of a model, as it is written.
+const MAX_MODEL_BYTES: usize = 4_096;
 
 impl<'a> ChatRequest<'a> {
     /// Parses a body that is valid UTF-8 JSON.
@@ -78,6 +80,10 @@ impl<'a> ChatRequest<'a> {
 
         let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
         let turns = parse_turns(get("messages"))?;
+        if get("model").is_some_and(|value| value.get().len() > MAX_MODEL_BYTES) {
+            let message = format!("`model` must have at most {MAX_MODEL_BYTES} bytes.");
+            return Err(Error::new(Kind::InvalidRequest, message).with_param("model"));
+        }
         let stream = get("stream").is_some_and(|value| value.get() == "true");
         // A field that is null or empty hides none of the other name.
         let first = |names: [&str; 2]| names.into_iter().find_map(|name| given(get(name)));
@@ -91,7 +97,8 @@ impl<'a> ChatRequest<'a> {
             has_tools: tools.iter().any(Option::is_some),
             forced_tools: choices.into_iter().flatten().any(forces_a_call),
             has_images: turns.iter().any(|turn| turn.has_images),
-            has_media: turns.iter().any(|turn| turn.has_media),
+            has_media: turns.iter().any(|turn| turn.has_media)
+                || get("prediction").is_some_and(|value| holds_media(value.get())),
             json_schema: get("response_format").is_some_and(is_json_schema),
             input_tokens: estimate_tokens(&turns, &tools),
             max_output: first(["max_completion_tokens", "max_tokens"]).and_then(number),

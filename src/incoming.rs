@@ -88,6 +88,9 @@ impl<P: Platform> Incoming<P> {
         let mut last = Vec::new();
         let remainder = self.decoder.remainder();
         let meaning = self.stream.take(&remainder, &mut last);
+        if let Meaning::Error(error) = meaning {
+            return Err(Break::Error(error));
+        }
         if !self.stream.is_finished() {
             return Err(Break::Cut);
         }

@@ -150,13 +150,19 @@ pub fn other_case(name: &str) -> Option<&'static str> {
     names.into_iter().find(|known| *known != name && same_but_for_case(known, name))
 }
 
-/// Whether two names are one to a parser that ignores case, as Go's does, which folds `ſ` and the Kelvin sign too.
+/// Whether two names are one to a parser that ignores case, as Go's does, which folds `ſ` and the Kelvin sign too; `known`
+/// is in lower case.
 pub fn same_but_for_case(known: &str, name: &str) -> bool {
-    // Those two are three bytes longer at most, each.
-    if !(known.len()..=3 * known.len()).contains(&name.len()) {
-        return false;
+    name.chars().map(lower).eq(known.chars())
+}
+
+/// The lower case of a character that may stand in a name, also of the two beyond ASCII that fold to letters of it.
+pub fn lower(character: char) -> char {
+    match character {
+        'ſ' => 's',
+        '\u{212A}' => 'k',
+        other => other.to_ascii_lowercase(),
     }
-    known.eq_ignore_ascii_case(name) || (!name.is_ascii() && name.to_uppercase().to_lowercase() == known)
 }
 
 /// Checks names and types of a request's fields.

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::fields::{same_but_for_case, shown};
-use super::walk::{Walk, decoded};
+use super::fields::{lower, same_but_for_case, shown};
+use super::walk::{Walk, decoded, string_end};
 use crate::error::{Error, Kind};
 
 /// One message.
@@ -78,6 +78,9 @@ const KINDS: [(&str, PartKind); 6] = [
     ("thinking", PartKind::Thinking),
 ];
 
+/// The longest role or type, as it is written, that is decoded.
+const MAX_WORD_BYTES: usize = 256;
+
 /// What other APIs call the parts of this one.
 const FOREIGN_KINDS: [(&str, &str); 9] = [
     ("input_text", "text"),
@@ -91,8 +94,11 @@ const FOREIGN_KINDS: [(&str, &str); 9] = [
     ("audio_url", "input_audio"),
 ];
 
-/// Fields under which some API or other takes what is no text.
-const MEDIA_FIELDS: [&str; 21] = [
+/// More fields than any message or part has.
+const MAX_MEMBERS: usize = 64;
+
+/// Fields under which some API or other takes what is no text, whatever their case and with or without underscores.
+const MEDIA_FIELDS: [&str; 25] = [
     "attachments",
     "audio",
     "audio_url",
@@ -100,16 +106,20 @@ const MEDIA_FIELDS: [&str; 21] = [
     "document_url",
     "documents",
     "file",
+    "file_data",
     "file_url",
     "files",
     "image",
+    "image_data",
     "image_url",
+    "image_urls",
     "images",
     "inline_data",
     "input_audio",
     "input_file",
     "input_image",
     "media",
+    "media_url",
     "source",
     "video",
     "video_url",
@@ -183,7 +193,12 @@ impl<'a> Reader<'_, 'a> {
             return Err(self.invalid("", "must be an object with `role` and `content`"));
         }
         let (mut role, mut content, mut has_media) = (None, None, false);
+        let mut members = 0;
         while let Some(name) = self.walk.member() {
+            members += 1;
+            if members > MAX_MEMBERS {
+                return Err(self.invalid("", &format!("has more than {MAX_MEMBERS} fields")));
+            }
             match name.as_ref() {
                 "role" if role.is_none() => role = Some(self.walk.value()),
                 "content" if content.is_none() => content = Some(self.content()?),
@@ -198,10 +213,11 @@ impl<'a> Reader<'_, 'a> {
                     let value = self.walk.value();
                     // `audio` names an earlier answer of the provider's own.
                     has_media |= name != "audio" && says_something(value) && media_field(name).is_some();
+                    has_media |= holds_media(value);
                 }
             }
         }
-        let role = role.and_then(decoded);
+        let role = role.filter(|role| role.len() <= MAX_WORD_BYTES).and_then(decoded);
         let Some((_, role)) = ROLES.iter().find(|(name, _)| role.as_deref() == Some(*name)) else {
             let valid = ROLES.map(|(name, _)| name).join(", ");
             return Err(self.invalid(".role", &format!("must be one of: {valid}")));
@@ -252,8 +268,19 @@ impl<'a> Reader<'_, 'a> {
         }
         let (mut kind, mut text, mut media) = (None, None, None::<Cow<'a, str>>);
         let mut own = Vec::new();
+        let (mut members, mut nested) = (0, None::<Cow<'a, str>>);
         while let Some(name) = self.walk.member() {
             let value = self.walk.value();
+            members += 1;
+            if members > MAX_MEMBERS {
+                return Err(self.invalid(&place(""), &format!("has more than {MAX_MEMBERS} fields")));
+            }
+            if name == "text" && !value.starts_with(['"', 'n']) {
+                return Err(self.invalid(&place(".text"), "must be a string"));
+            }
+            if nested.is_none() && media_field(&name).is_none() && holds_media(value) {
+                nested = Some(name.clone());
+            }
             match name.as_ref() {
                 "type" if kind.is_none() => kind = Some(value),
                 "text" if text.is_none() => text = Some(value),
@@ -270,12 +297,12 @@ impl<'a> Reader<'_, 'a> {
                 },
             }
         }
-        let named = kind.and_then(decoded);
+        let named = kind.filter(|kind| kind.len() <= MAX_WORD_BYTES).and_then(decoded);
         let Some((_, kind)) = KINDS.iter().find(|(name, _)| named.as_deref() == Some(*name)) else {
             return Err(self.invalid(&place(".type"), &valid_kinds(named.as_deref().unwrap_or_default())));
         };
         let other = own.iter().copied().find(|name| *name != kind.own_field());
-        if let Some(name) = other.or(media.as_deref()) {
+        if let Some(name) = other.or(media.as_deref()).or(nested.as_deref()) {
             let message = format!("does not belong into a part of the type `{}`", kind.own_field());
             return Err(self.invalid(&place(&format!(".{}", shown(name))), &message));
         }
@@ -294,7 +321,28 @@ fn valid_kinds(name: &str) -> String {
 }
 
 fn media_field(name: &str) -> Option<&'static str> {
-    MEDIA_FIELDS.into_iter().find(|known| same_but_for_case(known, name))
+    let is_written = |character: &char| !matches!(character, '_' | '-');
+    let letters = name.chars().filter(is_written).map(lower);
+    MEDIA_FIELDS.into_iter().find(|known| letters.clone().eq(known.chars().filter(is_written)))
+}
+
+/// Whether an object or array has, at any depth, a field that holds what is no text.
+pub fn holds_media(json: &str) -> bool {
+    if !json.starts_with(['{', '[']) {
+        return false;
+    }
+    let bytes = json.as_bytes();
+    let mut at = 0;
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr(b'"', rest)) {
+        let (start, end) = (at + found, string_end(bytes, at + found));
+        let rest = json.get(end..).unwrap_or_default();
+        let is_name = rest.trim_start().starts_with(':') && end - start <= MAX_WORD_BYTES;
+        if is_name && json.get(start..end).and_then(decoded).is_some_and(|name| media_field(&name).is_some()) {
+            return true;
+        }
+        at = end;
+    }
+    false
 }
 
 fn says_something(value: &str) -> bool {
@@ -314,6 +362,61 @@ mod tests {
         let walked: Vec<&str> = turns.iter().map(|turn| turn.raw).collect();
         assert_eq!(format!("[{}]", walked.join(",")), raw.get());
         Ok(turns.iter().map(|turn| (turn.has_images, turn.has_media)).collect())
+    }
+
+    #[test]
+    fn media_are_seen_in_other_spellings_and_deeper() {
+        let user = |more: Value| {
+            let mut message = json!({"role": "user", "content": "x"});
+            message.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            turns(&json!([message]))
+        };
+        for more in [
+            json!({"imageUrl": "https://a.example/"}),
+            json!({"image_urls": ["https://a.example/"]}),
+            json!({"INLINE-DATA": "aGk="}),
+            json!({"\u{212A}eep": {"ſource": "x"}}),
+            json!({"parts": [{"text": "x"}, {"inlineData": {"data": "aGk="}}]}),
+            json!({"contents": [[[{"fileData": "x"}]]]}),
+        ] {
+            assert_eq!(user(more.clone()), Ok(vec![(false, true)]), "{more}");
+        }
+        for (more, place) in [
+            (json!({"text": [{"type": "image_url", "image_url": {"url": "x"}}]}), "text"),
+            (json!({"text": {"image_url": "x"}}), "text"),
+            (json!({"content": [{"image_url": {"url": "x"}}]}), "content"),
+            (json!({"parts": [{"inline_data": {"data": "x"}}]}), "parts"),
+            (json!({"imageUrl": "x"}), "imageUrl"),
+        ] {
+            let mut part = json!({"type": "text", "text": "x"});
+            part.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            let found = turns(&json!([{"role": "user", "content": [part]}]));
+            assert_eq!(found, Err(Some(format!("messages[0].content[0].{place}"))), "{more}");
+        }
+        let thinking =
+            json!([{"role": "assistant", "content": [{"type": "thinking", "thinking": [{"image_url": "x"}]}]}]);
+        assert_eq!(turns(&thinking), Err(Some("messages[0].content[0].thinking".to_owned())));
+        assert_eq!(user(json!({"meta": {"text": "image_url", "a": ["source"]}})), Ok(vec![(false, false)]));
+    }
+
+    #[test]
+    fn messages_and_parts_have_few_fields() {
+        let fields = |count: usize| -> Value {
+            (0..count).map(|at| (format!("ſ{at}"), json!(1))).collect::<serde_json::Map<_, _>>().into()
+        };
+        let message = |count: usize| {
+            let mut message = fields(count);
+            message["role"] = json!("user");
+            message["content"] = json!("x");
+            turns(&json!([message]))
+        };
+        assert!(message(MAX_MEMBERS - 2).is_ok());
+        assert_eq!(message(MAX_MEMBERS - 1), Err(Some("messages[0]".to_owned())));
+        let mut part = fields(MAX_MEMBERS - 1);
+        part["type"] = json!("text");
+        part["text"] = json!("x");
+        let found = turns(&json!([{"role": "user", "content": [part]}]));
+        assert_eq!(found, Err(Some("messages[0].content[0]".to_owned())));
     }
 
     #[test]

@@ -7,6 +7,9 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+/// The longest name, as it is written, that is decoded.
+const MAX_NAME_BYTES: usize = 1_024;
+
 /// A place in a JSON text.
 #[derive(Clone, Debug)]
 pub struct Walk<'a> {
@@ -87,7 +90,8 @@ impl<'a> Walk<'a> {
         }
         let name = self.value();
         self.pass(b':');
-        Some(decoded(name).unwrap_or_default())
+        // A name that anybody knows is short, whatever it is written with; a long one is only passed.
+        Some(if name.len() > MAX_NAME_BYTES { name.into() } else { decoded(name).unwrap_or_default() })
     }
 
     /// Goes up to an array's next element. False, and past the array, at its end.

@@ -305,3 +305,82 @@ fn every_choice_that_spoke_has_to_finish() {
     let scenario = streaming().provider(FIRST, stream(vec![HEL, &other, STOP, DONE])).run();
     check_broken(&scenario, &[HEL, &other, STOP].concat(), "stream_broken");
 }
+
+#[test]
+fn what_follows_a_finish_and_what_failed_are_no_end() {
+    let failed = STOP.replace("\"stop\"", "\"error\"");
+    let complaint =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"}}],\"message\":\"No.\",\"code\":\"x\"}\n\n";
+    let unended = "data: {\"error\":{\"message\":\"No.\"}}";
+    for (name, parts, sent) in [
+        ("more text, then a cut", vec![HEL, STOP, LO], [HEL, STOP, LO].concat()),
+        ("a reason that says error", vec![HEL, &failed, DONE], HEL.to_owned()),
+        ("a complaint beside a choice that says nothing", vec![HEL, complaint, STOP, DONE], HEL.to_owned()),
+        ("an error that lost its empty line", vec![HEL, STOP, unended], [HEL, STOP].concat()),
+    ] {
+        let scenario = streaming().provider(FIRST, stream(parts)).run();
+        assert!(scenario.text().starts_with(&sent), "{name}: {}", scenario.text());
+        check_broken(&scenario, &sent, "stream_broken");
+    }
+}
+
+/// A policy whose first provider speaks the Messages API.
+fn messages() -> Value {
+    let mut policy = crate::scenario::policy();
+    policy["providers"]["first"]["dialect"] = json!("anthropic-messages");
+    policy
+}
+
+#[test]
+fn a_message_that_failed_or_did_not_end_is_no_answer() {
+    let message = |more: Value| {
+        let mut message = json!({"id": "m1", "type": "message", "role": "assistant", "model": "m",
+            "content": [{"type": "text", "text": "part"}], "stop_reason": "end_turn"});
+        message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        crate::scenario::json_reply(200, message)
+    };
+    let ask = |reply| {
+        let body = json!({"messages": [{"role": "user", "content": "Hello"}]});
+        let scenario = Scenario::new().policy(messages()).header("x-route-tier", "large").ask(body);
+        scenario.provider(FIRST, reply).provider(SECOND, crate::scenario::answer("second")).run()
+    };
+    assert!(ask(message(json!({}))).text().contains("part"));
+    for more in [
+        json!({"stop_reason": null}),
+        json!({"stop_reason": "error"}),
+        json!({"error": {"type": "overloaded_error", "message": "No."}}),
+        json!({"type": "error", "error": {"type": "overloaded_error", "message": "No."}, "content": []}),
+    ] {
+        let scenario = ask(message(more.clone()));
+        assert!(scenario.text().contains("second"), "{more}: {}", scenario.text());
+    }
+}
+
+#[test]
+fn a_message_stream_that_failed_is_no_answer() {
+    let event = |data: Value| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap());
+    let start = |id: &str| event(json!({"type": "message_start", "message": {"id": id, "model": "m"}}));
+    let block =
+        event(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "part"}}));
+    let end = |more: Value| {
+        let mut end = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}});
+        end.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event(end)
+    };
+    let stop = event(json!({"type": "message_stop"}));
+    let run = |parts: Vec<String>| {
+        let parts = parts.iter().map(String::as_str).collect();
+        streaming().policy(messages()).provider(FIRST, stream(parts)).run()
+    };
+    let whole = run(vec![start("m1"), start("m1"), block.clone(), end(json!({})), stop.clone()]);
+    assert!(whole.text().ends_with(DONE), "{}", whole.text());
+    for broken in [
+        vec![start("m1"), block.clone(), end(json!({"error": {"message": "No."}})), stop.clone()],
+        vec![start("m1"), block.clone(), end(json!({"delta": {"stop_reason": "error"}})), stop.clone()],
+        vec![start("m1"), block.clone(), start("m2"), end(json!({})), stop.clone()],
+    ] {
+        let scenario = run(broken);
+        assert_eq!(scenario.log()["error.type"], "stream_broken", "{}", scenario.text());
+        assert!(!scenario.text().contains("[DONE]") && !scenario.fake.answer.borrow().finished);
+    }
+}

@@ -10,11 +10,15 @@ use serde_json::value::RawValue;
 use super::answer::{self, CallShape, Counts, UsageFields, explanation, finish_reason};
 use super::json::{given, is_text, text};
 use crate::chat::ChatRequest;
-use crate::dialect::{Defect, Told, Whole, provider_error};
+use crate::dialect::{Defect, Told, Whole, is_reason, provider_error};
 use crate::record::Usage;
 
 #[derive(Deserialize)]
 struct Message<'a> {
+    #[serde(borrow, default)]
+    r#type: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
     #[serde(borrow, default)]
     id: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -98,6 +102,10 @@ pub fn decode_answer(
     show_reasoning: bool,
 ) -> Result<(Vec<u8>, Whole), Defect> {
     let message: Message<'_> = serde_json::from_slice(body).map_err(|_| defect(body))?;
+    let is_error = given(message.r#type).and_then(text).is_some_and(|kind| provider_error::is_error_name(&kind));
+    if is_error || given(message.error).is_some() {
+        return Err(Defect::Error(provider_error::parse(body)));
+    }
     let shape = CallShape::of(request);
     let (mut content, mut reasoning, mut calls) = (String::new(), String::new(), Vec::new());
     let mut has_text = false;
@@ -113,6 +121,10 @@ pub fn decode_answer(
         }
     }
     let stop_reason = given(message.stop_reason).and_then(text).unwrap_or_default();
+    // A whole message says why it ended; one that does not is a part of one.
+    if !is_reason(&stop_reason) || provider_error::is_error_name(&stop_reason) {
+        return Err(Defect::Undecodable);
+    }
     let finish_reason = finish_reason(&stop_reason, !calls.is_empty(), shape);
     let refusal = match finish_reason {
         "content_filter" => explanation(message.stop_details),

@@ -151,6 +151,7 @@ impl Stream {
         };
         let before = out.len();
         let meaning = match event.r#type.as_ref() {
+            _ if given(event.error).is_some() => Ok(Meaning::Error(provider_error::parse(data))),
             "content_block_delta" => self.delta(&event, out),
             "content_block_start" => self.begin_block(&event, out),
             "content_block_stop" => self.end_block(&event, out),
@@ -163,7 +164,6 @@ impl Stream {
             }
             "" => Ok(provider_error::without_answer(data).map_or(Meaning::Preamble, Meaning::Error)),
             kind if provider_error::is_error_name(kind) => Ok(Meaning::Error(provider_error::parse(data))),
-            _ if given(event.error).is_some() => Ok(Meaning::Error(provider_error::parse(data))),
             _ => Ok(Meaning::Preamble),
         };
         meaning.unwrap_or_else(|Undecodable| {
@@ -173,21 +173,19 @@ impl Stream {
     }
 
     fn begin(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Meaning, Undecodable> {
-        if self.prefix.is_some() {
-            return Ok(Meaning::Preamble);
-        }
         let message: Message<'_> = read(event.message)?;
         let model = answer::name(message.model);
         if let Some(model) = &model {
             self.told.note_model(model);
         }
         let id = answer::name(message.id).unwrap_or_else(|| answer::unknown_id(self.created));
-        self.prefix = Some(format!(
-            r#"data: {{"id":{},"object":"chat.completion.chunk","created":{},"model":{},"choices":["#,
-            quoted(&id),
-            self.created,
-            quoted(model.as_deref().unwrap_or_default()),
-        ));
+        let begin = format!(r#"data: {{"id":{},"object":"chat.completion.chunk","created":"#, quoted(&id));
+        if let Some(prefix) = &self.prefix {
+            // Another message in the same stream is no part of this one.
+            return if prefix.starts_with(&begin) { Ok(Meaning::Preamble) } else { Err(Undecodable) };
+        }
+        let name = quoted(model.as_deref().unwrap_or_default());
+        self.prefix = Some(format!(r#"{begin}{},"model":{name},"choices":["#, self.created));
         self.count(message.usage);
         self.chunk(out, br#""role":"assistant","content":"""#, None)?;
         Ok(Meaning::Preamble)
@@ -278,6 +276,9 @@ impl Stream {
         let stop_reason = text(stop_reason).ok_or(Undecodable)?;
         if !is_reason(&stop_reason) {
             return Ok(Meaning::Preamble);
+        }
+        if provider_error::is_error_name(&stop_reason) {
+            return Err(Undecodable);
         }
         let reason = finish_reason(&stop_reason, self.calls > 0, self.shape);
         for open in std::mem::take(&mut self.open) {

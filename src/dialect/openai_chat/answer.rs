@@ -37,7 +37,7 @@ impl AnswerFields<'_> {
         match enveloped {
             Some(error) => Some(provider_error::from_value(error)),
             None if self.object.as_deref() == Some("error") => Some(provider_error::parse(whole)),
-            None if self.choices.iter().flatten().next().is_none() => provider_error::without_answer(whole),
+            None if !self.choices.iter().flatten().any(Choice::says_something) => provider_error::without_answer(whole),
             None => None,
         }
     }
@@ -83,6 +83,15 @@ impl Choice<'_> {
     /// Why it finished, if it did.
     fn reason(&self) -> Option<&str> {
         self.finish_reason.as_deref().filter(|reason| is_reason(reason))
+    }
+
+    fn says_something(&self) -> bool {
+        [&self.message, &self.delta].into_iter().flatten().any(Piece::says_something) || self.reason().is_some()
+    }
+
+    /// Whether it ended because something went wrong (OpenRouter, Mistral).
+    fn has_failed(&self) -> bool {
+        self.finish_reason.as_deref() == Some("error")
     }
 }
 
@@ -176,6 +185,9 @@ pub fn decode_answer(body: &[u8]) -> Result<Whole, Defect> {
     if choices.iter().any(|choice| choice.message.is_none()) {
         return Err(Defect::Undecodable);
     }
+    if choices.iter().any(Choice::has_failed) {
+        return Err(Defect::Error(ProviderError::default()));
+    }
     let mut told = Told { usage: answer.usage.map(Usage::from), ..Told::default() };
     if let Some(model) = &answer.model {
         told.note_model(model);
@@ -244,6 +256,9 @@ impl Stream {
         if let Some(error) = chunk.error(data) {
             return Meaning::Error(error);
         }
+        if chunk.choices.iter().flatten().any(Choice::has_failed) {
+            return Meaning::Error(ProviderError::default());
+        }
         if self.told.model.is_none() {
             // Azure's first chunk, which is about the prompt, names none.
             if let Some(model) = chunk.model.as_deref().filter(|model| !model.is_empty()) {
@@ -263,6 +278,8 @@ impl Stream {
             let says = choice.delta.as_ref().is_some_and(Piece::says_something);
             if says {
                 self.begun |= place;
+                // What follows a finish was not the end.
+                self.finished &= !place;
             }
             let reason = choice.reason();
             says_something |= says || reason.is_some();
