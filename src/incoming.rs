@@ -85,6 +85,10 @@ impl<P: Platform> Incoming<P> {
 
     /// The provider will say no more: whole if every choice has finished, also without an end marker.
     pub fn end(&mut self, out: &mut Vec<u8>) -> Result<Progress, Break> {
+        self.decoder.end();
+        if self.take_events(out)? == Progress::Ended {
+            return Ok(Progress::Ended);
+        }
         let mut last = Vec::new();
         let remainder = self.decoder.remainder();
         let meaning = self.stream.take(&remainder, &mut last);

@@ -39,6 +39,7 @@ pub struct Decoder {
     other_lines: usize,
     line_start: usize,
     began: bool,
+    ended: bool,
 }
 
 impl Decoder {
@@ -53,6 +54,11 @@ impl Decoder {
         &mut self.buffer
     }
 
+    /// Notes that no more bytes come, so that a CR that came last has ended its line.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
     /// The next whole event, if its end has arrived.
     pub fn next_event(&mut self) -> Result<Option<Event<'_>>, TooLong> {
         if !self.begin() {
@@ -62,9 +68,8 @@ impl Decoder {
             let end = self.scanned + offset;
             let after = match (self.buffer[end], self.buffer.get(end + 1)) {
                 (b'\r', Some(b'\n')) => end + 2,
-                // Whether a LF belongs to this CR shows with the next byte. A lone CR at the end of what has arrived
-                // ends its line only when more arrives; providers that end lines so are not known.
-                (b'\r', None) => break,
+                // Whether a LF belongs to this CR shows with the next byte, or with the end.
+                (b'\r', None) if !self.ended => break,
                 _ => end + 1,
             };
             let line = &self.buffer[self.line_start..end];

@@ -108,7 +108,9 @@ fn judge_whole(case: u64, drawn: &Case, got: &Got, report: &Report) {
         report.count("refused", 1);
         return;
     }
-    let verdict = oracle::whole(drawn.dialect, body, *is_cut);
+    // The local runtime hides that a body broke off which was waited for; what counts is that all of it came.
+    let is_cut = *is_cut && text.as_bytes() != body;
+    let verdict = oracle::whole(drawn.dialect, body, is_cut);
     if !verdict.is_whole || got.end != Ended::Whole {
         report.finding("a broken body looks whole", case, told());
     } else if oracle::client_text(&text, false) != verdict.text {

@@ -317,6 +317,11 @@ fn what_follows_a_finish_and_what_failed_are_no_end() {
         ("a reason that says error", vec![HEL, &failed, DONE], HEL.to_owned()),
         ("a complaint beside a choice that says nothing", vec![HEL, complaint, STOP, DONE], HEL.to_owned()),
         ("an error that lost its empty line", vec![HEL, STOP, unended], [HEL, STOP].concat()),
+        (
+            "a broken event in lines that end with CR",
+            vec![HEL, STOP, "data: {\"choices\":[{\r\r"],
+            [HEL, STOP].concat(),
+        ),
     ] {
         let scenario = streaming().provider(FIRST, stream(parts)).run();
         assert!(scenario.text().starts_with(&sent), "{name}: {}", scenario.text());
