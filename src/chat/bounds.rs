@@ -16,7 +16,7 @@ const MAX_SCHEMA_NODES: usize = 50_000;
 /// Of a field at the top level, as it is written.
 const MAX_NAME_BYTES: usize = 1_024;
 /// JSON values in the whole body.
-const MAX_NODES: usize = 500_000;
+const MAX_NODES: usize = 200_000;
 pub const MAX_DEPTH: usize = 128;
 
 /// A body that is longer leaves no room for a second one: no two attempts run at a time.
@@ -238,7 +238,7 @@ mod tests {
             ("calls", &calls, 20_000, "20000", Some("messages[0]")),
             ("tools", &tools, 24, "1024", Some("functions")),
             ("schema", &schema, 49_997, "50000", Some("response_format")),
-            ("nodes", &nodes, 499_999, "500000", None),
+            ("nodes", &nodes, 199_999, "200000", None),
             ("depth of anything", &|count| deep("metadata", count), 127, "128", None),
             ("depth of messages", &|count| deep("messages", count), 127, "128", Some("messages")),
         ];
