@@ -12,6 +12,8 @@ use crate::platform::Received;
 use crate::policy::{Candidate, Policy};
 
 const MAX_PATH_BYTES: usize = 1_000;
+/// HTTP bounds no method; those that are registered have 17 letters at most.
+const MAX_METHOD_BYTES: usize = 32;
 
 /// How a tier was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,7 +208,7 @@ impl Record {
     pub fn received<B>(received: &Received<B>) -> Self {
         Record {
             id: received.id.clone(),
-            method: received.method.to_string(),
+            method: without_known_shapes(received.method.as_str(), MAX_METHOD_BYTES),
             // Whoever mistakes the path for the place of a key should not find it in the log.
             path: without_known_shapes(&received.path, MAX_PATH_BYTES),
             pop: received.pop.clone(),

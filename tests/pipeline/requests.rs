@@ -361,3 +361,15 @@ fn a_body_that_breaks_off_is_told_to_known_clients_only() {
     let short = Scenario::new().raw_body(b"{}").header("content-length", "3").run();
     assert_eq!((short.status(), short.error_code().as_str()), (400, "body_incomplete"));
 }
+
+#[test]
+fn what_a_client_writes_is_bounded_in_the_log() {
+    let method = Method::from_bytes("X".repeat(60_000).as_bytes()).expect("a token is a method");
+    let scenario = Scenario::new().path(method, &format!("/v1/{}", "p".repeat(60_000))).run();
+    assert_eq!(scenario.status(), 404);
+    let line = scenario.log();
+    let length = |field: &str| line[field].as_str().expect("text").len();
+    assert!(length("http.request.method") < 40 && length("url.path") < 1_010, "{line}");
+    let sent = Method::from_bytes(b"tg_app_0123456789abcdef").expect("a token is a method");
+    assert_eq!(Scenario::new().path(sent, "/v1/models").run().log()["http.request.method"], "[masked]");
+}
