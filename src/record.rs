@@ -231,7 +231,8 @@ impl Record {
     /// may be made from the record after this, since it would tell a client which of its words share something with a key.
     pub fn hide_keys(&mut self) {
         let Some(keys) = std::mem::take(&mut self.keys).forms() else { return };
-        let texts = [Some(&mut self.path), self.requested_model.as_mut(), self.response_model.as_mut()];
+        let texts =
+            [Some(&mut self.method), Some(&mut self.path), self.requested_model.as_mut(), self.response_model.as_mut()];
         let request_ids = self.attempts.iter_mut().filter_map(|attempt| attempt.request_id.as_mut());
         texts
             .into_iter()

@@ -278,7 +278,7 @@ impl<'a> Reader<'_, 'a> {
             if name == "text" && !value.starts_with(['"', 'n']) {
                 return Err(self.invalid(&place(".text"), "must be a string"));
             }
-            if nested.is_none() && media_field(&name).is_none() && holds_media(value) {
+            if nested.is_none() && holds_media(value) && media_field(&name).is_none() {
                 nested = Some(name.clone());
             }
             match name.as_ref() {

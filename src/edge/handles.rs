@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use fastly::Body;
-use fastly::handle::{BodyHandle, RequestHandle, StreamingBodyHandle};
+use fastly::handle::{RequestHandle, StreamingBodyHandle};
 use fastly_shared::FastlyStatus;
 use fastly_sys::fastly_cache::{
     self, CacheGetBodyOptions, CacheGetBodyOptionsMask, CacheLookupOptions, CacheLookupOptionsMask, CacheLookupState,
@@ -26,15 +26,6 @@ pub struct RawBody(u32);
 impl From<Body> for RawBody {
     fn from(body: Body) -> Self {
         RawBody(body.into_handle().into_u32())
-    }
-}
-
-impl From<RawBody> for Body {
-    fn from(body: RawBody) -> Self {
-        // The SDK's type closes the handle from here on.
-        let handle = std::mem::ManuallyDrop::new(body).0;
-        // SAFETY: the handle is open, and owned by nobody else.
-        Body::from(unsafe { BodyHandle::from_u32(handle) })
     }
 }
 
