@@ -16,61 +16,33 @@
 //! - Nobody is served but by a policy that the KV Store holds, or held last as a good one: none is compiled in.
 //! - A provider is a row of the policy, never code.
 //!
-//! # Modules, in reading order; each may use those above it in this table, checked by `tests/architecture.rs`
-//! | layer | modules |
+//! # Rooms, in reading order
+//! A room may use those that are named before it, in this table; `door` and `upstream` do not know each other. Checked by
+//! `tests/architecture.rs`.
+//!
+//! | floor | rooms |
 //! | --- | --- |
-//! | 0 | `secret`, `sse`, `delay`, `policy`, `words` |
-//! | 1 | `platform`, `error`, `hedge`, `keys` |
-//! | 2 | `record`, `chat`, `auth`, `keyring`, `upload` |
-//! | 3 | `headers`, `log`, `route` |
-//! | 4 | `dialect`, `cors` |
-//! | 5 | `classify`, `outcome`, `incoming`, `splice` |
-//! | 6 | `health`, `decide`, `in_force`, `client_cache` |
-//! | 7 | `memory`, `plan`, `queue` |
-//! | 8 | `intake` |
-//! | 9 | `attempt`, `report` |
-//! | 10 | `relay`, `blame` |
-//! | 11 | `waiting` |
-//! | 12 | `pipeline` |
-//! | 13 | `edge` |
+//! | forms | `secret`, `wire`, `mask`, `policy`, `error`, `platform`, `record`, `pop` |
+//! | sides | `door`, `upstream` |
+//! | steps | `admit`, `decide`, `attempt`, `relay` |
+//! | whole | `report`, `pipeline`, `edge` |
 #![deny(unsafe_code)]
 
+pub mod admit;
 pub mod attempt;
-pub mod auth;
-pub mod blame;
-pub mod chat;
-pub mod classify;
-pub mod client_cache;
-pub mod cors;
 pub mod decide;
-pub mod delay;
-pub mod dialect;
+pub mod door;
 #[cfg(target_arch = "wasm32")]
 pub mod edge;
 pub mod error;
-pub mod headers;
-pub mod health;
-pub mod hedge;
-pub mod in_force;
-pub mod incoming;
-pub mod intake;
-pub mod keyring;
-pub mod keys;
-pub mod log;
-pub mod memory;
-pub mod outcome;
+pub mod mask;
 pub mod pipeline;
-pub mod plan;
 pub mod platform;
 pub mod policy;
-pub mod queue;
+pub mod pop;
 pub mod record;
 pub mod relay;
 pub mod report;
-pub mod route;
 pub mod secret;
-pub mod splice;
-pub mod sse;
-pub mod upload;
-pub mod waiting;
-pub mod words;
+pub mod upstream;
+pub mod wire;

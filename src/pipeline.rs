@@ -7,31 +7,38 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
 
+use crate::admit::auth::{self, Presented};
+use crate::admit::look_ups::{self, Gathered, Wanted};
+use crate::admit::memory::{Memory, PopState};
+use crate::attempt::blame;
+use crate::attempt::queue::Queue;
 use crate::attempt::{self, Answer, Attempts, Committed, Goal, Job, Prepared, Quiet, Stop};
-use crate::auth::{self, Presented};
-use crate::chat::ChatRequest;
-use crate::classify::{self, breaker};
+use crate::decide::classifier;
+use crate::decide::plan::{self, Plan};
 use crate::decide::{self, Decision};
-use crate::dialect::{self, Asking};
+use crate::door::answer_headers;
+use crate::door::chat::Ask;
+use crate::door::cors;
+use crate::door::headers::{self, RouteHeaders};
+use crate::door::route::{self, Route};
+use crate::door::upload::Upload;
 use crate::error::{Error, Kind};
-use crate::headers::{self, RouteHeaders};
-use crate::health::Standing;
-use crate::hedge::Bucket;
-use crate::intake::{self, Gathered, Wanted};
-use crate::keyring::Keyring;
-use crate::keys::without_known_shapes;
-use crate::memory::{Memory, PopState};
-use crate::plan::{self, Plan};
+use crate::mask::keys::without_known_shapes;
 use crate::platform::{Platform, Received, ResponseHead};
 use crate::policy::rules::{self, Bounds, Facts};
 use crate::policy::{Classifier, ModelId, Policy, StreamMode, TierId};
-use crate::queue::Queue;
+use crate::pop::breaker;
+use crate::pop::health::Standing;
+use crate::pop::hedge::Bucket;
+use crate::record::line;
 use crate::record::{ClassifierRecord, Reason, Record, Served, Usage};
+use crate::relay::keep_alive::Waiting;
 use crate::relay::{self, Relay};
-use crate::route::{self, Route};
-use crate::upload::Upload;
-use crate::waiting::Waiting;
-use crate::{blame, cors, log, report};
+use crate::report;
+use crate::upstream;
+use crate::upstream::dialect::{self, EncodeOptions};
+use crate::upstream::keyring::Keyring;
+use crate::wire::media;
 
 /// Of what a client names as its model.
 const MAX_LOGGED_MODEL_BYTES: usize = 128;
@@ -53,7 +60,7 @@ pub fn handle<P: Platform>(platform: &P, memory: &mut Memory, received: Received
     memory.secret_store = keyring.used();
     record.secret_fault = keyring.fault();
     respond(platform, memory, reply, record, extra);
-    intake::do_chores(platform, memory);
+    look_ups::do_chores(platform, memory);
 }
 
 /// `extra` receives the headers that the answer carries whatever it is.
@@ -72,7 +79,7 @@ fn serve<P: Platform>(
         Route::Preflight | Route::Health => {
             let keyless = matches!(presented, Presented::Nothing);
             let mut wanted = Wanted { presented, body: None, pop: route == Route::Health };
-            let found = intake::look_up(platform, memory, &mut wanted, record)?;
+            let found = look_ups::look_up(platform, memory, &mut wanted, record)?;
             if keyless {
                 // None is asked for here. One that is presented and refused changes nothing about the answer, but is logged.
                 record.refusal = None;
@@ -93,7 +100,7 @@ fn serve<P: Platform>(
         }
         Route::Models | Route::Model(_) => {
             let mut wanted = Wanted { presented, body: None, pop: false };
-            let found = intake::look_up(platform, memory, &mut wanted, record)?;
+            let found = look_ups::look_up(platform, memory, &mut wanted, record)?;
             let policy = &found.policy.in_force()?.policy;
             cors::answer_headers(policy, &client_headers, extra);
             let client = found.client?;
@@ -110,10 +117,10 @@ fn serve<P: Platform>(
             let mut wanted = Wanted {
                 presented,
                 body: (method == Method::POST && content.is_ok())
-                    .then(|| Upload::new(&mut body, headers::content_length(&client_headers))),
+                    .then(|| Upload::new(&mut body, media::content_length(&client_headers))),
                 pop: true,
             };
-            let found = intake::look_up(platform, memory, &mut wanted, record)?;
+            let found = look_ups::look_up(platform, memory, &mut wanted, record)?;
             let policy = &found.policy.in_force()?.policy;
             cors::answer_headers(policy, &client_headers, extra);
             let until = body_deadline(policy, route_headers.as_ref().ok(), time_left);
@@ -159,7 +166,7 @@ impl<P: Platform> Call<'_, P> {
         extra: &mut HeaderMap,
     ) -> Result<Reply, Error> {
         let policy = &*gathered.policy.policy;
-        let request = ChatRequest::parse(&gathered.body)?;
+        let request = Ask::parse(&gathered.body)?;
         let (decision, plan, prepared) = self.decide(memory, gathered, &request, true, record)?;
         note_decision(policy, &decision, &plan, record);
 
@@ -173,7 +180,7 @@ impl<P: Platform> Call<'_, P> {
         }
         let committed = attempts.run(record, &mut Quiet).map_err(|stop| refused(policy, stop))?;
         record.served = Some(Served::of(policy, &committed.candidate));
-        headers::forward_downstream(&committed.headers, extra);
+        upstream::headers::forward_downstream(&committed.headers, extra);
         match committed.answer {
             Answer::Whole { body, whole } => {
                 note_told(policy, committed.candidate.model, whole.told, record);
@@ -181,7 +188,7 @@ impl<P: Platform> Call<'_, P> {
             }
             Answer::Stream { incoming, held, ended } => {
                 let downstream =
-                    self.platform.start_response(headers::stream_head(self.platform.elapsed(), record, extra));
+                    self.platform.start_response(answer_headers::stream_head(self.platform.elapsed(), record, extra));
                 let relay = Relay { downstream, incoming, held, ended, candidate: committed.candidate };
                 let end = relay::run(&mut attempts, relay, record);
                 note_end(policy, end, record);
@@ -201,8 +208,8 @@ impl<P: Platform> Call<'_, P> {
             (Ok(Committed { candidate, headers, answer: Answer::Stream { incoming, held, ended } }), started) => {
                 record.served = Some(Served::of(policy, &candidate));
                 let downstream = started.unwrap_or_else(|| {
-                    headers::forward_downstream(&headers, extra);
-                    self.platform.start_response(headers::stream_head(self.platform.elapsed(), record, extra))
+                    upstream::headers::forward_downstream(&headers, extra);
+                    self.platform.start_response(answer_headers::stream_head(self.platform.elapsed(), record, extra))
                 });
                 let relay = Relay { downstream, incoming, held, ended, candidate };
                 let end = relay::run(&mut attempts, relay, record);
@@ -244,7 +251,7 @@ impl<P: Platform> Call<'_, P> {
     fn count_for_hedges(&self, job: &Job<'_, P>, memory: &mut Memory) {
         let share = job.policy.health.hedge_share;
         if job.request.stream && job.tier.hedge_after.is_some() && Bucket::counts(self.platform.random()) {
-            intake::update_pop(self.platform, memory, |pop, _| pop.hedges.add(share));
+            look_ups::update_pop(self.platform, memory, |pop, _| pop.hedges.add(share));
         }
     }
 
@@ -257,7 +264,7 @@ impl<P: Platform> Call<'_, P> {
         record: &mut Record,
     ) -> Result<Reply, Error> {
         let policy = &*gathered.policy.policy;
-        let request = ChatRequest::parse(&gathered.body)?;
+        let request = Ask::parse(&gathered.body)?;
         let (decision, plan, _) = self.decide(memory, gathered, &request, ask, record)?;
         note_decision(policy, &decision, &plan, record);
         Ok(Reply::Json(StatusCode::OK, report::decision(policy, &decision, &plan, record)))
@@ -268,7 +275,7 @@ impl<P: Platform> Call<'_, P> {
         &self,
         memory: &mut Memory,
         gathered: &Gathered,
-        request: &ChatRequest<'_>,
+        request: &Ask<'_>,
         ask: bool,
         record: &mut Record,
     ) -> Result<(Decision, Plan, Option<Prepared<P>>), Error> {
@@ -314,7 +321,7 @@ impl<P: Platform> Call<'_, P> {
         Ok((decision, plan, prepared))
     }
 
-    fn job<'b>(&'b self, policy: &'b Policy, tier: TierId, request: &'b ChatRequest<'b>) -> Job<'b, P> {
+    fn job<'b>(&'b self, policy: &'b Policy, tier: TierId, request: &'b Ask<'b>) -> Job<'b, P> {
         let tier = policy.tier(tier);
         let allowed = tier.deadlines.total.min(self.time_left);
         let total = self.route_headers.timeout.map_or(allowed, |asked| asked.min(allowed));
@@ -331,8 +338,8 @@ impl<P: Platform> Call<'_, P> {
 }
 
 /// A stream that is handed to the platform passes as it comes, a usage chunk too, so only the client's own wish counts then.
-fn asking<P: Platform>(job: &Job<'_, P>) -> Asking {
-    Asking { counts_usage: job.tier.stream != StreamMode::Handoff || job.goal == Goal::WholeAnswer, begun: None }
+fn asking<P: Platform>(job: &Job<'_, P>) -> EncodeOptions {
+    EncodeOptions { counts_usage: job.tier.stream != StreamMode::Handoff || job.goal == Goal::WholeAnswer, begun: None }
 }
 
 /// A question to the classifier.
@@ -340,7 +347,7 @@ struct Question<'a, P: Platform> {
     call: &'a Call<'a, P>,
     policy: &'a Policy,
     classifier: &'a Classifier,
-    request: &'a ChatRequest<'a>,
+    request: &'a Ask<'a>,
     bounds: &'a Bounds,
 }
 
@@ -363,16 +370,16 @@ impl<P: Platform> Question<'_, P> {
             breaker::Permit::Call => {}
             breaker::Permit::Denied => return Ok((by_default(Reason::ClassifierBreakerOpen)?, None)),
             breaker::Permit::Probe(meanwhile) => {
-                intake::update_pop(*platform, memory, |pop, _| pop.breaker = meanwhile);
+                look_ups::update_pop(*platform, memory, |pop, _| pop.breaker = meanwhile);
             }
         }
         let failed = |memory: &mut Memory| {
-            intake::update_pop(*platform, memory, |pop, now| {
+            look_ups::update_pop(*platform, memory, |pop, now| {
                 pop.breaker = pop.breaker.failed(&classifier.breaker, now);
             });
         };
 
-        let sent = match classify::start(self.call.keyring, policy, classifier, request) {
+        let sent = match classifier::start(self.call.keyring, policy, classifier, request) {
             Ok(sent) => sent,
             Err((reason, counts)) => {
                 if counts {
@@ -382,12 +389,12 @@ impl<P: Platform> Question<'_, P> {
             }
         };
         let prepared = self.prepare_default(pop, plan);
-        let outcome = classify::finish(*platform, policy, classifier, sent);
+        let outcome = classifier::finish(*platform, policy, classifier, sent);
         record.classifier = Some(self.classifier_record(&outcome));
         if outcome.failed {
             failed(memory);
         } else if pop.breaker != breaker::State::default() {
-            intake::update_pop(*platform, memory, |pop, _| pop.breaker = pop.breaker.succeeded());
+            look_ups::update_pop(*platform, memory, |pop, _| pop.breaker = pop.breaker.succeeded());
         }
 
         let decision = match outcome.reply {
@@ -417,7 +424,7 @@ impl<P: Platform> Question<'_, P> {
         prepared.ok().map(|prepared| (plan.tier, prepared))
     }
 
-    fn classifier_record(&self, outcome: &classify::Outcome) -> ClassifierRecord {
+    fn classifier_record(&self, outcome: &classifier::Outcome) -> ClassifierRecord {
         let model = self.policy.model(self.classifier.model);
         ClassifierRecord {
             provider: self.policy.provider(model.provider).name.clone(),
@@ -453,7 +460,7 @@ fn respond<P: Platform>(
         Ok(Reply::Empty(status)) => (status, Vec::new()),
         Err(error) => {
             record.failed(&error);
-            headers::error_headers(&error, &mut extra);
+            answer_headers::error_headers(&error, &mut extra);
             (error.kind.status(), error.body())
         }
     };
@@ -461,7 +468,7 @@ fn respond<P: Platform>(
     record.bytes_sent = body.len() as u64;
     record.timings.first_byte = Some(platform.elapsed());
     record.timings.total = record.timings.first_byte;
-    let head = headers::head(&record, status, headers::JSON, extra);
+    let head = answer_headers::head(&record, status, media::JSON, extra);
     write_log(platform, memory, record);
     platform.respond(head, body);
 }
@@ -482,7 +489,7 @@ fn note_end(policy: &Policy, ended: relay::Ended, record: &mut Record) {
 }
 
 /// What the answer told about itself, and what it cost; also what those that were given up may have cost.
-fn note_told(policy: &Policy, served: ModelId, told: dialect::Told, record: &mut Record) {
+fn note_told(policy: &Policy, served: ModelId, told: dialect::AnswerFacts, record: &mut Record) {
     let price = |model: ModelId, usage: &Usage| policy.model(model).price.map(|price| usage.cost(&price));
     record.cost = told.usage.and_then(|usage| price(served, &usage));
     for attempt in record.attempts.iter_mut().filter(|attempt| attempt::is_given_up(&attempt.outcome)) {
@@ -509,7 +516,7 @@ fn write_log<P: Platform>(platform: &P, memory: &mut Memory, mut record: Record)
     let since_last = vcpu_ms.saturating_sub(memory.vcpu_ms);
     memory.vcpu_ms = vcpu_ms;
     record.hide_keys();
-    platform.log(&log::line(&record, platform.unix_time(), since_last));
+    platform.log(&line::line(&record, platform.unix_time(), since_last));
 }
 
 /// The line and the answer for a request that a panic ended; `answered` says whether the client has a head already.
@@ -522,5 +529,5 @@ pub fn after_panic(record: &mut Record, answered: bool) -> Option<(ResponseHead,
     record.status = error.kind.status().as_u16();
     let body = error.body();
     record.bytes_sent = body.len() as u64;
-    Some((headers::head(record, error.kind.status(), headers::JSON, HeaderMap::new()), body))
+    Some((answer_headers::head(record, error.kind.status(), media::JSON, HeaderMap::new()), body))
 }

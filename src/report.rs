@@ -6,16 +6,16 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::auth::Client;
+use crate::admit::auth::Client;
+use crate::admit::look_ups::Found;
+use crate::decide::plan::Plan;
 use crate::decide::{self, Decision};
 use crate::error::{Error, Kind};
-use crate::health;
-use crate::intake::Found;
-use crate::keyring::Layout;
-use crate::plan::Plan;
 use crate::policy::warnings::warnings;
 use crate::policy::{Policy, rules};
+use crate::pop::health;
 use crate::record::Record;
+use crate::upstream::keyring::Layout;
 
 /// OpenAI's model object.
 #[derive(Serialize)]

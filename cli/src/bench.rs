@@ -274,8 +274,10 @@ async fn measure_phase(rig: &mut Rig, row: &rows::Row, connections: u32, request
     let load = load::run(&row.shot, connections, requests).await?;
     let lines = lines::collect(&mut service.lines, load.requests, row.source).await;
     let after = service.meter.reading();
-    let used =
-        meter::Reading { cpu: after.cpu.saturating_sub(before.cpu), sandboxes: after.sandboxes - before.sandboxes };
+    let used = meter::DecodeOptions {
+        cpu: after.cpu.saturating_sub(before.cpu),
+        sandboxes: after.sandboxes - before.sandboxes,
+    };
     Ok(Phase { load, guest: Some((lines, used)) })
 }
 

@@ -7,11 +7,13 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 
 use super::{Answer, Goal, Job};
-use crate::dialect::{self, Defect, Reading, Stream, provider_error};
-use crate::headers;
-use crate::incoming::{AFTER_FINISH, Break, Incoming, Progress};
-use crate::outcome::Outcome;
+use crate::attempt::outcome::Outcome;
 use crate::platform::{Platform, UpstreamResponse, Wait};
+use crate::upstream::dialect::{self, DecodeOptions, Defect, Stream};
+use crate::upstream::error_words;
+use crate::upstream::headers;
+use crate::upstream::stream::{AFTER_FINISH, Break, Incoming, Progress};
+use crate::wire::media;
 
 /// The largest answer that is held as a whole.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -23,7 +25,7 @@ const READ_BYTES: usize = 32 * 1024;
 
 pub struct Exchange<P: Platform> {
     stage: Stage<P>,
-    reading: Reading,
+    reading: DecodeOptions,
     /// On [`Platform::elapsed`]'s clock.
     deadline: Duration,
     /// When the candidate has had the time that its tier gives it, whatever the request's own limit.
@@ -55,7 +57,7 @@ pub type Step<P> = Option<Result<(HeaderMap, Answer<P>), Outcome>>;
 
 impl<P: Platform> Exchange<P> {
     /// `keeps_timeouts` says whether the platform ends a body that stalls.
-    pub fn new(pending: P::Pending, job: &Job<'_, P>, reading: Reading, keeps_timeouts: bool) -> Self {
+    pub fn new(pending: P::Pending, job: &Job<'_, P>, reading: DecodeOptions, keeps_timeouts: bool) -> Self {
         let deadlines = &job.tier.deadlines;
         let own = match job.goal {
             Goal::WholeAnswer => deadlines.response,
@@ -163,7 +165,7 @@ impl<P: Platform> Exchange<P> {
                 return None;
             }
         };
-        let length = headers::content_length(&response.headers).unwrap_or(4096);
+        let length = media::content_length(&response.headers).unwrap_or(4096);
         let bytes = Vec::with_capacity(length.min(MAX_ERROR_BYTES as u64) as usize);
         self.stage = Stage::Body { response, bytes, kind };
         None
@@ -208,7 +210,7 @@ impl<P: Platform> Exchange<P> {
         mut bytes: Vec<u8>,
         kind: Kind,
     ) -> Step<P> {
-        let length = headers::content_length(&response.headers);
+        let length = media::content_length(&response.headers);
         let mut ended = length == Some(bytes.len() as u64);
         let mut broken = false;
         if !ended {
@@ -239,18 +241,18 @@ impl<P: Platform> Exchange<P> {
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
     let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with(headers::EVENT_STREAM))
+    content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with(media::EVENT_STREAM))
 }
 
 fn refusal<P: Platform>(job: &Job<'_, P>, response: &UpstreamResponse<P::Body>, body: &[u8]) -> Outcome {
-    let error = Box::new(provider_error::parse(body));
+    let error = Box::new(error_words::parse(body));
     let delay = dialect::asked_delay(&response.headers, &error, job.platform.unix_time());
     Outcome::Status { status: response.status, error, delay }
 }
 
 fn error_inside(body: &[u8]) -> Outcome {
-    let error = provider_error::parse(body);
-    if error == provider_error::ProviderError::default() {
+    let error = error_words::parse(body);
+    if error == error_words::ProviderError::default() {
         Outcome::Undecodable
     } else {
         Outcome::ErrorInside(Box::new(error))

@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use fastly::Request;
 use fastly::http::serve::{HandlerResult, Serve};
 
+use crate::admit::memory::Memory;
+use crate::door::route;
 use crate::edge::compute::Compute;
 use crate::edge::handles::RawBody;
-use crate::memory::Memory;
 use crate::pipeline;
 use crate::platform::{RESOURCE, Received};
 use crate::record::Record;
-use crate::route;
 
 /// The platform ends an execution after two minutes.
 const WALL_TIME: Duration = Duration::from_secs(119);

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 use fastly::Body;
 
 use crate::edge::compute;
-use crate::log;
 use crate::pipeline;
 use crate::record::Record;
+use crate::record::line;
 
 struct Current {
     record: Record,
@@ -72,7 +72,7 @@ pub fn set_hook() {
         let answer = pipeline::after_panic(&mut current.record, current.answered);
         if !current.logged {
             let now: Duration = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            super::log(&log::line(&current.record, now, 0));
+            super::log(&line::line(&current.record, now, 0));
         }
         match answer {
             Some((head, body)) => compute::response(&head).send_to_client(Body::from(body).into_handle()),

@@ -1,4 +1,4 @@
-//! Reading the tree into raw types, noting every fault on the way.
+//! Reads the tree into raw types, noting every fault on the way.
 //!
 //! `object!` declares a raw type once; its reader, its list of valid fields and (with feature `schema`) its JSON Schema all
 //! come from that one declaration, so they cannot drift apart.

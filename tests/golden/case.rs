@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tiergate::chat::{ChatRequest, object_fields};
-use tiergate::dialect::provider_error::{self, ProviderError};
-use tiergate::dialect::{self, Asking, CannotEncode, Defect, Meaning, Reading, Stream, Told};
+use tiergate::door::chat::{Ask, object_fields};
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Dialect, Effort, Entry, Policy};
 use tiergate::record::Usage;
-use tiergate::sse::Decoder;
+use tiergate::upstream::dialect::{
+    self, AnswerFacts, CannotEncode, DecodeOptions, Defect, EncodeOptions, Meaning, Stream,
+};
+use tiergate::upstream::error_words::{self, ProviderError};
+use tiergate::wire::sse::Decoder;
 
 use crate::layout::{compact, lay_out, on_one_line};
 use crate::properties::judge;
@@ -119,8 +121,8 @@ impl Case {
     fn outcome(&self) -> Vec<(&'static str, String)> {
         let policy = self.policy();
         let body = self.get("request").unwrap_or(r#"{"messages":[{"role":"user","content":"Hi"}]}"#).as_bytes();
-        let request = ChatRequest::parse(body).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
-        let asking = Asking { counts_usage: true, begun: self.value("begun").as_str().map(Into::into) };
+        let request = Ask::parse(body).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
+        let asking = EncodeOptions { counts_usage: true, begun: self.value("begun").as_str().map(Into::into) };
         let mut outcome = Vec::new();
         match dialect::encode_request(&policy, &self.candidate(&policy), &request, &asking) {
             Ok((_, encoded)) => {
@@ -136,7 +138,7 @@ impl Case {
             }
             Err(CannotEncode::Unavailable(dialect)) => panic!("{}: {dialect} should be built", self.name),
         }
-        let reading = Reading::of(&policy.providers[0], CREATED);
+        let reading = DecodeOptions::of(&policy.providers[0], CREATED);
         if let Some(answer) = self.get("upstream_answer") {
             outcome.extend(self.answer(reading, answer, &request));
         }
@@ -148,12 +150,12 @@ impl Case {
             self.split(&events.concat(), stream);
         }
         if let Some(error) = self.get("upstream_error") {
-            outcome.push(("error_reads", error_reads(&provider_error::parse(error.as_bytes())).to_string()));
+            outcome.push(("error_reads", error_reads(&error_words::parse(error.as_bytes())).to_string()));
         }
         outcome
     }
 
-    fn answer(&self, reading: Reading, upstream: &str, request: &ChatRequest<'_>) -> Vec<(&'static str, String)> {
+    fn answer(&self, reading: DecodeOptions, upstream: &str, request: &Ask<'_>) -> Vec<(&'static str, String)> {
         match dialect::decode_answer(reading, request, upstream.as_bytes().to_vec()) {
             Ok((body, whole)) => {
                 let reads = reads(&whole.told);
@@ -268,8 +270,8 @@ impl Case {
     }
 }
 
-fn reads(told: &Told) -> String {
-    let Told { usage, model, finish_reasons } = told;
+fn reads(told: &AnswerFacts) -> String {
+    let AnswerFacts { usage, model, finish_reasons } = told;
     let usage = usage.map(|Usage { input, cached_input, cache_write, output, reasoning }| {
         format!(
             r#"{{"input":{input},"cached_input":{cached_input},"cache_write":{cache_write},"output":{output},"reasoning":{reasoning}}}"#

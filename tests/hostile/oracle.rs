@@ -21,7 +21,7 @@ pub struct Verdict {
 
 /// What a provider's stream said.
 pub fn stream(dialect: Dialect, body: &[u8]) -> Verdict {
-    let mut reading = Reading::default();
+    let mut reading = DecodeOptions::default();
     let (events, rest) = events(body);
     for event in &events {
         if reading.take(dialect, event) == Next::Stop {
@@ -38,7 +38,7 @@ pub fn stream(dialect: Dialect, body: &[u8]) -> Verdict {
 /// What a provider's whole body said.
 pub fn whole(dialect: Dialect, body: &[u8], is_cut: bool) -> Verdict {
     let Some(value) = parse(&String::from_utf8_lossy(body)).filter(|_| !is_cut) else { return Verdict::default() };
-    let mut reading = Reading::default();
+    let mut reading = DecodeOptions::default();
     let is_answer = match dialect {
         Dialect::Chat => {
             let choices = value["choices"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -62,7 +62,7 @@ pub fn whole(dialect: Dialect, body: &[u8], is_cut: bool) -> Verdict {
 
 /// What a client understood of chunks or of a whole answer of the gateway's.
 pub fn client_text(body: &str, streams: bool) -> BTreeMap<u64, String> {
-    let mut reading = Reading::default();
+    let mut reading = DecodeOptions::default();
     if streams {
         for event in events(body.as_bytes()).0 {
             for choice in parse(&event.data).iter().flat_map(|value| value["choices"].as_array()).flatten() {
@@ -139,14 +139,14 @@ enum Next {
 }
 
 #[derive(Default)]
-struct Reading {
+struct DecodeOptions {
     text: BTreeMap<u64, String>,
     spoke: BTreeSet<u64>,
     finished: BTreeSet<u64>,
     broken: Option<&'static str>,
 }
 
-impl Reading {
+impl DecodeOptions {
     fn take(&mut self, dialect: Dialect, event: &Event) -> Next {
         if event.data.trim() == "[DONE]" && dialect == Dialect::Chat {
             return Next::Stop;

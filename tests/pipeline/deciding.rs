@@ -194,11 +194,11 @@ fn failures_in_a_row_open_the_breaker_for_every_sandbox() {
         scenario = scenario.again_after(Duration::from_millis(10));
     }
     // Another sandbox: only the POP's cache is shared.
-    scenario.memory = tiergate::memory::Memory::default();
+    scenario.memory = tiergate::admit::memory::Memory::default();
     scenario = scenario.again_after(Duration::from_millis(10));
     assert_eq!(decided(&scenario), is("large", "default", "classifier_breaker_open"));
 
-    scenario.memory = tiergate::memory::Memory::default();
+    scenario.memory = tiergate::admit::memory::Memory::default();
     scenario = scenario.provider(CLASSIFIER, verdict("small", 0.9)).provider(FIRST, answer("hi"));
     scenario = scenario.again_after(Duration::from_secs(30));
     assert_eq!(decided(&scenario), is("small", "classifier", ""), "the probe found it well");

@@ -2,8 +2,8 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use tiergate::keyring::{Layout, StoreUse};
 use tiergate::policy::parse::parse;
+use tiergate::upstream::keyring::{Layout, StoreUse};
 
 use crate::fake::Event;
 use crate::scenario::{CLASSIFIER, FIRST, SECOND, Scenario, answer, client, json_reply, policy, secret_of, verdict};

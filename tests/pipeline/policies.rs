@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tiergate::in_force::{CACHE_KEY, LAST_GOOD_KEY};
+use tiergate::admit::in_force::{CACHE_KEY, LAST_GOOD_KEY};
 use tiergate::platform::ReadError;
 
 use crate::fake::{Chunk, Event};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use tiergate::memory::Memory;
+use tiergate::admit::memory::Memory;
 use tiergate::platform::SendError;
 
 use crate::fake::{Chunk, Reply};

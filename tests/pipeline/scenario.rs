@@ -5,10 +5,10 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, Method};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tiergate::keyring::{MAX_READS, StoreUse};
-use tiergate::memory::Memory;
+use tiergate::admit::memory::Memory;
 use tiergate::pipeline;
 use tiergate::platform::{Received, StoreError};
+use tiergate::upstream::keyring::{MAX_READS, StoreUse};
 
 use crate::fake::{Chunk, Event, Fake, Reply};
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tiergate::keyring::{Keyring, Layout, StoreUse};
 use tiergate::policy::parse::parse;
+use tiergate::upstream::keyring::{Keyring, Layout, StoreUse};
 
 use crate::scenario::{CLASSIFIER, FIRST, SECOND, Scenario, answer, json_reply, policy, secret_of, verdict};
 
@@ -102,12 +102,13 @@ fn a_candidate_that_would_need_a_sixth_read_is_passed_over() {
     let scenario = scenario.run();
     let expected = "p0/m0:500,p1/m1:500,p2/m2:500,p3/m3:500,p4/m4:secret_limit,p5/m5:secret_limit";
     assert_eq!(scenario.response_header("x-route-attempts"), expected);
-    assert_eq!((scenario.status(), scenario.error_code().as_str()), (502, "provider_error"), "the last that was asked");
+    assert_eq!((scenario.status(), scenario.error_code().as_str()), (502, "error_words"), "the last that was asked");
     assert_eq!(scenario.fake.secret_reads.borrow().len(), 5);
 
     let mut spent = Scenario::new().header("x-route-tier", "large");
     // As if the policy had grown since the sandbox took this request.
-    let reads = |memory: &mut tiergate::memory::Memory, layout| memory.secret_store = StoreUse { reads: 4, layout };
+    let reads =
+        |memory: &mut tiergate::admit::memory::Memory, layout| memory.secret_store = StoreUse { reads: 4, layout };
     reads(&mut spent.memory, Some(Layout::Places));
     let spent = spent.secret("tiergate", &places()).provider(FIRST, answer("hi")).run();
     assert_eq!((spent.status(), spent.memory.secret_store.reads), (200, 5));

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::lines::Lines;
 use super::load::Load;
-use super::meter::Reading;
+use super::meter::DecodeOptions;
 use super::rows::Kind;
 
 /// One row at one number of connections in one round.
@@ -12,7 +12,7 @@ use super::rows::Kind;
 pub struct Phase {
     pub load: Load,
     /// For guests: their log lines, and what they have used.
-    pub guest: Option<(Lines, Reading)>,
+    pub guest: Option<(Lines, DecodeOptions)>,
 }
 
 /// One row at one number of connections. Times are medians over rounds; ratios and differences are medians of those within
@@ -193,7 +193,7 @@ mod tests {
         let mut delay = Histogram::new(3).expect("three digits should be possible");
         delay.record(delay_ns).expect("it should grow");
         let lines = Lines { count: 10, vcpu_ms: 4, decide_ms: vec![p50_ms], ..Lines::default() };
-        let used = Reading { cpu: Duration::from_millis(6), sandboxes: 2 };
+        let used = DecodeOptions { cpu: Duration::from_millis(6), sandboxes: 2 };
         Phase {
             load: Load {
                 requests: 10,

@@ -21,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use rlt::cli::BenchCli;
 use rlt::{BenchSuite, IterInfo, IterReport, Status};
 use serde::Deserialize;
-use tiergate::sse;
+use tiergate::wire::sse;
 use tokio::net::TcpStream;
 
 use crate::simulator::now_ns;

@@ -19,11 +19,11 @@ mod guest {
 
     use fastly::{Request, Response};
     use serde_json::{Value, json};
-    use tiergate::chat::ChatRequest;
-    use tiergate::dialect::{self, Asking, Reading, Stream};
+    use tiergate::door::chat::Ask;
     use tiergate::policy::parse::parse;
     use tiergate::policy::{Candidate, Policy};
-    use tiergate::sse::Decoder;
+    use tiergate::upstream::dialect::{self, DecodeOptions, EncodeOptions, Stream};
+    use tiergate::wire::sse::Decoder;
     use tiergate_guests::translation::Row;
 
     const MESSAGES_MODEL: &str = "claude-sonnet-5-5";
@@ -73,18 +73,18 @@ mod guest {
         drop(Request::from_client());
         let policy = parse(SHIPPED).expect("the shipped policy should parse");
         let conversation = conversation().to_string();
-        let request = ChatRequest::parse(conversation.as_bytes()).expect("the conversation should be a request");
+        let request = Ask::parse(conversation.as_bytes()).expect("the conversation should be a request");
         let candidate = Candidate { model: model(&policy, MESSAGES_MODEL), effort: None };
-        let asking = Asking { counts_usage: true, begun: None };
+        let asking = EncodeOptions { counts_usage: true, begun: None };
         let encode = || {
-            let request = ChatRequest::parse(black_box(conversation.as_bytes())).expect("it parsed before");
+            let request = Ask::parse(black_box(conversation.as_bytes())).expect("it parsed before");
             let encoded = dialect::encode_request(&policy, &candidate, &request, &asking);
             black_box(encoded.expect("the Messages API should have words for all of it"));
         };
         let large = |name: &str, what: &str, body: &str| {
             let candidate = Candidate { model: model(&policy, name), effort: None };
             let work = || {
-                let request = ChatRequest::parse(black_box(body.as_bytes())).expect("it should be a request");
+                let request = Ask::parse(black_box(body.as_bytes())).expect("it should be a request");
                 black_box(
                     dialect::encode_request(&policy, &candidate, &request, &asking).expect("it should be carried"),
                 );
@@ -92,7 +92,7 @@ mod guest {
             row(what, "request", LARGE_TIMES, timed(LARGE_TIMES, work))
         };
         let refused = |what: &str, body: &str| {
-            let work = || assert!(ChatRequest::parse(black_box(body.as_bytes())).is_err());
+            let work = || assert!(Ask::parse(black_box(body.as_bytes())).is_err());
             row(what, "request", LARGE_TIMES, timed(LARGE_TIMES, work))
         };
         let body = whole_answer().to_string().into_bytes();
@@ -151,7 +151,7 @@ mod guest {
     }
 
     /// A stream, one event a read, found in its bytes and taken.
-    fn stream(work: &str, policy: &Policy, name: &str, request: &ChatRequest<'_>, events: &[String]) -> Row {
+    fn stream(work: &str, policy: &Policy, name: &str, request: &Ask<'_>, events: &[String]) -> Row {
         let reading = reading(policy, name);
         let time = timed(STREAMS, || {
             let mut stream = Stream::new(reading, request).expect("the dialect should be built");
@@ -193,8 +193,8 @@ mod guest {
         policy.model_named(name).expect("the shipped policy should have the model")
     }
 
-    fn reading(policy: &Policy, name: &str) -> Reading {
-        Reading::of(policy.provider_of(model(policy, name)), Duration::from_secs(1_790_000_000))
+    fn reading(policy: &Policy, name: &str) -> DecodeOptions {
+        DecodeOptions::of(policy.provider_of(model(policy, name)), Duration::from_secs(1_790_000_000))
     }
 
     /// Turns of a user, and of an assistant that calls a tool every other time.

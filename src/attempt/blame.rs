@@ -1,0 +1,205 @@
+//! What the client is told when no candidate served: the last failure in the client's terms.
+//!
+//! A provider's text passes only where the request itself was refused, masked by its shape and bounded; its authentication,
+//! quota and not-found errors are the operator's business and become 5xx (design.md §4). No key comes near this: what a
+//! client is told does not depend on it.
+
+use crate::attempt::Failure;
+use crate::attempt::outcome::Outcome;
+use crate::door::answer_headers::MAX_RETRY_AFTER;
+use crate::error::{Error, Kind, RejectedAs, Retry};
+use crate::mask::words;
+use crate::platform::SendError;
+use crate::policy::Policy;
+use crate::upstream::error_words::ProviderError;
+
+const MAX_REASON_BYTES: usize = 1_000;
+/// In place of a text that speaks of keys, or looks like one in pieces.
+const WITHHELD: &str = "its words are not shown, since they may hold a part of a key";
+/// The same for a request that was too long, in words that agents know.
+const TOO_LONG: &str = "The prompt is too long: it exceeds the model's maximum context length.";
+
+/// The error for `failure`. The client should come back if a candidate is expected back soon, whichever it is.
+pub fn error(policy: &Policy, failure: &Failure) -> Error {
+    let provider = &failure.provider;
+    let retry = match failure.back {
+        Some(back) if back <= MAX_RETRY_AFTER => Retry::After(back),
+        Some(_) | None => Retry::Never,
+    };
+    let failed = |kind: Kind, what: &str| {
+        let message = format!("No candidate could answer; the last one ({provider}) {what}.");
+        Error::new(kind, message).with_retry(retry)
+    };
+    match &failure.outcome {
+        Outcome::Status { status, error, .. } => match status.as_u16() {
+            400 | 422 if error.is_context_length() => {
+                rejected(policy, failure.provider.as_str(), error, RejectedAs::ContextLength)
+            }
+            400 => rejected(policy, failure.provider.as_str(), error, RejectedAs::BadRequest),
+            413 => rejected(policy, failure.provider.as_str(), error, RejectedAs::TooLarge),
+            422 => rejected(policy, failure.provider.as_str(), error, RejectedAs::Unprocessable),
+            402 => failed(Kind::ProviderQuota, "has no quota left"),
+            _ if error.is_quota() => failed(Kind::ProviderQuota, "has no quota left"),
+            429 => failed(Kind::RateLimited, "is rate limited"),
+            401 | 403 => failed(Kind::ProviderAuth, "refused the gateway's key"),
+            404 => failed(Kind::ProviderNotFound, "does not know the model"),
+            _ => failed(Kind::ProviderError, &format!("answered {status}")),
+        },
+        Outcome::ErrorInside(error) => match error.implied_status() {
+            _ if error.is_context_length() => {
+                rejected(policy, failure.provider.as_str(), error, RejectedAs::ContextLength)
+            }
+            Some(400 | 422) => rejected(policy, failure.provider.as_str(), error, RejectedAs::BadRequest),
+            _ => failed(Kind::ProviderError, "answered with an error"),
+        },
+        Outcome::Undecodable => failed(Kind::ProviderError, "sent an answer that cannot be read"),
+        Outcome::Broken => failed(Kind::ProviderError, "broke off its answer"),
+        Outcome::TooLarge => failed(Kind::ProviderError, "sent more than the gateway accepts"),
+        Outcome::Timeout | Outcome::Send(SendError::Timeout) => failed(Kind::ProviderTimeout, "did not answer in time"),
+        Outcome::OutOfTime => failed(Kind::ProviderTimeout, "was cut off, since the time of this request was over"),
+        Outcome::Send(SendError::NoBackend) => {
+            let what = "has no backend in this service, which may not create one: see `fastly backend create` in the \
+                        README";
+            failed(Kind::NoBackend, what)
+        }
+        Outcome::Send(
+            error @ (SendError::Dns | SendError::Connect | SendError::Tls | SendError::Reset | SendError::Other),
+        ) => failed(Kind::ProviderError, &format!("could not be asked: {error}")),
+        Outcome::NoSecret(why) => failed(Kind::NoSecret, &format!("may get nothing: {}", why.describe())),
+        Outcome::DialectUnavailable(dialect) => {
+            let what = format!("speaks `{}`, which this version cannot translate", dialect.as_str());
+            failed(Kind::DialectUnavailable, &what)
+        }
+        Outcome::Unfit(error) => (**error).clone(),
+    }
+}
+
+/// The provider's own reason, since it is about what the client sent.
+fn rejected(policy: &Policy, provider: &str, error: &ProviderError, how: RejectedAs) -> Error {
+    let is_model = |word: &str| policy.models.iter().any(|model| model.name == word || model.id == word);
+    let shown = |text: &String| words::shown(text, is_model, MAX_REASON_BYTES);
+    let message = match (&error.message, error.is_context_length()) {
+        // Agents match on the words in which providers say it, so nothing is put before them.
+        (Some(text), true) => shown(text).unwrap_or_else(|| TOO_LONG.to_owned()),
+        (None, true) => TOO_LONG.to_owned(),
+        (Some(text), false) => {
+            let reason = shown(text);
+            let reason = reason.as_deref().unwrap_or(WITHHELD);
+            format!("The provider ({provider}) rejected the request: {reason}")
+        }
+        (None, false) => format!("The provider ({provider}) rejected the request: it gave no reason"),
+    };
+    let rejected = Error::new(Kind::Rejected(how), message);
+    match error.param.as_ref().and_then(shown) {
+        Some(param) => rejected.with_param(param),
+        None => rejected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::StatusCode;
+
+    use super::*;
+    use crate::upstream::error_words;
+    use crate::upstream::keyring::NoSecret;
+
+    const BACK: Duration = Duration::from_secs(7);
+
+    fn policy() -> Policy {
+        crate::policy::parse::parse(include_bytes!("../../policy/default.json"))
+            .expect("the shipped policy should parse")
+    }
+
+    fn check(outcome: Outcome, back: Option<Duration>) -> Error {
+        error(&policy(), &Failure { outcome, provider: "openai".into(), back })
+    }
+
+    fn status(status: u16, body: &str) -> Outcome {
+        let status = StatusCode::from_u16(status).expect("a status");
+        Outcome::Status { status, error: Box::new(error_words::parse(body.as_bytes())), delay: None }
+    }
+
+    #[test]
+    fn statuses_become_the_clients() {
+        let quota = r#"{"error":{"message":"x","code":"insufficient_quota"}}"#;
+        let inside = |body: &str| Outcome::ErrorInside(Box::new(error_words::parse(body.as_bytes())));
+        for (outcome, expected, code) in [
+            (status(401, ""), 502, "provider_auth"),
+            (status(402, ""), 503, "provider_quota"),
+            (status(403, ""), 502, "provider_auth"),
+            (status(404, ""), 502, "provider_not_found"),
+            (status(429, ""), 429, "rate_limit_exceeded"),
+            (status(429, quota), 503, "provider_quota"),
+            (status(503, ""), 502, "error_words"),
+            (status(529, ""), 502, "error_words"),
+            (status(301, ""), 502, "error_words"),
+            (inside(r#"{"error":{"message":"busy"}}"#), 502, "error_words"),
+            (Outcome::Timeout, 504, "provider_timeout"),
+            (Outcome::Send(SendError::NoBackend), 503, "no_backend"),
+            (Outcome::NoSecret(NoSecret::Missing), 503, "no_secret"),
+        ] {
+            let name = format!("{outcome:?}");
+            for (back, retry) in
+                [(Some(BACK), Retry::After(BACK)), (Some(MAX_RETRY_AFTER * 2), Retry::Never), (None, Retry::Never)]
+            {
+                let error = check(outcome.clone(), back);
+                let told = (error.kind.status().as_u16(), error.kind.code(), error.retry);
+                assert_eq!(told, (expected, code, Some(retry)), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rejection_is_the_clients_own() {
+        let inside = Outcome::ErrorInside(Box::new(error_words::parse(br#"{"error":{"message":"x","code":400}}"#)));
+        for (outcome, expected, code) in [
+            (status(400, ""), 400, "provider_rejected"),
+            (status(422, ""), 422, "provider_rejected"),
+            (status(413, ""), 413, "request_too_large"),
+            (inside, 400, "provider_rejected"),
+        ] {
+            let name = format!("{outcome:?}");
+            let error = check(outcome, Some(BACK));
+            let told = (error.kind.status().as_u16(), error.kind.code(), error.retry);
+            assert_eq!(told, (expected, code, None), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_providers_reason_is_masked_by_its_shape() {
+        let rejected = |message: &str, param: &str| {
+            let body = serde_json::json!({"error": {"message": message, "param": param}}).to_string();
+            let error = check(status(400, &body), None);
+            (error.message, error.param)
+        };
+        let (message, param) = rejected("bad field for super5ecretkey12345", "temperature");
+        assert_eq!(message, "The provider (openai) rejected the request: bad field for [masked]");
+        assert_eq!(param.as_deref(), Some("temperature"));
+        let (message, param) = rejected("Incorrect API key: supersec**2345", "headers.authorization");
+        assert!(message.ends_with(WITHHELD), "{message}");
+        assert_eq!(param, None);
+        for model in &policy().models {
+            let text = format!("The model `{}` ({}) does not take that.", model.name, model.id);
+            assert!(rejected(&text, "").0.ends_with(&text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_agents_look_for_comes_first() {
+        for (status_code, body, expected) in [
+            (
+                400,
+                r#"{"error":{"message":"prompt is too long: 210000 tokens > 200000 maximum"}}"#,
+                "prompt is too long: 210000 tokens > 200000 maximum",
+            ),
+            (413, r#"{"error":{"message":"prompt is too long: a1b2c3d4"}}"#, "prompt is too long: [masked]"),
+            (400, r#"{"error":{"message":"the context window of this API key"}}"#, TOO_LONG),
+            (422, r#"{"error":{"code":"context_length_exceeded"}}"#, TOO_LONG),
+        ] {
+            assert_eq!(check(status(status_code, body), None).message, expected);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Which candidates may answer, in which order.
+//!
+//! Candidates that cannot carry the request, or that a rule forbids, are dropped before anything is ranked. If that
+//! empties the decided tier, the next more capable tier serves, else the nearest below, and a reason says why.
+
+use crate::decide::Decision;
+use crate::door::chat::Features;
+use crate::error::{Error, Kind};
+use crate::policy::rules::Bounds;
+use crate::policy::{Candidate, Entry, Model, Policy, TierId, Weighted};
+use crate::record::Reason;
+
+/// The candidates of one tier, best first; at least one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The tier that serves, which may not be the one decided.
+    pub tier: TierId,
+    pub candidates: Vec<Candidate>,
+    pub reasons: Vec<Reason>,
+}
+
+/// Makes the plan; `random` draws from splits.
+///
+/// # Errors
+/// [`Kind::NoCapableCandidate`] that names what no candidate can carry, [`Kind::NoAllowedCandidate`] if rules forbid
+/// those that could.
+pub fn plan(
+    policy: &Policy,
+    decision: &Decision,
+    features: &Features,
+    bounds: &Bounds,
+    random: u64,
+) -> Result<Plan, Error> {
+    let mut reasons = Vec::new();
+    if let Some(model) = decision.pinned {
+        return match misfit(policy.model(model), features) {
+            None => Ok(Plan { tier: decision.tier, candidates: vec![Candidate { model, effort: None }], reasons }),
+            Some(reason) => Err(incapable(&[reason])),
+        };
+    }
+    for tier in tiers_to_try(policy, decision.tier).filter(|tier| bounds.allows(*tier)) {
+        let entries = &policy.tier(tier).candidates;
+        let fits = |candidate: &Candidate| {
+            let model = policy.model(candidate.model);
+            match misfit(model, features) {
+                Some(reason) => Err(reason),
+                None if bounds.allows_provider(model.provider) => Ok(()),
+                None => Err(Reason::ProviderNotAllowed),
+            }
+        };
+        let mut candidates = Vec::new();
+        for entry in entries {
+            candidates.extend(fitting(entry, random, &fits, &mut reasons));
+        }
+        let (strong, weak): (Vec<_>, Vec<_>) = candidates
+            .into_iter()
+            .partition(|candidate| !features.forced_tools || policy.model(candidate.model).forced_tools);
+        if strong.is_empty() && !weak.is_empty() {
+            reasons.push(Reason::ForcedToolsWeaker);
+        }
+        let candidates = if strong.is_empty() { weak } else { strong };
+        if !candidates.is_empty() {
+            // Candidates that were dropped from the tier that serves are of no interest.
+            if tier == decision.tier {
+                reasons.retain(|reason| *reason == Reason::ForcedToolsWeaker);
+            }
+            return Ok(Plan { tier, candidates, reasons });
+        }
+    }
+    Err(incapable(&reasons))
+}
+
+/// The decided tier, the more capable ones, then the nearest below.
+fn tiers_to_try(policy: &Policy, decided: TierId) -> impl Iterator<Item = TierId> {
+    let above = policy.tier_ids().filter(move |tier| *tier >= decided);
+    let below = policy.tier_ids().rev().filter(move |tier| *tier < decided);
+    above.chain(below)
+}
+
+/// The entry's candidates that fit: of a split the drawn one first, then its siblings.
+fn fitting(
+    entry: &Entry,
+    random: u64,
+    fits: &impl Fn(&Candidate) -> Result<(), Reason>,
+    reasons: &mut Vec<Reason>,
+) -> Vec<Candidate> {
+    let mut check = |candidate: &Candidate| match fits(candidate) {
+        Ok(()) => true,
+        Err(reason) => {
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+            false
+        }
+    };
+    match entry {
+        Entry::One(candidate) => Some(candidate.clone()).filter(|candidate| check(candidate)).into_iter().collect(),
+        Entry::Split(members) => {
+            let mut members: Vec<&Weighted> = members.iter().filter(|member| check(&member.candidate)).collect();
+            if let Some(drawn) = draw(&members, random) {
+                members[..=drawn].rotate_right(1);
+            }
+            members.into_iter().map(|member| member.candidate.clone()).collect()
+        }
+    }
+}
+
+/// A position by weight; nothing if there are no members.
+fn draw(members: &[&Weighted], random: u64) -> Option<usize> {
+    let total: u64 = members.iter().map(|member| u64::from(member.weight)).sum();
+    let mut left = random.checked_rem(total)?;
+    members.iter().position(|member| match left.checked_sub(u64::from(member.weight)) {
+        Some(rest) => {
+            left = rest;
+            false
+        }
+        None => true,
+    })
+}
+
+/// Why `model` cannot carry the request.
+fn misfit(model: &Model, features: &Features) -> Option<Reason> {
+    let output = features.max_output.unwrap_or_default().min(model.max_output);
+    if features.has_tools && !model.tools {
+        Some(Reason::NeedsTools)
+    } else if features.has_images && !model.vision {
+        Some(Reason::NeedsVision)
+    } else if features.json_schema && !model.json_schema {
+        Some(Reason::NeedsJsonSchema)
+    } else if features.input_tokens.saturating_add(output) > model.context {
+        Some(Reason::ContextTooLong)
+    } else {
+        None
+    }
+}
+
+fn incapable(reasons: &[Reason]) -> Error {
+    let names: Vec<&str> = reasons.iter().map(|reason| reason.as_str()).collect();
+    if reasons.iter().all(|reason| *reason == Reason::ProviderNotAllowed) {
+        let message = "The policy's rules leave no candidate for this request.";
+        return Error::new(Kind::NoAllowedCandidate, message);
+    }
+    let message = format!("No candidate can carry this request ({}).", names.join(", "));
+    Error::new(Kind::NoCapableCandidate, message)
+}

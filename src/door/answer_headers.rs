@@ -1,0 +1,177 @@
+//! The headers of an answer: what was decided and tried, what a browser may read of it, and what an error asks for.
+//!
+//! Nothing is ever copied because it was not forbidden: the client gets what stands here and what
+//! [`crate::upstream::headers::rate_limits`] lets pass.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+
+use crate::error::{Error, Kind, Retry};
+use crate::platform::ResponseHead;
+use crate::record::Record;
+use crate::wire::media::EVENT_STREAM;
+
+/// The response headers that browsers may read.
+pub const EXPOSED: &str = "x-route-id, x-route-tier, x-route-source, x-route-reason, x-route-confidence, \
+    x-route-provider, x-route-model, x-route-attempts, x-route-policy, x-route-cache, x-route-affinity, x-route-dropped, \
+    server-timing, x-request-id, retry-after, x-should-retry";
+
+/// The head of an answer; `extra` are the headers that do not depend on what happened.
+pub fn head(record: &Record, status: StatusCode, content_type: &'static str, extra: HeaderMap) -> ResponseHead {
+    let mut headers = extra;
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    response_headers(record, &mut headers);
+    ResponseHead { status, headers }
+}
+
+/// The head of a stream that is sent `now`, with what is known by then.
+pub fn stream_head(now: Duration, record: &mut Record, extra: &HeaderMap) -> ResponseHead {
+    record.status = StatusCode::OK.as_u16();
+    let head = head(record, StatusCode::OK, EVENT_STREAM, extra.clone());
+    record.timings.first_byte = Some(now);
+    head
+}
+
+/// The headers of design.md §4 that `record` fills; empty ones are left out.
+pub fn response_headers(record: &Record, downstream: &mut HeaderMap) {
+    let mut set = |name: &'static str, value: &str| {
+        // Names and labels are checked where they enter, so a value that cannot stand in a header does not arise; if one
+        // did, the answer is worth more than the header.
+        if let (false, Ok(value)) = (value.is_empty(), HeaderValue::from_str(value)) {
+            downstream.insert(HeaderName::from_static(name), value);
+        }
+    };
+    set("x-route-id", &record.id);
+    // Where SDKs look for it.
+    set("x-request-id", &record.id);
+    set("x-route-tier", record.tier.as_deref().unwrap_or_default());
+    set("x-route-source", record.source.map_or("", |source| source.as_str()));
+    let reasons: Vec<&str> = record.reasons.iter().map(|reason| reason.as_str()).collect();
+    set("x-route-reason", &reasons.join(","));
+    if let Some(confidence) = record.confidence {
+        set("x-route-confidence", &format!("{confidence:.2}"));
+    }
+    if let Some(served) = &record.served {
+        set("x-route-provider", &served.provider);
+        set("x-route-model", &served.model);
+    }
+    let attempts: Vec<String> = record
+        .attempts
+        .iter()
+        .map(|attempt| format!("{}/{}:{}", attempt.provider, attempt.model, attempt.outcome))
+        .collect();
+    set("x-route-attempts", &attempts.join(","));
+    set("x-route-policy", record.policy.as_deref().unwrap_or_default());
+    set("x-route-dropped", &record.dropped.join(","));
+    // What took how long would tell one refused key from another.
+    if record.status != StatusCode::UNAUTHORIZED.as_u16() {
+        set("server-timing", &server_timing(record));
+    }
+}
+
+fn server_timing(record: &Record) -> String {
+    let timings = &record.timings;
+    let mut text = String::new();
+    for (name, duration) in [
+        ("auth", timings.auth),
+        ("policy", timings.policy),
+        ("decide", timings.decide),
+        ("upstream", timings.upstream),
+        ("total", timings.total),
+    ] {
+        if let Some(duration) = duration {
+            let separator = if text.is_empty() { "" } else { ", " };
+            let milliseconds = duration.as_secs_f64() * 1e3;
+            write!(text, "{separator}{name};dur={milliseconds:.1}").expect("writing to a string should succeed");
+        }
+    }
+    text
+}
+
+/// The longest `retry-after` that is sent; SDKs ignore or balk at longer ones (api-facts.md §3).
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// The headers that belong to an error: what to do next, and the methods of a 405.
+pub fn error_headers(error: &Error, downstream: &mut HeaderMap) {
+    if let Kind::MethodNotAllowed(methods) = error.kind {
+        downstream.insert(http::header::ALLOW, HeaderValue::from_static(methods));
+    }
+    let should_retry = HeaderName::from_static("x-should-retry");
+    match error.retry {
+        None => {}
+        Some(Retry::Never) => {
+            downstream.insert(should_retry, HeaderValue::from_static("false"));
+        }
+        Some(Retry::After(delay)) => {
+            let seconds = delay.min(MAX_RETRY_AFTER).as_secs_f64().ceil().max(1.0) as u64;
+            downstream.insert(should_retry, HeaderValue::from_static("true"));
+            downstream.insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{AttemptRecord, Reason, Served, Source};
+
+    fn map(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_record_shows_in_the_headers() {
+        let attempt = |model: &str, outcome: &str| AttemptRecord {
+            provider: "openai".into(),
+            model: model.into(),
+            outcome: outcome.into(),
+            ..AttemptRecord::default()
+        };
+        let record = Record {
+            id: "id1".into(),
+            tier: Some("fast".into()),
+            source: Some(Source::Classifier),
+            reasons: vec![Reason::PolicyStale, Reason::NeedsVision],
+            confidence: Some(0.934),
+            attempts: vec![attempt("a", "429"), attempt("b", "200")],
+            served: Some(Served { provider: "openai".into(), model: "b".into() }),
+            timings: crate::record::Timings { decide: Some(Duration::from_micros(1250)), ..Default::default() },
+            ..Record::default()
+        };
+        let mut headers = HeaderMap::new();
+        response_headers(&record, &mut headers);
+        let expected = map(&[
+            ("x-route-id", "id1"),
+            ("x-request-id", "id1"),
+            ("x-route-tier", "fast"),
+            ("x-route-source", "classifier"),
+            ("x-route-reason", "policy_stale,needs_vision"),
+            ("x-route-confidence", "0.93"),
+            ("x-route-provider", "openai"),
+            ("x-route-model", "b"),
+            ("x-route-attempts", "openai/a:429,openai/b:200"),
+            ("server-timing", "decide;dur=1.2"),
+        ]);
+        assert_eq!(headers, expected);
+    }
+
+    #[test]
+    fn retry_after_stays_sane() {
+        for (retry, expected) in [
+            (Retry::Never, map(&[("x-should-retry", "false")])),
+            (Retry::After(Duration::ZERO), map(&[("x-should-retry", "true"), ("retry-after", "1")])),
+            (Retry::After(Duration::from_millis(2100)), map(&[("x-should-retry", "true"), ("retry-after", "3")])),
+            (Retry::After(Duration::from_secs(4000)), map(&[("x-should-retry", "true"), ("retry-after", "60")])),
+        ] {
+            let mut headers = HeaderMap::new();
+            error_headers(&Error::new(Kind::RateLimited, "").with_retry(retry), &mut headers);
+            assert_eq!(headers, expected, "{retry:?}");
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! What is known about one request: filled step by step, shown in the response headers and in the log line.
+//!
+//! A record holds no prompt and no answer, and keys only to find what repeats them. Steps add to it and read nothing back
+//! from it.
+
+pub mod line;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::mask::keys::{Keys, without_known_shapes};
+use crate::platform::Received;
+use crate::policy::{Candidate, Policy};
+
+const MAX_PATH_BYTES: usize = 1_000;
+/// HTTP bounds no method; those that are registered have 17 letters at most.
+const MAX_METHOD_BYTES: usize = 32;
+
+/// How a tier was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Header,
+    Model,
+    Rule,
+    Classifier,
+    Default,
+}
+
+impl Source {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Header => "header",
+            Source::Model => "model",
+            Source::Rule => "rule",
+            Source::Classifier => "classifier",
+            Source::Default => "default",
+        }
+    }
+}
+
+/// Something worth knowing about why this tier and this candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    AffinityInvalid,
+    CandidateCooling,
+    ClassifierBreakerOpen,
+    ClassifierError,
+    ClassifierInvalid,
+    ClassifierNoSecret,
+    ClassifierNotAllowed,
+    ClassifierOff,
+    ClassifierTimeout,
+    ClientStale,
+    ContextTooLong,
+    ForcedToolsWeaker,
+    LowConfidence,
+    NeedsJsonSchema,
+    NeedsTools,
+    NeedsVision,
+    PolicyStale,
+    ProviderNotAllowed,
+    TierBounded,
+}
+
+impl Reason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::AffinityInvalid => "affinity_invalid",
+            Reason::CandidateCooling => "candidate_cooling",
+            Reason::ClassifierBreakerOpen => "classifier_breaker_open",
+            Reason::ClassifierError => "classifier_error",
+            Reason::ClassifierInvalid => "classifier_invalid",
+            Reason::ClassifierNoSecret => "classifier_no_secret",
+            Reason::ClassifierNotAllowed => "classifier_not_allowed",
+            Reason::ClassifierOff => "classifier_off",
+            Reason::ClassifierTimeout => "classifier_timeout",
+            Reason::ClientStale => "client_stale",
+            Reason::ContextTooLong => "context_too_long",
+            Reason::ForcedToolsWeaker => "forced_tools_weaker",
+            Reason::LowConfidence => "low_confidence",
+            Reason::NeedsJsonSchema => "needs_json_schema",
+            Reason::NeedsTools => "needs_tools",
+            Reason::NeedsVision => "needs_vision",
+            Reason::PolicyStale => "policy_stale",
+            Reason::ProviderNotAllowed => "provider_not_allowed",
+            Reason::TierBounded => "tier_bounded",
+        }
+    }
+}
+
+/// Everything that headers and the log line say.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    pub id: String,
+    pub method: String,
+    pub path: String,
+    pub pop: String,
+    pub client: Option<String>,
+    /// Why a key was refused.
+    pub refusal: Option<&'static str>,
+    /// The client's tags and those of `x-route-tags`.
+    pub tags: BTreeMap<String, String>,
+    /// The policy's label and the beginning of its document's digest.
+    pub policy: Option<String>,
+    pub requested_model: Option<String>,
+    pub stream: bool,
+    pub tier: Option<String>,
+    pub source: Option<Source>,
+    pub reasons: Vec<Reason>,
+    /// The classifier's, 0 to 1.
+    pub confidence: Option<f64>,
+    pub classifier: Option<ClassifierRecord>,
+    pub attempts: Vec<AttemptRecord>,
+    /// Candidates that came last because they failed lately, as `provider/model`.
+    pub cooling: Vec<String>,
+    pub served: Option<Served>,
+    /// Request fields that the serving model does not take.
+    pub dropped: Vec<String>,
+    pub timings: Timings,
+    pub usage: Option<Usage>,
+    pub finish_reasons: Vec<String>,
+    /// The model as the provider names it in its answer.
+    pub response_model: Option<String>,
+    /// US dollars.
+    pub cost: Option<f64>,
+    pub bytes_received: u64,
+    pub bytes_sent: u64,
+    pub status: u16,
+    /// The error's code, also one that ended a stream.
+    pub error: Option<&'static str>,
+    pub client_closed: bool,
+    /// Whether the rest of the stream was left to the platform; usage and end are not known then.
+    pub handed_off: bool,
+    /// How many streams took the place of one that broke.
+    pub resumed: u32,
+    /// What is wrong with the Secret Store's entry for all places.
+    pub secret_fault: Option<String>,
+    /// Stream events that were no part of an answer and went no further.
+    pub ignored_events: u32,
+    /// What the attempts were sent with.
+    pub keys: Keys,
+}
+
+/// The candidate whose answer the client gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    pub provider: String,
+    pub model: String,
+}
+
+/// One attempt at a candidate.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AttemptRecord {
+    pub provider: String,
+    pub model: String,
+    /// A status, or a name such as `timeout`.
+    pub outcome: String,
+    pub duration: Duration,
+    /// Whether it was started beside another one.
+    pub hedge: bool,
+    /// The provider's own name for the request.
+    pub request_id: Option<String>,
+    /// The Secret Store's entry that was not there.
+    pub missing_entry: Option<String>,
+    /// US dollars that an attempt which was given up may have cost all the same; not part of `cost`.
+    pub estimate: Option<f64>,
+}
+
+/// The classifier's call, if there was one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassifierRecord {
+    pub provider: String,
+    pub model: String,
+    pub duration: Duration,
+    pub usage: Option<Usage>,
+    pub cost: Option<f64>,
+}
+
+/// Durations from receipt, unless said otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Until the client was known.
+    pub auth: Option<Duration>,
+    /// Until the policy was known.
+    pub policy: Option<Duration>,
+    /// The decision alone: from the parsed request to the tier.
+    pub decide: Option<Duration>,
+    /// From the first attempt to the first byte of the answer that serves.
+    pub upstream: Option<Duration>,
+    /// Until the first byte went to the client.
+    pub first_byte: Option<Duration>,
+    pub total: Option<Duration>,
+}
+
+/// Tokens, as OpenAI counts them: `input` includes `cached_input` and `cache_write`, `output` includes `reasoning`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub input: u64,
+    /// Read from the provider's cache.
+    pub cached_input: u64,
+    /// Put into the provider's cache.
+    pub cache_write: u64,
+    pub output: u64,
+    pub reasoning: u64,
+}
+
+impl Record {
+    /// What is known when a request arrives.
+    pub fn received<B>(received: &Received<B>) -> Self {
+        Record {
+            id: received.id.clone(),
+            method: without_known_shapes(received.method.as_str(), MAX_METHOD_BYTES),
+            // Whoever mistakes the path for the place of a key should not find it in the log.
+            path: without_known_shapes(&received.path, MAX_PATH_BYTES),
+            pop: received.pop.clone(),
+            ..Record::default()
+        }
+    }
+
+    /// Adds a reason once.
+    pub fn reason(&mut self, reason: Reason) {
+        if !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+
+    pub fn failed(&mut self, error: &Error) {
+        self.error = Some(error.kind.code());
+    }
+
+    /// Hides every text that client or provider wrote and that holds a part of a key. For the log line alone: no header
+    /// may be made from the record after this, since it would tell a client which of its words share something with a key.
+    pub fn hide_keys(&mut self) {
+        let Some(keys) = std::mem::take(&mut self.keys).forms() else { return };
+        let texts =
+            [Some(&mut self.method), Some(&mut self.path), self.requested_model.as_mut(), self.response_model.as_mut()];
+        let request_ids = self.attempts.iter_mut().filter_map(|attempt| attempt.request_id.as_mut());
+        texts
+            .into_iter()
+            .flatten()
+            .chain(&mut self.finish_reasons)
+            .chain(&mut self.dropped)
+            .chain(request_ids)
+            .for_each(|text| keys.hide(text));
+        for (mut name, mut value) in std::mem::take(&mut self.tags) {
+            keys.hide(&mut name);
+            keys.hide(&mut value);
+            self.tags.insert(name, value);
+        }
+    }
+}
+
+impl Served {
+    pub fn of(policy: &Policy, candidate: &Candidate) -> Self {
+        let model = policy.model(candidate.model);
+        Served { provider: policy.provider(model.provider).name.clone(), model: model.name.clone() }
+    }
+}
+
+impl Usage {
+    /// What it costs in US dollars.
+    pub fn cost(&self, price: &crate::policy::Price) -> f64 {
+        let (input, cached_input, cache_write, output) = match price.long {
+            Some(long) if self.input > long.above_tokens => {
+                (long.input, long.cached_input, long.cache_write, long.output)
+            }
+            Some(_) | None => (price.input, price.cached_input, price.cache_write, price.output),
+        };
+        let cached = self.cached_input.min(self.input);
+        let written = self.cache_write.min(self.input - cached);
+        let tokens_per_unit = 1e6;
+        ((self.input - cached - written) as f64 * input
+            + cached as f64 * cached_input
+            + written as f64 * cache_write
+            + self.output as f64 * output)
+            / tokens_per_unit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::policy::{LongPrice, Price};
+
+    const PRICE: Price = Price { input: 2.0, cached_input: 0.5, cache_write: 2.5, output: 10.0, long: None };
+
+    #[test]
+    fn cached_input_has_its_own_price() {
+        let usage =
+            Usage { input: 1_000_000, cached_input: 400_000, output: 100_000, reasoning: 50_000, ..Usage::default() };
+        assert!((usage.cost(&PRICE) - (1.2 + 0.2 + 1.0)).abs() < 1e-12);
+        let written = Usage { cache_write: 200_000, ..usage };
+        assert!((written.cost(&PRICE) - (0.8 + 0.2 + 0.5 + 1.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_long_prompt_has_prices_of_its_own() {
+        let long = LongPrice { above_tokens: 1_000, input: 4.0, cached_input: 1.0, cache_write: 5.0, output: 20.0 };
+        let price = Price { long: Some(long), ..PRICE };
+        let usage = |input| Usage { input, output: 100, ..Usage::default() };
+        assert!((usage(1_000).cost(&price) - 0.003).abs() < 1e-12);
+        assert!((usage(1_001).cost(&price) - 0.006_004).abs() < 1e-12);
+    }
+}

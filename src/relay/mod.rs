@@ -1,0 +1,319 @@
+//! Passes a stream on that has begun, repairs it where the tier says so, and never ends a broken one as if it were whole.
+//!
+//! What one read brought is written once. `[DONE]` and a clean end are sent only for a whole answer (design.md §7). A stream
+//! that breaks is replayed or continued by another candidate (`resume`); if that cannot be, the client gets one
+//! `data: {"error":...}` event and an aborted transfer, which every SDK reports. Near the platform's limits the rest of a
+//! stream that needs no translation is left to the platform.
+
+pub mod keep_alive;
+pub mod resume;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::admit::look_ups;
+use crate::attempt::outcome::Outcome;
+use crate::attempt::{self, Answer, Attempts, Committed, Meanwhile};
+use crate::error::{Error, Kind};
+use crate::platform::{ClientGone, Platform};
+use crate::policy::{Candidate, Resume, StreamMode};
+use crate::pop::health::Cooling;
+use crate::record::{Record, Served};
+use crate::relay::resume::{Differs, Splice};
+use crate::upstream::dialect::AnswerFacts;
+use crate::upstream::stream::{AFTER_FINISH, Break, Incoming, Progress};
+use crate::wire::sse::COMMENT;
+
+/// Of the 50 ms of CPU time that an execution has.
+const MAX_VCPU_MS: u64 = 35;
+/// The CPU time is looked at once in so many reads, since looking takes some too.
+const READS_PER_LOOK: u32 = 16;
+/// How often a client that waits hears that somebody is there.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long a client may take nothing of its answer before it counts as gone.
+pub const READER_PATIENCE: Duration = Duration::from_secs(30);
+/// The least that a client gets for it, also at the end of its request's time.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A stream under way.
+pub struct Relay<P: Platform> {
+    pub downstream: P::Downstream,
+    pub incoming: Box<Incoming<P>>,
+    /// What the client gets first; all there is, if the stream has `ended`.
+    pub held: Vec<u8>,
+    pub ended: bool,
+    pub candidate: Candidate,
+}
+
+/// How a stream ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub result: Result<(), Failure>,
+    pub bytes_sent: u64,
+    /// What the stream told on its way; nothing of one that was handed over is known.
+    pub told: AnswerFacts,
+    pub handed_off: bool,
+}
+
+impl Ended {
+    /// A stream of which nothing came.
+    pub fn failed(result: Result<(), Failure>, bytes_sent: u64) -> Self {
+        Self { result, bytes_sent, told: AnswerFacts::default(), handed_off: false }
+    }
+}
+
+#[derive(Debug)]
+pub enum Failure {
+    ClientGone,
+    Error(Error),
+}
+
+impl From<ClientGone> for Failure {
+    fn from(_: ClientGone) -> Self {
+        Failure::ClientGone
+    }
+}
+
+/// How a relay that did not fail came to its end.
+enum End {
+    Whole,
+    HandOver,
+}
+
+/// The client's side.
+struct Outgoing<'a, P: Platform> {
+    platform: &'a P,
+    downstream: P::Downstream,
+    /// When the answer must have ended, on [`Platform::elapsed`]'s clock.
+    total: Duration,
+    splice: Option<Splice>,
+    bytes_sent: u64,
+}
+
+/// Sends all there is, and ends the answer.
+pub fn run<P: Platform>(attempts: &mut Attempts<'_, P>, relay: Relay<P>, record: &mut Record) -> Ended {
+    let platform = attempts.job.platform;
+    let Relay { downstream, mut incoming, held, ended, mut candidate } = relay;
+    let splice = (attempts.job.tier.resume != Resume::Off).then(Splice::default);
+    let mut outgoing = Outgoing { platform, downstream, total: attempts.job.total, splice, bytes_sent: 0 };
+    let progress = if ended { Progress::Ended } else { Progress::Begun };
+    let result = pass_on(attempts, &mut incoming, &mut candidate, &mut outgoing, (held, progress), record);
+    record.ignored_events += incoming.ignored;
+    let told = incoming.stream.told().clone();
+    let mut handed_off = false;
+    let result = match result {
+        Ok(End::Whole) => platform.finish(outgoing.downstream).map_err(Failure::from),
+        Ok(End::HandOver) => {
+            let (rest, body) = incoming.into_rest();
+            let rest = platform.write(&mut outgoing.downstream, &rest, LAST_PATIENCE);
+            let handed = rest.and_then(|()| platform.hand_over(outgoing.downstream, body));
+            handed_off = handed.is_ok();
+            handed.map_err(Failure::from)
+        }
+        Err(Failure::Error(error)) => {
+            // The provider's connection is closed before the client is told.
+            drop(incoming);
+            fail(platform, outgoing.downstream, error, &mut outgoing.bytes_sent)
+        }
+        Err(Failure::ClientGone) => Err(Failure::ClientGone),
+    };
+    Ended { result, bytes_sent: outgoing.bytes_sent, told, handed_off }
+}
+
+/// Tells the client that its answer is not whole: one error event, then an aborted transfer.
+pub fn fail<P: Platform>(
+    platform: &P,
+    mut downstream: P::Downstream,
+    error: Error,
+    bytes_sent: &mut u64,
+) -> Result<(), Failure> {
+    let mut event = b"data: ".to_vec();
+    event.extend_from_slice(&error.body());
+    event.extend_from_slice(b"\n\n");
+    platform.write(&mut downstream, &event, LAST_PATIENCE)?;
+    *bytes_sent += event.len() as u64;
+    platform.abort(downstream);
+    Err(Failure::Error(error))
+}
+
+fn pass_on<P: Platform>(
+    attempts: &mut Attempts<'_, P>,
+    incoming: &mut Box<Incoming<P>>,
+    candidate: &mut Candidate,
+    outgoing: &mut Outgoing<'_, P>,
+    (mut out, mut progress): (Vec<u8>, Progress),
+    record: &mut Record,
+) -> Result<End, Failure> {
+    let mut reads = 0;
+    loop {
+        outgoing.send(&mut out)?;
+        if progress == Progress::Ended {
+            return Ok(End::Whole);
+        }
+        if attempts.job.tier.stream == StreamMode::Handoff {
+            return Ok(End::HandOver);
+        }
+        reads += 1;
+        let read = match wait(attempts, incoming, reads) {
+            Ready::Body => incoming.read(outgoing.platform, &mut out),
+            Ready::Silence => incoming.end(&mut out),
+            Ready::Stalled => Err(Break::Stalled),
+            Ready::Limit if attempts.job.may_hand_over && !outgoing.rewrites(incoming) => return Ok(End::HandOver),
+            Ready::Limit => {
+                let message = "The answer is longer than the time of this request, or the platform, allows.";
+                return Err(Failure::Error(Error::new(Kind::StreamTimeLimit, message)));
+            }
+        };
+        match read {
+            Ok(read) => progress = read,
+            Err(broken) => {
+                outgoing.send(&mut out)?;
+                let told = told_client(&broken);
+                let repaired = repair(attempts, candidate, broken, outgoing, record)?;
+                let Some((again, held, ended)) = repaired else { return Err(Failure::Error(told)) };
+                record.ignored_events += std::mem::replace(incoming, again).ignored;
+                out = held;
+                progress = if ended { Progress::Ended } else { Progress::Begun };
+            }
+        }
+    }
+}
+
+enum Ready {
+    /// The body may be read; reading waits no longer than between two of its bytes.
+    Body,
+    /// Everything has finished, and nothing more comes.
+    Silence,
+    Stalled,
+    /// The request's time, or the platform's patience, is at its end.
+    Limit,
+}
+
+fn wait<P: Platform>(attempts: &Attempts<'_, P>, incoming: &Incoming<P>, reads: u32) -> Ready {
+    let job = attempts.job;
+    let left = job.total.saturating_sub(job.platform.elapsed());
+    let has_time = |limit| job.platform.wait_first(&[incoming.wait()], Some(limit)).is_some();
+    if left.is_zero() || (reads.is_multiple_of(READS_PER_LOOK) && job.platform.vcpu_ms() >= MAX_VCPU_MS) {
+        return Ready::Limit;
+    }
+    if incoming.stream.is_finished() {
+        return if has_time(AFTER_FINISH.min(left)) { Ready::Body } else { Ready::Silence };
+    }
+    let idle = job.tier.deadlines.idle;
+    // Where the platform ends a body that stalls, waiting apart is needed only near the end of the total.
+    let is_near = left <= idle;
+    if (incoming.keeps_timeouts && !is_near) || has_time(idle.min(left)) {
+        return Ready::Body;
+    }
+    if is_near { Ready::Limit } else { Ready::Stalled }
+}
+
+/// A stream that takes the place of a broken one; nothing if there is none.
+type Repaired<P> = Option<(Box<Incoming<P>>, Vec<u8>, bool)>;
+
+fn repair<P: Platform>(
+    attempts: &mut Attempts<'_, P>,
+    candidate: &mut Candidate,
+    broken: Break,
+    outgoing: &mut Outgoing<'_, P>,
+    record: &mut Record,
+) -> Result<Repaired<P>, Failure> {
+    let job = attempts.job;
+    let name = attempt::name(job.policy, candidate);
+    look_ups::update_pop(job.platform, attempts.memory, |pop, now| {
+        pop.health.failed(&name, Cooling::Short, &job.policy.health, now);
+    });
+    if let Some(attempt) = record.attempts.last_mut() {
+        attempt.outcome = Outcome::from(broken).label();
+    }
+    let Outgoing { splice, downstream, platform, bytes_sent, .. } = outgoing;
+    let Some(splice) = splice.as_mut().filter(|splice| splice.is_repairable()) else { return Ok(None) };
+    match job.tier.resume {
+        Resume::Off => return Ok(None),
+        Resume::Continue if !splice.text().is_empty() => {
+            attempts.queue.retain(|candidate| job.policy.model(candidate.model).prefill.is_some());
+            attempts.asking.begun = Some(Rc::from(splice.text()));
+            splice.go_on();
+        }
+        Resume::Replay | Resume::Continue => splice.replay(),
+    }
+    if attempts.queue.fresh().is_none() {
+        return Ok(None);
+    }
+    let due = platform.elapsed() + KEEP_ALIVE;
+    let mut comments = Comments { platform: *platform, downstream, due, bytes_sent };
+    match attempts.run(record, &mut comments) {
+        Ok(Committed { candidate: next, answer: Answer::Stream { incoming, held, ended }, .. }) => {
+            record.resumed += 1;
+            record.served = Some(Served::of(job.policy, &next));
+            *candidate = next;
+            Ok(Some((incoming, held, ended)))
+        }
+        Ok(Committed { answer: Answer::Whole { .. }, .. }) | Err(attempt::Stop::Failed(_)) => Ok(None),
+        Err(attempt::Stop::ClientGone) => Err(Failure::ClientGone),
+    }
+}
+
+fn told_client(broken: &Break) -> Error {
+    let message = match broken {
+        Break::Error(_) => "The provider reported an error in the middle of the answer.",
+        Break::Cut => "The provider's answer broke off before it was whole.",
+        Break::Stalled => "The provider's answer stalled before it was whole.",
+        Break::EndedEarly => "The provider ended the answer before it was whole.",
+        Break::Undecodable => "The provider sent a piece of the answer that cannot be read.",
+        Break::TooLong | Break::LongPreamble => "The provider sent an event that is too long.",
+    };
+    Error::new(Kind::StreamBroken, message)
+}
+
+impl<P: Platform> Outgoing<'_, P> {
+    /// Writes `out` and empties it.
+    fn send(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        let mut spliced = Vec::new();
+        let bytes = match &mut self.splice {
+            None => &*out,
+            Some(splice) => {
+                splice.pass(out, &mut spliced).map_err(|Differs| {
+                    let message = "The answer broke off, and its repetition by another provider is a different one.";
+                    Failure::Error(Error::new(Kind::StreamBroken, message))
+                })?;
+                &spliced
+            }
+        };
+        if !bytes.is_empty() {
+            let left = self.total.saturating_sub(self.platform.elapsed());
+            self.platform.write(&mut self.downstream, bytes, left.clamp(LAST_PATIENCE, READER_PATIENCE))?;
+            self.bytes_sent += bytes.len() as u64;
+        }
+        out.clear();
+        Ok(())
+    }
+
+    /// Whether the client gets other bytes than the provider sends.
+    fn rewrites(&self, incoming: &Incoming<P>) -> bool {
+        incoming.stream.is_translated() || self.splice.as_ref().is_some_and(|splice| !splice.is_transparent())
+    }
+}
+
+/// Comments for a client that waits for a repair.
+struct Comments<'a, P: Platform> {
+    platform: &'a P,
+    downstream: &'a mut P::Downstream,
+    due: Duration,
+    bytes_sent: &'a mut u64,
+}
+
+impl<P: Platform> Meanwhile for Comments<'_, P> {
+    fn due(&self) -> Option<Duration> {
+        Some(self.due)
+    }
+
+    fn tick(&mut self, _: &mut Record) -> Result<(), ClientGone> {
+        self.due += KEEP_ALIVE;
+        *self.bytes_sent += COMMENT.len() as u64;
+        self.platform.write(self.downstream, COMMENT, READER_PATIENCE)
+    }
+}

@@ -1,0 +1,122 @@
+//! OpenAI's `reasoning_effort` in the words of a model of the Messages API: effort, thinking, or both.
+//!
+//! What a model takes is its row in the policy ([`crate::policy::Thinking`]). Thinking within a budget demands that the
+//! blocks of earlier thinking come back in a loop of tool calls, and forbids a forced call and a prefill; OpenAI's clients cannot carry
+//! blocks, so there the model does not think.
+
+use super::json::{given, text};
+use super::wire::{Display, Thinking};
+use crate::door::chat::Ask;
+use crate::policy::{self, Candidate, Effort, Model};
+use crate::upstream::dialect::dropped::Dropped;
+
+/// The smallest budget that the API takes.
+const MIN_BUDGET_TOKENS: u64 = 1024;
+
+#[derive(Debug, Default)]
+pub struct Reasoning<'a> {
+    pub thinking: Option<Thinking>,
+    pub effort: Option<&'a str>,
+}
+
+/// What else decides about thinking.
+pub struct Circumstances {
+    pub max_tokens: u64,
+    pub forced_call: bool,
+    pub in_tool_loop: bool,
+    pub has_prefill: bool,
+    /// Whether clients see the thinking.
+    pub shown: bool,
+}
+
+pub fn translate<'p>(
+    request: &Ask<'_>,
+    (candidate, model): (&Candidate, &'p Model),
+    circumstances: &Circumstances,
+    dropped: &mut Dropped,
+) -> Reasoning<'p> {
+    let effort = wanted(request, candidate, model, dropped);
+    let display = (circumstances.shown && model.thinking_display).then_some(Display::Summarized);
+    let summarized = display.map(|display| Thinking::Adaptive { display: Some(display) });
+    let mut word = |effort| {
+        let word = word(model, effort);
+        if word.is_none() {
+            dropped.note("reasoning_effort");
+        }
+        word
+    };
+    match (model.thinking, effort) {
+        (policy::Thinking::None | policy::Thinking::Adaptive | policy::Thinking::Budget, None | Some(Effort::None)) => {
+            Reasoning::default()
+        }
+        (policy::Thinking::None, Some(_)) => {
+            dropped.note("reasoning_effort");
+            Reasoning::default()
+        }
+        (policy::Thinking::Always | policy::Thinking::Optional, None) => {
+            Reasoning { thinking: summarized, effort: None }
+        }
+        (policy::Thinking::Always, Some(Effort::None)) => {
+            // It cannot but think, so the least of it is the nearest.
+            let effort = if model.efforts.is_some() { word(Effort::None) } else { Some("low") };
+            dropped.note("reasoning_effort");
+            Reasoning { thinking: summarized, effort }
+        }
+        (policy::Thinking::Optional, Some(Effort::None)) => {
+            Reasoning { thinking: Some(Thinking::Disabled), effort: None }
+        }
+        (policy::Thinking::Always | policy::Thinking::Optional, Some(effort)) => {
+            Reasoning { thinking: summarized, effort: word(effort) }
+        }
+        (policy::Thinking::Adaptive, Some(effort)) => {
+            Reasoning { thinking: Some(Thinking::Adaptive { display }), effort: word(effort) }
+        }
+        (policy::Thinking::Budget, Some(effort)) => {
+            let budget_tokens = budget(effort).min(circumstances.max_tokens / 2);
+            let Circumstances { forced_call, in_tool_loop, has_prefill, .. } = *circumstances;
+            if forced_call || in_tool_loop || has_prefill || budget_tokens < MIN_BUDGET_TOKENS {
+                dropped.note("reasoning_effort");
+                return Reasoning::default();
+            }
+            Reasoning { thinking: Some(Thinking::Enabled { budget_tokens }), effort: None }
+        }
+    }
+}
+
+/// The effort that the policy demands, else the client's.
+fn wanted(request: &Ask<'_>, candidate: &Candidate, model: &Model, dropped: &mut Dropped) -> Option<Effort> {
+    let demanded = model.tools_effort.filter(|_| request.features.has_tools).or(candidate.effort);
+    let asked = || {
+        let name = text(given(request.field("reasoning_effort"))?)?;
+        let effort = Effort::ALL.iter().copied().find(|effort| effort.as_str() == name);
+        if effort.is_none() {
+            dropped.note("reasoning_effort");
+        }
+        effort
+    };
+    demanded.or_else(asked)
+}
+
+/// The provider's word for an effort other than none, if it has one.
+fn word(model: &Model, effort: Effort) -> Option<&str> {
+    if let Some(efforts) = &model.efforts {
+        return efforts.iter().find(|(known, _)| *known == effort).map(|(_, word)| word.as_str());
+    }
+    match effort {
+        Effort::None => None,
+        Effort::Minimal | Effort::Low => Some("low"),
+        Effort::Medium | Effort::High | Effort::Xhigh | Effort::Max => Some(effort.as_str()),
+    }
+}
+
+fn budget(effort: Effort) -> u64 {
+    let doublings = match effort {
+        Effort::None | Effort::Minimal => 0,
+        Effort::Low => 1,
+        Effort::Medium => 2,
+        Effort::High => 3,
+        Effort::Xhigh => 4,
+        Effort::Max => 5,
+    };
+    MIN_BUDGET_TOKENS << doublings
+}

@@ -1,0 +1,370 @@
+//! JSON Schemas in the subset that the Messages API's structured output takes.
+//!
+//! Every object is closed; limits on numbers, lengths, patterns and items become words in the description, where the model
+//! still reads them. What cannot be said at all without changing the meaning (recursion, objects with free keys, several
+//! schemas at once, very many optional properties) makes the schema unfit, and the caller asks in words instead. Order is
+//! kept, since models answer in the order of the properties.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::value::RawValue;
+
+use super::json::text;
+use crate::door::chat::{Field, object_fields};
+
+/// Documented limit of the API.
+const MAX_OPTIONAL_PROPERTIES: usize = 24;
+const MAX_DEPTH: usize = 32;
+const MAX_DEFINITIONS: usize = 256;
+/// What may be read of all schemas of a request, in bytes, those of an inner one counted at each level above it.
+const MAX_READ_BYTES: usize = 4 << 20;
+/// A constraint that is longer is left out, not described.
+const MAX_DESCRIBED_BYTES: usize = 200;
+
+/// String formats that the API takes.
+const FORMATS: [&str; 9] = ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6"];
+
+/// How much may still be read for the schemas of one request; what is too large is asked for in words.
+#[derive(Debug)]
+pub struct Budget(usize);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(MAX_READ_BYTES)
+    }
+}
+
+/// A schema that the API takes.
+#[derive(Debug)]
+pub struct Sanitised {
+    pub schema: Box<RawValue>,
+    /// Whether it allows more, or less, than the client's.
+    pub weakened: bool,
+}
+
+/// The schema as the API takes it, with `description` where it has none of its own; nothing if it cannot be said.
+pub fn sanitise(schema: &str, description: Option<&str>, budget: &mut Budget) -> Option<Sanitised> {
+    let mut writer = Writer { budget: std::mem::replace(budget, Budget(0)), ..Writer::default() };
+    let written = writer.schema(schema, 0, description);
+    budget.0 = writer.budget.0;
+    written?;
+    if writer.optional_properties()? > MAX_OPTIONAL_PROPERTIES {
+        return None;
+    }
+    let schema = RawValue::from_string(writer.out).ok()?;
+    Some(Sanitised { schema, weakened: writer.weakened })
+}
+
+#[derive(Default)]
+struct Writer {
+    out: String,
+    weakened: bool,
+    budget: Budget,
+    /// What stands outside of definitions.
+    root: Part,
+    definitions: Vec<Part>,
+    /// The position of each definition, by what refers to it.
+    positions: BTreeMap<String, usize>,
+    /// The definition that is being written.
+    current: Option<usize>,
+}
+
+#[derive(Default)]
+struct Part {
+    /// Properties that are not required.
+    optional: usize,
+    references: Vec<String>,
+}
+
+impl Writer {
+    /// Writes one schema. Nothing if it cannot be said.
+    fn schema(&mut self, json: &str, depth: usize, description: Option<&str>) -> Option<()> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        self.budget.0 = self.budget.0.checked_sub(json.len())?;
+        if matches!(json, "true" | "false") {
+            return None;
+        }
+        let fields = object_fields(json).ok()?;
+        let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
+        let mut described: Option<String> = get("description").and_then(text).map(|text| text.into_owned());
+        if described.is_none() {
+            described = description.map(str::to_owned);
+        }
+        let mut constraints = Vec::new();
+        self.out.push('{');
+        let begin = self.out.len();
+        for Field { name, value } in &fields {
+            match name.as_ref() {
+                "description" | "additionalProperties" => {}
+                "$schema" | "$id" | "$comment" | "examples" | "deprecated" | "readOnly" | "writeOnly" => {}
+                "type" | "enum" | "const" | "title" | "default" | "required" => self.field(begin, name, value.get()),
+                "format"
+                    if text(value).is_some_and(|format| FORMATS.contains(&format.as_ref()) || format == "uuid") =>
+                {
+                    self.field(begin, name, value.get());
+                }
+                "properties" => self.named(begin, name, value, depth)?,
+                "$defs" | "definitions" if depth == 0 => self.define(begin, name, value)?,
+                "items" => {
+                    self.name(begin, name);
+                    self.schema(value.get(), depth + 1, None)?;
+                }
+                "anyOf" | "oneOf" => self.alternatives(begin, value, depth)?,
+                // Several schemas at once could not each be closed.
+                "allOf" => {
+                    let all: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
+                    if all.len() != 1 || get("anyOf").is_some() || get("oneOf").is_some() {
+                        return None;
+                    }
+                    self.alternatives(begin, value, depth)?;
+                }
+                "$ref" => {
+                    self.refer(&text(value)?)?;
+                    self.field(begin, name, value.get());
+                }
+                name => {
+                    self.weakened = true;
+                    if value.get().len() <= MAX_DESCRIBED_BYTES {
+                        constraints.push(format!("{name}: {value}"));
+                    }
+                }
+            }
+        }
+        if get("anyOf").is_some() && get("oneOf").is_some() {
+            return None;
+        }
+        self.close_object(begin, &fields)?;
+        if !constraints.is_empty() {
+            let text = described.get_or_insert_default();
+            let space = if text.is_empty() { "" } else { " " };
+            text.push_str(&format!("{space}({})", constraints.join(", ")));
+        }
+        if let Some(described) = described {
+            let described = serde_json::to_string(&described).ok()?;
+            self.field(begin, "description", &described);
+        }
+        self.out.push('}');
+        Some(())
+    }
+
+    /// Closes what may be an object, and counts its optional properties.
+    fn close_object(&mut self, begin: usize, fields: &[Field<'_>]) -> Option<()> {
+        let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
+        let kind = get("type").map_or("", RawValue::get);
+        if !kind.contains("\"object\"") && get("properties").is_none() {
+            return Some(());
+        }
+        let properties = match get("properties") {
+            Some(properties) => object_fields(properties.get()).ok()?,
+            None => Vec::new(),
+        };
+        let others = get("additionalProperties").map(RawValue::get);
+        if properties.is_empty() && others != Some("false") {
+            return None;
+        }
+        self.weakened |= others.is_some_and(|others| others != "false");
+        let required: BTreeSet<String> = match get("required") {
+            Some(required) => serde_json::from_str(required.get()).ok()?,
+            None => BTreeSet::new(),
+        };
+        self.part().optional += properties.iter().filter(|field| !required.contains(field.name.as_ref())).count();
+        self.field(begin, "additionalProperties", "false");
+        Some(())
+    }
+
+    /// Writes an object whose values are schemas.
+    fn named(&mut self, begin: usize, name: &str, value: &RawValue, depth: usize) -> Option<()> {
+        self.name(begin, name);
+        self.out.push('{');
+        let inside = self.out.len();
+        for Field { name, value } in object_fields(value.get()).ok()? {
+            self.name(inside, &name);
+            self.schema(value.get(), depth + 1, None)?;
+        }
+        self.out.push('}');
+        Some(())
+    }
+
+    fn define(&mut self, begin: usize, name: &str, value: &RawValue) -> Option<()> {
+        self.name(begin, name);
+        self.out.push('{');
+        let inside = self.out.len();
+        let fields = object_fields(value.get()).ok()?;
+        if self.definitions.len() + fields.len() > MAX_DEFINITIONS {
+            return None;
+        }
+        for Field { name: definition, value } in fields {
+            self.name(inside, &definition);
+            let position = self.definitions.len();
+            self.current = Some(position);
+            self.definitions.push(Part::default());
+            self.positions.entry(format!("#/{name}/{definition}")).or_insert(position);
+            self.schema(value.get(), 1, None)?;
+        }
+        self.current = None;
+        self.out.push('}');
+        Some(())
+    }
+
+    fn alternatives(&mut self, begin: usize, value: &RawValue, depth: usize) -> Option<()> {
+        self.name(begin, "anyOf");
+        self.out.push('[');
+        let inside = self.out.len();
+        let alternatives: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
+        for alternative in alternatives {
+            if self.out.len() > inside {
+                self.out.push(',');
+            }
+            self.schema(alternative.get(), depth + 1, None)?;
+        }
+        self.out.push(']');
+        Some(())
+    }
+
+    /// Notes a reference; only those to definitions can be followed.
+    fn refer(&mut self, reference: &str) -> Option<()> {
+        if !reference.starts_with("#/$defs/") && !reference.starts_with("#/definitions/") {
+            return None;
+        }
+        self.part().references.push(reference.to_owned());
+        Some(())
+    }
+
+    fn part(&mut self) -> &mut Part {
+        match self.current {
+            Some(definition) => &mut self.definitions[definition],
+            None => &mut self.root,
+        }
+    }
+
+    /// Optional properties, those of a definition counted wherever it is referred to. Nothing if a definition leads to
+    /// itself, or a reference to nothing.
+    fn optional_properties(&self) -> Option<usize> {
+        #[derive(Clone, Copy)]
+        enum State {
+            Unseen,
+            Open,
+            Counted(usize),
+        }
+        fn count(writer: &Writer, part: &Part, states: &mut [State]) -> Option<usize> {
+            part.references.iter().try_fold(part.optional, |sum, reference| {
+                let at = *writer.positions.get(reference)?;
+                let counted = match states[at] {
+                    State::Unseen => {
+                        states[at] = State::Open;
+                        let counted = count(writer, &writer.definitions[at], states)?;
+                        states[at] = State::Counted(counted);
+                        counted
+                    }
+                    State::Open => return None,
+                    State::Counted(counted) => counted,
+                };
+                Some(sum.saturating_add(counted))
+            })
+        }
+        let mut states = vec![State::Unseen; self.definitions.len()];
+        // Also those that nothing refers to must end.
+        for part in &self.definitions {
+            count(self, part, &mut states)?;
+        }
+        count(self, &self.root, &mut states)
+    }
+
+    fn name(&mut self, begin: usize, name: &str) {
+        if self.out.len() > begin {
+            self.out.push(',');
+        }
+        self.out.push_str(&serde_json::to_string(name).expect("a string should serialise"));
+        self.out.push(':');
+    }
+
+    fn field(&mut self, begin: usize, name: &str, json: &str) {
+        self.name(begin, name);
+        self.out.push_str(json);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(schema: &str) -> Option<(String, bool)> {
+        sanitise(schema, None, &mut Budget::default())
+            .map(|sanitised| (sanitised.schema.get().to_owned(), sanitised.weakened))
+    }
+
+    #[test]
+    fn what_the_api_takes_is_kept_in_order() {
+        for (schema, expected, weakened) in [
+            (
+                r#"{"type":"object","properties":{"z":{"type":"string"},"a":{"enum":[1,2]}},"required":["z","a"]}"#,
+                r#"{"type":"object","properties":{"z":{"type":"string"},"a":{"enum":[1,2]}},"required":["z","a"],"additionalProperties":false}"#,
+                false,
+            ),
+            (
+                r#"{"type":"integer","minimum":1,"maximum":5,"description":"Stars."}"#,
+                r#"{"type":"integer","description":"Stars. (minimum: 1, maximum: 5)"}"#,
+                true,
+            ),
+            (r#"{"type":"string","format":"date"}"#, r#"{"type":"string","format":"date"}"#, false),
+            (r#"{"type":"string","format":"isbn"}"#, r#"{"type":"string","description":"(format: \"isbn\")"}"#, true),
+            (
+                r#"{"oneOf":[{"type":"string"},{"type":"null"}]}"#,
+                r#"{"anyOf":[{"type":"string"},{"type":"null"}]}"#,
+                false,
+            ),
+            (
+                r##"{"$schema":"x","$defs":{"A":{"type":"string"}},"allOf":[{"$ref":"#/$defs/A"}]}"##,
+                r##"{"$defs":{"A":{"type":"string"}},"anyOf":[{"$ref":"#/$defs/A"}]}"##,
+                false,
+            ),
+            (
+                r#"{"type":"object","properties":{"a":{}},"required":["a"],"additionalProperties":true}"#,
+                r#"{"type":"object","properties":{"a":{}},"required":["a"],"additionalProperties":false}"#,
+                true,
+            ),
+        ] {
+            assert_eq!(check(schema), Some((expected.to_owned(), weakened)), "{schema}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_of_all_schemas_is_bounded() {
+        let text = "x".repeat(300_000);
+        let deep = format!("{}{{\"const\":\"{text}\"}}{}", r#"{"items":"#.repeat(20), "}".repeat(20));
+        assert_eq!(check(&deep), None, "twenty times 300 kB");
+        let flat = format!("{{\"const\":\"{text}\"}}");
+        let mut budget = Budget::default();
+        let fitting = (0..20).filter(|_| sanitise(&flat, None, &mut budget).is_some()).count();
+        assert_eq!(fitting, MAX_READ_BYTES / flat.len());
+        assert!(sanitise("{}", None, &mut budget).is_some(), "what is small still fits");
+    }
+
+    #[test]
+    fn what_cannot_be_said_is_refused() {
+        let properties = |count| (0..count).map(|at| format!(r#""p{at}":{{}}"#)).collect::<Vec<_>>().join(",");
+        let (many, few) = (properties(25), properties(13));
+        for schema in [
+            r##"{"type":"object","properties":{"child":{"$ref":"#"}}}"##,
+            r##"{"$defs":{"A":{"$ref":"#/$defs/B"},"B":{"$ref":"#/$defs/A"}},"$ref":"#/$defs/A"}"##,
+            r##"{"$ref":"#/$defs/missing"}"##,
+            r##"{"$ref":"https://example.com/schema"}"##,
+            r#"{"type":"object"}"#,
+            r#"{"type":"object","additionalProperties":{"type":"string"}}"#,
+            r#"{"allOf":[{"type":"string"},{"minLength":1}]}"#,
+            r#"{"anyOf":[{}],"oneOf":[{}]}"#,
+            r#"{"items":true}"#,
+            r#"{"items":[{}]}"#,
+            "7",
+            &format!(r#"{{"type":"object","properties":{{{many}}}}}"#),
+            &format!(
+                r##"{{"$defs":{{"A":{{"type":"object","properties":{{{few}}}}}}},"anyOf":[{{"$ref":"#/$defs/A"}},{{"$ref":"#/$defs/A"}}]}}"##
+            ),
+            &(r#"{"items":"#.repeat(100) + "{}" + &"}".repeat(100)),
+        ] {
+            assert_eq!(check(schema), None, "{schema}");
+        }
+    }
+}
