@@ -123,7 +123,7 @@ impl Kind {
             Kind::ProviderAuth => (StatusCode::BAD_GATEWAY, SERVER, "provider_auth"),
             Kind::ProviderNotFound => (StatusCode::BAD_GATEWAY, SERVER, "provider_not_found"),
             Kind::ProviderQuota => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "provider_quota"),
-            Kind::ProviderError => (StatusCode::BAD_GATEWAY, SERVER, "error_words"),
+            Kind::ProviderError => (StatusCode::BAD_GATEWAY, SERVER, "provider_error"),
             Kind::ProviderTimeout => (StatusCode::GATEWAY_TIMEOUT, SERVER, "provider_timeout"),
             Kind::NoSecret => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "no_secret"),
             Kind::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "no_backend"),

@@ -24,7 +24,7 @@
 //! | --- | --- |
 //! | forms | `secret`, `wire`, `mask`, `policy`, `error`, `platform`, `record`, `pop` |
 //! | sides | `door`, `upstream` |
-//! | steps | `admit`, `decide`, `attempt`, `relay` |
+//! | steps | `admit`, `visit`, `decide`, `attempt`, `relay` |
 //! | whole | `report`, `pipeline`, `edge` |
 #![deny(unsafe_code)]
 
@@ -45,4 +45,5 @@ pub mod relay;
 pub mod report;
 pub mod secret;
 pub mod upstream;
+pub mod visit;
 pub mod wire;

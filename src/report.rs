@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::admit::auth::Client;
 use crate::admit::look_ups::Found;
 use crate::decide::plan::Plan;
-use crate::decide::{self, Decision};
+use crate::decide::{Decision, pin};
 use crate::error::{Error, Kind};
 use crate::policy::warnings::warnings;
 use crate::policy::{Policy, rules};
@@ -52,7 +52,7 @@ fn visible<'a>(policy: &'a Policy, client: &Client) -> Vec<ModelObject<'a>> {
     let object = |id, owned_by| ModelObject { id, object: "model", created: 0, owned_by };
     let tiers = policy.tiers.iter().filter(|tier| client.tiers.as_ref().is_none_or(|names| names.contains(&tier.name)));
     let rights = rules::rights(policy, client.tiers.as_deref());
-    let models = decide::pinnable(policy, &rights).filter(|_| client.may_pin);
+    let models = pin::pinnable(policy, &rights).filter(|_| client.may_pin);
     let visible = tiers
         .map(|tier| object(tier.name.as_str(), "tiergate"))
         .chain(models.map(|model| object(&model.name, &policy.provider(model.provider).name)));
@@ -87,7 +87,11 @@ pub fn decision(policy: &Policy, decision: &Decision, plan: &Plan, record: &Reco
 /// `GET /healthz`; what is wrong with the policy and the Secret Store and which candidates cool down only for a client that
 /// may inspect, for which `secrets` is given. Without a policy nobody can be served, so that is a 503, which takes the service
 /// out of a load balancer.
-pub fn health(found: &Found, secrets: Option<Result<Layout, String>>, now: Duration) -> (StatusCode, Vec<u8>) {
+pub fn health<B>(
+    found: &Found<'_, B>,
+    secrets: Option<Result<Layout, String>>,
+    now: Duration,
+) -> (StatusCode, Vec<u8>) {
     let known = &found.policy;
     let in_force = known.in_force().ok();
     let (status, word, origin) = match (in_force, known.fault()) {

@@ -118,7 +118,7 @@ impl KnownPolicy {
 
 /// The policy in force by what the stores said and `known` from before; also the copy that is to be kept by this request,
 /// if it was elected for that. `deadline`, since receipt, is for asking for `policy/last-good`.
-pub fn settle<P: Platform>(
+pub fn resolve<P: Platform>(
     platform: &P,
     known: Option<&KnownPolicy>,
     answers: Answers,

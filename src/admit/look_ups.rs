@@ -2,7 +2,7 @@
 //!
 //! The client is checked as soon as its entry and the policy are there, whatever of the body is still to come; until then
 //! body bytes are only collected. Store failures never lose the last good policy, but a client that cannot be checked is
-//! turned away (design.md §5).
+//! turned away.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,16 +10,14 @@ use std::time::Duration;
 use crate::admit::auth::{self, Client, Presented, PresentedKey, Refusal};
 use crate::admit::client_cache;
 use crate::admit::in_force::{self, Answers, InForce, KnownPolicy, POLICY_KEY};
-use crate::admit::memory::{Chore, Memory, PopState};
+use crate::admit::memory::{Chore, Memory};
+use crate::door::headers::RouteHeaders;
 use crate::door::upload::Upload;
 use crate::error::{Error, Kind, Retry};
 use crate::platform::{Platform, StoreError, Stored, Wait};
 use crate::policy::{Auth, Policy};
-use crate::record::{Reason, Record};
+use crate::pop::{self, Pop};
 
-/// The Core Cache key of what the sandboxes of a POP share.
-const POP_KEY: &str = "tiergate/pop";
-const POP_TTL: Duration = Duration::from_secs(3600);
 /// A store that has not answered by then counts as one that does not; for all look-ups of a request together.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a client's entry may be used when no policy has said so yet.
@@ -30,8 +28,14 @@ pub struct Wanted<'a, B> {
     pub presented: Presented,
     /// The body, if it is to be read.
     pub body: Option<Upload<'a, B>>,
-    /// Whether what the POP knows of the providers matters.
-    pub pop: bool,
+    pub shared: Shared,
+}
+
+/// Whether what the POP knows of the providers matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    Wanted,
+    Ignored,
 }
 
 /// What was gathered for a client that may use the gateway.
@@ -39,29 +43,46 @@ pub struct Gathered {
     pub policy: InForce,
     pub client: Rc<Client>,
     pub body: Vec<u8>,
-    pub pop: PopState,
+    pub pop: Pop,
 }
 
-/// What is known of the policy, and the client or why it was refused.
-pub struct Found {
+/// What is known of the policy and of the client.
+pub struct Found<'a, B> {
     pub policy: KnownPolicy,
+    pub client: Checked,
+    pub pop: Pop,
+    /// As much of the body as has come.
+    body: Option<Upload<'a, B>>,
+    /// When the policy and the client were known, since receipt.
+    pub policy_known: Duration,
+    pub client_known: Duration,
+}
+
+/// A client, as far as it could be checked.
+pub struct Checked {
     pub client: Result<Rc<Client>, Error>,
-    pub pop: PopState,
+    /// Why its key was refused, for the log.
+    pub refusal: Option<Refusal>,
+    /// Whether its entry is one that the KV Store held some time ago.
+    pub is_stale: bool,
+}
+
+impl Checked {
+    fn known(client: Rc<Client>) -> Self {
+        Self { client: Ok(client), refusal: None, is_stale: false }
+    }
+
+    fn refused(refusal: Refusal) -> Self {
+        Self { client: Err(refusal.error()), refusal: Some(refusal), is_stale: false }
+    }
 }
 
 /// Finds the policy and the client, reading on in the body while it waits.
-///
-/// # Errors
-/// Only for a body that broke off.
-pub fn look_up<P: Platform>(
-    platform: &P,
-    memory: &mut Memory,
-    wanted: &mut Wanted<'_, P::Body>,
-    record: &mut Record,
-) -> Result<Found, Error> {
+pub fn look_up<'a, P: Platform>(platform: &P, memory: &Memory, wanted: Wanted<'a, P::Body>) -> Found<'a, P::Body> {
+    let Wanted { presented, mut body, shared } = wanted;
     let now = platform.unix_time();
     let deadline = platform.elapsed() + LOOKUP_TIMEOUT;
-    let mut lookups = Lookups::start(platform, memory, wanted, now);
+    let mut lookups = Lookups::start(platform, memory, (&presented, shared), now);
     while lookups.is_waiting() {
         let left = deadline.saturating_sub(platform.elapsed());
         // A body whose bytes are always there must not keep the request waiting for the stores.
@@ -71,13 +92,13 @@ pub fn look_up<P: Platform>(
         }
         let mut waits = Vec::with_capacity(5);
         let names = lookups.waits(&mut waits);
-        waits.extend(wanted.body.as_ref().and_then(Upload::early_wait));
+        waits.extend(body.as_ref().and_then(Upload::early_wait));
         let ready = platform.wait_first(&waits, Some(left));
         drop(waits);
         match ready.map(|position| names.get(position)) {
             Some(Some(name)) => lookups.finish(platform, *name),
             Some(None) => {
-                if let Some(body) = &mut wanted.body {
+                if let Some(body) = &mut body {
                     body.read(platform);
                 }
             }
@@ -86,65 +107,41 @@ pub fn look_up<P: Platform>(
     }
 
     let policy = lookups.policy(platform, memory, deadline);
-    record.timings.policy = Some(platform.elapsed());
-    let in_force = policy.in_force().ok();
-    record.policy = in_force.map(|in_force| in_force.label.to_string());
-    if in_force.is_some() && policy.fault().is_some() {
-        record.reason(Reason::PolicyStale);
-    }
-    let policy_in_force = in_force.map(|in_force| &*in_force.policy);
-    let client = lookups.client(platform, memory, (policy_in_force, &wanted.presented), record);
-    record.timings.auth = Some(platform.elapsed());
+    let policy_known = platform.elapsed();
+    let in_force = policy.in_force().ok().map(|in_force| &*in_force.policy);
+    let client = lookups.client(platform, memory, (in_force, &presented));
+    let client_known = platform.elapsed();
     let pop = lookups.pop(memory, now);
-    Ok(Found { policy, client, pop })
+    Found { policy, client, pop, body, policy_known, client_known }
 }
 
-impl Found {
+impl<B> Found<'_, B> {
     /// Reads the rest of the body, until `until` on the request's clock, for a client that may use the gateway.
     ///
     /// # Errors
     /// [`Kind::PolicyUnavailable`], the client's refusal, [`Kind::BodyTooLarge`], [`Kind::BodyIncomplete`],
     /// [`Kind::BodyTimeout`].
-    pub fn gather<P: Platform>(
-        self,
-        platform: &P,
-        body: Option<Upload<'_, P::Body>>,
-        until: Duration,
-        record: &mut Record,
-    ) -> Result<Gathered, Error> {
+    pub fn gather<P: Platform<Body = B>>(self, platform: &P, until: Duration) -> Result<Gathered, Error> {
         let policy = self.policy.in_force()?.clone();
-        let client = self.client?;
+        let client = self.client.client?;
         let limit = policy.policy.limits.body_bytes;
-        let body = body.map_or(Ok(Vec::new()), |body| body.whole(platform, limit, until))?;
-        record.bytes_received = body.len() as u64;
+        let body = self.body.map_or(Ok(Vec::new()), |body| body.whole(platform, limit, until))?;
         Ok(Gathered { policy, client, body, pop: self.pop })
     }
 }
 
-/// Changes what the sandboxes of this POP share, and keeps it; `change` also gets the time since 1970.
-///
-/// The present state is read first, which waits for the cache, so this is for what is rare.
-pub fn update_pop<P: Platform>(platform: &P, memory: &mut Memory, change: impl FnOnce(&mut PopState, Duration)) {
-    let now = platform.unix_time();
-    let stored = platform.start_cache(POP_KEY).and_then(|lookup| platform.finish_cache(lookup));
-    let mut state = pop_state(stored.ok().flatten());
-    let before = state.clone();
-    change(&mut state, now);
-    if state != before {
-        let bytes = serde_json::to_vec(&state).expect("numbers and names should serialise");
-        platform.store_cache(POP_KEY, &bytes, POP_TTL);
-    }
-    memory.keep_pop(state, now);
-}
-
-/// What cannot be read is no state: another version may have written it.
-fn pop_state(stored: Option<Vec<u8>>) -> PopState {
-    stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+/// Until when a body may arrive: as long as the request may take in all, whichever tier it will be for.
+pub fn body_deadline(policy: &Policy, asked: Option<&RouteHeaders>, time_left: Duration) -> Duration {
+    let tier = asked.and_then(|asked| policy.tier_named(asked.tier.as_deref()?));
+    let tiers = tier.map_or(&policy.tiers[..], |tier| std::slice::from_ref(policy.tier(tier)));
+    let longest = tiers.iter().map(|tier| tier.deadlines.total).max().unwrap_or_default();
+    let timeout = asked.and_then(|asked| asked.timeout).unwrap_or(longest);
+    longest.min(timeout).min(time_left)
 }
 
 /// Does what a request left for the time after its answer, when nobody waits for it.
-pub fn do_chores<P: Platform>(platform: &P, memory: &mut Memory) {
-    for chore in std::mem::take(&mut memory.chores) {
+pub fn do_chores<P: Platform>(platform: &P, memory: &Memory) {
+    for chore in memory.take_chores() {
         match chore {
             Chore::KeepPolicy(copy) => in_force::keep(platform, &copy),
             Chore::KeepClient(id, entry) => client_cache::keep(platform, &id, &entry),
@@ -202,23 +199,25 @@ struct Lookups<P: Platform> {
 }
 
 impl<P: Platform> Lookups<P> {
-    fn start(platform: &P, memory: &Memory, wanted: &Wanted<'_, P::Body>, now: Duration) -> Self {
-        let in_force = memory.policy.as_ref().and_then(|known| known.in_force().ok());
+    fn start(platform: &P, memory: &Memory, (presented, shared): (&Presented, Shared), now: Duration) -> Self {
+        let known = memory.policy();
+        let in_force = known.as_ref().and_then(|known| known.in_force().ok());
         let client_ttl = in_force.map_or(FIRST_CLIENT_TTL, |in_force| in_force.policy.ttl);
-        let (known_client, client) = match &wanted.presented {
+        let (known_client, client) = match presented {
             Presented::Key(PresentedKey { id, .. }) => match memory.fresh_client(id, now, client_ttl) {
                 Some(client) => (Some(client), Lookup::NotNeeded),
                 None => (None, Lookup::begin(true, || platform.start_kv(&auth::entry_key(id)))),
             },
             Presented::Nothing | Presented::Malformed => (None, Lookup::NotNeeded),
         };
-        let asks = memory.fresh_policy(now).is_none();
+        let asks = !memory.has_fresh_policy(now);
+        let asks_pop = shared == Shared::Wanted && memory.fresh_pop(now).is_none();
         Self {
             policy: Lookup::begin(asks, || platform.start_kv(POLICY_KEY)),
             policy_copy: Lookup::begin(asks, || platform.start_cache(in_force::CACHE_KEY)),
             client,
             known_client,
-            pop: Lookup::begin(wanted.pop && memory.fresh_pop(now).is_none(), || platform.start_cache(POP_KEY)),
+            pop: Lookup::begin(asks_pop, || platform.start_cache(pop::KEY)),
         }
     }
 
@@ -269,45 +268,37 @@ impl<P: Platform> Lookups<P> {
         self.pop.finish(|_| Err(StoreError));
     }
 
-    /// What is known of the policy, kept in `memory`.
-    fn policy(&mut self, platform: &P, memory: &mut Memory, deadline: Duration) -> KnownPolicy {
-        let policy = match (self.policy.answer(), &memory.policy) {
+    /// What is known of the policy, which `memory` keeps.
+    fn policy(&mut self, platform: &P, memory: &Memory, deadline: Duration) -> KnownPolicy {
+        let before = memory.policy();
+        let policy = match (self.policy.answer(), &before) {
             (None, Some(known)) => return known.clone(),
             (None, None) => Err(StoreError),
             (Some(answer), _) => answer,
         };
         let answers = Answers { policy, cached: self.policy_copy.answer().and_then(Result::ok).flatten() };
-        let (known, keep) = in_force::settle(platform, memory.policy.as_ref(), answers, deadline);
-        memory.chores.extend(keep.map(Chore::KeepPolicy));
-        memory.policy = Some(known.clone());
+        let (known, keep) = in_force::resolve(platform, before.as_ref(), answers, deadline);
+        if let Some(copy) = keep {
+            memory.leave(Chore::KeepPolicy(copy));
+        }
+        memory.keep_policy(known.clone());
         known
     }
 
-    fn client(
-        &mut self,
-        platform: &P,
-        memory: &mut Memory,
-        (policy, presented): (Option<&Policy>, &Presented),
-        record: &mut Record,
-    ) -> Result<Rc<Client>, Error> {
+    fn client(&mut self, platform: &P, memory: &Memory, (policy, presented): (Option<&Policy>, &Presented)) -> Checked {
         let now = platform.unix_time();
-        let refused = |record: &mut Record, refusal: Refusal| {
-            record.refusal = Some(refusal.as_str());
-            Err(refusal.error())
-        };
         let open = policy.filter(|policy| policy.auth == Auth::Optional);
         let key = match (presented, open) {
             (Presented::Key(key), _) => key,
             (Presented::Nothing | Presented::Malformed, Some(policy)) => {
-                let client = Rc::new(Client::anonymous(policy));
-                record.client = Some(client.id.clone());
-                return Ok(client);
+                return Checked::known(Rc::new(Client::anonymous(policy)));
             }
-            (Presented::Nothing, None) => return refused(record, Refusal::NoKey),
-            (Presented::Malformed, None) => return refused(record, Refusal::MalformedKey),
+            (Presented::Nothing, None) => return Checked::refused(Refusal::NoKey),
+            (Presented::Malformed, None) => return Checked::refused(Refusal::MalformedKey),
         };
         // What KV has just said, if it was asked and did answer.
         let mut said: Option<Option<Vec<u8>>> = None;
+        let mut is_stale = false;
         let client = match (self.known_client.take(), self.client.answer()) {
             (Some(known), _) => known.ok_or(Refusal::UnknownClient),
             (None, Some(Ok(stored))) => {
@@ -328,33 +319,29 @@ impl<P: Platform> Lookups<P> {
                 let Some(client) = client else {
                     let message = "Keys cannot be checked at the moment.";
                     let soon = Retry::After(Duration::from_secs(1));
-                    return Err(Error::new(Kind::AuthUnavailable, message).with_retry(soon));
+                    let error = Error::new(Kind::AuthUnavailable, message).with_retry(soon);
+                    return Checked { client: Err(error), refusal: None, is_stale };
                 };
-                record.reason(Reason::ClientStale);
+                is_stale = true;
                 Ok(client)
             }
         };
         let checked = client.and_then(|client| client.check(key, now).map(|()| client));
         match (&checked, said) {
             (Ok(_), Some(Some(entry))) if memory.must_cache_client(&key.id, now) => {
-                memory.chores.push(Chore::KeepClient(key.id.clone(), entry));
+                memory.leave(Chore::KeepClient(key.id.clone(), entry));
             }
-            (Err(_), Some(entry)) => memory.chores.push(Chore::ForgetClient(key.id.clone(), entry)),
+            (Err(_), Some(entry)) => memory.leave(Chore::ForgetClient(key.id.clone(), entry)),
             (_, _) => {}
         }
-        let client = match checked {
-            Ok(client) => client,
-            Err(refusal) => return refused(record, refusal),
-        };
-        record.client = Some(client.id.clone());
-        record.tags.clone_from(&client.tags);
-        Ok(client)
+        let checked = checked.map_or_else(Checked::refused, Checked::known);
+        Checked { is_stale, ..checked }
     }
 
-    fn pop(&mut self, memory: &mut Memory, now: Duration) -> PopState {
+    fn pop(&mut self, memory: &Memory, now: Duration) -> Pop {
         if let Some(answer) = self.pop.answer() {
-            memory.keep_pop(pop_state(answer.ok().flatten()), now);
+            memory.keep_pop(Pop::decode(answer.ok().flatten()), now);
         }
-        memory.fresh_pop(now).cloned().unwrap_or_default()
+        memory.fresh_pop(now).unwrap_or_default()
     }
 }

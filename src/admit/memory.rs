@@ -1,20 +1,18 @@
 //! What a sandbox remembers between requests: a short read cache of things that are no request's own.
 //!
 //! Everything here can be lost at any time (a sandbox may live for one request) and nothing here is a prompt or a key.
-//! Times are since 1970, since the monotonic clock starts with each request.
+//! Times are since 1970, since the monotonic clock starts with each request. A sandbox serves one request at a time, so its
+//! memory is shared by reference and changes in place.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::admit::auth::Client;
 use crate::admit::client_cache;
 use crate::admit::in_force::{GoodCopy, KnownPolicy};
-use crate::pop::breaker;
-use crate::pop::health::Health;
-use crate::pop::hedge;
+use crate::pop::Pop;
 use crate::upstream::keyring::StoreUse;
 
 /// More clients than this are forgotten all at once.
@@ -26,28 +24,17 @@ const POP_TTL: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub struct Memory {
-    pub policy: Option<KnownPolicy>,
+    policy: RefCell<Option<KnownPolicy>>,
     /// By id; none where KV holds no such client.
-    clients: HashMap<String, Timed<Option<Rc<Client>>>>,
+    clients: RefCell<HashMap<String, Timed<Option<Rc<Client>>>>>,
     /// When this sandbox wrote a client's entry to the POP's cache.
-    cached_clients: HashMap<String, Duration>,
-    pub chores: Vec<Chore>,
-    pop: Option<Timed<PopState>>,
+    cached_clients: RefCell<HashMap<String, Duration>>,
+    chores: RefCell<Vec<Chore>>,
+    pop: RefCell<Option<Timed<Pop>>>,
     /// What the sandbox has used of the Secret Store.
-    pub secret_store: StoreUse,
+    pub secret_store: Cell<StoreUse>,
     /// The sandbox's CPU time at its last log line.
-    pub vcpu_ms: u64,
-}
-
-/// What the sandboxes of a POP share through its cache.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PopState {
-    /// The classifier's.
-    pub breaker: breaker::State,
-    /// The candidates'.
-    pub health: Health,
-    pub hedges: hedge::Bucket,
+    pub vcpu_ms: Cell<u64>,
 }
 
 /// What a request leaves to be done after its answer.
@@ -73,47 +60,72 @@ impl<T> Timed<T> {
 }
 
 impl Memory {
-    /// The policy, if it need not be asked for again.
-    pub fn fresh_policy(&self, now: Duration) -> Option<&KnownPolicy> {
-        self.policy.as_ref().filter(|known| known.is_fresh(now))
+    /// The policy as it was known last, however old that is.
+    pub fn policy(&self) -> Option<KnownPolicy> {
+        self.policy.borrow().clone()
+    }
+
+    /// Whether the policy need not be asked for again.
+    pub fn has_fresh_policy(&self, now: Duration) -> bool {
+        self.policy.borrow().as_ref().is_some_and(|known| known.is_fresh(now))
+    }
+
+    pub fn keep_policy(&self, known: KnownPolicy) {
+        self.policy.replace(Some(known));
     }
 
     /// The client, or that there is none, if KV need not be asked.
     pub fn fresh_client(&self, id: &str, now: Duration, ttl: Duration) -> Option<Option<Rc<Client>>> {
-        let known = self.clients.get(id)?;
+        let clients = self.clients.borrow();
+        let known = clients.get(id)?;
         let ttl = if known.value.is_some() { ttl } else { ttl.min(UNKNOWN_CLIENT_TTL) };
         known.fresh(now, ttl).cloned()
     }
 
-    pub fn keep_client(&mut self, id: &str, client: Option<Rc<Client>>, now: Duration) {
-        if self.clients.len() >= MAX_CLIENTS {
-            self.clients.clear();
+    pub fn keep_client(&self, id: &str, client: Option<Rc<Client>>, now: Duration) {
+        let mut clients = self.clients.borrow_mut();
+        if clients.len() >= MAX_CLIENTS {
+            clients.clear();
         }
-        self.clients.insert(id.to_owned(), Timed { value: client, since: now });
+        clients.insert(id.to_owned(), Timed { value: client, since: now });
     }
 
     /// Whether the POP's cache should get this client's entry; then that is taken to happen now.
-    pub fn must_cache_client(&mut self, id: &str, now: Duration) -> bool {
-        if self.cached_clients.get(id).is_some_and(|since| now.saturating_sub(*since) < client_cache::RENEW) {
+    pub fn must_cache_client(&self, id: &str, now: Duration) -> bool {
+        let mut cached = self.cached_clients.borrow_mut();
+        if cached.get(id).is_some_and(|since| now.saturating_sub(*since) < client_cache::RENEW) {
             return false;
         }
-        if self.cached_clients.len() >= MAX_CLIENTS {
-            self.cached_clients.clear();
+        if cached.len() >= MAX_CLIENTS {
+            cached.clear();
         }
-        self.cached_clients.insert(id.to_owned(), now);
+        cached.insert(id.to_owned(), now);
         true
     }
 
-    pub fn fresh_pop(&self, now: Duration) -> Option<&PopState> {
-        self.pop.as_ref()?.fresh(now, POP_TTL)
+    /// Leaves something to be done after the answer.
+    pub fn leave(&self, chore: Chore) {
+        self.chores.borrow_mut().push(chore);
+    }
+
+    /// What was left to be done, once.
+    pub fn take_chores(&self) -> Vec<Chore> {
+        self.chores.take()
+    }
+
+    /// What the POP's sandboxes share, if its cache need not be asked.
+    pub fn fresh_pop(&self, now: Duration) -> Option<Pop> {
+        self.pop.borrow().as_ref()?.fresh(now, POP_TTL).cloned()
+    }
+
+    pub fn keep_pop(&self, state: Pop, now: Duration) {
+        self.pop.replace(Some(Timed { value: state, since: now }));
     }
 
     /// Whether the sandbox can take another request without passing the platform's limit on reads of the Secret Store.
     pub fn has_room_for_secrets(&self) -> bool {
-        self.secret_store.has_room(self.policy.as_ref().and_then(|known| Some(&*known.in_force().ok()?.policy)))
-    }
-
-    pub fn keep_pop(&mut self, state: PopState, now: Duration) {
-        self.pop = Some(Timed { value: state, since: now });
+        let known = self.policy.borrow();
+        let policy = known.as_ref().and_then(|known| Some(&*known.in_force().ok()?.policy));
+        self.secret_store.get().has_room(policy)
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use super::{Answer, Goal, Job};
 use crate::attempt::outcome::Outcome;
+use crate::attempt::{Answer, BegunStream, Goal, Job};
 use crate::platform::{Platform, UpstreamResponse, Wait};
 use crate::upstream::dialect::{self, DecodeOptions, Defect, Stream};
 use crate::upstream::error_words;
@@ -52,8 +52,14 @@ enum Kind {
     NoStream,
 }
 
+/// What an exchange brought that may be committed.
+pub struct Reply<P: Platform> {
+    pub headers: HeaderMap,
+    pub answer: Answer<P>,
+}
+
 /// How an exchange ended; nothing while it is to be waited for.
-pub type Step<P> = Option<Result<(HeaderMap, Answer<P>), Outcome>>;
+pub type Step<P> = Option<Result<Reply<P>, Outcome>>;
 
 impl<P: Platform> Exchange<P> {
     /// `keeps_timeouts` says whether the platform ends a body that stalls.
@@ -138,7 +144,10 @@ impl<P: Platform> Exchange<P> {
             Stage::Body { response, bytes, kind: Kind::Error } => Some(Err(refusal(job, &response, &bytes))),
             Stage::Stream { headers, mut incoming, mut held } if incoming.stream.is_finished() => {
                 let ended = incoming.end(&mut held).map_err(Outcome::from);
-                Some(ended.map(|_| (headers, Answer::Stream { incoming, held, ended: true })))
+                Some(ended.map(|_| Reply {
+                    headers,
+                    answer: Answer::Stream(BegunStream { incoming, held, progress: Progress::Ended }),
+                }))
             }
             _ if job.platform.elapsed() < self.own_deadline => Some(Err(Outcome::OutOfTime)),
             Stage::Head(_) | Stage::Stream { .. } | Stage::Body { .. } | Stage::Over => Some(Err(Outcome::Timeout)),
@@ -187,8 +196,7 @@ impl<P: Platform> Exchange<P> {
             (Progress::Begun, Goal::WholeStream) | (Progress::Preamble, _) => false,
         };
         if enough {
-            let ended = progress == Progress::Ended;
-            return Some(Ok((headers, Answer::Stream { incoming, held, ended })));
+            return Some(Ok(Reply { headers, answer: Answer::Stream(BegunStream { incoming, held, progress }) }));
         }
         if held.len() > MAX_ANSWER_BYTES {
             return Some(Err(Outcome::TooLarge));
@@ -233,7 +241,7 @@ impl<P: Platform> Exchange<P> {
             _ if broken => Err(Outcome::Broken),
             Kind::NoStream => Err(error_inside(&bytes)),
             Kind::Answer => dialect::decode_answer(self.reading, job.request, bytes)
-                .map(|(body, whole)| (response.headers, Answer::Whole { body, whole }))
+                .map(|(body, whole)| Reply { headers: response.headers, answer: Answer::Whole { body, whole } })
                 .map_err(Outcome::from),
         })
     }

@@ -4,36 +4,42 @@
 //! [`Goal`] says), a whole answer until it decodes, so that every failure before that leaves the next candidate free to
 //! serve. `outcome` judges failures, `queue` says who is next, `health` remembers them for the POP.
 
-pub mod blame;
+pub mod engine;
 mod exchange;
 pub mod outcome;
 pub mod queue;
+pub mod told;
 
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
 
-use self::exchange::{Exchange, Step};
-use crate::admit::look_ups;
-use crate::admit::memory::Memory;
-use crate::attempt::outcome::{Outcome, Verdict, judge};
-use crate::attempt::queue::{Bounds, Next, Queue};
+use crate::attempt::outcome::Outcome;
+use crate::attempt::queue::Queue;
 use crate::door::chat::Ask;
-use crate::platform::{ClientGone, Platform, UpstreamRequest};
-use crate::policy::{Candidate, Policy, Tier};
-use crate::pop::health::{Cooling, Standing};
-use crate::record::{AttemptRecord, Record};
+use crate::error::Error;
+use crate::platform::{Platform, UpstreamRequest};
+use crate::policy::{Candidate, Policy, StreamMode, Tier, TierId};
+use crate::pop::health::{Health, Standing};
+use crate::record::Names;
 use crate::secret::Secret;
-use crate::upstream::dialect::{self, DecodeOptions, EncodeOptions, Encoded, Whole};
+use crate::upstream::dialect::{self, EncodeOptions, Encoded, Whole};
 use crate::upstream::headers;
 use crate::upstream::keyring::Keyring;
-use crate::upstream::stream::Incoming;
+use crate::upstream::stream::{Incoming, Progress};
+use crate::visit::settle::Ending;
 use crate::wire::media;
 
-/// Outcomes of an attempt that another one's answer ended: its connection was closed, or could not be, since no head had
-/// come (the platform cannot cancel such a request).
-const CLOSED: &str = "closed";
-const ABANDONED: &str = "abandoned";
+/// What the client asked for, and how much time it gives.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    pub ask: &'a Ask<'a>,
+    pub client_headers: &'a HeaderMap,
+    /// The client's own limit.
+    pub timeout: Option<Duration>,
+    /// How long the platform lets the request run.
+    pub time_left: Duration,
+}
 
 /// What all attempts at one request share.
 pub struct Job<'a, P: Platform> {
@@ -41,6 +47,7 @@ pub struct Job<'a, P: Platform> {
     pub keyring: &'a Keyring<'a, P>,
     pub policy: &'a Policy,
     pub tier: &'a Tier,
+    tier_id: TierId,
     pub request: &'a Ask<'a>,
     pub client_headers: &'a HeaderMap,
     /// When the answer must have ended, on [`Platform::elapsed`]'s clock.
@@ -58,41 +65,95 @@ pub enum Goal {
     WholeStream,
 }
 
+impl<'a, P: Platform> Job<'a, P> {
+    pub fn new(keyring: &'a Keyring<'a, P>, policy: &'a Policy, tier: TierId, request: Request<'a>) -> Self {
+        let Request { ask, client_headers, timeout, time_left } = request;
+        let tier_id = tier;
+        let tier = policy.tier(tier_id);
+        let allowed = tier.deadlines.total.min(time_left);
+        Self {
+            platform: keyring.platform(),
+            keyring,
+            policy,
+            tier,
+            tier_id,
+            request: ask,
+            client_headers,
+            total: timeout.map_or(allowed, |asked| asked.min(allowed)),
+            // A client that asked for less time wants an end, not a longer answer.
+            may_hand_over: timeout.is_none(),
+            goal: match (ask.stream, tier.stream) {
+                (false, _) => Goal::WholeAnswer,
+                (true, StreamMode::Hold) => Goal::WholeStream,
+                (true, StreamMode::Guarded | StreamMode::Handoff) => Goal::FirstPiece,
+            },
+        }
+    }
+
+    /// Whether a second candidate may be asked beside a slow first one.
+    pub fn may_hedge(&self) -> bool {
+        self.request.stream && self.tier.hedge_after.is_some()
+    }
+
+    /// How the request is to be put. A stream that is handed to the platform passes as it comes, a usage chunk too, so only the
+    /// client's own wish counts then.
+    pub fn options(&self) -> EncodeOptions {
+        let counts_usage = self.tier.stream != StreamMode::Handoff || self.goal == Goal::WholeAnswer;
+        EncodeOptions { counts_usage, begun: None }
+    }
+}
+
 /// A candidate that can be sent to at once.
 pub struct Prepared<P: Platform> {
-    pub candidate: Candidate,
+    /// For this tier: deadlines and timeouts are its own.
+    tier: TierId,
+    candidate: Candidate,
     backend: P::Backend,
     request: UpstreamRequest,
     secret: Option<Secret<String>>,
     dropped: Vec<String>,
 }
 
+impl<P: Platform> Prepared<P> {
+    fn is_for(&self, job: &Job<'_, P>, candidate: &Candidate) -> bool {
+        self.tier == job.tier_id && self.candidate == *candidate
+    }
+}
+
 /// An answer that has begun, or is whole, as the [`Goal`] was.
 pub struct Committed<P: Platform> {
     pub candidate: Candidate,
-    pub headers: HeaderMap,
     pub answer: Answer<P>,
 }
 
 pub enum Answer<P: Platform> {
-    Whole {
-        body: Vec<u8>,
-        whole: Whole,
-    },
-    /// `held` is what the client gets first; all there is, if the stream has ended.
-    Stream {
-        incoming: Box<Incoming<P>>,
-        held: Vec<u8>,
-        ended: bool,
-    },
+    Whole { body: Vec<u8>, whole: Whole },
+    Stream(BegunStream<P>),
+}
+
+/// A stream that has begun, or is whole.
+pub struct BegunStream<P: Platform> {
+    pub incoming: Box<Incoming<P>>,
+    /// What the client gets first; all there is, if the stream has ended.
+    pub held: Vec<u8>,
+    pub progress: Progress,
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Stop {
-    /// No candidate is left.
-    Failed(Box<Failure>),
+    /// No candidate is left; what the client is to be told.
+    Failed(Error),
     ClientGone,
+}
+
+impl From<Stop> for Ending {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Failed(error) => Ending::Failed(error),
+            Stop::ClientGone => Ending::ClientGone,
+        }
+    }
 }
 
 /// The failure that says most, of a request that no candidate served.
@@ -103,26 +164,6 @@ pub struct Failure {
     pub provider: String,
     /// When a candidate is expected back, from now.
     pub back: Option<Duration>,
-}
-
-/// What happens while attempts run: something for the client that waits.
-pub trait Meanwhile {
-    /// When [`Meanwhile::tick`] is due, on [`Platform::elapsed`]'s clock; nothing if never.
-    fn due(&self) -> Option<Duration>;
-    fn tick(&mut self, record: &mut Record) -> Result<(), ClientGone>;
-}
-
-/// Nothing happens meanwhile.
-pub struct Quiet;
-
-impl Meanwhile for Quiet {
-    fn due(&self) -> Option<Duration> {
-        None
-    }
-
-    fn tick(&mut self, _: &mut Record) -> Result<(), ClientGone> {
-        Ok(())
-    }
 }
 
 /// Gets key, address and body of `candidate` ready.
@@ -140,332 +181,38 @@ pub fn prepare<P: Platform>(
     let accept = if job.request.stream { media::EVENT_STREAM } else { media::JSON };
     let secret = permit.secret;
     let mut request_headers = dialect::request_headers(provider, secret.as_ref(), accept);
-    headers::forward_upstream(job.client_headers, &mut request_headers);
+    request_headers.extend(headers::trace_context(job.client_headers));
     let url = format!("{}{path}", provider.base_url);
     let request = UpstreamRequest { method: Method::POST, url, headers: request_headers, body };
-    Ok(Prepared { candidate: candidate.clone(), backend, request, secret, dropped })
+    Ok(Prepared { tier: job.tier_id, candidate: candidate.clone(), backend, request, secret, dropped })
 }
 
-/// The attempts at one request.
-pub struct Attempts<'a, P: Platform> {
-    pub job: &'a Job<'a, P>,
+/// The candidates of a plan in the order in which they are asked.
+pub struct Ranking {
     pub queue: Queue,
-    pub asking: EncodeOptions,
-    pub memory: &'a mut Memory,
-    /// The candidate that was prepared beside the classifier's call.
-    pub prepared: Option<Prepared<P>>,
-    pub hedged: bool,
+    /// Those that come last because they failed lately, as `provider/model`.
+    pub cooling: Vec<String>,
+    /// Whether that changed the plan's order.
+    pub is_changed: bool,
 }
 
-/// An attempt under way.
-struct Attempt<P: Platform> {
-    begun: Begun,
-    exchange: Exchange<P>,
-    dropped: Vec<String>,
-}
-
-#[derive(Clone, Copy)]
-struct Begun {
-    /// In the queue.
-    place: usize,
-    started: Duration,
-    hedge: bool,
-}
-
-/// What the attempts of one run have come to.
-struct Run<'r, P: Platform> {
-    active: Vec<Attempt<P>>,
-    failure: Option<Failure>,
-    /// When each candidate that failed last is expected back, on the request's clock, by its place.
-    back: Vec<(usize, Duration)>,
-    /// On the request's clock.
-    started: Duration,
-    record: &'r mut Record,
-}
-
-impl<P: Platform> Attempts<'_, P> {
-    /// Asks until one answers.
-    ///
-    /// # Errors
-    /// The failure that says most, if none of them answers.
-    pub fn run(&mut self, record: &mut Record, meanwhile: &mut impl Meanwhile) -> Result<Committed<P>, Stop> {
-        let job = self.job;
-        let started = job.platform.elapsed();
-        let mut run = Run { active: Vec::with_capacity(2), failure: None, back: Vec::new(), started, record };
-        loop {
-            let now = job.platform.elapsed();
-            if meanwhile.due().is_some_and(|due| due <= now) {
-                meanwhile.tick(run.record).map_err(|ClientGone| Stop::ClientGone)?;
-            }
-            if run.active.is_empty() {
-                // The first attempt is made whatever the time, so that there is something to tell.
-                match self.queue.next(now) {
-                    Next::Ask(place) if now < job.total || run.failure.is_none() => {
-                        self.start(place, false, &mut run);
-                    }
-                    Next::SleepUntil(time) if time < job.total => {
-                        let wake = meanwhile.due().map_or(time, |due| due.min(time));
-                        job.platform.sleep(wake.saturating_sub(now));
-                    }
-                    Next::Ask(_) | Next::SleepUntil(_) | Next::Nothing => return Err(Stop::Failed(run.give_up(now))),
-                }
-                continue;
-            }
-            if let Some(position) = self.expired(now, &mut run) {
-                let step = run.active[position].exchange.expire(job);
-                match self.settle(position, step, &mut run) {
-                    Some(committed) => return Ok(committed),
-                    None => continue,
-                }
-            }
-            if self.hedge_due(&run).is_some_and(|due| due <= now) {
-                self.hedge(&mut run);
-                continue;
-            }
-            let wake = [Some(self.next_deadline(&run)), self.hedge_due(&run), meanwhile.due()];
-            let wake = wake.into_iter().flatten().min().unwrap_or(job.total);
-            let waits: Vec<_> = run.active.iter().filter_map(|attempt| attempt.exchange.wait()).collect();
-            let ready = job.platform.wait_first(&waits, Some(wake.saturating_sub(now)));
-            drop(waits);
-            let Some(ready) = ready else { continue };
-            let step = run.active[ready].exchange.advance(job);
-            if let Some(committed) = self.settle(ready, step, &mut run) {
-                return Ok(committed);
-            }
+/// Ranks the candidates of a plan by what this POP knows of them at `now`, the time since 1970.
+pub fn rank(policy: &Policy, candidates: &[Candidate], health: &Health, now: Duration) -> Ranking {
+    let mut cooling = Vec::new();
+    let ranked = candidates.iter().map(|candidate| {
+        let name = health_name(policy, candidate);
+        let standing = health.standing(&name, now);
+        if standing == Standing::Cooling {
+            cooling.push(name);
         }
-    }
-
-    /// Takes the end of the attempt at `position`, if it is one.
-    fn settle(&mut self, position: usize, step: Step<P>, run: &mut Run<'_, P>) -> Option<Committed<P>> {
-        match step? {
-            Ok((headers, answer)) => {
-                let attempt = run.active.remove(position);
-                Some(self.commit(attempt, headers, answer, run))
-            }
-            Err(outcome) => {
-                let Attempt { begun, exchange, .. } = run.active.remove(position);
-                self.judge(begun, exchange.request_id(), outcome, run);
-                None
-            }
-        }
-    }
-
-    /// Starts the candidate at `place`; says whether a request was sent.
-    fn start(&mut self, place: usize, hedge: bool, run: &mut Run<'_, P>) -> bool {
-        let job = self.job;
-        let candidate = self.queue.candidate(place).clone();
-        let begun = Begun { place, started: job.platform.elapsed(), hedge };
-        let prepared = match self.prepared.take().filter(|prepared| prepared.candidate == candidate) {
-            Some(prepared) => Ok(prepared),
-            None => prepare(job, &candidate, &self.asking),
-        };
-        let Prepared { backend, request, secret, dropped, .. } = match prepared {
-            Ok(prepared) => prepared,
-            Err(outcome) => {
-                self.queue.passed_over(place);
-                run.note(job, &candidate, begun, outcome.label());
-                if let (Outcome::NoSecret(_), Some(attempt)) = (&outcome, run.record.attempts.last_mut()) {
-                    attempt.missing_entry = Some(job.policy.provider_of(candidate.model).secret.clone());
-                }
-                run.keep_failure(job, &candidate, outcome);
-                return false;
-            }
-        };
-        if self.queue.standing(place) == Standing::ProbeDue {
-            let name = name(job.policy, &candidate);
-            look_ups::update_pop(job.platform, self.memory, |pop, now| {
-                pop.health.probes(&name, &job.policy.health, now);
-            });
-        }
-        self.queue.asked(place, begun.started);
-        if let Some(secret) = &secret {
-            run.record.keys.add(secret);
-        }
-        match job.platform.send(&backend, request) {
-            Ok(pending) => {
-                let provider = job.policy.provider_of(candidate.model);
-                let reading = DecodeOptions::of(provider, job.platform.unix_time());
-                let exchange = Exchange::new(pending, job, reading, job.platform.keeps_timeouts(&backend));
-                run.active.push(Attempt { begun, exchange, dropped });
-                true
-            }
-            Err(error) => {
-                self.judge(begun, None, Outcome::Send(error), run);
-                false
-            }
-        }
-    }
-
-    /// An attempt whose time is over. The first-token deadline never cuts the last candidate: another must be under way, or
-    /// is started first; if there is none, the last one gets what is left of the total. A large request has one at a time.
-    fn expired(&mut self, now: Duration, run: &mut Run<'_, P>) -> Option<usize> {
-        let job = self.job;
-        let position = run.active.iter().position(|attempt| attempt.deadline(job) <= now)?;
-        let exchange = &run.active[position].exchange;
-        let may_go_on = run.active.len() == 1 && !exchange.is_decided() && !exchange.has_begun();
-        if now < job.total && may_go_on && job.request.is_large() {
-            // There is no room for a second one beside it, so it goes on unless another can take its place.
-            if self.queue.fresh().is_none() {
-                run.active[position].exchange.extend(job.total);
-                return None;
-            }
-        } else if now < job.total && may_go_on {
-            let mut started = false;
-            while let (false, Some(place)) = (started, self.queue.fresh()) {
-                started = self.start(place, false, run);
-            }
-            if !started {
-                run.active[position].exchange.extend(job.total);
-                return None;
-            }
-        }
-        Some(position)
-    }
-
-    fn next_deadline(&self, run: &Run<'_, P>) -> Duration {
-        run.active.iter().map(|attempt| attempt.deadline(self.job)).min().unwrap_or(self.job.total)
-    }
-
-    /// When a second candidate is started beside the one that is under way; nothing if none is to be.
-    fn hedge_due(&self, run: &Run<'_, P>) -> Option<Duration> {
-        let may_hedge = self.job.request.stream && !self.hedged && !self.job.request.is_large();
-        let after = self.job.tier.hedge_after.filter(|_| may_hedge)?;
-        match &run.active[..] {
-            [only] if !only.exchange.has_begun() => Some(only.begun.started + after),
-            _ => None,
-        }
-    }
-
-    fn hedge(&mut self, run: &mut Run<'_, P>) {
-        self.hedged = true;
-        let share = self.job.policy.health.hedge_share;
-        let Some(place) = self.queue.fresh().filter(|place| self.queue.standing(*place) == Standing::Healthy) else {
-            return;
-        };
-        let mut allowed = false;
-        look_ups::update_pop(self.job.platform, self.memory, |pop, _| allowed = pop.hedges.take(share));
-        if allowed {
-            self.start(place, true, run);
-        }
-    }
-
-    fn judge(&mut self, begun: Begun, request_id: Option<String>, outcome: Outcome, run: &mut Run<'_, P>) {
-        let job = self.job;
-        let candidate = self.queue.candidate(begun.place).clone();
-        let now = job.platform.elapsed();
-        let (verdict, cooling) = judge(&outcome);
-        run.note(job, &candidate, begun, outcome.label());
-        run.name_last(request_id);
-        // While another attempt is under way nobody waits to ask the same candidate again.
-        let applied = match verdict {
-            Verdict::Retry | Verdict::Wait(_) if !run.active.is_empty() => Verdict::Next,
-            other => other,
-        };
-        let bounds = Bounds { now, total: job.total, retries: job.tier.retries, random: job.platform.random() };
-        let again = self.queue.failed(begun.place, applied, bounds);
-        if !again && cooling != Cooling::None {
-            let name = name(job.policy, &candidate);
-            look_ups::update_pop(job.platform, self.memory, |pop, now| {
-                pop.health.failed(&name, cooling, &job.policy.health, now);
-            });
-        }
-        let back = match verdict {
-            Verdict::Wait(delay) => Some(delay),
-            Verdict::Retry => Some(job.policy.health.cooldown),
-            Verdict::Next if outcome.may_pass() => Some(job.policy.health.cooldown),
-            Verdict::Next | Verdict::NextLarger | Verdict::GiveUp => None,
-        };
-        run.back.retain(|(place, _)| *place != begun.place);
-        run.back.extend(back.map(|back| (begun.place, now + back)));
-        run.keep_failure(job, &candidate, outcome);
-        if verdict == Verdict::GiveUp {
-            // Every candidate would say the same, the other one under way too.
-            run.abandon(&self.queue, job);
-        }
-    }
-
-    fn commit(
-        &mut self,
-        attempt: Attempt<P>,
-        headers: HeaderMap,
-        answer: Answer<P>,
-        run: &mut Run<'_, P>,
-    ) -> Committed<P> {
-        let job = self.job;
-        run.abandon(&self.queue, job);
-        let place = attempt.begun.place;
-        let candidate = self.queue.candidate(place).clone();
-        run.note(job, &candidate, attempt.begun, attempt.exchange.status().as_u16().to_string());
-        run.name_last(attempt.exchange.request_id());
-        if self.queue.standing(place) != Standing::Healthy {
-            let name = name(job.policy, &candidate);
-            look_ups::update_pop(job.platform, self.memory, |pop, _| {
-                pop.health.succeeded(&name);
-            });
-        }
-        run.record.dropped = attempt.dropped;
-        run.record.timings.upstream = Some(job.platform.elapsed() - run.started);
-        Committed { candidate, headers, answer }
-    }
-}
-
-impl<P: Platform> Attempt<P> {
-    fn deadline(&self, job: &Job<'_, P>) -> Duration {
-        self.exchange.deadline().min(job.total)
-    }
-}
-
-impl<P: Platform> Run<'_, P> {
-    fn give_up(&mut self, now: Duration) -> Box<Failure> {
-        let failure = self.failure.take().expect("a plan should have at least one candidate");
-        let back = self.back.iter().map(|(_, back)| back.saturating_sub(now)).min();
-        Box::new(Failure { back, ..failure })
-    }
-
-    /// Of several failures the last that came from a provider is told.
-    fn keep_failure(&mut self, job: &Job<'_, P>, candidate: &Candidate, outcome: Outcome) {
-        if self.failure.is_none() || !outcome.is_unsent() {
-            let provider = job.policy.provider_of(candidate.model).name.clone();
-            self.failure = Some(Failure { outcome, provider, back: None });
-        }
-    }
-
-    fn note(&mut self, job: &Job<'_, P>, candidate: &Candidate, begun: Begun, outcome: String) {
-        let model = job.policy.model(candidate.model);
-        self.record.attempts.push(AttemptRecord {
-            provider: job.policy.provider(model.provider).name.clone(),
-            model: model.name.clone(),
-            outcome,
-            duration: job.platform.elapsed() - begun.started,
-            hedge: begun.hedge,
-            ..AttemptRecord::default()
-        });
-    }
-
-    /// Adds the provider's own name for the request to the attempt that was noted last.
-    fn name_last(&mut self, request_id: Option<String>) {
-        if let Some(attempt) = self.record.attempts.last_mut() {
-            attempt.request_id = request_id;
-        }
-    }
-
-    /// Ends what is still under way: a connection whose head has arrived is closed, another cannot be.
-    fn abandon(&mut self, queue: &Queue, job: &Job<'_, P>) {
-        for attempt in std::mem::take(&mut self.active) {
-            let outcome = if attempt.exchange.has_head() { CLOSED } else { ABANDONED };
-            self.note(job, queue.candidate(attempt.begun.place), attempt.begun, outcome.to_owned());
-            self.name_last(attempt.exchange.request_id());
-        }
-    }
-}
-
-/// Whether an attempt with this outcome was given up for another one's answer.
-pub fn is_given_up(outcome: &str) -> bool {
-    matches!(outcome, CLOSED | ABANDONED)
+        (candidate.clone(), standing, policy.model(candidate.model).context)
+    });
+    let queue = Queue::new(ranked);
+    let is_changed = !queue.candidates().eq(candidates);
+    Ranking { queue, cooling, is_changed }
 }
 
 /// The name under which a candidate's health is kept.
-pub fn name(policy: &Policy, candidate: &Candidate) -> String {
-    let model = policy.model(candidate.model);
-    format!("{}/{}", policy.provider(model.provider).name, model.name)
+pub fn health_name(policy: &Policy, candidate: &Candidate) -> String {
+    Names::of(policy, candidate.model).to_string()
 }

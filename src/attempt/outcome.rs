@@ -1,13 +1,16 @@
-//! How an attempt failed, and the one table that says what follows from it (design.md §7).
+//! How an attempt failed, and the one table that says what follows from it: for the request, for the candidate's standing
+//! in this POP, and for what the client is told in the end.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::error::Error;
+use crate::error::{Error, Kind, RejectedAs};
 use crate::platform::SendError;
 use crate::policy::Dialect;
 use crate::pop::health::Cooling;
+use crate::record::AttemptEnd;
 use crate::upstream::dialect::CannotEncode;
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::NoSecret;
@@ -55,42 +58,137 @@ pub enum Verdict {
     GiveUp,
 }
 
+/// When a candidate may well serve the same request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Back {
+    Never,
+    AfterCooldown,
+    After(Duration),
+}
+
+/// What the client is told if this is the failure that says most.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// The request itself was refused, for the provider's own reason.
+    Refused { how: RejectedAs, words: Box<ProviderError> },
+    /// What the last candidate did, as the end of a sentence about it.
+    Failed(Kind, Cow<'static, str>),
+    /// The gateway's own finding.
+    Own(Error),
+}
+
+/// A row of the table: all that follows from an outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    pub verdict: Verdict,
+    /// For the candidate's standing in this POP.
+    pub cooling: Cooling,
+    pub back: Back,
+    pub told: Told,
+}
+
 /// The table.
-pub fn judge(outcome: &Outcome) -> (Verdict, Cooling) {
+pub fn judge(outcome: &Outcome) -> Judgement {
+    use Verdict::{Next, Retry};
+    let failed = |what: &'static str| told(Kind::ProviderError, what);
     match outcome {
-        Outcome::DialectUnavailable(_) | Outcome::NoSecret(_) | Outcome::Unfit(_) | Outcome::OutOfTime => {
-            (Verdict::Next, Cooling::None)
+        Outcome::DialectUnavailable(dialect) => {
+            let what = format!("speaks `{}`, which this version cannot translate", dialect.as_str());
+            row(Next, Cooling::None, told(Kind::DialectUnavailable, what))
         }
-        Outcome::Send(SendError::NoBackend) => (Verdict::Next, Cooling::None),
-        Outcome::Send(SendError::Dns | SendError::Connect | SendError::Tls | SendError::Reset | SendError::Other) => {
-            (Verdict::Retry, Cooling::Short)
+        Outcome::NoSecret(why) => {
+            row(Next, Cooling::None, told(Kind::NoSecret, format!("may get nothing: {}", why.describe())))
         }
-        Outcome::Send(SendError::Timeout) | Outcome::Timeout => (Verdict::Next, Cooling::Short),
-        Outcome::Status { status, error, delay } => judge_status(status.as_u16(), error, *delay),
-        Outcome::ErrorInside(error) => match error.implied_status() {
-            Some(status) => judge_status(status, error, error.retry_delay),
-            None => judge_status(500, error, error.retry_delay),
-        },
-        Outcome::Broken => (Verdict::Retry, Cooling::Short),
-        Outcome::Undecodable | Outcome::TooLarge => (Verdict::Next, Cooling::Short),
+        Outcome::Unfit(error) => row(Next, Cooling::None, Told::Own((**error).clone())),
+        Outcome::OutOfTime => {
+            let what = "was cut off, since the time of this request was over";
+            row(Next, Cooling::None, told(Kind::ProviderTimeout, what))
+        }
+        Outcome::Send(SendError::NoBackend) => {
+            let what = "has no backend in this service, which may not create one: see `fastly backend create` in the \
+                        README";
+            row(Next, Cooling::None, told(Kind::NoBackend, what))
+        }
+        Outcome::Send(
+            error @ (SendError::Dns | SendError::Connect | SendError::Tls | SendError::Reset | SendError::Other),
+        ) => row(Retry, Cooling::Short, told(Kind::ProviderError, format!("could not be asked: {error}"))),
+        Outcome::Send(SendError::Timeout) | Outcome::Timeout => {
+            let late = row(Next, Cooling::Short, told(Kind::ProviderTimeout, "did not answer in time"));
+            Judgement { back: Back::AfterCooldown, ..late }
+        }
+        Outcome::Status { status, error, delay } => {
+            let answer = Answered { status: status.as_u16(), error, delay: *delay };
+            judge_answer(&answer, format!("answered {status}"))
+        }
+        Outcome::ErrorInside(error) => {
+            // What no status is known for is the provider's fault, unless its words say that it is the prompt's length.
+            let unknown = if error.is_context_length() { 400 } else { 500 };
+            let status = error.implied_status().unwrap_or(unknown);
+            judge_answer(&Answered { status, error, delay: error.retry_delay }, "answered with an error".to_owned())
+        }
+        Outcome::Broken => row(Retry, Cooling::Short, failed("broke off its answer")),
+        Outcome::Undecodable => {
+            let unread = row(Next, Cooling::Short, failed("sent an answer that cannot be read"));
+            Judgement { back: Back::AfterCooldown, ..unread }
+        }
+        Outcome::TooLarge => row(Next, Cooling::Short, failed("sent more than the gateway accepts")),
     }
 }
 
-fn judge_status(status: u16, error: &ProviderError, delay: Option<Duration>) -> (Verdict, Cooling) {
+/// An error that a provider answered with, wherever it stood.
+struct Answered<'a> {
+    status: u16,
+    error: &'a ProviderError,
+    /// How long the provider asks to be left alone.
+    delay: Option<Duration>,
+}
+
+/// The rows of answered errors; `otherwise` is what is told where no row says more.
+fn judge_answer(answer: &Answered<'_>, otherwise: String) -> Judgement {
+    use Verdict::{GiveUp, Next, NextLarger, Retry, Wait};
+    let Answered { status, error, delay } = *answer;
+    let refused = |verdict, how| {
+        let words = Box::new(error.clone());
+        row(verdict, Cooling::None, Told::Refused { how, words })
+    };
+    let failed = |kind| told(kind, otherwise);
     match status {
-        400 | 413 | 422 if error.is_context_length() => (Verdict::NextLarger, Cooling::None),
-        413 => (Verdict::NextLarger, Cooling::None),
+        413 => refused(NextLarger, RejectedAs::TooLarge),
+        400 | 422 if error.is_context_length() => refused(NextLarger, RejectedAs::ContextLength),
+        400 => refused(GiveUp, RejectedAs::BadRequest),
+        422 => refused(GiveUp, RejectedAs::Unprocessable),
         // Too much in the address or the headers is the client's doing.
-        414 | 431 => (Verdict::Next, Cooling::None),
-        400 | 422 => (Verdict::GiveUp, Cooling::None),
-        401..=404 => (Verdict::Next, Cooling::Long),
-        _ if error.is_quota() => (Verdict::Next, Cooling::Long),
-        408 | 425 | 429 | 500..=599 => match delay {
-            Some(delay) => (Verdict::Wait(delay), Cooling::Asked(delay)),
-            None => (Verdict::Retry, Cooling::Short),
-        },
-        _ => (Verdict::Next, Cooling::Short),
+        414 | 431 => row(Next, Cooling::None, failed(Kind::ProviderError)),
+        402 => row(Next, Cooling::Long, told(Kind::ProviderQuota, NO_QUOTA)),
+        _ if error.is_quota() => row(Next, Cooling::Long, told(Kind::ProviderQuota, NO_QUOTA)),
+        401 | 403 => row(Next, Cooling::Long, told(Kind::ProviderAuth, "refused the gateway's key")),
+        404 => row(Next, Cooling::Long, told(Kind::ProviderNotFound, "does not know the model")),
+        408 | 425 | 429 | 500..=599 => {
+            let told =
+                if status == 429 { told(Kind::RateLimited, "is rate limited") } else { failed(Kind::ProviderError) };
+            match delay {
+                Some(delay) => row(Wait(delay), Cooling::Asked(delay), told),
+                None => row(Retry, Cooling::Short, told),
+            }
+        }
+        _ => row(Next, Cooling::Short, failed(Kind::ProviderError)),
     }
+}
+
+const NO_QUOTA: &str = "has no quota left";
+
+fn told(kind: Kind, what: impl Into<Cow<'static, str>>) -> Told {
+    Told::Failed(kind, what.into())
+}
+
+/// A row whose candidate is back as its verdict says.
+fn row(verdict: Verdict, cooling: Cooling, told: Told) -> Judgement {
+    let back = match verdict {
+        Verdict::Wait(delay) => Back::After(delay),
+        Verdict::Retry => Back::AfterCooldown,
+        Verdict::Next | Verdict::NextLarger | Verdict::GiveUp => Back::Never,
+    };
+    Judgement { verdict, cooling, back, told }
 }
 
 impl From<CannotEncode> for Outcome {
@@ -103,10 +201,10 @@ impl From<CannotEncode> for Outcome {
 }
 
 impl Outcome {
-    /// As `x-route-attempts` and the log show it.
-    pub fn label(&self) -> String {
+    /// As the record shows it.
+    pub fn end(&self) -> AttemptEnd {
         let name = match self {
-            Outcome::Status { status, .. } => return status.as_u16().to_string(),
+            Outcome::Status { status, .. } => return AttemptEnd::Status(*status),
             Outcome::DialectUnavailable(_) => "dialect_unavailable",
             Outcome::NoSecret(NoSecret::Limit) => "secret_limit",
             Outcome::NoSecret(_) => "no_secret",
@@ -124,12 +222,7 @@ impl Outcome {
             Outcome::Broken => "broken",
             Outcome::TooLarge => "too_large",
         };
-        name.to_owned()
-    }
-
-    /// Whether the same request may well work a little later, although it is not worth a second attempt now.
-    pub fn may_pass(&self) -> bool {
-        matches!(self, Outcome::Timeout | Outcome::Send(SendError::Timeout) | Outcome::Undecodable)
+        AttemptEnd::Failed(name)
     }
 
     /// Whether nothing was sent, so that it says less than any other failure.
@@ -216,7 +309,8 @@ mod tests {
             (Outcome::Undecodable, next),
             (Outcome::TooLarge, next),
         ] {
-            assert_eq!(judge(&outcome), expected, "{outcome:?}");
+            let Judgement { verdict, cooling, .. } = judge(&outcome);
+            assert_eq!((verdict, cooling), expected, "{outcome:?}");
         }
     }
 }

@@ -19,18 +19,20 @@ pub struct Plan {
     pub reasons: Vec<Reason>,
 }
 
-/// Makes the plan; `random` draws from splits.
+/// What bounds a plan, and what draws from its splits.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw<'a> {
+    pub bounds: &'a Bounds,
+    pub random: u64,
+}
+
+/// Makes the plan.
 ///
 /// # Errors
 /// [`Kind::NoCapableCandidate`] that names what no candidate can carry, [`Kind::NoAllowedCandidate`] if rules forbid
 /// those that could.
-pub fn plan(
-    policy: &Policy,
-    decision: &Decision,
-    features: &Features,
-    bounds: &Bounds,
-    random: u64,
-) -> Result<Plan, Error> {
+pub fn plan(policy: &Policy, decision: &Decision, features: &Features, draw: &Draw<'_>) -> Result<Plan, Error> {
+    let Draw { bounds, random } = *draw;
     let mut reasons = Vec::new();
     if let Some(model) = decision.pinned {
         return match misfit(policy.model(model), features) {

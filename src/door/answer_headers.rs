@@ -12,12 +12,26 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderVal
 use crate::error::{Error, Kind, Retry};
 use crate::platform::ResponseHead;
 use crate::record::Record;
-use crate::wire::media::EVENT_STREAM;
 
-/// The response headers that browsers may read.
-pub const EXPOSED: &str = "x-route-id, x-route-tier, x-route-source, x-route-reason, x-route-confidence, \
-    x-route-provider, x-route-model, x-route-attempts, x-route-policy, x-route-cache, x-route-affinity, x-route-dropped, \
-    server-timing, x-request-id, retry-after, x-should-retry";
+/// All headers that are the gateway's own, which browsers may read too. What is sent is tested against this list.
+pub const SENT: [&str; 16] = [
+    "x-route-id",
+    "x-route-tier",
+    "x-route-source",
+    "x-route-reason",
+    "x-route-confidence",
+    "x-route-provider",
+    "x-route-model",
+    "x-route-attempts",
+    "x-route-policy",
+    "x-route-cache",
+    "x-route-affinity",
+    "x-route-dropped",
+    "server-timing",
+    "x-request-id",
+    "retry-after",
+    "x-should-retry",
+];
 
 /// The head of an answer; `extra` are the headers that do not depend on what happened.
 pub fn head(record: &Record, status: StatusCode, content_type: &'static str, extra: HeaderMap) -> ResponseHead {
@@ -26,25 +40,18 @@ pub fn head(record: &Record, status: StatusCode, content_type: &'static str, ext
     if status != StatusCode::NO_CONTENT {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
-    response_headers(record, &mut headers);
+    headers.extend(of_record(record));
     ResponseHead { status, headers }
 }
 
-/// The head of a stream that is sent `now`, with what is known by then.
-pub fn stream_head(now: Duration, record: &mut Record, extra: &HeaderMap) -> ResponseHead {
-    record.status = StatusCode::OK.as_u16();
-    let head = head(record, StatusCode::OK, EVENT_STREAM, extra.clone());
-    record.timings.first_byte = Some(now);
-    head
-}
-
-/// The headers of design.md §4 that `record` fills; empty ones are left out.
-pub fn response_headers(record: &Record, downstream: &mut HeaderMap) {
+/// The headers that `record` fills (docs/headers.md); empty ones are left out.
+pub fn of_record(record: &Record) -> HeaderMap {
+    let mut headers = HeaderMap::new();
     let mut set = |name: &'static str, value: &str| {
         // Names and labels are checked where they enter, so a value that cannot stand in a header does not arise; if one
         // did, the answer is worth more than the header.
         if let (false, Ok(value)) = (value.is_empty(), HeaderValue::from_str(value)) {
-            downstream.insert(HeaderName::from_static(name), value);
+            headers.insert(HeaderName::from_static(name), value);
         }
     };
     set("x-route-id", &record.id);
@@ -61,11 +68,8 @@ pub fn response_headers(record: &Record, downstream: &mut HeaderMap) {
         set("x-route-provider", &served.provider);
         set("x-route-model", &served.model);
     }
-    let attempts: Vec<String> = record
-        .attempts
-        .iter()
-        .map(|attempt| format!("{}/{}:{}", attempt.provider, attempt.model, attempt.outcome))
-        .collect();
+    let attempts: Vec<String> =
+        record.attempts.iter().map(|attempt| format!("{}:{}", attempt.names, attempt.end)).collect();
     set("x-route-attempts", &attempts.join(","));
     set("x-route-policy", record.policy.as_deref().unwrap_or_default());
     set("x-route-dropped", &record.dropped.join(","));
@@ -73,6 +77,7 @@ pub fn response_headers(record: &Record, downstream: &mut HeaderMap) {
     if record.status != StatusCode::UNAUTHORIZED.as_u16() {
         set("server-timing", &server_timing(record));
     }
+    headers
 }
 
 fn server_timing(record: &Record) -> String {
@@ -98,28 +103,31 @@ fn server_timing(record: &Record) -> String {
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// The headers that belong to an error: what to do next, and the methods of a 405.
-pub fn error_headers(error: &Error, downstream: &mut HeaderMap) {
+pub fn of_error(error: &Error) -> HeaderMap {
+    let mut headers = HeaderMap::new();
     if let Kind::MethodNotAllowed(methods) = error.kind {
-        downstream.insert(http::header::ALLOW, HeaderValue::from_static(methods));
+        headers.insert(http::header::ALLOW, HeaderValue::from_static(methods));
     }
     let should_retry = HeaderName::from_static("x-should-retry");
     match error.retry {
         None => {}
         Some(Retry::Never) => {
-            downstream.insert(should_retry, HeaderValue::from_static("false"));
+            headers.insert(should_retry, HeaderValue::from_static("false"));
         }
         Some(Retry::After(delay)) => {
             let seconds = delay.min(MAX_RETRY_AFTER).as_secs_f64().ceil().max(1.0) as u64;
-            downstream.insert(should_retry, HeaderValue::from_static("true"));
-            downstream.insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
+            headers.insert(should_retry, HeaderValue::from_static("true"));
+            headers.insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
         }
     }
+    headers
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{AttemptRecord, Reason, Served, Source};
+    use crate::policy::ModelId;
+    use crate::record::{AttemptEnd, AttemptRecord, Names, Reason, Source};
 
     fn map(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
@@ -127,11 +135,16 @@ mod tests {
 
     #[test]
     fn a_record_shows_in_the_headers() {
-        let attempt = |model: &str, outcome: &str| AttemptRecord {
-            provider: "openai".into(),
-            model: model.into(),
-            outcome: outcome.into(),
-            ..AttemptRecord::default()
+        let names = |model: &str| Names { provider: "openai".into(), model: model.into() };
+        let attempt = |model: &str, status: StatusCode| AttemptRecord {
+            candidate: ModelId(0),
+            names: names(model),
+            end: AttemptEnd::Status(status),
+            duration: Duration::ZERO,
+            hedge: false,
+            request_id: None,
+            missing_entry: None,
+            estimate: None,
         };
         let record = Record {
             id: "id1".into(),
@@ -139,13 +152,12 @@ mod tests {
             source: Some(Source::Classifier),
             reasons: vec![Reason::PolicyStale, Reason::NeedsVision],
             confidence: Some(0.934),
-            attempts: vec![attempt("a", "429"), attempt("b", "200")],
-            served: Some(Served { provider: "openai".into(), model: "b".into() }),
+            attempts: vec![attempt("a", StatusCode::TOO_MANY_REQUESTS), attempt("b", StatusCode::OK)],
+            served: Some(names("b")),
             timings: crate::record::Timings { decide: Some(Duration::from_micros(1250)), ..Default::default() },
             ..Record::default()
         };
-        let mut headers = HeaderMap::new();
-        response_headers(&record, &mut headers);
+        let headers = of_record(&record);
         let expected = map(&[
             ("x-route-id", "id1"),
             ("x-request-id", "id1"),
@@ -162,6 +174,34 @@ mod tests {
     }
 
     #[test]
+    fn browsers_may_read_all_that_is_sent() {
+        let record = Record {
+            policy: Some("label@1".into()),
+            dropped: vec!["seed".into()],
+            tier: Some("fast".into()),
+            source: Some(Source::Default),
+            reasons: vec![Reason::PolicyStale],
+            confidence: Some(0.5),
+            served: Some(Names { provider: "p".into(), model: "m".into() }),
+            attempts: Vec::new(),
+            timings: crate::record::Timings { auth: Some(Duration::ZERO), ..Default::default() },
+            id: "id1".into(),
+            ..Record::default()
+        };
+        let error = Error::new(Kind::RateLimited, "").with_retry(Retry::After(Duration::ZERO));
+        let sent: HeaderMap = of_record(&record).into_iter().chain(of_error(&error)).filter_map(named).collect();
+        let unlisted: Vec<_> = sent.keys().filter(|name| !SENT.contains(&name.as_str())).collect();
+        assert!(unlisted.is_empty(), "{unlisted:?}");
+        let unsent: Vec<_> = SENT.iter().filter(|name| !sent.contains_key(**name)).collect();
+        // Attempts need a policy; the others are the contract's, and not sent yet.
+        assert_eq!(unsent, [&"x-route-attempts", &"x-route-cache", &"x-route-affinity"]);
+    }
+
+    fn named((name, value): (Option<HeaderName>, HeaderValue)) -> Option<(HeaderName, HeaderValue)> {
+        Some((name?, value))
+    }
+
+    #[test]
     fn retry_after_stays_sane() {
         for (retry, expected) in [
             (Retry::Never, map(&[("x-should-retry", "false")])),
@@ -169,8 +209,7 @@ mod tests {
             (Retry::After(Duration::from_millis(2100)), map(&[("x-should-retry", "true"), ("retry-after", "3")])),
             (Retry::After(Duration::from_secs(4000)), map(&[("x-should-retry", "true"), ("retry-after", "60")])),
         ] {
-            let mut headers = HeaderMap::new();
-            error_headers(&Error::new(Kind::RateLimited, "").with_retry(retry), &mut headers);
+            let headers = of_error(&Error::new(Kind::RateLimited, "").with_retry(retry));
             assert_eq!(headers, expected, "{retry:?}");
         }
     }

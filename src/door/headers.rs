@@ -20,6 +20,17 @@ pub struct RouteHeaders {
     pub tags: BTreeMap<String, String>,
 }
 
+/// All routing headers, which browsers may send too. None goes to a provider.
+pub const ROUTING: [&str; 7] = [TIER, MODEL, SESSION, AFFINITY, CACHE, TIMEOUT, TAGS];
+
+const TIER: &str = "x-route-tier";
+const MODEL: &str = "x-route-model";
+const SESSION: &str = "x-route-session";
+const AFFINITY: &str = "x-route-affinity";
+const CACHE: &str = "x-route-cache";
+const TIMEOUT: &str = "x-route-timeout-ms";
+const TAGS: &str = "x-route-tags";
+
 const MAX_TAGS: usize = 16;
 const MAX_TAG_BYTES: usize = 128;
 /// Of a client's own word in a message.
@@ -33,28 +44,28 @@ const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 1..=120_000;
 /// [`Kind::InvalidHeader`] that names the header and its valid values. Names of tiers and models are checked later, by
 /// the policy.
 pub fn parse_route_headers(headers: &HeaderMap) -> Result<RouteHeaders, Error> {
-    let cache = single(headers, "x-route-cache")?;
+    let cache = single(headers, CACHE)?;
     if cache.is_some_and(|value| !matches!(value, "no-store" | "no-cache")) {
-        return Err(invalid("x-route-cache", "one of: no-store, no-cache"));
+        return Err(invalid(CACHE, "one of: no-store, no-cache"));
     }
-    if single(headers, "x-route-session")?.is_some_and(|session| session.len() > MAX_SESSION_BYTES) {
-        return Err(invalid("x-route-session", "an id of 1 to 256 characters"));
+    if single(headers, SESSION)?.is_some_and(|session| session.len() > MAX_SESSION_BYTES) {
+        return Err(invalid(SESSION, "an id of 1 to 256 characters"));
     }
-    let timeout = match single(headers, "x-route-timeout-ms")? {
+    let timeout = match single(headers, TIMEOUT)? {
         None => None,
         Some(value) => match value.parse() {
             Ok(milliseconds) if TIMEOUT_MS.contains(&milliseconds) => Some(Duration::from_millis(milliseconds)),
             _ => {
-                return Err(invalid("x-route-timeout-ms", "a whole number of milliseconds from 1 to 120000"));
+                return Err(invalid(TIMEOUT, "a whole number of milliseconds from 1 to 120000"));
             }
         },
     };
     Ok(RouteHeaders {
-        tier: single(headers, "x-route-tier")?.map(str::to_owned),
-        model: single(headers, "x-route-model")?.map(str::to_owned),
-        affinity: single(headers, "x-route-affinity")?.map(str::to_owned),
+        tier: single(headers, TIER)?.map(str::to_owned),
+        model: single(headers, MODEL)?.map(str::to_owned),
+        affinity: single(headers, AFFINITY)?.map(str::to_owned),
         timeout,
-        tags: single(headers, "x-route-tags")?.map_or(Ok(BTreeMap::new()), parse_tags)?,
+        tags: single(headers, TAGS)?.map_or(Ok(BTreeMap::new()), parse_tags)?,
     })
 }
 
@@ -78,9 +89,9 @@ fn parse_tags(text: &str) -> Result<BTreeMap<String, String>, Error> {
             fits.then(|| (name.to_owned(), value.to_owned()))
         })
         .collect::<Option<_>>()
-        .ok_or_else(|| invalid("x-route-tags", expected))?;
+        .ok_or_else(|| invalid(TAGS, expected))?;
     if tags.len() > MAX_TAGS {
-        return Err(invalid("x-route-tags", expected));
+        return Err(invalid(TAGS, expected));
     }
     Ok(tags)
 }

@@ -18,6 +18,28 @@ pub enum Route {
     Preflight,
 }
 
+impl Route {
+    /// Whether a body comes with it.
+    pub fn takes_body(&self) -> bool {
+        matches!(self, Route::ChatCompletions | Route::Decision)
+    }
+
+    /// Whether what the POP knows of the providers matters.
+    pub fn looks_at_pop(&self) -> bool {
+        matches!(self, Route::ChatCompletions | Route::Decision | Route::Health)
+    }
+
+    /// Whether it is for clients alone.
+    pub fn needs_key(&self) -> bool {
+        !matches!(self, Route::Preflight | Route::Health)
+    }
+}
+
+/// Whether the query of a request for a decision lets the classifier be asked.
+pub fn lets_classify(query: Option<&str>) -> bool {
+    query.is_none_or(|query| !query.split('&').any(|pair| pair == "classify=false"))
+}
+
 const METHODS_POST: &str = "POST, OPTIONS";
 const METHODS_GET: &str = "GET, OPTIONS";
 

@@ -45,12 +45,12 @@ pub fn serve(reuse: Reuse) {
 }
 
 /// As [`serve`], with another pipeline: for tests of what the shell does when one panics.
-pub fn run(reuse: Reuse, mut handle: impl FnMut(&Compute<'_>, &mut Memory, Received<RawBody>)) {
+pub fn run(reuse: Reuse, mut handle: impl FnMut(&Compute<'_>, &Memory, Received<RawBody>)) {
     set_up();
     let started = Instant::now();
     let sends = Cell::new(0);
     let backends = RefCell::default();
-    let mut memory = Memory::default();
+    let memory = Memory::default();
     let serve = match reuse {
         Reuse::Many => Serve::new(),
         Reuse::One => Serve::new().with_max_requests(1),
@@ -63,8 +63,8 @@ pub fn run(reuse: Reuse, mut handle: impl FnMut(&Compute<'_>, &mut Memory, Recei
         let platform = Compute { received: now, client_ip, sends: &sends, backends: &backends };
         let received = receive(request, id, WALL_TIME.saturating_sub(started.elapsed()));
         panic::note_received(Record::received(&received));
-        handle(&platform, &mut memory, received);
-        let has_room = memory.vcpu_ms <= MAX_VCPU_MS && sends.get() <= MAX_SENDS && memory.has_room_for_secrets();
+        handle(&platform, &memory, received);
+        let has_room = memory.vcpu_ms.get() <= MAX_VCPU_MS && sends.get() <= MAX_SENDS && memory.has_room_for_secrets();
         if has_room { Next::Continue } else { Next::Stop }
     });
 }

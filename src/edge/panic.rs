@@ -9,9 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 use fastly::Body;
 
 use crate::edge::compute;
-use crate::pipeline;
 use crate::record::Record;
 use crate::record::line;
+use crate::visit::settle;
 
 struct Current {
     record: Record,
@@ -67,12 +67,18 @@ pub fn set_hook() {
             answered: false,
             logged: false,
         };
-        let mut current = current.ok().flatten().unwrap_or_else(unknown);
-        current.record.timings.total = Some(current.received.elapsed());
-        let answer = pipeline::after_panic(&mut current.record, current.answered);
-        if !current.logged {
+        let Current { mut record, received, answered, logged } = current.ok().flatten().unwrap_or_else(unknown);
+        record.timings.total = Some(received.elapsed());
+        let (record, answer) = match answered {
+            true => (settle::after_late_panic(record), None),
+            false => {
+                let (record, head, body) = settle::after_panic(record);
+                (record, Some((head, body)))
+            }
+        };
+        if !logged {
             let now: Duration = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            super::log(&line::line(&current.record, now, 0));
+            super::log(&line::line(&record, now, 0));
         }
         match answer {
             Some((head, body)) => compute::response(&head).send_to_client(Body::from(body).into_handle()),

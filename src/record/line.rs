@@ -100,7 +100,7 @@ struct ClassifierLine<'a> {
 struct AttemptLine<'a> {
     provider: &'a str,
     model: &'a str,
-    outcome: &'a str,
+    outcome: String,
     duration_ms: f64,
     #[serde(skip_serializing_if = "is_false")]
     hedge: bool,
@@ -160,8 +160,8 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
         reason: record.reasons.iter().map(|reason| reason.as_str()).collect(),
         confidence: record.confidence,
         classifier: record.classifier.as_ref().map(|classifier| ClassifierLine {
-            provider: &classifier.provider,
-            model: &classifier.model,
+            provider: &classifier.names.provider,
+            model: &classifier.names.model,
             duration_ms: milliseconds(classifier.duration),
             usage: classifier.usage.map(usage_line),
             cost_usd: classifier.cost,
@@ -170,9 +170,9 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
             .attempts
             .iter()
             .map(|attempt| AttemptLine {
-                provider: &attempt.provider,
-                model: &attempt.model,
-                outcome: &attempt.outcome,
+                provider: &attempt.names.provider,
+                model: &attempt.names.model,
+                outcome: attempt.end.to_string(),
                 duration_ms: milliseconds(attempt.duration),
                 hedge: attempt.hedge,
                 estimate_usd: attempt.estimate,

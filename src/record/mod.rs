@@ -6,12 +6,15 @@
 pub mod line;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
+
+use http::StatusCode;
 
 use crate::error::Error;
 use crate::mask::keys::{Keys, without_known_shapes};
 use crate::platform::Received;
-use crate::policy::{Candidate, Policy};
+use crate::policy::{ModelId, Policy};
 
 const MAX_PATH_BYTES: usize = 1_000;
 /// HTTP bounds no method; those that are registered have 17 letters at most.
@@ -114,7 +117,8 @@ pub struct Record {
     pub attempts: Vec<AttemptRecord>,
     /// Candidates that came last because they failed lately, as `provider/model`.
     pub cooling: Vec<String>,
-    pub served: Option<Served>,
+    /// The candidate whose answer the client gets.
+    pub served: Option<Names>,
     /// Request fields that the serving model does not take.
     pub dropped: Vec<String>,
     pub timings: Timings,
@@ -142,20 +146,19 @@ pub struct Record {
     pub keys: Keys,
 }
 
-/// The candidate whose answer the client gets.
+/// A candidate by its names in the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Served {
+pub struct Names {
     pub provider: String,
     pub model: String,
 }
 
 /// One attempt at a candidate.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AttemptRecord {
-    pub provider: String,
-    pub model: String,
-    /// A status, or a name such as `timeout`.
-    pub outcome: String,
+    pub candidate: ModelId,
+    pub names: Names,
+    pub end: AttemptEnd,
     pub duration: Duration,
     /// Whether it was started beside another one.
     pub hedge: bool,
@@ -167,11 +170,41 @@ pub struct AttemptRecord {
     pub estimate: Option<f64>,
 }
 
+/// How an attempt ended; as text, a status or a name such as `timeout`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptEnd {
+    /// The provider's status, of an answer that served or of a refusal.
+    Status(StatusCode),
+    /// What went wrong, by its name in the documentation.
+    Failed(&'static str),
+    /// Another attempt's answer came first, and the connection was closed.
+    Closed,
+    /// The same before a head had come: the platform cannot cancel such a request.
+    Abandoned,
+}
+
+impl AttemptEnd {
+    /// Whether the attempt was given up for another one's answer, so that it may be billed all the same.
+    pub fn is_given_up(self) -> bool {
+        matches!(self, AttemptEnd::Closed | AttemptEnd::Abandoned)
+    }
+}
+
+impl fmt::Display for AttemptEnd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AttemptEnd::Status(status) => write!(formatter, "{}", status.as_u16()),
+            AttemptEnd::Failed(name) => formatter.write_str(name),
+            AttemptEnd::Closed => formatter.write_str("closed"),
+            AttemptEnd::Abandoned => formatter.write_str("abandoned"),
+        }
+    }
+}
+
 /// The classifier's call, if there was one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassifierRecord {
-    pub provider: String,
-    pub model: String,
+    pub names: Names,
     pub duration: Duration,
     pub usage: Option<Usage>,
     pub cost: Option<f64>,
@@ -251,10 +284,17 @@ impl Record {
     }
 }
 
-impl Served {
-    pub fn of(policy: &Policy, candidate: &Candidate) -> Self {
-        let model = policy.model(candidate.model);
-        Served { provider: policy.provider(model.provider).name.clone(), model: model.name.clone() }
+impl Names {
+    pub fn of(policy: &Policy, model: ModelId) -> Self {
+        let model = policy.model(model);
+        Names { provider: policy.provider(model.provider).name.clone(), model: model.name.clone() }
+    }
+}
+
+impl fmt::Display for Names {
+    /// `provider/model`, under which a candidate's health is kept, too.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.provider, self.model)
     }
 }
 

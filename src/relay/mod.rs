@@ -1,77 +1,37 @@
 //! Passes a stream on that has begun, repairs it where the tier says so, and never ends a broken one as if it were whole.
 //!
-//! What one read brought is written once. `[DONE]` and a clean end are sent only for a whole answer (design.md §7). A stream
+//! What one read brought is written once. `[DONE]` and a clean end are sent only for a whole answer. A stream
 //! that breaks is replayed or continued by another candidate (`resume`); if that cannot be, the client gets one
 //! `data: {"error":...}` event and an aborted transfer, which every SDK reports. Near the platform's limits the rest of a
 //! stream that needs no translation is left to the platform.
 
-pub mod keep_alive;
 pub mod resume;
 
-use std::rc::Rc;
-use std::time::Duration;
-
-use crate::admit::look_ups;
+use crate::attempt::engine::Attempts;
 use crate::attempt::outcome::Outcome;
-use crate::attempt::{self, Answer, Attempts, Committed, Meanwhile};
+use crate::attempt::{Answer, BegunStream, Committed, Stop, health_name};
 use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
 use crate::policy::{Candidate, Resume, StreamMode};
 use crate::pop::health::Cooling;
-use crate::record::{Record, Served};
 use crate::relay::resume::{Differs, Splice};
 use crate::upstream::dialect::AnswerFacts;
 use crate::upstream::stream::{AFTER_FINISH, Break, Incoming, Progress};
-use crate::wire::sse::COMMENT;
+use crate::visit::settle::Ending;
 
 /// Of the 50 ms of CPU time that an execution has.
 const MAX_VCPU_MS: u64 = 35;
 /// The CPU time is looked at once in so many reads, since looking takes some too.
 const READS_PER_LOOK: u32 = 16;
-/// How often a client that waits hears that somebody is there.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// How long a client may take nothing of its answer before it counts as gone.
-pub const READER_PATIENCE: Duration = Duration::from_secs(30);
-/// The least that a client gets for it, also at the end of its request's time.
-const LAST_PATIENCE: Duration = Duration::from_secs(1);
-
-/// A stream under way.
-pub struct Relay<P: Platform> {
-    pub downstream: P::Downstream,
-    pub incoming: Box<Incoming<P>>,
-    /// What the client gets first; all there is, if the stream has `ended`.
-    pub held: Vec<u8>,
-    pub ended: bool,
-    pub candidate: Candidate,
-}
 
 /// How a stream ended.
 #[derive(Debug)]
-pub struct Ended {
-    pub result: Result<(), Failure>,
-    pub bytes_sent: u64,
-    /// What the stream told on its way; nothing of one that was handed over is known.
-    pub told: AnswerFacts,
-    pub handed_off: bool,
-}
-
-impl Ended {
-    /// A stream of which nothing came.
-    pub fn failed(result: Result<(), Failure>, bytes_sent: u64) -> Self {
-        Self { result, bytes_sent, told: AnswerFacts::default(), handed_off: false }
-    }
-}
-
-#[derive(Debug)]
-pub enum Failure {
-    ClientGone,
-    Error(Error),
-}
-
-impl From<ClientGone> for Failure {
-    fn from(_: ClientGone) -> Self {
-        Failure::ClientGone
-    }
+pub struct Relayed {
+    /// Who sent its end.
+    pub candidate: Candidate,
+    /// What it told on its way; nothing of what was handed over is known.
+    pub facts: AnswerFacts,
+    pub ending: Ending,
 }
 
 /// How a relay that did not fail came to its end.
@@ -80,103 +40,35 @@ enum End {
     HandOver,
 }
 
-/// The client's side.
-struct Outgoing<'a, P: Platform> {
-    platform: &'a P,
-    downstream: P::Downstream,
-    /// When the answer must have ended, on [`Platform::elapsed`]'s clock.
-    total: Duration,
+/// A relay under way.
+struct Relay<'r, 'a, 'v, P: Platform> {
+    attempts: &'r mut Attempts<'a, 'v, P>,
+    candidate: Candidate,
+    incoming: Box<Incoming<P>>,
     splice: Option<Splice>,
-    bytes_sent: u64,
 }
 
-/// Sends all there is, and ends the answer.
-pub fn run<P: Platform>(attempts: &mut Attempts<'_, P>, relay: Relay<P>, record: &mut Record) -> Ended {
-    let platform = attempts.job.platform;
-    let Relay { downstream, mut incoming, held, ended, mut candidate } = relay;
+/// Sends all there is, and ends the answer if it is whole.
+pub fn run<P: Platform>(attempts: &mut Attempts<'_, '_, P>, candidate: Candidate, stream: BegunStream<P>) -> Relayed {
+    attempts.visit.stop_keep_alive();
+    let BegunStream { incoming, held, progress } = stream;
     let splice = (attempts.job.tier.resume != Resume::Off).then(Splice::default);
-    let mut outgoing = Outgoing { platform, downstream, total: attempts.job.total, splice, bytes_sent: 0 };
-    let progress = if ended { Progress::Ended } else { Progress::Begun };
-    let result = pass_on(attempts, &mut incoming, &mut candidate, &mut outgoing, (held, progress), record);
-    record.ignored_events += incoming.ignored;
-    let told = incoming.stream.told().clone();
-    let mut handed_off = false;
-    let result = match result {
-        Ok(End::Whole) => platform.finish(outgoing.downstream).map_err(Failure::from),
+    let mut relay = Relay { attempts, candidate, incoming, splice };
+    let result = relay.pass_on(held, progress);
+    relay.note_ignored();
+    let Relay { attempts, candidate, incoming, .. } = relay;
+    let facts = incoming.stream.told().clone();
+    let ended = match result {
+        Ok(End::Whole) => attempts.visit.finish().map(|()| Ending::Streamed),
         Ok(End::HandOver) => {
             let (rest, body) = incoming.into_rest();
-            let rest = platform.write(&mut outgoing.downstream, &rest, LAST_PATIENCE);
-            let handed = rest.and_then(|()| platform.hand_over(outgoing.downstream, body));
-            handed_off = handed.is_ok();
-            handed.map_err(Failure::from)
+            attempts.visit.hand_over(&rest, body).map(|()| Ending::HandedOver)
         }
-        Err(Failure::Error(error)) => {
-            // The provider's connection is closed before the client is told.
-            drop(incoming);
-            fail(platform, outgoing.downstream, error, &mut outgoing.bytes_sent)
-        }
-        Err(Failure::ClientGone) => Err(Failure::ClientGone),
+        // The provider's connection is closed before the client is told.
+        Err(Stop::Failed(error)) => Ok(Ending::Failed(error)),
+        Err(Stop::ClientGone) => Err(ClientGone),
     };
-    Ended { result, bytes_sent: outgoing.bytes_sent, told, handed_off }
-}
-
-/// Tells the client that its answer is not whole: one error event, then an aborted transfer.
-pub fn fail<P: Platform>(
-    platform: &P,
-    mut downstream: P::Downstream,
-    error: Error,
-    bytes_sent: &mut u64,
-) -> Result<(), Failure> {
-    let mut event = b"data: ".to_vec();
-    event.extend_from_slice(&error.body());
-    event.extend_from_slice(b"\n\n");
-    platform.write(&mut downstream, &event, LAST_PATIENCE)?;
-    *bytes_sent += event.len() as u64;
-    platform.abort(downstream);
-    Err(Failure::Error(error))
-}
-
-fn pass_on<P: Platform>(
-    attempts: &mut Attempts<'_, P>,
-    incoming: &mut Box<Incoming<P>>,
-    candidate: &mut Candidate,
-    outgoing: &mut Outgoing<'_, P>,
-    (mut out, mut progress): (Vec<u8>, Progress),
-    record: &mut Record,
-) -> Result<End, Failure> {
-    let mut reads = 0;
-    loop {
-        outgoing.send(&mut out)?;
-        if progress == Progress::Ended {
-            return Ok(End::Whole);
-        }
-        if attempts.job.tier.stream == StreamMode::Handoff {
-            return Ok(End::HandOver);
-        }
-        reads += 1;
-        let read = match wait(attempts, incoming, reads) {
-            Ready::Body => incoming.read(outgoing.platform, &mut out),
-            Ready::Silence => incoming.end(&mut out),
-            Ready::Stalled => Err(Break::Stalled),
-            Ready::Limit if attempts.job.may_hand_over && !outgoing.rewrites(incoming) => return Ok(End::HandOver),
-            Ready::Limit => {
-                let message = "The answer is longer than the time of this request, or the platform, allows.";
-                return Err(Failure::Error(Error::new(Kind::StreamTimeLimit, message)));
-            }
-        };
-        match read {
-            Ok(read) => progress = read,
-            Err(broken) => {
-                outgoing.send(&mut out)?;
-                let told = told_client(&broken);
-                let repaired = repair(attempts, candidate, broken, outgoing, record)?;
-                let Some((again, held, ended)) = repaired else { return Err(Failure::Error(told)) };
-                record.ignored_events += std::mem::replace(incoming, again).ignored;
-                out = held;
-                progress = if ended { Progress::Ended } else { Progress::Begun };
-            }
-        }
-    }
+    Relayed { candidate, facts, ending: ended.unwrap_or(Ending::ClientGone) }
 }
 
 enum Ready {
@@ -189,68 +81,129 @@ enum Ready {
     Limit,
 }
 
-fn wait<P: Platform>(attempts: &Attempts<'_, P>, incoming: &Incoming<P>, reads: u32) -> Ready {
-    let job = attempts.job;
-    let left = job.total.saturating_sub(job.platform.elapsed());
-    let has_time = |limit| job.platform.wait_first(&[incoming.wait()], Some(limit)).is_some();
-    if left.is_zero() || (reads.is_multiple_of(READS_PER_LOOK) && job.platform.vcpu_ms() >= MAX_VCPU_MS) {
-        return Ready::Limit;
-    }
-    if incoming.stream.is_finished() {
-        return if has_time(AFTER_FINISH.min(left)) { Ready::Body } else { Ready::Silence };
-    }
-    let idle = job.tier.deadlines.idle;
-    // Where the platform ends a body that stalls, waiting apart is needed only near the end of the total.
-    let is_near = left <= idle;
-    if (incoming.keeps_timeouts && !is_near) || has_time(idle.min(left)) {
-        return Ready::Body;
-    }
-    if is_near { Ready::Limit } else { Ready::Stalled }
-}
-
-/// A stream that takes the place of a broken one; nothing if there is none.
-type Repaired<P> = Option<(Box<Incoming<P>>, Vec<u8>, bool)>;
-
-fn repair<P: Platform>(
-    attempts: &mut Attempts<'_, P>,
-    candidate: &mut Candidate,
-    broken: Break,
-    outgoing: &mut Outgoing<'_, P>,
-    record: &mut Record,
-) -> Result<Repaired<P>, Failure> {
-    let job = attempts.job;
-    let name = attempt::name(job.policy, candidate);
-    look_ups::update_pop(job.platform, attempts.memory, |pop, now| {
-        pop.health.failed(&name, Cooling::Short, &job.policy.health, now);
-    });
-    if let Some(attempt) = record.attempts.last_mut() {
-        attempt.outcome = Outcome::from(broken).label();
-    }
-    let Outgoing { splice, downstream, platform, bytes_sent, .. } = outgoing;
-    let Some(splice) = splice.as_mut().filter(|splice| splice.is_repairable()) else { return Ok(None) };
-    match job.tier.resume {
-        Resume::Off => return Ok(None),
-        Resume::Continue if !splice.text().is_empty() => {
-            attempts.queue.retain(|candidate| job.policy.model(candidate.model).prefill.is_some());
-            attempts.asking.begun = Some(Rc::from(splice.text()));
-            splice.go_on();
+impl<P: Platform> Relay<'_, '_, '_, P> {
+    fn pass_on(&mut self, mut out: Vec<u8>, mut progress: Progress) -> Result<End, Stop> {
+        let job = self.attempts.job;
+        let mut reads = 0;
+        loop {
+            self.send(&mut out)?;
+            if progress == Progress::Ended {
+                return Ok(End::Whole);
+            }
+            if job.tier.stream == StreamMode::Handoff {
+                return Ok(End::HandOver);
+            }
+            reads += 1;
+            let read = match self.wait(reads) {
+                Ready::Body => self.incoming.read(job.platform, &mut out),
+                Ready::Silence => self.incoming.end(&mut out),
+                Ready::Stalled => Err(Break::Stalled),
+                Ready::Limit if job.may_hand_over && !self.rewrites() => return Ok(End::HandOver),
+                Ready::Limit => {
+                    let message = "The answer is longer than the time of this request, or the platform, allows.";
+                    return Err(Stop::Failed(Error::new(Kind::StreamTimeLimit, message)));
+                }
+            };
+            match read {
+                Ok(read) => progress = read,
+                Err(broken) => {
+                    self.send(&mut out)?;
+                    let told = told_client(&broken);
+                    let Some(again) = self.repair(broken)? else { return Err(Stop::Failed(told)) };
+                    self.note_ignored();
+                    self.incoming = again.incoming;
+                    out = again.held;
+                    progress = again.progress;
+                }
+            }
         }
-        Resume::Replay | Resume::Continue => splice.replay(),
     }
-    if attempts.queue.fresh().is_none() {
-        return Ok(None);
-    }
-    let due = platform.elapsed() + KEEP_ALIVE;
-    let mut comments = Comments { platform: *platform, downstream, due, bytes_sent };
-    match attempts.run(record, &mut comments) {
-        Ok(Committed { candidate: next, answer: Answer::Stream { incoming, held, ended }, .. }) => {
-            record.resumed += 1;
-            record.served = Some(Served::of(job.policy, &next));
-            *candidate = next;
-            Ok(Some((incoming, held, ended)))
+
+    fn wait(&self, reads: u32) -> Ready {
+        let (job, incoming) = (self.attempts.job, &self.incoming);
+        let left = job.total.saturating_sub(job.platform.elapsed());
+        let has_time = |limit| job.platform.wait_first(&[incoming.wait()], Some(limit)).is_some();
+        if left.is_zero() || (reads.is_multiple_of(READS_PER_LOOK) && job.platform.vcpu_ms() >= MAX_VCPU_MS) {
+            return Ready::Limit;
         }
-        Ok(Committed { answer: Answer::Whole { .. }, .. }) | Err(attempt::Stop::Failed(_)) => Ok(None),
-        Err(attempt::Stop::ClientGone) => Err(Failure::ClientGone),
+        if incoming.stream.is_finished() {
+            return if has_time(AFTER_FINISH.min(left)) { Ready::Body } else { Ready::Silence };
+        }
+        let idle = job.tier.deadlines.idle;
+        // Where the platform ends a body that stalls, waiting apart is needed only near the end of the total.
+        let is_near = left <= idle;
+        if (incoming.keeps_timeouts && !is_near) || has_time(idle.min(left)) {
+            return Ready::Body;
+        }
+        if is_near { Ready::Limit } else { Ready::Stalled }
+    }
+
+    /// A stream that takes the place of the broken one; nothing if there is none. The client gets comments meanwhile.
+    fn repair(&mut self, broken: Break) -> Result<Option<BegunStream<P>>, Stop> {
+        let job = self.attempts.job;
+        let name = health_name(job.policy, &self.candidate);
+        self.attempts.visit.update_pop(|pop, now| {
+            pop.health.failed(&name, Cooling::Short, &job.policy.health, now);
+        });
+        self.attempts.visit.note_broken(Outcome::from(broken).end());
+        let Some(splice) = self.splice.as_mut().filter(|splice| splice.is_repairable()) else { return Ok(None) };
+        match job.tier.resume {
+            Resume::Off => return Ok(None),
+            Resume::Continue if !splice.text().is_empty() => {
+                self.attempts.continue_after(splice.text());
+                splice.go_on();
+            }
+            Resume::Replay | Resume::Continue => splice.replay(),
+        }
+        if !self.attempts.has_fresh() {
+            return Ok(None);
+        }
+        self.attempts.visit.keep_alive();
+        let again = self.attempts.run();
+        self.attempts.visit.stop_keep_alive();
+        match again {
+            Ok(Committed { candidate, answer: Answer::Stream(stream) }) => {
+                self.attempts.visit.note(|record| record.resumed += 1);
+                self.candidate = candidate;
+                Ok(Some(stream))
+            }
+            Ok(Committed { answer: Answer::Whole { .. }, .. }) | Err(Stop::Failed(_)) => Ok(None),
+            Err(Stop::ClientGone) => Err(Stop::ClientGone),
+        }
+    }
+
+    /// Writes `out` and empties it.
+    fn send(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        let mut spliced = Vec::new();
+        let bytes = match &mut self.splice {
+            None => &*out,
+            Some(splice) => {
+                splice.pass(out, &mut spliced).map_err(|Differs| {
+                    let message = "The answer broke off, and its repetition by another provider is a different one.";
+                    Stop::Failed(Error::new(Kind::StreamBroken, message))
+                })?;
+                &spliced
+            }
+        };
+        if !bytes.is_empty() {
+            self.attempts.visit.write(bytes, self.attempts.job.total).map_err(|ClientGone| Stop::ClientGone)?;
+        }
+        out.clear();
+        Ok(())
+    }
+
+    /// Whether the client gets other bytes than the provider sends.
+    fn rewrites(&self) -> bool {
+        self.incoming.stream.is_translated() || self.splice.as_ref().is_some_and(|splice| !splice.is_transparent())
+    }
+
+    /// Counts the present stream's events that were no part of an answer.
+    fn note_ignored(&mut self) {
+        let ignored = std::mem::take(&mut self.incoming.ignored);
+        self.attempts.visit.note(|record| record.ignored_events += ignored);
     }
 }
 
@@ -264,56 +217,4 @@ fn told_client(broken: &Break) -> Error {
         Break::TooLong | Break::LongPreamble => "The provider sent an event that is too long.",
     };
     Error::new(Kind::StreamBroken, message)
-}
-
-impl<P: Platform> Outgoing<'_, P> {
-    /// Writes `out` and empties it.
-    fn send(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
-        if out.is_empty() {
-            return Ok(());
-        }
-        let mut spliced = Vec::new();
-        let bytes = match &mut self.splice {
-            None => &*out,
-            Some(splice) => {
-                splice.pass(out, &mut spliced).map_err(|Differs| {
-                    let message = "The answer broke off, and its repetition by another provider is a different one.";
-                    Failure::Error(Error::new(Kind::StreamBroken, message))
-                })?;
-                &spliced
-            }
-        };
-        if !bytes.is_empty() {
-            let left = self.total.saturating_sub(self.platform.elapsed());
-            self.platform.write(&mut self.downstream, bytes, left.clamp(LAST_PATIENCE, READER_PATIENCE))?;
-            self.bytes_sent += bytes.len() as u64;
-        }
-        out.clear();
-        Ok(())
-    }
-
-    /// Whether the client gets other bytes than the provider sends.
-    fn rewrites(&self, incoming: &Incoming<P>) -> bool {
-        incoming.stream.is_translated() || self.splice.as_ref().is_some_and(|splice| !splice.is_transparent())
-    }
-}
-
-/// Comments for a client that waits for a repair.
-struct Comments<'a, P: Platform> {
-    platform: &'a P,
-    downstream: &'a mut P::Downstream,
-    due: Duration,
-    bytes_sent: &'a mut u64,
-}
-
-impl<P: Platform> Meanwhile for Comments<'_, P> {
-    fn due(&self) -> Option<Duration> {
-        Some(self.due)
-    }
-
-    fn tick(&mut self, _: &mut Record) -> Result<(), ClientGone> {
-        self.due += KEEP_ALIVE;
-        *self.bytes_sent += COMMENT.len() as u64;
-        self.platform.write(self.downstream, COMMENT, READER_PATIENCE)
-    }
 }

@@ -1,18 +1,15 @@
 //! Which headers cross between client and provider, in either direction; nothing is copied because it was not forbidden.
 
-use http::header::{HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::upstream::delay;
 
-/// Copies what a provider may see of the client's headers: a trace context, if it is one.
-pub fn forward_upstream(client: &HeaderMap, upstream: &mut HeaderMap) {
-    let trace = HeaderName::from_static("traceparent");
-    let mut values = client.get_all(&trace).iter();
-    if let (Some(value), None) = (values.next(), values.next())
-        && is_traceparent(value.as_bytes())
-    {
-        upstream.insert(trace, value.clone());
-    }
+/// What a provider may see of the client's headers: a trace context, if it is one.
+pub fn trace_context(client: &HeaderMap) -> Option<(HeaderName, HeaderValue)> {
+    let name = HeaderName::from_static("traceparent");
+    let mut values = client.get_all(&name).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    is_traceparent(value.as_bytes()).then(|| (name, value.clone()))
 }
 
 /// Whether a value has the one form that version 00 of W3C's Trace Context has: 55 characters, no id of zeros.
@@ -63,12 +60,13 @@ const MAX_LIMIT_BYTES: usize = 32;
 /// More digits than any limit has.
 const MAX_COUNT_DIGITS: usize = 12;
 
-/// Copies what the client may see of a provider's headers: rate limits that are a count, a duration or a time.
-pub fn forward_downstream(provider: &HeaderMap, downstream: &mut HeaderMap) {
-    for name in RATE_LIMITS {
-        let Some(value) = provider.get(name).filter(|value| value.to_str().is_ok_and(is_limit)) else { continue };
-        downstream.insert(HeaderName::from_static(name), value.clone());
-    }
+/// What the client may see of a provider's headers: rate limits that are a count, a duration or a time.
+pub fn rate_limits(provider: &HeaderMap) -> HeaderMap {
+    let limits = RATE_LIMITS.iter().filter_map(|name| {
+        let value = provider.get(*name).filter(|value| value.to_str().is_ok_and(is_limit))?;
+        Some((HeaderName::from_static(name), value.clone()))
+    });
+    limits.collect()
 }
 
 fn is_limit(value: &str) -> bool {
@@ -80,8 +78,6 @@ fn is_limit(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::header::HeaderValue;
-
     use super::*;
 
     fn map(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -104,14 +100,12 @@ mod tests {
             ("openai-organization", "org"),
             ("retry-after", "3"),
         ]);
-        let mut downstream = HeaderMap::new();
-        forward_downstream(&provider, &mut downstream);
         let limits = map(&[
             ("x-ratelimit-remaining-tokens", "9"),
             ("x-ratelimit-reset-tokens", "6m0s"),
             ("anthropic-ratelimit-tokens-reset", "2026-11-22T12:00:00Z"),
         ]);
-        assert_eq!(downstream, limits);
+        assert_eq!(rate_limits(&provider), limits);
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let client = map(&[
             ("traceparent", trace),
@@ -120,19 +114,14 @@ mod tests {
             ("authorization", "Bearer x"),
             ("x-any", "1"),
         ]);
-        let mut upstream = HeaderMap::new();
-        forward_upstream(&client, &mut upstream);
-        assert_eq!(upstream, map(&[("traceparent", trace)]));
+        let forwarded: HeaderMap = trace_context(&client).into_iter().collect();
+        assert_eq!(forwarded, map(&[("traceparent", trace)]));
     }
 
     #[test]
     fn only_a_trace_context_passes_for_one() {
         let right = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let forwarded = |client: &HeaderMap| {
-            let mut upstream = HeaderMap::new();
-            forward_upstream(client, &mut upstream);
-            !upstream.is_empty()
-        };
+        let forwarded = |client: &HeaderMap| trace_context(client).is_some();
         assert!(forwarded(&map(&[("traceparent", right)])));
         let long = format!("{right}{}", "-x".repeat(15_000));
         for wrong in [

@@ -56,7 +56,7 @@ async fn the_name_of_a_static_backend_lets_nothing_through() {
     let row = json!({"base_url": format!("{listed}/v1")});
     let misnamed = options().backend_named("127.0.0.1", "other.example", &url).place(&listed, "", Some(&key));
     let (status, code, attempts) = ask(misnamed, with_row(row.clone())).await;
-    assert_eq!((status, code.as_str()), (502, "error_words"), "{attempts}");
+    assert_eq!((status, code.as_str()), (502, "provider_error"), "{attempts}");
 
     let preempting = options().backend_named(dynamic, "127.0.0.1", &url).place(&listed, "", Some(&key));
     assert_eq!(ask(preempting, with_row(row.clone())).await, no_backend);

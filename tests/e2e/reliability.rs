@@ -172,7 +172,7 @@ async fn a_held_stream_survives_a_cut(runtime: &Runtime) {
     runtime.first.script("events=5 cut=3").unwrap();
     runtime.second.script("events=5 cut=3").unwrap();
     let got = send(runtime.stream(&case.tier, "Hello")).await;
-    assert_eq!((got.status, got.code().as_str()), (502, "error_words"));
+    assert_eq!((got.status, got.code().as_str()), (502, "provider_error"));
 }
 
 async fn a_handed_over_stream_passes_on(runtime: &Runtime) {

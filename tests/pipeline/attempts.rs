@@ -124,7 +124,7 @@ fn the_last_failure_is_told_in_the_clients_terms() {
     };
     for (status, told, code, retry) in [
         (429, 429, "rate_limit_exceeded", "7"),
-        (503, 502, "error_words", "7"),
+        (503, 502, "provider_error", "7"),
         (401, 502, "provider_auth", ""),
         (404, 502, "provider_not_found", ""),
         (402, 503, "provider_quota", ""),

@@ -258,9 +258,9 @@ fn the_host_called_like_the_entry_never_gets_it() {
     for auth in ["bearer", "none"] {
         let mut row = row.clone();
         row["auth"] = auth.into();
-        let mut scenario =
+        let scenario =
             large(with_row("first", row)).secret("tiergate", &places(json!({}))).provider(SECOND, answer("hi"));
-        scenario.memory.secret_store = StoreUse { reads: 0, layout: Some(Layout::Hosts) };
+        scenario.memory.secret_store.set(StoreUse { reads: 0, layout: Some(Layout::Hosts) });
         let scenario = scenario.run();
         assert_eq!(scenario.response_header("x-route-attempts"), "first/one:no_secret,second/two:200");
         assert_second_only(&scenario, auth);

@@ -175,15 +175,15 @@ fn a_held_stream_keeps_its_client_waiting_with_comments() {
 fn a_held_stream_that_fails_is_an_error_with_its_own_status_or_an_event() {
     let cut = || events(&[role("a"), text("a", "Hel")]);
     let scenario = asking(json!({"stream": "hold"}), json!({})).provider(FIRST, cut()).provider(SECOND, cut()).run();
-    assert_eq!((scenario.status(), scenario.error_code().as_str()), (502, "error_words"));
+    assert_eq!((scenario.status(), scenario.error_code().as_str()), (502, "provider_error"));
     let patient = json!({"stream": "hold", "deadlines": {"connect_ms": 1000, "first_token_ms": 20000, "idle_ms": 10000,
         "total_ms": 90000}});
     let scenario = asking(patient, json!({})).provider(FIRST, Reply::Never).provider(SECOND, cut()).run();
     assert_eq!(scenario.status(), 200, "the head went out with the first comment");
     let (text, ended) = content(&scenario);
     assert_eq!((text.as_str(), ended), ("", false));
-    assert!(scenario.text().contains("\"code\":\"error_words\""), "{}", scenario.text());
-    assert_eq!(scenario.log()["error.type"], "error_words");
+    assert!(scenario.text().contains("\"code\":\"provider_error\""), "{}", scenario.text());
+    assert_eq!(scenario.log()["error.type"], "provider_error");
 }
 
 #[test]

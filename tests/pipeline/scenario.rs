@@ -242,10 +242,10 @@ impl Scenario {
         self
     }
 
-    pub fn run(mut self) -> Self {
+    pub fn run(self) -> Self {
         if !self.memory.has_room_for_secrets() {
             // The shell would start another sandbox; what else this one remembers is not touched, for tests of it.
-            self.memory.secret_store = StoreUse::default();
+            self.memory.secret_store.set(StoreUse::default());
         }
         let (path, query) = match self.path.split_once('?') {
             Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
@@ -261,7 +261,7 @@ impl Scenario {
             pop: "TST".to_owned(),
             time_left: Duration::from_secs(119),
         };
-        pipeline::handle(&self.fake, &mut self.memory, received);
+        pipeline::handle(&self.fake, &self.memory, received);
         self.check_what_left();
         self
     }
@@ -278,7 +278,7 @@ impl Scenario {
         let logged = fake.events.borrow().iter().filter(|event| **event == Event::Logged).count();
         let reads = fake.secret_reads.borrow();
         let twice = reads.iter().enumerate().any(|(position, entry)| reads[..position].contains(entry));
-        assert!(!twice && self.memory.secret_store.reads <= MAX_READS, "too many reads: {reads:?}");
+        assert!(!twice && self.memory.secret_store.get().reads <= MAX_READS, "too many reads: {reads:?}");
         assert_eq!(logged, 1, "a request should have one log line: {:?}", fake.log.borrow());
         let answer = fake.answer.borrow();
         let head = answer.head.as_ref().expect("a request should have an answer");

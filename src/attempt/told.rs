@@ -1,15 +1,14 @@
 //! What the client is told when no candidate served: the last failure in the client's terms.
 //!
 //! A provider's text passes only where the request itself was refused, masked by its shape and bounded; its authentication,
-//! quota and not-found errors are the operator's business and become 5xx (design.md §4). No key comes near this: what a
+//! quota and not-found errors are the operator's business and become 5xx. No key comes near this: what a
 //! client is told does not depend on it.
 
 use crate::attempt::Failure;
-use crate::attempt::outcome::Outcome;
+use crate::attempt::outcome::{Told, judge};
 use crate::door::answer_headers::MAX_RETRY_AFTER;
 use crate::error::{Error, Kind, RejectedAs, Retry};
 use crate::mask::words;
-use crate::platform::SendError;
 use crate::policy::Policy;
 use crate::upstream::error_words::ProviderError;
 
@@ -30,52 +29,15 @@ pub fn error(policy: &Policy, failure: &Failure) -> Error {
         let message = format!("No candidate could answer; the last one ({provider}) {what}.");
         Error::new(kind, message).with_retry(retry)
     };
-    match &failure.outcome {
-        Outcome::Status { status, error, .. } => match status.as_u16() {
-            400 | 422 if error.is_context_length() => {
-                rejected(policy, failure.provider.as_str(), error, RejectedAs::ContextLength)
-            }
-            400 => rejected(policy, failure.provider.as_str(), error, RejectedAs::BadRequest),
-            413 => rejected(policy, failure.provider.as_str(), error, RejectedAs::TooLarge),
-            422 => rejected(policy, failure.provider.as_str(), error, RejectedAs::Unprocessable),
-            402 => failed(Kind::ProviderQuota, "has no quota left"),
-            _ if error.is_quota() => failed(Kind::ProviderQuota, "has no quota left"),
-            429 => failed(Kind::RateLimited, "is rate limited"),
-            401 | 403 => failed(Kind::ProviderAuth, "refused the gateway's key"),
-            404 => failed(Kind::ProviderNotFound, "does not know the model"),
-            _ => failed(Kind::ProviderError, &format!("answered {status}")),
-        },
-        Outcome::ErrorInside(error) => match error.implied_status() {
-            _ if error.is_context_length() => {
-                rejected(policy, failure.provider.as_str(), error, RejectedAs::ContextLength)
-            }
-            Some(400 | 422) => rejected(policy, failure.provider.as_str(), error, RejectedAs::BadRequest),
-            _ => failed(Kind::ProviderError, "answered with an error"),
-        },
-        Outcome::Undecodable => failed(Kind::ProviderError, "sent an answer that cannot be read"),
-        Outcome::Broken => failed(Kind::ProviderError, "broke off its answer"),
-        Outcome::TooLarge => failed(Kind::ProviderError, "sent more than the gateway accepts"),
-        Outcome::Timeout | Outcome::Send(SendError::Timeout) => failed(Kind::ProviderTimeout, "did not answer in time"),
-        Outcome::OutOfTime => failed(Kind::ProviderTimeout, "was cut off, since the time of this request was over"),
-        Outcome::Send(SendError::NoBackend) => {
-            let what = "has no backend in this service, which may not create one: see `fastly backend create` in the \
-                        README";
-            failed(Kind::NoBackend, what)
-        }
-        Outcome::Send(
-            error @ (SendError::Dns | SendError::Connect | SendError::Tls | SendError::Reset | SendError::Other),
-        ) => failed(Kind::ProviderError, &format!("could not be asked: {error}")),
-        Outcome::NoSecret(why) => failed(Kind::NoSecret, &format!("may get nothing: {}", why.describe())),
-        Outcome::DialectUnavailable(dialect) => {
-            let what = format!("speaks `{}`, which this version cannot translate", dialect.as_str());
-            failed(Kind::DialectUnavailable, &what)
-        }
-        Outcome::Unfit(error) => (**error).clone(),
+    match judge(&failure.outcome).told {
+        Told::Failed(kind, what) => failed(kind, &what),
+        Told::Own(error) => error,
+        Told::Refused { how, words } => refused(policy, provider, (how, &words)),
     }
 }
 
 /// The provider's own reason, since it is about what the client sent.
-fn rejected(policy: &Policy, provider: &str, error: &ProviderError, how: RejectedAs) -> Error {
+fn refused(policy: &Policy, provider: &str, (how, error): (RejectedAs, &ProviderError)) -> Error {
     let is_model = |word: &str| policy.models.iter().any(|model| model.name == word || model.id == word);
     let shown = |text: &String| words::shown(text, is_model, MAX_REASON_BYTES);
     let message = match (&error.message, error.is_context_length()) {
@@ -103,6 +65,8 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
+    use crate::attempt::outcome::Outcome;
+    use crate::platform::SendError;
     use crate::upstream::error_words;
     use crate::upstream::keyring::NoSecret;
 
@@ -133,10 +97,10 @@ mod tests {
             (status(404, ""), 502, "provider_not_found"),
             (status(429, ""), 429, "rate_limit_exceeded"),
             (status(429, quota), 503, "provider_quota"),
-            (status(503, ""), 502, "error_words"),
-            (status(529, ""), 502, "error_words"),
-            (status(301, ""), 502, "error_words"),
-            (inside(r#"{"error":{"message":"busy"}}"#), 502, "error_words"),
+            (status(503, ""), 502, "provider_error"),
+            (status(529, ""), 502, "provider_error"),
+            (status(301, ""), 502, "provider_error"),
+            (inside(r#"{"error":{"message":"busy"}}"#), 502, "provider_error"),
             (Outcome::Timeout, 504, "provider_timeout"),
             (Outcome::Send(SendError::NoBackend), 503, "no_backend"),
             (Outcome::NoSecret(NoSecret::Missing), 503, "no_secret"),

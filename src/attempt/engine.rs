@@ -1,0 +1,360 @@
+//! Asks candidates until one begins to answer: one at a time, or two while a hedge or a late first runs.
+
+use std::time::Duration;
+
+use crate::attempt::exchange::{Exchange, Reply, Step};
+use crate::attempt::outcome::{Back, Outcome, Verdict, judge};
+use crate::attempt::queue::{Bounds, Next, Queue};
+use crate::attempt::{Committed, Failure, Job, Prepared, Stop, health_name, prepare, told};
+use crate::platform::{ClientGone, Platform};
+use crate::policy::Candidate;
+use crate::pop::health::{Cooling, Standing};
+use crate::record::{AttemptEnd, AttemptRecord, Names};
+use crate::upstream::dialect::{DecodeOptions, EncodeOptions};
+use crate::upstream::headers;
+use crate::visit::Visit;
+
+/// The attempts at one request.
+pub struct Attempts<'a, 'v, P: Platform> {
+    pub job: &'a Job<'a, P>,
+    pub visit: &'a mut Visit<'v, P>,
+    queue: Queue,
+    options: EncodeOptions,
+    /// The candidate that was prepared beside the classifier's call.
+    prepared: Option<Prepared<P>>,
+    hedged: bool,
+}
+
+/// An attempt under way.
+struct Attempt<P: Platform> {
+    begun: Begun,
+    exchange: Exchange<P>,
+    dropped: Vec<String>,
+}
+
+#[derive(Clone, Copy)]
+struct Begun {
+    /// In the queue.
+    place: usize,
+    started: Duration,
+    role: Role,
+}
+
+/// Why an attempt was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Its turn had come.
+    Turn,
+    /// The one before it was slow.
+    Hedge,
+}
+
+/// How an attempt that was noted ended.
+struct Ended {
+    end: AttemptEnd,
+    /// The provider's own name for the request.
+    request_id: Option<String>,
+    missing_entry: Option<String>,
+}
+
+impl Ended {
+    fn unsent(end: AttemptEnd) -> Self {
+        Self { end, request_id: None, missing_entry: None }
+    }
+
+    fn of<P: Platform>(end: AttemptEnd, exchange: &Exchange<P>) -> Self {
+        Self { end, request_id: exchange.request_id(), missing_entry: None }
+    }
+}
+
+/// What the attempts of one run have come to.
+struct Run<P: Platform> {
+    active: Vec<Attempt<P>>,
+    failure: Option<Failure>,
+    /// When each candidate that failed last is expected back, on the request's clock, by its place.
+    back: Vec<(usize, Duration)>,
+    /// On the request's clock.
+    started: Duration,
+}
+
+impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
+    pub fn new(job: &'a Job<'a, P>, visit: &'a mut Visit<'v, P>, queue: Queue, prepared: Option<Prepared<P>>) -> Self {
+        Self { job, visit, queue, options: job.options(), prepared, hedged: false }
+    }
+
+    /// Whether there is a candidate that was not asked yet.
+    pub fn has_fresh(&self) -> bool {
+        self.queue.fresh().is_some()
+    }
+
+    /// From now on the candidates are asked to go on after `text`; those that cannot are passed over.
+    pub fn continue_after(&mut self, text: &str) {
+        let policy = self.job.policy;
+        self.queue.retain(|candidate| policy.model(candidate.model).prefill.is_some());
+        self.options.begun = Some(text.into());
+    }
+
+    /// Asks until one answers, and notes each attempt and the one that serves.
+    ///
+    /// # Errors
+    /// The failure that says most, if none of them answers.
+    pub fn run(&mut self) -> Result<Committed<P>, Stop> {
+        let job = self.job;
+        let started = job.platform.elapsed();
+        let mut run = Run { active: Vec::with_capacity(2), failure: None, back: Vec::new(), started };
+        loop {
+            let now = job.platform.elapsed();
+            if self.visit.comment_due().is_some_and(|due| due <= now) {
+                self.visit.send_comment().map_err(|ClientGone| Stop::ClientGone)?;
+            }
+            if run.active.is_empty() {
+                // The first attempt is made whatever the time, so that there is something to tell.
+                match self.queue.next(now) {
+                    Next::Ask(place) if now < job.total || run.failure.is_none() => {
+                        self.start(place, Role::Turn, &mut run);
+                    }
+                    Next::SleepUntil(time) if time < job.total => {
+                        let wake = self.visit.comment_due().map_or(time, |due| due.min(time));
+                        job.platform.sleep(wake.saturating_sub(now));
+                    }
+                    Next::Ask(_) | Next::SleepUntil(_) | Next::Nothing => {
+                        return Err(Stop::Failed(told::error(job.policy, &run.give_up(now))));
+                    }
+                }
+                continue;
+            }
+            if let Some(position) = self.expired(now, &mut run) {
+                let step = run.active[position].exchange.expire(job);
+                match self.take(position, step, &mut run) {
+                    Some(committed) => return Ok(committed),
+                    None => continue,
+                }
+            }
+            if self.hedge_due(&run).is_some_and(|due| due <= now) {
+                self.hedge(&mut run);
+                continue;
+            }
+            let wake = [Some(self.next_deadline(&run)), self.hedge_due(&run), self.visit.comment_due()];
+            let wake = wake.into_iter().flatten().min().unwrap_or(job.total);
+            let waits: Vec<_> = run.active.iter().filter_map(|attempt| attempt.exchange.wait()).collect();
+            let ready = job.platform.wait_first(&waits, Some(wake.saturating_sub(now)));
+            drop(waits);
+            let Some(ready) = ready else { continue };
+            let step = run.active[ready].exchange.advance(job);
+            if let Some(committed) = self.take(ready, step, &mut run) {
+                return Ok(committed);
+            }
+        }
+    }
+
+    /// Takes the end of the attempt at `position`, if it is one.
+    fn take(&mut self, position: usize, step: Step<P>, run: &mut Run<P>) -> Option<Committed<P>> {
+        match step? {
+            Ok(reply) => {
+                let attempt = run.active.remove(position);
+                Some(self.commit(attempt, reply, run))
+            }
+            Err(outcome) => {
+                let Attempt { begun, exchange, .. } = run.active.remove(position);
+                let ended = Ended::of(outcome.end(), &exchange);
+                self.fail(begun, ended, outcome, run);
+                None
+            }
+        }
+    }
+
+    /// Starts the candidate at `place`; says whether a request was sent.
+    fn start(&mut self, place: usize, role: Role, run: &mut Run<P>) -> bool {
+        let job = self.job;
+        let candidate = self.queue.candidate(place).clone();
+        let begun = Begun { place, started: job.platform.elapsed(), role };
+        let prepared = match self.prepared.take().filter(|prepared| prepared.is_for(job, &candidate)) {
+            Some(prepared) => Ok(prepared),
+            None => prepare(job, &candidate, &self.options),
+        };
+        let Prepared { backend, request, secret, dropped, .. } = match prepared {
+            Ok(prepared) => prepared,
+            Err(outcome) => {
+                self.queue.passed_over(place);
+                let entry = || job.policy.provider_of(candidate.model).secret.clone();
+                let missing_entry = matches!(outcome, Outcome::NoSecret(_)).then(entry);
+                self.note(&candidate, begun, Ended { missing_entry, ..Ended::unsent(outcome.end()) });
+                run.keep_failure(job, &candidate, outcome);
+                return false;
+            }
+        };
+        if self.queue.standing(place) == Standing::ProbeDue {
+            let name = health_name(job.policy, &candidate);
+            self.visit.update_pop(|pop, now| pop.health.probes(&name, &job.policy.health, now));
+        }
+        self.queue.asked(place, begun.started);
+        if let Some(secret) = &secret {
+            self.visit.note_key(secret);
+        }
+        match job.platform.send(&backend, request) {
+            Ok(pending) => {
+                let provider = job.policy.provider_of(candidate.model);
+                let options = DecodeOptions::of(provider, job.platform.unix_time());
+                let exchange = Exchange::new(pending, job, options, job.platform.keeps_timeouts(&backend));
+                run.active.push(Attempt { begun, exchange, dropped });
+                true
+            }
+            Err(error) => {
+                let outcome = Outcome::Send(error);
+                self.fail(begun, Ended::unsent(outcome.end()), outcome, run);
+                false
+            }
+        }
+    }
+
+    /// An attempt whose time is over. The first-token deadline never cuts the last candidate: another must be under way, or
+    /// is started first; if there is none, the last one gets what is left of the total. A large request has one at a time.
+    fn expired(&mut self, now: Duration, run: &mut Run<P>) -> Option<usize> {
+        let job = self.job;
+        let position = run.active.iter().position(|attempt| attempt.deadline(job) <= now)?;
+        let exchange = &run.active[position].exchange;
+        let may_go_on = run.active.len() == 1 && !exchange.is_decided() && !exchange.has_begun();
+        if now < job.total && may_go_on && job.request.is_large() {
+            // There is no room for a second one beside it, so it goes on unless another can take its place.
+            if !self.has_fresh() {
+                run.active[position].exchange.extend(job.total);
+                return None;
+            }
+        } else if now < job.total && may_go_on {
+            let mut started = false;
+            while let (false, Some(place)) = (started, self.queue.fresh()) {
+                started = self.start(place, Role::Turn, run);
+            }
+            if !started {
+                run.active[position].exchange.extend(job.total);
+                return None;
+            }
+        }
+        Some(position)
+    }
+
+    fn next_deadline(&self, run: &Run<P>) -> Duration {
+        run.active.iter().map(|attempt| attempt.deadline(self.job)).min().unwrap_or(self.job.total)
+    }
+
+    /// When a second candidate is started beside the one that is under way; nothing if none is to be.
+    fn hedge_due(&self, run: &Run<P>) -> Option<Duration> {
+        let may_hedge = self.job.request.stream && !self.hedged && !self.job.request.is_large();
+        let after = self.job.tier.hedge_after.filter(|_| may_hedge)?;
+        match &run.active[..] {
+            [only] if !only.exchange.has_begun() => Some(only.begun.started + after),
+            _ => None,
+        }
+    }
+
+    fn hedge(&mut self, run: &mut Run<P>) {
+        self.hedged = true;
+        let share = self.job.policy.health.hedge_share;
+        let Some(place) = self.queue.fresh().filter(|place| self.queue.standing(*place) == Standing::Healthy) else {
+            return;
+        };
+        let mut allowed = false;
+        self.visit.update_pop(|pop, _| allowed = pop.hedges.take(share));
+        if allowed {
+            self.start(place, Role::Hedge, run);
+        }
+    }
+
+    /// An attempt came to nothing: the table says what follows.
+    fn fail(&mut self, begun: Begun, ended: Ended, outcome: Outcome, run: &mut Run<P>) {
+        let job = self.job;
+        let candidate = self.queue.candidate(begun.place).clone();
+        let now = job.platform.elapsed();
+        let judgement = judge(&outcome);
+        self.note(&candidate, begun, ended);
+        // While another attempt is under way nobody waits to ask the same candidate again.
+        let applied = match judgement.verdict {
+            Verdict::Retry | Verdict::Wait(_) if !run.active.is_empty() => Verdict::Next,
+            other => other,
+        };
+        let bounds = Bounds { now, total: job.total, retries: job.tier.retries, random: job.platform.random() };
+        let again = self.queue.failed(begun.place, applied, bounds);
+        if !again && judgement.cooling != Cooling::None {
+            let name = health_name(job.policy, &candidate);
+            self.visit.update_pop(|pop, now| pop.health.failed(&name, judgement.cooling, &job.policy.health, now));
+        }
+        run.back.retain(|(place, _)| *place != begun.place);
+        match judgement.back {
+            Back::Never => {}
+            Back::AfterCooldown => run.back.push((begun.place, now + job.policy.health.cooldown)),
+            Back::After(delay) => run.back.push((begun.place, now + delay)),
+        }
+        run.keep_failure(job, &candidate, outcome);
+        if judgement.verdict == Verdict::GiveUp {
+            // Every candidate would say the same, the other one under way too.
+            self.abandon(run);
+        }
+    }
+
+    fn commit(&mut self, attempt: Attempt<P>, reply: Reply<P>, run: &mut Run<P>) -> Committed<P> {
+        let Attempt { begun, exchange, dropped } = attempt;
+        let job = self.job;
+        self.abandon(run);
+        let candidate = self.queue.candidate(begun.place).clone();
+        self.note(&candidate, begun, Ended::of(AttemptEnd::Status(exchange.status()), &exchange));
+        if self.queue.standing(begun.place) != Standing::Healthy {
+            let name = health_name(job.policy, &candidate);
+            self.visit.update_pop(|pop, _| {
+                pop.health.succeeded(&name);
+            });
+        }
+        let upstream = job.platform.elapsed() - run.started;
+        self.visit.note(|record| {
+            record.dropped = dropped;
+            record.timings.upstream = Some(upstream);
+            record.served = Some(Names::of(job.policy, candidate.model));
+        });
+        self.visit.add_headers(headers::rate_limits(&reply.headers));
+        Committed { candidate, answer: reply.answer }
+    }
+
+    fn note(&mut self, candidate: &Candidate, begun: Begun, ended: Ended) {
+        let Ended { end, request_id, missing_entry } = ended;
+        self.visit.note_attempt(AttemptRecord {
+            candidate: candidate.model,
+            names: Names::of(self.job.policy, candidate.model),
+            end,
+            duration: self.job.platform.elapsed() - begun.started,
+            hedge: begun.role == Role::Hedge,
+            request_id,
+            missing_entry,
+            estimate: None,
+        });
+    }
+
+    /// Ends what is still under way: a connection whose head has arrived is closed, another cannot be.
+    fn abandon(&mut self, run: &mut Run<P>) {
+        for Attempt { begun, exchange, .. } in std::mem::take(&mut run.active) {
+            let end = if exchange.has_head() { AttemptEnd::Closed } else { AttemptEnd::Abandoned };
+            let candidate = self.queue.candidate(begun.place).clone();
+            self.note(&candidate, begun, Ended::of(end, &exchange));
+        }
+    }
+}
+
+impl<P: Platform> Attempt<P> {
+    fn deadline(&self, job: &Job<'_, P>) -> Duration {
+        self.exchange.deadline().min(job.total)
+    }
+}
+
+impl<P: Platform> Run<P> {
+    fn give_up(&mut self, now: Duration) -> Failure {
+        let failure = self.failure.take().expect("a plan should have at least one candidate");
+        let back = self.back.iter().map(|(_, back)| back.saturating_sub(now)).min();
+        Failure { back, ..failure }
+    }
+
+    /// Of several failures the last that came from a provider is told.
+    fn keep_failure(&mut self, job: &Job<'_, P>, candidate: &Candidate, outcome: Outcome) {
+        if self.failure.is_none() || !outcome.is_unsent() {
+            let provider = job.policy.provider_of(candidate.model).name.clone();
+            self.failure = Some(Failure { outcome, provider, back: None });
+        }
+    }
+}

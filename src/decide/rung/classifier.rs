@@ -1,0 +1,69 @@
+//! The classifier: a model that is asked which tier the request needs, if it may see the request and its breaker lets it.
+
+use crate::decide::{Classifier, Decision, Passed, Question, Step, by_default, classifier};
+use crate::error::Error;
+use crate::platform::Platform;
+use crate::policy;
+use crate::pop::breaker;
+use crate::record::{ClassifierRecord, Names, Reason, Source};
+use crate::visit::Visit;
+
+pub fn decide<P: Platform>(question: &Question<'_>, visit: &mut Visit<'_, P>) -> Result<Step, Error> {
+    let Question { policy, bounds, .. } = *question;
+    let Some(classifier) = policy.classifier.as_ref().filter(|_| question.classifier == Classifier::Asked) else {
+        return Ok(Passed::because(Reason::ClassifierOff));
+    };
+    if !bounds.allows_provider(policy.model(classifier.model).provider) {
+        return Ok(Passed::because(Reason::ClassifierNotAllowed));
+    }
+    match question.pop.breaker.permit(&classifier.breaker, visit.platform.unix_time()) {
+        breaker::Permit::Call => {}
+        breaker::Permit::Denied => return Ok(Passed::because(Reason::ClassifierBreakerOpen)),
+        breaker::Permit::Probe(meanwhile) => visit.update_pop(|pop, _| pop.breaker = meanwhile),
+    }
+    Ok(ask(question, classifier, visit))
+}
+
+fn ask<P: Platform>(question: &Question<'_>, classifier: &policy::Classifier, visit: &mut Visit<'_, P>) -> Step {
+    let Question { policy, ask, pop, .. } = *question;
+    let sent = match classifier::start(visit.keyring, policy, classifier, ask) {
+        Ok(sent) => sent,
+        Err((reason, counts)) => {
+            if counts {
+                note_failure(classifier, visit);
+            }
+            return Passed::because(reason);
+        }
+    };
+    if let Ok(guess) = by_default(policy, question.bounds) {
+        (question.meanwhile)(&guess);
+    }
+    let outcome = classifier::finish(visit.platform, policy, classifier, sent);
+    let price = policy.model(classifier.model).price;
+    visit.note(|record| {
+        record.classifier = Some(ClassifierRecord {
+            names: Names::of(policy, classifier.model),
+            duration: outcome.duration,
+            usage: outcome.usage,
+            cost: outcome.usage.zip(price).map(|(usage, price)| usage.cost(&price)),
+        });
+    });
+    if outcome.failed {
+        note_failure(classifier, visit);
+    } else if pop.breaker != breaker::State::default() {
+        visit.update_pop(|pop, _| pop.breaker = pop.breaker.succeeded());
+    }
+    match outcome.reply {
+        Err(reason) => Passed::because(reason),
+        Ok(reply) if reply.confidence.is_some_and(|confidence| confidence < classifier.min_confidence) => {
+            Step::Pass(Some(Passed { reason: Reason::LowConfidence, confidence: reply.confidence }))
+        }
+        Ok(reply) => {
+            Step::Decided(Decision { confidence: reply.confidence, ..Decision::of(reply.tier, Source::Classifier) })
+        }
+    }
+}
+
+fn note_failure<P: Platform>(classifier: &policy::Classifier, visit: &Visit<'_, P>) {
+    visit.update_pop(|pop, now| pop.breaker = pop.breaker.failed(&classifier.breaker, now));
+}

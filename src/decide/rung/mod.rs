@@ -1,0 +1,18 @@
+//! The rungs, one a file; `decide` has their order.
+
+pub mod classifier;
+pub mod header;
+pub mod model;
+pub mod rule;
+
+use crate::error::{Error, Kind};
+use crate::mask::keys::without_known_shapes;
+
+/// The longest part of a client's own word that an error quotes, in bytes.
+const MAX_QUOTED_BYTES: usize = 64;
+
+/// The error for a header that names what is not there.
+pub fn unknown(header: &str, name: &str, valid: &str) -> Error {
+    let name = without_known_shapes(name, MAX_QUOTED_BYTES);
+    Error::new(Kind::InvalidHeader, format!("The header {header} names `{name}`; valid for this key here: {valid}."))
+}

@@ -1,0 +1,237 @@
+//! One request under way: the platform that serves it, what its sandbox remembers, what is known of it so far, and the only
+//! way to its client.
+//!
+//! Steps return what they learned, and it is noted here. Nothing is read back from the record but to make the answer's headers
+//! and the log line. An answer is either one whole body or a stream, whose head goes out with its first bytes; what stands in
+//! the head is what was known by then.
+
+pub mod settle;
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+
+use crate::admit::look_ups::Found;
+use crate::admit::memory::Memory;
+use crate::door::answer_headers;
+use crate::error::Error;
+use crate::platform::{ClientGone, Platform};
+use crate::pop::{self, Pop};
+use crate::record::{AttemptEnd, AttemptRecord, Reason, Record, line};
+use crate::secret::Secret;
+use crate::upstream::keyring::Keyring;
+use crate::wire::{media, sse};
+
+/// How often a client that waits hears that somebody is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long a client may take nothing of its answer before it counts as gone.
+const READER_PATIENCE: Duration = Duration::from_secs(30);
+/// The least that a client gets for it, also at the end of its request's time.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
+pub struct Visit<'a, P: Platform> {
+    pub platform: &'a P,
+    pub keyring: &'a Keyring<'a, P>,
+    pub memory: &'a Memory,
+    record: Record,
+    /// What the answer carries whatever it is.
+    headers: HeaderMap,
+    answer: Answer<P>,
+    /// When the client gets a comment, on [`Platform::elapsed`]'s clock, while it is kept waiting.
+    comment_due: Option<Duration>,
+}
+
+/// How much of a streamed answer has gone out.
+enum Answer<P: Platform> {
+    Nothing,
+    Open(P::Downstream),
+    /// Its end, or the client has left.
+    Over,
+}
+
+impl<'a, P: Platform> Visit<'a, P> {
+    pub fn new(keyring: &'a Keyring<'a, P>, memory: &'a Memory, record: Record) -> Self {
+        Self {
+            platform: keyring.platform(),
+            keyring,
+            memory,
+            record,
+            headers: HeaderMap::new(),
+            answer: Answer::Nothing,
+            comment_due: None,
+        }
+    }
+
+    /// Notes what a step learned.
+    pub fn note(&mut self, add: impl FnOnce(&mut Record)) {
+        add(&mut self.record);
+    }
+
+    pub fn note_reasons(&mut self, reasons: impl IntoIterator<Item = Reason>) {
+        reasons.into_iter().for_each(|reason| self.record.reason(reason));
+    }
+
+    /// Notes who is asking and by which policy.
+    pub fn note_found<B>(&mut self, found: &Found<'_, B>) {
+        let record = &mut self.record;
+        record.timings.policy = Some(found.policy_known);
+        record.timings.auth = Some(found.client_known);
+        if let Ok(in_force) = found.policy.in_force() {
+            record.policy = Some(in_force.label.to_string());
+            if found.policy.fault().is_some() {
+                record.reason(Reason::PolicyStale);
+            }
+        }
+        if found.client.is_stale {
+            record.reason(Reason::ClientStale);
+        }
+        record.refusal = found.client.refusal.map(|refusal| refusal.as_str());
+        if let Ok(client) = &found.client.client {
+            record.client = Some(client.id.clone());
+            record.tags.clone_from(&client.tags);
+        }
+    }
+
+    pub fn note_attempt(&mut self, attempt: AttemptRecord) {
+        self.record.attempts.push(attempt);
+    }
+
+    /// The attempt that served has broken after it had begun.
+    pub fn note_broken(&mut self, end: AttemptEnd) {
+        if let Some(attempt) = self.record.attempts.last_mut() {
+            attempt.end = end;
+        }
+    }
+
+    /// Notes a key that a request is sent with, which the log must not show.
+    pub fn note_key(&mut self, key: &Secret<String>) {
+        self.record.keys.add(key);
+    }
+
+    /// Adds a header that the answer carries whatever it is, unless its head has gone out.
+    pub fn add_headers(&mut self, headers: HeaderMap) {
+        self.headers.extend(headers);
+    }
+
+    /// The record as far as it is known, for an answer that is about it.
+    pub fn known(&self) -> &Record {
+        &self.record
+    }
+
+    /// Changes what the sandboxes of this POP share; `change` also gets the time since 1970.
+    pub fn update_pop(&self, change: impl FnOnce(&mut Pop, Duration)) {
+        let state = pop::update(self.platform, change);
+        self.memory.keep_pop(state, self.platform.unix_time());
+    }
+
+    /// From now on the client gets a comment as often as somebody between might take the connection for dead.
+    pub fn keep_alive(&mut self) {
+        self.comment_due = Some(self.platform.elapsed() + KEEP_ALIVE);
+    }
+
+    /// The client gets its answer.
+    pub fn stop_keep_alive(&mut self) {
+        self.comment_due = None;
+    }
+
+    /// When [`Visit::send_comment`] is due, on [`Platform::elapsed`]'s clock; nothing if never.
+    pub fn comment_due(&self) -> Option<Duration> {
+        self.comment_due
+    }
+
+    /// Sends a comment, after the head if that has not gone out.
+    pub fn send_comment(&mut self) -> Result<(), ClientGone> {
+        self.comment_due = self.comment_due.map(|due| due + KEEP_ALIVE);
+        self.send(sse::COMMENT, READER_PATIENCE)
+    }
+
+    /// Sends bytes of a streamed answer, after the head if that has not gone out. `until` is when the request's time is over.
+    pub fn write(&mut self, bytes: &[u8], until: Duration) -> Result<(), ClientGone> {
+        let left = until.saturating_sub(self.platform.elapsed());
+        self.send(bytes, left.clamp(LAST_PATIENCE, READER_PATIENCE))
+    }
+
+    /// Ends a streamed answer as a whole one.
+    pub fn finish(&mut self) -> Result<(), ClientGone> {
+        self.begin();
+        match std::mem::replace(&mut self.answer, Answer::Over) {
+            Answer::Open(downstream) => self.platform.finish(downstream),
+            Answer::Nothing | Answer::Over => Err(ClientGone),
+        }
+    }
+
+    /// Leaves the rest of a streamed answer to the platform: `read` has been read, `body` goes on from there.
+    pub fn hand_over(&mut self, read: &[u8], body: P::Body) -> Result<(), ClientGone> {
+        self.send(read, LAST_PATIENCE)?;
+        match std::mem::replace(&mut self.answer, Answer::Over) {
+            Answer::Open(downstream) => self.platform.hand_over(downstream, body),
+            Answer::Nothing | Answer::Over => Err(ClientGone),
+        }
+    }
+
+    /// Tells the client of a stream that its answer is not whole: one error event, then an aborted transfer. Says whether there
+    /// was a stream to end; where nothing has gone out, an error is an answer like any other.
+    pub fn break_off(&mut self, error: &Error) -> bool {
+        if matches!(self.answer, Answer::Nothing) {
+            return false;
+        }
+        let mut event = b"data: ".to_vec();
+        event.extend_from_slice(&error.body());
+        event.extend_from_slice(b"\n\n");
+        match self.send(&event, LAST_PATIENCE) {
+            Ok(()) => {
+                if let Answer::Open(downstream) = std::mem::replace(&mut self.answer, Answer::Over) {
+                    self.platform.abort(downstream);
+                }
+            }
+            Err(ClientGone) => self.record.client_closed = true,
+        }
+        true
+    }
+
+    /// Writes the log line and sends a whole answer, in this order: a client that has left ends the sandbox at the send.
+    pub fn answer(mut self, status: StatusCode, body: Vec<u8>) {
+        let now = self.platform.elapsed();
+        self.record.status = status.as_u16();
+        self.record.bytes_sent = body.len() as u64;
+        self.record.timings.first_byte = Some(now);
+        self.record.timings.total = Some(now);
+        let headers = std::mem::take(&mut self.headers);
+        let head = answer_headers::head(&self.record, status, media::JSON, headers);
+        let platform = self.platform;
+        self.log();
+        platform.respond(head, body);
+    }
+
+    /// Writes the log line.
+    pub fn log(mut self) {
+        self.record.timings.total.get_or_insert(self.platform.elapsed());
+        self.record.secret_fault = self.keyring.fault();
+        let vcpu_ms = self.platform.vcpu_ms();
+        let since_last = vcpu_ms.saturating_sub(self.memory.vcpu_ms.replace(vcpu_ms));
+        self.record.hide_keys();
+        self.platform.log(&line::line(&self.record, self.platform.unix_time(), since_last));
+    }
+
+    /// Sends the head of a streamed answer, once.
+    fn begin(&mut self) {
+        if matches!(self.answer, Answer::Nothing) {
+            self.record.status = StatusCode::OK.as_u16();
+            let headers = std::mem::take(&mut self.headers);
+            let head = answer_headers::head(&self.record, StatusCode::OK, media::EVENT_STREAM, headers);
+            self.record.timings.first_byte = Some(self.platform.elapsed());
+            self.answer = Answer::Open(self.platform.start_response(head));
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8], at_most: Duration) -> Result<(), ClientGone> {
+        self.begin();
+        let Answer::Open(downstream) = &mut self.answer else { return Err(ClientGone) };
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.platform.write(downstream, bytes, at_most)?;
+        self.record.bytes_sent += bytes.len() as u64;
+        Ok(())
+    }
+}

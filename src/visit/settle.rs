@@ -1,0 +1,109 @@
+//! The one exit of a request: whatever happened, it ends here with what it cost, its answer if that has not gone out, and its
+//! log line.
+
+use std::rc::Rc;
+
+use http::{HeaderMap, StatusCode};
+
+use crate::door::answer_headers;
+use crate::error::{Error, Kind};
+use crate::platform::{Platform, ResponseHead};
+use crate::policy::{ModelId, Policy};
+use crate::record::{Record, Usage};
+use crate::upstream::dialect::AnswerFacts;
+use crate::visit::Visit;
+use crate::wire::media;
+
+/// How a request ended.
+#[derive(Debug)]
+pub struct Settled {
+    pub served: Option<Served>,
+    pub ending: Ending,
+}
+
+/// Whose answer the client got, and what that told about itself.
+#[derive(Debug)]
+pub struct Served {
+    pub policy: Rc<Policy>,
+    pub model: ModelId,
+    pub facts: AnswerFacts,
+}
+
+#[derive(Debug)]
+pub enum Ending {
+    /// An answer that is still to be sent, as JSON.
+    Answer(StatusCode, Vec<u8>),
+    /// A stream that went out whole.
+    Streamed,
+    /// A stream whose rest was left to the platform; how it ends is not known.
+    HandedOver,
+    ClientGone,
+    /// An error that the client has not been told yet.
+    Failed(Error),
+}
+
+impl Settled {
+    /// An answer of the gateway's own.
+    pub fn answer(status: StatusCode, body: Vec<u8>) -> Self {
+        Self { served: None, ending: Ending::Answer(status, body) }
+    }
+
+    pub fn failed(error: Error) -> Self {
+        Self { served: None, ending: Ending::Failed(error) }
+    }
+}
+
+/// Notes how the request ended and what it cost, answers if nothing has gone out, and writes the log line.
+pub fn settle<P: Platform>(mut visit: Visit<'_, P>, settled: Settled) {
+    if let Some(served) = settled.served {
+        note_served(&mut visit, served);
+    }
+    match settled.ending {
+        Ending::Answer(status, body) => return visit.answer(status, body),
+        Ending::Streamed => {}
+        Ending::HandedOver => visit.note(|record| record.handed_off = true),
+        Ending::ClientGone => visit.note(|record| record.client_closed = true),
+        Ending::Failed(error) => {
+            visit.note(|record| record.failed(&error));
+            if !visit.break_off(&error) {
+                visit.add_headers(answer_headers::of_error(&error));
+                return visit.answer(error.kind.status(), error.body());
+            }
+        }
+    }
+    visit.log();
+}
+
+/// What the answer told about itself, and what it cost; also what those that were given up for it may have cost.
+fn note_served<P: Platform>(visit: &mut Visit<'_, P>, served: Served) {
+    let Served { policy, model, facts } = served;
+    let price = |model: ModelId, usage: Usage| policy.model(model).price.map(|price| usage.cost(&price));
+    visit.note(|record| {
+        record.cost = facts.usage.and_then(|usage| price(model, usage));
+        for attempt in record.attempts.iter_mut().filter(|attempt| attempt.end.is_given_up()) {
+            attempt.estimate = facts.usage.and_then(|usage| price(attempt.candidate, usage));
+        }
+        record.usage = facts.usage;
+        record.response_model = facts.model;
+        record.finish_reasons = facts.finish_reasons;
+    });
+}
+
+/// The record and the answer of a request that a panic ended before its client had a head.
+pub fn after_panic(record: Record) -> (Record, ResponseHead, Vec<u8>) {
+    let error = panicked();
+    let body = error.body();
+    let (status, bytes_sent) = (error.kind.status().as_u16(), body.len() as u64);
+    let record = Record { status, bytes_sent, error: Some(error.kind.code()), ..record };
+    let head = answer_headers::head(&record, error.kind.status(), media::JSON, HeaderMap::new());
+    (record, head, body)
+}
+
+/// The record of a request that a panic ended after its client had a head.
+pub fn after_late_panic(record: Record) -> Record {
+    Record { error: Some(panicked().kind.code()), ..record }
+}
+
+fn panicked() -> Error {
+    Error::new(Kind::Internal, "The gateway failed; the request id is in x-route-id.")
+}
