@@ -2,20 +2,54 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::admit::auth::Client;
 use crate::admit::look_ups::Found;
-use crate::decide::plan::Plan;
-use crate::decide::{Decision, pin};
+use crate::decide::case::Chosen;
+use crate::decide::pin;
+use crate::door::cors;
+use crate::door::route::Route;
 use crate::error::{Error, Kind};
+use crate::platform::Platform;
 use crate::policy::warnings::warnings;
 use crate::policy::{Policy, rules};
 use crate::pop::health;
 use crate::record::Record;
 use crate::upstream::keyring::Layout;
+use crate::visit::Visit;
+use crate::visit::settle::Settled;
+
+/// The answer of an endpoint that is about the gateway itself; a preflight has an empty one.
+///
+/// # Errors
+/// [`Kind::PolicyUnavailable`], and for models the client's refusal and [`Kind::UnknownModel`].
+pub fn answer<P: Platform>(
+    visit: &mut Visit<'_, P>,
+    found: Found<'_, P::Body>,
+    route: Route,
+    client_headers: &HeaderMap,
+) -> Result<Settled, Error> {
+    if let Route::Health = route {
+        let inspector = found.client.client.as_ref().is_ok_and(|client| client.may_inspect);
+        let secrets = inspector.then(|| visit.keyring.inspect());
+        let (status, body) = health(&found, secrets, visit.platform.unix_time());
+        return Ok(Settled::answer(status, body));
+    }
+    let policy = &found.policy.in_force()?.policy;
+    if let Route::Preflight = route {
+        visit.add_headers(cors::of_preflight(policy, client_headers));
+        return Ok(Settled::answer(StatusCode::NO_CONTENT, Vec::new()));
+    }
+    let client = found.client.client?;
+    let body = match route {
+        Route::Model(name) => model(policy, &client, &name)?,
+        _ => models(policy, &client),
+    };
+    Ok(Settled::answer(StatusCode::OK, body))
+}
 
 /// OpenAI's model object.
 #[derive(Serialize)]
@@ -28,7 +62,7 @@ struct ModelObject<'a> {
 }
 
 /// `GET /v1/models`: the tiers that this client may use and, if it may pin, the policy's models.
-pub fn models(policy: &Policy, client: &Client) -> Vec<u8> {
+fn models(policy: &Policy, client: &Client) -> Vec<u8> {
     to_bytes(&json!({"object": "list", "data": visible(policy, client)}))
 }
 
@@ -36,7 +70,7 @@ pub fn models(policy: &Policy, client: &Client) -> Vec<u8> {
 ///
 /// # Errors
 /// [`Kind::UnknownModel`], also for one that this client may not use.
-pub fn model(policy: &Policy, client: &Client, name: &str) -> Result<Vec<u8>, Error> {
+fn model(policy: &Policy, client: &Client, name: &str) -> Result<Vec<u8>, Error> {
     let visible = visible(policy, client);
     match visible.iter().find(|model| model.id == name) {
         Some(model) => Ok(to_bytes(model)),
@@ -60,7 +94,8 @@ fn visible<'a>(policy: &'a Policy, client: &Client) -> Vec<ModelObject<'a>> {
 }
 
 /// `POST /v1/route`: the decision and the plan.
-pub fn decision(policy: &Policy, decision: &Decision, plan: &Plan, record: &Record) -> Vec<u8> {
+pub fn decision(policy: &Policy, chosen: &Chosen, record: &Record) -> Vec<u8> {
+    let Chosen { decision, plan } = chosen;
     let candidates: Vec<Value> = plan
         .candidates
         .iter()
@@ -87,11 +122,7 @@ pub fn decision(policy: &Policy, decision: &Decision, plan: &Plan, record: &Reco
 /// `GET /healthz`; what is wrong with the policy and the Secret Store and which candidates cool down only for a client that
 /// may inspect, for which `secrets` is given. Without a policy nobody can be served, so that is a 503, which takes the service
 /// out of a load balancer.
-pub fn health<B>(
-    found: &Found<'_, B>,
-    secrets: Option<Result<Layout, String>>,
-    now: Duration,
-) -> (StatusCode, Vec<u8>) {
+fn health<B>(found: &Found<'_, B>, secrets: Option<Result<Layout, String>>, now: Duration) -> (StatusCode, Vec<u8>) {
     let known = &found.policy;
     let in_force = known.in_force().ok();
     let (status, word, origin) = match (in_force, known.fault()) {

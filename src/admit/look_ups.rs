@@ -82,7 +82,8 @@ pub fn look_up<'a, P: Platform>(platform: &P, memory: &Memory, wanted: Wanted<'a
     let Wanted { presented, mut body, shared } = wanted;
     let now = platform.unix_time();
     let deadline = platform.elapsed() + LOOKUP_TIMEOUT;
-    let mut lookups = Lookups::start(platform, memory, (&presented, shared), now);
+    let stores = Stores { platform, memory };
+    let mut lookups = Lookups::start(&stores, &presented, shared);
     while lookups.is_waiting() {
         let left = deadline.saturating_sub(platform.elapsed());
         // A body whose bytes are always there must not keep the request waiting for the stores.
@@ -106,10 +107,10 @@ pub fn look_up<'a, P: Platform>(platform: &P, memory: &Memory, wanted: Wanted<'a
         }
     }
 
-    let policy = lookups.policy(platform, memory, deadline);
+    let policy = lookups.policy(&stores, deadline);
     let policy_known = platform.elapsed();
     let in_force = policy.in_force().ok().map(|in_force| &*in_force.policy);
-    let client = lookups.client(platform, memory, (in_force, &presented));
+    let client = lookups.client(&stores, in_force, &presented);
     let client_known = platform.elapsed();
     let pop = lookups.pop(memory, now);
     Found { policy, client, pop, body, policy_known, client_known }
@@ -189,6 +190,12 @@ enum Name {
     Pop,
 }
 
+/// Where look-ups go, and what keeps their answers.
+struct Stores<'a, P: Platform> {
+    platform: &'a P,
+    memory: &'a Memory,
+}
+
 struct Lookups<P: Platform> {
     policy: Lookup<P::KvLookup, Stored>,
     policy_copy: Lookup<P::CacheLookup, Vec<u8>>,
@@ -199,7 +206,9 @@ struct Lookups<P: Platform> {
 }
 
 impl<P: Platform> Lookups<P> {
-    fn start(platform: &P, memory: &Memory, (presented, shared): (&Presented, Shared), now: Duration) -> Self {
+    fn start(stores: &Stores<'_, P>, presented: &Presented, shared: Shared) -> Self {
+        let Stores { platform, memory } = *stores;
+        let now = platform.unix_time();
         let known = memory.policy();
         let in_force = known.as_ref().and_then(|known| known.in_force().ok());
         let client_ttl = in_force.map_or(FIRST_CLIENT_TTL, |in_force| in_force.policy.ttl);
@@ -269,7 +278,8 @@ impl<P: Platform> Lookups<P> {
     }
 
     /// What is known of the policy, which `memory` keeps.
-    fn policy(&mut self, platform: &P, memory: &Memory, deadline: Duration) -> KnownPolicy {
+    fn policy(&mut self, stores: &Stores<'_, P>, deadline: Duration) -> KnownPolicy {
+        let Stores { platform, memory } = *stores;
         let before = memory.policy();
         let policy = match (self.policy.answer(), &before) {
             (None, Some(known)) => return known.clone(),
@@ -285,7 +295,8 @@ impl<P: Platform> Lookups<P> {
         known
     }
 
-    fn client(&mut self, platform: &P, memory: &Memory, (policy, presented): (Option<&Policy>, &Presented)) -> Checked {
+    fn client(&mut self, stores: &Stores<'_, P>, policy: Option<&Policy>, presented: &Presented) -> Checked {
+        let Stores { platform, memory } = *stores;
         let now = platform.unix_time();
         let open = policy.filter(|policy| policy.auth == Auth::Optional);
         let key = match (presented, open) {

@@ -32,12 +32,12 @@ pub fn error(policy: &Policy, failure: &Failure) -> Error {
     match judge(&failure.outcome).told {
         Told::Failed(kind, what) => failed(kind, &what),
         Told::Own(error) => error,
-        Told::Refused { how, words } => refused(policy, provider, (how, &words)),
+        Told::Refused { how, words } => refused(policy, provider, how, &words),
     }
 }
 
 /// The provider's own reason, since it is about what the client sent.
-fn refused(policy: &Policy, provider: &str, (how, error): (RejectedAs, &ProviderError)) -> Error {
+fn refused(policy: &Policy, provider: &str, how: RejectedAs, error: &ProviderError) -> Error {
     let is_model = |word: &str| policy.models.iter().any(|model| model.name == word || model.id == word);
     let shown = |text: &String| words::shown(text, is_model, MAX_REASON_BYTES);
     let message = match (&error.message, error.is_context_length()) {

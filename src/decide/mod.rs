@@ -4,19 +4,17 @@
 //! not demand is a 403, everything else is moved to the nearest tier that is allowed. Where all pass the policy's default tier
 //! serves, so that nothing that goes wrong on the way, such as a classifier that does not answer, fails a request.
 
+pub mod case;
 pub mod classifier;
 pub mod pin;
 pub mod plan;
 pub mod rung;
 
-use crate::admit::auth::Client;
-use crate::door::chat::Ask;
-use crate::door::headers::RouteHeaders;
+use crate::decide::case::Case;
 use crate::error::{Error, Kind};
 use crate::platform::Platform;
 use crate::policy::rules::Bounds;
 use crate::policy::{ModelId, Policy, TierId};
-use crate::pop::Pop;
 use crate::record::{Reason, Source};
 use crate::visit::Visit;
 
@@ -32,14 +30,9 @@ pub struct Decision {
     pub reasons: Vec<Reason>,
 }
 
-/// What the rungs know of a request.
+/// What the rungs are asked.
 pub struct Question<'a> {
-    pub policy: &'a Policy,
-    pub client: &'a Client,
-    pub headers: &'a RouteHeaders,
-    pub ask: &'a Ask<'a>,
-    pub bounds: &'a Bounds,
-    pub pop: &'a Pop,
+    pub case: &'a Case<'a>,
     pub classifier: Classifier,
     /// What is done with a first guess while the classifier is thinking.
     pub meanwhile: &'a dyn Fn(&Decision),
@@ -92,11 +85,11 @@ fn ladder<P: Platform>() -> [Rung<P>; 4] {
 /// client may not demand, [`Kind::NoAllowedCandidate`] if it may use no tier at all.
 pub fn decide<P: Platform>(question: &Question<'_>, visit: &mut Visit<'_, P>) -> Result<Decision, Error> {
     // Whoever may use no tier is told so before anybody is asked.
-    let default = by_default(question.policy, question.bounds)?;
+    let default = by_default(question.case.policy, &question.case.bounds)?;
     let mut passed = Vec::new();
     for rung in ladder() {
         match rung(question, visit)? {
-            Step::Decided(decision) => return Ok(with_passed(bounded(question.bounds, decision)?, &passed)),
+            Step::Decided(decision) => return Ok(with_passed(bounded(&question.case.bounds, decision)?, &passed)),
             Step::Pass(why) => passed.extend(why),
         }
     }

@@ -1,6 +1,7 @@
 //! The one model that a client demands: whether it may, and which tier's deadlines hold then.
 
 use crate::decide::Question;
+use crate::decide::case::Case;
 use crate::decide::rung::unknown;
 use crate::error::{Error, Kind};
 use crate::policy::rules::Bounds;
@@ -12,7 +13,7 @@ use crate::policy::{Entry, Model, ModelId, Policy, Tier, TierId};
 /// # Errors
 /// [`Kind::InvalidHeader`] for a model that is not there, [`Kind::PinNotAllowed`].
 pub fn find(question: &Question<'_>) -> Result<Option<ModelId>, Error> {
-    let Question { policy, client, headers, ask, bounds, .. } = *question;
+    let Case { policy, client, headers, ask, bounds, .. } = question.case;
     let model = match &headers.model {
         // Whoever may pin nothing learns no names, not even which of them there are.
         Some(_) if !client.may_pin => {

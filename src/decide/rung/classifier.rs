@@ -1,5 +1,6 @@
 //! The classifier: a model that is asked which tier the request needs, if it may see the request and its breaker lets it.
 
+use crate::decide::case::Case;
 use crate::decide::{Classifier, Decision, Passed, Question, Step, by_default, classifier};
 use crate::error::Error;
 use crate::platform::Platform;
@@ -9,14 +10,14 @@ use crate::record::{ClassifierRecord, Names, Reason, Source};
 use crate::visit::Visit;
 
 pub fn decide<P: Platform>(question: &Question<'_>, visit: &mut Visit<'_, P>) -> Result<Step, Error> {
-    let Question { policy, bounds, .. } = *question;
+    let Case { policy, bounds, .. } = question.case;
     let Some(classifier) = policy.classifier.as_ref().filter(|_| question.classifier == Classifier::Asked) else {
         return Ok(Passed::because(Reason::ClassifierOff));
     };
     if !bounds.allows_provider(policy.model(classifier.model).provider) {
         return Ok(Passed::because(Reason::ClassifierNotAllowed));
     }
-    match question.pop.breaker.permit(&classifier.breaker, visit.platform.unix_time()) {
+    match question.case.pop.breaker.permit(&classifier.breaker, visit.platform.unix_time()) {
         breaker::Permit::Call => {}
         breaker::Permit::Denied => return Ok(Passed::because(Reason::ClassifierBreakerOpen)),
         breaker::Permit::Probe(meanwhile) => visit.update_pop(|pop, _| pop.breaker = meanwhile),
@@ -25,7 +26,7 @@ pub fn decide<P: Platform>(question: &Question<'_>, visit: &mut Visit<'_, P>) ->
 }
 
 fn ask<P: Platform>(question: &Question<'_>, classifier: &policy::Classifier, visit: &mut Visit<'_, P>) -> Step {
-    let Question { policy, ask, pop, .. } = *question;
+    let Case { policy, ask, pop, .. } = question.case;
     let sent = match classifier::start(visit.keyring, policy, classifier, ask) {
         Ok(sent) => sent,
         Err((reason, counts)) => {
@@ -35,7 +36,7 @@ fn ask<P: Platform>(question: &Question<'_>, classifier: &policy::Classifier, vi
             return Passed::because(reason);
         }
     };
-    if let Ok(guess) = by_default(policy, question.bounds) {
+    if let Ok(guess) = by_default(policy, &question.case.bounds) {
         (question.meanwhile)(&guess);
     }
     let outcome = classifier::finish(visit.platform, policy, classifier, sent);

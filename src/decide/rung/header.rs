@@ -1,5 +1,6 @@
 //! `x-route-tier`: the client names the tier.
 
+use crate::decide::case::Case;
 use crate::decide::rung::unknown;
 use crate::decide::{Decision, Question, Step, pin};
 use crate::error::{Error, Kind};
@@ -10,7 +11,7 @@ use crate::record::Source;
 use crate::visit::Visit;
 
 pub fn decide<P: Platform>(question: &Question<'_>, _: &mut Visit<'_, P>) -> Result<Step, Error> {
-    let Question { policy, headers, bounds, .. } = *question;
+    let Case { policy, headers, bounds, .. } = question.case;
     let pinned = pin::find(question)?;
     let Some(name) = &headers.tier else { return Ok(Step::Pass(None)) };
     let allowed = || allowed_tiers(policy, bounds);

@@ -1,5 +1,6 @@
 //! The request's model, or `x-route-model`: a model that is pinned, or the name of a tier.
 
+use crate::decide::case::Case;
 use crate::decide::{Decision, Question, Step, pin};
 use crate::error::Error;
 use crate::platform::Platform;
@@ -7,7 +8,7 @@ use crate::record::Source;
 use crate::visit::Visit;
 
 pub fn decide<P: Platform>(question: &Question<'_>, _: &mut Visit<'_, P>) -> Result<Step, Error> {
-    let Question { policy, ask, bounds, .. } = *question;
+    let Case { policy, ask, bounds, .. } = question.case;
     if let Some(model) = pin::find(question)? {
         let tier = pin::tier_of(policy, bounds, model)?;
         return Ok(Step::Decided(Decision { pinned: Some(model), ..Decision::of(tier, Source::Model) }));

@@ -7,7 +7,7 @@ use crate::record::Source;
 use crate::visit::Visit;
 
 pub fn decide<P: Platform>(question: &Question<'_>, _: &mut Visit<'_, P>) -> Result<Step, Error> {
-    Ok(match &question.bounds.tier {
+    Ok(match &question.case.bounds.tier {
         Some((tier, _)) => Step::Decided(Decision::of(*tier, Source::Rule)),
         None => Step::Pass(None),
     })

@@ -1,0 +1,105 @@
+//! A request as far as it matters for deciding, and the choice that is made for it: a tier and its candidates.
+
+use std::rc::Rc;
+
+use crate::admit::auth::Client;
+use crate::admit::look_ups::Gathered;
+use crate::decide::plan::{self, Draw, Plan};
+use crate::decide::{Classifier, Decision, Question};
+use crate::door::chat::Ask;
+use crate::door::headers::RouteHeaders;
+use crate::error::Error;
+use crate::mask::keys::without_known_shapes;
+use crate::platform::Platform;
+use crate::policy::Policy;
+use crate::policy::rules::{self, Bounds, Facts};
+use crate::pop::Pop;
+use crate::record::Reason;
+use crate::visit::Visit;
+
+/// The longest name of a requested model that is logged, in bytes.
+const MAX_LOGGED_MODEL_BYTES: usize = 128;
+
+/// What is known of a request before it is decided.
+pub struct Case<'a> {
+    pub policy: &'a Rc<Policy>,
+    pub client: &'a Client,
+    pub pop: &'a Pop,
+    pub headers: &'a RouteHeaders,
+    pub ask: &'a Ask<'a>,
+    /// What the policy's rules and the client's rights allow.
+    pub bounds: Bounds,
+    /// Draws from splits.
+    random: u64,
+}
+
+/// A decided tier and the plan that follows from it.
+pub struct Chosen {
+    pub decision: Decision,
+    pub plan: Plan,
+}
+
+impl<'a> Case<'a> {
+    pub fn new<P: Platform>(platform: &P, gathered: &'a Gathered, headers: &'a RouteHeaders, ask: &'a Ask<'a>) -> Self {
+        let Gathered { policy, client, pop, .. } = gathered;
+        let policy = &policy.policy;
+        let asks_country = policy.rules.iter().any(|rule| rule.when.asks_country());
+        let country = asks_country.then(|| platform.country()).flatten();
+        let facts = Facts {
+            client: &client.id,
+            country: country.as_deref(),
+            has_tools: ask.features.has_tools,
+            has_images: ask.features.has_media,
+            client_tiers: client.tiers.as_deref(),
+        };
+        let bounds = rules::bounds(policy, &facts);
+        Self { policy, client, pop, headers, ask, bounds, random: platform.random() }
+    }
+
+    /// Notes what the client asked for.
+    pub fn note<P: Platform>(&self, visit: &mut Visit<'_, P>) {
+        let bare = |text: &String| without_known_shapes(text, text.len());
+        visit.note(|record| {
+            record.requested_model = Some(without_known_shapes(&self.ask.model, MAX_LOGGED_MODEL_BYTES));
+            record.stream = self.ask.stream;
+            for (name, value) in &self.headers.tags {
+                // The operator's tag of the same name wins.
+                record.tags.entry(bare(name)).or_insert_with(|| bare(value));
+            }
+        });
+        visit.note_reasons(self.headers.affinity.is_some().then_some(Reason::AffinityInvalid));
+    }
+
+    /// Decides the tier, and plans its candidates. `meanwhile` gets the default tier while the classifier is thinking.
+    ///
+    /// # Errors
+    /// Those of [`super::decide`] and of [`plan::plan`].
+    pub fn choose<P: Platform>(
+        &self,
+        visit: &mut Visit<'_, P>,
+        classifier: Classifier,
+        meanwhile: &dyn Fn(&Decision),
+    ) -> Result<Chosen, Error> {
+        let started = visit.platform.elapsed();
+        let decision = super::decide(&Question { case: self, classifier, meanwhile }, visit)?;
+        let took = visit.platform.elapsed() - started;
+        visit.note(|record| record.timings.decide = Some(took));
+        let plan = self.plan(&decision)?;
+        visit.note(|record| {
+            record.tier = Some(self.policy.tier(plan.tier).name.clone());
+            record.source = Some(decision.source);
+            record.confidence = decision.confidence;
+        });
+        visit.note_reasons(decision.reasons.iter().chain(&plan.reasons).copied());
+        Ok(Chosen { decision, plan })
+    }
+
+    /// The plan that follows from a decision; the same one each time.
+    ///
+    /// # Errors
+    /// Those of [`plan::plan`].
+    pub fn plan(&self, decision: &Decision) -> Result<Plan, Error> {
+        let draw = Draw { bounds: &self.bounds, random: self.random };
+        plan::plan(self.policy, decision, &self.ask.features, &draw)
+    }
+}
