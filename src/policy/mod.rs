@@ -23,6 +23,8 @@ pub mod warnings;
 
 use std::time::Duration;
 
+pub use names::{Auth, AuthStyle, Dialect, Effort, Prefill, Quirk, Resume, StreamMode, Thinking};
+
 /// The shipped policy, for tests and tools. No guest has it: without a policy in its store the gateway serves nobody.
 #[cfg(any(test, feature = "schema"))]
 pub fn default_policy() -> Policy {
@@ -79,14 +81,6 @@ pub struct Health {
     pub auth_cooldown: Duration,
     /// Hedges, as a share of the streamed requests that may be hedged; 0 to 1.
     pub hedge_share: f64,
-}
-
-/// Whether a client must present a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Auth {
-    Required,
-    /// Requests without a key are served as the client `anonymous`; a key that is presented is still checked.
-    Optional,
 }
 
 /// What the client of requests without a key may use.
@@ -165,32 +159,6 @@ pub struct Deadlines {
     pub total: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamMode {
-    Guarded,
-    Hold,
-    Handoff,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resume {
-    Off,
-    Replay,
-    Continue,
-}
-
-/// OpenAI's `reasoning_effort`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effort {
-    None,
-    Minimal,
-    Low,
-    Medium,
-    High,
-    Xhigh,
-    Max,
-}
-
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// The policy's name for it.
@@ -228,30 +196,6 @@ pub struct Model {
     /// Tokens from which a stable beginning of the prompt is marked for the provider's cache.
     pub prompt_cache_min: Option<u64>,
     pub price: Option<Price>,
-}
-
-/// How a model is given the beginning of its answer: always as a last message of the assistant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prefill {
-    /// As it is (vLLM, Ollama, older Claude models).
-    Message,
-    /// With `"prefix": true` in it (Mistral, DeepSeek).
-    Prefix,
-}
-
-/// How a model of the Messages API is told to think, or not to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Thinking {
-    /// It never thinks and takes no effort.
-    None,
-    /// It always thinks; it is told only how much.
-    Always,
-    /// It thinks unless that is switched off.
-    Optional,
-    /// It thinks only when adaptive thinking is asked for.
-    Adaptive,
-    /// It thinks within a budget of tokens and takes no effort.
-    Budget,
 }
 
 /// US dollars per million tokens.
@@ -315,51 +259,6 @@ pub struct BaseUrl {
     pub port: u16,
     /// Without a trailing slash; empty or starting with one.
     pub path: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    OpenaiChat,
-    AnthropicMessages,
-    OpenaiResponses,
-}
-
-/// The header that carries a provider's key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthStyle {
-    /// `authorization: Bearer KEY`.
-    Bearer,
-    /// `x-api-key: KEY`.
-    XApiKey,
-    /// `api-key: KEY`, as Azure takes it.
-    ApiKey,
-    /// No key, for a model server of one's own.
-    None,
-}
-
-/// A named deviation of a provider from its dialect; `docs/dialects.md` has a line for each, with its source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quirk {
-    /// Errors may be a JSON array that holds the envelope (Gemini).
-    ArrayErrors,
-    /// Tool-call deltas may lack their index (Gemini).
-    ToolDeltaWithoutIndex,
-    /// The role `developer` is not known; `system` is sent (Mercury).
-    NoDeveloperRole,
-    /// `stop` must be an array (Mercury).
-    StopArray,
-    /// Messages may have no `name` (Groq).
-    NoMessageName,
-    /// The limit on the answer is called `max_tokens` only (Mistral).
-    MaxTokens,
-    /// `seed` is called `random_seed` (Mistral).
-    RandomSeed,
-    /// `tool_choice` knows `any` instead of `required` (Mistral).
-    ToolChoiceAny,
-    /// `finish_reason` may be `model_length`, or `error` (Mistral).
-    FinishReasons,
-    /// The id of a tool call has nine letters and digits (Mistral).
-    ShortToolIds,
 }
 
 /// A bound, or a decision, that holds for the requests it matches.

@@ -1,14 +1,19 @@
-//! How the policy's enumerations are written, in documents, headers and logs.
+//! The policy's enumerations: what each value means, and how it is written in documents, headers and logs.
 
 use std::fmt;
 
 use super::fault::{Faults, Path, list_valid};
 use super::json::Node;
 use super::read::{Read, wrong_type};
-use super::{Auth, AuthStyle, Dialect, Effort, Prefill, Quirk, Resume, StreamMode, Thinking};
 
 macro_rules! names {
-    ($($type:ident { $($variant:ident = $name:literal,)* })*) => {$(
+    ($($(#[$doc:meta])* $type:ident { $($(#[$meaning:meta])* $variant:ident = $name:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $type {
+            $($(#[$meaning])* $variant,)*
+        }
+
         impl $type {
             /// Every value, in the order of its declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
@@ -63,13 +68,33 @@ macro_rules! names {
 }
 
 names! {
-    Auth { Required = "required", Optional = "optional", }
-    AuthStyle { Bearer = "bearer", XApiKey = "x-api-key", ApiKey = "api-key", None = "none", }
+    /// Whether a client must present a key.
+    Auth {
+        Required = "required",
+        /// Requests without a key are served as the client `anonymous`; a key that is presented is still checked.
+        Optional = "optional",
+    }
+
+    /// The header that carries a provider's key.
+    AuthStyle {
+        /// `authorization: Bearer KEY`.
+        Bearer = "bearer",
+        /// `x-api-key: KEY`.
+        XApiKey = "x-api-key",
+        /// `api-key: KEY`, as Azure takes it.
+        ApiKey = "api-key",
+        /// No key, for a model server of one's own.
+        None = "none",
+    }
+
+    /// A wire format of providers.
     Dialect {
         OpenaiChat = "openai-chat",
         AnthropicMessages = "anthropic-messages",
         OpenaiResponses = "openai-responses",
     }
+
+    /// OpenAI's `reasoning_effort`.
     Effort {
         None = "none",
         Minimal = "minimal",
@@ -79,26 +104,64 @@ names! {
         Xhigh = "xhigh",
         Max = "max",
     }
+
+    /// A named deviation of a provider from its dialect; `docs/dialects.md` has a line for each, with its source.
     Quirk {
+        /// Errors may be a JSON array that holds the envelope (Gemini).
         ArrayErrors = "array_errors",
+        /// Tool-call deltas may lack their index (Gemini).
         ToolDeltaWithoutIndex = "tool_delta_without_index",
+        /// The role `developer` is not known; `system` is sent (Mercury).
         NoDeveloperRole = "no_developer_role",
+        /// `stop` must be an array (Mercury).
         StopArray = "stop_array",
+        /// Messages may have no `name` (Groq).
         NoMessageName = "no_message_name",
+        /// The limit on the answer is called `max_tokens` only (Mistral).
         MaxTokens = "max_tokens",
+        /// `seed` is called `random_seed` (Mistral).
         RandomSeed = "random_seed",
+        /// `tool_choice` knows `any` instead of `required` (Mistral).
         ToolChoiceAny = "tool_choice_any",
+        /// `finish_reason` may be `model_length`, or `error` (Mistral).
         FinishReasons = "finish_reasons",
+        /// The id of a tool call has nine letters and digits (Mistral).
         ShortToolIds = "short_tool_ids",
     }
-    Prefill { Message = "message", Prefix = "prefix", }
-    Resume { Off = "off", Replay = "replay", Continue = "continue", }
-    StreamMode { Guarded = "guarded", Hold = "hold", Handoff = "handoff", }
+
+    /// How a model is given the beginning of its answer: always as a last message of the assistant.
+    Prefill {
+        /// As it is (vLLM, Ollama, older Claude models).
+        Message = "message",
+        /// With `"prefix": true` in it (Mistral, DeepSeek).
+        Prefix = "prefix",
+    }
+
+    /// What becomes of a stream that breaks after its client has some of it.
+    Resume {
+        Off = "off",
+        Replay = "replay",
+        Continue = "continue",
+    }
+
+    /// How a tier's streams are passed on; `docs/reliability.md` says what each costs.
+    StreamMode {
+        Guarded = "guarded",
+        Hold = "hold",
+        Handoff = "handoff",
+    }
+
+    /// How a model of the Messages API is told to think, or not to.
     Thinking {
+        /// It never thinks and takes no effort.
         None = "none",
+        /// It always thinks; it is told only how much.
         Always = "always",
+        /// It thinks unless that is switched off.
         Optional = "optional",
+        /// It thinks only when adaptive thinking is asked for.
         Adaptive = "adaptive",
+        /// It thinks within a budget of tokens and takes no effort.
         Budget = "budget",
     }
 }
