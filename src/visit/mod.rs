@@ -49,6 +49,15 @@ enum Answer<P: Platform> {
     Over,
 }
 
+/// What came of breaking a stream off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokenOff {
+    /// There was no stream: an error is an answer like any other.
+    Nothing,
+    Told,
+    ClientGone,
+}
+
 impl<'a, P: Platform> Visit<'a, P> {
     pub fn new(keyring: &'a Keyring<'a, P>, memory: &'a Memory, record: Record) -> Self {
         Self {
@@ -169,24 +178,22 @@ impl<'a, P: Platform> Visit<'a, P> {
         }
     }
 
-    /// Tells the client of a stream that its answer is not whole: one error event, then an aborted transfer. Says whether there
-    /// was a stream to end; where nothing has gone out, an error is an answer like any other.
-    pub fn break_off(&mut self, error: &Error) -> bool {
+    /// Tells the client of a stream that its answer is not whole: one error event, then an aborted transfer.
+    pub fn break_off(&mut self, error: &Error) -> BrokenOff {
         if matches!(self.answer, Answer::Nothing) {
-            return false;
+            return BrokenOff::Nothing;
         }
         let mut event = b"data: ".to_vec();
         event.extend_from_slice(&error.body());
         event.extend_from_slice(b"\n\n");
-        match self.send(&event, LAST_PATIENCE) {
-            Ok(()) => {
-                if let Answer::Open(downstream) = std::mem::replace(&mut self.answer, Answer::Over) {
-                    self.platform.abort(downstream);
-                }
+        let sent = self.send(&event, LAST_PATIENCE);
+        match (sent, std::mem::replace(&mut self.answer, Answer::Over)) {
+            (Ok(()), Answer::Open(downstream)) => {
+                self.platform.abort(downstream);
+                BrokenOff::Told
             }
-            Err(ClientGone) => self.record.client_closed = true,
+            (Ok(()) | Err(ClientGone), _) => BrokenOff::ClientGone,
         }
-        true
     }
 
     /// Writes the log line and sends a whole answer, in this order: a client that has left ends the sandbox at the send.

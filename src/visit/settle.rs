@@ -11,7 +11,7 @@ use crate::platform::{Platform, ResponseHead};
 use crate::policy::{ModelId, Policy};
 use crate::record::{Record, Usage};
 use crate::upstream::dialect::AnswerFacts;
-use crate::visit::Visit;
+use crate::visit::{BrokenOff, Visit};
 use crate::wire::media;
 
 /// How a request ended.
@@ -63,13 +63,15 @@ pub fn settle<P: Platform>(mut visit: Visit<'_, P>, settled: Settled) {
         Ending::Streamed => {}
         Ending::HandedOver => visit.note(|record| record.handed_off = true),
         Ending::ClientGone => visit.note(|record| record.client_closed = true),
-        Ending::Failed(error) => {
-            visit.note(|record| record.failed(&error));
-            if !visit.break_off(&error) {
+        Ending::Failed(error) => match visit.break_off(&error) {
+            BrokenOff::Told => visit.note(|record| record.failed(&error)),
+            BrokenOff::ClientGone => visit.note(|record| record.client_closed = true),
+            BrokenOff::Nothing => {
+                visit.note(|record| record.failed(&error));
                 visit.add_headers(answer_headers::of_error(&error));
                 return visit.answer(error.kind.status(), error.body());
             }
-        }
+        },
     }
     visit.log();
 }
