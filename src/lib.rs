@@ -18,7 +18,7 @@
 //!
 //! # Rooms, in reading order
 //! A room may use those that are named before it, in this table; `door` and `upstream` do not know each other. Checked by
-//! `tests/architecture.rs`.
+//! `tests/architecture`.
 //!
 //! | floor | rooms |
 //! | --- | --- |

@@ -3,14 +3,10 @@
 //! Each row is measured once per round and number of connections, rounds after each other, so that whatever else the
 //! machine does meets all rows alike. docs/benchmark.md says what is measured, and what is not.
 
-use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroU64};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::{Args, ValueEnum};
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tiergate_guests::translation::Row;
@@ -19,114 +15,26 @@ mod figures;
 mod lines;
 mod load;
 mod meter;
+mod options;
 mod outage;
+mod report;
 mod rig;
 mod rows;
 mod table;
 mod translate;
 
 pub use figures::{DecideFigures, EventFigures, Figures, GuestFigures, Ratios};
+pub use options::{BenchOptions, Scenario, Target, TargetHeader};
 pub use outage::Outage;
+pub use report::{GuestReport, Report};
 pub use rows::Kind;
 
-use figures::{Phase, median};
+use figures::Phase;
 use rig::{Rig, Service, Upstream};
 use rows::Answerer;
 
 /// Whole answers of a row, at least, before it is measured.
 const WARM_UP: u64 = 200;
-
-/// What is measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Scenario {
-    /// The gateway against the null proxy
-    #[default]
-    Overhead,
-    /// A first candidate that fails against the second listed first; only --rounds, --body-bytes and --json apply
-    Outage,
-    /// The translation between dialects alone, timed inside Wasm; only --rounds and --json apply
-    Translate,
-}
-
-#[derive(Args, Clone, Debug)]
-pub struct BenchOptions {
-    #[arg(long, value_enum, default_value_t)]
-    pub scenario: Scenario,
-    /// Seconds for each row, number of connections and round, about: as many requests as the round before lets expect
-    #[arg(long, default_value = "5")]
-    pub seconds: NonZeroU64,
-    /// Requests for each row, number of connections and round, instead of seconds; a stream counts as one per event
-    #[arg(long, conflicts_with = "seconds")]
-    pub requests: Option<NonZeroU64>,
-    #[arg(long, default_value = "3")]
-    pub rounds: NonZeroU32,
-    /// Numbers of connections, each sending its next request when it has its answer
-    #[arg(long, value_delimiter = ',', default_value = "1,16")]
-    pub connections: Vec<NonZeroU32>,
-    /// Measures these rows only
-    #[arg(long, value_name = "ROWS", value_delimiter = ',')]
-    pub only: Vec<String>,
-    /// A further OpenAI-compatible gateway, whose upstream should be that of --upstream-addr; may be repeated
-    #[arg(long, value_name = "NAME=URL", value_parser = parse_target)]
-    pub target: Vec<Target>,
-    /// A header for the requests to a target; may be repeated
-    #[arg(long, value_name = "NAME:HEADER=VALUE", value_parser = parse_target_header)]
-    pub target_header: Vec<TargetHeader>,
-    /// Where the mock upstream listens; it takes any key
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
-    pub upstream_addr: SocketAddr,
-    /// Size of a request
-    #[arg(long, default_value = "2048")]
-    pub body_bytes: usize,
-    /// Events of a stream that carry text
-    #[arg(long, default_value = "50")]
-    pub events: NonZeroU64,
-    /// Time between the events of a stream
-    #[arg(long, default_value = "10")]
-    pub gap_ms: u64,
-    /// Prints JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Another gateway to measure.
-#[derive(Clone, Debug)]
-pub struct Target {
-    pub name: String,
-    /// Up to where `/chat/completions` follows.
-    pub url: String,
-}
-
-#[derive(Clone, Debug)]
-pub struct TargetHeader {
-    pub target: String,
-    pub name: HeaderName,
-    pub value: HeaderValue,
-}
-
-/// All that a run has shown.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    pub version: &'static str,
-    pub cores: usize,
-    pub rounds: u32,
-    /// How long or how many requests a row takes in a round.
-    pub phase: String,
-    pub body_bytes: usize,
-    pub events: u64,
-    pub gap_ms: u64,
-    pub guests: Vec<GuestReport>,
-    pub rows: Vec<Figures>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct GuestReport {
-    pub name: &'static str,
-    pub wasm_bytes: u64,
-    /// Missing if no sandbox has ended yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub heap_mib: Option<f64>,
-}
 
 /// Measures and prints.
 pub async fn run(options: BenchOptions) -> Result<()> {
@@ -218,9 +126,9 @@ pub async fn measure(options: &BenchOptions) -> Result<Report> {
                 let slot = place * rows.len() + index;
                 // Round 0 warms up, and shows whether a row works at all and how fast it is.
                 let requests = if round == 0 {
-                    options.warm_up(row.kind, connections)
+                    warm_up(options, row.kind, connections)
                 } else {
-                    options.requests(row.kind, connections, rates[slot])
+                    requests(options, row.kind, connections, rates[slot])
                 };
                 let phase = measure_phase(&mut rig, row, connections, requests)
                     .await
@@ -285,54 +193,20 @@ fn guest_report(name: &'static str, service: &Service) -> GuestReport {
     GuestReport { name, wasm_bytes: service.wasm_bytes, heap_mib: service.meter.heap_mib() }
 }
 
-impl BenchOptions {
-    /// How many requests a phase has; `rate` is what the row did in a second, in the round before.
-    fn requests(&self, kind: Kind, connections: u32, rate: f64) -> u64 {
-        let requests = match (self.requests, kind) {
-            (None, _) => (rate * self.seconds.get() as f64).ceil() as u64,
-            (Some(requests), Kind::Whole) => requests.get(),
-            (Some(requests), Kind::Stream) => requests.get().div_ceil(self.events.get()),
-        };
-        requests.max(connections.into())
-    }
-
-    fn warm_up(&self, kind: Kind, connections: u32) -> u64 {
-        let least = match kind {
-            Kind::Whole => self.requests.map_or(WARM_UP, |requests| requests.get().min(WARM_UP)),
-            Kind::Stream => 1,
-        };
-        least.max(connections.into())
-    }
-
-    fn headers_for(&self, target: &str) -> Result<HeaderMap> {
-        let mut headers = HeaderMap::new();
-        for header in self.target_header.iter().filter(|header| header.target == target) {
-            headers.try_append(header.name.clone(), header.value.clone())?;
-        }
-        Ok(headers)
-    }
-}
-
-fn parse_target(text: &str) -> Result<Target, String> {
-    let (name, url) = text.split_once('=').ok_or("must be NAME=URL")?;
-    if name.is_empty() || name.contains(':') {
-        return Err("the name may not be empty or hold a colon".to_owned());
-    }
-    Ok(Target { name: name.to_owned(), url: url.to_owned() })
-}
-
-fn parse_target_header(text: &str) -> Result<TargetHeader, String> {
-    let parts = || {
-        let (target, header) = text.split_once(':')?;
-        let (name, value) = header.split_once('=')?;
-        Some((target, name, value))
+/// How many requests a phase has; `rate` is what the row did in a second, in the round before.
+fn requests(options: &BenchOptions, kind: Kind, connections: u32, rate: f64) -> u64 {
+    let requests = match (options.requests, kind) {
+        (None, _) => (rate * options.seconds.get() as f64).ceil() as u64,
+        (Some(requests), Kind::Whole) => requests.get(),
+        (Some(requests), Kind::Stream) => requests.get().div_ceil(options.events.get()),
     };
-    let (target, name, value) = parts().ok_or("must be NAME:HEADER=VALUE")?;
-    let mut value = HeaderValue::from_str(value).map_err(|error| error.to_string())?;
-    value.set_sensitive(true);
-    Ok(TargetHeader {
-        target: target.to_owned(),
-        name: name.parse().map_err(|_| format!("`{name}` is not a header name"))?,
-        value,
-    })
+    requests.max(connections.into())
+}
+
+fn warm_up(options: &BenchOptions, kind: Kind, connections: u32) -> u64 {
+    let least = match kind {
+        Kind::Whole => options.requests.map_or(WARM_UP, |requests| requests.get().min(WARM_UP)),
+        Kind::Stream => 1,
+    };
+    least.max(connections.into())
 }

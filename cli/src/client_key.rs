@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 /// 40 characters of 62 are 238 bits; the gateway asks for 32 characters at least.
 const RANDOM_LENGTH: usize = 40;
 
-/// A new key, which is shown once and stored nowhere.
+/// A key, which is shown once and stored nowhere.
 pub struct ClientKey {
     id: String,
     text: String,
@@ -18,7 +18,11 @@ pub struct ClientKey {
 impl ClientKey {
     /// `id` is of lower-case letters, digits and hyphens, 1 to 64 of them.
     pub fn generate(id: &str) -> Self {
-        let random = Alphanumeric.sample_string(&mut rand::rng(), RANDOM_LENGTH);
+        Self::with_random_part(id, &Alphanumeric.sample_string(&mut rand::rng(), RANDOM_LENGTH))
+    }
+
+    /// The key with a random part of the caller's, for tests that look for it.
+    pub fn with_random_part(id: &str, random: &str) -> Self {
         Self { id: id.to_owned(), text: format!("tg_{id}_{random}") }
     }
 

@@ -11,11 +11,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use clap::Args;
 use serde_json::json;
 use tiergate::policy::Policy;
 use tiergate::policy::parse::parse;
 use tiergate::policy::warnings::warnings;
+use tiergate_simulator::Simulator;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::client_key::ClientKey;
@@ -23,17 +23,19 @@ use crate::gateway::{Gateway, GatewayOptions};
 use crate::kv_api::KvApi;
 use crate::kv_token::KvToken;
 use crate::log::LogLine;
-use crate::simulator::Simulator;
 use crate::wasm::{self, Guest};
 
 mod announcement;
 mod destination;
+mod options;
 mod places;
 mod rehearsal;
 mod secrets;
 mod steps;
 mod summary;
 mod well_known;
+
+pub use options::DevOptions;
 
 use destination::{Destination, Target};
 use places::Place;
@@ -43,49 +45,6 @@ const DEFAULT_POLICY: &str = "policy/default.json";
 const LOG_ENDPOINT: &str = "tiergate";
 /// Where somebody who runs the gateway from a script may choose the KV API's token.
 const TOKEN_VARIABLE: &str = "TIERGATE_KV_TOKEN";
-
-#[derive(Args)]
-pub struct DevOptions {
-    /// Where the gateway listens; loopback only
-    #[arg(long, default_value = "127.0.0.1:7676")]
-    pub addr: SocketAddr,
-    /// The policy to start with, instead of the shipped policy/default.json
-    #[arg(long, value_name = "FILE")]
-    pub policy: Option<PathBuf>,
-    /// A provider's key, read from a file; the entry is named after the provider's host; may be repeated
-    #[arg(long, value_name = "HOST=FILE")]
-    pub secret_file: Vec<String>,
-    /// A provider's key, read from this variable of the environment; may be repeated
-    #[arg(long, value_name = "HOST=VARIABLE")]
-    pub secret_env: Vec<String>,
-    /// A provider's key itself, which every user of this machine can see in the list of processes; may be repeated
-    #[arg(long, value_name = "HOST=VALUE")]
-    pub secret: Vec<String>,
-    /// Sends a host's traffic to this URL instead of a simulator; may be repeated
-    #[arg(long, value_name = "HOST=URL")]
-    pub backend: Vec<String>,
-    /// Talks to this provider of the policy itself; the key is the one that was given for its host, or that in the
-    /// variable which everybody uses for this host (OPENAI_API_KEY for api.openai.com); may be repeated
-    #[arg(long, value_name = "PROVIDER")]
-    pub real: Vec<String>,
-    /// Rehearses an outage: what this provider's simulator does to its next requests, as a fault script
-    /// (docs/simulators.md); may be repeated
-    #[arg(long, value_name = "PROVIDER=SCRIPT")]
-    pub fault: Vec<String>,
-    /// Starts no simulators: a provider without --backend or --real has no key
-    #[arg(long)]
-    pub no_simulators: bool,
-    /// Where the stand-in for Fastly's KV API listens; loopback only. It wants the token that is printed, which
-    /// TIERGATE_KV_TOKEN may choose
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7677")]
-    pub kv_api: SocketAddr,
-    /// Appends the log's JSON lines to this file
-    #[arg(long, value_name = "FILE")]
-    pub log: Option<PathBuf>,
-    /// Runs this Wasm instead of building the gateway
-    #[arg(long, value_name = "FILE")]
-    pub wasm: Option<PathBuf>,
-}
 
 /// Runs until Ctrl-C.
 pub async fn run(options: DevOptions) -> Result<()> {

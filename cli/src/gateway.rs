@@ -3,11 +3,11 @@
 //! Names are those that the gateway uses on Fastly: the KV Store, the Secret Store and the log endpoint are all called
 //! `tiergate`, and a static backend is named after its host.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -20,14 +20,13 @@ use serde_json::json;
 use tiergate_guests::kv::STORE;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
+use viceroy_lib::ViceroyService;
 use viceroy_lib::body::Body;
-use viceroy_lib::config::{
-    Backend, BackendHealth, FastlyConfig, Geolocation, ObjectStores, SecretStore, SecretStores, UnknownImportBehavior,
-};
-use viceroy_lib::{ExecuteCtx, ProfilingConfig, ViceroyService, WasmFeatures};
+use viceroy_lib::config::{Backend, BackendHealth, FastlyConfig, SecretStore, SecretStores};
 
+use crate::engine::{Parts, compile};
 use crate::kv::KvHandle;
-use crate::log::{LogSink, LogWriter};
+use crate::log::LogSink;
 use crate::loopback;
 
 /// How long a backend may take to its first byte, and between bytes: as long as a sandbox lives, so that only the
@@ -236,41 +235,6 @@ fn not_local() -> Response<Body> {
     *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
-}
-
-/// What a guest sees of the world.
-#[derive(Default)]
-pub(crate) struct Parts {
-    pub backends: HashMap<String, Arc<Backend>>,
-    pub secrets: SecretStores,
-    pub stores: ObjectStores,
-    pub geolocation: Geolocation,
-    pub log: Option<LogSink>,
-}
-
-/// Compiles a guest to machine code; takes a second or so of CPU time.
-pub(crate) fn compile(wasm: &Path, parts: Parts) -> Result<Arc<ExecuteCtx>> {
-    let no_adapter = false;
-    ExecuteCtx::build(
-        wasm,
-        ProfilingConfig::None,
-        HashSet::new(),
-        UnknownImportBehavior::LinkError,
-        no_adapter,
-        WasmFeatures::default(),
-    )
-    .and_then(|builder| {
-        builder
-            .with_backends(parts.backends)
-            .with_secret_stores(parts.secrets)
-            .with_object_stores(parts.stores)
-            .with_geolocation(parts.geolocation)
-            .with_capture_logs(Arc::new(Mutex::new(LogWriter::new(parts.log))))
-            .with_log_stdout(true)
-            .with_log_stderr(true)
-            .finish()
-    })
-    .with_context(|| format!("cannot load {}", wasm.display()))
 }
 
 fn backends(targets: &[(String, String, String)]) -> Result<HashMap<String, Arc<Backend>>> {

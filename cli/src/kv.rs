@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 use viceroy_lib::ExecuteCtx;
 use viceroy_lib::config::ObjectStores;
 
-use crate::gateway::{Parts, compile};
+use crate::engine::{Parts, compile};
 use crate::wasm::{self, Guest};
 
 /// Shares one store with the gateway and with every clone.

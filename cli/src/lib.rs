@@ -1,13 +1,22 @@
 //! The local tools around the gateway, as a library so that tests and the benchmark use the same parts.
+//!
+//! # Rooms, in reading order
+//! A room may use those that are named before it, in this table. Checked by `tests/architecture`.
+//!
+//! | floor | rooms |
+//! | --- | --- |
+//! | forms | `log`, `loopback`, `client_key`, `kv_token` |
+//! | runtime | `wasm`, `engine`, `kv`, `gateway`, `kv_api` |
+//! | commands | `simulate`, `dev`, `bench` |
 
 /// `tiergate bench`.
 pub mod bench;
 /// Client keys and their KV entries.
 pub mod client_key;
-/// OpenAI's description of its API, for tests.
-pub mod description;
 /// `tiergate dev`.
 pub mod dev;
+/// A guest in the embedded local runtime.
+mod engine;
 /// The gateway's Wasm in the embedded local runtime, on a port.
 pub mod gateway;
 /// The KV Store of a running gateway.
@@ -22,7 +31,5 @@ pub mod log;
 pub mod loopback;
 /// `tiergate simulate`.
 pub mod simulate;
-/// Providers and the classifier, simulated on loopback.
-pub mod simulator;
 /// Builds the guests.
 pub mod wasm;

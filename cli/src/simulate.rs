@@ -4,8 +4,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result};
 use clap::Args;
-
-use crate::simulator::{Profile, Simulator};
+use tiergate_simulator::{Profile, Simulator};
 
 #[derive(Args)]
 pub struct SimulateOptions {}

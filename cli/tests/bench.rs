@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Parser;
 use tiergate_cli::bench::{self, BenchOptions, Kind};
-use tiergate_cli::simulator::{Profile, SENT_AT, Simulator};
+use tiergate_simulator::{Profile, SENT_AT, Simulator};
 
 #[derive(Parser)]
 struct CommandLine {

@@ -217,7 +217,7 @@ async fn a_value_comes_with_its_generation_and_metadata() -> Result<()> {
 #[tokio::test]
 async fn the_official_command_line_changes_the_running_store() -> Result<()> {
     let Some(cli) = OfficialCli::find()? else {
-        eprintln!("skipped: no Fastly CLI; tests/clients/install installs it");
+        eprintln!("skipped: no Fastly CLI; clients/install installs it");
         return Ok(());
     };
     let running = start().await?;
@@ -267,7 +267,7 @@ async fn the_official_command_line_changes_the_running_store() -> Result<()> {
 #[tokio::test]
 async fn the_line_of_the_readme_works_with_the_printed_token() -> Result<()> {
     let Some(cli) = OfficialCli::find()? else {
-        eprintln!("skipped: no Fastly CLI; tests/clients/install installs it");
+        eprintln!("skipped: no Fastly CLI; clients/install installs it");
         return Ok(());
     };
     let running = start().await?;
@@ -295,7 +295,7 @@ async fn the_line_of_the_readme_works_with_the_printed_token() -> Result<()> {
 #[tokio::test]
 async fn the_official_command_line_says_what_is_wrong_with_a_token() -> Result<()> {
     let Some(cli) = OfficialCli::find()? else {
-        eprintln!("skipped: no Fastly CLI; tests/clients/install installs it");
+        eprintln!("skipped: no Fastly CLI; clients/install installs it");
         return Ok(());
     };
     let running = start().await?;
@@ -336,7 +336,7 @@ async fn the_gateways_own_copy_lies_beside_the_policy() -> Result<()> {
 #[tokio::test]
 async fn the_official_command_line_changes_the_policy_of_the_running_gateway() -> Result<()> {
     let Some(cli) = OfficialCli::find()? else {
-        eprintln!("skipped: no Fastly CLI; tests/clients/install installs it");
+        eprintln!("skipped: no Fastly CLI; clients/install installs it");
         return Ok(());
     };
     let shipped = std::fs::read_to_string(wasm::root().join("policy/default.json"))?;
@@ -373,7 +373,7 @@ struct OfficialCli {
 impl OfficialCli {
     /// Nothing if it is not installed; an error if the environment says that it must be.
     fn find() -> Result<Option<Self>> {
-        let installed = wasm::root().join("tests/clients/node_modules/.bin/fastly");
+        let installed = wasm::root().join("clients/node_modules/.bin/fastly");
         let on_path = || {
             let folders = std::env::var_os("PATH").unwrap_or_default();
             std::env::split_paths(&folders).map(|folder| folder.join("fastly")).find(|path| path.is_file())
@@ -382,7 +382,7 @@ impl OfficialCli {
             .or_else(|| installed.is_file().then(|| installed.into_os_string()))
             .or_else(|| on_path().map(PathBuf::into_os_string));
         if program.is_none() && std::env::var_os("TIERGATE_REQUIRE_CLIENTS").is_some_and(|value| value == "1") {
-            anyhow::bail!("TIERGATE_REQUIRE_CLIENTS=1, but there is no Fastly CLI; run tests/clients/install");
+            anyhow::bail!("TIERGATE_REQUIRE_CLIENTS=1, but there is no Fastly CLI; run clients/install");
         }
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fastly-home");
         std::fs::create_dir_all(&home)?;

@@ -15,10 +15,10 @@ use tiergate::upstream::dialect::{
 };
 use tiergate::upstream::error_words::{self, ProviderError};
 use tiergate::wire::sse::Decoder;
+use tiergate_simulator::description;
 
 use crate::layout::{compact, lay_out, on_one_line};
 use crate::properties::judge;
-use tiergate_cli::description;
 
 /// Below the package's folder, where cargo runs tests.
 pub const FOLDERS: [(Dialect, &str, usize); 2] =

@@ -3,8 +3,8 @@
 //! A case has a client's `request` and what goes up for it (`upstream_request` and `dropped`, or `error`), and may have an
 //! `upstream_answer` or `upstream_stream` and what the client gets for it, or an `upstream_error` and what is read in it.
 //! `policy_model` and `policy_provider` change the rows of the policy. `UPDATE_EXPECT=1` rewrites what is expected; read the
-//! difference before it is committed. What the gateway writes is also checked against OpenAI's published description where
-//! it lies beside the checkout; what passes as it came is the provider's.
+//! difference before it is committed. What the gateway writes is also checked against OpenAI's published description;
+//! what passes as it came is the provider's.
 
 mod case;
 mod inverse;

@@ -9,10 +9,10 @@ use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Entry, Policy};
 use tiergate::upstream::dialect::Meaning;
 use tiergate::upstream::dialect::messages::{self, Stream};
-use tiergate_cli::simulator::{Profile, judge_messages_request};
+use tiergate_simulator::description;
+use tiergate_simulator::{Profile, judge_messages_request};
 
 use crate::inverse::broken_rules;
-use tiergate_cli::description;
 
 /// A policy with one model of the Messages API, with `changes` to it.
 pub fn policy_with(changes: Value) -> (Policy, Candidate) {

@@ -22,9 +22,8 @@ use rlt::cli::BenchCli;
 use rlt::{BenchSuite, IterInfo, IterReport, Status};
 use serde::Deserialize;
 use tiergate::wire::sse;
+use tiergate_simulator::now_ns;
 use tokio::net::TcpStream;
-
-use crate::simulator::now_ns;
 
 const PATH: &str = "/chat/completions";
 

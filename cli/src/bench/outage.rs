@@ -14,14 +14,16 @@ use serde_json::{Value, json};
 use tabled::builder::Builder;
 use tabled::settings::object::Columns;
 use tabled::settings::{Alignment, Style};
+use tiergate_simulator::{Profile, Simulator};
 use tokio::task::spawn_blocking;
 
+use super::figures::median;
 use super::load::{self, Expected, Shot};
-use super::rig::{Service, client_entry, new_key};
+use super::options::BenchOptions;
+use super::rig::{CLIENT, Service, client_entry};
 use super::rows::{Kind, request_body};
-use super::{BenchOptions, median};
+use crate::client_key::ClientKey;
 use crate::gateway::GatewayOptions;
-use crate::simulator::{Profile, Simulator};
 use crate::wasm::{self, Guest};
 
 const HEALTHY: &str = "healthy.test";
@@ -54,10 +56,10 @@ pub async fn measure(options: &BenchOptions, report: impl Fn(&str) + Send + 'sta
     let wasm = spawn_blocking(move || wasm::build(&[Guest::Edge], &mut |line| report(line))).await??;
     let rounds = options.rounds.get() as usize;
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let key = new_key();
+    let key = ClientKey::generate(CLIENT);
     let mut gateway = GatewayOptions::new(&wasm[0])
         .kv("policy", policy(rounds).to_string())
-        .kv("client/bench", client_entry(&key).to_string());
+        .kv(key.entry_key(), client_entry(&key).to_string());
     let mut simulators = Vec::new();
     for (name, script) in [(HEALTHY, Some(""))].into_iter().chain(FAILURES) {
         let host = host(name);
@@ -78,7 +80,7 @@ pub async fn measure(options: &BenchOptions, report: impl Fn(&str) + Send + 'sta
 
     let shot = |tier: &str| {
         let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, format!("Bearer {key}").parse()?);
+        headers.insert(AUTHORIZATION, format!("Bearer {}", key.expose()).parse()?);
         headers.insert(HeaderName::from_static("x-route-tier"), tier.parse()?);
         let body = request_body(options.body_bytes, Kind::Whole)?;
         anyhow::Ok(Arc::new(Shot::new(&format!("{}/v1", service.url), headers, body, Expected::Whole(1))?))

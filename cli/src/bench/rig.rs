@@ -6,17 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use rand::distr::{Alphanumeric, SampleString};
 use serde_json::json;
-use sha2::{Digest, Sha256};
+use tiergate_simulator::{Profile, SENT_AT, Simulator};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::spawn_blocking;
 
 use super::meter::{self, Meter};
+use crate::client_key::ClientKey;
 use crate::gateway::{Gateway, GatewayOptions};
 use crate::log::LogLine;
-use crate::simulator::{Profile, SENT_AT, Simulator};
 use crate::wasm::{self, Guest};
 
 /// The tier that the bypass header names.
@@ -25,8 +24,8 @@ pub const TIER: &str = "fast";
 pub const MODEL: &str = "gpt-6-luna";
 
 const CLASSIFIER_HOST: &str = "api.inceptionlabs.ai";
-const CLIENT: &str = "bench";
-const KEY_CHARS: usize = 40;
+/// The client's id.
+pub const CLIENT: &str = "bench";
 
 /// Everything that runs. It stops when it is dropped.
 pub struct Rig {
@@ -113,7 +112,7 @@ impl Rig {
         let classifier = threads.run(Simulator::start(Profile::inception(), loopback)).await??;
 
         let upstream_url = format!("http://{}", upstream_simulator.addr());
-        let key = new_key();
+        let key = ClientKey::generate(CLIENT);
         let options = |path: &Path| GatewayOptions::new(path);
         let null_proxy = Service::start("null-proxy", &paths[0], options(&paths[0]).backend("upstream", &upstream_url));
         let tiergate = options(&paths[1])
@@ -121,12 +120,12 @@ impl Rig {
             .place(upstream_url.as_str(), "", Some("upstream-key"))
             .place(format!("https://{CLASSIFIER_HOST}"), "", Some("classifier-key"))
             .kv("policy", policy(&upstream_url).to_string())
-            .kv(format!("client/{CLIENT}"), client_entry(&key).to_string());
+            .kv(key.entry_key(), client_entry(&key).to_string());
         Ok(Self {
             null_proxy: null_proxy.await?,
             tiergate: Service::start("tiergate", &paths[1], tiergate).await?,
             upstream: upstream_simulator,
-            key,
+            key: key.expose().to_owned(),
             _classifier: classifier,
             _threads: threads,
         })
@@ -188,15 +187,9 @@ fn policy(upstream_url: &str) -> serde_json::Value {
     })
 }
 
-/// A key for the client `bench`.
-pub fn new_key() -> String {
-    format!("tg_{CLIENT}_{}", Alphanumeric.sample_string(&mut rand::rng(), KEY_CHARS))
-}
-
 /// What the KV Store holds for the client with this key.
-pub fn client_entry(key: &str) -> serde_json::Value {
-    let sha256: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
-    json!({"name": "Benchmark", "keys": [{"sha256": sha256}]})
+pub fn client_entry(key: &ClientKey) -> serde_json::Value {
+    json!({"name": "Benchmark", "keys": [key.entry()]})
 }
 
 #[cfg(test)]

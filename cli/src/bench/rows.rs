@@ -8,8 +8,8 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::json;
 
-use super::BenchOptions;
 use super::load::{Expected, Shot};
+use super::options::BenchOptions;
 use super::rig::{MODEL, Rig, TIER, Upstream};
 
 /// What the rows of a kind are compared with.

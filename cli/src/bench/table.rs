@@ -6,8 +6,8 @@ use tabled::builder::Builder;
 use tabled::settings::object::Columns;
 use tabled::settings::{Alignment, Style};
 
-use super::Report;
 use super::figures::Figures;
+use super::report::Report;
 use super::rows::Kind;
 
 /// Below this the guests' whole milliseconds say too little.

@@ -9,7 +9,8 @@ use tabled::settings::{Alignment, Style};
 use tiergate_guests::translation::Row;
 use tokio::task::spawn_blocking;
 
-use super::{BenchOptions, median};
+use super::figures::median;
+use super::options::BenchOptions;
 use crate::gateway::{Gateway, GatewayOptions};
 use crate::wasm::{self, Guest};
 

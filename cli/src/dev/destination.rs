@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::Url;
 use tiergate::policy::{AuthStyle, Dialect, Policy, Provider};
+use tiergate_simulator::{self as simulator, Profile};
 
-use super::DevOptions;
+use super::options::DevOptions;
 use super::secrets::{self, GivenSecret};
 use super::well_known;
 use crate::simulate;
-use crate::simulator::{self, Profile};
 
 /// A host, and what stands for it here.
 pub struct Target {

@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use tiergate::policy::Policy;
+use tiergate_simulator::Script;
 
 use super::destination::{Destination, Target};
-use crate::simulator::Script;
 
 /// Gives each script to its provider's simulator. PROVIDER is a provider of the policy or its host; providers that share
 /// a host share its simulator.

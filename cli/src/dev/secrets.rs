@@ -8,7 +8,7 @@ use std::io::Read;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use super::DevOptions;
+use super::options::DevOptions;
 
 /// Fastly's own limit of a secret.
 const MAX_BYTES: u64 = 64 * 1024;

@@ -1,0 +1,95 @@
+//! What a request is answered with: a text, tool calls, or JSON that fits the asked-for schema.
+
+use serde_json::Value;
+
+use super::request::{ChatRequest, text_of};
+use crate::profile::Profile;
+use crate::said::{Call, Said};
+use crate::sample;
+
+/// How much of a message an answer repeats.
+const QUOTED_CHARS: usize = 160;
+
+/// The answer to a request that nothing is scripted for.
+pub fn compose(profile: &Profile, request: &ChatRequest<'_>, call: u64) -> Said {
+    let after_tool = request.messages().last().is_some_and(|message| message["role"] == "tool");
+    let calls = if after_tool { Vec::new() } else { tool_calls(profile, request, call) };
+    if !calls.is_empty() {
+        return Said::calls(calls);
+    }
+    let format = request.field("response_format").map_or(&Value::Null, |format| format);
+    match format["type"].as_str() {
+        Some("json_schema") => {
+            let mark = mark(profile, request, call);
+            Said::text(&sample::fill(&format["json_schema"]["schema"], &mark).to_string())
+        }
+        Some("json_object") => {
+            Said::text(&serde_json::json!({"answer": plain_text(profile, request, call)}).to_string())
+        }
+        _ => Said::text(&plain_text(profile, request, call)),
+    }
+}
+
+/// Who answers, for which time, and what it heard: no two providers or calls say the same.
+pub fn plain_text(profile: &Profile, request: &ChatRequest<'_>, call: u64) -> String {
+    let mark = mark(profile, request, call);
+    match request.messages().last() {
+        Some(message) if message["role"] == "tool" => {
+            format!("{mark}: the tool gave \"{}\" and that settles it.", quote(&text_of(&message["content"])))
+        }
+        _ => format!("{mark}: you said \"{}\" and this is the answer to it.", quote(&request.last_user_text())),
+    }
+}
+
+fn mark(profile: &Profile, request: &ChatRequest<'_>, call: u64) -> String {
+    format!("{}/{}, call {call}", profile.name, request.model().unwrap_or_default())
+}
+
+fn quote(text: &str) -> String {
+    text.chars().take(QUOTED_CHARS).collect()
+}
+
+/// The calls this request asks for: those forced by `tool_choice`, else the tools that the last user message names.
+/// The word "twice" doubles the first.
+fn tool_calls(profile: &Profile, request: &ChatRequest<'_>, call: u64) -> Vec<Call> {
+    let functions: Vec<&Value> =
+        request.tools().iter().filter(|tool| tool["type"] == "function").map(|tool| &tool["function"]).collect();
+    let named = |name: &Value| functions.iter().copied().find(|function| function["name"] == *name);
+    let message = request.last_user_text().to_lowercase();
+    let mentioned: Vec<&Value> = functions.iter().copied().filter(|function| mentions(&message, function)).collect();
+    let forced = |mode: &str| match (mode, mentioned.is_empty()) {
+        ("none", _) => Vec::new(),
+        ("required", true) => functions.first().copied().into_iter().collect(),
+        _ => mentioned.clone(),
+    };
+    let mut chosen = match request.field("tool_choice") {
+        None => forced("auto"),
+        Some(Value::String(mode)) => forced(mode),
+        Some(choice) if choice["type"] == "function" => named(&choice["function"]["name"]).into_iter().collect(),
+        Some(choice) => {
+            let allowed = &choice["allowed_tools"];
+            let first = allowed["tools"].get(0).and_then(|tool| named(&tool["function"]["name"]));
+            if allowed["mode"] == "required" { first.into_iter().collect() } else { mentioned.clone() }
+        }
+    };
+    if let Some(first) = chosen.first().copied().filter(|_| message.contains("twice")) {
+        chosen.insert(0, first);
+    }
+    if request.field("parallel_tool_calls") == Some(&Value::Bool(false)) {
+        chosen.truncate(1);
+    }
+    let names = chosen.into_iter().map(|function| function["name"].as_str().unwrap_or_default());
+    names.map(|name| Call::new(name, &arguments(profile, request, call, name))).collect()
+}
+
+/// Arguments that fit the parameters of a tool of the request; none for a tool that it does not have.
+pub fn arguments(profile: &Profile, request: &ChatRequest<'_>, call: u64, name: &str) -> String {
+    let function = request.tools().iter().map(|tool| &tool["function"]).find(|function| function["name"] == name);
+    let parameters = function.map_or(&Value::Null, |function| &function["parameters"]);
+    sample::fill(parameters, &mark(profile, request, call)).to_string()
+}
+
+fn mentions(message: &str, function: &Value) -> bool {
+    let name = function["name"].as_str().unwrap_or_default().to_lowercase();
+    !name.is_empty() && (message.contains(&name) || message.contains(&name.replace('_', " ")))
+}

@@ -1,0 +1,168 @@
+//! What the provider refuses, judged from the profile's data.
+
+use serde_json::Value;
+
+use super::request::ChatRequest;
+use crate::profile::{Model, Profile, Quirk, Sampling, Tools};
+use crate::reply::Refusal;
+
+const ROLES: &[&str] = &["developer", "system", "user", "assistant", "tool", "function"];
+
+pub fn check(profile: &Profile, model: &Model, request: &ChatRequest<'_>, body_bytes: usize) -> Result<(), Refusal> {
+    check_messages(profile, request)?;
+    check_fields(profile, request)?;
+    check_schemas(request)?;
+    check_effort(model, request)?;
+    check_tools(model, request)?;
+    check_sampling(model, request)?;
+    if body_bytes / 4 > model.context_tokens {
+        let message = format!(
+            "the prompt has about {} tokens, and `{}` takes {}",
+            body_bytes / 4,
+            model.id,
+            model.context_tokens
+        );
+        return Err(Refusal::invalid(message).with_code("context_length_exceeded").with_param("messages"));
+    }
+    Ok(())
+}
+
+/// Whether the model reasons about this request: a model that can does, unless told not to.
+pub fn reasons(model: &Model, request: &ChatRequest<'_>) -> bool {
+    let effort = request.field("reasoning_effort").and_then(Value::as_str);
+    !model.efforts.is_empty() && !matches!(effort, Some("none" | "instant"))
+}
+
+/// The note on an answer for which a field was replaced rather than refused.
+pub fn warning(model: &Model, request: &ChatRequest<'_>) -> Option<String> {
+    let Sampling::TemperatureWithin(low, high) = model.sampling else {
+        return None;
+    };
+    let given = request.field("temperature").and_then(Value::as_f64)?;
+    let outside = !(low..=high).contains(&given);
+    outside.then(|| format!("temperature {given} is outside of {low} to {high} and was replaced by the default"))
+}
+
+fn check_messages(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refusal> {
+    let messages = request.messages();
+    if messages.is_empty() {
+        return Err(Refusal::invalid("`messages` must be a list with at least one message").with_param("messages"));
+    }
+    for (index, message) in messages.iter().enumerate() {
+        let param = |part: &str| format!("messages[{index}].{part}");
+        let role = message["role"].as_str().unwrap_or_default();
+        if !ROLES.contains(&role) || (role == "developer" && profile.has(Quirk::NoDeveloperRole)) {
+            let refusal = Refusal::invalid(format!("`{role}` is not a role this provider knows"));
+            return Err(refusal.with_code("invalid_value").with_param(param("role")));
+        }
+        let image = message["content"].as_array().is_some_and(|parts| parts.iter().any(|p| p["type"] == "image_url"));
+        if image && profile.has(Quirk::NoImages) {
+            return Err(Refusal::invalid("this model takes no images").with_param(param("content")));
+        }
+        let signed = |call: &Value| call["extra_content"]["google"]["thought_signature"].is_string();
+        let calls = message["tool_calls"].as_array().map_or(&[][..], Vec::as_slice);
+        if profile.has(Quirk::ThoughtSignatures) && calls.first().is_some_and(|call| !signed(call)) {
+            let refusal = Refusal::invalid("a function call came back without its thought signature");
+            return Err(refusal.with_param(param("tool_calls")));
+        }
+    }
+    let last = messages.len().saturating_sub(1);
+    if profile.has(Quirk::NoPrefill) && request.prefill().is_some() {
+        let refusal = Refusal::invalid("this provider does not go on with an assistant message");
+        return Err(refusal.with_param(format!("messages[{last}]")));
+    }
+    if profile.has(Quirk::NeedsUserTurn) && messages.iter().all(|m| m["role"] == "system" || m["role"] == "developer") {
+        return Err(Refusal::invalid("the contents are empty: there is no user turn").with_param("messages"));
+    }
+    Ok(())
+}
+
+fn check_fields(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refusal> {
+    if let Some(name) = profile.refused_fields.iter().find(|name| request.field(name).is_some()) {
+        return Err(unsupported(name, "this provider does not know it"));
+    }
+    if profile.has(Quirk::StopArrayOnly) && request.field("stop").is_some_and(|stop| !stop.is_array()) {
+        return Err(Refusal::invalid("`stop` must be a list of strings").with_param("stop"));
+    }
+    if request.stops().len() > 4 {
+        return Err(Refusal::invalid("`stop` may have four entries at most").with_param("stop"));
+    }
+    let without_stream = request.field("stream_options").is_some() && !request.streams();
+    if without_stream && profile.has(Quirk::StreamOptionsOnlyWithStream) {
+        return Err(Refusal::invalid("`stream_options` needs `stream: true`").with_param("stream_options"));
+    }
+    Ok(())
+}
+
+/// A schema that is none is refused before the model sees it.
+fn check_schemas(request: &ChatRequest<'_>) -> Result<(), Refusal> {
+    let format = request.field("response_format").map(|format| &format["json_schema"]["schema"]);
+    let tools = request.tools().iter().map(|tool| &tool["function"]["parameters"]);
+    let places =
+        format.map(|schema| ("response_format", schema)).into_iter().chain(tools.map(|schema| ("tools", schema)));
+    for (param, schema) in places.filter(|(_, schema)| !schema.is_null()) {
+        if let Err(error) = jsonschema::meta::validate(schema) {
+            return Err(Refusal::invalid(format!("Invalid schema in `{param}`: {error}")).with_param(param));
+        }
+    }
+    Ok(())
+}
+
+fn check_effort(model: &Model, request: &ChatRequest<'_>) -> Result<(), Refusal> {
+    let Some(effort) = request.field("reasoning_effort") else {
+        return Ok(());
+    };
+    if model.efforts.is_empty() || effort.as_str().is_some_and(|effort| model.efforts.contains(&effort)) {
+        return Ok(());
+    }
+    let message =
+        format!("`reasoning_effort` {effort} is not supported by `{}`; it takes {:?}", model.id, model.efforts);
+    Err(Refusal::invalid(message).with_code("unsupported_value").with_param("reasoning_effort"))
+}
+
+fn check_tools(model: &Model, request: &ChatRequest<'_>) -> Result<(), Refusal> {
+    if request.tools().is_empty() && request.field("functions").is_none() {
+        return Ok(());
+    }
+    match model.tools {
+        Tools::Always => Ok(()),
+        Tools::WithoutReasoning if !reasons(model, request) => Ok(()),
+        Tools::WithoutReasoning => {
+            let message = format!("`{}` takes function tools here only with `reasoning_effort` \"none\"", model.id);
+            Err(Refusal::invalid(message).with_param("reasoning_effort"))
+        }
+        Tools::Never => {
+            Err(Refusal::invalid(format!("`{}` takes no function tools here", model.id)).with_param("tools"))
+        }
+    }
+}
+
+fn check_sampling(model: &Model, request: &ChatRequest<'_>) -> Result<(), Refusal> {
+    if model.sampling != Sampling::WithoutReasoning {
+        return Ok(());
+    }
+    if request.field("max_tokens").is_some() {
+        return Err(unsupported("max_tokens", "use `max_completion_tokens`"));
+    }
+    if !reasons(model, request) {
+        return Ok(());
+    }
+    let defaults = [("temperature", 1.0), ("top_p", 1.0), ("presence_penalty", 0.0), ("frequency_penalty", 0.0)];
+    for (name, default) in defaults {
+        if request.field(name).is_some_and(|value| value.as_f64() != Some(default)) {
+            return Err(unsupported(name, "only its default is supported while the model reasons"));
+        }
+    }
+    for name in ["logprobs", "top_logprobs", "logit_bias"] {
+        if request.field(name).is_some_and(|value| *value != false) {
+            return Err(unsupported(name, "it is not supported while the model reasons"));
+        }
+    }
+    Ok(())
+}
+
+fn unsupported(name: &str, reason: &str) -> Refusal {
+    Refusal::invalid(format!("the field `{name}` is not supported: {reason}"))
+        .with_code("unsupported_parameter")
+        .with_param(name.to_owned())
+}

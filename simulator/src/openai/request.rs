@@ -1,0 +1,70 @@
+//! Reading a chat request leniently: what is there, not whether it is right (that is `refusals`).
+
+use serde_json::{Map, Value};
+
+pub struct ChatRequest<'a>(pub &'a Map<String, Value>);
+
+impl<'a> ChatRequest<'a> {
+    /// A field that is given; `null` counts as absent, as it does for the provider.
+    pub fn field(&self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    pub fn model(&self) -> Option<&'a str> {
+        self.field("model").and_then(Value::as_str)
+    }
+
+    pub fn messages(&self) -> &'a [Value] {
+        self.field("messages").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn tools(&self) -> &'a [Value] {
+        self.field("tools").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn streams(&self) -> bool {
+        self.field("stream") == Some(&Value::Bool(true))
+    }
+
+    pub fn include_usage(&self) -> bool {
+        self.field("stream_options").is_some_and(|options| options["include_usage"] == true)
+    }
+
+    pub fn choices(&self) -> usize {
+        let count = self.field("n").and_then(Value::as_u64).unwrap_or(1);
+        usize::try_from(count).unwrap_or(1).clamp(1, 128)
+    }
+
+    pub fn max_tokens(&self) -> Option<usize> {
+        let field = self.field("max_completion_tokens").or_else(|| self.field("max_tokens"));
+        field.and_then(Value::as_u64).and_then(|tokens| usize::try_from(tokens).ok())
+    }
+
+    pub fn stops(&self) -> Vec<&'a str> {
+        match self.field("stop") {
+            Some(Value::String(stop)) => vec![stop],
+            Some(Value::Array(stops)) => stops.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The assistant's text at the end of the conversation, which the answer is to go on with.
+    pub fn prefill(&self) -> Option<String> {
+        let last = self.messages().last().filter(|message| message["role"] == "assistant")?;
+        Some(text_of(&last["content"])).filter(|text| !text.is_empty())
+    }
+
+    pub fn last_user_text(&self) -> String {
+        let message = self.messages().iter().rev().find(|message| message["role"] == "user");
+        message.map_or_else(String::new, |message| text_of(&message["content"]))
+    }
+}
+
+/// The text of a message's content, which is a string or a list of parts.
+pub fn text_of(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join(" "),
+        _ => String::new(),
+    }
+}

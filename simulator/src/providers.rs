@@ -1,0 +1,163 @@
+//! The providers that are known, a row each. The facts are those of the providers' documentation and of reports as of
+//! November 2026; a row changes when its provider's behaviour does.
+
+use crate::profile::{Claude, ClaudeSampling, ForcedTools, Model, Profile, Quirk, Sampling, Thinking, Tools};
+
+const OPENAI_EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+const OPENAI_EFFORTS_WITHOUT_NONE: &[&str] = &["minimal", "low", "medium", "high", "xhigh", "max"];
+const MERCURY_EFFORTS: &[&str] = &["instant", "low", "medium", "high"];
+
+const PLAIN_HEADERS: &[(&str, &str)] =
+    &[("server", "simulated-edge"), ("set-cookie", "__simulated=1; path=/; HttpOnly")];
+
+impl Profile {
+    /// OpenAI. That `gpt-6.2-sol` refuses the effort `none`, and so tools, is the careful reading: no report says.
+    /// So is that it does not go on with an assistant message.
+    pub fn openai() -> Self {
+        let reasoning = |id: &str, efforts, tools| Model {
+            id: id.to_owned(),
+            context_tokens: 1_050_000,
+            efforts,
+            tools,
+            sampling: Sampling::WithoutReasoning,
+            claude: Claude::DEFAULT,
+        };
+        let with_none = |id| reasoning(id, OPENAI_EFFORTS, Tools::WithoutReasoning);
+        let without_none = |id| reasoning(id, OPENAI_EFFORTS_WITHOUT_NONE, Tools::Never);
+        Self {
+            models: vec![
+                with_none("gpt-6-luna"),
+                with_none("gpt-6-sol"),
+                without_none("gpt-6-astra"),
+                without_none("gpt-6.1-sol"),
+                without_none("gpt-6.2-sol"),
+                without_none("gpt-6.2-astra"),
+                with_none("gpt-5.6-luna"),
+                with_none("gpt-5.6-terra"),
+                with_none("gpt-5.6-sol"),
+            ],
+            quirks: &[Quirk::StreamOptionsOnlyWithStream, Quirk::NoPrefill],
+            ..Self::generic("openai")
+        }
+    }
+
+    /// Gemini behind its OpenAI-compatible endpoint.
+    pub fn google() -> Self {
+        let model = |id: &str| Model { context_tokens: 1_000_000, ..Model::plain(id) };
+        Self {
+            models: vec![model("gemini-3.8-flash"), model("gemini-3.5-flash-lite"), model("gemini-3.1-pro-preview")],
+            quirks: &[
+                Quirk::ArrayErrors,
+                Quirk::WholeToolCalls,
+                Quirk::ThoughtSignatures,
+                Quirk::NeedsUserTurn,
+                Quirk::NoPrefill,
+            ],
+            headers: PLAIN_HEADERS,
+            ..Self::generic("google")
+        }
+    }
+
+    /// Inception: Mercury as a model, and as the gateway's classifier.
+    pub fn inception() -> Self {
+        let model = |id: &str, context_tokens| Model {
+            context_tokens,
+            efforts: MERCURY_EFFORTS,
+            sampling: Sampling::TemperatureWithin(0.5, 1.0),
+            ..Model::plain(id)
+        };
+        Self {
+            models: vec![model("mercury-2", 128_000), model("mercury-2.5", 260_000), model("mercury-3", 1_000_000)],
+            refused_fields: &[
+                "top_p",
+                "n",
+                "seed",
+                "frequency_penalty",
+                "presence_penalty",
+                "logit_bias",
+                "logprobs",
+                "top_logprobs",
+            ],
+            quirks: &[
+                Quirk::NoDeveloperRole,
+                Quirk::StopArrayOnly,
+                Quirk::NoImages,
+                Quirk::NoPrefill,
+                Quirk::Classifies,
+            ],
+            headers: PLAIN_HEADERS,
+            ..Self::generic("inception")
+        }
+    }
+
+    /// Anthropic with its own dialect.
+    pub fn anthropic() -> Self {
+        Self { models: claude_models(), ..Self::generic_messages("anthropic") }
+    }
+}
+
+const UP_TO_HIGH: &[&str] = &["low", "medium", "high"];
+const WITHOUT_XHIGH: &[&str] = &["low", "medium", "high", "max"];
+const ALL: &[&str] = &["low", "medium", "high", "xhigh", "max"];
+
+/// Models of version 5 and later.
+const FIVE: Claude = Claude {
+    max_output: 128_000,
+    thinking: Thinking::Always,
+    shows_thinking: false,
+    forced_tools: ForcedTools::Taken,
+    sampling: ClaudeSampling::Defaults,
+    prefill: false,
+    system_turns: true,
+};
+/// Versions 4.7 and 4.8.
+const FOUR_EIGHT: Claude = Claude { thinking: Thinking::Adaptive, ..FIVE };
+const FOUR_SIX: Claude = Claude {
+    thinking: Thinking::AdaptiveOrBudget,
+    shows_thinking: true,
+    forced_tools: ForcedTools::NotWithBudget,
+    sampling: ClaudeSampling::One,
+    system_turns: false,
+    ..FIVE
+};
+const FOUR_FIVE: Claude = Claude {
+    max_output: 64_000,
+    thinking: Thinking::Budget,
+    sampling: ClaudeSampling::Taken,
+    prefill: true,
+    ..FOUR_SIX
+};
+
+const REFUSES_FORCING: Claude = Claude { forced_tools: ForcedTools::Refused, ..FIVE };
+
+fn claude_models() -> Vec<Model> {
+    let model = |id: &str, context_tokens, efforts, claude| Model {
+        id: id.to_owned(),
+        context_tokens,
+        efforts,
+        tools: Tools::Always,
+        sampling: Sampling::Free,
+        claude,
+    };
+    let large = |id, claude| model(id, 1_000_000, ALL, claude);
+    let between_tools = Claude { thinking: Thinking::AlwaysOrBetweenTools, ..REFUSES_FORCING };
+    let up_to_high = Claude { thinking: Thinking::Default { disabled_at: UP_TO_HIGH }, ..FIVE };
+    let any_effort = Claude { thinking: Thinking::Default { disabled_at: ALL }, system_turns: false, ..FIVE };
+    vec![
+        large("claude-opus-5-5", REFUSES_FORCING),
+        large("claude-sonnet-5-5", between_tools),
+        model("claude-haiku-5-5", 200_000, ALL, up_to_high),
+        large("claude-fable-5-2", REFUSES_FORCING),
+        large("claude-fable-5-1", REFUSES_FORCING),
+        large("claude-fable-5", FIVE),
+        large("claude-opus-5", up_to_high),
+        large("claude-sonnet-5", any_effort),
+        large("claude-opus-4-8", FOUR_EIGHT),
+        large("claude-opus-4-7", Claude { system_turns: false, ..FOUR_EIGHT }),
+        model("claude-opus-4-6", 1_000_000, WITHOUT_XHIGH, FOUR_SIX),
+        model("claude-sonnet-4-6", 1_000_000, WITHOUT_XHIGH, FOUR_SIX),
+        model("claude-opus-4-5", 200_000, UP_TO_HIGH, FOUR_FIVE),
+        model("claude-sonnet-4-5", 200_000, &[], FOUR_FIVE),
+        model("claude-haiku-4-5", 200_000, &[], FOUR_FIVE),
+    ]
+}

@@ -1,0 +1,89 @@
+//! What lets an answer be repeated by, or gone on with at, another provider.
+
+use serde_json::{Value, json};
+use tiergate_simulator::{Profile, Quirk};
+
+use crate::{ask, chunks, request, start, start_scripted, stream, streamed_text, weather_tool};
+
+const TEXT: &str = "text=\"one two three, äöü\"";
+
+fn content(answer: &Value) -> &str {
+    answer["choices"][0]["message"]["content"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn two_providers_can_say_the_same_in_other_pieces() {
+    let body = request("m", "hello", &json!({"stream": true}));
+    let mut counts = Vec::new();
+    for (name, words) in [("first", "chunk=3"), ("second", "chunk=4"), ("third", "events=2"), ("fourth", "")] {
+        let simulator = start_scripted(Profile::generic(name), &format!("{TEXT} {words}")).await;
+        let (text, _) = stream(&simulator, &body).await;
+        let chunks = chunks(&text);
+        assert_eq!(streamed_text(&chunks), "one two three, äöü", "{words}");
+        counts.push(chunks.len() - 2);
+    }
+    assert_eq!(counts, [7, 5, 2, 4]);
+}
+
+#[tokio::test]
+async fn a_call_can_be_scripted_with_and_without_text() {
+    let simulator = start(Profile::generic("any")).await;
+    let body = request("m", "hello", &json!({"tools": weather_tool()}));
+    let cases = [
+        ("call=get_weather", Value::Null, "get_weather", None),
+        ("text=\"let me see\" call=get_weather arguments=\"\"", json!("let me see"), "get_weather", Some("")),
+        ("call=other arguments=\"[1\"", Value::Null, "other", Some("[1")),
+        ("call=other", Value::Null, "other", Some("{}")),
+    ];
+    for (script, text, name, arguments) in cases {
+        simulator.script(script).unwrap();
+        let (_, answer) = ask(&simulator, &body).await;
+        let message = &answer["choices"][0]["message"];
+        assert_eq!((&message["content"], &answer["choices"][0]["finish_reason"]), (&text, &json!("tool_calls")));
+        let function = &message["tool_calls"][0]["function"];
+        assert_eq!(function["name"], name, "{script}");
+        match arguments {
+            Some(arguments) => assert_eq!(function["arguments"], arguments, "{script}"),
+            None => assert!(function["arguments"].as_str().is_some_and(|text| text.contains("\"city\"")), "{script}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_assistant_message_at_the_end_is_gone_on_with() {
+    let simulator = start(Profile::generic("any")).await;
+    let cases = [
+        (json!({"role": "assistant", "content": "one two "}), "three, äöü"),
+        (json!({"role": "assistant", "content": "one t", "prefix": true}), "wo three, äöü"),
+        (json!({"role": "assistant", "content": [{"type": "text", "text": "one"}]}), " two three, äöü"),
+        (json!({"role": "assistant", "content": "something else"}), "one two three, äöü"),
+        (json!({"role": "user", "content": "one"}), "one two three, äöü"),
+    ];
+    for (last, rest) in cases {
+        simulator.script(&format!("{TEXT} x2")).unwrap();
+        let messages = json!({"messages": [{"role": "user", "content": "count"}, last], "stream": true});
+        let mut body = request("m", "", &messages);
+        let (text, _) = stream(&simulator, &body).await;
+        assert_eq!(streamed_text(&chunks(&text)), rest, "{last}");
+        body["stream"] = json!(false);
+        assert_eq!(content(&ask(&simulator, &body).await.1), rest, "{last}");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_go_on_refuses() {
+    let last = json!({"role": "assistant", "content": "one", "prefix": true});
+    let messages = json!({"messages": [{"role": "user", "content": "count"}, last]});
+    let refusing = Profile { quirks: &[Quirk::NoPrefill], ..Profile::generic("any") };
+    for (profile, model) in [
+        (refusing, "m"),
+        (Profile::openai(), "gpt-6-sol"),
+        (Profile::google(), "gemini-3.8-flash"),
+        (Profile::inception(), "mercury-2"),
+    ] {
+        let simulator = start_scripted(profile, TEXT).await;
+        let (status, answer) = ask(&simulator, &request(model, "", &messages)).await;
+        assert_eq!(status, 400, "{model}: {answer}");
+        assert!(answer.to_string().contains("go on with an assistant message"), "{model}: {answer}");
+    }
+}
