@@ -17,7 +17,7 @@ use crate::decide::classifier;
 use crate::decide::plan::{self, Plan};
 use crate::decide::{self, Decision};
 use crate::door::answer_headers;
-use crate::door::chat::Ask;
+use crate::door::chat;
 use crate::door::cors;
 use crate::door::headers::{self, RouteHeaders};
 use crate::door::route::{self, Route};
@@ -38,6 +38,7 @@ use crate::report;
 use crate::upstream;
 use crate::upstream::dialect::{self, EncodeOptions};
 use crate::upstream::keyring::Keyring;
+use crate::wire::ask::Ask;
 use crate::wire::media;
 
 /// Of what a client names as its model.
@@ -166,7 +167,7 @@ impl<P: Platform> Call<'_, P> {
         extra: &mut HeaderMap,
     ) -> Result<Reply, Error> {
         let policy = &*gathered.policy.policy;
-        let request = Ask::parse(&gathered.body)?;
+        let request = chat::parse(&gathered.body)?;
         let (decision, plan, prepared) = self.decide(memory, gathered, &request, true, record)?;
         note_decision(policy, &decision, &plan, record);
 
@@ -264,7 +265,7 @@ impl<P: Platform> Call<'_, P> {
         record: &mut Record,
     ) -> Result<Reply, Error> {
         let policy = &*gathered.policy.policy;
-        let request = Ask::parse(&gathered.body)?;
+        let request = chat::parse(&gathered.body)?;
         let (decision, plan, _) = self.decide(memory, gathered, &request, ask, record)?;
         note_decision(policy, &decision, &plan, record);
         Ok(Reply::Json(StatusCode::OK, report::decision(policy, &decision, &plan, record)))

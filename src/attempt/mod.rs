@@ -18,7 +18,6 @@ use crate::admit::look_ups;
 use crate::admit::memory::Memory;
 use crate::attempt::outcome::{Outcome, Verdict, judge};
 use crate::attempt::queue::{Bounds, Next, Queue};
-use crate::door::chat::Ask;
 use crate::platform::{ClientGone, Platform, UpstreamRequest};
 use crate::policy::{Candidate, Policy, Tier};
 use crate::pop::health::{Cooling, Standing};
@@ -28,6 +27,7 @@ use crate::upstream::dialect::{self, DecodeOptions, EncodeOptions, Encoded, Whol
 use crate::upstream::headers;
 use crate::upstream::keyring::Keyring;
 use crate::upstream::stream::Incoming;
+use crate::wire::ask::Ask;
 use crate::wire::media;
 
 /// Outcomes of an attempt that another one's answer ended: its connection was closed, or could not be, since no head had

@@ -9,13 +9,13 @@ pub mod plan;
 
 use crate::admit::auth::Client;
 use crate::decide::classifier::Reply;
-use crate::door::chat::Ask;
 use crate::door::headers::RouteHeaders;
 use crate::error::{Error, Kind};
 use crate::mask::keys::without_known_shapes;
 use crate::policy::rules::Bounds;
 use crate::policy::{Entry, Model, ModelId, Policy, Tier, TierId};
 use crate::record::{Reason, Source};
+use crate::wire::ask::Ask;
 
 /// A tier, and how it was found.
 #[derive(Clone, Debug, PartialEq)]

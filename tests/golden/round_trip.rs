@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tiergate::door::chat::Ask;
+use tiergate::door::chat;
 use tiergate::upstream::dialect::messages;
 
 use crate::inverse::{broken_rules, invert};
@@ -199,7 +199,7 @@ proptest! {
     fn a_request_means_the_same_there_and_back(chat in chat()) {
         let (policy, candidate) = policy_with(json!({"sampling": true}));
         let body = chat.to_string();
-        let request = Ask::parse(body.as_bytes()).expect("a valid request");
+        let request = chat::parse(body.as_bytes()).expect("a valid request");
         let encoded = messages::encode_request(&policy, &candidate, &request).expect("all of it is supported");
         let upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
         prop_assert_eq!(broken_rules(&upstream, false), Vec::<String>::new(), "{}", upstream);

@@ -9,13 +9,13 @@ pub mod reply;
 
 use std::time::Duration;
 
-use crate::door::chat::Ask;
 use crate::platform::{Platform, SendError, UpstreamRequest, Wait};
 use crate::policy::{Classifier, Policy};
 use crate::record::{Reason, Usage};
 use crate::upstream::dialect::{self, AnswerFacts, Whole, chat};
 use crate::upstream::error_words;
 use crate::upstream::keyring::Keyring;
+use crate::wire::ask::Ask;
 use crate::wire::media;
 
 pub use reply::Reply;

@@ -7,9 +7,10 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::door::chat::walk::decoded;
-use crate::door::chat::{Ask, Role};
 use crate::policy::{Classifier, Policy};
+use crate::wire::ask::Ask;
+use crate::wire::ask::turns::Role;
+use crate::wire::json::decoded;
 
 /// Enough for the reply and a little reasoning, should a model insist on some.
 const MAX_TOKENS: u32 = 200;

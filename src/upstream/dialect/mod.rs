@@ -14,7 +14,6 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, H
 
 use serde_json::json;
 
-use crate::door::chat::Ask;
 use crate::error::Error;
 use crate::mask::keys::cut;
 use crate::platform::Target;
@@ -26,6 +25,7 @@ use crate::upstream::dialect::chat::Mends;
 use crate::upstream::error_words;
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::Permit;
+use crate::wire::ask::Ask;
 use crate::wire::media;
 use crate::wire::sse::{self, Event};
 

@@ -5,12 +5,14 @@
 use serde_json::value::RawValue;
 
 use super::short_ids;
-use crate::door::chat::fields::{given, is_published};
-use crate::door::chat::{Ask, Field, Role, Turn, object_fields};
 use crate::error::{Error, Kind};
 use crate::policy::{Candidate, Model, Policy, Prefill, Quirk};
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::{EncodeOptions, Encoded};
+use crate::wire::ask::Ask;
+use crate::wire::ask::turns::{Role, Turn};
+use crate::wire::chat::is_published;
+use crate::wire::json::{Field, given, object_fields};
 
 /// What models without `sampling` refuse while they reason (api-facts.md §3).
 const SAMPLING: [&str; 7] =

@@ -7,10 +7,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{Json, given, is_blank, is_null, is_text, text};
 use super::wire::{Block, Source};
 use crate::error::{Error, Kind};
 use crate::upstream::dialect::dropped::Dropped;
+use crate::wire::json::{Json, given, is_blank, is_null, is_text, text};
 
 /// Whose message the parts stand in, which decides what may stand there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

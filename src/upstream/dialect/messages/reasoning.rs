@@ -4,11 +4,11 @@
 //! blocks of earlier thinking come back in a loop of tool calls, and forbids a forced call and a prefill; OpenAI's clients cannot carry
 //! blocks, so there the model does not think.
 
-use super::json::{given, text};
 use super::wire::{Display, Thinking};
-use crate::door::chat::Ask;
 use crate::policy::{self, Candidate, Effort, Model};
 use crate::upstream::dialect::dropped::Dropped;
+use crate::wire::ask::Ask;
+use crate::wire::json::{given, text};
 
 /// The smallest budget that the API takes.
 const MIN_BUDGET_TOKENS: u64 = 1024;

@@ -4,16 +4,17 @@
 
 use serde_json::value::RawValue;
 
-use super::json::{Json, given, is_blank, is_text, text};
 use super::parts::invalid;
 use super::reasoning::{self, Circumstances};
 use super::wire::{Block, Body, Format, Metadata, OutputConfig, Thinking};
 use super::{cache, schema, tools, turns};
-use crate::door::chat::{Ask, object_fields};
 use crate::error::Error;
 use crate::policy::{Candidate, Model, Policy};
 use crate::upstream::dialect::Encoded;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::wire::ask::Ask;
+use crate::wire::json::object_fields;
+use crate::wire::json::{Json, given, is_blank, is_text, text};
 
 /// Fields that are read here or elsewhere, or are the gateway's own business.
 const KNOWN: [&str; 19] = [

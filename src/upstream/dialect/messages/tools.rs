@@ -10,14 +10,15 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{Json, given, is_text, text};
 use super::parts::invalid;
 use super::schema;
 use super::wire::{Tool, ToolChoice};
-use crate::door::chat::{Ask, Field, object_fields};
 use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::wire::ask::Ask;
+use crate::wire::json::{Field, object_fields};
+use crate::wire::json::{Json, given, is_text, text};
 
 /// What `input_schema` says where the client says nothing.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
@@ -55,7 +56,7 @@ pub fn translate<'a>(
     called: &Names<'a>,
     dropped: &mut Dropped,
 ) -> Result<Tools<'a>, Error> {
-    let is_legacy = is_legacy(request);
+    let is_legacy = request.legacy_calls;
     let (field, choice, ignored) = match is_legacy {
         true => ("functions", "function_call", ["tools", "tool_choice"]),
         false => ("tools", "tool_choice", ["functions", "function_call"]),
@@ -113,12 +114,6 @@ pub fn translate<'a>(
 pub fn is_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_plain)
-}
-
-/// Whether the client calls tools by their old name, and expects its answer in the old shape.
-pub fn is_legacy(request: &Ask<'_>) -> bool {
-    let holds_some = |name| given(request.field(name)).is_some_and(|value| value.get() != "[]");
-    holds_some("functions") && !holds_some("tools")
 }
 
 fn choose<'a>(

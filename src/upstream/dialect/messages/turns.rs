@@ -9,15 +9,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::value::RawValue;
 
-use super::json::{Json, given, is_text, text};
 use super::parts::{Speaker, invalid, push_content, push_text};
 use super::tools;
 use super::wire::{Block, Message, Role};
-use crate::door::chat::bounds::{MAX_DEPTH, is_too_deep};
-use crate::door::chat::{Ask, Field, Turn, object_fields};
 use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::wire::ask::Ask;
+use crate::wire::ask::turns::Turn;
+use crate::wire::json::{Field, object_fields};
+use crate::wire::json::{Json, given, is_text, text};
+use crate::wire::json::{MAX_DEPTH, is_too_deep};
 
 /// The user's turn before an answer that has none.
 const OPENING: &str = "Begin.";
@@ -139,7 +141,7 @@ impl<'a> Fields<'a> {
 
 impl<'a> Builder<'a, '_> {
     fn push(&mut self, index: usize, turn: &Turn<'a>, model: &Model) -> Result<(), Error> {
-        use crate::door::chat::Role as From;
+        use crate::wire::ask::turns::Role as From;
         let fields = Fields::read(turn, index, self.dropped)?;
         if fields.name.is_some() && turn.role != From::Function {
             self.dropped.note("messages.name");

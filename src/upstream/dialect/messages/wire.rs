@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::json::Json;
+use crate::wire::json::Json;
 
 #[derive(Debug, Serialize)]
 pub struct Body<'a> {
