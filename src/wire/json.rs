@@ -61,7 +61,7 @@ pub fn decoded(json: &str) -> Option<Cow<'_, str>> {
 }
 
 /// A value that goes up as it is.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Json<'a> {
     Borrowed(&'a RawValue),
@@ -79,11 +79,49 @@ impl Json<'_> {
         RawValue::from_string(json).ok().map(Json::Owned)
     }
 
-    pub fn get(&self) -> &str {
+    /// `json`, without the white space around it, if it is valid JSON.
+    pub fn borrow(json: &str) -> Option<Json<'_>> {
+        serde_json::from_str(json).ok().map(Json::Borrowed)
+    }
+
+    pub fn raw(&self) -> &RawValue {
         match self {
-            Json::Borrowed(raw) => raw.get(),
-            Json::Owned(raw) => raw.get(),
+            Json::Borrowed(raw) => raw,
+            Json::Owned(raw) => raw,
         }
+    }
+
+    pub fn get(&self) -> &str {
+        self.raw().get()
+    }
+}
+
+/// A text, as the JSON string that it came as: it need not be decoded to be sent on.
+#[derive(Clone, Debug)]
+pub struct Text<'a>(Json<'a>);
+
+impl<'a> Text<'a> {
+    /// Text of the gateway's own.
+    pub fn of(text: &str) -> Text<'static> {
+        Text(Json::text(text))
+    }
+
+    /// The text that a value is, if it is one.
+    pub fn read(raw: &'a RawValue) -> Option<Self> {
+        is_text(raw).then_some(Text(Json::Borrowed(raw)))
+    }
+
+    pub fn raw(&self) -> &RawValue {
+        self.0.raw()
+    }
+
+    pub fn decoded(&self) -> Cow<'_, str> {
+        text(self.raw()).unwrap_or_default()
+    }
+
+    /// Whether it holds nothing but white space.
+    pub fn is_blank(&self) -> bool {
+        is_blank(self.raw())
     }
 }
 

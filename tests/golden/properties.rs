@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tiergate::door::chat;
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Entry, Policy};
-use tiergate::upstream::dialect::Meaning;
 use tiergate::upstream::dialect::messages::{self, Stream};
+use tiergate::upstream::dialect::{EncodeOptions, Meaning};
 use tiergate_cli::simulator::{Profile, judge_messages_request};
 
 use crate::inverse::broken_rules;
@@ -355,7 +355,7 @@ proptest! {
         let (policy, candidate) = policy_with(model);
         let body = request.to_string();
         let Ok(request) = chat::parse(body.as_bytes()) else { return Ok(()) };
-        match messages::encode_request(&policy, &candidate, &request) {
+        match messages::encode_request(&policy, &candidate, &request, &EncodeOptions::default()) {
             Ok(encoded) => {
                 let upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
                 let can_prefill = policy.models[0].prefill.is_some();

@@ -5,8 +5,11 @@
 //! Completions API. [`bounds`] says how much a body may hold.
 
 pub mod bounds;
+mod content;
+mod conversation;
 pub mod fields;
 pub mod messages;
+mod tools;
 
 use std::borrow::Cow;
 
@@ -19,7 +22,7 @@ use messages::{holds_media, parse_turns};
 
 use crate::error::{Error, Kind};
 use crate::wire::ask::turns::Turn;
-use crate::wire::ask::{Ask, Features, Origin};
+use crate::wire::ask::{Ask, Features, Neutral, Origin};
 use crate::wire::json::{given, object_fields};
 
 /// As OpenAI has it.
@@ -69,8 +72,18 @@ pub fn parse(body: &[u8]) -> Result<Ask<'_>, Error> {
     let include_usage = get("stream_options").is_some_and(includes_usage);
     let [holds_tools, holds_functions] = tools.map(|tools| tools.is_some());
     let legacy_calls = holds_functions && !holds_tools;
-    let origin = Origin::Chat;
-    Ok(Ask { origin, model, turns, stream, include_usage, legacy_calls, features, fields, bytes: body.len() })
+    Ok(Ask {
+        origin: Origin::Chat,
+        fields,
+        model,
+        turns,
+        stream,
+        include_usage,
+        legacy_calls,
+        features,
+        bytes: body.len(),
+        neutral: Neutral::Read(content::read),
+    })
 }
 
 /// A rough count of the input's tokens: schemas are text too.

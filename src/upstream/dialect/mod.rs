@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
-use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::error::Error;
 use crate::mask::keys::cut;
@@ -135,16 +135,19 @@ pub fn encode_request(
             chat::encode_request(policy, candidate, request, asking).map(|encoded| (chat::PATH, encoded)).map_err(unfit)
         }
         Dialect::AnthropicMessages => {
-            let encoded = match asking.begun.as_deref().filter(|_| policy.model(candidate.model).prefill.is_some()) {
-                None => messages::encode_request(policy, candidate, request),
-                Some(text) => {
-                    let turn = json!({"role": "assistant", "content": text}).to_string();
-                    messages::encode_request(policy, candidate, &request.with_begun(&turn))
-                }
-            };
+            let encoded = messages::encode_request(policy, candidate, request, asking);
             encoded.map(|encoded| (messages::PATH, encoded)).map_err(unfit)
         }
         dialect @ Dialect::OpenaiResponses => Err(CannotEncode::Unavailable(dialect)),
+    }
+}
+
+/// What asks for JSON where an API, or a model, cannot be told.
+fn in_words(schema: Option<&RawValue>) -> String {
+    let only = "Answer with one JSON object and nothing else: no words around it, no code fence.";
+    match schema {
+        Some(schema) => format!("{only} It must follow this JSON Schema: {schema}"),
+        None => only.to_owned(),
     }
 }
 

@@ -1,8 +1,11 @@
 //! A client's request, in a form that belongs to no dialect.
 //!
 //! An [`Ask`] borrows the body. A door makes it, and a dialect puts it to a provider: the one of the same API sends the
-//! client's own top-level fields on.
+//! client's own top-level fields on, every other one reads [`Content`], which is read when it is wanted.
 
+pub mod content;
+pub mod items;
+pub mod place;
 pub mod turns;
 
 use std::borrow::Cow;
@@ -10,6 +13,8 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::json::Field;
+use content::Content;
+use place::Fault;
 use turns::Turn;
 
 /// A body that is longer leaves no room for a second one: no two attempts run at a time.
@@ -32,13 +37,29 @@ pub struct Ask<'a> {
     pub features: Features,
     /// The body's length.
     pub bytes: usize,
+    pub neutral: Neutral<'a>,
 }
+
+/// The neutral content of a request. It is not kept once it was read, since only a dialect that translates wants it, and most
+/// requests meet at most one.
+#[derive(Debug)]
+pub enum Neutral<'a> {
+    /// Made with the request.
+    Made(Content<'a>),
+    /// Read in its fields and turns.
+    Read(Read),
+}
+
+/// What reads the neutral content of a door's requests.
+pub type Read = for<'x> fn(&'x Ask<'x>) -> Result<Content<'x>, Fault>;
 
 /// Whose words the fields of a request are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// OpenAI's Chat Completions.
     Chat,
+    /// The gateway itself, which has neutral content and no fields.
+    Gateway,
 }
 
 /// What a decision and the choice of a candidate need to know.
@@ -59,16 +80,15 @@ pub struct Features {
 }
 
 impl<'a> Ask<'a> {
-    /// The same request with the beginning of its answer, as another candidate gave it, for its last message: `turn` is
-    /// that message of the assistant, as JSON.
-    pub fn with_begun<'b>(&'b self, turn: &'b str) -> Ask<'b> {
-        use turns::{Role, Texts};
-        let texts = Texts::None;
-        let last = Turn { role: Role::Assistant, texts, raw: turn, has_images: false, has_media: false, tokens: 0 };
-        let mut turns: Vec<Turn<'b>> = self.turns.clone();
-        turns.push(last);
-        let fields = self.fields.clone();
-        Ask { fields, model: self.model.clone(), turns, ..*self }
+    /// The neutral content.
+    ///
+    /// # Errors
+    /// What is wrong in the parts of the request that its door does not check before.
+    pub fn content(&self) -> Result<Cow<'_, Content<'_>>, Fault> {
+        match &self.neutral {
+            Neutral::Made(content) => Ok(Cow::Borrowed(content)),
+            Neutral::Read(read) => read(self).map(Cow::Owned),
+        }
     }
 
     pub fn field(&self, name: &str) -> Option<&'a RawValue> {
