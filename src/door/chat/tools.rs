@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::wire::ask::Ask;
-use crate::wire::ask::content::{Choice, Demand, Tool, ToolKind, ToolName};
+use crate::wire::ask::content::{Choice, Demand, Grammar, Tool, ToolKind, ToolName};
 use crate::wire::ask::items::CallKind;
 use crate::wire::ask::place::{Fault, Located, Place};
 use crate::wire::json::{Field, Text, given, object_fields, text};
@@ -66,11 +66,18 @@ fn tool<'a>(raw: &'a RawValue, place: Place) -> Result<Tool<'a>, Fault> {
         Some(r#""custom""#) => {
             let members =
                 get(&fields, "custom").and_then(|custom| object_fields(custom.get()).ok()).unwrap_or_default();
-            let kind = ToolKind::Custom { format: get(&members, "format") };
+            let kind = ToolKind::Custom { grammar: get(&members, "format").and_then(grammar) };
             Ok(described(&members, Tool { kind, ..bare(raw, place, "custom.name") }))
         }
         Some(_) => Ok(bare(raw, place, "type")),
     }
+}
+
+fn grammar(format: &RawValue) -> Option<Grammar<'_>> {
+    let fields = object_fields(format.get()).ok()?;
+    let members = object_fields(get(&fields, "grammar")?.get()).ok()?;
+    let text = |name| get(&members, name).and_then(Text::read);
+    Some(Grammar { syntax: text("syntax")?, definition: text("definition")? })
 }
 
 fn function<'a>(function: &'a RawValue, raw: &'a RawValue, place: Place, leaves: &Leaves) -> Result<Tool<'a>, Fault> {

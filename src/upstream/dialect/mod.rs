@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use crate::error::Error;
 use crate::mask::keys::cut;
 use crate::platform::Target;
-use crate::policy::{AuthStyle, Candidate, Dialect, Policy, Provider};
+use crate::policy::{AuthStyle, Candidate, Dialect, Effort, ModelId, Policy, Provider, Thinking};
 use crate::record::Usage;
 use crate::secret::Secret;
 use crate::upstream::delay;
@@ -139,6 +139,23 @@ pub fn encode_request(
             encoded.map(|encoded| (messages::PATH, encoded)).map_err(unfit)
         }
         dialect @ Dialect::OpenaiResponses => Err(CannotEncode::Unavailable(dialect)),
+    }
+}
+
+/// The least effort that a model can be asked for; `none` only if it then answers at once. Nothing where nobody knows its
+/// words for efforts.
+pub fn least_effort(policy: &Policy, model: ModelId) -> Option<Effort> {
+    let row = policy.model(model);
+    let listed = row.efforts.as_ref().and_then(|efforts| {
+        let is_listed = |effort: &Effort| efforts.iter().any(|(known, _)| known == effort);
+        Effort::ALL.iter().copied().find(is_listed)
+    });
+    match (policy.provider_of(model).dialect, row.thinking) {
+        (Dialect::AnthropicMessages, Thinking::Always) => listed.or(Some(Effort::Low)),
+        (Dialect::AnthropicMessages, Thinking::None | Thinking::Optional | Thinking::Adaptive | Thinking::Budget) => {
+            Some(Effort::None)
+        }
+        (Dialect::OpenaiChat | Dialect::OpenaiResponses, _) => listed,
     }
 }
 

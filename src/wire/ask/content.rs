@@ -110,11 +110,16 @@ pub enum ToolKind<'a> {
         /// Nothing where the API's default holds.
         strict: Option<bool>,
     },
-    Custom {
-        format: Option<&'a RawValue>,
-    },
+    /// Its input is any text, or one that the grammar allows.
+    Custom { grammar: Option<Grammar<'a>> },
     /// One that the provider itself runs.
     Hosted,
+}
+
+#[derive(Clone, Debug)]
+pub struct Grammar<'a> {
+    pub syntax: Text<'a>,
+    pub definition: Text<'a>,
 }
 
 /// Whether and which tools are to be called.
@@ -152,12 +157,38 @@ impl<'a> Content<'a> {
         self.settings.iter().find(|setting| setting.kind == kind)
     }
 
-    /// The tools, and those that the conversation adds.
+    /// The tools, with those that the conversation adds, without those that it takes away.
     pub fn all_tools(&self) -> impl Iterator<Item = &Tool<'a>> {
         let added = self.items.iter().filter_map(|item| match &item.kind {
             ItemKind::ToolsAdded(tools) => Some(tools),
             _ => None,
         });
-        self.tools.iter().chain(added.flatten())
+        let is_removed = |tool: &Tool<'_>| {
+            self.items.iter().any(|item| match &item.kind {
+                ItemKind::ToolsRemoved(names) => names.contains(&tool.name.value),
+                _ => false,
+            })
+        };
+        self.tools.iter().chain(added.flatten()).filter(move |tool| !is_removed(tool))
+    }
+
+    /// The form of the answer, as the conversation has it at its end.
+    pub fn last_format(&self) -> Option<&Format<'a>> {
+        let changed = self.items.iter().rev().find_map(|item| match &item.kind {
+            ItemKind::Config { format, .. } => format.as_ref(),
+            _ => None,
+        });
+        changed.or(self.format.as_ref())
+    }
+
+    /// The effort, as the conversation has it at its end, and what the client calls it.
+    pub fn last_effort(&self) -> Option<(&str, &RawValue)> {
+        let setting = self.setting(SettingKind::Effort);
+        let name = setting.map_or("effort", |setting| setting.name.as_ref());
+        let changed = self.items.iter().rev().find_map(|item| match &item.kind {
+            ItemKind::Config { effort, .. } => effort.as_ref().map(Text::raw),
+            _ => None,
+        });
+        changed.or(setting.map(|setting| setting.value.raw())).map(|value| (name, value))
     }
 }

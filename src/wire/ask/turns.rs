@@ -58,6 +58,11 @@ impl Role {
 }
 
 impl<'a> Turn<'a> {
+    /// A turn that nobody looks into.
+    pub fn written(role: Role, raw: &'a str) -> Self {
+        Self { role, texts: Texts::None, raw, has_images: false, has_media: false, tokens: 0 }
+    }
+
     /// The texts, as JSON strings.
     pub fn texts(&self) -> impl DoubleEndedIterator<Item = &'a str> + Clone {
         let texts = match &self.texts {

@@ -4,11 +4,13 @@
 //! blocks of earlier thinking come back in a loop of tool calls, and forbids a forced call and a prefill; OpenAI's clients cannot carry
 //! blocks, so there the model does not think.
 
+use serde_json::value::RawValue;
+
 use super::wire::{Display, Thinking};
 use crate::policy::{self, Candidate, Effort, Model};
 use crate::upstream::dialect::dropped::Dropped;
 use crate::wire::ask::Ask;
-use crate::wire::ask::content::{Content, Setting, SettingKind};
+use crate::wire::ask::content::Content;
 use crate::wire::json::text;
 
 /// The smallest budget that the API takes.
@@ -39,9 +41,9 @@ pub fn translate<'p>(
     circumstances: &Circumstances,
     dropped: &mut Dropped,
 ) -> Reasoning<'p> {
-    let asked = content.setting(SettingKind::Effort);
+    let asked = content.last_effort();
     // The policy may demand what the client does not name.
-    let name = asked.map_or(POLICY_NAME, |setting| setting.name.as_ref());
+    let name = asked.map_or(POLICY_NAME, |(name, _)| name);
     let demanded = model.tools_effort.filter(|_| request.features.has_tools).or(candidate.effort);
     let effort = demanded.or_else(|| asked_effort(asked?, dropped));
     let display = (circumstances.shown && model.thinking_display).then_some(Display::Summarized);
@@ -92,11 +94,11 @@ pub fn translate<'p>(
 }
 
 /// The client's effort, if it is a known one.
-fn asked_effort(setting: &Setting<'_>, dropped: &mut Dropped) -> Option<Effort> {
-    let word = text(setting.value.raw())?;
+fn asked_effort((name, value): (&str, &RawValue), dropped: &mut Dropped) -> Option<Effort> {
+    let word = text(value)?;
     let effort = Effort::ALL.iter().copied().find(|effort| effort.as_str() == word);
     if effort.is_none() {
-        dropped.note(&setting.name);
+        dropped.note(name);
     }
     effort
 }

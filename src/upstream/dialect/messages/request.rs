@@ -111,7 +111,7 @@ fn max_tokens(content: &Content<'_>, model: &Model, dropped: &mut Dropped) -> Re
 }
 
 fn shape(content: &Content<'_>, model: &Model, dropped: &mut Dropped) -> Shape {
-    let Some(format) = &content.format else { return Shape::default() };
+    let Some(format) = content.last_format() else { return Shape::default() };
     let FormatKind::Schema { description, schema: Some(schema), .. } = &format.kind else {
         dropped.note(format.name);
         return Shape { format: None, hint: Some(in_words(None)) };
