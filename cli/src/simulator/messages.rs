@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::classifier::{self, Question};
 use super::profile::{Answers, Model, Profile};
 use super::reply::{Asked, Event, Piece, Refusal, Reply, ReplyBody};
 use super::said::{self, Said};
@@ -86,8 +87,11 @@ fn answer_request(asked: &Asked<'_>, prompts: &PromptCache) -> Result<Reply, Ref
         },
         tokens: THINKING_TOKENS.min(most / 2),
     });
+    let schema = request.wanted_schema();
     let said = if step.dictates() {
         said::dictated(step, &content::plain_text(profile, &request, call), request.prefill().as_deref())
+    } else if let Some(question) = Question::read(schema.as_deref(), request.last_user_text()) {
+        Said::text(&classifier::classify(&question, &step.shape))
     } else {
         content::compose(profile, &request, call)
     };

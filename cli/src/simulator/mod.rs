@@ -1,7 +1,7 @@
 //! Simulators of providers: HTTP servers on the loopback that answer as a provider does and refuse what it refuses.
 //!
 //! `profile` says as data what one provider takes; `openai` speaks the Chat Completions dialect, `messages` the Messages
-//! dialect (another one is another module and a `Dialect` arm); `said` is what they say, `classifier` plays Mercury as the gateway's classifier; `script` is the
+//! dialect (another one is another module and a `Dialect` arm); `said` is what they say, `classifier` plays the gateway's classifier; `script` is the
 //! language of faults and delays; `delivery` plays a reply, faults included; `server` owns the connections;
 //! `journal` records what came in; `stamp` puts the time of sending into events. Nothing here imports the gateway: a simulator checks it from outside.
 //! Waiting on a clock happens only where a script asks for it.
