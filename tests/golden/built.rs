@@ -44,7 +44,7 @@ fn built(request: &Value, model: Value) -> Result<(Value, Vec<String>), Option<S
         legacy_calls: false,
         features: Features::default(),
         bytes: body.len(),
-        neutral: Neutral::Made(content),
+        neutral: Neutral::Made(Box::new(content)),
     };
     let (policy, candidate) = policy(model);
     match dialect::encode_request(&policy, &candidate, &ask, &EncodeOptions::default()) {

@@ -73,7 +73,7 @@ pub fn question(policy: &Policy, classifier: &Classifier, effort: Option<Effort>
         legacy_calls: false,
         features: Features { json_schema: true, max_output: Some(most), ..Features::default() },
         bytes,
-        neutral: Neutral::Made(content),
+        neutral: Neutral::Made(Box::new(content)),
     }
 }
 

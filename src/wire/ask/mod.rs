@@ -45,7 +45,7 @@ pub struct Ask<'a> {
 #[derive(Debug)]
 pub enum Neutral<'a> {
     /// Made with the request.
-    Made(Content<'a>),
+    Made(Box<Content<'a>>),
     /// Read in its fields and turns.
     Read(Read),
 }

@@ -46,6 +46,12 @@ enum Demand<'a> {
     Tool(Cow<'a, str>),
 }
 
+/// The only tools that may be called, and where the client says so.
+struct Allowed<'x> {
+    names: BTreeSet<&'x str>,
+    place: Place,
+}
+
 /// The request's tools; `called` are the tools of the conversation's calls.
 ///
 /// # Errors
@@ -74,10 +80,10 @@ pub fn translate<'x>(
     if let Some((_, tool)) = again {
         return Err(tool.place.fault("has the name of another tool").into());
     }
-    if let Some((allowed, named)) = allowed {
-        tools.retain(|tool| allowed.contains(tool.name.as_ref()));
+    if let Some(allowed) = allowed {
+        tools.retain(|tool| allowed.names.contains(tool.name.as_ref()));
         if tools.is_empty() {
-            return Err(named.fault("names none of the tools").into());
+            return Err(allowed.place.fault("names none of the tools").into());
         }
     }
     if let Demand::Tool(name) = &demand
@@ -204,8 +210,8 @@ fn input_schema<'x>(parameters: &'x RawValue, place: Place, leaf: &'static str) 
     Json::parse(format!(r#"{{"type":"object",{rest}"#)).ok_or_else(must_be_object)
 }
 
-/// What the client demands, and to which tools it narrows its demand, with the place where it does.
-fn read_choice<'x>(choice: &'x Choice<'x>) -> Result<(Demand<'x>, Option<(BTreeSet<&'x str>, Place)>), Error> {
+/// What the client demands, and to which tools it narrows its demand.
+fn read_choice<'x>(choice: &'x Choice<'x>) -> Result<(Demand<'x>, Option<Allowed<'x>>), Error> {
     let unknown = |place: Place| Err(place.fault("is no choice that the serving model's API knows").into());
     let demand = match &choice.demand {
         content::Demand::Auto => Demand::Auto,
@@ -218,7 +224,7 @@ fn read_choice<'x>(choice: &'x Choice<'x>) -> Result<(Demand<'x>, Option<(BTreeS
         content::Demand::Allowed { must_call, tools } => {
             let demand = if *must_call { Demand::Any } else { Demand::Auto };
             let names = tools.value.iter().map(|tool| tool.name.as_ref()).collect();
-            return Ok((demand, Some((names, choice.place.leaf(tools.leaf)))));
+            return Ok((demand, Some(Allowed { names, place: choice.place.leaf(tools.leaf) })));
         }
         content::Demand::Other(_) => return unknown(choice.place),
     };
