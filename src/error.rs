@@ -9,6 +9,8 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Serialize;
 
+use crate::wire::ask::place::Fault;
+
 /// An answer that is an error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Error {
@@ -179,5 +181,11 @@ impl Error {
         let fields =
             Fields { message: &self.message, r#type: shape.kind, param: self.param.as_deref(), code: shape.code };
         serde_json::to_vec(&Envelope { error: fields }).expect("strings should serialise")
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(Fault { place, message }: Fault) -> Self {
+        Error::new(Kind::InvalidRequest, format!("`{place}` {message}.")).with_param(place)
     }
 }

@@ -16,11 +16,10 @@ use crate::attempt::engine::Attempts;
 use crate::attempt::{self, Answer, Goal, Job, Prepared, Request};
 use crate::decide::case::{Case, Chosen};
 use crate::decide::{Classifier, Decision};
-use crate::door::chat::Ask;
-use crate::door::cors;
 use crate::door::headers;
 use crate::door::route::{self, Route};
 use crate::door::upload::Upload;
+use crate::door::{chat, cors};
 use crate::error::Error;
 use crate::platform::{Platform, Received};
 use crate::pop::hedge::Bucket;
@@ -74,7 +73,7 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
             visit.note(|record| record.bytes_received = bytes_received);
             content?;
             let route_headers = route_headers?;
-            let ask = Ask::parse(&gathered.body)?;
+            let ask = chat::parse(&gathered.body)?;
             let case = Case::new(visit.platform, &gathered, &route_headers, &ask);
             case.note(visit);
             let request =

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tiergate::admit::auth;
 use tiergate::decide::classifier::{prompt, reply};
-use tiergate::door::chat::Ask;
+use tiergate::door;
 use tiergate::door::headers;
-use tiergate::policy::{self, BaseUrl, Candidate, Entry, Policy, Quirk};
+use tiergate::policy::{self, BaseUrl, Candidate, Effort, Entry, Policy, Quirk};
 use tiergate::upstream::dialect::chat::{self, Mends, Stream};
 use tiergate::upstream::dialect::{EncodeOptions, Meaning};
 use tiergate::upstream::error_words;
@@ -145,7 +145,7 @@ proptest! {
 
     #[test]
     fn parsers_take_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
-        let _ = Ask::parse(&bytes);
+        let _ = door::chat::parse(&bytes);
         let _ = policy::parse::parse(&bytes);
         let _ = auth::Client::parse("x", &bytes);
         let _ = chat::decode_answer(&bytes);
@@ -156,7 +156,7 @@ proptest! {
     #[test]
     fn parsers_take_any_json(value in any_json()) {
         let bytes = value.to_string().into_bytes();
-        let _ = Ask::parse(&bytes);
+        let _ = door::chat::parse(&bytes);
         let _ = policy::parse::parse(&bytes);
         let _ = auth::Client::parse("x", &bytes);
         let _ = chat::decode_answer(&bytes);
@@ -166,14 +166,14 @@ proptest! {
     #[test]
     fn what_goes_to_a_provider_is_json_with_the_same_messages(request in any_request()) {
         let body = request.to_string();
-        let Ok(parsed) = Ask::parse(body.as_bytes()) else { return Ok(()) };
+        let Ok(parsed) = door::chat::parse(body.as_bytes()) else { return Ok(()) };
         let policy = policy::default_policy();
         for candidate in candidates(&policy) {
             let Ok(encoded) = chat::encode_request(&policy, candidate, &parsed, &EncodeOptions::default()) else { continue };
             let sent: Value = serde_json::from_slice(&encoded.body).expect("valid JSON");
             prop_assert_eq!(&sent["model"], &policy.model(candidate.model).id);
             prop_assert_eq!(&sent["messages"], &request["messages"], "these providers know every role");
-            let again = Ask::parse(&encoded.body).expect("what is sent is itself a valid request");
+            let again = door::chat::parse(&encoded.body).expect("what is sent is itself a valid request");
             prop_assert_eq!(again.stream, parsed.stream);
         }
     }
@@ -183,8 +183,11 @@ proptest! {
         let policy = policy::default_policy();
         let classifier = policy.classifier.clone().expect("the shipped policy has one");
         let body = json!({"messages": [{"role": "user", "content": text}]}).to_string();
-        let request = Ask::parse(body.as_bytes()).expect("valid");
-        let question: Value = serde_json::from_slice(&prompt::encode(&policy, &classifier, &request)).expect("JSON");
+        let request = door::chat::parse(body.as_bytes()).expect("valid");
+        let question = prompt::question(&policy, &classifier, Some(Effort::None), &request);
+        let candidate = Candidate { model: classifier.model, effort: Some(Effort::None) };
+        let encoded = chat::encode_request(&policy, &candidate, &question, &EncodeOptions::default()).expect("words for it");
+        let question: Value = serde_json::from_slice(&encoded.body).expect("JSON");
         prop_assert_eq!(question["messages"].as_array().map(Vec::len), Some(2));
         let data: Value = serde_json::from_str(question["messages"][1]["content"].as_str().expect("text")).expect("JSON");
         let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -200,7 +203,7 @@ proptest! {
 
     #[test]
     fn only_what_parses_is_passed_on(mended: bool, events in prop::collection::vec((any_json(), 0_usize..40), 0..8)) {
-        let request = Ask::parse(br#"{"messages":[{"role":"user","content":"x"}]}"#).expect("valid");
+        let request = door::chat::parse(br#"{"messages":[{"role":"user","content":"x"}]}"#).expect("valid");
         let quirks = if mended { vec![Quirk::ToolDeltaWithoutIndex, Quirk::FinishReasons] } else { Vec::new() };
         let mut stream = Stream::new(&request, Mends::of(&quirks));
         for (value, cut) in events {

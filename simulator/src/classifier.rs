@@ -1,7 +1,9 @@
-//! Mercury as the gateway's classifier: names a tier and a confidence by a few visible rules.
+//! Any provider as the gateway's classifier: names a tier and a confidence by a few visible rules.
 //!
-//! The rules look for words; they never follow what the text asks for. The request must be the one that suits the
+//! The rules look for words; they never follow what the text asks for. Mercury's request must be the one that suits the
 //! task (strict schema, effort `instant`, a token limit, no sampling), so a gateway that builds it wrongly is refused.
+
+use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
@@ -17,10 +19,38 @@ const SHORT_CHARS: usize = 80;
 
 type Fields = Map<String, Value>;
 
-/// Whether the request asks for a tier and a confidence.
-pub fn is_classification(request: &Fields) -> bool {
-    let properties = &schema(request)["properties"];
-    properties["tier"].is_object() && properties["confidence"].is_object()
+/// A request for a tier and a confidence.
+pub struct Question {
+    options: Vec<String>,
+    /// What the last message of the user says.
+    text: String,
+}
+
+/// What says in words that the answer must be JSON, and what comes before the schema that it must follow.
+const JSON_IN_WORDS: &str = "Answer with one JSON object";
+const SCHEMA_IN_WORDS: &str = "JSON Schema:";
+
+impl Question {
+    /// The question of a request whose answer must follow `schema`, if it is one.
+    pub fn read(schema: Option<&Value>, text: String) -> Option<Self> {
+        let properties = &schema?["properties"];
+        let tiers = properties["tier"]["enum"].as_array().filter(|_| properties["confidence"].is_object())?;
+        Some(Self { options: tiers.iter().filter_map(Value::as_str).map(str::to_owned).collect(), text })
+    }
+}
+
+/// The schema that the answer must follow: the one of the request, else what the instructions say in words.
+pub fn wanted_schema<'a>(schema: Option<&'a Value>, instructions: &str) -> Option<Cow<'a, Value>> {
+    let in_words = || {
+        let (_, rest) = instructions.split_once(JSON_IN_WORDS)?;
+        let schema = rest
+            .split_once(SCHEMA_IN_WORDS)
+            .and_then(|(_, rest)| serde_json::Deserializer::from_str(rest).into_iter::<Value>().next()?.ok());
+        Some(schema.unwrap_or_else(
+            || json!({"type": "object", "required": ["answer"], "properties": {"answer": {"type": "string"}}}),
+        ))
+    };
+    schema.map(Cow::Borrowed).or_else(|| in_words().map(Cow::Owned))
 }
 
 pub fn check(request: &Fields) -> Result<(), Refusal> {
@@ -57,12 +87,12 @@ pub fn check(request: &Fields) -> Result<(), Refusal> {
 }
 
 /// The reply's text. The script may name a tier that is not among the options.
-pub fn classify(request: &Fields, shape: &Shape) -> String {
-    let options = options(request);
-    let (index, confidence) = judge(&quoted_text(request));
+pub fn classify(question: &Question, shape: &Shape) -> String {
+    let options = &question.options;
+    let (index, confidence) = judge(&excerpt(&question.text));
     // Fewer tiers than the rules know: the rules for capable tiers meet in the last one.
     let index = index.unwrap_or(options.len().saturating_sub(1)).min(options.len().saturating_sub(1));
-    let tier = shape.tier.as_deref().or(options.get(index).copied()).unwrap_or_default();
+    let tier = shape.tier.as_deref().or(options.get(index).map(String::as_str)).unwrap_or_default();
     json!({"tier": tier, "confidence": shape.confidence.unwrap_or(confidence)}).to_string()
 }
 
@@ -93,23 +123,14 @@ fn options(request: &Fields) -> Vec<&str> {
 
 /// The excerpt within the last user message: what stands between a tag and its end, the field `last_user_message` or the
 /// longest string of a JSON document, what stands between the first and the last quotation mark, or else the whole message.
-fn quoted_text(request: &Fields) -> String {
-    let messages = request.get("messages").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let Some(message) = messages.iter().rev().find(|message| message["role"] == "user") else {
-        return String::new();
-    };
-    let text = match &message["content"] {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n"),
-        _ => String::new(),
-    };
-    let json = between(&text, "{", "}").and_then(|inner| serde_json::from_str::<Value>(&format!("{{{inner}}}")).ok());
+fn excerpt(text: &str) -> String {
+    let json = between(text, "{", "}").and_then(|inner| serde_json::from_str::<Value>(&format!("{{{inner}}}")).ok());
     let excerpt = json
         .as_ref()
         .and_then(|json| json["last_user_message"].as_str().or_else(|| longest_string(json)))
-        .or_else(|| tagged(&text))
-        .or_else(|| between(&text, "\"", "\""))
-        .unwrap_or(&text);
+        .or_else(|| tagged(text))
+        .or_else(|| between(text, "\"", "\""))
+        .unwrap_or(text);
     excerpt.trim().to_owned()
 }
 
@@ -159,7 +180,9 @@ mod tests {
     }
 
     fn tier(content: &str, tiers: &[&str]) -> String {
-        let reply: Value = serde_json::from_str(&classify(&request(content, tiers), &Shape::default())).unwrap();
+        let request = request(content, tiers);
+        let question = Question::read(Some(schema(&request)), content.to_owned()).unwrap();
+        let reply: Value = serde_json::from_str(&classify(&question, &Shape::default())).unwrap();
         reply["tier"].as_str().unwrap().to_owned()
     }
 
@@ -215,5 +238,15 @@ mod tests {
             let refusal = check(&request).expect_err(param);
             assert_eq!(refusal.param.as_deref(), Some(*param));
         }
+    }
+
+    #[test]
+    fn a_schema_is_found_in_words() {
+        let words =
+            "Be brief. Answer with one JSON object and nothing else. It must follow this JSON Schema: {\"a\":1}";
+        assert_eq!(wanted_schema(None, words).unwrap()["a"], 1);
+        assert!(wanted_schema(None, "Answer with one JSON object.").unwrap()["properties"]["answer"].is_object());
+        assert_eq!(wanted_schema(None, "JSON Schema: {}"), None);
+        assert_eq!(wanted_schema(Some(&json!({"b": 1})), words).unwrap()["b"], 1);
     }
 }

@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::classifier::{self, Question};
 use crate::profile::{Answers, Model, Profile};
 use crate::reply::{Asked, Event, Piece, Refusal, Reply, ReplyBody};
 use crate::said::{self, Said};
@@ -84,8 +85,11 @@ fn answer_request(asked: &Asked<'_>, prompts: &PromptCache) -> Result<Reply, Ref
         },
         tokens: THINKING_TOKENS.min(most / 2),
     });
+    let schema = request.wanted_schema();
     let said = if step.dictates() {
         said::dictated(step, &content::plain_text(profile, &request, call), request.prefill().as_deref())
+    } else if let Some(question) = Question::read(schema.as_deref(), request.last_user_text()) {
+        Said::text(&classifier::classify(&question, &step.shape))
     } else {
         content::compose(profile, &request, call)
     };

@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::classifier;
+use crate::classifier::{self, Question};
 use crate::profile::{Answers, Model, Profile, Quirk};
 use crate::reply::{Asked, Event, Piece, Refusal, Reply, ReplyBody};
 use crate::said::{self, Said};
@@ -74,8 +74,9 @@ fn answer_request(asked: &Asked<'_>) -> Result<Reply, Refusal> {
     let request = ChatRequest(&fields);
     let model = find_model(profile, &request)?;
     refusals::check(profile, &model, &request, body.len())?;
-    let classification = profile.has(Quirk::Classifies) && classifier::is_classification(&fields);
-    if classification {
+    let schema = classifier::wanted_schema(request.output_schema(), &request.instructions());
+    let question = Question::read(schema.as_deref(), request.last_user_text());
+    if question.is_some() && profile.has(Quirk::Classifies) {
         classifier::check(&fields)?;
     }
     let reasoning = refusals::reasons(&model, &request);
@@ -83,8 +84,8 @@ fn answer_request(asked: &Asked<'_>) -> Result<Reply, Refusal> {
     let reasoning_tokens = if reasoning { cap.map_or(8, |cap| (cap / 2).min(8)) } else { 0 };
     let said = if step.dictates() {
         said::dictated(step, &content::plain_text(profile, &request, call), request.prefill().as_deref())
-    } else if classification {
-        Said::text(&classifier::classify(&fields, &step.shape))
+    } else if let Some(question) = question {
+        Said::text(&classifier::classify(&question, &step.shape))
     } else {
         content::compose(profile, &request, call)
     };

@@ -16,7 +16,6 @@ use http::{HeaderMap, Method};
 
 use crate::attempt::outcome::Outcome;
 use crate::attempt::queue::Queue;
-use crate::door::chat::Ask;
 use crate::error::Error;
 use crate::platform::{Platform, UpstreamRequest};
 use crate::policy::{Candidate, Policy, StreamMode, Tier, TierId};
@@ -28,6 +27,7 @@ use crate::upstream::headers;
 use crate::upstream::keyring::Keyring;
 use crate::upstream::stream::{Incoming, Progress};
 use crate::visit::settle::Ending;
+use crate::wire::ask::Ask;
 use crate::wire::media;
 
 /// What the client asked for, and how much time it gives.

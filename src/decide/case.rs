@@ -6,7 +6,6 @@ use crate::admit::auth::Client;
 use crate::admit::look_ups::Gathered;
 use crate::decide::plan::{self, Draw, Plan};
 use crate::decide::{Classifier, Decision, Question};
-use crate::door::chat::Ask;
 use crate::door::headers::RouteHeaders;
 use crate::error::Error;
 use crate::mask::keys::without_known_shapes;
@@ -16,6 +15,7 @@ use crate::policy::rules::{self, Bounds, Facts};
 use crate::pop::Pop;
 use crate::record::Reason;
 use crate::visit::Visit;
+use crate::wire::ask::Ask;
 
 /// The longest name of a requested model that is logged, in bytes.
 const MAX_LOGGED_MODEL_BYTES: usize = 128;

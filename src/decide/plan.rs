@@ -4,11 +4,11 @@
 //! empties the decided tier, the next more capable tier serves, else the nearest below, and a reason says why.
 
 use crate::decide::Decision;
-use crate::door::chat::Features;
 use crate::error::{Error, Kind};
 use crate::policy::rules::Bounds;
 use crate::policy::{Candidate, Entry, Model, Policy, TierId, Weighted};
 use crate::record::Reason;
+use crate::wire::ask::Features;
 
 /// The candidates of one tier, best first; at least one.
 #[derive(Clone, Debug, PartialEq)]

@@ -24,10 +24,7 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
     let default_tier = tier_id(raw.default_tier, scope, &root.field("default_tier"), faults);
     let health = raw.health.given().and_then(|raw| build_health(raw, &root.field("health"), faults));
     let classifier = match raw.classifier.optional() {
-        Some(Some(raw)) => {
-            check_classifier(&raw, &dialects, scope, (&root.field("classifier"), faults));
-            build_classifier(raw, scope, &root.field("classifier"), faults).map(Some)
-        }
+        Some(Some(raw)) => build_classifier(raw, scope, &root.field("classifier"), faults).map(Some),
         Some(None) => Some(None),
         None => None,
     };
@@ -108,21 +105,6 @@ fn build_health(raw: raw::Health, path: &Path, faults: &mut Faults) -> Option<He
         auth_cooldown: raw.auth_cooldown_s.given()?.seconds(),
         hedge_share: raw.hedge_share.given()?.0,
     })
-}
-
-/// Its question is put in the client's own dialect only.
-fn check_classifier(
-    raw: &raw::Classifier,
-    dialects: &[Option<Dialect>],
-    scope: &Scope,
-    (path, faults): (&Path, &mut Faults),
-) {
-    let Some(name) = raw.model.as_given() else { return };
-    let dialect = scope.models.position(name).and_then(|position| dialects.get(position).copied().flatten());
-    if let Some(dialect @ (Dialect::AnthropicMessages | Dialect::OpenaiResponses)) = dialect {
-        let reason = format!("the classifier needs openai-chat, but {} is {dialect}", quote(name));
-        faults.note(&path.field("model"), format!("{reason}; valid: a model of that dialect"));
-    }
 }
 
 fn build_classifier(raw: raw::Classifier, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Classifier> {

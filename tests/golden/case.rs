@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tiergate::door::chat::{Ask, object_fields};
+use tiergate::door::chat;
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Dialect, Effort, Entry, Policy};
 use tiergate::record::Usage;
@@ -14,6 +14,8 @@ use tiergate::upstream::dialect::{
     self, AnswerFacts, CannotEncode, DecodeOptions, Defect, EncodeOptions, Meaning, Stream,
 };
 use tiergate::upstream::error_words::{self, ProviderError};
+use tiergate::wire::ask::Ask;
+use tiergate::wire::json::object_fields;
 use tiergate::wire::sse::Decoder;
 use tiergate_simulator::description;
 
@@ -121,7 +123,7 @@ impl Case {
     fn outcome(&self) -> Vec<(&'static str, String)> {
         let policy = self.policy();
         let body = self.get("request").unwrap_or(r#"{"messages":[{"role":"user","content":"Hi"}]}"#).as_bytes();
-        let request = Ask::parse(body).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
+        let request = chat::parse(body).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
         let asking = EncodeOptions { counts_usage: true, begun: self.value("begun").as_str().map(Into::into) };
         let mut outcome = Vec::new();
         match dialect::encode_request(&policy, &self.candidate(&policy), &request, &asking) {

@@ -1,7 +1,7 @@
 //! JSON laid out for people, with its order kept.
 
 use serde_json::value::RawValue;
-use tiergate::door::chat::object_fields;
+use tiergate::wire::json::object_fields;
 
 /// `json` on as few lines as are readable, indented by `depth`; what fits into `width` stays on one line.
 pub fn lay_out(json: &str, depth: usize, width: usize) -> String {

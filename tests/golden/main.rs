@@ -6,6 +6,7 @@
 //! difference before it is committed. What the gateway writes is also checked against OpenAI's published description;
 //! what passes as it came is the provider's.
 
+mod built;
 mod case;
 mod inverse;
 mod layout;

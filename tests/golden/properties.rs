@@ -4,11 +4,11 @@ use std::sync::{LazyLock, Mutex};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tiergate::door::chat::Ask;
+use tiergate::door::chat;
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Entry, Policy};
-use tiergate::upstream::dialect::Meaning;
 use tiergate::upstream::dialect::messages::{self, Stream};
+use tiergate::upstream::dialect::{EncodeOptions, Meaning};
 use tiergate_simulator::description;
 use tiergate_simulator::{Profile, judge_messages_request};
 
@@ -290,7 +290,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..256), json in "[{}\\[\\]\":,a-z0-9\\\\ ]{0,80}") {
-        let request = Ask::parse(request()).expect("valid");
+        let request = chat::parse(request()).expect("valid");
         for bytes in [&bytes[..], json.as_bytes()] {
             let _ = messages::decode_answer(bytes, &request, 1, true);
             let mut out = Vec::new();
@@ -303,7 +303,7 @@ proptest! {
     #[test]
     fn streams_of_any_events_give_valid_chunks(events in prop::collection::vec(any_event(), 0..16), shown: bool, legacy: bool) {
         let legacy_request = br#"{"messages":[{"role":"user","content":"x"}],"functions":[{"name":"f"}]}"#;
-        let request = Ask::parse(if legacy { legacy_request } else { request() }).expect("valid");
+        let request = chat::parse(if legacy { legacy_request } else { request() }).expect("valid");
         let mut stream = Stream::new(&request, 1, shown);
         let (mut roles, mut finishes, mut calls) = (0, 0, Vec::new());
         let begun = json!({"type": "message_start", "message": {"id": "msg_0", "model": "m"}});
@@ -338,7 +338,7 @@ proptest! {
         blocks in prop::collection::vec(disturbed(json!({"type": "tool_use", "id": "a", "name": "b", "input": {"c": 1}})), 0..4),
         message in disturbed(json!({"id": "msg_1", "model": "m", "stop_reason": "refusal", "usage": {"input_tokens": 1}})),
     ) {
-        let request = Ask::parse(request()).expect("valid");
+        let request = chat::parse(request()).expect("valid");
         let mut message = message;
         message["content"] = blocks.into();
         if let Ok((body, whole)) = messages::decode_answer(message.to_string().as_bytes(), &request, 1, true) {
@@ -354,8 +354,8 @@ proptest! {
         model["prompt_cache_min"] = 1.into();
         let (policy, candidate) = policy_with(model);
         let body = request.to_string();
-        let Ok(request) = Ask::parse(body.as_bytes()) else { return Ok(()) };
-        match messages::encode_request(&policy, &candidate, &request) {
+        let Ok(request) = chat::parse(body.as_bytes()) else { return Ok(()) };
+        match messages::encode_request(&policy, &candidate, &request, &EncodeOptions::default()) {
             Ok(encoded) => {
                 let upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
                 let can_prefill = policy.models[0].prefill.is_some();

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tiergate::door::chat::Ask;
-use tiergate::upstream::dialect::messages;
+use tiergate::door::chat;
+use tiergate::upstream::dialect::{EncodeOptions, messages};
 
 use crate::inverse::{broken_rules, invert};
 use crate::properties::{policy_with, text};
@@ -199,8 +199,8 @@ proptest! {
     fn a_request_means_the_same_there_and_back(chat in chat()) {
         let (policy, candidate) = policy_with(json!({"sampling": true}));
         let body = chat.to_string();
-        let request = Ask::parse(body.as_bytes()).expect("a valid request");
-        let encoded = messages::encode_request(&policy, &candidate, &request).expect("all of it is supported");
+        let request = chat::parse(body.as_bytes()).expect("a valid request");
+        let encoded = messages::encode_request(&policy, &candidate, &request, &EncodeOptions::default()).expect("all of it is supported");
         let upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
         prop_assert_eq!(broken_rules(&upstream, false), Vec::<String>::new(), "{}", upstream);
         prop_assert_eq!(&encoded.dropped, &Vec::<String>::new());

@@ -1,6 +1,7 @@
 //! The whole pipeline on a fake platform: what comes out, what went where, and when.
 
 mod attempts;
+mod classifier;
 mod clients;
 mod deciding;
 mod fake;

@@ -65,7 +65,7 @@ pub fn policy() -> Value {
             "plain": model("first", json!({"context": 2_000})),
             "one": model("first", json!({"tools": true, "vision": true, "json_schema": true})),
             "two": model("second", json!({"tools": true, "forced_tools": false, "json_schema": true, "sampling": false})),
-            "judge": model("classifier", json!({"json_schema": true})),
+            "judge": model("classifier", json!({"json_schema": true, "efforts": {"none": "instant", "high": "high"}})),
         },
         "providers": {"first": provider(FIRST), "second": provider(SECOND), "classifier": provider(CLASSIFIER)},
         "rules": [],

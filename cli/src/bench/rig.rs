@@ -178,7 +178,8 @@ fn policy(upstream_url: &str) -> serde_json::Value {
             MODEL: {"provider": "openai", "id": MODEL, "context": 1_050_000, "max_output": 128_000,
                     "price": {"input": 0.10, "cached_input": 0.01, "output": 0.50}},
             "mercury-2": {"provider": "inception", "id": "mercury-2", "context": 128_000, "max_output": 50_000,
-                          "json_schema": true, "price": {"input": 0.25, "cached_input": 0.025, "output": 0.75}},
+                          "json_schema": true, "efforts": {"none": "instant"},
+                          "price": {"input": 0.25, "cached_input": 0.025, "output": 0.75}},
         },
         "providers": {
             "openai": {"base_url": format!("{upstream_url}/v1"), "dialect": "openai-chat"},

@@ -1,12 +1,13 @@
 //! Candidates of the Messages API behind an OpenAI client, and failover from one dialect to the other.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tiergate_cli::wasm::Guest;
 
 use crate::reliability::content;
-use crate::runtime::{Case, Got, Runtime, Shared, send};
+use crate::runtime::{Case, Got, Runtime, Shared, policy, send};
 use crate::scenarios::scenarios;
 
 static REUSED: LazyLock<Shared> = LazyLock::new(Shared::new);
@@ -20,6 +21,7 @@ scenarios!(
     a_broken_message_is_never_whole,
     errors_of_the_messages_api_are_the_clients_terms,
     a_request_without_words_in_the_dialect_goes_elsewhere,
+    a_claude_model_classifies,
 );
 
 fn request(stream: bool, more: Value) -> Value {
@@ -182,4 +184,40 @@ async fn a_request_without_words_in_the_dialect_goes_elsewhere(runtime: &Runtime
     let got = ask(runtime, &case, &request(false, json!({"n": 2}))).await;
     assert_eq!(got.header("x-route-attempts"), case.passed_on("unfit"), "{}", got.text);
     assert_eq!(runtime.third.received(), 0);
+}
+
+async fn a_claude_model_classifies(runtime: &Runtime) {
+    async fn in_force(runtime: &Runtime, policy: &Value) {
+        runtime.gateway.kv().put("policy", policy.to_string()).await.unwrap();
+        let label = policy["version"].as_str();
+        let patience = tokio::time::timeout(Duration::from_secs(15), async {
+            while send(runtime.chat("small", "Hello")).await.header("x-route-policy").split('@').next() != label {
+                tokio::task::yield_now().await;
+            }
+        });
+        patience.await.expect("the policy should come into force");
+    }
+    let mut asking_claude = policy();
+    asking_claude["version"] = json!("e2e.claude");
+    asking_claude["classifier"]["model"] = json!("claude-judge");
+    asking_claude["classifier"]["timeout_ms"] = json!(5_000);
+    in_force(runtime, &asking_claude).await;
+    runtime.drain_log();
+
+    runtime.third.script("tier=small confidence=0.87").unwrap();
+    let got = send(runtime.chat("", "Prove that there are infinitely many primes.")).await;
+    assert_eq!((got.header("x-route-tier"), got.header("x-route-source")), ("small", "classifier"), "{}", got.text);
+    assert_eq!(got.header("x-route-confidence"), "0.87");
+    let requests = runtime.third.requests();
+    assert_eq!(requests[0].path, "/v1/messages");
+    let asked = requests[0].json();
+    assert_eq!(asked["thinking"]["type"], "disabled", "{asked}");
+    assert!(asked["output_config"]["format"]["schema"]["properties"]["tier"]["enum"].is_array(), "{asked}");
+    let log = runtime.log_line().await;
+    assert_eq!(
+        (&log["classifier"]["provider"], &log["classifier"]["model"]),
+        (&json!("third"), &json!("claude-judge"))
+    );
+
+    in_force(runtime, &policy()).await;
 }

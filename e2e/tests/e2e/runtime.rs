@@ -142,7 +142,9 @@ pub fn policy() -> Value {
     for (name, provider) in [("one", "first"), ("mild", "first"), ("two", "second"), ("down", "down")] {
         models.insert(name.to_owned(), model(provider, json!({"prefill": "message"})));
     }
-    models.insert("judge".to_owned(), model("classifier", json!({"id": "mercury-2"})));
+    models.insert("judge".to_owned(), model("classifier", json!({"id": "mercury-2", "efforts": {"none": "instant"}})));
+    let claude = json!({"id": "claude-haiku-5-5", "sampling": false, "thinking": "optional"});
+    models.insert("claude-judge".to_owned(), model("third", claude));
     for (kind, more) in KINDS {
         for number in 0..CASES {
             let case = Case::new(kind, number);

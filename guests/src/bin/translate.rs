@@ -19,10 +19,11 @@ mod guest {
 
     use fastly::{Request, Response};
     use serde_json::{Value, json};
-    use tiergate::door::chat::Ask;
+    use tiergate::door::chat;
     use tiergate::policy::parse::parse;
     use tiergate::policy::{Candidate, Policy};
     use tiergate::upstream::dialect::{self, DecodeOptions, EncodeOptions, Stream};
+    use tiergate::wire::ask::Ask;
     use tiergate::wire::sse::Decoder;
     use tiergate_guests::translation::Row;
 
@@ -73,18 +74,18 @@ mod guest {
         drop(Request::from_client());
         let policy = parse(SHIPPED).expect("the shipped policy should parse");
         let conversation = conversation().to_string();
-        let request = Ask::parse(conversation.as_bytes()).expect("the conversation should be a request");
+        let request = chat::parse(conversation.as_bytes()).expect("the conversation should be a request");
         let candidate = Candidate { model: model(&policy, MESSAGES_MODEL), effort: None };
         let asking = EncodeOptions { counts_usage: true, begun: None };
         let encode = || {
-            let request = Ask::parse(black_box(conversation.as_bytes())).expect("it parsed before");
+            let request = chat::parse(black_box(conversation.as_bytes())).expect("it parsed before");
             let encoded = dialect::encode_request(&policy, &candidate, &request, &asking);
             black_box(encoded.expect("the Messages API should have words for all of it"));
         };
         let large = |name: &str, what: &str, body: &str| {
             let candidate = Candidate { model: model(&policy, name), effort: None };
             let work = || {
-                let request = Ask::parse(black_box(body.as_bytes())).expect("it should be a request");
+                let request = chat::parse(black_box(body.as_bytes())).expect("it should be a request");
                 black_box(
                     dialect::encode_request(&policy, &candidate, &request, &asking).expect("it should be carried"),
                 );
@@ -92,7 +93,7 @@ mod guest {
             row(what, "request", LARGE_TIMES, timed(LARGE_TIMES, work))
         };
         let refused = |what: &str, body: &str| {
-            let work = || assert!(Ask::parse(black_box(body.as_bytes())).is_err());
+            let work = || assert!(chat::parse(black_box(body.as_bytes())).is_err());
             row(what, "request", LARGE_TIMES, timed(LARGE_TIMES, work))
         };
         let body = whole_answer().to_string().into_bytes();

@@ -16,8 +16,8 @@ pub fn compose(profile: &Profile, request: &MessagesRequest<'_>, call: u64) -> S
     if !calls.is_empty() {
         return Said::calls(calls);
     }
-    match request.output_schema() {
-        Some(schema) => Said::text(&sample::fill(schema, &mark(profile, request, call)).to_string()),
+    match request.wanted_schema() {
+        Some(schema) => Said::text(&sample::fill(&schema, &mark(profile, request, call)).to_string()),
         None => Said::text(&plain_text(profile, request, call)),
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
+use crate::classifier;
 use crate::profile::{Model, Thinking};
 
 /// The newest version of the API. Since then sampling fields are refused altogether.
@@ -55,6 +56,11 @@ impl<'a> MessagesRequest<'a> {
 
     pub fn output_schema(&self) -> Option<&'a Value> {
         self.field("output_config").map(|config| &config["format"]["schema"]).filter(|schema| schema.is_object())
+    }
+
+    /// The schema that the answer must follow, also one that the system prompt gives in words.
+    pub fn wanted_schema(&self) -> Option<Cow<'a, Value>> {
+        classifier::wanted_schema(self.output_schema(), &self.field("system").map(text_of).unwrap_or_default())
     }
 
     /// The `type` of `tool_choice`.

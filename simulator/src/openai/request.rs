@@ -54,6 +54,17 @@ impl<'a> ChatRequest<'a> {
         Some(text_of(&last["content"])).filter(|text| !text.is_empty())
     }
 
+    pub fn output_schema(&self) -> Option<&'a Value> {
+        self.field("response_format").map(|format| &format["json_schema"]["schema"]).filter(|schema| schema.is_object())
+    }
+
+    /// What the system and the developer say.
+    pub fn instructions(&self) -> String {
+        let messages = self.messages().iter();
+        let instructions = messages.filter(|message| message["role"] == "system" || message["role"] == "developer");
+        instructions.map(|message| text_of(&message["content"])).collect::<Vec<_>>().join("\n")
+    }
+
     pub fn last_user_text(&self) -> String {
         let message = self.messages().iter().rev().find(|message| message["role"] == "user");
         message.map_or_else(String::new, |message| text_of(&message["content"]))

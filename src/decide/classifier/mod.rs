@@ -1,21 +1,21 @@
 //! Asks a fast model which tier a request needs, within a hard deadline.
 //!
-//! [`start`] sends the question, [`finish`] waits for the reply, so that the caller can prepare the default tier beside
-//! it. Whatever goes wrong is a [`Reason`] and never an error: the default tier serves then. The provider's answer is
-//! read here and goes nowhere else.
+//! The model is a candidate like any other: its question is put, and its answer read, by its provider's dialect. [`start`]
+//! sends the question, [`finish`] waits for the reply, so that the caller can prepare the default tier beside it. Whatever
+//! goes wrong is a [`Reason`] and never an error: the default tier serves then. The provider's answer goes nowhere else.
 
 pub mod prompt;
 pub mod reply;
 
 use std::time::Duration;
 
-use crate::door::chat::Ask;
 use crate::platform::{Platform, SendError, UpstreamRequest, Wait};
-use crate::policy::{Classifier, Policy};
+use crate::policy::{Candidate, Classifier, Policy};
 use crate::record::{Reason, Usage};
-use crate::upstream::dialect::{self, AnswerFacts, Whole, chat};
+use crate::upstream::dialect::{self, AnswerFacts, DecodeOptions, EncodeOptions, Whole};
 use crate::upstream::error_words;
 use crate::upstream::keyring::Keyring;
+use crate::wire::ask::Ask;
 use crate::wire::media;
 
 pub use reply::Reply;
@@ -27,6 +27,7 @@ const READ_BYTES: usize = 16 * 1024;
 /// A question that was sent.
 pub struct Call<P: Platform> {
     pending: P::Pending,
+    question: Ask<'static>,
     /// On [`Platform::elapsed`]'s clock.
     sent: Duration,
 }
@@ -52,7 +53,14 @@ pub fn start<P: Platform>(
     request: &Ask<'_>,
 ) -> Result<Call<P>, (Reason, bool)> {
     let provider = policy.provider_of(classifier.model);
-    let Ok(permit) = keyring.permit(provider, chat::PATH) else {
+    let effort = dialect::least_effort(policy, classifier.model);
+    let candidate = Candidate { model: classifier.model, effort };
+    let question = prompt::question(policy, classifier, effort, request);
+    let asking = EncodeOptions { counts_usage: false, begun: None };
+    let Ok((path, encoded)) = dialect::encode_request(policy, &candidate, &question, &asking) else {
+        return Err((Reason::ClassifierError, false));
+    };
+    let Ok(permit) = keyring.permit(provider, path) else {
         return Err((Reason::ClassifierNoSecret, false));
     };
     let platform = keyring.platform();
@@ -61,20 +69,21 @@ pub fn start<P: Platform>(
     let backend = platform.backend(&target).map_err(unsent)?;
     let upstream = UpstreamRequest {
         method: http::Method::POST,
-        url: format!("{}{}", provider.base_url, chat::PATH),
+        url: format!("{}{}", provider.base_url, path),
         headers: dialect::request_headers(provider, permit.secret.as_ref(), media::JSON),
-        body: prompt::encode(policy, classifier, request),
+        body: encoded.body,
     };
     let sent = platform.elapsed();
     let pending = platform.send(&backend, upstream).map_err(unsent)?;
-    Ok(Call { pending, sent })
+    Ok(Call { pending, question, sent })
 }
 
 /// Waits for the reply, no longer than the policy's timeout from when the question was sent.
 pub fn finish<P: Platform>(platform: &P, policy: &Policy, classifier: &Classifier, call: Call<P>) -> Outcome {
     let sent = call.sent;
+    let reading = DecodeOptions::of(policy.provider_of(classifier.model), platform.unix_time());
     let ((reply, usage), failed) = match receive(platform, classifier, call) {
-        Ok(body) => (read_reply(policy, &body), false),
+        Ok((question, body)) => (read_reply(policy, reading, &question, body), false),
         Err(Failure::Refused) => ((Err(Reason::ClassifierError), None), false),
         Err(Failure::Classifier(reason)) => ((Err(reason), None), reason != Reason::ClassifierInvalid),
     };
@@ -94,7 +103,10 @@ impl From<Reason> for Failure {
     }
 }
 
-fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) -> Result<Vec<u8>, Failure> {
+/// The question, and the body that answers it.
+type Answered = (Ask<'static>, Vec<u8>);
+
+fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) -> Result<Answered, Failure> {
     let left = || (call.sent + classifier.timeout).checked_sub(platform.elapsed()).filter(|left| !left.is_zero());
     let in_time = |wait: Wait<'_, P>| match left() {
         Some(left) if platform.wait_first(&[wait], Some(left)).is_some() => Ok(()),
@@ -125,16 +137,22 @@ fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) ->
         }
     }
     match status.is_success() {
-        true => Ok(body),
+        true => Ok((call.question, body)),
         false if error_words::parse(&body).is_content_policy() => Err(Failure::Refused),
         false => Err(Reason::ClassifierError.into()),
     }
 }
 
-fn read_reply(policy: &Policy, body: &[u8]) -> (Result<Reply, Reason>, Option<Usage>) {
-    let Ok(Whole { told: AnswerFacts { usage, finish_reasons, .. }, content }) = chat::decode_answer(body) else {
+fn read_reply(
+    policy: &Policy,
+    reading: DecodeOptions,
+    question: &Ask<'_>,
+    body: Vec<u8>,
+) -> (Result<Reply, Reason>, Option<Usage>) {
+    let Ok((_, Whole { told, content })) = dialect::decode_answer(reading, question, body) else {
         return (Err(Reason::ClassifierInvalid), None);
     };
+    let AnswerFacts { usage, finish_reasons, .. } = told;
     let is_cut = finish_reasons.iter().any(|reason| reason == "length");
     let reply = content.filter(|_| !is_cut).and_then(|text| reply::parse(policy, &text));
     (reply.ok_or(Reason::ClassifierInvalid), usage)

@@ -1,18 +1,27 @@
-//! The classifier's request: tier descriptions as instructions, the client's text only as quoted data.
+//! The classifier's question: tier descriptions as instructions, the client's text only as quoted data.
 //!
 //! Whatever the client wrote stands inside one JSON string of the user message, so it cannot end the quotation; the
-//! system message says that it is data. The reply is held to a strict JSON schema whose `tier` is an enum in the policy's
-//! order, so that nothing but a tier can come back (design.md §6, api-facts.md §2).
+//! instructions say that it is data. The reply is held to a strict JSON schema whose `tier` is an enum in the policy's
+//! order, so that nothing but a tier can come back.
+
+use std::borrow::Cow;
 
 use serde::Serialize;
+use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
-use crate::door::chat::walk::decoded;
-use crate::door::chat::{Ask, Role};
-use crate::policy::{Classifier, Policy};
+use crate::policy::{Classifier, Effort, Policy};
+use crate::wire::ask::content::{Content, Format, FormatKind, Setting, SettingKind};
+use crate::wire::ask::items::{Item, ItemKind, Level, Part};
+use crate::wire::ask::place::Place;
+use crate::wire::ask::turns::Role;
+use crate::wire::ask::{Ask, Features, Neutral, Origin};
+use crate::wire::json::{Json, Text, decoded};
 
-/// Enough for the reply and a little reasoning, should a model insist on some.
-const MAX_TOKENS: u32 = 200;
+/// Enough for the reply.
+const MAX_TOKENS: u64 = 200;
+/// Enough for the reply and the thoughts of a model that insists on some.
+const MAX_TOKENS_WITH_THOUGHTS: u64 = 1_000;
 const MAX_SYSTEM_BYTES: usize = 600;
 /// Stands where the middle of a long text was left out.
 const GAP: &str = " […] ";
@@ -30,24 +39,46 @@ struct Digest {
     input_tokens: u64,
 }
 
-/// The body of the classification request.
-pub fn encode(policy: &Policy, classifier: &Classifier, request: &Ask<'_>) -> Vec<u8> {
+/// The question about `request`, for a model that is asked at `effort`.
+pub fn question(policy: &Policy, classifier: &Classifier, effort: Option<Effort>, request: &Ask<'_>) -> Ask<'static> {
     let names: Vec<&str> = policy.tiers.iter().map(|tier| tier.name.as_str()).collect();
-    let body = json!({
-        "model": policy.model(classifier.model).id,
-        "messages": [
-            {"role": "system", "content": instructions(policy)},
-            {"role": "user", "content": data(classifier, request)},
-        ],
-        "reasoning_effort": "instant",
-        "max_completion_tokens": MAX_TOKENS,
-        "stream": false,
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": "tier_choice", "strict": true, "schema": schema(&names)},
+    let list = "messages";
+    let text = |position, text: &str| vec![Part::text(Place::element(list, position), Text::of(text))];
+    let (instructions, data) = (instructions(policy), data(classifier, request));
+    let bytes = instructions.len() + data.len();
+    let level = Level::Top;
+    let items = vec![
+        Item::new(Place::element(list, 0), ItemKind::Instruction { level, parts: text(0, &instructions) }),
+        Item::new(Place::element(list, 1), ItemKind::User(text(1, &data))),
+    ];
+    let most = if effort == Some(Effort::None) { MAX_TOKENS } else { MAX_TOKENS_WITH_THOUGHTS };
+    let limit = Setting { name: "max_tokens".into(), kind: SettingKind::MaxOutput, value: json_of(&most) };
+    let format = Format {
+        name: "response_format",
+        kind: FormatKind::Schema {
+            name: Some(Text::of("tier_choice")),
+            description: None,
+            schema: Some(json_of(&schema(&names))),
+            strict: Some(true),
         },
-    });
-    serde_json::to_vec(&body).expect("JSON should serialise")
+    };
+    let content = Content { list, settings: vec![limit], format: Some(format), tools: Vec::new(), choice: None, items };
+    Ask {
+        origin: Origin::Gateway,
+        fields: Vec::new(),
+        model: Cow::Borrowed(""),
+        turns: Vec::new(),
+        stream: false,
+        include_usage: false,
+        legacy_calls: false,
+        features: Features { json_schema: true, max_output: Some(most), ..Features::default() },
+        bytes,
+        neutral: Neutral::Made(Box::new(content)),
+    }
+}
+
+fn json_of(value: &impl Serialize) -> Json<'static> {
+    Json::Owned(to_raw_value(value).expect("numbers and strings should serialise"))
 }
 
 fn schema(names: &[&str]) -> Value {

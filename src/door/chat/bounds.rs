@@ -3,8 +3,9 @@
 //! The pass knows only strings and brackets, so it takes any bytes; what is no JSON is left to the parser. Each bound is far
 //! above what applications send and keeps every later step short.
 
-use super::walk::{decoded, string_end};
 use crate::error::{Error, Kind};
+use crate::wire::json::{MAX_DEPTH, decoded};
+use crate::wire::walk::string_end;
 
 const MAX_FIELDS: usize = 512;
 const MAX_MESSAGES: usize = 10_000;
@@ -17,10 +18,6 @@ const MAX_SCHEMA_NODES: usize = 50_000;
 const MAX_NAME_BYTES: usize = 1_024;
 /// JSON values in the whole body.
 const MAX_NODES: usize = 200_000;
-pub const MAX_DEPTH: usize = 128;
-
-/// A body that is longer leaves no room for a second one: no two attempts run at a time.
-pub const LARGE_BODY_BYTES: usize = 8 << 20;
 
 /// The top-level field that is being read, as far as it has bounds of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,26 +96,6 @@ pub fn check(body: &str) -> Result<(), Error> {
         at += 1;
     }
     Ok(())
-}
-
-/// Whether `json` is nested deeper than a body may be.
-pub fn is_too_deep(json: &str) -> bool {
-    let bytes = json.as_bytes();
-    let (mut depth, mut at) = (0_usize, 0);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => {
-                at = string_end(bytes, at);
-                continue;
-            }
-            b'{' | b'[' if depth == MAX_DEPTH => return true,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        at += 1;
-    }
-    false
 }
 
 impl Field {
@@ -260,12 +237,5 @@ mod tests {
         for body in ["", "]]]]", "}{", "\"", "{\"", "[[", ",,,,", "{\"a\"", "nul"] {
             assert_eq!(bound(body), None, "{body}");
         }
-    }
-
-    #[test]
-    fn a_text_is_as_deep_as_a_body_may_be() {
-        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
-        assert!(!is_too_deep(&nested(MAX_DEPTH)) && is_too_deep(&nested(MAX_DEPTH + 1)));
-        assert!(!is_too_deep(&format!("[\"{}\"]", "[".repeat(500))));
     }
 }

@@ -1,148 +1,13 @@
-//! The top-level fields of a request: which ones OpenAI's Chat Completions API publishes, and what they may hold.
+//! The names and types of a request's top-level fields, checked against what the API publishes.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind};
+use crate::wire::chat::{PUBLISHED, Type};
+use crate::wire::json::Field;
 
 /// A name of a client's that a message may hold, in characters.
 const MAX_SHOWN: usize = 64;
-
-/// One member of an object, its value raw.
-#[derive(Clone, Debug)]
-pub struct Field<'a> {
-    pub name: Cow<'a, str>,
-    pub value: &'a RawValue,
-}
-
-/// The fields of a JSON object, in order, their values raw.
-pub fn object_fields(json: &str) -> Result<Vec<Field<'_>>, serde_json::Error> {
-    serde_json::from_str(json).map(|Fields(fields)| fields)
-}
-
-struct Fields<'a>(Vec<Field<'a>>);
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldsVisitor;
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::with_capacity(16);
-                while let Some(name) = map.next_key::<BorrowedName<'de>>()? {
-                    fields.push(Field { name: name.0, value: map.next_value()? });
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
-/// A key, borrowed where it has no escapes (`Cow` alone would always copy).
-#[derive(Deserialize)]
-struct BorrowedName<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// The JSON types that a field may have.
-#[derive(Clone, Copy)]
-pub enum Type {
-    Any,
-    Text,
-    Boolean,
-    Number,
-    Whole,
-    Array,
-    Object,
-    TextOrArray,
-    TextOrObject,
-}
-
-impl Type {
-    fn name(self) -> &'static str {
-        match self {
-            Type::Any => "any JSON",
-            Type::Text => "a string",
-            Type::Boolean => "true or false",
-            Type::Number => "a number",
-            Type::Whole => "a whole number of at least 0",
-            Type::Array => "an array",
-            Type::Object => "an object",
-            Type::TextOrArray => "a string or an array",
-            Type::TextOrObject => "a string or an object",
-        }
-    }
-
-    pub fn accepts(self, value: &RawValue) -> bool {
-        let first = value.get().as_bytes().first().copied().unwrap_or_default();
-        match self {
-            Type::Any => true,
-            Type::Text => first == b'"',
-            Type::Boolean => matches!(first, b't' | b'f'),
-            Type::Number => first == b'-' || first.is_ascii_digit(),
-            Type::Whole => value.get().parse::<u64>().is_ok(),
-            Type::Array => first == b'[',
-            Type::Object => first == b'{',
-            Type::TextOrArray => matches!(first, b'"' | b'['),
-            Type::TextOrObject => matches!(first, b'"' | b'{'),
-        }
-    }
-}
-
-/// Every field of the published API, with its type where the gateway reads it or may change it. All but `messages` may be
-/// null.
-const PUBLISHED: [(&str, Type); 37] = [
-    ("audio", Type::Any),
-    ("frequency_penalty", Type::Number),
-    ("function_call", Type::TextOrObject),
-    ("functions", Type::Array),
-    ("logit_bias", Type::Object),
-    ("logprobs", Type::Boolean),
-    ("max_completion_tokens", Type::Whole),
-    ("max_tokens", Type::Whole),
-    ("messages", Type::Array),
-    ("metadata", Type::Object),
-    ("modalities", Type::Any),
-    ("model", Type::Text),
-    ("moderation", Type::Any),
-    ("n", Type::Whole),
-    ("parallel_tool_calls", Type::Boolean),
-    ("prediction", Type::Any),
-    ("presence_penalty", Type::Number),
-    ("prompt_cache_key", Type::Any),
-    ("prompt_cache_options", Type::Any),
-    ("prompt_cache_retention", Type::Any),
-    ("reasoning_effort", Type::Text),
-    ("response_format", Type::Object),
-    ("safety_identifier", Type::Any),
-    ("seed", Type::Number),
-    ("service_tier", Type::Any),
-    ("stop", Type::TextOrArray),
-    ("store", Type::Any),
-    ("stream", Type::Boolean),
-    ("stream_options", Type::Object),
-    ("temperature", Type::Number),
-    ("tool_choice", Type::TextOrObject),
-    ("tools", Type::Array),
-    ("top_logprobs", Type::Whole),
-    ("top_p", Type::Number),
-    ("user", Type::Text),
-    ("verbosity", Type::Any),
-    ("web_search_options", Type::Any),
-];
-
-/// Whether the published API has a field of this name.
-pub fn is_published(name: &str) -> bool {
-    PUBLISHED.binary_search_by_key(&name, |(known, _)| known).is_ok()
-}
 
 /// The field of the published API that `name` is in another case; a provider's parser may take the one for the other.
 pub fn other_case(name: &str) -> Option<&'static str> {
@@ -199,14 +64,10 @@ pub fn shown(word: &str) -> &str {
     &word[..end]
 }
 
-/// The value, unless it is null, which says nothing.
-pub fn given(value: Option<&RawValue>) -> Option<&RawValue> {
-    value.filter(|value| value.get() != "null")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::chat::is_published;
 
     #[test]
     fn the_list_is_sorted_and_each_name_is_found() {

@@ -1,56 +1,40 @@
 //! The messages of a request, looked into as far as a decision needs it: roles, the kinds of their parts, their size.
 //!
-//! Content stays the JSON that the client sent; a text is decoded only when somebody wants to read it.
+//! Content stays the JSON that the client sent.
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
 use super::fields::{lower, same_but_for_case, shown};
-use super::walk::{Walk, decoded, string_end};
 use crate::error::{Error, Kind};
+use crate::wire::ask::turns::{Role, Texts, Turn};
+use crate::wire::json::decoded;
+use crate::wire::walk::{Walk, string_end};
 
-/// One message.
-#[derive(Clone, Debug)]
-pub struct Turn<'a> {
-    pub role: Role,
-    pub content: Content<'a>,
-    /// As the client wrote it.
-    pub raw: &'a str,
-    pub has_images: bool,
-    /// Images, files, audio or video.
-    pub has_media: bool,
+/// An image costs about this many tokens, whatever the length of its URL or its base64 (OpenAI's tiles, Anthropic's
+/// width x height / 750 and Gemini's 258 a tile all stay near it).
+const IMAGE_TOKENS: u64 = 1_500;
+
+/// One part of a message's content.
+#[derive(Clone, Copy, Debug)]
+struct Part<'a> {
+    kind: PartKind,
+    /// A JSON string.
+    text: Option<&'a str>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    System,
-    Developer,
-    User,
-    Assistant,
-    Tool,
-    Function,
-}
-
-#[derive(Clone, Debug)]
-pub enum Content<'a> {
+/// A message's content.
+enum Content<'a> {
     None,
     /// A JSON string.
     Text(&'a str),
     Parts(Vec<Part<'a>>),
 }
 
-/// One part of a message's content.
-#[derive(Clone, Copy, Debug)]
-pub struct Part<'a> {
-    pub kind: PartKind,
-    /// A JSON string.
-    pub text: Option<&'a str>,
-}
-
 /// The types of parts, and which of their fields holds what is no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PartKind {
+enum PartKind {
     Text,
     Image,
     Audio,
@@ -59,15 +43,6 @@ pub enum PartKind {
     /// What Mistral's reasoning models answer with, and clients send back.
     Thinking,
 }
-
-const ROLES: [(&str, Role); 6] = [
-    ("system", Role::System),
-    ("developer", Role::Developer),
-    ("user", Role::User),
-    ("assistant", Role::Assistant),
-    ("tool", Role::Tool),
-    ("function", Role::Function),
-];
 
 const KINDS: [(&str, PartKind); 6] = [
     ("text", PartKind::Text),
@@ -130,12 +105,6 @@ const MEDIA_FIELDS: [&str; 25] = [
 const MESSAGE_FIELDS: [&str; 8] =
     ["role", "content", "name", "refusal", "audio", "tool_calls", "tool_call_id", "function_call"];
 
-impl Role {
-    pub fn as_str(self) -> &'static str {
-        ROLES.iter().find(|(_, role)| *role == self).map_or("", |(name, _)| name)
-    }
-}
-
 impl PartKind {
     /// The field that holds what this part is.
     fn own_field(self) -> &'static str {
@@ -143,15 +112,36 @@ impl PartKind {
     }
 }
 
-impl<'a> Turn<'a> {
-    /// The texts of the message, as JSON strings.
-    pub fn texts(&self) -> impl DoubleEndedIterator<Item = &'a str> + Clone {
-        let (text, parts) = match &self.content {
-            Content::None => (None, &[][..]),
-            Content::Text(text) => (Some(*text), &[][..]),
-            Content::Parts(parts) => (None, parts.as_slice()),
+impl<'a> Content<'a> {
+    fn parts(&self) -> &[Part<'a>] {
+        match self {
+            Content::None | Content::Text(_) => &[],
+            Content::Parts(parts) => parts,
+        }
+    }
+
+    fn texts(&self) -> Texts<'a> {
+        match self {
+            Content::None => Texts::None,
+            Content::Text(text) => Texts::One(text),
+            Content::Parts(parts) => Texts::Several(parts.iter().filter_map(|part| part.text).collect()),
+        }
+    }
+
+    /// A rough count of its tokens: four bytes of text make one in English. An image counts the same whatever its encoded
+    /// length.
+    fn tokens(&self, raw: &str) -> u64 {
+        let of_text = |text: &str| text.len() as u64 / 4;
+        let of_part = |part: &Part<'_>| match part.kind {
+            PartKind::Image => IMAGE_TOKENS,
+            PartKind::Text | PartKind::Audio | PartKind::File | PartKind::Refusal | PartKind::Thinking => {
+                part.text.map_or(0, of_text)
+            }
         };
-        text.into_iter().chain(parts.iter().filter_map(|part| part.text))
+        match self {
+            Content::None | Content::Text(_) => of_text(raw),
+            Content::Parts(parts) => parts.iter().map(of_part).sum(),
+        }
     }
 }
 
@@ -218,27 +208,26 @@ impl<'a> Reader<'_, 'a> {
             }
         }
         let role = role.filter(|role| role.len() <= MAX_WORD_BYTES).and_then(decoded);
-        let Some((_, role)) = ROLES.iter().find(|(name, _)| role.as_deref() == Some(*name)) else {
-            let valid = ROLES.map(|(name, _)| name).join(", ");
+        let Some(role) = role.as_deref().and_then(Role::named) else {
+            let valid = Role::names().join(", ");
             return Err(self.invalid(".role", &format!("must be one of: {valid}")));
         };
         let content = content.unwrap_or(Content::None);
-        let kinds = match &content {
-            Content::None | Content::Text(_) => &[][..],
-            Content::Parts(parts) => parts.as_slice(),
-        };
-        if *role != Role::Assistant
-            && let Some(at) = kinds.iter().position(|part| part.kind == PartKind::Thinking)
+        let parts = content.parts();
+        if role != Role::Assistant
+            && let Some(at) = parts.iter().position(|part| part.kind == PartKind::Thinking)
         {
             return Err(self.invalid(&format!(".content[{at}].type"), &valid_kinds("thinking")));
         }
-        let has = |wanted: &[PartKind]| kinds.iter().any(|part| wanted.contains(&part.kind));
+        let has = |wanted: &[PartKind]| parts.iter().any(|part| wanted.contains(&part.kind));
+        let raw = self.walk.since(start);
         Ok(Turn {
-            role: *role,
+            role,
+            texts: content.texts(),
             has_images: has(&[PartKind::Image]),
             has_media: has_media || has(&[PartKind::Image, PartKind::Audio, PartKind::File]),
-            content,
-            raw: self.walk.since(start),
+            tokens: content.tokens(raw),
+            raw,
         })
     }
 

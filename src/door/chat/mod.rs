@@ -1,149 +1,95 @@
 //! The client's chat completion request: checked as far as the gateway needs it, otherwise left as it is.
 //!
-//! An [`Ask`] borrows the body. Top-level fields stay raw, in order, so that a dialect can forward what it does
-//! not own byte for byte; messages are looked into only for their roles and the kinds of their parts. Field names and
-//! types are those of OpenAI's Chat Completions API. [`bounds`] says how much a body may hold.
+//! Top-level fields stay raw, in order, so that a dialect can forward what it does not own byte for byte; messages are
+//! looked into only for their roles and the kinds of their parts. Field names and types are those of OpenAI's Chat
+//! Completions API. [`bounds`] says how much a body may hold.
 
 pub mod bounds;
+mod content;
+mod conversation;
 pub mod fields;
 pub mod messages;
-pub mod walk;
+mod tools;
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::error::{Error, Kind};
-
-use bounds::LARGE_BODY_BYTES;
-use fields::{check_fields, given};
+use bounds::check;
+use fields::check_fields;
 use messages::{holds_media, parse_turns};
 
-pub use fields::{Field, object_fields};
-pub use messages::{Content, Part, PartKind, Role, Turn};
+use crate::error::{Error, Kind};
+use crate::wire::ask::turns::Turn;
+use crate::wire::ask::{Ask, Features, Neutral, Origin};
+use crate::wire::json::{given, object_fields};
 
-/// One request for a chat completion.
-#[derive(Debug)]
-pub struct Ask<'a> {
-    /// Every top-level field, in the client's order, each once.
-    pub fields: Vec<Field<'a>>,
-    /// What the client named; empty if it named nothing.
-    pub model: Cow<'a, str>,
-    pub turns: Vec<Turn<'a>>,
-    pub stream: bool,
-    /// Whether the client asked for the usage chunk of a stream.
-    pub include_usage: bool,
-    pub features: Features,
-    /// The body's length.
-    pub bytes: usize,
-}
-
-/// What a decision and the choice of a candidate need to know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Features {
-    pub has_tools: bool,
-    /// `tool_choice` demands a call.
-    pub forced_tools: bool,
-    pub has_images: bool,
-    /// Images, files, audio or video.
-    pub has_media: bool,
-    /// `response_format` is a JSON schema.
-    pub json_schema: bool,
-    /// Estimated from bytes; see [`estimate_tokens`].
-    pub input_tokens: u64,
-    /// What the client allows for the answer, if it says so.
-    pub max_output: Option<u64>,
-}
-
-/// An image costs about this many tokens, whatever the length of its URL or its base64 (OpenAI's tiles, Anthropic's
-/// width x height / 750 and Gemini's 258 a tile all stay near it).
-const IMAGE_TOKENS: u64 = 1_500;
 /// As OpenAI has it.
 const MAX_CHOICES: u64 = 128;
 /// The longest name of a model, as it is written.
 const MAX_MODEL_BYTES: usize = 4_096;
 
-impl<'a> Ask<'a> {
-    /// Parses a body that is valid UTF-8 JSON.
-    ///
-    /// # Errors
-    /// [`Kind::InvalidJson`] for what is no JSON object, [`Kind::InvalidRequest`] with `param` for a field.
-    pub fn parse(body: &'a [u8]) -> Result<Self, Error> {
-        let text = std::str::from_utf8(body).map_err(|error| {
-            let place = error.valid_up_to();
-            Error::new(Kind::InvalidJson, format!("The body is not valid UTF-8: see byte {place}."))
-        })?;
-        bounds::check(text)?;
-        let fields = object_fields(text).map_err(|error| no_object(text, &error))?;
-        check_fields(&fields)?;
+/// Parses a body that is valid UTF-8 JSON.
+///
+/// # Errors
+/// [`Kind::InvalidJson`] for what is no JSON object, [`Kind::InvalidRequest`] with `param` for a field.
+pub fn parse(body: &[u8]) -> Result<Ask<'_>, Error> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        let place = error.valid_up_to();
+        Error::new(Kind::InvalidJson, format!("The body is not valid UTF-8: see byte {place}."))
+    })?;
+    check(text)?;
+    let fields = object_fields(text).map_err(|error| no_object(text, &error))?;
+    check_fields(&fields)?;
 
-        let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
-        let turns = parse_turns(get("messages"))?;
-        if get("model").is_some_and(|value| value.get().len() > MAX_MODEL_BYTES) {
-            let message = format!("`model` must have at most {MAX_MODEL_BYTES} bytes.");
-            return Err(Error::new(Kind::InvalidRequest, message).with_param("model"));
-        }
-        let stream = get("stream").is_some_and(|value| value.get() == "true");
-        // A field that is null or empty hides none of the other name.
-        let first = |names: [&str; 2]| names.into_iter().find_map(|name| given(get(name)));
-        let tools = ["tools", "functions"].map(|name| given(get(name)).filter(|value| !is_empty_array(value)));
-        let choices = ["tool_choice", "function_call"].map(|name| given(get(name)));
-        if given(get("n")).and_then(number).is_some_and(|choices| choices > MAX_CHOICES) {
-            let message = format!("`n` must be at most {MAX_CHOICES}.");
-            return Err(Error::new(Kind::InvalidRequest, message).with_param("n"));
-        }
-        let features = Features {
-            has_tools: tools.iter().any(Option::is_some),
-            forced_tools: choices.into_iter().flatten().any(forces_a_call),
-            has_images: turns.iter().any(|turn| turn.has_images),
-            has_media: turns.iter().any(|turn| turn.has_media)
-                || get("prediction").is_some_and(|value| holds_media(value.get())),
-            json_schema: get("response_format").is_some_and(is_json_schema),
-            input_tokens: estimate_tokens(&turns, &tools),
-            max_output: first(["max_completion_tokens", "max_tokens"]).and_then(number),
-        };
-        let model = get("model").and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default();
-        let include_usage = get("stream_options").is_some_and(includes_usage);
-        Ok(Self { model, turns, stream, include_usage, features, fields, bytes: body.len() })
+    let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
+    let turns = parse_turns(get("messages"))?;
+    if get("model").is_some_and(|value| value.get().len() > MAX_MODEL_BYTES) {
+        let message = format!("`model` must have at most {MAX_MODEL_BYTES} bytes.");
+        return Err(Error::new(Kind::InvalidRequest, message).with_param("model"));
     }
-
-    /// The same request with the beginning of its answer, as another candidate gave it, for its last message: `turn` is
-    /// that message of the assistant, as JSON.
-    pub fn with_begun<'b>(&'b self, turn: &'b str) -> Ask<'b> {
-        let content = Content::None;
-        let last = Turn { role: Role::Assistant, content, raw: turn, has_images: false, has_media: false };
-        let mut turns: Vec<Turn<'b>> = self.turns.clone();
-        turns.push(last);
-        let fields = self.fields.clone();
-        Ask { fields, model: self.model.clone(), turns, ..*self }
+    let stream = get("stream").is_some_and(|value| value.get() == "true");
+    // A field that is null or empty hides none of the other name.
+    let first = |names: [&str; 2]| names.into_iter().find_map(|name| given(get(name)));
+    let tools = ["tools", "functions"].map(|name| given(get(name)).filter(|value| !is_empty_array(value)));
+    let choices = ["tool_choice", "function_call"].map(|name| given(get(name)));
+    if given(get("n")).and_then(number).is_some_and(|choices| choices > MAX_CHOICES) {
+        let message = format!("`n` must be at most {MAX_CHOICES}.");
+        return Err(Error::new(Kind::InvalidRequest, message).with_param("n"));
     }
-
-    pub fn field(&self, name: &str) -> Option<&'a RawValue> {
-        self.fields.iter().find(|field| field.name == name).map(|field| field.value)
-    }
-
-    /// Whether the body leaves no room for two encodings of it at a time.
-    pub fn is_large(&self) -> bool {
-        self.bytes > LARGE_BODY_BYTES
-    }
+    let features = Features {
+        has_tools: tools.iter().any(Option::is_some),
+        forced_tools: choices.into_iter().flatten().any(forces_a_call),
+        has_images: turns.iter().any(|turn| turn.has_images),
+        has_media: turns.iter().any(|turn| turn.has_media)
+            || get("prediction").is_some_and(|value| holds_media(value.get())),
+        json_schema: get("response_format").is_some_and(is_json_schema),
+        input_tokens: estimate_tokens(&turns, &tools),
+        max_output: first(["max_completion_tokens", "max_tokens"]).and_then(number),
+    };
+    let model = get("model").and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default();
+    let include_usage = get("stream_options").is_some_and(includes_usage);
+    let [holds_tools, holds_functions] = tools.map(|tools| tools.is_some());
+    let legacy_calls = holds_functions && !holds_tools;
+    Ok(Ask {
+        origin: Origin::Chat,
+        fields,
+        model,
+        turns,
+        stream,
+        include_usage,
+        legacy_calls,
+        features,
+        bytes: body.len(),
+        neutral: Neutral::Read(content::read),
+    })
 }
 
-/// A rough count of the input's tokens: four bytes of text make one in English, and schemas are text too. An image counts
-/// the same whatever its encoded length.
+/// A rough count of the input's tokens: schemas are text too.
 fn estimate_tokens(turns: &[Turn<'_>], tools: &[Option<&RawValue>]) -> u64 {
-    let of_turn = |turn: &Turn<'_>| match &turn.content {
-        Content::Parts(parts) => parts
-            .iter()
-            .map(|part| match part.kind {
-                PartKind::Image => IMAGE_TOKENS,
-                _ => part.text.map_or(0, |text| text.len() as u64 / 4),
-            })
-            .sum(),
-        Content::None | Content::Text(_) => turn.raw.len() as u64 / 4,
-    };
     let of_tools = tools.iter().flatten().map(|value| value.get().len() as u64 / 4);
-    turns.iter().map(of_turn).sum::<u64>() + of_tools.sum::<u64>()
+    turns.iter().map(|turn| turn.tokens).sum::<u64>() + of_tools.sum::<u64>()
 }
 
 fn no_object(text: &str, error: &serde_json::Error) -> Error {
@@ -211,7 +157,7 @@ mod tests {
     use super::*;
 
     fn fault(body: &str) -> (Kind, Option<String>) {
-        let error = Ask::parse(body.as_bytes()).expect_err(body);
+        let error = parse(body.as_bytes()).expect_err(body);
         (error.kind, error.param)
     }
 
@@ -252,7 +198,7 @@ mod tests {
         ] {
             assert_eq!(fault(body), (kind, param.map(str::to_owned)), "{body}");
         }
-        assert_eq!(Ask::parse(b"{\"a\":\"\xFF\"}").expect_err("bytes").kind, Kind::InvalidJson);
+        assert_eq!(parse(b"{\"a\":\"\xFF\"}").expect_err("bytes").kind, Kind::InvalidJson);
     }
 
     #[test]
@@ -267,7 +213,7 @@ mod tests {
                     {"type": "text", "text": "this"}]}
             ]
         }"#;
-        let request = Ask::parse(body.as_bytes()).expect("valid");
+        let request = parse(body.as_bytes()).expect("valid");
         assert_eq!(request.model, "gpt-4o");
         assert!(request.stream && request.include_usage);
         let expected = Features {
@@ -280,7 +226,7 @@ mod tests {
             max_output: Some(12),
         };
         assert_eq!(request.features, expected);
-        assert!((IMAGE_TOKENS..IMAGE_TOKENS + 100).contains(&request.features.input_tokens));
+        assert!((1_500..1_600).contains(&request.features.input_tokens));
         let texts = |turn: usize| request.turns[turn].texts().collect::<Vec<_>>();
         assert_eq!(texts(0), [r#""be \"brief\"""#]);
         assert_eq!(texts(1), [r#""what is""#, r#""this""#]);
@@ -291,7 +237,7 @@ mod tests {
     fn null_and_empty_fields_hide_no_others() {
         let features = |fields: &str| {
             let body = format!(r#"{{"messages":[{{"role":"user","content":"x"}}],{fields}}}"#);
-            let features = Ask::parse(body.as_bytes()).expect("valid").features;
+            let features = parse(body.as_bytes()).expect("valid").features;
             (features.has_tools, features.forced_tools, features.max_output)
         };
         for (fields, expected) in [
@@ -319,7 +265,7 @@ mod tests {
             (r#"{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[]}}"#, true),
         ] {
             let body = format!(r#"{{"messages":[{{"role":"user","content":"x"}}],"tool_choice":{choice}}}"#);
-            let request = Ask::parse(body.as_bytes()).expect("valid");
+            let request = parse(body.as_bytes()).expect("valid");
             assert_eq!(request.features.forced_tools, forced, "{choice}");
         }
     }

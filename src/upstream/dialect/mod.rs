@@ -12,13 +12,12 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
-use serde_json::json;
+use serde_json::value::RawValue;
 
-use crate::door::chat::Ask;
 use crate::error::Error;
 use crate::mask::keys::cut;
 use crate::platform::Target;
-use crate::policy::{AuthStyle, Candidate, Dialect, Policy, Provider};
+use crate::policy::{AuthStyle, Candidate, Dialect, Effort, ModelId, Policy, Provider, Thinking};
 use crate::record::Usage;
 use crate::secret::Secret;
 use crate::upstream::delay;
@@ -26,6 +25,7 @@ use crate::upstream::dialect::chat::Mends;
 use crate::upstream::error_words;
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::Permit;
+use crate::wire::ask::Ask;
 use crate::wire::media;
 use crate::wire::sse::{self, Event};
 
@@ -135,16 +135,36 @@ pub fn encode_request(
             chat::encode_request(policy, candidate, request, asking).map(|encoded| (chat::PATH, encoded)).map_err(unfit)
         }
         Dialect::AnthropicMessages => {
-            let encoded = match asking.begun.as_deref().filter(|_| policy.model(candidate.model).prefill.is_some()) {
-                None => messages::encode_request(policy, candidate, request),
-                Some(text) => {
-                    let turn = json!({"role": "assistant", "content": text}).to_string();
-                    messages::encode_request(policy, candidate, &request.with_begun(&turn))
-                }
-            };
+            let encoded = messages::encode_request(policy, candidate, request, asking);
             encoded.map(|encoded| (messages::PATH, encoded)).map_err(unfit)
         }
         dialect @ Dialect::OpenaiResponses => Err(CannotEncode::Unavailable(dialect)),
+    }
+}
+
+/// The least effort that a model can be asked for; `none` only if it then answers at once. Nothing where nobody knows its
+/// words for efforts.
+pub fn least_effort(policy: &Policy, model: ModelId) -> Option<Effort> {
+    let row = policy.model(model);
+    let listed = row.efforts.as_ref().and_then(|efforts| {
+        let is_listed = |effort: &Effort| efforts.iter().any(|(known, _)| known == effort);
+        Effort::ALL.iter().copied().find(is_listed)
+    });
+    match (policy.provider_of(model).dialect, row.thinking) {
+        (Dialect::AnthropicMessages, Thinking::Always) => listed.or(Some(Effort::Low)),
+        (Dialect::AnthropicMessages, Thinking::None | Thinking::Optional | Thinking::Adaptive | Thinking::Budget) => {
+            Some(Effort::None)
+        }
+        (Dialect::OpenaiChat | Dialect::OpenaiResponses, _) => listed,
+    }
+}
+
+/// What asks for JSON where an API, or a model, cannot be told.
+fn in_words(schema: Option<&RawValue>) -> String {
+    let only = "Answer with one JSON object and nothing else: no words around it, no code fence.";
+    match schema {
+        Some(schema) => format!("{only} It must follow this JSON Schema: {schema}"),
+        None => only.to_owned(),
     }
 }
 

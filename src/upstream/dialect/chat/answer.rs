@@ -9,10 +9,10 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::mend::{Calls, Mends};
-use crate::door::chat::Ask;
 use crate::record::Usage;
 use crate::upstream::dialect::{AnswerFacts, Defect, Meaning, Whole, is_reason};
 use crate::upstream::error_words::{self, ProviderError};
+use crate::wire::ask::Ask;
 use crate::wire::sse::Event;
 
 #[derive(Deserialize)]

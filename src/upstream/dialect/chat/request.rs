@@ -1,50 +1,86 @@
-//! A chat completion request as a provider of the same dialect takes it: what the gateway owns is set, what the policy says of
-//! model and provider is obeyed, every other field of the published API is forwarded byte for byte. A field that is none of its
-//! goes only to a provider whose row asks for it.
+//! A request as a provider of this dialect takes it: what the gateway owns is set, what the policy says of model and provider
+//! is obeyed, every other field of the published API is forwarded byte for byte. A field that is none of its goes only to a
+//! provider whose row asks for it.
 
 use serde_json::value::RawValue;
 
-use super::short_ids;
-use crate::door::chat::fields::{given, is_published};
-use crate::door::chat::{Ask, Field, Role, Turn, object_fields};
+use super::{build, short_ids};
 use crate::error::{Error, Kind};
-use crate::policy::{Candidate, Model, Policy, Prefill, Quirk};
+use crate::policy::{Candidate, Model, Policy, Prefill, Provider, Quirk};
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::{EncodeOptions, Encoded};
+use crate::wire::ask::turns::{Role, Turn};
+use crate::wire::ask::{Ask, Origin};
+use crate::wire::chat::is_published;
+use crate::wire::json::{Field, given, object_fields};
 
 /// What models without `sampling` refuse while they reason (api-facts.md §3).
 const SAMPLING: [&str; 7] =
     ["temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"];
 
-/// The client's request as `candidate` takes it.
+/// The request as `candidate` takes it.
 ///
 /// # Errors
-/// A 400 with `param` for what the provider does not take and cannot be left out: several choices.
+/// A 400 with `param` for what the dialect or the provider does not take and cannot be left out, as several choices.
 pub fn encode_request(
     policy: &Policy,
     candidate: &Candidate,
     request: &Ask<'_>,
     asking: &EncodeOptions,
 ) -> Result<Encoded, Error> {
-    let model = policy.model(candidate.model);
-    let provider = policy.provider(model.provider);
+    let models = (policy.model(candidate.model), policy.provider_of(candidate.model));
+    let Ask { stream, features, .. } = *request;
+    let form = |fields, turns| Form { fields, turns, stream, has_tools: features.has_tools };
+    match request.origin {
+        Origin::Chat => adapt(candidate, models, &form(&request.fields, &request.turns), asking),
+        Origin::Gateway => {
+            let built = build::build(request, models.0, models.1)?;
+            let (fields, turns) = (built.fields(), built.turns());
+            let encoded = adapt(candidate, models, &form(&fields, &turns), asking)?;
+            let mut dropped = built.dropped;
+            encoded.dropped.iter().for_each(|name| dropped.note(name));
+            Ok(Encoded { dropped: dropped.0, ..encoded })
+        }
+    }
+}
+
+/// A request in the words of this dialect.
+struct Form<'x> {
+    fields: &'x [Field<'x>],
+    turns: &'x [Turn<'x>],
+    stream: bool,
+    has_tools: bool,
+}
+
+impl<'x> Form<'x> {
+    fn field(&self, name: &str) -> Option<&'x RawValue> {
+        self.fields.iter().find(|field| field.name == name).map(|field| field.value)
+    }
+}
+
+fn adapt(
+    candidate: &Candidate,
+    (model, provider): (&Model, &Provider),
+    form: &Form<'_>,
+    asking: &EncodeOptions,
+) -> Result<Encoded, Error> {
     let has = |quirk| provider.quirks.contains(&quirk);
     let messages = Messages {
-        renames_developer: has(Quirk::NoDeveloperRole) && request.turns.iter().any(|turn| turn.role == Role::Developer),
+        renames_developer: has(Quirk::NoDeveloperRole) && form.turns.iter().any(|turn| turn.role == Role::Developer),
         drops_names: has(Quirk::NoMessageName),
         shortens_ids: has(Quirk::ShortToolIds),
         begun: asking.begun.as_deref().zip(model.prefill),
     };
-    let effort = effort(candidate, model, request);
-    let mut writer = Writer::new(request);
+    let effort = effort(candidate, model, form);
+    let mut writer = Writer::new(form);
     let mut wrote_stream_options = false;
-    for field in &request.fields {
+    for field in form.fields {
         let value = field.value.get();
         match field.name.as_ref() {
             "model" | "reasoning_effort" => {}
             "messages" if messages.are_changed() => {
                 writer.name("messages");
-                messages.write(&mut writer, request);
+                messages.write(&mut writer, form);
             }
             "n" if provider.lacks("n") => check_choices(value)?,
             name if provider.lacks(name)
@@ -59,20 +95,20 @@ pub fn encode_request(
                 writer.field("stop", format!("[{value}]"));
             }
             // Under this name the provider gets the client's `seed`.
-            "random_seed" if has(Quirk::RandomSeed) && request.field("seed").is_some() => {
+            "random_seed" if has(Quirk::RandomSeed) && form.field("seed").is_some() => {
                 writer.dropped.note("random_seed");
             }
             "seed" if has(Quirk::RandomSeed) => writer.field("random_seed", value),
             "tool_choice" if has(Quirk::ToolChoiceAny) && value == r#""required""# => {
                 writer.field("tool_choice", r#""any""#);
             }
-            "stream_options" if request.stream && asking.counts_usage => {
+            "stream_options" if form.stream && asking.counts_usage => {
                 wrote_stream_options = true;
                 writer.field("stream_options", with_usage(field.value));
             }
             "max_tokens" | "max_completion_tokens" => {
                 let limit = Limit { model, newer_name: !model.sampling, older_name: has(Quirk::MaxTokens) };
-                limit.write(&mut writer, field.name.as_ref(), value, request);
+                limit.write(&mut writer, field.name.as_ref(), value, form);
             }
             name => writer.field(name, value),
         }
@@ -83,7 +119,7 @@ pub fn encode_request(
         Effort::Sent(effort) => writer.field("reasoning_effort", effort),
         Effort::Dropped => writer.dropped.note("reasoning_effort"),
     }
-    if request.stream && asking.counts_usage && !wrote_stream_options && !provider.lacks("stream_options") {
+    if form.stream && asking.counts_usage && !wrote_stream_options && !provider.lacks("stream_options") {
         writer.field("stream_options", r#"{"include_usage":true}"#);
     }
     Ok(writer.finish())
@@ -106,10 +142,10 @@ enum Effort {
 }
 
 /// The effort that the policy demands, else the client's, in the model's words where the policy has them.
-fn effort(candidate: &Candidate, model: &Model, request: &Ask<'_>) -> Effort {
-    let for_tools = model.tools_effort.filter(|_| request.features.has_tools);
+fn effort(candidate: &Candidate, model: &Model, form: &Form<'_>) -> Effort {
+    let for_tools = model.tools_effort.filter(|_| form.has_tools);
     let demanded = for_tools.or(candidate.effort).map(|effort| json_string(effort.as_str()));
-    let asked = request.field("reasoning_effort").map(|value| value.get().to_owned());
+    let asked = form.field("reasoning_effort").map(|value| value.get().to_owned());
     let Some(effort) = demanded.or(asked).filter(|effort| effort != "null") else { return Effort::Absent };
     let Some(words) = &model.efforts else { return Effort::Sent(effort) };
     let word = words.iter().find(|(known, _)| json_string(known.as_str()) == effort);
@@ -132,9 +168,9 @@ impl Messages<'_> {
         self.renames_developer || self.drops_names || self.shortens_ids || self.begun.is_some()
     }
 
-    fn write(&self, writer: &mut Writer, request: &Ask<'_>) {
+    fn write(&self, writer: &mut Writer, form: &Form<'_>) {
         writer.body.push(b'[');
-        for (position, turn) in request.turns.iter().enumerate() {
+        for (position, turn) in form.turns.iter().enumerate() {
             if position > 0 {
                 writer.body.push(b',');
             }
@@ -186,9 +222,9 @@ struct Limit<'a> {
 }
 
 impl Limit<'_> {
-    fn write(&self, writer: &mut Writer, name: &str, value: &str, request: &Ask<'_>) {
+    fn write(&self, writer: &mut Writer, name: &str, value: &str, form: &Form<'_>) {
         // The newer name wins where both are given and only one can be sent; null gives nothing.
-        let is_beaten = name == "max_tokens" && given(request.field("max_completion_tokens")).is_some();
+        let is_beaten = name == "max_tokens" && given(form.field("max_completion_tokens")).is_some();
         if (is_beaten || value == "null") && (self.newer_name || self.older_name) {
             return;
         }
@@ -223,8 +259,8 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(request: &Ask<'_>) -> Self {
-        let length: usize = request.fields.iter().map(|field| field.name.len() + field.value.get().len() + 4).sum();
+    fn new(form: &Form<'_>) -> Self {
+        let length: usize = form.fields.iter().map(|field| field.name.len() + field.value.get().len() + 4).sum();
         let mut body = Vec::with_capacity(length + 128);
         body.push(b'{');
         Self { body, dropped: Dropped::default() }

@@ -6,7 +6,7 @@
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::door::chat::{Field, object_fields};
+use crate::wire::json::{Field, object_fields};
 
 const LENGTH: usize = 9;
 const CHARACTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

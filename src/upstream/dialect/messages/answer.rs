@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::json::{is_text, text};
 use crate::record::Usage;
+use crate::wire::json::{is_text, text};
 
 /// A longer id, or name of a model, is none: it would stand in every chunk.
 const MAX_NAME_BYTES: usize = 256;
@@ -101,8 +101,8 @@ pub enum CallShape {
 }
 
 impl CallShape {
-    pub fn of(request: &crate::door::chat::Ask<'_>) -> Self {
-        if super::tools::is_legacy(request) { CallShape::FunctionCall } else { CallShape::ToolCalls }
+    pub fn of(request: &crate::wire::ask::Ask<'_>) -> Self {
+        if request.legacy_calls { CallShape::FunctionCall } else { CallShape::ToolCalls }
     }
 }
 

@@ -4,8 +4,8 @@
 //! four. Tools and system prompt are stable, so their ends are marked; a conversation grows at its end, so once it has had
 //! an answer the ends of its last two user turns are marked: one finds what the last request wrote, the other writes.
 
-use super::json::Json;
 use super::wire::{Block, Body, CacheControl, Role};
+use crate::wire::json::Json;
 
 /// Marks what is at least `min_tokens` long, counting from the beginning of the prompt.
 pub fn mark(body: &mut Body<'_>, min_tokens: u64) {

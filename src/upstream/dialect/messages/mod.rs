@@ -7,7 +7,6 @@
 
 mod answer;
 mod cache;
-mod json;
 mod limits;
 mod parts;
 mod reasoning;

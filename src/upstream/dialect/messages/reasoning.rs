@@ -4,14 +4,20 @@
 //! blocks of earlier thinking come back in a loop of tool calls, and forbids a forced call and a prefill; OpenAI's clients cannot carry
 //! blocks, so there the model does not think.
 
-use super::json::{given, text};
+use serde_json::value::RawValue;
+
 use super::wire::{Display, Thinking};
-use crate::door::chat::Ask;
 use crate::policy::{self, Candidate, Effort, Model};
 use crate::upstream::dialect::dropped::Dropped;
+use crate::wire::ask::Ask;
+use crate::wire::ask::content::Content;
+use crate::wire::json::text;
 
 /// The smallest budget that the API takes.
 const MIN_BUDGET_TOKENS: u64 = 1024;
+
+/// What the policy calls an effort, for one that it demands.
+const POLICY_NAME: &str = "reasoning_effort";
 
 #[derive(Debug, Default)]
 pub struct Reasoning<'a> {
@@ -30,18 +36,22 @@ pub struct Circumstances {
 }
 
 pub fn translate<'p>(
-    request: &Ask<'_>,
+    (request, content): (&Ask<'_>, &Content<'_>),
     (candidate, model): (&Candidate, &'p Model),
     circumstances: &Circumstances,
     dropped: &mut Dropped,
 ) -> Reasoning<'p> {
-    let effort = wanted(request, candidate, model, dropped);
+    let asked = content.last_effort();
+    // The policy may demand what the client does not name.
+    let name = asked.map_or(POLICY_NAME, |(name, _)| name);
+    let demanded = model.tools_effort.filter(|_| request.features.has_tools).or(candidate.effort);
+    let effort = demanded.or_else(|| asked_effort(asked?, dropped));
     let display = (circumstances.shown && model.thinking_display).then_some(Display::Summarized);
     let summarized = display.map(|display| Thinking::Adaptive { display: Some(display) });
     let mut word = |effort| {
         let word = word(model, effort);
         if word.is_none() {
-            dropped.note("reasoning_effort");
+            dropped.note(name);
         }
         word
     };
@@ -50,7 +60,7 @@ pub fn translate<'p>(
             Reasoning::default()
         }
         (policy::Thinking::None, Some(_)) => {
-            dropped.note("reasoning_effort");
+            dropped.note(name);
             Reasoning::default()
         }
         (policy::Thinking::Always | policy::Thinking::Optional, None) => {
@@ -59,7 +69,7 @@ pub fn translate<'p>(
         (policy::Thinking::Always, Some(Effort::None)) => {
             // It cannot but think, so the least of it is the nearest.
             let effort = if model.efforts.is_some() { word(Effort::None) } else { Some("low") };
-            dropped.note("reasoning_effort");
+            dropped.note(name);
             Reasoning { thinking: summarized, effort }
         }
         (policy::Thinking::Optional, Some(Effort::None)) => {
@@ -75,7 +85,7 @@ pub fn translate<'p>(
             let budget_tokens = budget(effort).min(circumstances.max_tokens / 2);
             let Circumstances { forced_call, in_tool_loop, has_prefill, .. } = *circumstances;
             if forced_call || in_tool_loop || has_prefill || budget_tokens < MIN_BUDGET_TOKENS {
-                dropped.note("reasoning_effort");
+                dropped.note(name);
                 return Reasoning::default();
             }
             Reasoning { thinking: Some(Thinking::Enabled { budget_tokens }), effort: None }
@@ -83,18 +93,14 @@ pub fn translate<'p>(
     }
 }
 
-/// The effort that the policy demands, else the client's.
-fn wanted(request: &Ask<'_>, candidate: &Candidate, model: &Model, dropped: &mut Dropped) -> Option<Effort> {
-    let demanded = model.tools_effort.filter(|_| request.features.has_tools).or(candidate.effort);
-    let asked = || {
-        let name = text(given(request.field("reasoning_effort"))?)?;
-        let effort = Effort::ALL.iter().copied().find(|effort| effort.as_str() == name);
-        if effort.is_none() {
-            dropped.note("reasoning_effort");
-        }
-        effort
-    };
-    demanded.or_else(asked)
+/// The client's effort, if it is a known one.
+fn asked_effort((name, value): (&str, &RawValue), dropped: &mut Dropped) -> Option<Effort> {
+    let word = text(value)?;
+    let effort = Effort::ALL.iter().copied().find(|effort| effort.as_str() == word);
+    if effort.is_none() {
+        dropped.note(name);
+    }
+    effort
 }
 
 /// The provider's word for an effort other than none, if it has one.

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::answer::{self, CallShape, Counts, UsageFields, explanation, finish_reason};
-use super::json::{given, is_text, text};
-use crate::door::chat::Ask;
 use crate::record::Usage;
 use crate::upstream::dialect::{AnswerFacts, Defect, Whole, is_reason};
 use crate::upstream::error_words;
+use crate::wire::ask::Ask;
+use crate::wire::json::{given, is_text, text};
 
 #[derive(Deserialize)]
 struct Message<'a> {

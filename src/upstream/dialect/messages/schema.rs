@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
-use super::json::text;
-use crate::door::chat::{Field, object_fields};
+use crate::wire::json::text;
+use crate::wire::json::{Field, object_fields};
 
 /// Documented limit of the API.
 const MAX_OPTIONAL_PROPERTIES: usize = 24;

@@ -10,11 +10,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::{self, CallShape, Counts, UsageFields, explanation, finish_reason};
-use super::json::{given, is_text, text};
-use crate::door::chat::Ask;
 use crate::record::Usage;
 use crate::upstream::dialect::{AnswerFacts, Meaning, is_reason};
 use crate::upstream::error_words;
+use crate::wire::ask::Ask;
+use crate::wire::json::{given, is_text, text};
 
 /// Blocks that have begun and not ended; the API has one at a time.
 const MAX_OPEN_BLOCKS: usize = 64;

@@ -7,17 +7,18 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{Json, given, is_text, text};
 use super::parts::invalid;
 use super::schema;
 use super::wire::{Tool, ToolChoice};
-use crate::door::chat::{Ask, Field, object_fields};
 use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::wire::ask::content::{self, Choice, Content, SettingKind, ToolKind};
+use crate::wire::ask::items::{CallKind, qualified};
+use crate::wire::ask::place::{Located, Place};
+use crate::wire::json::{Field, Json, object_fields};
 
 /// What `input_schema` says where the client says nothing.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
@@ -45,66 +46,56 @@ enum Demand<'a> {
     Tool(Cow<'a, str>),
 }
 
+/// The only tools that may be called, and where the client says so.
+struct Allowed<'x> {
+    names: BTreeSet<&'x str>,
+    place: Place,
+}
+
 /// The request's tools; `called` are the tools of the conversation's calls.
 ///
 /// # Errors
 /// A 400 for tools that are no functions, and for a choice of what is no tool.
-pub fn translate<'a>(
-    request: &Ask<'a>,
+pub fn translate<'x>(
+    content: &'x Content<'x>,
     model: &Model,
-    called: &Names<'a>,
+    called: &Names<'x>,
     dropped: &mut Dropped,
-) -> Result<Tools<'a>, Error> {
-    let is_legacy = is_legacy(request);
-    let (field, choice, ignored) = match is_legacy {
-        true => ("functions", "function_call", ["tools", "tool_choice"]),
-        false => ("tools", "tool_choice", ["functions", "function_call"]),
-    };
-    for name in ignored {
-        if given(request.field(name)).is_some_and(|value| value.get() != "[]") {
-            dropped.note(name);
-        }
-    }
-    let raw: Vec<&'a RawValue> = match given(request.field(field)) {
-        Some(raw) => serde_json::from_str(raw.get()).map_err(|_| invalid(field, "must be an array"))?,
-        None => Vec::new(),
-    };
+) -> Result<Tools<'x>, Error> {
     let mut builder = Builder { model, dropped, budget: schema::Budget::default() };
-    let build = |(index, raw)| match is_legacy {
-        true => builder.build(raw, &format!("functions[{index}]")),
-        false => builder.build_tool(raw, index),
-    };
-    let mut tools = raw.into_iter().enumerate().map(build).collect::<Result<Vec<_>, _>>()?;
-    let (demand, allowed) = match given(request.field(choice)) {
-        Some(raw) => read_choice(raw, choice)?,
+    let mut tools = content.all_tools().map(|tool| builder.build(tool)).collect::<Result<Vec<_>, _>>()?;
+    let (demand, allowed) = match &content.choice {
+        Some(choice) => read_choice(choice)?,
         None => (Demand::Nothing, None),
     };
+    let place = content.choice.as_ref().map_or(Place::field("tool_choice"), |choice| choice.place);
     if tools.is_empty() {
         if !matches!(demand, Demand::Nothing | Demand::Auto | Demand::None) {
-            return Err(invalid(choice, "demands a call, but there are no tools"));
+            return Err(place.fault("demands a call, but there are no tools").into());
         }
         return Ok(only_called(called));
     }
     let mut names = Names::new();
-    if let Some(index) = tools.iter().position(|tool| !names.insert(tool.name.clone())) {
-        return Err(invalid(&format!("{field}[{index}]"), "has the name of another tool"));
+    let again = tools.iter().zip(content.all_tools()).find(|(tool, _)| !names.insert(tool.name.clone()));
+    if let Some((_, tool)) = again {
+        return Err(tool.place.fault("has the name of another tool").into());
     }
     if let Some(allowed) = allowed {
-        tools.retain(|tool| allowed.contains(&tool.name));
+        tools.retain(|tool| allowed.names.contains(tool.name.as_ref()));
         if tools.is_empty() {
-            return Err(invalid("tool_choice.allowed_tools.tools", "names none of the tools"));
+            return Err(allowed.place.fault("names none of the tools").into());
         }
     }
     if let Demand::Tool(name) = &demand
         && !tools.iter().any(|tool| tool.name == *name)
     {
-        return Err(invalid(choice, "names a function that is not among the tools"));
+        return Err(place.fault("names a function that is not among the tools").into());
     }
-    // A legacy answer has room for one call only.
-    let one_call = is_legacy || request.field("parallel_tool_calls").is_some_and(|value| value.get() == "false");
+    let parallel = content.setting(SettingKind::ParallelCalls);
+    let one_call = parallel.is_some_and(|setting| setting.value.get() == "false");
     let tools = choose(tools, demand, one_call, model);
     if tools.hint.is_some() {
-        dropped.note(choice);
+        dropped.note(&place.to_string());
     }
     Ok(tools)
 }
@@ -113,12 +104,6 @@ pub fn translate<'a>(
 pub fn is_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_plain)
-}
-
-/// Whether the client calls tools by their old name, and expects its answer in the old shape.
-pub fn is_legacy(request: &Ask<'_>) -> bool {
-    let holds_some = |name| given(request.field(name)).is_some_and(|value| value.get() != "[]");
-    holds_some("functions") && !holds_some("tools")
 }
 
 fn choose<'a>(
@@ -169,28 +154,20 @@ struct Builder<'m, 'd> {
 }
 
 impl Builder<'_, '_> {
-    fn build_tool<'a>(&mut self, raw: &'a RawValue, index: usize) -> Result<Tool<'a>, Error> {
-        let place = format!("tools[{index}]");
-        let fields = object_fields(raw.get()).map_err(|_| invalid(&place, "must be an object"))?;
-        let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
-        if given(get("type")).is_some_and(|kind| kind.get() != "\"function\"") {
+    fn build<'x>(&mut self, tool: &'x content::Tool<'x>) -> Result<Tool<'x>, Error> {
+        let place = tool.place;
+        let ToolKind::Function { parameters, strict } = &tool.kind else {
             let message = "must be `function`: the serving model's API has no custom tools";
-            return Err(invalid(&format!("{place}.type"), message));
+            return Err(place.leaf("type").fault(message).into());
+        };
+        let name = qualified(tool.namespace.as_deref(), &tool.name.value);
+        if !is_name(&name) {
+            let expected = "must be a string of 1 to 128 characters from [a-zA-Z0-9_-]";
+            return Err(place.leaf(tool.name.leaf).fault(expected).into());
         }
-        let place = format!("{place}.function");
-        let function = get("function").ok_or_else(|| invalid(&place, "is missing"))?;
-        self.build(function, &place)
-    }
-
-    fn build<'a>(&mut self, function: &'a RawValue, place: &str) -> Result<Tool<'a>, Error> {
-        let fields = object_fields(function.get()).map_err(|_| invalid(place, "must be an object"))?;
-        let get = |name: &str| given(fields.iter().find(|field| field.name == name).map(|field| field.value));
-        let name = get("name").and_then(text).filter(|name| is_name(name));
-        let expected = "must be a string of 1 to 128 characters from [a-zA-Z0-9_-]";
-        let name = name.ok_or_else(|| invalid(&format!("{place}.name"), expected))?;
-        let mut strict = get("strict").is_some_and(|strict| strict.get() == "true");
-        let mut input_schema = match get("parameters") {
-            Some(parameters) => input_schema(parameters, &format!("{place}.parameters"))?,
+        let mut strict = *strict == Some(true);
+        let mut input_schema = match parameters {
+            Some(Located { leaf, value }) => input_schema(value, place, leaf)?,
             None => no_parameters(),
         };
         if strict {
@@ -208,7 +185,7 @@ impl Builder<'_, '_> {
                 }
             }
         }
-        let description = get("description").filter(|description| is_text(description));
+        let description = tool.description.as_ref().map(|text| text.raw());
         Ok(Tool { name, description, input_schema, strict, cache_control: None })
     }
 }
@@ -218,72 +195,38 @@ fn no_parameters() -> Json<'static> {
 }
 
 /// The schema of a function's parameters, which must say that they are an object.
-fn input_schema<'a>(parameters: &'a RawValue, place: &str) -> Result<Json<'a>, Error> {
-    let fields = object_fields(parameters.get()).map_err(|_| invalid(place, "must be an object"))?;
+fn input_schema<'x>(parameters: &'x RawValue, place: Place, leaf: &'static str) -> Result<Json<'x>, Error> {
+    let must_be_object = || Error::from(place.leaf(leaf).fault("must be an object"));
+    let fields = object_fields(parameters.get()).map_err(|_| must_be_object())?;
     match fields.iter().find(|Field { name, .. }| name == "type").map(|field| field.value.get()) {
         Some(r#""object""#) => return Ok(Json::Borrowed(parameters)),
-        Some(_) => return Err(invalid(&format!("{place}.type"), "must be `object`")),
+        Some(_) => return Err(invalid(&format!("{}.type", place.leaf(leaf)), "must be `object`")),
         None => {}
     }
     if fields.is_empty() {
         return Ok(no_parameters());
     }
     let rest = parameters.get().strip_prefix('{').unwrap_or_default();
-    let typed = Json::parse(format!(r#"{{"type":"object",{rest}"#));
-    typed.ok_or_else(|| invalid(place, "must be an object"))
+    Json::parse(format!(r#"{{"type":"object",{rest}"#)).ok_or_else(must_be_object)
 }
 
 /// What the client demands, and to which tools it narrows its demand.
-fn read_choice<'a>(raw: &'a RawValue, field: &str) -> Result<(Demand<'a>, Option<Names<'a>>), Error> {
-    #[derive(Deserialize)]
-    struct Named<'a> {
-        #[serde(borrow)]
-        name: Cow<'a, str>,
-    }
-    #[derive(Deserialize)]
-    struct Allowed<'a> {
-        #[serde(borrow)]
-        mode: Cow<'a, str>,
-        #[serde(borrow)]
-        tools: Vec<AllowedTool<'a>>,
-    }
-    #[derive(Deserialize)]
-    struct AllowedTool<'a> {
-        #[serde(borrow)]
-        function: Named<'a>,
-    }
-    let wrong = |place: &str| invalid(place, "is no choice that the serving model's API knows");
-    if is_text(raw) {
-        let demand = match raw.get() {
-            r#""auto""# => Demand::Auto,
-            r#""none""# => Demand::None,
-            r#""required""# if field == "tool_choice" => Demand::Any,
-            _ => return Err(wrong(field)),
-        };
-        return Ok((demand, None));
-    }
-    let fields = object_fields(raw.get()).map_err(|_| wrong(field))?;
-    let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
-    if field == "function_call" {
-        let named: Named<'a> = serde_json::from_str(raw.get()).map_err(|_| wrong("function_call.name"))?;
-        return Ok((Demand::Tool(named.name), None));
-    }
-    match (get("type").map(RawValue::get), get("function"), get("allowed_tools")) {
-        (Some(r#""function""#), Some(function), _) => {
-            let named: Named<'a> =
-                serde_json::from_str(function.get()).map_err(|_| wrong("tool_choice.function.name"))?;
-            Ok((Demand::Tool(named.name), None))
+fn read_choice<'x>(choice: &'x Choice<'x>) -> Result<(Demand<'x>, Option<Allowed<'x>>), Error> {
+    let unknown = |place: Place| Err(place.fault("is no choice that the serving model's API knows").into());
+    let demand = match &choice.demand {
+        content::Demand::Auto => Demand::Auto,
+        content::Demand::None => Demand::None,
+        content::Demand::Any => Demand::Any,
+        content::Demand::Tool(tool) => match tool.kind {
+            CallKind::Function => Demand::Tool(Cow::Borrowed(tool.name.as_ref())),
+            CallKind::Custom => return unknown(choice.place.leaf("type")),
+        },
+        content::Demand::Allowed { must_call, tools } => {
+            let demand = if *must_call { Demand::Any } else { Demand::Auto };
+            let names = tools.value.iter().map(|tool| tool.name.as_ref()).collect();
+            return Ok((demand, Some(Allowed { names, place: choice.place.leaf(tools.leaf) })));
         }
-        (Some(r#""allowed_tools""#), _, Some(allowed)) => {
-            let allowed: Allowed<'a> =
-                serde_json::from_str(allowed.get()).map_err(|_| wrong("tool_choice.allowed_tools"))?;
-            let demand = match allowed.mode.as_ref() {
-                "auto" => Demand::Auto,
-                "required" => Demand::Any,
-                _ => return Err(wrong("tool_choice.allowed_tools.mode")),
-            };
-            Ok((demand, Some(allowed.tools.into_iter().map(|tool| tool.function.name).collect())))
-        }
-        (_, _, _) => Err(wrong("tool_choice.type")),
-    }
+        content::Demand::Other(_) => return unknown(choice.place),
+    };
+    Ok((demand, None))
 }

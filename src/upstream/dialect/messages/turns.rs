@@ -1,31 +1,26 @@
-//! The client's messages as the Messages API's `system` and `messages`.
+//! The conversation's items as the Messages API's `system` and `messages`.
 //!
-//! System and developer messages move to `system`; turns of one speaker are merged; the results of tool calls come first
-//! in the user turn that follows the calls, and answer all of them; the first turn is the user's. Ids that the API would
-//! refuse (characters, repetitions, none at all, as other providers make them) are replaced on both sides alike.
+//! Instructions move to `system`; what one speaker says is one turn; the results of tool calls come first in the user turn
+//! that follows the calls, and answer all of them; the first turn is the user's. Ids that the API would refuse (characters,
+//! repetitions, none at all, as other providers make them) are replaced on both sides alike.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use serde_json::value::RawValue;
-
-use super::json::{Json, given, is_text, text};
-use super::parts::{Speaker, invalid, push_content, push_text};
+use super::parts::{Speaker, push_parts};
 use super::tools;
 use super::wire::{Block, Message, Role};
-use crate::door::chat::bounds::{MAX_DEPTH, is_too_deep};
-use crate::door::chat::{Ask, Field, Turn, object_fields};
 use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::wire::ask::items::{Call, CallKind, CallResult, Item, ItemKind, Level, Part, qualified};
+use crate::wire::ask::place::Place;
+use crate::wire::json::{Json, MAX_DEPTH, is_too_deep};
 
 /// The user's turn before an answer that has none.
 const OPENING: &str = "Begin.";
 /// The user's turn after an answer that the model may not take up.
 const CONTINUE: &str = "Continue.";
-
-/// Fields of messages that other APIs answer with, and clients send back, without meaning for a model.
-const ECHOED: [&str; 3] = ["annotations", "logprobs", "id"];
 
 #[derive(Debug, Default)]
 pub struct Turns<'a> {
@@ -39,23 +34,28 @@ pub struct Turns<'a> {
     pub has_prefill: bool,
 }
 
-/// All messages of `request`.
+/// All items of a conversation, which stands in the field `list`.
 ///
 /// # Errors
 /// A 400 for a part that cannot be carried, and for calls and results that do not match.
-pub fn translate<'a>(request: &Ask<'a>, model: &Model, dropped: &mut Dropped) -> Result<Turns<'a>, Error> {
-    let mut builder = Builder { turns: Turns::default(), calls: Calls::default(), results: Vec::new(), dropped };
-    for (index, turn) in request.turns.iter().enumerate() {
-        builder.push(index, turn, model)?;
+pub fn translate<'x>(
+    (list, items): (&'static str, impl Iterator<Item = &'x Item<'x>>),
+    model: &Model,
+    dropped: &mut Dropped,
+) -> Result<Turns<'x>, Error> {
+    let mut builder = Builder { list, turns: Turns::default(), calls: Calls::default(), results: Vec::new(), dropped };
+    for item in items {
+        builder.push(item, model)?;
     }
     builder.finish(model)
 }
 
-struct Builder<'a, 'd> {
-    turns: Turns<'a>,
-    calls: Calls<'a>,
+struct Builder<'x, 'd> {
+    list: &'static str,
+    turns: Turns<'x>,
+    calls: Calls<'x>,
     /// What stands before the rest of the last turn: results of calls, which may come after words.
-    results: Vec<Block<'a>>,
+    results: Vec<Block<'x>>,
     dropped: &'d mut Dropped,
 }
 
@@ -64,27 +64,27 @@ struct Builder<'a, 'd> {
 struct Calls<'a> {
     used: BTreeSet<Cow<'a, str>>,
     /// Calls without results: the ids that went up, by the ids that the client uses.
-    pending: BTreeMap<Cow<'a, str>, VecDeque<Cow<'a, str>>>,
-    /// The message with the latest calls.
-    turn: usize,
+    pending: BTreeMap<&'a str, VecDeque<Cow<'a, str>>>,
+    /// Where the latest calls stand.
+    place: Option<Place>,
 }
 
 impl<'a> Calls<'a> {
     /// The id that goes up for a call that the client calls `id`.
-    fn begin(&mut self, id: Cow<'a, str>, turn: usize, position: usize) -> Cow<'a, str> {
+    fn begin(&mut self, id: &'a str, place: Place) -> Cow<'a, str> {
         let is_valid = |id: &str| {
             !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
         };
-        let mut given = id.clone();
-        if !is_valid(&id) || self.used.contains(&id) {
-            given = format!("call_{turn}_{position}").into();
+        let mut given = Cow::Borrowed(id);
+        if !is_valid(id) || self.used.contains(id) {
+            given = format!("call_{}_{}", place.position(), place.inner_position()).into();
             while self.used.contains(&given) {
                 given.to_mut().push('_');
             }
         }
         self.used.insert(given.clone());
         self.pending.entry(id).or_default().push_back(given.clone());
-        self.turn = turn;
+        self.place = Some(place.list());
         given
     }
 
@@ -99,171 +99,90 @@ impl<'a> Calls<'a> {
     }
 }
 
-/// The fields of a message that mean something here.
-#[derive(Default)]
-struct Fields<'a> {
-    content: Option<&'a RawValue>,
-    refusal: Option<&'a RawValue>,
-    name: Option<&'a RawValue>,
-    tool_calls: Option<&'a RawValue>,
-    function_call: Option<&'a RawValue>,
-    tool_call_id: Option<&'a RawValue>,
-}
-
-impl<'a> Fields<'a> {
-    fn read(turn: &Turn<'a>, index: usize, dropped: &mut Dropped) -> Result<Self, Error> {
-        let mut fields = Fields::default();
-        for Field { name, value } in object_fields(turn.raw).unwrap_or_default() {
-            if given(Some(value)).is_none() {
-                continue;
-            }
-            match name.as_ref() {
-                "role" => {}
-                "content" => fields.content = Some(value),
-                "refusal" => fields.refusal = Some(value),
-                "name" => fields.name = Some(value),
-                "tool_calls" => fields.tool_calls = Some(value),
-                "function_call" => fields.function_call = Some(value),
-                "tool_call_id" => fields.tool_call_id = Some(value),
-                "audio" => {
-                    let message = "refers to audio that only its own provider has";
-                    return Err(invalid(&format!("messages[{index}].audio"), message));
-                }
-                name if ECHOED.contains(&name) => {}
-                name => dropped.note(&format!("messages.{name}")),
-            }
+impl<'x> Builder<'x, '_> {
+    fn push(&mut self, item: &'x Item<'x>, model: &Model) -> Result<(), Error> {
+        for name in item.unread.iter().map(AsRef::as_ref).chain(item.name.as_ref().map(|_| "name")) {
+            self.dropped.note(&format!("{}.{name}", self.list));
         }
-        Ok(fields)
-    }
-}
-
-impl<'a> Builder<'a, '_> {
-    fn push(&mut self, index: usize, turn: &Turn<'a>, model: &Model) -> Result<(), Error> {
-        use crate::door::chat::Role as From;
-        let fields = Fields::read(turn, index, self.dropped)?;
-        if fields.name.is_some() && turn.role != From::Function {
-            self.dropped.note("messages.name");
+        if let Some(mark) = &item.cache {
+            self.dropped.note(mark.name);
         }
-        match turn.role {
-            From::System | From::Developer => self.push_system(index, &fields, model),
-            From::User => {
-                let mut blocks = Vec::new();
-                self.content(&fields, Speaker::User, index, &mut blocks)?;
+        match &item.kind {
+            ItemKind::Instruction { level, parts } => self.push_instruction(*level, parts, model),
+            ItemKind::User(parts) => {
+                let blocks = self.blocks(parts, Speaker::User)?;
                 self.append(Role::User, blocks);
                 Ok(())
             }
-            From::Assistant => self.push_assistant(index, &fields),
-            From::Tool => {
-                let id = fields.tool_call_id.and_then(text);
-                let place = format!("messages[{index}].tool_call_id");
-                let id = id.ok_or_else(|| invalid(&place, "must be a string"))?;
-                self.push_result(&id, &place, index, &fields)
+            ItemKind::Text { parts, .. } => {
+                let blocks = self.blocks(parts, Speaker::Assistant)?;
+                self.check_answered_before()?;
+                self.append(Role::Assistant, blocks);
+                Ok(())
             }
-            From::Function => {
-                let place = format!("messages[{index}].name");
-                let name = fields.name.and_then(text).ok_or_else(|| invalid(&place, "must be a string"))?;
-                self.push_result(&function_id(&name), &place, index, &fields)
+            ItemKind::Call(call) => self.push_call(call, item.place),
+            ItemKind::Result(result) => self.push_result(result, item.place),
+            // What others thought means nothing here; tools and settings are gathered from all items.
+            ItemKind::Reasoning(_) | ItemKind::ToolsAdded(_) | ItemKind::ToolsRemoved(_) | ItemKind::Config { .. } => {
+                Ok(())
+            }
+            ItemKind::Opaque { .. } => {
+                self.dropped.note(self.list);
+                Ok(())
             }
         }
     }
 
-    fn push_system(&mut self, index: usize, fields: &Fields<'a>, model: &Model) -> Result<(), Error> {
-        let mut blocks = Vec::new();
-        self.content(fields, Speaker::System, index, &mut blocks)?;
+    fn push_instruction(&mut self, level: Level, parts: &'x [Part<'x>], model: &Model) -> Result<(), Error> {
+        let mut blocks = self.blocks(parts, Speaker::System)?;
         if blocks.is_empty() {
             return Ok(());
         }
-        if self.turns.messages.is_empty() {
+        if level == Level::Top || self.turns.messages.is_empty() {
             self.turns.system.append(&mut blocks);
         } else if model.system_turns && self.calls.pending.is_empty() {
             self.append(Role::System, blocks);
         } else {
             self.turns.system.append(&mut blocks);
-            self.dropped.note("messages");
+            self.dropped.note(self.list);
         }
         Ok(())
     }
 
-    fn push_assistant(&mut self, index: usize, fields: &Fields<'a>) -> Result<(), Error> {
-        let mut blocks = Vec::new();
-        self.content(fields, Speaker::Assistant, index, &mut blocks)?;
-        if let Some(refusal) = fields.refusal {
-            if !is_text(refusal) {
-                return Err(invalid(&format!("messages[{index}].refusal"), "must be a string"));
-            }
-            push_text(refusal, &mut blocks);
+    fn push_call(&mut self, call: &'x Call<'x>, place: Place) -> Result<(), Error> {
+        self.check_answered_before()?;
+        if call.kind == CallKind::Custom {
+            let message = "must be `function`: calls of custom tools cannot be carried to the serving model";
+            return Err(place.leaf("type").fault(message).into());
         }
-        if self.turns.messages.last().is_some_and(|turn| turn.role == Role::User) {
-            self.check_answered()?;
-        }
-        if let Some(tool_calls) = fields.tool_calls {
-            self.tool_calls(tool_calls, index, &mut blocks)?;
-        }
-        if let Some(call) = fields.function_call {
-            let (name, input) = function(call, &format!("messages[{index}].function_call"))?;
-            let id = self.calls.begin(function_id(&name).into(), index, 0);
-            self.call(id, name, input, &mut blocks);
-        }
-        self.append(Role::Assistant, blocks);
-        Ok(())
-    }
-
-    fn tool_calls(&mut self, raw: &'a RawValue, index: usize, blocks: &mut Vec<Block<'a>>) -> Result<(), Error> {
-        let place = format!("messages[{index}].tool_calls");
-        let calls: Vec<&'a RawValue> =
-            serde_json::from_str(raw.get()).map_err(|_| invalid(&place, "must be an array"))?;
-        for (position, raw) in calls.into_iter().enumerate() {
-            let place = format!("{place}[{position}]");
-            let fields = object_fields(raw.get()).map_err(|_| invalid(&place, "must be an object"))?;
-            let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
-            if given(get("type")).is_some_and(|kind| kind.get() != "\"function\"") {
-                let message = "must be `function`: calls of custom tools cannot be carried to the serving model";
-                return Err(invalid(&format!("{place}.type"), message));
-            }
-            let id = given(get("id")).map_or(Some(Cow::Borrowed("")), text);
-            let id = id.ok_or_else(|| invalid(&format!("{place}.id"), "must be a string"))?;
-            let place = format!("{place}.function");
-            let call = get("function").ok_or_else(|| invalid(&place, "is missing"))?;
-            let (name, input) = function(call, &place)?;
-            let id = self.calls.begin(id, index, position);
-            self.call(id, name, input, blocks);
-        }
-        Ok(())
-    }
-
-    fn call(&mut self, id: Cow<'a, str>, name: Cow<'a, str>, input: Json<'a>, blocks: &mut Vec<Block<'a>>) {
+        let name = plain_name(qualified(call.namespace.as_deref(), &call.name));
+        let input = input(call, place)?;
+        let id = self.calls.begin(&call.id, place);
         self.turns.called.insert(name.clone());
-        blocks.push(Block::ToolUse { id, name, input, cache_control: None });
-    }
-
-    fn push_result(&mut self, id: &str, place: &str, index: usize, fields: &Fields<'a>) -> Result<(), Error> {
-        let Some(tool_use_id) = self.calls.end(id) else {
-            return Err(invalid(place, "answers no call of the message before it"));
-        };
-        let mut content = Vec::new();
-        self.content(fields, Speaker::Tool, index, &mut content)?;
-        self.begin(Role::User);
-        self.results.push(Block::ToolResult { tool_use_id, content, cache_control: None });
+        self.append(Role::Assistant, vec![Block::ToolUse { id, name, input, cache_control: None }]);
         Ok(())
     }
 
-    fn content(
-        &mut self,
-        fields: &Fields<'a>,
-        speaker: Speaker,
-        index: usize,
-        blocks: &mut Vec<Block<'a>>,
-    ) -> Result<(), Error> {
-        match fields.content {
-            Some(content) => {
-                push_content(content, speaker, &format!("messages[{index}].content"), (blocks, self.dropped))
-            }
-            None => Ok(()),
-        }
+    fn push_result(&mut self, result: &'x CallResult<'x>, place: Place) -> Result<(), Error> {
+        let Some(tool_use_id) = self.calls.end(&result.id.value) else {
+            let message = "answers no call of the message before it";
+            return Err(place.leaf(result.id.leaf).fault(message).into());
+        };
+        let content = self.blocks(&result.parts, Speaker::Tool)?;
+        self.begin(Role::User);
+        let is_error = result.is_error;
+        self.results.push(Block::ToolResult { tool_use_id, content, is_error, cache_control: None });
+        Ok(())
+    }
+
+    fn blocks(&mut self, parts: &'x [Part<'x>], speaker: Speaker) -> Result<Vec<Block<'x>>, Error> {
+        let mut blocks = Vec::with_capacity(parts.len());
+        push_parts(parts, speaker, (&mut blocks, self.dropped))?;
+        Ok(blocks)
     }
 
     /// Adds blocks to the turn under way, or to a new one if another speaks.
-    fn append(&mut self, role: Role, mut blocks: Vec<Block<'a>>) {
+    fn append(&mut self, role: Role, mut blocks: Vec<Block<'x>>) {
         if blocks.is_empty() {
             return;
         }
@@ -282,7 +201,7 @@ impl<'a> Builder<'a, '_> {
         if last.is_none() && role != Role::User {
             let content = vec![Block::note(OPENING)];
             self.turns.messages.push(Message { role: Role::User, content });
-            self.dropped.note("messages");
+            self.dropped.note(self.list);
         }
         self.put_results_first();
         self.turns.messages.push(Message { role, content: Vec::new() });
@@ -297,19 +216,29 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
-    fn check_answered(&self) -> Result<(), Error> {
-        if self.calls.pending.is_empty() {
-            return Ok(());
+    /// Whoever speaks after the user's turn leaves no call of the last one open.
+    fn check_answered_before(&self) -> Result<(), Error> {
+        match self.turns.messages.last() {
+            Some(turn) if turn.role == Role::User => self.check_answered(),
+            Some(_) | None => Ok(()),
         }
-        let place = format!("messages[{}].tool_calls", self.calls.turn);
-        Err(invalid(&place, "must each be answered by a message of role `tool` that follows"))
     }
 
-    fn finish(mut self, model: &Model) -> Result<Turns<'a>, Error> {
+    fn check_answered(&self) -> Result<(), Error> {
+        match self.calls.place {
+            Some(place) if !self.calls.pending.is_empty() => {
+                let message = "must each be answered by a message of role `tool` that follows";
+                Err(place.fault(message).into())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn finish(mut self, model: &Model) -> Result<Turns<'x>, Error> {
         self.check_answered()?;
         match self.turns.messages.last_mut() {
             None => {
-                self.dropped.note("messages");
+                self.dropped.note(self.list);
                 self.append(Role::User, vec![Block::note(OPENING)]);
             }
             Some(last) if last.role == Role::Assistant && model.prefill.is_some() => {
@@ -317,7 +246,7 @@ impl<'a> Builder<'a, '_> {
                 self.turns.has_prefill = true;
             }
             Some(last) if last.role == Role::Assistant => {
-                self.dropped.note("messages");
+                self.dropped.note(self.list);
                 self.append(Role::User, vec![Block::note(CONTINUE)]);
             }
             Some(_) => {}
@@ -328,27 +257,16 @@ impl<'a> Builder<'a, '_> {
     }
 }
 
-/// What stands for the id that calls of legacy functions lack; no id of the API looks like it.
-fn function_id(name: &str) -> String {
-    format!("function {name}")
-}
-
-/// Name and input of a call, whose arguments are a JSON object in a string.
-fn function<'a>(call: &'a RawValue, place: &str) -> Result<(Cow<'a, str>, Json<'a>), Error> {
-    let fields = object_fields(call.get()).map_err(|_| invalid(place, "must be an object"))?;
-    let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
-    let name = get("name").and_then(text).filter(|name| !name.is_empty());
-    let name = name.ok_or_else(|| invalid(&format!("{place}.name"), "must be a string that is not empty"))?;
-    let name = plain_name(name);
-    let place = format!("{place}.arguments");
-    let arguments = given(get("arguments")).map_or(Some(Cow::Borrowed("")), text);
-    let arguments = arguments.ok_or_else(|| invalid(&place, "must be a string"))?;
-    if is_too_deep(&arguments) {
-        return Err(invalid(&place, &format!("must not be nested more than {MAX_DEPTH} levels deep")));
+/// The input of a call, whose arguments are a JSON object in a text.
+fn input<'x>(call: &'x Call<'x>, place: Place) -> Result<Json<'x>, Error> {
+    let place = place.leaf(call.payload.leaf);
+    let arguments = call.payload.value.as_ref();
+    if is_too_deep(arguments) {
+        return Err(place.fault(format!("must not be nested more than {MAX_DEPTH} levels deep")).into());
     }
-    let arguments = if arguments.trim().is_empty() { "{}".to_owned() } else { arguments.into_owned() };
-    let input = Json::parse(arguments).filter(|input| input.get().starts_with('{'));
-    input.map(|input| (name, input)).ok_or_else(|| invalid(&place, "must be a JSON object, in a string"))
+    let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
+    let input = Json::borrow(arguments).filter(|input| input.get().starts_with('{'));
+    input.ok_or_else(|| place.fault("must be a JSON object, in a string").into())
 }
 
 /// The name of a function, which a model may have made up, in the characters that the API takes.

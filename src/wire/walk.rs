@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use super::json::decoded;
 
 /// The longest name, as it is written, that is decoded.
 const MAX_NAME_BYTES: usize = 1_024;
@@ -117,18 +117,6 @@ pub fn string_end(json: &[u8], start: usize) -> usize {
         from = quote + 1;
     }
     json.len()
-}
-
-/// The text of a JSON string, borrowed where it has no escapes; nothing for a value of another type.
-pub fn decoded(json: &str) -> Option<Cow<'_, str>> {
-    // `Cow` alone would always copy.
-    #[derive(Deserialize)]
-    struct Borrowing<'a>(#[serde(borrow)] Cow<'a, str>);
-    let inside = json.strip_prefix('"')?.strip_suffix('"')?;
-    match memchr::memchr(b'\\', inside.as_bytes()) {
-        None => Some(inside.into()),
-        Some(_) => serde_json::from_str::<Borrowing<'_>>(json).ok().map(|text| text.0),
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,185 @@
+//! A request that came in other words, in those of OpenAI's Chat Completions API: its fields, as a client of that API would
+//! have sent them. What becomes of them at a certain provider is `request`'s matter.
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::messages;
+use super::wire::{
+    Allowed, CustomFormat, CustomTool, FunctionTool, Grammar, JsonSchema, Name, ResponseFormat, Tool, ToolChoice,
+    ToolName,
+};
+use crate::error::Error;
+use crate::policy::{Model, Provider};
+use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::in_words;
+use crate::wire::ask::Ask;
+use crate::wire::ask::content::{self, Content, Demand, FormatKind, SettingKind, ToolKind};
+use crate::wire::ask::items::{CallKind, qualified};
+use crate::wire::ask::turns::{Role, Turn};
+use crate::wire::json::{Field, Json, Text};
+
+/// What a schema is called that has no name, as the API demands one.
+const SCHEMA_NAME: &str = "answer";
+
+/// The fields of a request in this dialect.
+pub struct Built {
+    fields: Vec<(&'static str, Box<RawValue>)>,
+    messages: Vec<(Role, Box<RawValue>)>,
+    pub dropped: Dropped,
+}
+
+/// Puts `request` into this dialect's words. Where the model, or its provider, takes no schema, words ask for it.
+///
+/// # Errors
+/// A 400 with `param` for what this dialect cannot carry at all.
+pub fn build(request: &Ask<'_>, model: &Model, provider: &Provider) -> Result<Built, Error> {
+    let content = &*request.content()?;
+    let mut built = Built { fields: Vec::new(), messages: Vec::new(), dropped: Dropped::default() };
+    let mut hint = None;
+    if let Some(format) = content.last_format() {
+        if model.json_schema && !provider.lacks("response_format") {
+            built.set("response_format", &response_format(&format.kind));
+        } else {
+            built.dropped.note(format.name);
+            hint = Some(match &format.kind {
+                FormatKind::Json => in_words(None),
+                FormatKind::Schema { schema, .. } => in_words(schema.as_ref().map(Json::raw)),
+            });
+        }
+    }
+    let messages = messages::build(content, hint.as_deref(), &mut built.dropped)?;
+    built.messages = messages.iter().map(|message| (message.role(), raw(message))).collect();
+    let array: Vec<&RawValue> = built.messages.iter().map(|(_, message)| &**message).collect();
+    let array = raw(&array);
+    built.fields.push(("messages", array));
+    built.set_tools(content);
+    for setting in &content.settings {
+        match name(setting.kind) {
+            Some("reasoning_effort") => {}
+            Some(name) => built.set(name, setting.value.raw()),
+            None => built.dropped.note(&setting.name),
+        }
+    }
+    if let Some((_, effort)) = content.last_effort() {
+        built.set("reasoning_effort", effort);
+    }
+    built.set("stream", &request.stream);
+    Ok(built)
+}
+
+impl Built {
+    pub fn fields(&self) -> Vec<Field<'_>> {
+        self.fields.iter().map(|(name, value)| Field { name: (*name).into(), value }).collect()
+    }
+
+    pub fn turns(&self) -> Vec<Turn<'_>> {
+        self.messages.iter().map(|(role, raw)| Turn::written(*role, raw.get())).collect()
+    }
+
+    fn set(&mut self, name: &'static str, value: &(impl Serialize + ?Sized)) {
+        self.fields.push((name, raw(value)));
+    }
+
+    fn set_tools(&mut self, content: &Content<'_>) {
+        let mut tools = Vec::new();
+        for tool in content.all_tools() {
+            match build_tool(tool) {
+                Some(tool) => tools.push(tool),
+                None => self.dropped.note("tools"),
+            }
+        }
+        if !tools.is_empty() {
+            self.set("tools", &tools);
+        }
+        match content.choice.as_ref().map(|choice| (choice.place, build_choice(&choice.demand))) {
+            Some((_, Some(choice))) => self.set("tool_choice", &choice),
+            Some((place, None)) => self.dropped.note(&place.to_string()),
+            None => {}
+        }
+    }
+}
+
+fn raw(value: &(impl Serialize + ?Sized)) -> Box<RawValue> {
+    to_raw_value(value).expect("strings and JSON should serialise")
+}
+
+/// What the API calls a setting, if it has it.
+fn name(kind: SettingKind) -> Option<&'static str> {
+    match kind {
+        SettingKind::MaxOutput => Some("max_completion_tokens"),
+        SettingKind::Answers => Some("n"),
+        SettingKind::Effort => Some("reasoning_effort"),
+        SettingKind::Verbosity => Some("verbosity"),
+        SettingKind::Temperature => Some("temperature"),
+        SettingKind::TopP => Some("top_p"),
+        SettingKind::Stop => Some("stop"),
+        SettingKind::Seed => Some("seed"),
+        SettingKind::FrequencyPenalty => Some("frequency_penalty"),
+        SettingKind::PresencePenalty => Some("presence_penalty"),
+        SettingKind::LogitBias => Some("logit_bias"),
+        SettingKind::Logprobs => Some("logprobs"),
+        SettingKind::TopLogprobs => Some("top_logprobs"),
+        SettingKind::ParallelCalls => Some("parallel_tool_calls"),
+        SettingKind::User => Some("user"),
+        SettingKind::CacheKey => Some("prompt_cache_key"),
+        SettingKind::Metadata => Some("metadata"),
+        SettingKind::ServiceTier => Some("service_tier"),
+        SettingKind::Store => Some("store"),
+        SettingKind::TopK | SettingKind::ReasoningSummary | SettingKind::Other => None,
+    }
+}
+
+fn response_format<'x>(kind: &'x FormatKind<'x>) -> ResponseFormat<'x> {
+    match kind {
+        FormatKind::Json => ResponseFormat::JsonObject,
+        FormatKind::Schema { name, description, schema, strict } => {
+            let name = name.as_ref().map_or(Json::text(SCHEMA_NAME), |name| Json::Borrowed(name.raw()));
+            let description = description.as_ref().map(Text::raw);
+            let schema = schema.as_ref().map(Json::raw);
+            ResponseFormat::JsonSchema { json_schema: JsonSchema { name, description, schema, strict: *strict } }
+        }
+    }
+}
+
+/// A tool in the API's words; nothing for one that a provider runs itself.
+fn build_tool<'x>(tool: &'x content::Tool<'x>) -> Option<Tool<'x>> {
+    let name = qualified(tool.namespace.as_deref(), &tool.name.value);
+    let description = tool.description.as_ref().map(Text::raw);
+    match &tool.kind {
+        ToolKind::Function { parameters, strict } => {
+            let parameters = parameters.as_ref().map(|parameters| parameters.value);
+            Some(Tool::Function { function: FunctionTool { name, description, parameters, strict: *strict } })
+        }
+        ToolKind::Custom { grammar } => {
+            let format = grammar.as_ref().map(|grammar| CustomFormat::Grammar {
+                grammar: Grammar { definition: grammar.definition.raw(), syntax: grammar.syntax.raw() },
+            });
+            Some(Tool::Custom { custom: CustomTool { name, description, format } })
+        }
+        ToolKind::Hosted => None,
+    }
+}
+
+fn build_choice<'x>(demand: &'x Demand<'x>) -> Option<ToolChoice<'x>> {
+    match demand {
+        Demand::Auto => Some(ToolChoice::Word("auto")),
+        Demand::None => Some(ToolChoice::Word("none")),
+        Demand::Any => Some(ToolChoice::Word("required")),
+        Demand::Tool(tool) => Some(ToolChoice::Tool(tool_name(tool))),
+        Demand::Allowed { must_call, tools } => {
+            let mode = if *must_call { "required" } else { "auto" };
+            let tools = tools.value.iter().map(tool_name).collect();
+            Some(ToolChoice::Allowed { r#type: "allowed_tools", allowed_tools: Allowed { mode, tools } })
+        }
+        Demand::Other(_) => None,
+    }
+}
+
+fn tool_name<'x>(tool: &'x content::ToolName<'x>) -> ToolName<'x> {
+    let name = Name { name: &tool.name };
+    match tool.kind {
+        CallKind::Function => ToolName::Function { function: name },
+        CallKind::Custom => ToolName::Custom { custom: name },
+    }
+}

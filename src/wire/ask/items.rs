@@ -1,0 +1,209 @@
+//! What a conversation is made of: a flat list of items in the order in which they were said, and their parts.
+//!
+//! Dialects that know messages with several of them group them again. A payload of a call is the text that the model wrote,
+//! never parsed and written anew; texts stay the JSON that they came as.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::Origin;
+use super::content::{Format, Tool};
+use super::place::{Located, Place};
+use crate::wire::json::{Json, Text};
+
+/// One thing that was said, called, found out or changed.
+#[derive(Clone, Debug)]
+pub struct Item<'a> {
+    pub place: Place,
+    /// What its own API calls it.
+    pub id: Option<Text<'a>>,
+    /// Who of several speakers of this kind said it.
+    pub name: Option<Text<'a>>,
+    pub cache: Option<CacheMark<'a>>,
+    /// The names of members that this form has no word for.
+    pub unread: Vec<Cow<'a, str>>,
+    pub kind: ItemKind<'a>,
+}
+
+#[derive(Clone, Debug)]
+pub enum ItemKind<'a> {
+    Instruction {
+        level: Level,
+        parts: Vec<Part<'a>>,
+    },
+    User(Vec<Part<'a>>),
+    /// What the model said.
+    Text {
+        phase: Option<Text<'a>>,
+        parts: Vec<Part<'a>>,
+    },
+    Call(Call<'a>),
+    Result(CallResult<'a>),
+    Reasoning(Reasoning<'a>),
+    /// Tools that exist from here on.
+    ToolsAdded(Vec<Tool<'a>>),
+    /// Tools that exist no longer.
+    ToolsRemoved(Vec<Cow<'a, str>>),
+    /// Settings that hold from here on.
+    Config {
+        effort: Option<Text<'a>>,
+        format: Option<Format<'a>>,
+    },
+    /// What only the API that it is of understands.
+    Opaque {
+        origin: Origin,
+        raw: &'a RawValue,
+    },
+}
+
+/// Where an instruction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Before the conversation.
+    Top,
+    /// Between its turns.
+    Mid,
+}
+
+/// A mark of the client's that a provider's cache should keep the prompt up to here.
+#[derive(Clone, Debug)]
+pub struct CacheMark<'a> {
+    pub name: &'static str,
+    pub value: &'a RawValue,
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug)]
+pub struct Call<'a> {
+    pub kind: CallKind,
+    pub id: Cow<'a, str>,
+    pub name: Cow<'a, str>,
+    /// The group of tools that the name belongs to.
+    pub namespace: Option<Cow<'a, str>>,
+    /// A function's arguments, which should be a JSON object, or a custom tool's input.
+    pub payload: Located<Cow<'a, str>>,
+    /// Which other call made it.
+    pub caller: Option<&'a RawValue>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallKind {
+    Function,
+    Custom,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug)]
+pub struct CallResult<'a> {
+    pub kind: CallKind,
+    /// The call's.
+    pub id: Located<Cow<'a, str>>,
+    pub parts: Vec<Part<'a>>,
+    pub is_error: bool,
+}
+
+/// What the model thought before it said or called what follows.
+#[derive(Clone, Debug)]
+pub struct Reasoning<'a> {
+    pub summary: Vec<Text<'a>>,
+    pub text: Vec<Text<'a>>,
+    pub state: Option<State<'a>>,
+    pub bound_to: Binding<'a>,
+}
+
+/// Reasoning in a form that only its maker can read.
+#[derive(Clone, Debug)]
+pub struct State<'a> {
+    pub kind: StateKind,
+    pub value: Cow<'a, str>,
+    /// Who made it, as far as that is known; nobody else may get it.
+    pub origin: Option<Cow<'a, str>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateKind {
+    /// Of the text beside it (Messages).
+    Signature,
+    /// In place of a text (Messages).
+    Redacted,
+    /// Responses.
+    Encrypted,
+    /// Gemini.
+    Thought,
+}
+
+/// Without what reasoning state means nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Binding<'a> {
+    Nothing,
+    /// The turn that it stands in.
+    Turn,
+    /// The call of this id.
+    Call(Cow<'a, str>),
+}
+
+/// One part of what is said.
+#[derive(Clone, Debug)]
+pub struct Part<'a> {
+    pub place: Place,
+    /// The client's word for its type.
+    pub word: &'static str,
+    pub cache: Option<CacheMark<'a>>,
+    pub kind: PartKind<'a>,
+}
+
+#[derive(Clone, Debug)]
+pub enum PartKind<'a> {
+    Text(Text<'a>),
+    Refusal(Text<'a>),
+    Image {
+        source: Source<'a>,
+        detail: Option<Located<&'a RawValue>>,
+    },
+    File {
+        source: Source<'a>,
+        name: Option<Text<'a>>,
+    },
+    Audio(&'a RawValue),
+    /// Audio of an earlier answer, which only its provider has.
+    EarlierAudio(&'a RawValue),
+    Json(Json<'a>),
+    /// What only the API that it is of understands.
+    Opaque {
+        origin: Origin,
+        raw: &'a RawValue,
+    },
+}
+
+/// Where the bytes of an image or a file are.
+#[derive(Clone, Debug)]
+pub enum Source<'a> {
+    /// At an address, which may be a data URI.
+    Url(Located<Cow<'a, str>>),
+    /// Here, in base64.
+    Data { media_type: Cow<'a, str>, data: Located<Cow<'a, str>> },
+    /// With the one provider that knows this id.
+    Id(Located<Text<'a>>),
+}
+
+impl<'a> Item<'a> {
+    pub fn new(place: Place, kind: ItemKind<'a>) -> Self {
+        Self { place, id: None, name: None, cache: None, unread: Vec::new(), kind }
+    }
+}
+
+impl<'a> Part<'a> {
+    /// A part that is nothing but a text.
+    pub fn text(place: Place, text: Text<'a>) -> Self {
+        Self { place, word: "text", cache: None, kind: PartKind::Text(text) }
+    }
+}
+
+/// The name of a tool for an API that has no groups.
+pub fn qualified<'x>(namespace: Option<&str>, name: &'x str) -> Cow<'x, str> {
+    match namespace {
+        Some(namespace) => format!("{namespace}__{name}").into(),
+        None => name.into(),
+    }
+}

@@ -1,0 +1,108 @@
+//! Where something stands in a client's request, in the client's own terms, and what is wrong there.
+
+use std::fmt;
+
+/// A JSON path below the body, as `messages[3].content[1].text`. It is made without allocating, and written out only where
+/// somebody is told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    field: &'static str,
+    position: Option<usize>,
+    inner: &'static str,
+    inner_position: Option<usize>,
+    leaf: &'static str,
+}
+
+/// A value, and where it stands below the place of what holds it.
+#[derive(Clone, Debug)]
+pub struct Located<T> {
+    pub leaf: &'static str,
+    pub value: T,
+}
+
+/// What is wrong with a request: a 400 for the client, if it has to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub place: String,
+    /// What it must be, or is.
+    pub message: String,
+}
+
+impl Place {
+    /// A field of the body.
+    pub fn field(field: &'static str) -> Self {
+        Self { field, position: None, inner: "", inner_position: None, leaf: "" }
+    }
+
+    /// An element of a field of the body.
+    pub fn element(field: &'static str, position: usize) -> Self {
+        Self { position: Some(position), ..Self::field(field) }
+    }
+
+    /// A member of the element.
+    pub fn member(self, inner: &'static str) -> Self {
+        Self { inner, inner_position: None, ..self }
+    }
+
+    /// An element of a member of the element.
+    pub fn member_element(self, inner: &'static str, position: usize) -> Self {
+        Self { inner, inner_position: Some(position), ..self }
+    }
+
+    /// What stands at `leaf` below all that.
+    pub fn leaf(self, leaf: &'static str) -> Self {
+        Self { leaf, ..self }
+    }
+
+    /// The member that holds this one as one of several.
+    pub fn list(self) -> Self {
+        Self { inner_position: None, leaf: "", ..self }
+    }
+
+    pub fn position(self) -> usize {
+        self.position.unwrap_or_default()
+    }
+
+    pub fn inner_position(self) -> usize {
+        self.inner_position.unwrap_or_default()
+    }
+
+    pub fn fault(self, message: impl Into<String>) -> Fault {
+        Fault { place: self.to_string(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        let steps = [(self.field, self.position), (self.inner, self.inner_position), (self.leaf, None)];
+        for (name, position) in steps.into_iter().filter(|(name, _)| !name.is_empty()) {
+            write!(formatter, "{separator}{name}")?;
+            if let Some(position) = position {
+                write!(formatter, "[{position}]")?;
+            }
+            separator = ".";
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_paths() {
+        let message = Place::element("messages", 3);
+        for (place, expected) in [
+            (Place::field("tool_choice"), "tool_choice"),
+            (Place::field("tool_choice").leaf("function.name"), "tool_choice.function.name"),
+            (message, "messages[3]"),
+            (message.member("content"), "messages[3].content"),
+            (message.member_element("content", 1).leaf("image_url.url"), "messages[3].content[1].image_url.url"),
+            (message.member_element("tool_calls", 2).leaf("type").list(), "messages[3].tool_calls"),
+        ] {
+            assert_eq!(place.to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The turns of a conversation, as far as a decision looks at them: who speaks, the texts, and how much there is.
+//!
+//! A text stays the JSON that the client sent, and is decoded only when somebody wants to read it.
+
+/// One turn of a conversation.
+#[derive(Clone, Debug)]
+pub struct Turn<'a> {
+    pub role: Role,
+    pub texts: Texts<'a>,
+    /// As the client wrote it.
+    pub raw: &'a str,
+    pub has_images: bool,
+    /// Images, files, audio or video.
+    pub has_media: bool,
+    /// About how many tokens it has.
+    pub tokens: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    System,
+    Developer,
+    User,
+    Assistant,
+    Tool,
+    Function,
+}
+
+/// The texts of a turn, as JSON strings.
+#[derive(Clone, Debug)]
+pub enum Texts<'a> {
+    None,
+    One(&'a str),
+    Several(Vec<&'a str>),
+}
+
+const ROLES: [(&str, Role); 6] = [
+    ("system", Role::System),
+    ("developer", Role::Developer),
+    ("user", Role::User),
+    ("assistant", Role::Assistant),
+    ("tool", Role::Tool),
+    ("function", Role::Function),
+];
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        ROLES.iter().find(|(_, role)| *role == self).map_or("", |(name, _)| name)
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        ROLES.iter().find(|(known, _)| *known == name).map(|(_, role)| *role)
+    }
+
+    pub fn names() -> [&'static str; 6] {
+        ROLES.map(|(name, _)| name)
+    }
+}
+
+impl<'a> Turn<'a> {
+    /// A turn that nobody looks into.
+    pub fn written(role: Role, raw: &'a str) -> Self {
+        Self { role, texts: Texts::None, raw, has_images: false, has_media: false, tokens: 0 }
+    }
+
+    /// The texts, as JSON strings.
+    pub fn texts(&self) -> impl DoubleEndedIterator<Item = &'a str> + Clone {
+        let texts = match &self.texts {
+            Texts::None => &[][..],
+            Texts::One(text) => std::slice::from_ref(text),
+            Texts::Several(texts) => texts,
+        };
+        texts.iter().copied()
+    }
+}
