@@ -124,7 +124,8 @@ fn serve<P: Platform>(
             let policy = &found.policy.in_force()?.policy;
             cors::answer_headers(policy, &client_headers, extra);
             let until = body_deadline(policy, route_headers.as_ref().ok(), time_left);
-            let gathered = found.gather(platform, wanted.body, until, record)?;
+            let gathered = found.gather(platform, wanted.body, until)?;
+            record.bytes_received = gathered.body.len() as u64;
             content?;
             let route_headers = route_headers?;
             let (route_headers, client_headers) = (&route_headers, &client_headers);

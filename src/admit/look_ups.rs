@@ -93,8 +93,28 @@ pub fn look_up<P: Platform>(
         record.reason(Reason::PolicyStale);
     }
     let policy_in_force = in_force.map(|in_force| &*in_force.policy);
-    let client = lookups.client(platform, memory, (policy_in_force, &wanted.presented), record);
+    let open = policy_in_force.filter(|policy| policy.auth == Auth::Optional);
+    let verified = lookups.client(platform, memory, &wanted.presented, open);
     record.timings.auth = Some(platform.elapsed());
+    if verified.is_stale {
+        record.reason(Reason::ClientStale);
+    }
+    let client = match verified.client {
+        Ok(client) => {
+            record.client = Some(client.id.clone());
+            record.tags.clone_from(&client.tags);
+            Ok(client)
+        }
+        Err(Turned::Refused(refusal)) => {
+            record.refusal = Some(refusal.as_str());
+            Err(refusal.error())
+        }
+        Err(Turned::Unchecked) => {
+            let message = "Keys cannot be checked at the moment.";
+            let soon = Retry::After(Duration::from_secs(1));
+            Err(Error::new(Kind::AuthUnavailable, message).with_retry(soon))
+        }
+    };
     let pop = lookups.pop(memory, now);
     Ok(Found { policy, client, pop })
 }
@@ -110,13 +130,11 @@ impl Found {
         platform: &P,
         body: Option<Upload<'_, P::Body>>,
         until: Duration,
-        record: &mut Record,
     ) -> Result<Gathered, Error> {
         let policy = self.policy.in_force()?.clone();
         let client = self.client?;
         let limit = policy.policy.limits.body_bytes;
         let body = body.map_or(Ok(Vec::new()), |body| body.whole(platform, limit, until))?;
-        record.bytes_received = body.len() as u64;
         Ok(Gathered { policy, client, body, pop: self.pop })
     }
 }
@@ -201,6 +219,26 @@ struct Lookups<P: Platform> {
     pop: Lookup<P::CacheLookup, Vec<u8>>,
 }
 
+/// Who asks, if that may be.
+struct Verified {
+    client: Result<Rc<Client>, Turned>,
+    /// The client was found among those that were verified earlier, since KV did not answer.
+    is_stale: bool,
+}
+
+/// Why a client is turned away.
+enum Turned {
+    Refused(Refusal),
+    /// Neither KV nor a good copy says anything about its key.
+    Unchecked,
+}
+
+impl Verified {
+    fn now(client: Result<Rc<Client>, Turned>) -> Self {
+        Self { client, is_stale: false }
+    }
+}
+
 impl<P: Platform> Lookups<P> {
     fn start(platform: &P, memory: &Memory, wanted: &Wanted<'_, P::Body>, now: Duration) -> Self {
         let in_force = memory.policy.as_ref().and_then(|known| known.in_force().ok());
@@ -283,29 +321,18 @@ impl<P: Platform> Lookups<P> {
         known
     }
 
-    fn client(
-        &mut self,
-        platform: &P,
-        memory: &mut Memory,
-        (policy, presented): (Option<&Policy>, &Presented),
-        record: &mut Record,
-    ) -> Result<Rc<Client>, Error> {
+    /// Who asks; `open` is a policy in force that lets everybody in.
+    fn client(&mut self, platform: &P, memory: &mut Memory, presented: &Presented, open: Option<&Policy>) -> Verified {
         let now = platform.unix_time();
-        let refused = |record: &mut Record, refusal: Refusal| {
-            record.refusal = Some(refusal.as_str());
-            Err(refusal.error())
-        };
-        let open = policy.filter(|policy| policy.auth == Auth::Optional);
         let key = match (presented, open) {
             (Presented::Key(key), _) => key,
             (Presented::Nothing | Presented::Malformed, Some(policy)) => {
-                let client = Rc::new(Client::anonymous(policy));
-                record.client = Some(client.id.clone());
-                return Ok(client);
+                return Verified::now(Ok(Rc::new(Client::anonymous(policy))));
             }
-            (Presented::Nothing, None) => return refused(record, Refusal::NoKey),
-            (Presented::Malformed, None) => return refused(record, Refusal::MalformedKey),
+            (Presented::Nothing, None) => return Verified::now(Err(Turned::Refused(Refusal::NoKey))),
+            (Presented::Malformed, None) => return Verified::now(Err(Turned::Refused(Refusal::MalformedKey))),
         };
+        let mut is_stale = false;
         // What KV has just said, if it was asked and did answer.
         let mut said: Option<Option<Vec<u8>>> = None;
         let client = match (self.known_client.take(), self.client.answer()) {
@@ -325,12 +352,8 @@ impl<P: Platform> Lookups<P> {
             (None, Some(Err(StoreError)) | None) => {
                 let cached = client_cache::find(platform, &key.id);
                 let client = cached.and_then(|entry| Client::parse(&key.id, &entry).ok()).map(Rc::new);
-                let Some(client) = client else {
-                    let message = "Keys cannot be checked at the moment.";
-                    let soon = Retry::After(Duration::from_secs(1));
-                    return Err(Error::new(Kind::AuthUnavailable, message).with_retry(soon));
-                };
-                record.reason(Reason::ClientStale);
+                let Some(client) = client else { return Verified::now(Err(Turned::Unchecked)) };
+                is_stale = true;
                 Ok(client)
             }
         };
@@ -342,13 +365,7 @@ impl<P: Platform> Lookups<P> {
             (Err(_), Some(entry)) => memory.chores.push(Chore::ForgetClient(key.id.clone(), entry)),
             (_, _) => {}
         }
-        let client = match checked {
-            Ok(client) => client,
-            Err(refusal) => return refused(record, refusal),
-        };
-        record.client = Some(client.id.clone());
-        record.tags.clone_from(&client.tags);
-        Ok(client)
+        Verified { client: checked.map_err(Turned::Refused), is_stale }
     }
 
     fn pop(&mut self, memory: &mut Memory, now: Duration) -> PopState {

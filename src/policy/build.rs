@@ -25,8 +25,11 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
     let health = raw.health.given().and_then(|raw| build_health(raw, &root.field("health"), faults));
     let classifier = match raw.classifier.optional() {
         Some(Some(raw)) => {
-            check_classifier(&raw, &dialects, scope, (&root.field("classifier"), faults));
-            build_classifier(raw, scope, &root.field("classifier"), faults).map(Some)
+            let path = root.field("classifier");
+            if let Some(fault) = classifier_fault(&raw, &dialects, scope) {
+                faults.note(&path.field("model"), fault);
+            }
+            build_classifier(raw, scope, &path, faults).map(Some)
         }
         Some(None) => Some(None),
         None => None,
@@ -37,8 +40,12 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
         None => None,
     };
     let tiers = each(raw.tiers, &root.field("tiers"), faults, |(position, raw), path, faults| {
-        check_tier_name(&raw, position, scope, path, faults);
-        check_handoff(&raw, &dialects, scope, (path, faults));
+        if let Some(fault) = tier_name_fault(&raw, position, scope) {
+            faults.note(&path.field("name"), fault);
+        }
+        if let Some(fault) = handoff_fault(&raw, &dialects, scope) {
+            faults.note(&path.field("stream"), fault);
+        }
         build_tier(raw, scope, path, faults)
     });
     let models_path = root.field("models");
@@ -110,18 +117,19 @@ fn build_health(raw: raw::Health, path: &Path, faults: &mut Faults) -> Option<He
     })
 }
 
-/// Its question is put in the client's own dialect only.
-fn check_classifier(
-    raw: &raw::Classifier,
-    dialects: &[Option<Dialect>],
-    scope: &Scope,
-    (path, faults): (&Path, &mut Faults),
-) {
-    let Some(name) = raw.model.as_given() else { return };
-    let dialect = scope.models.position(name).and_then(|position| dialects.get(position).copied().flatten());
-    if let Some(dialect @ (Dialect::AnthropicMessages | Dialect::OpenaiResponses)) = dialect {
-        let reason = format!("the classifier needs openai-chat, but {} is {dialect}", quote(name));
-        faults.note(&path.field("model"), format!("{reason}; valid: a model of that dialect"));
+/// What is wrong with the classifier's model: its question is put in the client's own dialect only.
+fn classifier_fault(raw: &raw::Classifier, dialects: &[Option<Dialect>], scope: &Scope) -> Option<String> {
+    let name = raw.model.as_given()?;
+    let dialect = other_dialect(name, dialects, scope)?;
+    let reason = format!("the classifier needs openai-chat, but {} is {dialect}", quote(name));
+    Some(format!("{reason}; valid: a model of that dialect"))
+}
+
+/// The dialect of a model that speaks another one than the client.
+fn other_dialect(name: &str, dialects: &[Option<Dialect>], scope: &Scope) -> Option<Dialect> {
+    match dialects.get(scope.models.position(name)?).copied().flatten()? {
+        Dialect::OpenaiChat => None,
+        dialect @ (Dialect::AnthropicMessages | Dialect::OpenaiResponses) => Some(dialect),
     }
 }
 
@@ -137,14 +145,10 @@ fn build_classifier(raw: raw::Classifier, scope: &Scope, path: &Path, faults: &m
     })
 }
 
-fn check_tier_name(raw: &raw::Tier, position: usize, scope: &Scope, path: &Path, faults: &mut Faults) {
-    let Some(name) = raw.name.as_given() else { return };
-    match scope.tiers.position(name.as_ref()) {
-        Some(first) if first != position => {
-            faults.note(&path.field("name"), format!("already the name of tiers[{first}]; valid: a name of its own"));
-        }
-        Some(_) | None => {}
-    }
+/// What is wrong with the name of the tier at `position`.
+fn tier_name_fault(raw: &raw::Tier, position: usize, scope: &Scope) -> Option<String> {
+    let first = scope.tiers.position(raw.name.as_given()?.as_ref())?;
+    (first != position).then(|| format!("already the name of tiers[{first}]; valid: a name of its own"))
 }
 
 /// The dialect of each model by position, where no fault hides it.
@@ -160,27 +164,19 @@ fn model_dialects(raw: &raw::Policy, scope: &Scope) -> Vec<Option<Dialect>> {
     models.0.iter().map(|(_, model)| dialect(model.as_ref()?)).collect()
 }
 
-/// A stream is handed to the host as it comes, so nothing could translate it.
-fn check_handoff(raw: &raw::Tier, dialects: &[Option<Dialect>], scope: &Scope, (path, faults): (&Path, &mut Faults)) {
+/// What is wrong with handing streams over: they go to the host as they come, so nothing could translate them.
+fn handoff_fault(raw: &raw::Tier, dialects: &[Option<Dialect>], scope: &Scope) -> Option<String> {
     if !matches!(raw.stream, Field::Given(StreamMode::Handoff)) {
-        return;
+        return None;
     }
-    let Some(candidates) = raw.candidates.as_given() else {
-        return;
-    };
-    let names = candidates.0.iter().flatten().flat_map(|entry| {
+    let candidates = raw.candidates.as_given()?;
+    let mut names = candidates.0.iter().flatten().flat_map(|entry| {
         let members = entry.split.as_given().into_iter().flat_map(|split| split.0.iter().flatten());
         entry.model.as_given().into_iter().chain(members.filter_map(|member| member.model.as_given()))
     });
-    for name in names {
-        let position = scope.models.position(name);
-        let dialect = position.and_then(|position| dialects.get(position).copied().flatten());
-        if let Some(dialect @ (Dialect::AnthropicMessages | Dialect::OpenaiResponses)) = dialect {
-            let reason = format!("handoff needs openai-chat, but candidate {} is {dialect}", quote(name));
-            faults.note(&path.field("stream"), format!("{reason}; valid: guarded, hold"));
-            return;
-        }
-    }
+    let (name, dialect) = names.find_map(|name| Some((name, other_dialect(name, dialects, scope)?)))?;
+    let reason = format!("handoff needs openai-chat, but candidate {} is {dialect}", quote(name));
+    Some(format!("{reason}; valid: guarded, hold"))
 }
 
 fn build_tier(raw: raw::Tier, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Tier> {
