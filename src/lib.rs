@@ -26,7 +26,15 @@
 //! | sides | `door`, `upstream` |
 //! | steps | `admit`, `visit`, `decide`, `attempt`, `relay` |
 //! | whole | `report`, `pipeline`, `edge` |
-#![deny(unsafe_code)]
+// What makes the core pure, as lints: clippy.toml says what is meant.
+#![warn(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::iter_over_hash_type,
+    clippy::print_stderr,
+    clippy::print_stdout
+)]
 
 pub mod admit;
 pub mod attempt;

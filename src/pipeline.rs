@@ -66,7 +66,7 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
             report::answer(visit, found, route, &client_headers)
         }
         Route::ChatCompletions | Route::Decision => {
-            let policy = found.policy.in_force()?.policy.clone();
+            let policy = Rc::clone(&found.policy.in_force()?.policy);
             let until = body_deadline(&policy, route_headers.as_ref().ok(), time_left);
             let gathered = found.gather(visit.platform, until)?;
             let bytes_received = gathered.body.len() as u64;

@@ -29,7 +29,7 @@ pub use outage::Outage;
 pub use report::{GuestReport, Report};
 pub use rows::Kind;
 
-use figures::Phase;
+use figures::{Phase, Rounds};
 use rig::{Rig, Service, Upstream};
 use rows::Answerer;
 
@@ -148,7 +148,8 @@ pub async fn measure(options: &BenchOptions) -> Result<Report> {
         let baseline = rows.iter().position(|other| other.kind == row.kind && other.is_baseline());
         for (place, connections) in options.connections.iter().enumerate() {
             let of = |index: usize| measured[place * rows.len() + index].as_slice();
-            figures.push(figures::figures(&row.name, row.kind, connections.get(), of(index), baseline.map(of)));
+            let rounds = Rounds { own: of(index), baseline: baseline.map(of) };
+            figures.push(figures::figures(&row.name, row.kind, connections.get(), &rounds));
         }
     }
     Ok(Report {

@@ -190,8 +190,7 @@ async fn put_value(
     State(kv): State<KvHandle>,
     Path((store, key)): Path<(String, String)>,
     Query(query): Query<PutQuery>,
-    headers: HeaderMap,
-    value: Bytes,
+    (headers, value): (HeaderMap, Bytes),
 ) -> Result<StatusCode, Problem> {
     check_store(&store)?;
     let mode = match (query.add, query.append, query.prepend) {

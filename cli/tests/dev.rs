@@ -1,4 +1,5 @@
 //! `tiergate dev` as a user runs it: what it prints, what it refuses, and how it stops.
+#![allow(clippy::panic, clippy::unreachable, clippy::unwrap_used, reason = "a test that cannot go on stops there")]
 
 use std::net::TcpListener;
 use std::path::Path;

@@ -223,10 +223,10 @@ mod tests {
             ("response_format", |r| r["response_format"]["json_schema"]["strict"] = json!(false)),
             ("response_format", |r| r["response_format"]["json_schema"]["schema"]["required"] = json!(["tier"])),
             ("response_format", |r| {
-                r["response_format"]["json_schema"]["schema"]["additionalProperties"] = json!(true)
+                r["response_format"]["json_schema"]["schema"]["additionalProperties"] = json!(true);
             }),
             ("response_format", |r| {
-                r["response_format"]["json_schema"]["schema"]["properties"]["tier"]["enum"] = json!([])
+                r["response_format"]["json_schema"]["schema"]["properties"]["tier"]["enum"] = json!([]);
             }),
             ("temperature", |r| drop(r.insert("temperature".to_owned(), json!(0.75)))),
             ("max_completion_tokens", |r| drop(r.remove("max_completion_tokens"))),

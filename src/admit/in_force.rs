@@ -154,11 +154,11 @@ fn read(
     if let Some(KnownPolicy { refused: Some(refused), fault: Some(fault), .. }) = known
         && **refused == *document
     {
-        return Err((fault.clone(), refused.clone()));
+        return Err((Rc::clone(fault), Rc::clone(refused)));
     }
     let before = known.and_then(|known| known.in_force.as_ref()).filter(|before| before.copy.document == document);
     let policy = match before {
-        Some(before) => before.policy.clone(),
+        Some(before) => Rc::clone(&before.policy),
         None => match parse(&document) {
             Ok(policy) => Rc::new(policy),
             Err(faults) => return Err((Rc::from(faults.to_string()), document.into())),
@@ -232,7 +232,7 @@ impl Copies<'_> {
 
     fn parse(&self, copy: &GoodCopy) -> Option<InForce> {
         let before = self.before.filter(|before| before.copy.document == copy.document);
-        let policy = before.map(|before| before.policy.clone()).or_else(|| parse(&copy.document).ok().map(Rc::new));
+        let policy = before.map(|before| Rc::clone(&before.policy)).or_else(|| parse(&copy.document).ok().map(Rc::new));
         Some(InForce::new(policy?, copy.clone()))
     }
 }

@@ -1,7 +1,7 @@
 //! The headers of an answer: what was decided and tried, what a browser may read of it, and what an error asks for.
 //!
 //! Nothing is ever copied because it was not forbidden: the client gets what stands here and what
-//! [`crate::upstream::headers::rate_limits`] lets pass.
+//! `upstream::headers` lets pass.
 
 use std::fmt::Write;
 use std::time::Duration;

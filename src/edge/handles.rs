@@ -3,7 +3,7 @@
 //!
 //! The only unsafe code of the project. Every call passes pointers to live local values and checks the status; handles
 //! are owned by one value each, which closes them when it is dropped.
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "see above")]
 
 use std::time::Duration;
 

@@ -34,8 +34,12 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
         None => None,
     };
     let tiers = each(raw.tiers, &root.field("tiers"), faults, |(position, raw), path, faults| {
-        check_tier_name(&raw, position, scope, path, faults);
-        check_handoff(&raw, &dialects, scope, (path, faults));
+        if let Some(fault) = tier_name_fault(&raw, position, scope) {
+            faults.note(&path.field("name"), fault);
+        }
+        if let Some(fault) = handoff_fault(&raw, &dialects, scope) {
+            faults.note(&path.field("stream"), fault);
+        }
         build_tier(raw, scope, path, faults)
     });
     let models_path = root.field("models");
@@ -119,14 +123,10 @@ fn build_classifier(raw: raw::Classifier, scope: &Scope, path: &Path, faults: &m
     })
 }
 
-fn check_tier_name(raw: &raw::Tier, position: usize, scope: &Scope, path: &Path, faults: &mut Faults) {
-    let Some(name) = raw.name.as_given() else { return };
-    match scope.tiers.position(name.as_ref()) {
-        Some(first) if first != position => {
-            faults.note(&path.field("name"), format!("already the name of tiers[{first}]; valid: a name of its own"));
-        }
-        Some(_) | None => {}
-    }
+/// What is wrong with the name of the tier at `position`.
+fn tier_name_fault(raw: &raw::Tier, position: usize, scope: &Scope) -> Option<String> {
+    let first = scope.tiers.position(raw.name.as_given()?.as_ref())?;
+    (first != position).then(|| format!("already the name of tiers[{first}]; valid: a name of its own"))
 }
 
 /// The dialect of each model by position, where no fault hides it.
@@ -142,26 +142,26 @@ fn model_dialects(raw: &raw::Policy, scope: &Scope) -> Vec<Option<Dialect>> {
     models.0.iter().map(|(_, model)| dialect(model.as_ref()?)).collect()
 }
 
-/// A stream is handed to the host as it comes, so nothing could translate it.
-fn check_handoff(raw: &raw::Tier, dialects: &[Option<Dialect>], scope: &Scope, (path, faults): (&Path, &mut Faults)) {
+/// What is wrong with handing streams over: they go to the host as they come, so nothing could translate them.
+fn handoff_fault(raw: &raw::Tier, dialects: &[Option<Dialect>], scope: &Scope) -> Option<String> {
     if !matches!(raw.stream, Field::Given(StreamMode::Handoff)) {
-        return;
+        return None;
     }
-    let Some(candidates) = raw.candidates.as_given() else {
-        return;
-    };
-    let names = candidates.0.iter().flatten().flat_map(|entry| {
+    let candidates = raw.candidates.as_given()?;
+    let mut names = candidates.0.iter().flatten().flat_map(|entry| {
         let members = entry.split.as_given().into_iter().flat_map(|split| split.0.iter().flatten());
         entry.model.as_given().into_iter().chain(members.filter_map(|member| member.model.as_given()))
     });
-    for name in names {
-        let position = scope.models.position(name);
-        let dialect = position.and_then(|position| dialects.get(position).copied().flatten());
-        if let Some(dialect @ (Dialect::AnthropicMessages | Dialect::OpenaiResponses)) = dialect {
-            let reason = format!("handoff needs openai-chat, but candidate {} is {dialect}", quote(name));
-            faults.note(&path.field("stream"), format!("{reason}; valid: guarded, hold"));
-            return;
-        }
+    let (name, dialect) = names.find_map(|name| Some((name, other_dialect(name, dialects, scope)?)))?;
+    let reason = format!("handoff needs openai-chat, but candidate {} is {dialect}", quote(name));
+    Some(format!("{reason}; valid: guarded, hold"))
+}
+
+/// The dialect of a model that speaks another one than chat clients do.
+fn other_dialect(name: &str, dialects: &[Option<Dialect>], scope: &Scope) -> Option<Dialect> {
+    match dialects.get(scope.models.position(name)?).copied().flatten()? {
+        Dialect::OpenaiChat => None,
+        dialect @ (Dialect::AnthropicMessages | Dialect::OpenaiResponses) => Some(dialect),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::scenario::{CLASSIFIER, FIRST, KEY, Scenario, answer, client, policy, 
 
 #[test]
 fn every_refused_key_gets_the_same_401() {
-    let wrong = format!("Bearer {}x", KEY);
+    let wrong = format!("Bearer {KEY}x");
     let malformed = "Bearer tg_../app_0123456789abcdefghijklmnopqrstuv";
     let other = "Bearer tg_other_0123456789abcdefghijklmnopqrstuv";
     let cases: [(&str, Scenario); 8] = [

@@ -422,7 +422,7 @@ fn a_refused_key_at_healthz_is_logged_and_changes_nothing() {
 fn warnings_are_shown_to_those_who_may_see_them() {
     let mut open = policy();
     open["auth"] = json!("optional");
-    let health = |entry: serde_json::Value| {
+    let health = |entry: Value| {
         Scenario::new().policy(open.clone()).client(client(entry)).path(Method::GET, "/healthz").run().json()
     };
     assert!(health(json!({})).get("policy_warnings").is_none());

@@ -83,8 +83,14 @@ pub struct GuestFigures {
     pub requests_per_sandbox: Option<f64>,
 }
 
-/// `phases` and `baseline` are in the order of rounds.
-pub fn figures(row: &str, kind: Kind, connections: u32, phases: &[Phase], baseline: Option<&[Phase]>) -> Figures {
+/// What a row did, and the row that it is compared with, each in the order of rounds.
+pub struct Rounds<'a> {
+    pub own: &'a [Phase],
+    pub baseline: Option<&'a [Phase]>,
+}
+
+pub fn figures(row: &str, kind: Kind, connections: u32, rounds: &Rounds<'_>) -> Figures {
+    let Rounds { own: phases, baseline } = *rounds;
     let loads = || phases.iter().map(|phase| &phase.load);
     let p50s: Vec<f64> = match kind {
         Kind::Whole => loads().map(|load| load.p50_ms).collect(),
@@ -213,7 +219,7 @@ mod tests {
         // The machine is half as fast in the last round, which concerns both rows.
         let own = [phase(1.2, 1000), phase(1.2, 1000), phase(2.4, 1000)];
         let null = [phase(1.0, 400), phase(1.0, 400), phase(2.0, 400)];
-        let figures = figures("bypass", Kind::Stream, 1, &own, Some(&null));
+        let figures = figures("bypass", Kind::Stream, 1, &Rounds { own: &own, baseline: Some(&null) });
         let ratios = figures.to_null_proxy.expect("there is a baseline");
         assert!((ratios.p50 - 1.2).abs() < 1e-9, "{ratios:?}");
         assert!((ratios.requests_per_second - 1.0 / 1.2).abs() < 1e-9, "{ratios:?}");

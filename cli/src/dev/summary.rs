@@ -32,7 +32,7 @@ struct Durations {
 
 /// Shows a line that cannot be read as it is.
 pub fn summarize(json: &str) -> String {
-    serde_json::from_str(json).map(|line| describe(&line)).unwrap_or_else(|_| json.to_owned())
+    serde_json::from_str(json).map_or_else(|_| json.to_owned(), |line| describe(&line))
 }
 
 fn describe(line: &Line) -> String {

@@ -263,16 +263,12 @@ impl Runtime {
     /// A chat completion of `text` in the tier `tier`; the classifier decides if it is empty.
     pub fn chat(&self, tier: &str, text: &str) -> RequestBuilder {
         let body = json!({"model": "any", "messages": [{"role": "user", "content": text}]});
-        self.in_tier(self.post("/v1/chat/completions", &body), tier)
+        in_tier(self.post("/v1/chat/completions", &body), tier)
     }
 
     pub fn stream(&self, tier: &str, text: &str) -> RequestBuilder {
         let body = json!({"model": "any", "stream": true, "messages": [{"role": "user", "content": text}]});
-        self.in_tier(self.post("/v1/chat/completions", &body), tier)
-    }
-
-    fn in_tier(&self, request: RequestBuilder, tier: &str) -> RequestBuilder {
-        if tier.is_empty() { request } else { request.header("x-route-tier", tier) }
+        in_tier(self.post("/v1/chat/completions", &body), tier)
     }
 
     /// The next log line of the gateway, and that it is one JSON object without a secret.
@@ -297,6 +293,10 @@ impl Runtime {
         let mut log = self.log.lock().expect("the log");
         std::iter::from_fn(|| log.try_recv().ok()).collect()
     }
+}
+
+fn in_tier(request: RequestBuilder, tier: &str) -> RequestBuilder {
+    if tier.is_empty() { request } else { request.header("x-route-tier", tier) }
 }
 
 /// What came back, whole.

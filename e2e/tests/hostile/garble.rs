@@ -27,13 +27,8 @@ pub const TEXT: &str = "One two three, ä € and \"four\" five.";
 /// An answer with some faults, streamed or whole.
 pub fn garbled(dialect: Dialect, streams: bool, random: &mut Random) -> Garbled {
     let faults = random.below(4);
-    let mut names = Vec::new();
-    let mut is_good = true;
-    let mut body = if streams {
-        stream_body(dialect, faults, &mut names, &mut is_good, random)
-    } else {
-        whole_body(dialect, faults, &mut names, &mut is_good, random)
-    };
+    let made = if streams { stream_body(dialect, faults, random) } else { whole_body(dialect, faults, random) };
+    let Made { bytes: mut body, mut names, mut is_good } = made;
     if faults > 0 && random.once_in(3) {
         is_good = false;
         names.push(break_bytes(&mut body, random));
@@ -49,18 +44,21 @@ fn said(dialect: Dialect) -> Said {
     Said::new(TEXT).in_dialect(dialect)
 }
 
-fn stream_body(
-    dialect: Dialect,
-    faults: usize,
-    names: &mut Vec<String>,
-    is_good: &mut bool,
-    random: &mut Random,
-) -> Vec<u8> {
+/// A body with faults.
+struct Made {
+    bytes: Vec<u8>,
+    /// What is wrong with it.
+    names: Vec<String>,
+    is_good: bool,
+}
+
+fn stream_body(dialect: Dialect, faults: usize, random: &mut Random) -> Made {
+    let (mut names, mut is_good) = (Vec::new(), true);
     let mut events = reply::events(dialect, &said(dialect));
     events.push(reply::done(dialect).to_owned());
     for _ in 0..faults {
         let (name, keeps) = break_events(&mut events, dialect, random);
-        *is_good &= keeps;
+        is_good &= keeps;
         names.push(name);
     }
     let text = events.concat();
@@ -71,7 +69,7 @@ fn stream_body(
         3 if random.once_in(4) => text.replace('\n', "\r"),
         _ => text,
     };
-    text.into_bytes()
+    Made { bytes: text.into_bytes(), names, is_good }
 }
 
 /// Breaks something in the events; true if the answer is still a good one.
@@ -218,19 +216,10 @@ const ERRORS: [&str; 9] = [
     "data: [{\"error\":{\"code\":503,\"message\":\"busy\"}}]\n\n",
 ];
 
-fn whole_body(
-    dialect: Dialect,
-    faults: usize,
-    names: &mut Vec<String>,
-    is_good: &mut bool,
-    random: &mut Random,
-) -> Vec<u8> {
+fn whole_body(dialect: Dialect, faults: usize, random: &mut Random) -> Made {
     let mut value = reply::whole(dialect, &said(dialect));
-    for _ in 0..faults {
-        *is_good = false;
-        names.push(break_value(&mut value, random));
-    }
-    value.to_string().into_bytes()
+    let names = (0..faults).map(|_| break_value(&mut value, random)).collect();
+    Made { bytes: value.to_string().into_bytes(), names, is_good: faults == 0 }
 }
 
 /// Replaces, removes or doubles something anywhere in a value.

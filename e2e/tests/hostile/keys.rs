@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::{Got, Sending, send};
-use crate::places::{self, CODINGS};
+use crate::places::{self, CODINGS, Printed};
 use crate::provider::mark;
 use crate::random::{Random, cases};
 use crate::reply::{Dialect, Reply, Said, good};
@@ -68,17 +68,21 @@ fn draw(stage: &Stage, case: u64) -> Case {
     let recovers = random.once_in(4);
     let place = random.clone();
     stage.provider.plan(case, move |asked| match asked.before {
-        0 => places::leak(&asked.key, asked.dialect, asked.streams, CODINGS, &mut place.clone()).1,
+        0 => places::leak(&printed(&asked.key), asked.dialect, asked.streams, &mut place.clone()).1,
         _ if recovers => good(asked.dialect, asked.streams, &Said::new("All is really well.")),
         before => {
             let mut random = Random::new("keys again", case ^ (before as u64) << 32);
-            places::leak(&asked.key, asked.dialect, asked.streams, CODINGS, &mut random).1
+            places::leak(&printed(&asked.key), asked.dialect, asked.streams, &mut random).1
         }
     });
     let dialect = if tier.contains("-m") { Dialect::Messages } else { Dialect::Chat };
     let named: (String, Reply) =
-        places::leak("a-key-for-the-name", dialect, streams && !tier.is_empty(), CODINGS, &mut random);
+        places::leak(&printed("a-key-for-the-name"), dialect, streams && !tier.is_empty(), &mut random);
     Case { request, streams, name: format!("{} (first of `{tier}`)", named.0) }
+}
+
+fn printed(key: &str) -> Printed<'_> {
+    Printed { key, codings: CODINGS }
 }
 
 /// All that the client saw but what it has from the provider's answer.

@@ -180,10 +180,16 @@ const HEADERS: [&str; 22] = [
     "access-control-expose-headers",
 ];
 
+/// A key that is printed, and how it may be coded.
+pub struct Printed<'a> {
+    pub key: &'a str,
+    pub codings: &'a [Coding],
+}
+
 /// A reply that prints the key in some place, and the place's name.
-pub fn leak(key: &str, dialect: Dialect, streams: bool, codings: &[Coding], random: &mut Random) -> (String, Reply) {
-    let coding = *random.pick(codings);
-    let coded = code(key, coding, random);
+pub fn leak(printed: &Printed<'_>, dialect: Dialect, streams: bool, random: &mut Random) -> (String, Reply) {
+    let coding = *random.pick(printed.codings);
+    let coded = code(printed.key, coding, random);
     let text = sentence(&coded, random);
     let (place, reply) = match random.below(if streams { 10 } else { 6 }) {
         0..=2 => refusal(&text, random),

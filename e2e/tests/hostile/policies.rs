@@ -61,7 +61,7 @@ fn no_policy_opens_anything() {
 /// tests' business.
 fn valid(document: &str) -> Option<(String, Vec<String>)> {
     let policy = policy::parse::parse(document.as_bytes()).ok()?;
-    Some((policy.version.to_string(), policy.tiers.iter().map(|tier| tier.name.to_string()).collect()))
+    Some((policy.version.clone(), policy.tiers.iter().map(|tier| tier.name.clone()).collect()))
 }
 
 /// The header may say more than the label, after an `@`.

@@ -64,10 +64,10 @@ impl Provider {
         for host in 0..=PLANTED.len() {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
             addrs.push(listener.local_addr().expect("an address"));
-            let shared = shared.clone();
+            let shared = Arc::clone(&shared);
             tokio::spawn(async move {
                 while let Ok((stream, _)) = listener.accept().await {
-                    let shared = shared.clone();
+                    let shared = Arc::clone(&shared);
                     // A connection that fails is the other side's business.
                     tokio::spawn(async move { serve(stream, host, &shared).await.ok() });
                 }
@@ -105,7 +105,7 @@ impl Shared {
             let (plan, before) = plans.get_mut(&case)?;
             asked.before = *before;
             *before += 1;
-            Some(plan.clone())
+            Some(Arc::clone(plan))
         });
         match plan {
             Some(plan) => plan(asked),

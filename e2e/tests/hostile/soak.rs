@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::client::{Ended, Got, Sending, send};
 use crate::garble::{TEXT, garbled};
 use crate::oracle;
-use crate::places::{self, CODINGS};
+use crate::places::{self, CODINGS, Printed};
 use crate::provider::{Asked, mark};
 use crate::random::{Random, cases};
 use crate::reply::{Dialect, End, Reply, Said, good};
@@ -76,7 +76,7 @@ async fn ask(stage: &Stage, case: u64) -> (Drawn, (u64, Got)) {
         sending.leaves_after = Some(random.below(2_000));
     }
     let one_was_whole = Arc::new(AtomicBool::new(false));
-    let noted = one_was_whole.clone();
+    let noted = Arc::clone(&one_was_whole);
     stage.provider.plan(case, move |asked| {
         let (reply, is_whole) = reply(case, asked);
         noted.fetch_or(is_whole, Ordering::Relaxed);
@@ -101,7 +101,10 @@ fn reply(case: u64, asked: &Asked) -> (Reply, bool) {
             (garbled.reply, verdict.is_whole)
         }
         // Where the key stands decides, which the test of keys looks at.
-        6 => (places::leak(&asked.key, asked.dialect, asked.streams, CODINGS, &mut random).1, true),
+        6 => {
+            let printed = Printed { key: &asked.key, codings: CODINGS };
+            (places::leak(&printed, asked.dialect, asked.streams, &mut random).1, true)
+        }
         _ => (Reply { parts: Vec::new(), end: if random.once_in(2) { End::Reset } else { End::Close } }, false),
     }
 }

@@ -7,7 +7,7 @@ use tiergate_cli::wasm::Guest;
 
 use crate::client::{Got, Sending, send};
 use crate::keys::not_of_the_answer;
-use crate::places::{self, ALIKE};
+use crate::places::{self, ALIKE, Printed};
 use crate::planted::{HOSTS, PLANTED, Set};
 use crate::provider::{Asked, mark};
 use crate::random::{Random, cases};
@@ -105,9 +105,11 @@ fn reply(asked: &Asked, guess: &str, echoes: bool, mut random: Random) -> Reply 
     for _ in 0..asked.before {
         random.next();
     }
-    let printed = if echoes { guess } else { &asked.key };
-    let codings = if echoes { &ALIKE[..1] } else { ALIKE };
-    places::leak(printed, asked.dialect, asked.streams, codings, &mut random).1
+    let printed = match echoes {
+        true => Printed { key: guess, codings: &ALIKE[..1] },
+        false => Printed { key: &asked.key, codings: ALIKE },
+    };
+    places::leak(&printed, asked.dialect, asked.streams, &mut random).1
 }
 
 /// An answer without what the moment decides; its length counts if all of it is compared.

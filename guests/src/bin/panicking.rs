@@ -1,6 +1,7 @@
 //! The gateway's shell around a pipeline that panics: before its answer, or in the middle of a stream (`/stream`).
 
 #[cfg(target_arch = "wasm32")]
+#[expect(clippy::panic, reason = "this guest is there to panic")]
 fn main() {
     use std::time::Duration;
 

@@ -97,24 +97,18 @@ mod guest {
             row(what, "request", LARGE_TIMES, timed(LARGE_TIMES, work))
         };
         let body = whole_answer().to_string().into_bytes();
-        let reading = reading(&policy, MESSAGES_MODEL);
+        let of_messages = reading(&policy, MESSAGES_MODEL);
         let decode = || {
-            let decoded = dialect::decode_answer(reading, &request, black_box(body.clone()));
+            let decoded = dialect::decode_answer(of_messages, &request, black_box(body.clone()));
             black_box(decoded.expect("it should be an answer"));
         };
         let mut rows = vec![
             row("a conversation of 20 turns with 5 tools, to the Messages API", "request", TIMES, timed(TIMES, encode)),
             row("a whole answer of the Messages API, text and a call", "answer", TIMES, timed(TIMES, decode)),
-            stream("Messages API, text", &policy, MESSAGES_MODEL, &request, &messages_stream(Piece::Text)),
-            stream(
-                "Messages API, arguments of a call",
-                &policy,
-                MESSAGES_MODEL,
-                &request,
-                &messages_stream(Piece::Call),
-            ),
-            stream("openai-chat, text, passed", &policy, PASSED_MODEL, &request, &chat_stream()),
-            stream("openai-chat, text, mended", &policy, MENDED_MODEL, &request, &chat_stream()),
+            stream("Messages API, text", of_messages, &request, &messages_stream(Piece::Text)),
+            stream("Messages API, arguments of a call", of_messages, &request, &messages_stream(Piece::Call)),
+            stream("openai-chat, text, passed", reading(&policy, PASSED_MODEL), &request, &chat_stream()),
+            stream("openai-chat, text, mended", reading(&policy, MENDED_MODEL), &request, &chat_stream()),
             document("the shipped policy, parsed", SHIPPED),
             document("a policy of 517 KB with 47,000 unknown fields, refused", faulty_policy().as_bytes()),
             document("a policy of 500 KB with 1,600 models, parsed", large_policy().as_bytes()),
@@ -152,8 +146,7 @@ mod guest {
     }
 
     /// A stream, one event a read, found in its bytes and taken.
-    fn stream(work: &str, policy: &Policy, name: &str, request: &Ask<'_>, events: &[String]) -> Row {
-        let reading = reading(policy, name);
+    fn stream(work: &str, reading: DecodeOptions, request: &Ask<'_>, events: &[String]) -> Row {
         let time = timed(STREAMS, || {
             let mut stream = Stream::new(reading, request).expect("the dialect should be built");
             let (mut decoder, mut out) = (Decoder::default(), Vec::new());

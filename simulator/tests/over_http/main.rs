@@ -1,4 +1,5 @@
 //! Drives simulators over HTTP with a real client.
+#![allow(clippy::panic, clippy::unreachable, clippy::unwrap_used, reason = "a test that cannot go on stops there")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -57,7 +57,7 @@ pub fn request_line(random: &mut Random) -> (String, Vec<u8>) {
     let bytes = format!(
         "{method} {target} {version}{end}host: localhost\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\r\n"
     );
-    (format!("request line {:.40} {:.60} {version}", method, target), bytes.into_bytes())
+    (format!("request line {method:.40} {target:.60} {version}"), bytes.into_bytes())
 }
 
 /// Hosts that no name server knows, or none, or several.
