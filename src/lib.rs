@@ -22,7 +22,7 @@
 //!
 //! | floor | rooms |
 //! | --- | --- |
-//! | forms | `secret`, `wire`, `mask`, `policy`, `error`, `platform`, `record`, `pop` |
+//! | forms | `secret`, `mask`, `policy`, `error`, `platform`, `record`, `wire`, `pop` |
 //! | sides | `door`, `upstream` |
 //! | steps | `admit`, `decide`, `attempt`, `relay` |
 //! | whole | `report`, `pipeline`, `edge` |

@@ -36,8 +36,9 @@ use crate::relay::keep_alive::Waiting;
 use crate::relay::{self, Relay};
 use crate::report;
 use crate::upstream;
-use crate::upstream::dialect::{self, EncodeOptions};
+use crate::upstream::dialect::EncodeOptions;
 use crate::upstream::keyring::Keyring;
+use crate::wire::facts::AnswerFacts;
 use crate::wire::media;
 
 /// Of what a client names as its model.
@@ -174,7 +175,8 @@ impl<P: Platform> Call<'_, P> {
         let queue = self.queue(policy, &plan, &gathered.pop, record);
         self.count_for_hedges(&job, memory);
         let asking = asking(&job);
-        let mut attempts = Attempts { job: &job, queue, asking, memory, prepared, hedged: false };
+        let repair = None;
+        let mut attempts = Attempts { job: &job, queue, asking, repair, memory, prepared, hedged: false };
         if job.goal == Goal::WholeStream {
             return self.hold(attempts, record, extra);
         }
@@ -182,14 +184,14 @@ impl<P: Platform> Call<'_, P> {
         record.served = Some(Served::of(policy, &committed.candidate));
         upstream::headers::forward_downstream(&committed.headers, extra);
         match committed.answer {
-            Answer::Whole { body, whole } => {
-                note_told(policy, committed.candidate.model, whole.told, record);
+            Answer::Whole { body, facts } => {
+                note_told(policy, committed.candidate.model, facts, record);
                 Ok(Reply::Json(StatusCode::OK, body))
             }
-            Answer::Stream { incoming, held, ended } => {
+            Answer::Stream(answer) => {
                 let downstream =
                     self.platform.start_response(answer_headers::stream_head(self.platform.elapsed(), record, extra));
-                let relay = Relay { downstream, incoming, held, ended, candidate: committed.candidate };
+                let relay = Relay { downstream, answer, candidate: committed.candidate };
                 let end = relay::run(&mut attempts, relay, record);
                 note_end(policy, end, record);
                 Ok(Reply::Streamed)
@@ -205,13 +207,13 @@ impl<P: Platform> Call<'_, P> {
         let result = attempts.run(record, &mut waiting);
         let (started, mut bytes_sent) = waiting.into_parts();
         let end = match (result, started) {
-            (Ok(Committed { candidate, headers, answer: Answer::Stream { incoming, held, ended } }), started) => {
+            (Ok(Committed { candidate, headers, answer: Answer::Stream(answer) }), started) => {
                 record.served = Some(Served::of(policy, &candidate));
                 let downstream = started.unwrap_or_else(|| {
                     upstream::headers::forward_downstream(&headers, extra);
                     self.platform.start_response(answer_headers::stream_head(self.platform.elapsed(), record, extra))
                 });
-                let relay = Relay { downstream, incoming, held, ended, candidate };
+                let relay = Relay { downstream, answer, candidate };
                 let end = relay::run(&mut attempts, relay, record);
                 relay::Ended { bytes_sent: bytes_sent + end.bytes_sent, ..end }
             }
@@ -489,7 +491,7 @@ fn note_end(policy: &Policy, ended: relay::Ended, record: &mut Record) {
 }
 
 /// What the answer told about itself, and what it cost; also what those that were given up may have cost.
-fn note_told(policy: &Policy, served: ModelId, told: dialect::AnswerFacts, record: &mut Record) {
+fn note_told(policy: &Policy, served: ModelId, told: AnswerFacts, record: &mut Record) {
     let price = |model: ModelId, usage: &Usage| policy.model(model).price.map(|price| usage.cost(&price));
     record.cost = told.usage.and_then(|usage| price(served, &usage));
     for attempt in record.attempts.iter_mut().filter(|attempt| attempt::is_given_up(&attempt.outcome)) {

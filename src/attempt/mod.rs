@@ -4,6 +4,7 @@
 //! [`Goal`] says), a whole answer until it decodes, so that every failure before that leaves the next candidate free to
 //! serve. `outcome` judges failures, `queue` says who is next, `health` remembers them for the POP.
 
+pub mod answer_stream;
 pub mod blame;
 mod exchange;
 pub mod outcome;
@@ -13,21 +14,24 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 
-use self::exchange::{Exchange, Step};
+use self::answer_stream::AnswerStream;
+use self::exchange::{Carrying, Exchange, Step};
 use crate::admit::look_ups;
 use crate::admit::memory::Memory;
 use crate::attempt::outcome::{Outcome, Verdict, judge};
 use crate::attempt::queue::{Bounds, Next, Queue};
 use crate::door::chat::Ask;
+use crate::door::chat::answer::AnswerOptions;
+use crate::door::repair::Repair;
 use crate::platform::{ClientGone, Platform, UpstreamRequest};
-use crate::policy::{Candidate, Policy, Tier};
+use crate::policy::{Candidate, Policy, Resume, Tier};
 use crate::pop::health::{Cooling, Standing};
 use crate::record::{AttemptRecord, Record};
 use crate::secret::Secret;
-use crate::upstream::dialect::{self, DecodeOptions, EncodeOptions, Encoded, Whole};
+use crate::upstream::dialect::{self, DecodeOptions, EncodeOptions, Encoded};
 use crate::upstream::headers;
 use crate::upstream::keyring::Keyring;
-use crate::upstream::stream::Incoming;
+use crate::wire::facts::AnswerFacts;
 use crate::wire::media;
 
 /// Outcomes of an attempt that another one's answer ended: its connection was closed, or could not be, since no head had
@@ -75,16 +79,8 @@ pub struct Committed<P: Platform> {
 }
 
 pub enum Answer<P: Platform> {
-    Whole {
-        body: Vec<u8>,
-        whole: Whole,
-    },
-    /// `held` is what the client gets first; all there is, if the stream has ended.
-    Stream {
-        incoming: Box<Incoming<P>>,
-        held: Vec<u8>,
-        ended: bool,
-    },
+    Whole { body: Vec<u8>, facts: AnswerFacts },
+    Stream(Box<AnswerStream<P>>),
 }
 
 /// Why there is no answer.
@@ -151,6 +147,8 @@ pub struct Attempts<'a, P: Platform> {
     pub job: &'a Job<'a, P>,
     pub queue: Queue,
     pub asking: EncodeOptions,
+    /// What the client has of an answer that broke.
+    pub repair: Option<Repair>,
     pub memory: &'a mut Memory,
     /// The candidate that was prepared beside the classifier's call.
     pub prepared: Option<Prepared<P>>,
@@ -284,8 +282,14 @@ impl<P: Platform> Attempts<'_, P> {
         match job.platform.send(&backend, request) {
             Ok(pending) => {
                 let provider = job.policy.provider_of(candidate.model);
-                let reading = DecodeOptions::of(provider, job.platform.unix_time());
-                let exchange = Exchange::new(pending, job, reading, job.platform.keeps_timeouts(&backend));
+                let may_be_repaired = || (job.tier.resume != Resume::Off).then(Repair::default);
+                let carrying = Carrying {
+                    decode: DecodeOptions::of(provider, job.request, job.platform.unix_time()),
+                    encode: AnswerOptions::of(job.request, provider.show_reasoning),
+                    repair: self.repair.clone().or_else(may_be_repaired),
+                    keeps_timeouts: job.platform.keeps_timeouts(&backend),
+                };
+                let exchange = Exchange::new(pending, job, carrying);
                 run.active.push(Attempt { begun, exchange, dropped });
                 true
             }

@@ -1,27 +1,27 @@
 //! Passes a stream on that has begun, repairs it where the tier says so, and never ends a broken one as if it were whole.
 //!
 //! What one read brought is written once. `[DONE]` and a clean end are sent only for a whole answer (design.md §7). A stream
-//! that breaks is replayed or continued by another candidate (`resume`); if that cannot be, the client gets one
+//! that breaks is replayed or continued by another candidate; if that cannot be, the client gets one
 //! `data: {"error":...}` event and an aborted transfer, which every SDK reports. Near the platform's limits the rest of a
 //! stream that needs no translation is left to the platform.
 
 pub mod keep_alive;
-pub mod resume;
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::admit::look_ups;
+use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::outcome::Outcome;
 use crate::attempt::{self, Answer, Attempts, Committed, Meanwhile};
+use crate::door::delivery::Delivery;
 use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
 use crate::policy::{Candidate, Resume, StreamMode};
 use crate::pop::health::Cooling;
 use crate::record::{Record, Served};
-use crate::relay::resume::{Differs, Splice};
-use crate::upstream::dialect::AnswerFacts;
-use crate::upstream::stream::{AFTER_FINISH, Break, Incoming, Progress};
+use crate::upstream::stream::{AFTER_FINISH, Break, Progress};
+use crate::wire::facts::AnswerFacts;
 use crate::wire::sse::COMMENT;
 
 /// Of the 50 ms of CPU time that an execution has.
@@ -38,10 +38,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(1);
 /// A stream under way.
 pub struct Relay<P: Platform> {
     pub downstream: P::Downstream,
-    pub incoming: Box<Incoming<P>>,
-    /// What the client gets first; all there is, if the stream has `ended`.
-    pub held: Vec<u8>,
-    pub ended: bool,
+    pub answer: Box<AnswerStream<P>>,
     pub candidate: Candidate,
 }
 
@@ -86,25 +83,22 @@ struct Outgoing<'a, P: Platform> {
     downstream: P::Downstream,
     /// When the answer must have ended, on [`Platform::elapsed`]'s clock.
     total: Duration,
-    splice: Option<Splice>,
     bytes_sent: u64,
 }
 
 /// Sends all there is, and ends the answer.
 pub fn run<P: Platform>(attempts: &mut Attempts<'_, P>, relay: Relay<P>, record: &mut Record) -> Ended {
     let platform = attempts.job.platform;
-    let Relay { downstream, mut incoming, held, ended, mut candidate } = relay;
-    let splice = (attempts.job.tier.resume != Resume::Off).then(Splice::default);
-    let mut outgoing = Outgoing { platform, downstream, total: attempts.job.total, splice, bytes_sent: 0 };
-    let progress = if ended { Progress::Ended } else { Progress::Begun };
-    let result = pass_on(attempts, &mut incoming, &mut candidate, &mut outgoing, (held, progress), record);
-    record.ignored_events += incoming.ignored;
-    let told = incoming.stream.told().clone();
+    let Relay { downstream, mut answer, mut candidate } = relay;
+    let mut outgoing = Outgoing { platform, downstream, total: attempts.job.total, bytes_sent: 0 };
+    let result = pass_on(attempts, &mut answer, &mut candidate, &mut outgoing, record);
+    record.ignored_events += answer.provider.ignored;
+    let told = std::mem::take(&mut answer.delivery.facts);
     let mut handed_off = false;
     let result = match result {
         Ok(End::Whole) => platform.finish(outgoing.downstream).map_err(Failure::from),
         Ok(End::HandOver) => {
-            let (rest, body) = incoming.into_rest();
+            let (rest, body) = answer.provider.into_rest();
             let rest = platform.write(&mut outgoing.downstream, &rest, LAST_PATIENCE);
             let handed = rest.and_then(|()| platform.hand_over(outgoing.downstream, body));
             handed_off = handed.is_ok();
@@ -112,7 +106,7 @@ pub fn run<P: Platform>(attempts: &mut Attempts<'_, P>, relay: Relay<P>, record:
         }
         Err(Failure::Error(error)) => {
             // The provider's connection is closed before the client is told.
-            drop(incoming);
+            drop(answer);
             fail(platform, outgoing.downstream, error, &mut outgoing.bytes_sent)
         }
         Err(Failure::ClientGone) => Err(Failure::ClientGone),
@@ -138,43 +132,41 @@ pub fn fail<P: Platform>(
 
 fn pass_on<P: Platform>(
     attempts: &mut Attempts<'_, P>,
-    incoming: &mut Box<Incoming<P>>,
+    answer: &mut Box<AnswerStream<P>>,
     candidate: &mut Candidate,
     outgoing: &mut Outgoing<'_, P>,
-    (mut out, mut progress): (Vec<u8>, Progress),
     record: &mut Record,
 ) -> Result<End, Failure> {
     let mut reads = 0;
     loop {
-        outgoing.send(&mut out)?;
-        if progress == Progress::Ended {
+        outgoing.send(&mut answer.held)?;
+        if answer.delivery.has_differed() {
+            let message = "The answer broke off, and its repetition by another provider is a different one.";
+            return Err(Failure::Error(Error::new(Kind::StreamBroken, message)));
+        }
+        if answer.progress == Progress::Ended {
             return Ok(End::Whole);
         }
         if attempts.job.tier.stream == StreamMode::Handoff {
             return Ok(End::HandOver);
         }
         reads += 1;
-        let read = match wait(attempts, incoming, reads) {
-            Ready::Body => incoming.read(outgoing.platform, &mut out),
-            Ready::Silence => incoming.end(&mut out),
+        let read = match wait(attempts, answer, reads) {
+            Ready::Body => answer.read(outgoing.platform),
+            Ready::Silence => answer.end(),
             Ready::Stalled => Err(Break::Stalled),
-            Ready::Limit if attempts.job.may_hand_over && !outgoing.rewrites(incoming) => return Ok(End::HandOver),
+            Ready::Limit if attempts.job.may_hand_over && !answer.is_rewritten() => return Ok(End::HandOver),
             Ready::Limit => {
                 let message = "The answer is longer than the time of this request, or the platform, allows.";
                 return Err(Failure::Error(Error::new(Kind::StreamTimeLimit, message)));
             }
         };
-        match read {
-            Ok(read) => progress = read,
-            Err(broken) => {
-                outgoing.send(&mut out)?;
-                let told = told_client(&broken);
-                let repaired = repair(attempts, candidate, broken, outgoing, record)?;
-                let Some((again, held, ended)) = repaired else { return Err(Failure::Error(told)) };
-                record.ignored_events += std::mem::replace(incoming, again).ignored;
-                out = held;
-                progress = if ended { Progress::Ended } else { Progress::Begun };
-            }
+        if let Err(broken) = read {
+            outgoing.send(&mut answer.held)?;
+            let told = told_client(&broken);
+            let repaired = repair(attempts, (candidate, &answer.delivery), broken, outgoing, record)?;
+            let Some(again) = repaired else { return Err(Failure::Error(told)) };
+            record.ignored_events += std::mem::replace(answer, again).provider.ignored;
         }
     }
 }
@@ -189,35 +181,33 @@ enum Ready {
     Limit,
 }
 
-fn wait<P: Platform>(attempts: &Attempts<'_, P>, incoming: &Incoming<P>, reads: u32) -> Ready {
+fn wait<P: Platform>(attempts: &Attempts<'_, P>, answer: &AnswerStream<P>, reads: u32) -> Ready {
     let job = attempts.job;
     let left = job.total.saturating_sub(job.platform.elapsed());
-    let has_time = |limit| job.platform.wait_first(&[incoming.wait()], Some(limit)).is_some();
+    let has_time = |limit| job.platform.wait_first(&[answer.provider.wait()], Some(limit)).is_some();
     if left.is_zero() || (reads.is_multiple_of(READS_PER_LOOK) && job.platform.vcpu_ms() >= MAX_VCPU_MS) {
         return Ready::Limit;
     }
-    if incoming.stream.is_finished() {
+    if answer.provider.is_finished() {
         return if has_time(AFTER_FINISH.min(left)) { Ready::Body } else { Ready::Silence };
     }
     let idle = job.tier.deadlines.idle;
     // Where the platform ends a body that stalls, waiting apart is needed only near the end of the total.
     let is_near = left <= idle;
-    if (incoming.keeps_timeouts && !is_near) || has_time(idle.min(left)) {
+    if (answer.provider.keeps_timeouts && !is_near) || has_time(idle.min(left)) {
         return Ready::Body;
     }
     if is_near { Ready::Limit } else { Ready::Stalled }
 }
 
 /// A stream that takes the place of a broken one; nothing if there is none.
-type Repaired<P> = Option<(Box<Incoming<P>>, Vec<u8>, bool)>;
-
 fn repair<P: Platform>(
     attempts: &mut Attempts<'_, P>,
-    candidate: &mut Candidate,
+    (candidate, delivery): (&mut Candidate, &Delivery),
     broken: Break,
     outgoing: &mut Outgoing<'_, P>,
     record: &mut Record,
-) -> Result<Repaired<P>, Failure> {
+) -> Result<Option<Box<AnswerStream<P>>>, Failure> {
     let job = attempts.job;
     let name = attempt::name(job.policy, candidate);
     look_ups::update_pop(job.platform, attempts.memory, |pop, now| {
@@ -226,28 +216,29 @@ fn repair<P: Platform>(
     if let Some(attempt) = record.attempts.last_mut() {
         attempt.outcome = Outcome::from(broken).label();
     }
-    let Outgoing { splice, downstream, platform, bytes_sent, .. } = outgoing;
-    let Some(splice) = splice.as_mut().filter(|splice| splice.is_repairable()) else { return Ok(None) };
+    let Outgoing { downstream, platform, bytes_sent, .. } = outgoing;
+    let Some(mut repair) = delivery.repair().cloned() else { return Ok(None) };
     match job.tier.resume {
         Resume::Off => return Ok(None),
-        Resume::Continue if !splice.text().is_empty() => {
+        Resume::Continue if !repair.text().is_empty() => {
             attempts.queue.retain(|candidate| job.policy.model(candidate.model).prefill.is_some());
-            attempts.asking.begun = Some(Rc::from(splice.text()));
-            splice.go_on();
+            attempts.asking.begun = Some(Rc::from(repair.text()));
+            repair.go_on();
         }
-        Resume::Replay | Resume::Continue => splice.replay(),
+        Resume::Replay | Resume::Continue => repair.replay(),
     }
+    attempts.repair = Some(repair);
     if attempts.queue.fresh().is_none() {
         return Ok(None);
     }
     let due = platform.elapsed() + KEEP_ALIVE;
     let mut comments = Comments { platform: *platform, downstream, due, bytes_sent };
     match attempts.run(record, &mut comments) {
-        Ok(Committed { candidate: next, answer: Answer::Stream { incoming, held, ended }, .. }) => {
+        Ok(Committed { candidate: next, answer: Answer::Stream(again), .. }) => {
             record.resumed += 1;
             record.served = Some(Served::of(job.policy, &next));
             *candidate = next;
-            Ok(Some((incoming, held, ended)))
+            Ok(Some(again))
         }
         Ok(Committed { answer: Answer::Whole { .. }, .. }) | Err(attempt::Stop::Failed(_)) => Ok(None),
         Err(attempt::Stop::ClientGone) => Err(Failure::ClientGone),
@@ -261,7 +252,7 @@ fn told_client(broken: &Break) -> Error {
         Break::Stalled => "The provider's answer stalled before it was whole.",
         Break::EndedEarly => "The provider ended the answer before it was whole.",
         Break::Undecodable => "The provider sent a piece of the answer that cannot be read.",
-        Break::TooLong | Break::LongPreamble => "The provider sent an event that is too long.",
+        Break::TooLong => "The provider sent an event that is too long.",
     };
     Error::new(Kind::StreamBroken, message)
 }
@@ -272,29 +263,11 @@ impl<P: Platform> Outgoing<'_, P> {
         if out.is_empty() {
             return Ok(());
         }
-        let mut spliced = Vec::new();
-        let bytes = match &mut self.splice {
-            None => &*out,
-            Some(splice) => {
-                splice.pass(out, &mut spliced).map_err(|Differs| {
-                    let message = "The answer broke off, and its repetition by another provider is a different one.";
-                    Failure::Error(Error::new(Kind::StreamBroken, message))
-                })?;
-                &spliced
-            }
-        };
-        if !bytes.is_empty() {
-            let left = self.total.saturating_sub(self.platform.elapsed());
-            self.platform.write(&mut self.downstream, bytes, left.clamp(LAST_PATIENCE, READER_PATIENCE))?;
-            self.bytes_sent += bytes.len() as u64;
-        }
+        let left = self.total.saturating_sub(self.platform.elapsed());
+        self.platform.write(&mut self.downstream, out, left.clamp(LAST_PATIENCE, READER_PATIENCE))?;
+        self.bytes_sent += out.len() as u64;
         out.clear();
         Ok(())
-    }
-
-    /// Whether the client gets other bytes than the provider sends.
-    fn rewrites(&self, incoming: &Incoming<P>) -> bool {
-        incoming.stream.is_translated() || self.splice.as_ref().is_some_and(|splice| !splice.is_transparent())
     }
 }
 

@@ -13,10 +13,11 @@ use crate::door::chat::Ask;
 use crate::platform::{Platform, SendError, UpstreamRequest, Wait};
 use crate::policy::{Classifier, Policy};
 use crate::record::{Reason, Usage};
-use crate::upstream::dialect::{self, AnswerFacts, Whole, chat};
+use crate::upstream::dialect::{self, chat};
 use crate::upstream::error_words;
 use crate::upstream::keyring::Keyring;
 use crate::wire::media;
+use crate::wire::piece::{self, FinishReason, Piece};
 
 pub use reply::Reply;
 
@@ -132,10 +133,14 @@ fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) ->
 }
 
 fn read_reply(policy: &Policy, body: &[u8]) -> (Result<Reply, Reason>, Option<Usage>) {
-    let Ok(Whole { told: AnswerFacts { usage, finish_reasons, .. }, content }) = chat::decode_answer(body) else {
+    let mut pieces = Vec::new();
+    if chat::decode_answer(body, 0, &mut pieces).is_err() {
         return (Err(Reason::ClassifierInvalid), None);
-    };
-    let is_cut = finish_reasons.iter().any(|reason| reason == "length");
-    let reply = content.filter(|_| !is_cut).and_then(|text| reply::parse(policy, &text));
+    }
+    let is_cut =
+        |piece: &Piece<'_>| matches!(piece, Piece::Finish { finish, .. } if finish.reason == FinishReason::Length);
+    let content = piece::text(&pieces).filter(|_| !pieces.iter().any(is_cut));
+    let reply = content.and_then(|text| reply::parse(policy, &text));
+    let usage = pieces.iter().find_map(|piece| if let Piece::Start(start) = piece { start.usage } else { None });
     (reply.ok_or(Reason::ClassifierInvalid), usage)
 }

@@ -4,7 +4,11 @@
 //! not own byte for byte; messages are looked into only for their roles and the kinds of their parts. Field names and
 //! types are those of OpenAI's Chat Completions API. [`bounds`] says how much a body may hold.
 
+pub mod answer;
 pub mod bounds;
+mod chunk;
+pub mod chunks;
+pub mod completion;
 pub mod fields;
 pub mod messages;
 pub mod walk;
