@@ -3,7 +3,7 @@
 //! The only place where pieces meet the client's door. It notes the facts of the answer on the way, and keeps what a repair
 //! needs where the tier asks for one.
 
-use crate::door::chat::answer::AnswerOptions;
+use crate::door::chat::answer::{AnswerOptions, DIALECT};
 use crate::door::chat::chunks::Encoder;
 use crate::door::chat::completion;
 use crate::door::repair::{Differs, Repair};
@@ -69,7 +69,7 @@ impl Delivery {
 
 /// The body of a whole answer for the client; nothing if it is to get what came.
 pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Option<Vec<u8>> {
-    (said.dialect != crate::door::chat::answer::DIALECT).then(|| completion::encode_answer(options, said))
+    (said.dialect != DIALECT).then(|| completion::encode_answer(options, said))
 }
 
 /// The facts of a whole answer.
@@ -81,9 +81,10 @@ pub fn facts(options: &AnswerOptions, said: &Said<'_>) -> AnswerFacts {
 
 fn note(facts: &mut AnswerFacts, options: &AnswerOptions, said: &Said<'_>) {
     for piece in said.pieces {
-        match piece {
-            Piece::Finish { finish, .. } => facts.note_finish_reason(&options.finish_word(said.dialect, finish)),
-            _ => facts.note(piece),
+        if let Piece::Finish { finish, .. } = piece {
+            facts.note_finish_reason(&options.finish_word(said.dialect, finish));
+        } else {
+            facts.note(piece);
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::door::chat::answer::unknown_id;
 use crate::door::chat::chunks::{Encoder, Identity};
-use crate::wire::piece::{Item, Piece, Place, ReasoningForm, Said};
+use crate::wire::piece::{Piece, ReasoningForm, Said};
 use crate::wire::quoted::Quoted;
 
 /// More text, or longer calls, than this are not kept, and then the stream cannot be repaired.
@@ -35,6 +35,14 @@ struct Channel {
     delivered: String,
     /// How much of it a replay has said again.
     replayed: usize,
+}
+
+/// What an event says that was not delivered before.
+struct News<'s> {
+    /// Only of a stream that takes the place of another.
+    pieces: Vec<Piece<'s>>,
+    /// Whether there is a text among it.
+    says_new: bool,
 }
 
 /// A replay says something else than what was delivered.
@@ -127,11 +135,11 @@ impl Repair {
             return Ok(());
         }
         let finishes = said.pieces.iter().any(|piece| matches!(piece, Piece::Finish { .. }));
-        let calls = said.pieces.iter().any(is_of_a_call);
+        let calls = said.pieces.iter().any(Piece::is_of_a_call);
         let holds = self.holds || calls;
         let bytes = said.came.map_or(0, |came| came.data.len());
         let is_held = holds && !finishes && self.held.len() + bytes <= MAX_KEPT_BYTES;
-        let (new, says_new) = self.compare(said, encoder, is_held)?;
+        let News { pieces, says_new } = self.compare(said, encoder, is_held)?;
         let says_something = says_new || calls || finishes;
         if says_something && self.channels.iter().any(Channel::is_behind) {
             return Err(Differs);
@@ -148,7 +156,7 @@ impl Repair {
             return Ok(());
         }
         let is_new = |piece: &Piece<'_>| says_something || piece.choice().is_none();
-        let pieces: Vec<Piece<'_>> = new.into_iter().filter(is_new).collect();
+        let pieces: Vec<Piece<'_>> = pieces.into_iter().filter(is_new).collect();
         encoder.encode(&Said { pieces: &pieces, came: None, ..*said }, out);
         Ok(())
     }
@@ -164,30 +172,24 @@ impl Repair {
         }
     }
 
-    /// What an event says without what was delivered before, if the stream is not the first, and whether it says anything new
-    /// in its texts. What is not to be held counts as delivered.
-    fn compare<'s>(
-        &mut self,
-        said: &Said<'s>,
-        encoder: &Encoder,
-        is_held: bool,
-    ) -> Result<(Vec<Piece<'s>>, bool), Differs> {
-        let (mut new, mut says_new) = (Vec::new(), false);
+    /// What an event says that was not delivered before. What is not to be held counts as delivered.
+    fn compare<'s>(&mut self, said: &Said<'s>, encoder: &Encoder, is_held: bool) -> Result<News<'s>, Differs> {
+        let mut news = News { pieces: Vec::new(), says_new: false };
         for piece in said.pieces {
             let channel = channel_of(piece).filter(|_| encoder.options().shows(said.dialect, piece));
             let Some((channel, text)) = channel.and_then(|(channel, text)| Some((channel, text.decode()?))) else {
                 if self.resumed {
-                    new.push(piece.clone());
+                    news.pieces.push(piece.clone());
                 }
                 continue;
             };
             let channel = &mut self.channels[channel];
             let known = channel.take(&text)?;
-            says_new |= known < text.len();
+            news.says_new |= known < text.len();
             if self.resumed && known == 0 {
-                new.push(piece.clone());
+                news.pieces.push(piece.clone());
             } else if self.resumed && known < text.len() {
-                new.push(with_text(piece, Quoted::encode(&text[known..])));
+                news.pieces.push(with_text(piece, Quoted::encode(&text[known..])));
             }
             if !is_held && known < text.len() {
                 channel.delivered.push_str(&text[known..]);
@@ -195,7 +197,7 @@ impl Repair {
                 self.repairable &= channel.delivered.len() <= MAX_KEPT_BYTES;
             }
         }
-        Ok((new, says_new))
+        Ok(news)
     }
 }
 
@@ -218,23 +220,6 @@ fn is_incomparable(piece: &Piece<'_>) -> bool {
         | Piece::Alive(_) => false,
     };
     is_unknown || piece.choice().is_some_and(|choice| choice > 0)
-}
-
-fn is_of_a_call(piece: &Piece<'_>) -> bool {
-    match piece {
-        Piece::Begin { item, .. } => matches!(item, Item::Call(_)),
-        Piece::Input { .. } => true,
-        Piece::Opaque(opaque) => matches!(opaque.place, Place::Call(_)),
-        Piece::Start(_)
-        | Piece::Text { .. }
-        | Piece::Refusal { .. }
-        | Piece::Reasoning { .. }
-        | Piece::Sealed { .. }
-        | Piece::End { .. }
-        | Piece::Finish { .. }
-        | Piece::Usage { .. }
-        | Piece::Alive(_) => false,
-    }
 }
 
 /// The channel of a text, and the text.

@@ -14,7 +14,6 @@ use crate::admit::look_ups;
 use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::outcome::Outcome;
 use crate::attempt::{self, Answer, Attempts, Committed, Meanwhile};
-use crate::door::delivery::Delivery;
 use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
 use crate::policy::{Candidate, Resume, StreamMode};
@@ -77,6 +76,12 @@ enum End {
     HandOver,
 }
 
+/// Who answers.
+struct Source<P: Platform> {
+    answer: Box<AnswerStream<P>>,
+    candidate: Candidate,
+}
+
 /// The client's side.
 struct Outgoing<'a, P: Platform> {
     platform: &'a P,
@@ -89,9 +94,11 @@ struct Outgoing<'a, P: Platform> {
 /// Sends all there is, and ends the answer.
 pub fn run<P: Platform>(attempts: &mut Attempts<'_, P>, relay: Relay<P>, record: &mut Record) -> Ended {
     let platform = attempts.job.platform;
-    let Relay { downstream, mut answer, mut candidate } = relay;
+    let Relay { downstream, answer, candidate } = relay;
     let mut outgoing = Outgoing { platform, downstream, total: attempts.job.total, bytes_sent: 0 };
-    let result = pass_on(attempts, &mut answer, &mut candidate, &mut outgoing, record);
+    let mut source = Source { answer, candidate };
+    let result = pass_on(attempts, &mut source, &mut outgoing, record);
+    let Source { mut answer, .. } = source;
     record.ignored_events += answer.provider.ignored;
     let told = std::mem::take(&mut answer.delivery.facts);
     let mut handed_off = false;
@@ -132,18 +139,14 @@ pub fn fail<P: Platform>(
 
 fn pass_on<P: Platform>(
     attempts: &mut Attempts<'_, P>,
-    answer: &mut Box<AnswerStream<P>>,
-    candidate: &mut Candidate,
+    source: &mut Source<P>,
     outgoing: &mut Outgoing<'_, P>,
     record: &mut Record,
 ) -> Result<End, Failure> {
     let mut reads = 0;
     loop {
-        outgoing.send(&mut answer.held)?;
-        if answer.delivery.has_differed() {
-            let message = "The answer broke off, and its repetition by another provider is a different one.";
-            return Err(Failure::Error(Error::new(Kind::StreamBroken, message)));
-        }
+        let answer = &mut source.answer;
+        outgoing.send(answer)?;
         if answer.progress == Progress::Ended {
             return Ok(End::Whole);
         }
@@ -162,11 +165,11 @@ fn pass_on<P: Platform>(
             }
         };
         if let Err(broken) = read {
-            outgoing.send(&mut answer.held)?;
+            outgoing.send(answer)?;
             let told = told_client(&broken);
-            let repaired = repair(attempts, (candidate, &answer.delivery), broken, outgoing, record)?;
+            let repaired = repair(attempts, source, broken, outgoing, record)?;
             let Some(again) = repaired else { return Err(Failure::Error(told)) };
-            record.ignored_events += std::mem::replace(answer, again).provider.ignored;
+            record.ignored_events += std::mem::replace(source, again).answer.provider.ignored;
         }
     }
 }
@@ -203,13 +206,13 @@ fn wait<P: Platform>(attempts: &Attempts<'_, P>, answer: &AnswerStream<P>, reads
 /// A stream that takes the place of a broken one; nothing if there is none.
 fn repair<P: Platform>(
     attempts: &mut Attempts<'_, P>,
-    (candidate, delivery): (&mut Candidate, &Delivery),
+    source: &Source<P>,
     broken: Break,
     outgoing: &mut Outgoing<'_, P>,
     record: &mut Record,
-) -> Result<Option<Box<AnswerStream<P>>>, Failure> {
+) -> Result<Option<Source<P>>, Failure> {
     let job = attempts.job;
-    let name = attempt::name(job.policy, candidate);
+    let name = attempt::name(job.policy, &source.candidate);
     look_ups::update_pop(job.platform, attempts.memory, |pop, now| {
         pop.health.failed(&name, Cooling::Short, &job.policy.health, now);
     });
@@ -217,7 +220,7 @@ fn repair<P: Platform>(
         attempt.outcome = Outcome::from(broken).label();
     }
     let Outgoing { downstream, platform, bytes_sent, .. } = outgoing;
-    let Some(mut repair) = delivery.repair().cloned() else { return Ok(None) };
+    let Some(mut repair) = source.answer.delivery.repair().cloned() else { return Ok(None) };
     match job.tier.resume {
         Resume::Off => return Ok(None),
         Resume::Continue if !repair.text().is_empty() => {
@@ -234,11 +237,10 @@ fn repair<P: Platform>(
     let due = platform.elapsed() + KEEP_ALIVE;
     let mut comments = Comments { platform: *platform, downstream, due, bytes_sent };
     match attempts.run(record, &mut comments) {
-        Ok(Committed { candidate: next, answer: Answer::Stream(again), .. }) => {
+        Ok(Committed { candidate, answer: Answer::Stream(answer), .. }) => {
             record.resumed += 1;
-            record.served = Some(Served::of(job.policy, &next));
-            *candidate = next;
-            Ok(Some(again))
+            record.served = Some(Served::of(job.policy, &candidate));
+            Ok(Some(Source { answer, candidate }))
         }
         Ok(Committed { answer: Answer::Whole { .. }, .. }) | Err(attempt::Stop::Failed(_)) => Ok(None),
         Err(attempt::Stop::ClientGone) => Err(Failure::ClientGone),
@@ -258,15 +260,19 @@ fn told_client(broken: &Break) -> Error {
 }
 
 impl<P: Platform> Outgoing<'_, P> {
-    /// Writes `out` and empties it.
-    fn send(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
-        if out.is_empty() {
-            return Ok(());
+    /// Writes what is held of an answer.
+    fn send(&mut self, answer: &mut AnswerStream<P>) -> Result<(), Failure> {
+        let held = &mut answer.held;
+        if !held.is_empty() {
+            let left = self.total.saturating_sub(self.platform.elapsed());
+            self.platform.write(&mut self.downstream, held, left.clamp(LAST_PATIENCE, READER_PATIENCE))?;
+            self.bytes_sent += held.len() as u64;
+            held.clear();
         }
-        let left = self.total.saturating_sub(self.platform.elapsed());
-        self.platform.write(&mut self.downstream, out, left.clamp(LAST_PATIENCE, READER_PATIENCE))?;
-        self.bytes_sent += out.len() as u64;
-        out.clear();
+        if answer.delivery.has_differed() {
+            let message = "The answer broke off, and its repetition by another provider is a different one.";
+            return Err(Failure::Error(Error::new(Kind::StreamBroken, message)));
+        }
         Ok(())
     }
 }

@@ -259,6 +259,24 @@ impl Piece<'_> {
         }
     }
 
+    /// Whether it is a part of a call.
+    pub fn is_of_a_call(&self) -> bool {
+        match self {
+            Piece::Begin { item, .. } => matches!(item, Item::Call(_)),
+            Piece::Input { .. } => true,
+            Piece::Opaque(opaque) => matches!(opaque.place, Place::Call(_)),
+            Piece::Start(_)
+            | Piece::Text { .. }
+            | Piece::Refusal { .. }
+            | Piece::Reasoning { .. }
+            | Piece::Sealed { .. }
+            | Piece::End { .. }
+            | Piece::Finish { .. }
+            | Piece::Usage { .. }
+            | Piece::Alive(_) => false,
+        }
+    }
+
     /// The choice that it belongs to, if to one.
     pub fn choice(&self) -> Option<u64> {
         match self {
@@ -300,11 +318,18 @@ pub fn recycle<'a>(mut pieces: Vec<Piece<'_>>) -> Vec<Piece<'a>> {
 }
 
 /// The text of an answer's first choice; nothing if it has none, or none that can be read.
-pub fn text(pieces: &[Piece<'_>]) -> Option<String> {
-    let mut texts = pieces.iter().filter_map(|piece| match piece {
-        Piece::Text { at, text } if at.choice == 0 => Some(text.decode()),
-        _ => None,
-    });
+pub fn text<'p>(pieces: &'p [Piece<'_>]) -> Option<String> {
+    let of_first = |piece: &'p Piece<'_>| match piece.choice() {
+        Some(0) => {
+            if let Piece::Text { text, .. } = piece {
+                Some(text)
+            } else {
+                None
+            }
+        }
+        Some(_) | None => None,
+    };
+    let mut texts = pieces.iter().filter_map(of_first).map(Quoted::decode);
     let first = texts.next()??.into_owned();
     texts.try_fold(first, |text, more| Some(text + &more?))
 }

@@ -13,15 +13,13 @@ pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Vec<u8> {
     let model = model.get();
     let head = format!(r#"{{"id":{id},"object":"chat.completion","created":{created},"model":{model},"choices":["#);
     let mut out = head.into_bytes();
-    let finishes = said.pieces.iter().filter_map(|piece| match piece {
-        Piece::Finish { choice, finish } => Some((*choice, finish)),
-        _ => None,
-    });
-    for (position, (choice, finish)) in finishes.enumerate() {
-        if position > 0 {
+    let mut is_first = true;
+    for piece in said.pieces {
+        let Piece::Finish { choice, finish } = piece else { continue };
+        if !std::mem::replace(&mut is_first, false) {
             out.push(b',');
         }
-        Choice { options, said, number: choice, finish }.write(&mut out);
+        Choice { options, said, number: *choice, finish }.write(&mut out);
     }
     out.push(b']');
     if let Some(usage) = usage {
@@ -54,9 +52,10 @@ impl<'c> Choice<'c> {
         out.extend_from_slice(text.as_deref().unwrap_or("null").as_bytes());
         out.extend_from_slice(br#","refusal":"#);
         out.extend_from_slice(refusal.as_deref().unwrap_or("null").as_bytes());
-        let reasoning = self.joined(|piece| match piece {
-            Piece::Reasoning { text, .. } if self.options.shows(self.said.dialect, piece) => Some(text),
-            _ => None,
+        let shown = |piece: &&Piece<'_>| self.options.shows(self.said.dialect, piece);
+        let reasoning = self.joined(|piece| {
+            let shown = Some(piece).filter(shown)?;
+            if let Piece::Reasoning { text, .. } = shown { Some(text) } else { None }
         });
         if let Some(reasoning) = reasoning.filter(|text| text != "\"\"") {
             out.extend_from_slice(br#","reasoning_content":"#);

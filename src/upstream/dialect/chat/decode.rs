@@ -175,3 +175,77 @@ fn bit(choice: Option<u64>) -> u128 {
     let place = choice.and_then(|choice| u32::try_from(choice).ok());
     place.and_then(|place| 1_u128.checked_shl(place)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Dialect;
+    use crate::upstream::dialect::chat::Mends;
+    use crate::wire::piece::{At, CallKind, FinishReason, Item, Place, ReasoningForm};
+    use crate::wire::quoted::Quoted;
+
+    fn take(data: &str) -> Result<Vec<Piece<'_>>, Defect> {
+        let options = DecodeOptions { dialect: Dialect::OpenaiChat, created: 7, choices: 1, mends: Mends::default() };
+        let mut pieces = Vec::new();
+        Stream::new(options).take(data.as_bytes(), &mut pieces).map(|_| pieces)
+    }
+
+    #[test]
+    fn fields_are_read_in_any_order() {
+        let data = r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"{}","name":"f"},"id":"c","index":4}],
+            "content":"a\u00e4","reasoning":"r"},"finish_reason":"stop","index":2}],"created":3,"id":"x"}"#;
+        let pieces = take(data).expect("an answer");
+        assert!(matches!(&pieces[0], Piece::Start(start) if start.created == 3 && start.model.is_none()));
+        let at = At { choice: 2, item: 4 };
+        assert!(
+            matches!(&pieces[1], Piece::Begin { at: of, item: Item::Call(call) } if *of == at && call.kind == CallKind::Function)
+        );
+        assert_eq!(pieces[2], Piece::Input { at, fragment: Quoted::encode("{}") });
+        assert!(matches!(&pieces[3], Piece::Text { at, text } if at.choice == 2 && text.get() == r#""a\u00e4""#));
+        assert!(matches!(&pieces[4], Piece::Reasoning { form: ReasoningForm::Alias, .. }));
+        assert!(matches!(&pieces[5], Piece::Finish { choice: 2, finish } if finish.reason == FinishReason::Stop));
+        assert_eq!(pieces.len(), 6);
+    }
+
+    #[test]
+    fn what_has_another_form_is_a_part_of_the_answer_that_nobody_here_knows() {
+        for (delta, place, is_answer) in [
+            (r#"{"content":[{"type":"thinking"}]}"#, Some(Place::Delta), true),
+            (r#"{"tool_calls":["x"]}"#, Some(Place::Delta), true),
+            (r#"{"function_call":7}"#, Some(Place::Delta), true),
+            (r#"{"audio":{"data":"eA=="}}"#, Some(Place::Delta), true),
+            (r#"{"annotations":[1]}"#, Some(Place::Delta), false),
+            (r#"{"annotations":null,"content":"","tool_calls":[],"role":"assistant"}"#, None, false),
+        ] {
+            let data = format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#);
+            let pieces = take(&data).expect(delta);
+            let opaque =
+                pieces.iter().find_map(|piece| if let Piece::Opaque(opaque) = piece { Some(opaque) } else { None });
+            assert_eq!(opaque.map(|opaque| opaque.place), place, "{delta}");
+            assert_eq!(opaque.is_some_and(|opaque| opaque.is_answer), is_answer, "{delta}");
+        }
+    }
+
+    #[test]
+    fn what_comes_twice_or_is_no_delta_cannot_be_read() {
+        for data in [
+            r#"{"choices":[],"choices":[]}"#,
+            r#"{"choices":[{"delta":{"content":"a","content":"b"}}]}"#,
+            r#"{"choices":[{"delta":{},"delta":{}}]}"#,
+            r#"{"choices":[{"delta":7}]}"#,
+            r#"{"choices":{}}"#,
+            r#"{"choices":[{"delta":{},"finish_reason":7}]}"#,
+            r#"{"choices":[]} x"#,
+        ] {
+            assert_eq!(take(data), Err(Defect::Undecodable), "{data}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_counted_costs_no_answer() {
+        let pieces = take(r#"{"id":7,"model":null,"created":"x","usage":"many","choices":[{"delta":{"content":"a"}}]}"#);
+        let pieces = pieces.expect("an answer");
+        assert!(matches!(&pieces[0], Piece::Start(start) if start.id.is_none() && start.created == 7));
+        assert_eq!(pieces.len(), 2);
+    }
+}
