@@ -42,14 +42,15 @@ pub enum Field {
 }
 
 impl Field {
+    /// What stands before the value; of a field that nobody here knows, the name is its own.
     fn name(self) -> &'static str {
         match self {
-            Field::Content => "content",
-            Field::Refusal => "refusal",
-            Field::ReasoningContent => "reasoning_content",
-            Field::Reasoning => "reasoning",
-            Field::ToolCalls => "tool_calls",
-            Field::FunctionCall => "function_call",
+            Field::Content => "\"content\":",
+            Field::Refusal => "\"refusal\":",
+            Field::ReasoningContent => "\"reasoning_content\":",
+            Field::Reasoning => "\"reasoning\":",
+            Field::ToolCalls => "\"tool_calls\":",
+            Field::FunctionCall => "\"function_call\":",
             Field::Opaque => "",
         }
     }
@@ -68,7 +69,7 @@ pub struct CallPart<'w> {
     pub opaque: Vec<&'w Opaque<'w>>,
 }
 
-impl ChunkWriter<'_> {
+impl<'w> ChunkWriter<'w> {
     /// A text of a delta, as JSON.
     pub fn text(&mut self, choice: u64, field: Field, text: &Quoted<'_>) {
         self.begin_field(choice, field);
@@ -124,9 +125,10 @@ impl ChunkWriter<'_> {
             None => {}
         }
         self.write(self.prefix);
-        self.write(r#"{"index":"#);
-        self.write_number(choice);
-        self.write(r#","delta":{"#);
+        match choice {
+            0 => self.write(r#"{"index":0,"delta":{"#),
+            _ => self.write(&format!(r#"{{"index":{choice},"delta":{{"#)),
+        }
         self.state.open = Some(Delta { choice, fields: 0 });
     }
 
@@ -143,11 +145,7 @@ impl ChunkWriter<'_> {
         if !is_first {
             self.write(",");
         }
-        if field != Field::Opaque {
-            self.write("\"");
-            self.write(field.name());
-            self.write("\":");
-        }
+        self.write(field.name());
     }
 
     fn write_call(&mut self, kind: CallKind, part: &CallPart<'_>) {
@@ -155,8 +153,10 @@ impl ChunkWriter<'_> {
             CallKind::Custom => ("custom", "input"),
             CallKind::Function | CallKind::Legacy => ("function", "arguments"),
         };
-        self.write(r#"{"index":"#);
-        self.write_number(part.ordinal);
+        match part.ordinal {
+            0 => self.write(r#"{"index":0"#),
+            ordinal => self.write(&format!(r#"{{"index":{ordinal}"#)),
+        }
         if let Some(call) = part.begins {
             if let Some(id) = &call.id {
                 self.write(r#","id":"#);
@@ -195,52 +195,45 @@ impl ChunkWriter<'_> {
 
     fn end_choice(&mut self, finish_reason: Option<&str>) {
         let choice = self.state.open.take().map(|delta| delta.choice).unwrap_or_default();
-        self.write("}");
-        let said = self.said;
-        let opaque = said.pieces.iter().filter_map(opaque_of).filter(|_| !self.state.has_closed);
-        let opaque = opaque.filter(|opaque| opaque.place == Place::Choice && opaque.choice == choice);
-        let (probabilities, others): (Vec<_>, Vec<_>) = opaque.partition(|opaque| opaque.name == "logprobs");
-        self.write(r#","logprobs":"#);
+        let is_own = |opaque: &&Opaque<'_>| opaque.place == Place::Choice && opaque.choice == choice;
+        let own: Vec<_> = self.opaque_fields().filter(is_own).collect();
+        let (probabilities, others): (Vec<_>, Vec<_>) = own.into_iter().partition(|opaque| opaque.name == "logprobs");
+        self.write(r#"},"logprobs":"#);
         self.write(probabilities.first().map_or("null", |opaque| opaque.value.0.get()));
         for opaque in others {
             self.write(",");
             write_pair(&opaque.name, opaque.value.0.get(), self.out);
         }
-        self.write(r#","finish_reason":"#);
         match finish_reason {
-            Some(reason) => self.write(Quoted::encode(reason).get()),
-            None => self.write("null"),
+            Some(reason) => {
+                self.write(r#","finish_reason":"#);
+                self.write(Quoted::encode(reason).get());
+                self.write("}");
+            }
+            None => self.write(r#","finish_reason":null}"#),
         }
-        self.write("}");
     }
 
     fn end_chunk(&mut self) {
         self.write("]");
-        let said = self.said;
-        let opaque = said.pieces.iter().filter_map(opaque_of).filter(|_| !self.state.has_closed);
-        for opaque in opaque.filter(|opaque| opaque.place == Place::Answer).collect::<Vec<_>>() {
+        let beside: Vec<_> = self.opaque_fields().filter(|opaque| opaque.place == Place::Answer).collect();
+        for opaque in beside {
             self.write(",");
             write_pair(&opaque.name, opaque.value.0.get(), self.out);
         }
-        self.write(if self.options.includes_usage { r#","usage":null}"# } else { "}" });
-        self.write("\n\n");
+        self.write(if self.options.includes_usage { ",\"usage\":null}\n\n" } else { "}\n\n" });
         self.state.has_closed = true;
+    }
+
+    /// What nobody here knows of the event, for its first chunk.
+    fn opaque_fields(&self) -> impl Iterator<Item = &'w Opaque<'w>> + use<'w> {
+        let pieces = if self.state.has_closed { &[] } else { self.said.pieces };
+        pieces.iter().filter_map(|piece| if let Piece::Opaque(opaque) = piece { Some(opaque) } else { None })
     }
 
     fn write(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
-
-    fn write_number(&mut self, number: u64) {
-        match number {
-            0..=9 => self.out.push(b'0' + number as u8),
-            _ => self.write(&number.to_string()),
-        }
-    }
-}
-
-fn opaque_of<'p>(piece: &'p Piece<'_>) -> Option<&'p Opaque<'p>> {
-    if let Piece::Opaque(opaque) = piece { Some(opaque) } else { None }
 }
 
 /// Appends a name and its value, which is JSON.

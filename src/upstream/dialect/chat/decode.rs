@@ -243,7 +243,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_counted_costs_no_answer() {
-        let pieces = take(r#"{"id":7,"model":null,"created":"x","usage":"many","choices":[{"delta":{"content":"a"}}]}"#);
+        let pieces =
+            take(r#"{"id":7,"model":null,"created":"x","usage":"many","choices":[{"delta":{"content":"a"}}]}"#);
         let pieces = pieces.expect("an answer");
         assert!(matches!(&pieces[0], Piece::Start(start) if start.id.is_none() && start.created == 7));
         assert_eq!(pieces.len(), 2);

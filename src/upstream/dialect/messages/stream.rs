@@ -61,6 +61,18 @@ struct Event<'a> {
     error: Option<&'a RawValue>,
 }
 
+/// A fragment of a block, as the API writes it: what most events are.
+#[derive(Deserialize)]
+struct Fragment<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    index: u64,
+    #[serde(borrow)]
+    delta: Delta<'a>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
 #[derive(Deserialize)]
 struct Message<'a> {
     #[serde(borrow, default)]
@@ -144,11 +156,17 @@ impl Stream {
         if !data.trim_ascii_start().starts_with(b"{") {
             return Ok(Heard::Foreign);
         }
-        let event = std::str::from_utf8(data).ok().and_then(|json| serde_json::from_str::<Event<'_>>(json).ok());
-        let event = event.ok_or(Defect::Undecodable)?;
+        let json = std::str::from_utf8(data).map_err(|_| Defect::Undecodable)?;
+        if let Ok(Fragment { r#type, index, delta, error: None }) = serde_json::from_str(json)
+            && r#type == "content_block_delta"
+        {
+            self.delta(&delta, Some(index), pieces)?;
+            return Ok(Heard::Pieces);
+        }
+        let event: Event<'_> = serde_json::from_str(json).map_err(|_| Defect::Undecodable)?;
         match event.r#type.as_ref() {
             _ if given(event.error).is_some() => return Err(Defect::Error(error_words::parse(data))),
-            "content_block_delta" => self.delta(&event, pieces)?,
+            "content_block_delta" => self.delta(&read(event.delta)?, index(&event).ok(), pieces)?,
             "content_block_start" => self.begin_block(&event, pieces)?,
             "content_block_stop" => self.end_block(&event, pieces)?,
             "message_start" => self.begin(&event, pieces)?,
@@ -220,25 +238,30 @@ impl Stream {
         Ok(())
     }
 
-    fn delta<'a>(&mut self, event: &Event<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
-        let delta: Delta<'a> = read(event.delta)?;
-        let at = |index| At { choice: 0, item: index };
+    fn delta<'a>(
+        &mut self,
+        delta: &Delta<'a>,
+        index: Option<u64>,
+        pieces: &mut Vec<Piece<'a>>,
+    ) -> Result<(), Undecodable> {
+        // Which block a text is of is not needed to pass it on.
+        let at = At { choice: 0, item: index.unwrap_or_default() };
         match delta.r#type.as_ref() {
             "text_delta" => {
                 string(delta.text)?;
-                self.text(at(self.place(event)), delta.text, pieces)
+                self.text(at, delta.text, pieces)
             }
-            "thinking_delta" => self.thinking(at(self.place(event)), delta.thinking, pieces),
-            "signature_delta" => self.seal(at(self.place(event)), SealKind::Signature, delta.signature, pieces),
+            "thinking_delta" => self.thinking(at, delta.thinking, pieces),
+            "signature_delta" => self.seal(at, SealKind::Signature, delta.signature, pieces),
             "input_json_delta" => {
                 let fragment = string(delta.partial_json)?;
-                let index = index(event)?;
+                let index = index.ok_or(Undecodable)?;
                 let open = self.open.iter_mut().find(|open| open.index == index).ok_or(Undecodable)?;
                 if open.kind != BlockKind::Call || fragment.is_empty() {
                     return Ok(());
                 }
                 open.input = None;
-                self.push(Piece::Input { at: at(index), fragment }, pieces)
+                self.push(Piece::Input { at, fragment }, pieces)
             }
             _ => Ok(()),
         }
@@ -294,11 +317,6 @@ impl Stream {
         self.push(Piece::Finish { choice: 0, finish }, pieces)?;
         self.finished = true;
         Ok(())
-    }
-
-    /// The block that a text is of, which is not needed to pass it on.
-    fn place(&self, event: &Event<'_>) -> u64 {
-        index(event).unwrap_or_default()
     }
 
     /// Text, unless there is none.
