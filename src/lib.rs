@@ -22,7 +22,7 @@
 //!
 //! | floor | rooms |
 //! | --- | --- |
-//! | forms | `secret`, `wire`, `mask`, `policy`, `error`, `platform`, `record`, `pop` |
+//! | forms | `secret`, `mask`, `policy`, `wire`, `error`, `platform`, `record`, `pop` |
 //! | sides | `door`, `upstream` |
 //! | steps | `admit`, `visit`, `decide`, `attempt`, `relay` |
 //! | whole | `report`, `pipeline`, `edge` |

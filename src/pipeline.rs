@@ -116,7 +116,7 @@ fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Req
         Err(stop) => return Ok(Settled { served: None, ending: stop.into() }),
     };
     let (candidate, facts, ending) = match committed.answer {
-        Answer::Whole { body, whole } => (committed.candidate, whole.told, Ending::Answer(StatusCode::OK, body)),
+        Answer::Whole { body, facts } => (committed.candidate, facts, Ending::Answer(StatusCode::OK, body)),
         Answer::Stream(stream) => {
             let Relayed { candidate, facts, ending } = relay::run(&mut attempts, committed.candidate, stream);
             (candidate, facts, ending)

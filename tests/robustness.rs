@@ -7,12 +7,15 @@ use serde_json::{Value, json};
 use tiergate::admit::auth;
 use tiergate::decide::classifier::{prompt, reply};
 use tiergate::door;
+use tiergate::door::chat::answer::AnswerOptions;
+use tiergate::door::delivery::Delivery;
 use tiergate::door::headers;
-use tiergate::policy::{self, BaseUrl, Candidate, Effort, Entry, Policy, Quirk};
-use tiergate::upstream::dialect::chat::{self, Mends, Stream};
-use tiergate::upstream::dialect::{EncodeOptions, Meaning};
+use tiergate::policy::{self, BaseUrl, Candidate, Dialect, Effort, Entry, Policy, Quirk};
+use tiergate::upstream::dialect::chat::{self, Mends};
+use tiergate::upstream::dialect::{DecodeOptions, EncodeOptions, Heard, Stream};
 use tiergate::upstream::error_words;
 use tiergate::upstream::keyring::places::Places;
+use tiergate::wire::piece::{Piece, Said};
 use tiergate::wire::sse::{Decoder, MAX_EVENT_BYTES};
 
 /// Any JSON, not too deep.
@@ -148,7 +151,7 @@ proptest! {
         let _ = door::chat::parse(&bytes);
         let _ = policy::parse::parse(&bytes);
         let _ = auth::Client::parse("x", &bytes);
-        let _ = chat::decode_answer(&bytes);
+        let _ = chat::decode_answer(&bytes, 0, &mut Vec::new());
         let _ = error_words::parse(&bytes);
         let _ = reply::parse(&policy::default_policy(), &String::from_utf8_lossy(&bytes));
     }
@@ -159,7 +162,7 @@ proptest! {
         let _ = door::chat::parse(&bytes);
         let _ = policy::parse::parse(&bytes);
         let _ = auth::Client::parse("x", &bytes);
-        let _ = chat::decode_answer(&bytes);
+        let _ = chat::decode_answer(&bytes, 0, &mut Vec::new());
         let _ = error_words::parse(&bytes);
     }
 
@@ -205,7 +208,10 @@ proptest! {
     fn only_what_parses_is_passed_on(mended: bool, events in prop::collection::vec((any_json(), 0_usize..40), 0..8)) {
         let request = door::chat::parse(br#"{"messages":[{"role":"user","content":"x"}]}"#).expect("valid");
         let quirks = if mended { vec![Quirk::ToolDeltaWithoutIndex, Quirk::FinishReasons] } else { Vec::new() };
-        let mut stream = Stream::new(&request, Mends::of(&quirks));
+        let mends = Mends::of(&quirks);
+        let options = DecodeOptions { dialect: Dialect::OpenaiChat, created: 0, choices: 1, mends };
+        let mut stream = Stream::new(options).expect("a dialect that is built");
+        let mut delivery = Delivery::new(AnswerOptions::of(&request, false), None);
         for (value, cut) in events {
             let whole = value.to_string();
             let mut at = cut.min(whole.len());
@@ -219,7 +225,15 @@ proptest! {
                 let mut decoder = Decoder::default();
                 decoder.space().extend_from_slice(raw.as_bytes());
                 let event = decoder.next_event().expect("a short event").expect("a whole event");
-                let passes = matches!(stream.take(&event, data.as_bytes(), &mut out), Meaning::Preamble | Meaning::Piece);
+                let put_right = stream.data(&event);
+                let mut pieces = Vec::new();
+                let heard = stream.take(&put_right, &mut pieces);
+                if heard == Ok(Heard::Pieces) {
+                    let said = Said { dialect: Dialect::OpenaiChat, pieces: &pieces, came: put_right.as_it_came() };
+                    delivery.take(&said, &mut out);
+                }
+                // A chunk of nothing but usage is not what this client asked for.
+                let passes = heard == Ok(Heard::Pieces) && !pieces.iter().any(|piece| matches!(piece, Piece::Usage { stands_alone: true, .. }));
                 prop_assert!(is_object || !passes, "{}", data);
                 prop_assert_eq!(!out.is_empty(), passes);
                 prop_assert!(mended || out.is_empty() || out == raw.as_bytes(), "{}", data);

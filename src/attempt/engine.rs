@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use crate::attempt::exchange::{Exchange, Reply, Step};
+use crate::attempt::exchange::{Carrying, Exchange, Reply, Step};
 use crate::attempt::outcome::{Back, Outcome, Verdict, judge};
 use crate::attempt::queue::{Bounds, Next, Queue};
 use crate::attempt::{Committed, Failure, Job, Prepared, Stop, health_name, prepare, told};
+use crate::door::chat::answer::AnswerOptions;
+use crate::door::repair::Repair;
 use crate::platform::{ClientGone, Platform};
-use crate::policy::Candidate;
+use crate::policy::{Candidate, Resume};
 use crate::pop::health::{Cooling, Standing};
 use crate::record::{AttemptEnd, AttemptRecord, Names};
 use crate::upstream::dialect::{DecodeOptions, EncodeOptions};
@@ -20,6 +22,8 @@ pub struct Attempts<'a, 'v, P: Platform> {
     pub visit: &'a mut Visit<'v, P>,
     queue: Queue,
     options: EncodeOptions,
+    /// What the client has of an answer that broke, or what such a repair would need; nothing where the tier wants none.
+    repair: Option<Repair>,
     /// The candidate that was prepared beside the classifier's call.
     prepared: Option<Prepared<P>>,
     hedged: bool,
@@ -79,7 +83,8 @@ struct Run<P: Platform> {
 
 impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
     pub fn new(job: &'a Job<'a, P>, visit: &'a mut Visit<'v, P>, queue: Queue, prepared: Option<Prepared<P>>) -> Self {
-        Self { job, visit, queue, options: job.options(), prepared, hedged: false }
+        let repair = (job.tier.resume != Resume::Off).then(Repair::default);
+        Self { job, visit, queue, options: job.options(), repair, prepared, hedged: false }
     }
 
     /// Whether there is a candidate that was not asked yet.
@@ -92,6 +97,11 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let policy = self.job.policy;
         self.queue.retain(|candidate| policy.model(candidate.model).prefill.is_some());
         self.options.begun = Some(text.into());
+    }
+
+    /// Takes in what the client has of an answer that broke, which the next one is joined to.
+    pub fn join(&mut self, repair: Repair) {
+        self.repair = Some(repair);
     }
 
     /// Asks until one answers, and notes each attempt and the one that serves.
@@ -194,8 +204,13 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         match job.platform.send(&backend, request) {
             Ok(pending) => {
                 let provider = job.policy.provider_of(candidate.model);
-                let options = DecodeOptions::of(provider, job.platform.unix_time());
-                let exchange = Exchange::new(pending, job, options, job.platform.keeps_timeouts(&backend));
+                let carrying = Carrying {
+                    decode: DecodeOptions::of(provider, job.request, job.platform.unix_time()),
+                    encode: AnswerOptions::of(job.request, provider.show_reasoning),
+                    repair: self.repair.clone(),
+                    keeps_timeouts: job.platform.keeps_timeouts(&backend),
+                };
+                let exchange = Exchange::new(pending, job, carrying);
                 run.active.push(Attempt { begun, exchange, dropped });
                 true
             }

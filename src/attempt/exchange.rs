@@ -6,14 +6,19 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
+use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::outcome::Outcome;
-use crate::attempt::{Answer, BegunStream, Goal, Job};
+use crate::attempt::{Answer, Goal, Job};
+use crate::door::chat::answer::AnswerOptions;
+use crate::door::delivery::{self, Delivery};
+use crate::door::repair::Repair;
 use crate::platform::{Platform, UpstreamResponse, Wait};
 use crate::upstream::dialect::{self, DecodeOptions, Defect, Stream};
 use crate::upstream::error_words;
 use crate::upstream::headers;
-use crate::upstream::stream::{AFTER_FINISH, Break, Incoming, Progress};
+use crate::upstream::stream::{AFTER_FINISH, Break, Progress, ProviderStream};
 use crate::wire::media;
+use crate::wire::piece::Said;
 
 /// The largest answer that is held as a whole.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -22,22 +27,33 @@ const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// How long an error's words are waited for; its status alone decides.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 const READ_BYTES: usize = 32 * 1024;
+/// What may come before the first piece of an answer.
+const MAX_PREAMBLE_BYTES: usize = 64 * 1024;
 
 pub struct Exchange<P: Platform> {
     stage: Stage<P>,
-    reading: DecodeOptions,
+    carrying: Carrying,
     /// On [`Platform::elapsed`]'s clock.
     deadline: Duration,
     /// When the candidate has had the time that its tier gives it, whatever the request's own limit.
     own_deadline: Duration,
     status: StatusCode,
     request_id: Option<String>,
-    keeps_timeouts: bool,
+}
+
+/// How an answer comes from its provider to its client.
+pub struct Carrying {
+    pub decode: DecodeOptions,
+    pub encode: AnswerOptions,
+    /// What the client has of an answer that broke, or what such a repair would need.
+    pub repair: Option<Repair>,
+    /// Whether the platform ends a body that stalls.
+    pub keeps_timeouts: bool,
 }
 
 enum Stage<P: Platform> {
     Head(P::Pending),
-    Stream { headers: HeaderMap, incoming: Box<Incoming<P>>, held: Vec<u8> },
+    Stream { headers: HeaderMap, answer: Box<AnswerStream<P>> },
     Body { response: UpstreamResponse<P::Body>, bytes: Vec<u8>, kind: Kind },
     Over,
 }
@@ -62,8 +78,7 @@ pub struct Reply<P: Platform> {
 pub type Step<P> = Option<Result<Reply<P>, Outcome>>;
 
 impl<P: Platform> Exchange<P> {
-    /// `keeps_timeouts` says whether the platform ends a body that stalls.
-    pub fn new(pending: P::Pending, job: &Job<'_, P>, reading: DecodeOptions, keeps_timeouts: bool) -> Self {
+    pub fn new(pending: P::Pending, job: &Job<'_, P>, carrying: Carrying) -> Self {
         let deadlines = &job.tier.deadlines;
         let own = match job.goal {
             Goal::WholeAnswer => deadlines.response,
@@ -72,19 +87,18 @@ impl<P: Platform> Exchange<P> {
         let deadline = job.platform.elapsed() + own;
         Self {
             stage: Stage::Head(pending),
-            reading,
+            carrying,
             deadline,
             own_deadline: deadline,
             status: StatusCode::OK,
             request_id: None,
-            keeps_timeouts,
         }
     }
 
     pub fn wait(&self) -> Option<Wait<'_, P>> {
         match &self.stage {
             Stage::Head(pending) => Some(Wait::Response(pending)),
-            Stage::Stream { incoming, .. } => Some(incoming.wait()),
+            Stage::Stream { answer, .. } => Some(answer.provider.wait()),
             Stage::Body { response, .. } => Some(Wait::Body(&response.body)),
             Stage::Over => None,
         }
@@ -113,14 +127,14 @@ impl<P: Platform> Exchange<P> {
 
     /// Whether a piece of an answer has come.
     pub fn has_begun(&self) -> bool {
-        matches!(&self.stage, Stage::Stream { incoming, .. } if incoming.has_begun())
+        matches!(&self.stage, Stage::Stream { answer, .. } if answer.provider.has_begun())
     }
 
     /// Whether enough has come for an end, so that its deadline only ends the waiting for more.
     pub fn is_decided(&self) -> bool {
         match &self.stage {
             Stage::Head(_) | Stage::Over => false,
-            Stage::Stream { incoming, .. } => incoming.stream.is_finished(),
+            Stage::Stream { answer, .. } => answer.provider.is_finished(),
             Stage::Body { kind, .. } => *kind == Kind::Error,
         }
     }
@@ -132,7 +146,7 @@ impl<P: Platform> Exchange<P> {
                 Ok(response) => self.take_head(job, response),
                 Err(error) => Some(Err(Outcome::Send(error))),
             },
-            Stage::Stream { headers, incoming, held } => self.read_stream(job, headers, incoming, held),
+            Stage::Stream { headers, answer } => self.read_stream(job, headers, answer),
             Stage::Body { response, bytes, kind } => self.read_body(job, response, bytes, kind),
             Stage::Over => None,
         }
@@ -142,12 +156,9 @@ impl<P: Platform> Exchange<P> {
     pub fn expire(&mut self, job: &Job<'_, P>) -> Step<P> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Body { response, bytes, kind: Kind::Error } => Some(Err(refusal(job, &response, &bytes))),
-            Stage::Stream { headers, mut incoming, mut held } if incoming.stream.is_finished() => {
-                let ended = incoming.end(&mut held).map_err(Outcome::from);
-                Some(ended.map(|_| Reply {
-                    headers,
-                    answer: Answer::Stream(BegunStream { incoming, held, progress: Progress::Ended }),
-                }))
+            Stage::Stream { headers, mut answer } if answer.provider.is_finished() => {
+                let ended = answer.end().map_err(Outcome::from);
+                Some(ended.map(|_| Reply { headers, answer: Answer::Stream(answer) }))
             }
             _ if job.platform.elapsed() < self.own_deadline => Some(Err(Outcome::OutOfTime)),
             Stage::Head(_) | Stage::Stream { .. } | Stage::Body { .. } | Stage::Over => Some(Err(Outcome::Timeout)),
@@ -166,11 +177,13 @@ impl<P: Platform> Exchange<P> {
             (Goal::WholeAnswer, true) => return Some(Err(Outcome::Undecodable)),
             (Goal::FirstPiece | Goal::WholeStream, false) => Kind::NoStream,
             (Goal::FirstPiece | Goal::WholeStream, true) => {
-                let Some(stream) = Stream::new(self.reading, job.request) else {
-                    return Some(Err(Outcome::DialectUnavailable(self.reading.dialect)));
+                let Carrying { decode, encode, ref mut repair, keeps_timeouts } = self.carrying;
+                let Some(dialect) = Stream::new(decode) else {
+                    return Some(Err(Outcome::DialectUnavailable(decode.dialect)));
                 };
-                let incoming = Box::new(Incoming::new(response.body, stream, self.keeps_timeouts));
-                self.stage = Stage::Stream { headers: response.headers, incoming, held: Vec::new() };
+                let provider = ProviderStream::new(response.body, dialect, keeps_timeouts);
+                let answer = Box::new(AnswerStream::new(provider, Delivery::new(encode, repair.take())));
+                self.stage = Stage::Stream { headers: response.headers, answer };
                 return None;
             }
         };
@@ -180,14 +193,8 @@ impl<P: Platform> Exchange<P> {
         None
     }
 
-    fn read_stream(
-        &mut self,
-        job: &Job<'_, P>,
-        headers: HeaderMap,
-        mut incoming: Box<Incoming<P>>,
-        mut held: Vec<u8>,
-    ) -> Step<P> {
-        let progress = match incoming.read(job.platform, &mut held) {
+    fn read_stream(&mut self, job: &Job<'_, P>, headers: HeaderMap, mut answer: Box<AnswerStream<P>>) -> Step<P> {
+        let progress = match answer.read(job.platform) {
             Ok(progress) => progress,
             Err(broken) => return Some(Err(broken.into())),
         };
@@ -196,18 +203,19 @@ impl<P: Platform> Exchange<P> {
             (Progress::Begun, Goal::WholeStream) | (Progress::Preamble, _) => false,
         };
         if enough {
-            return Some(Ok(Reply { headers, answer: Answer::Stream(BegunStream { incoming, held, progress }) }));
+            return Some(Ok(Reply { headers, answer: Answer::Stream(answer) }));
         }
-        if held.len() > MAX_ANSWER_BYTES {
+        let limit = if answer.provider.has_begun() { MAX_ANSWER_BYTES } else { MAX_PREAMBLE_BYTES };
+        if answer.held.len() > limit {
             return Some(Err(Outcome::TooLarge));
         }
-        if incoming.stream.is_finished() {
+        if answer.provider.is_finished() {
             self.deadline = job.platform.elapsed() + AFTER_FINISH;
-        } else if incoming.has_begun() {
+        } else if answer.provider.has_begun() {
             // From here on the time between two reads counts.
             self.deadline = job.platform.elapsed() + job.tier.deadlines.idle;
         }
-        self.stage = Stage::Stream { headers, incoming, held };
+        self.stage = Stage::Stream { headers, answer };
         None
     }
 
@@ -240,10 +248,21 @@ impl<P: Platform> Exchange<P> {
             _ if is_large => Err(Outcome::TooLarge),
             _ if broken => Err(Outcome::Broken),
             Kind::NoStream => Err(error_inside(&bytes)),
-            Kind::Answer => dialect::decode_answer(self.reading, job.request, bytes)
-                .map(|(body, whole)| Reply { headers: response.headers, answer: Answer::Whole { body, whole } })
-                .map_err(Outcome::from),
+            Kind::Answer => {
+                self.carry(bytes).map(|answer| Reply { headers: response.headers, answer }).map_err(Outcome::from)
+            }
         })
+    }
+
+    /// A whole answer, in the client's terms.
+    fn carry(&self, body: Vec<u8>) -> Result<Answer<P>, Defect> {
+        let Carrying { decode, encode, .. } = &self.carrying;
+        let body = dialect::mend_answer(*decode, body);
+        let pieces = dialect::decode_answer(*decode, &body)?;
+        let said = Said { dialect: decode.dialect, pieces: &pieces, came: None };
+        let (facts, encoded) = (delivery::facts(encode, &said), delivery::encode_answer(encode, &said));
+        drop(pieces);
+        Ok(Answer::Whole { body: encoded.unwrap_or(body), facts })
     }
 }
 
@@ -274,7 +293,7 @@ impl From<Break> for Outcome {
             Break::Stalled => Outcome::Timeout,
             Break::Cut | Break::EndedEarly => Outcome::Broken,
             Break::Undecodable => Outcome::Undecodable,
-            Break::TooLong | Break::LongPreamble => Outcome::TooLarge,
+            Break::TooLong => Outcome::TooLarge,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! [`Goal`] says), a whole answer until it decodes, so that every failure before that leaves the next candidate free to
 //! serve. `outcome` judges failures, `queue` says who is next, `health` remembers them for the POP.
 
+pub mod answer_stream;
 pub mod engine;
 mod exchange;
 pub mod outcome;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 
+use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::outcome::Outcome;
 use crate::attempt::queue::Queue;
 use crate::error::Error;
@@ -22,12 +24,12 @@ use crate::policy::{Candidate, Policy, StreamMode, Tier, TierId};
 use crate::pop::health::{Health, Standing};
 use crate::record::Names;
 use crate::secret::Secret;
-use crate::upstream::dialect::{self, EncodeOptions, Encoded, Whole};
+use crate::upstream::dialect::{self, EncodeOptions, Encoded};
 use crate::upstream::headers;
 use crate::upstream::keyring::Keyring;
-use crate::upstream::stream::{Incoming, Progress};
 use crate::visit::settle::Ending;
 use crate::wire::ask::Ask;
+use crate::wire::facts::AnswerFacts;
 use crate::wire::media;
 
 /// What the client asked for, and how much time it gives.
@@ -127,16 +129,8 @@ pub struct Committed<P: Platform> {
 }
 
 pub enum Answer<P: Platform> {
-    Whole { body: Vec<u8>, whole: Whole },
-    Stream(BegunStream<P>),
-}
-
-/// A stream that has begun, or is whole.
-pub struct BegunStream<P: Platform> {
-    pub incoming: Box<Incoming<P>>,
-    /// What the client gets first; all there is, if the stream has ended.
-    pub held: Vec<u8>,
-    pub progress: Progress,
+    Whole { body: Vec<u8>, facts: AnswerFacts },
+    Stream(Box<AnswerStream<P>>),
 }
 
 /// Why there is no answer.

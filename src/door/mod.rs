@@ -1,8 +1,11 @@
-//! The client's side: where requests are for, what their headers and bodies say, and what answers carry beside their body.
+//! The client's side: where requests are for, what their headers and bodies say, and what answers are made of
+//! for them.
 
 pub mod answer_headers;
 pub mod chat;
 pub mod cors;
+pub mod delivery;
 pub mod headers;
+pub mod repair;
 pub mod route;
 pub mod upload;

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::mask::keys::{Keys, without_known_shapes};
 use crate::platform::Received;
 use crate::policy::{ModelId, Policy};
+use crate::wire::usage::Usage;
 
 const MAX_PATH_BYTES: usize = 1_000;
 /// HTTP bounds no method; those that are registered have 17 letters at most.
@@ -226,18 +227,6 @@ pub struct Timings {
     pub total: Option<Duration>,
 }
 
-/// Tokens, as OpenAI counts them: `input` includes `cached_input` and `cache_write`, `output` includes `reasoning`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    pub input: u64,
-    /// Read from the provider's cache.
-    pub cached_input: u64,
-    /// Put into the provider's cache.
-    pub cache_write: u64,
-    pub output: u64,
-    pub reasoning: u64,
-}
-
 impl Record {
     /// What is known when a request arrives.
     pub fn received<B>(received: &Received<B>) -> Self {
@@ -295,52 +284,5 @@ impl fmt::Display for Names {
     /// `provider/model`, under which a candidate's health is kept, too.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.provider, self.model)
-    }
-}
-
-impl Usage {
-    /// What it costs in US dollars.
-    pub fn cost(&self, price: &crate::policy::Price) -> f64 {
-        let (input, cached_input, cache_write, output) = match price.long {
-            Some(long) if self.input > long.above_tokens => {
-                (long.input, long.cached_input, long.cache_write, long.output)
-            }
-            Some(_) | None => (price.input, price.cached_input, price.cache_write, price.output),
-        };
-        let cached = self.cached_input.min(self.input);
-        let written = self.cache_write.min(self.input - cached);
-        let tokens_per_unit = 1e6;
-        ((self.input - cached - written) as f64 * input
-            + cached as f64 * cached_input
-            + written as f64 * cache_write
-            + self.output as f64 * output)
-            / tokens_per_unit
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    use crate::policy::{LongPrice, Price};
-
-    const PRICE: Price = Price { input: 2.0, cached_input: 0.5, cache_write: 2.5, output: 10.0, long: None };
-
-    #[test]
-    fn cached_input_has_its_own_price() {
-        let usage =
-            Usage { input: 1_000_000, cached_input: 400_000, output: 100_000, reasoning: 50_000, ..Usage::default() };
-        assert!((usage.cost(&PRICE) - (1.2 + 0.2 + 1.0)).abs() < 1e-12);
-        let written = Usage { cache_write: 200_000, ..usage };
-        assert!((written.cost(&PRICE) - (0.8 + 0.2 + 0.5 + 1.0)).abs() < 1e-12);
-    }
-
-    #[test]
-    fn a_long_prompt_has_prices_of_its_own() {
-        let long = LongPrice { above_tokens: 1_000, input: 4.0, cached_input: 1.0, cache_write: 5.0, output: 20.0 };
-        let price = Price { long: Some(long), ..PRICE };
-        let usage = |input| Usage { input, output: 100, ..Usage::default() };
-        assert!((usage(1_000).cost(&price) - 0.003).abs() < 1e-12);
-        assert!((usage(1_001).cost(&price) - 0.006_004).abs() < 1e-12);
     }
 }

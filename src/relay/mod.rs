@@ -1,23 +1,21 @@
 //! Passes a stream on that has begun, repairs it where the tier says so, and never ends a broken one as if it were whole.
 //!
 //! What one read brought is written once. `[DONE]` and a clean end are sent only for a whole answer. A stream
-//! that breaks is replayed or continued by another candidate (`resume`); if that cannot be, the client gets one
+//! that breaks is replayed or continued by another candidate; if that cannot be, the client gets one
 //! `data: {"error":...}` event and an aborted transfer, which every SDK reports. Near the platform's limits the rest of a
 //! stream that needs no translation is left to the platform.
 
-pub mod resume;
-
+use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::engine::Attempts;
 use crate::attempt::outcome::Outcome;
-use crate::attempt::{Answer, BegunStream, Committed, Stop, health_name};
+use crate::attempt::{Answer, Committed, Stop, health_name};
 use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
 use crate::policy::{Candidate, Resume, StreamMode};
 use crate::pop::health::Cooling;
-use crate::relay::resume::{Differs, Splice};
-use crate::upstream::dialect::AnswerFacts;
-use crate::upstream::stream::{AFTER_FINISH, Break, Incoming, Progress};
+use crate::upstream::stream::{AFTER_FINISH, Break, Progress};
 use crate::visit::settle::Ending;
+use crate::wire::facts::AnswerFacts;
 
 /// Of the 50 ms of CPU time that an execution has.
 const MAX_VCPU_MS: u64 = 35;
@@ -43,25 +41,27 @@ enum End {
 /// A relay under way.
 struct Relay<'r, 'a, 'v, P: Platform> {
     attempts: &'r mut Attempts<'a, 'v, P>,
+    /// Who answers.
     candidate: Candidate,
-    incoming: Box<Incoming<P>>,
-    splice: Option<Splice>,
+    answer: Box<AnswerStream<P>>,
 }
 
 /// Sends all there is, and ends the answer if it is whole.
-pub fn run<P: Platform>(attempts: &mut Attempts<'_, '_, P>, candidate: Candidate, stream: BegunStream<P>) -> Relayed {
+pub fn run<P: Platform>(
+    attempts: &mut Attempts<'_, '_, P>,
+    candidate: Candidate,
+    answer: Box<AnswerStream<P>>,
+) -> Relayed {
     attempts.visit.stop_keep_alive();
-    let BegunStream { incoming, held, progress } = stream;
-    let splice = (attempts.job.tier.resume != Resume::Off).then(Splice::default);
-    let mut relay = Relay { attempts, candidate, incoming, splice };
-    let result = relay.pass_on(held, progress);
+    let mut relay = Relay { attempts, candidate, answer };
+    let result = relay.pass_on();
     relay.note_ignored();
-    let Relay { attempts, candidate, incoming, .. } = relay;
-    let facts = incoming.stream.told().clone();
+    let Relay { attempts, candidate, mut answer } = relay;
+    let facts = std::mem::take(&mut answer.delivery.facts);
     let ended = match result {
         Ok(End::Whole) => attempts.visit.finish().map(|()| Ending::Streamed),
         Ok(End::HandOver) => {
-            let (rest, body) = incoming.into_rest();
+            let (rest, body) = answer.provider.into_rest();
             attempts.visit.hand_over(&rest, body).map(|()| Ending::HandedOver)
         }
         // The provider's connection is closed before the client is told.
@@ -82,12 +82,12 @@ enum Ready {
 }
 
 impl<P: Platform> Relay<'_, '_, '_, P> {
-    fn pass_on(&mut self, mut out: Vec<u8>, mut progress: Progress) -> Result<End, Stop> {
+    fn pass_on(&mut self) -> Result<End, Stop> {
         let job = self.attempts.job;
         let mut reads = 0;
         loop {
-            self.send(&mut out)?;
-            if progress == Progress::Ended {
+            self.send()?;
+            if self.answer.progress == Progress::Ended {
                 return Ok(End::Whole);
             }
             if job.tier.stream == StreamMode::Handoff {
@@ -95,114 +95,96 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
             }
             reads += 1;
             let read = match self.wait(reads) {
-                Ready::Body => self.incoming.read(job.platform, &mut out),
-                Ready::Silence => self.incoming.end(&mut out),
+                Ready::Body => self.answer.read(job.platform),
+                Ready::Silence => self.answer.end(),
                 Ready::Stalled => Err(Break::Stalled),
-                Ready::Limit if job.may_hand_over && !self.rewrites() => return Ok(End::HandOver),
+                Ready::Limit if job.may_hand_over && !self.answer.is_rewritten() => return Ok(End::HandOver),
                 Ready::Limit => {
                     let message = "The answer is longer than the time of this request, or the platform, allows.";
                     return Err(Stop::Failed(Error::new(Kind::StreamTimeLimit, message)));
                 }
             };
-            match read {
-                Ok(read) => progress = read,
-                Err(broken) => {
-                    self.send(&mut out)?;
-                    let told = told_client(&broken);
-                    let Some(again) = self.repair(broken)? else { return Err(Stop::Failed(told)) };
-                    self.note_ignored();
-                    self.incoming = again.incoming;
-                    out = again.held;
-                    progress = again.progress;
-                }
+            if let Err(broken) = read {
+                self.send()?;
+                let told = told_client(&broken);
+                let Some(again) = self.repair(broken)? else { return Err(Stop::Failed(told)) };
+                self.note_ignored();
+                self.answer = again;
             }
         }
     }
 
     fn wait(&self, reads: u32) -> Ready {
-        let (job, incoming) = (self.attempts.job, &self.incoming);
+        let (job, provider) = (self.attempts.job, &self.answer.provider);
         let left = job.total.saturating_sub(job.platform.elapsed());
-        let has_time = |limit| job.platform.wait_first(&[incoming.wait()], Some(limit)).is_some();
+        let has_time = |limit| job.platform.wait_first(&[provider.wait()], Some(limit)).is_some();
         if left.is_zero() || (reads.is_multiple_of(READS_PER_LOOK) && job.platform.vcpu_ms() >= MAX_VCPU_MS) {
             return Ready::Limit;
         }
-        if incoming.stream.is_finished() {
+        if provider.is_finished() {
             return if has_time(AFTER_FINISH.min(left)) { Ready::Body } else { Ready::Silence };
         }
         let idle = job.tier.deadlines.idle;
         // Where the platform ends a body that stalls, waiting apart is needed only near the end of the total.
         let is_near = left <= idle;
-        if (incoming.keeps_timeouts && !is_near) || has_time(idle.min(left)) {
+        if (provider.keeps_timeouts && !is_near) || has_time(idle.min(left)) {
             return Ready::Body;
         }
         if is_near { Ready::Limit } else { Ready::Stalled }
     }
 
     /// A stream that takes the place of the broken one; nothing if there is none. The client gets comments meanwhile.
-    fn repair(&mut self, broken: Break) -> Result<Option<BegunStream<P>>, Stop> {
+    fn repair(&mut self, broken: Break) -> Result<Option<Box<AnswerStream<P>>>, Stop> {
         let job = self.attempts.job;
         let name = health_name(job.policy, &self.candidate);
         self.attempts.visit.update_pop(|pop, now| {
             pop.health.failed(&name, Cooling::Short, &job.policy.health, now);
         });
         self.attempts.visit.note_broken(Outcome::from(broken).end());
-        let Some(splice) = self.splice.as_mut().filter(|splice| splice.is_repairable()) else { return Ok(None) };
+        let Some(mut repair) = self.answer.delivery.repair().cloned() else { return Ok(None) };
         match job.tier.resume {
             Resume::Off => return Ok(None),
-            Resume::Continue if !splice.text().is_empty() => {
-                self.attempts.continue_after(splice.text());
-                splice.go_on();
+            Resume::Continue if !repair.text().is_empty() => {
+                self.attempts.continue_after(repair.text());
+                repair.go_on();
             }
-            Resume::Replay | Resume::Continue => splice.replay(),
+            Resume::Replay | Resume::Continue => repair.replay(),
         }
         if !self.attempts.has_fresh() {
             return Ok(None);
         }
         self.attempts.visit.keep_alive();
+        self.attempts.join(repair);
         let again = self.attempts.run();
         self.attempts.visit.stop_keep_alive();
         match again {
-            Ok(Committed { candidate, answer: Answer::Stream(stream) }) => {
+            Ok(Committed { candidate, answer: Answer::Stream(answer) }) => {
                 self.attempts.visit.note(|record| record.resumed += 1);
                 self.candidate = candidate;
-                Ok(Some(stream))
+                Ok(Some(answer))
             }
             Ok(Committed { answer: Answer::Whole { .. }, .. }) | Err(Stop::Failed(_)) => Ok(None),
             Err(Stop::ClientGone) => Err(Stop::ClientGone),
         }
     }
 
-    /// Writes `out` and empties it.
-    fn send(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
-        if out.is_empty() {
-            return Ok(());
+    /// Writes what is held of the answer.
+    fn send(&mut self) -> Result<(), Stop> {
+        let held = &mut self.answer.held;
+        if !held.is_empty() {
+            self.attempts.visit.write(held, self.attempts.job.total).map_err(|ClientGone| Stop::ClientGone)?;
+            held.clear();
         }
-        let mut spliced = Vec::new();
-        let bytes = match &mut self.splice {
-            None => &*out,
-            Some(splice) => {
-                splice.pass(out, &mut spliced).map_err(|Differs| {
-                    let message = "The answer broke off, and its repetition by another provider is a different one.";
-                    Stop::Failed(Error::new(Kind::StreamBroken, message))
-                })?;
-                &spliced
-            }
-        };
-        if !bytes.is_empty() {
-            self.attempts.visit.write(bytes, self.attempts.job.total).map_err(|ClientGone| Stop::ClientGone)?;
+        if self.answer.delivery.has_differed() {
+            let message = "The answer broke off, and its repetition by another provider is a different one.";
+            return Err(Stop::Failed(Error::new(Kind::StreamBroken, message)));
         }
-        out.clear();
         Ok(())
-    }
-
-    /// Whether the client gets other bytes than the provider sends.
-    fn rewrites(&self) -> bool {
-        self.incoming.stream.is_translated() || self.splice.as_ref().is_some_and(|splice| !splice.is_transparent())
     }
 
     /// Counts the present stream's events that were no part of an answer.
     fn note_ignored(&mut self) {
-        let ignored = std::mem::take(&mut self.incoming.ignored);
+        let ignored = std::mem::take(&mut self.answer.provider.ignored);
         self.attempts.visit.note(|record| record.ignored_events += ignored);
     }
 }
@@ -214,7 +196,7 @@ fn told_client(broken: &Break) -> Error {
         Break::Stalled => "The provider's answer stalled before it was whole.",
         Break::EndedEarly => "The provider ended the answer before it was whole.",
         Break::Undecodable => "The provider sent a piece of the answer that cannot be read.",
-        Break::TooLong | Break::LongPreamble => "The provider sent an event that is too long.",
+        Break::TooLong => "The provider sent an event that is too long.",
     };
     Error::new(Kind::StreamBroken, message)
 }

@@ -9,10 +9,11 @@ use crate::door::answer_headers;
 use crate::error::{Error, Kind};
 use crate::platform::{Platform, ResponseHead};
 use crate::policy::{ModelId, Policy};
-use crate::record::{Record, Usage};
-use crate::upstream::dialect::AnswerFacts;
+use crate::record::Record;
 use crate::visit::{BrokenOff, Visit};
+use crate::wire::facts::AnswerFacts;
 use crate::wire::media;
+use crate::wire::usage::Usage;
 
 /// How a request ended.
 #[derive(Debug)]

@@ -1,9 +1,13 @@
-//! The forms in which things travel: requests and the JSON they are made of, media types, and what a stream of server-sent
-//! events is made of.
+//! The forms in which things travel: requests and the JSON they are made of, what an answer says, media types, and what a
+//! stream of server-sent events is made of.
 
 pub mod ask;
 pub mod chat;
+pub mod facts;
 pub mod json;
 pub mod media;
+pub mod piece;
+pub mod quoted;
 pub mod sse;
+pub mod usage;
 pub mod walk;

@@ -7,16 +7,17 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tiergate::door::chat;
+use tiergate::door::chat::answer::AnswerOptions;
+use tiergate::door::delivery::{self, Delivery};
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Dialect, Effort, Entry, Policy};
-use tiergate::record::Usage;
-use tiergate::upstream::dialect::{
-    self, AnswerFacts, CannotEncode, DecodeOptions, Defect, EncodeOptions, Meaning, Stream,
-};
+use tiergate::upstream::dialect::{self, CannotEncode, DecodeOptions, Defect, EncodeOptions, Heard, Stream};
 use tiergate::upstream::error_words::{self, ProviderError};
-use tiergate::wire::ask::Ask;
+use tiergate::wire::facts::AnswerFacts;
 use tiergate::wire::json::object_fields;
-use tiergate::wire::sse::Decoder;
+use tiergate::wire::piece::{Alive, Piece, Said, Weight};
+use tiergate::wire::sse::{Decoder, Event};
+use tiergate::wire::usage::Usage;
 use tiergate_simulator::description;
 
 use crate::layout::{compact, lay_out, on_one_line};
@@ -28,6 +29,8 @@ pub const FOLDERS: [(Dialect, &str, usize); 2] =
 const CREATED: Duration = Duration::from_secs(1_790_000_000);
 /// What a client gets that is byte for byte what the provider sent.
 const AS_IT_CAME: &str = "as it came";
+/// The end marker, which no case shows.
+const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// What a case says, in the order in which it says it, and what follows from it.
 const GIVEN: [&str; 10] = [
@@ -140,14 +143,18 @@ impl Case {
             }
             Err(CannotEncode::Unavailable(dialect)) => panic!("{}: {dialect} should be built", self.name),
         }
-        let reading = DecodeOptions::of(&policy.providers[0], CREATED);
+        let reading = DecodeOptions::of(&policy.providers[0], &request, CREATED);
+        let options = AnswerOptions::of(&request, policy.providers[0].show_reasoning);
         if let Some(answer) = self.get("upstream_answer") {
-            outcome.extend(self.answer(reading, answer, &request));
+            outcome.extend(self.answer(reading, options, answer));
         }
         if let Some(events) = self.get("upstream_stream") {
             let events: Vec<&RawValue> = serde_json::from_str(events).expect("an array");
             let events: Vec<String> = events.iter().map(|event| self.wire(event.get())).collect();
-            let stream = || Stream::new(reading, &request).expect("the dialect should be built");
+            let stream = || Passage {
+                stream: Stream::new(reading).expect("the dialect should be built"),
+                delivery: Delivery::new(options, None),
+            };
             outcome.extend(self.stream(&events, stream()));
             self.split(&events.concat(), stream);
         }
@@ -157,10 +164,13 @@ impl Case {
         outcome
     }
 
-    fn answer(&self, reading: DecodeOptions, upstream: &str, request: &Ask<'_>) -> Vec<(&'static str, String)> {
-        match dialect::decode_answer(reading, request, upstream.as_bytes().to_vec()) {
-            Ok((body, whole)) => {
-                let reads = reads(&whole.told);
+    fn answer(&self, reading: DecodeOptions, options: AnswerOptions, upstream: &str) -> Vec<(&'static str, String)> {
+        let came = dialect::mend_answer(reading, upstream.as_bytes().to_vec());
+        match dialect::decode_answer(reading, &came) {
+            Ok(pieces) => {
+                let said = Said { dialect: self.dialect, pieces: &pieces, came: None };
+                let reads = reads(&delivery::facts(&options, &said));
+                let body = delivery::encode_answer(&options, &said).unwrap_or(came.clone());
                 if body == upstream.as_bytes() {
                     return vec![("answer", json!(AS_IT_CAME).to_string()), ("reads", reads)];
                 }
@@ -188,15 +198,14 @@ impl Case {
     }
 
     /// What each event means and what the client gets for it.
-    fn stream(&self, events: &[String], mut stream: Stream) -> Vec<(&'static str, String)> {
+    fn stream(&self, events: &[String], mut stream: Passage) -> Vec<(&'static str, String)> {
         let mut steps = Vec::new();
         for event in events {
             let mut out = Vec::new();
             let mut decoder = Decoder::default();
             decoder.space().extend_from_slice(event.as_bytes());
             let whole = decoder.next_event().expect("a short event").expect("a whole event");
-            let meaning = stream.take(&whole, &mut out);
-            let mut step = vec![meaning_name(&meaning)];
+            let mut step = vec![stream.take(&whole, &mut out)];
             if out == event.as_bytes() {
                 step.push(json!(AS_IT_CAME).to_string());
             } else {
@@ -204,7 +213,7 @@ impl Case {
             }
             steps.push(format!("[{}]", step.join(",")));
         }
-        let reads = reads(stream.told());
+        let reads = reads(&stream.delivery.facts);
         vec![("stream", format!("[{}]", steps.join(","))), ("reads", reads)]
     }
 
@@ -223,7 +232,7 @@ impl Case {
     }
 
     /// The bytes that a client gets do not depend on how the stream was cut into reads.
-    fn split(&self, wire: &str, stream: impl Fn() -> Stream) {
+    fn split(&self, wire: &str, stream: impl Fn() -> Passage) {
         let run = |parts: [&[u8]; 2]| {
             let (mut decoder, mut stream, mut out) = (Decoder::default(), stream(), Vec::new());
             for part in parts {
@@ -283,18 +292,46 @@ fn reads(told: &AnswerFacts) -> String {
     format!(r#"{{"model":{},"finish_reasons":{},"usage":{usage}}}"#, json!(model), json!(finish_reasons))
 }
 
-fn meaning_name(meaning: &Meaning) -> String {
-    let name = match meaning {
-        Meaning::Comment => "comment",
-        Meaning::Preamble => "preamble",
-        Meaning::Piece => "piece",
-        Meaning::Unasked => "unasked",
-        Meaning::End => "end",
-        Meaning::Foreign => "foreign",
-        Meaning::Undecodable => "undecodable",
-        Meaning::Error(error) => return json!({"error": error_reads(error)}).to_string(),
-    };
-    json!(name).to_string()
+/// A stream from its provider to its client.
+struct Passage {
+    stream: Stream,
+    delivery: Delivery,
+}
+
+impl Passage {
+    /// Takes one event, appends what the client gets for it to `out`, and names what it means.
+    fn take(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> String {
+        let data = self.stream.data(event);
+        let mut pieces = Vec::new();
+        let name = match self.stream.take(&data, &mut pieces) {
+            Ok(Heard::Pieces) => {
+                let said = Said { dialect: self.stream.dialect(), pieces: &pieces, came: data.as_it_came() };
+                match self.delivery.take(&said, out) {
+                    _ if pieces == [Piece::Alive(Alive::Comment)] => "comment",
+                    Weight::Answer => "piece",
+                    Weight::Nothing if said.came.is_some() && out.is_empty() && self.is_passed(&pieces) => "unasked",
+                    Weight::Nothing => "preamble",
+                }
+            }
+            Ok(Heard::End) => {
+                if self.stream.is_finished() {
+                    self.delivery.end(out);
+                    assert!(out.ends_with(DONE), "an end marker");
+                    out.truncate(out.len() - DONE.len());
+                }
+                "end"
+            }
+            Ok(Heard::Foreign) => "foreign",
+            Err(Defect::Undecodable) => "undecodable",
+            Err(Defect::Error(error)) => return json!({"error": error_reads(&error)}).to_string(),
+        };
+        json!(name).to_string()
+    }
+
+    /// Whether the event would pass as it came if the client had asked for it.
+    fn is_passed(&self, pieces: &[Piece<'_>]) -> bool {
+        !self.delivery.rewrites(self.stream.dialect()) && !pieces.is_empty()
+    }
 }
 
 fn error_reads(error: &ProviderError) -> Value {

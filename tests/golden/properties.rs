@@ -5,10 +5,15 @@ use std::sync::{LazyLock, Mutex};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tiergate::door::chat;
+use tiergate::door::chat::answer::AnswerOptions;
+use tiergate::door::delivery::{self, Delivery};
+use tiergate::policy::Dialect;
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Entry, Policy};
+use tiergate::upstream::dialect::chat::Mends;
 use tiergate::upstream::dialect::messages::{self, Stream};
-use tiergate::upstream::dialect::{EncodeOptions, Meaning};
+use tiergate::upstream::dialect::{DecodeOptions, EncodeOptions, Heard};
+use tiergate::wire::piece::{self, Said, Weight};
 use tiergate_simulator::description;
 use tiergate_simulator::{Profile, judge_messages_request};
 
@@ -264,6 +269,10 @@ fn any_request() -> impl Strategy<Value = Value> {
     )
 }
 
+fn reading() -> DecodeOptions {
+    DecodeOptions { dialect: Dialect::AnthropicMessages, created: 1, choices: 1, mends: Mends::default() }
+}
+
 fn request() -> &'static [u8] {
     br#"{"messages":[{"role":"user","content":"x"}],"stream":true,"stream_options":{"include_usage":true}}"#
 }
@@ -290,13 +299,13 @@ proptest! {
 
     #[test]
     fn any_bytes_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..256), json in "[{}\\[\\]\":,a-z0-9\\\\ ]{0,80}") {
-        let request = chat::parse(request()).expect("valid");
         for bytes in [&bytes[..], json.as_bytes()] {
-            let _ = messages::decode_answer(bytes, &request, 1, true);
-            let mut out = Vec::new();
-            let meaning = Stream::new(&request, 1, true).take(bytes, &mut out);
-            prop_assert!(!matches!(meaning, Meaning::Piece | Meaning::End));
-            prop_assert!(out.is_empty());
+            let mut pieces = Vec::new();
+            let _ = messages::decode_answer(bytes, 1, &mut pieces);
+            let mut pieces = Vec::new();
+            let heard = Stream::new(reading()).take(bytes, &mut pieces);
+            prop_assert!(heard != Ok(Heard::End));
+            prop_assert!(pieces.is_empty());
         }
     }
 
@@ -304,17 +313,21 @@ proptest! {
     fn streams_of_any_events_give_valid_chunks(events in prop::collection::vec(any_event(), 0..16), shown: bool, legacy: bool) {
         let legacy_request = br#"{"messages":[{"role":"user","content":"x"}],"functions":[{"name":"f"}]}"#;
         let request = chat::parse(if legacy { legacy_request } else { request() }).expect("valid");
-        let mut stream = Stream::new(&request, 1, shown);
+        let mut stream = Stream::new(reading());
+        let mut delivery = Delivery::new(AnswerOptions::of(&request, shown), None);
         let (mut roles, mut finishes, mut calls) = (0, 0, Vec::new());
         let begun = json!({"type": "message_start", "message": {"id": "msg_0", "model": "m"}});
         for event in std::iter::once(begun).chain(events) {
             let data = event.to_string();
             let mut out = Vec::new();
-            let meaning = stream.take(data.as_bytes(), &mut out);
+            let mut pieces = Vec::new();
+            let Ok(heard) = stream.take(data.as_bytes(), &mut pieces) else { continue };
+            let said = Said { dialect: Dialect::AnthropicMessages, pieces: &pieces, came: None };
+            let weight = if heard == Heard::Pieces { delivery.take(&said, &mut out) } else { Weight::Nothing };
             // Names and usage are short here, and three blocks may be open.
             prop_assert!(out.len() <= 2 * data.len() + 2_000, "{}", data);
             let chunks = chunks(&out)?;
-            prop_assert!(meaning != Meaning::Piece || !chunks.is_empty());
+            prop_assert!(weight == Weight::Nothing || legacy || !chunks.is_empty());
             for delta in chunks.iter().filter_map(|chunk| chunk["choices"].get(0)) {
                 roles += usize::from(delta["delta"].get("role").is_some());
                 finishes += usize::from(delta["finish_reason"].is_string());
@@ -328,7 +341,7 @@ proptest! {
             }
         }
         prop_assert_eq!(roles, 1);
-        prop_assert_eq!(finishes, stream.told.finish_reasons.len());
+        prop_assert_eq!(finishes, delivery.facts.finish_reasons.len());
         prop_assert_eq!(finishes == 1, stream.is_finished());
         prop_assert_eq!(&calls, &(0..calls.len() as u64).collect::<Vec<_>>());
     }
@@ -341,10 +354,16 @@ proptest! {
         let request = chat::parse(request()).expect("valid");
         let mut message = message;
         message["content"] = blocks.into();
-        if let Ok((body, whole)) = messages::decode_answer(message.to_string().as_bytes(), &request, 1, true) {
+        let message = message.to_string();
+        let mut pieces = Vec::new();
+        if messages::decode_answer(message.as_bytes(), 1, &mut pieces).is_ok() {
+            let said = Said { dialect: Dialect::AnthropicMessages, pieces: &pieces, came: None };
+            let body = delivery::encode_answer(&AnswerOptions::of(&request, true), &said).expect("a translation");
             let answer: Value = serde_json::from_slice(&body).expect("JSON");
             prop_assert_eq!(description::faults("CreateChatCompletionResponse", &answer), Vec::<String>::new());
-            prop_assert_eq!(answer["choices"][0]["message"]["content"].as_str(), whole.content.as_deref());
+            let content = &answer["choices"][0]["message"]["content"];
+            let text = piece::text(&pieces);
+            prop_assert_eq!(content.as_str().filter(|text| !text.is_empty()), text.as_deref().filter(|text| !text.is_empty()));
         }
     }
 

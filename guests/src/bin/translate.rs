@@ -20,10 +20,13 @@ mod guest {
     use fastly::{Request, Response};
     use serde_json::{Value, json};
     use tiergate::door::chat;
+    use tiergate::door::chat::answer::AnswerOptions;
+    use tiergate::door::delivery::{self, Delivery};
     use tiergate::policy::parse::parse;
     use tiergate::policy::{Candidate, Policy};
-    use tiergate::upstream::dialect::{self, DecodeOptions, EncodeOptions, Stream};
+    use tiergate::upstream::dialect::{self, DecodeOptions, EncodeOptions, Heard, Stream};
     use tiergate::wire::ask::Ask;
+    use tiergate::wire::piece::{Said, recycle};
     use tiergate::wire::sse::Decoder;
     use tiergate_guests::translation::Row;
 
@@ -97,10 +100,12 @@ mod guest {
             row(what, "request", LARGE_TIMES, timed(LARGE_TIMES, work))
         };
         let body = whole_answer().to_string().into_bytes();
-        let of_messages = reading(&policy, MESSAGES_MODEL);
+        let (reading, options) = (reading(&policy, MESSAGES_MODEL, &request), AnswerOptions::of(&request, false));
         let decode = || {
-            let decoded = dialect::decode_answer(of_messages, &request, black_box(body.clone()));
-            black_box(decoded.expect("it should be an answer"));
+            let body = black_box(body.clone());
+            let pieces = dialect::decode_answer(reading, &body).expect("it should be an answer");
+            let said = Said { dialect: reading.dialect, pieces: &pieces, came: None };
+            black_box((delivery::facts(&options, &said), delivery::encode_answer(&options, &said)));
         };
         let mut rows = vec![
             row("a conversation of 20 turns with 5 tools, to the Messages API", "request", TIMES, timed(TIMES, encode)),
@@ -146,14 +151,23 @@ mod guest {
     }
 
     /// A stream, one event a read, found in its bytes and taken.
-    fn stream(work: &str, reading: DecodeOptions, request: &Ask<'_>, events: &[String]) -> Row {
+    fn stream(work: &str, policy: &Policy, name: &str, request: &Ask<'_>, events: &[String]) -> Row {
+        let (reading, options) = (reading(policy, name, request), AnswerOptions::of(request, false));
         let time = timed(STREAMS, || {
-            let mut stream = Stream::new(reading, request).expect("the dialect should be built");
-            let (mut decoder, mut out) = (Decoder::default(), Vec::new());
+            let mut stream = Stream::new(reading).expect("the dialect should be built");
+            let (mut decoder, mut delivery) = (Decoder::default(), Delivery::new(options, None));
+            let (mut pieces, mut out) = (Vec::new(), Vec::new());
             for event in events {
                 decoder.space().extend_from_slice(black_box(event.as_bytes()));
                 while let Some(event) = decoder.next_event().expect("events should be short") {
-                    black_box(stream.take(&event, &mut out));
+                    let data = stream.data(&event);
+                    let mut said = recycle(std::mem::take(&mut pieces));
+                    let heard = black_box(stream.take(&data, &mut said));
+                    if heard == Ok(Heard::Pieces) {
+                        let said = Said { dialect: stream.dialect(), pieces: &said, came: data.as_it_came() };
+                        delivery.take(&said, &mut out);
+                    }
+                    pieces = recycle(said);
                 }
                 black_box(&out);
                 out.clear();
@@ -187,8 +201,8 @@ mod guest {
         policy.model_named(name).expect("the shipped policy should have the model")
     }
 
-    fn reading(policy: &Policy, name: &str) -> DecodeOptions {
-        DecodeOptions::of(policy.provider_of(model(policy, name)), Duration::from_secs(1_790_000_000))
+    fn reading(policy: &Policy, name: &str, request: &Ask<'_>) -> DecodeOptions {
+        DecodeOptions::of(policy.provider_of(model(policy, name)), request, Duration::from_secs(1_790_000_000))
     }
 
     /// Turns of a user, and of an assistant that calls a tool every other time.

@@ -11,12 +11,15 @@ use std::time::Duration;
 
 use crate::platform::{Platform, SendError, UpstreamRequest, Wait};
 use crate::policy::{Candidate, Classifier, Policy};
-use crate::record::{Reason, Usage};
-use crate::upstream::dialect::{self, AnswerFacts, DecodeOptions, EncodeOptions, Whole};
+use crate::record::Reason;
+use crate::upstream::dialect::{self, DecodeOptions, EncodeOptions};
 use crate::upstream::error_words;
 use crate::upstream::keyring::Keyring;
 use crate::wire::ask::Ask;
+use crate::wire::facts::AnswerFacts;
 use crate::wire::media;
+use crate::wire::piece::{self, FinishReason, Piece};
+use crate::wire::usage::Usage;
 
 pub use reply::Reply;
 
@@ -27,7 +30,7 @@ const READ_BYTES: usize = 16 * 1024;
 /// A question that was sent.
 pub struct Call<P: Platform> {
     pending: P::Pending,
-    question: Ask<'static>,
+    decode: DecodeOptions,
     /// On [`Platform::elapsed`]'s clock.
     sent: Duration,
 }
@@ -73,17 +76,18 @@ pub fn start<P: Platform>(
         headers: dialect::request_headers(provider, permit.secret.as_ref(), media::JSON),
         body: encoded.body,
     };
+    let decode = DecodeOptions::of(provider, &question, platform.unix_time());
     let sent = platform.elapsed();
     let pending = platform.send(&backend, upstream).map_err(unsent)?;
-    Ok(Call { pending, question, sent })
+    Ok(Call { pending, decode, sent })
 }
 
 /// Waits for the reply, no longer than the policy's timeout from when the question was sent.
 pub fn finish<P: Platform>(platform: &P, policy: &Policy, classifier: &Classifier, call: Call<P>) -> Outcome {
     let sent = call.sent;
-    let reading = DecodeOptions::of(policy.provider_of(classifier.model), platform.unix_time());
+    let decode = call.decode;
     let ((reply, usage), failed) = match receive(platform, classifier, call) {
-        Ok((question, body)) => (read_reply(policy, reading, &question, body), false),
+        Ok(body) => (read_reply(policy, decode, body), false),
         Err(Failure::Refused) => ((Err(Reason::ClassifierError), None), false),
         Err(Failure::Classifier(reason)) => ((Err(reason), None), reason != Reason::ClassifierInvalid),
     };
@@ -103,10 +107,7 @@ impl From<Reason> for Failure {
     }
 }
 
-/// The question, and the body that answers it.
-type Answered = (Ask<'static>, Vec<u8>);
-
-fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) -> Result<Answered, Failure> {
+fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) -> Result<Vec<u8>, Failure> {
     let left = || (call.sent + classifier.timeout).checked_sub(platform.elapsed()).filter(|left| !left.is_zero());
     let in_time = |wait: Wait<'_, P>| match left() {
         Some(left) if platform.wait_first(&[wait], Some(left)).is_some() => Ok(()),
@@ -137,23 +138,23 @@ fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) ->
         }
     }
     match status.is_success() {
-        true => Ok((call.question, body)),
+        true => Ok(body),
         false if error_words::parse(&body).is_content_policy() => Err(Failure::Refused),
         false => Err(Reason::ClassifierError.into()),
     }
 }
 
-fn read_reply(
-    policy: &Policy,
-    reading: DecodeOptions,
-    question: &Ask<'_>,
-    body: Vec<u8>,
-) -> (Result<Reply, Reason>, Option<Usage>) {
-    let Ok((_, Whole { told, content })) = dialect::decode_answer(reading, question, body) else {
+fn read_reply(policy: &Policy, decode: DecodeOptions, body: Vec<u8>) -> (Result<Reply, Reason>, Option<Usage>) {
+    let body = dialect::mend_answer(decode, body);
+    let Ok(pieces) = dialect::decode_answer(decode, &body) else {
         return (Err(Reason::ClassifierInvalid), None);
     };
-    let AnswerFacts { usage, finish_reasons, .. } = told;
-    let is_cut = finish_reasons.iter().any(|reason| reason == "length");
-    let reply = content.filter(|_| !is_cut).and_then(|text| reply::parse(policy, &text));
+    let is_cut =
+        |piece: &Piece<'_>| matches!(piece, Piece::Finish { finish, .. } if finish.reason == FinishReason::Length);
+    let content = piece::text(&pieces).filter(|_| !pieces.iter().any(is_cut));
+    let reply = content.and_then(|text| reply::parse(policy, &text));
+    let mut facts = AnswerFacts::default();
+    pieces.iter().for_each(|piece| facts.note(piece));
+    let usage = facts.usage;
     (reply.ok_or(Reason::ClassifierInvalid), usage)
 }

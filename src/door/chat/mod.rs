@@ -4,7 +4,11 @@
 //! looked into only for their roles and the kinds of their parts. Field names and types are those of OpenAI's Chat
 //! Completions API. [`bounds`] says how much a body may hold.
 
+pub mod answer;
 pub mod bounds;
+mod chunk;
+pub mod chunks;
+pub mod completion;
 mod content;
 mod conversation;
 pub mod fields;

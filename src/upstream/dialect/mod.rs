@@ -7,6 +7,7 @@ pub mod chat;
 mod dropped;
 pub mod messages;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,19 +16,18 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, H
 use serde_json::value::RawValue;
 
 use crate::error::Error;
-use crate::mask::keys::cut;
 use crate::platform::Target;
 use crate::policy::{AuthStyle, Candidate, Dialect, Effort, ModelId, Policy, Provider, Thinking};
-use crate::record::Usage;
 use crate::secret::Secret;
 use crate::upstream::delay;
-use crate::upstream::dialect::chat::Mends;
+use crate::upstream::dialect::chat::{Mender, Mends};
 use crate::upstream::error_words;
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::Permit;
 use crate::wire::ask::Ask;
 use crate::wire::media;
-use crate::wire::sse::{self, Event};
+use crate::wire::piece::{Alive, AsItCame, Piece};
+use crate::wire::sse::Event;
 
 /// A request body in a provider's terms.
 #[derive(Debug, PartialEq)]
@@ -35,40 +35,6 @@ pub struct Encoded {
     pub body: Vec<u8>,
     /// Fields that were left out, or weakened, because the model does not take them.
     pub dropped: Vec<String>,
-}
-
-/// What an answer tells about itself, for the log.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct AnswerFacts {
-    pub usage: Option<Usage>,
-    /// As the provider names it, cut to [`MAX_MODEL_BYTES`].
-    pub model: Option<String>,
-    /// [`MAX_REASONS`] at most, each cut to [`MAX_REASON_BYTES`].
-    pub finish_reasons: Vec<String>,
-}
-
-const MAX_MODEL_BYTES: usize = 128;
-const MAX_REASONS: usize = 16;
-const MAX_REASON_BYTES: usize = 64;
-
-impl AnswerFacts {
-    fn note_model(&mut self, model: &str) {
-        self.model = Some(cut(model, MAX_MODEL_BYTES).to_owned());
-    }
-
-    fn note_finish_reason(&mut self, reason: &str) {
-        if self.finish_reasons.len() < MAX_REASONS {
-            self.finish_reasons.push(cut(reason, MAX_REASON_BYTES).to_owned());
-        }
-    }
-}
-
-/// A whole answer, as far as the gateway reads it.
-#[derive(Debug, PartialEq)]
-pub struct Whole {
-    pub told: AnswerFacts,
-    /// The first choice's text.
-    pub content: Option<String>,
 }
 
 /// A 2xx body that is no answer.
@@ -79,28 +45,15 @@ pub enum Defect {
     Undecodable,
 }
 
-/// Whether a choice has finished with this: some servers send an empty reason, or the word null, in every chunk.
-pub fn is_reason(finish_reason: &str) -> bool {
-    !matches!(finish_reason.trim(), "" | "null")
-}
-
-/// What one event of a stream means.
-#[derive(Debug, PartialEq)]
-pub enum Meaning {
-    Comment,
-    /// Nothing of an answer yet: a role, an empty choice.
-    Preamble,
-    /// A piece of an answer.
-    Piece,
-    /// The usage chunk, which the client did not ask for.
-    Unasked,
+/// What one event of a stream holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Pieces of an answer, perhaps none.
+    Pieces,
     /// The end marker.
     End,
-    Error(ProviderError),
     /// No JSON object, or none that belongs to an answer; SDKs would stumble over it, so it goes no further.
     Foreign,
-    /// A JSON object that does not parse: it may have carried text.
-    Undecodable,
 }
 
 /// How a request is to be put besides what the client asks for.
@@ -172,35 +125,42 @@ fn in_words(schema: Option<&RawValue>) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeOptions {
     pub dialect: Dialect,
-    /// Seconds since 1970, for dialects whose answers do not say when they were made.
+    /// Seconds since 1970, for answers that do not say when they were made.
     pub created: u64,
-    /// Whether the client sees the thinking that a dialect translates.
-    pub show_reasoning: bool,
+    /// How many choices were asked for.
+    pub choices: u32,
     pub mends: Mends,
 }
 
 impl DecodeOptions {
-    /// How to read the answers of `provider` that are made at `now`, the time since 1970.
-    pub fn of(provider: &Provider, now: Duration) -> Self {
+    /// How to read the answers of `provider` to `request` that are made at `now`, the time since 1970.
+    pub fn of(provider: &Provider, request: &Ask<'_>, now: Duration) -> Self {
         Self {
             dialect: provider.dialect,
             created: now.as_secs(),
-            show_reasoning: provider.show_reasoning,
+            choices: request.field("n").and_then(|value| value.get().parse().ok()).unwrap_or(1),
             mends: Mends::of(&provider.quirks),
         }
     }
 }
 
-/// A whole answer: what the client gets, and what the gateway reads of it.
-pub fn decode_answer(reading: DecodeOptions, request: &Ask<'_>, body: Vec<u8>) -> Result<(Vec<u8>, Whole), Defect> {
-    match reading.dialect {
-        Dialect::OpenaiChat => {
-            let body = if reading.mends.any() { reading.mends.answer(body) } else { body };
-            chat::decode_answer(&body).map(|whole| (body, whole))
-        }
-        Dialect::AnthropicMessages => messages::decode_answer(&body, request, reading.created, reading.show_reasoning),
-        Dialect::OpenaiResponses => Err(Defect::Undecodable),
+/// The body of a whole answer, put right where the provider's row says so.
+pub fn mend_answer(options: DecodeOptions, body: Vec<u8>) -> Vec<u8> {
+    match options.dialect {
+        Dialect::OpenaiChat if options.mends.any() => options.mends.answer(body),
+        Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::OpenaiResponses => body,
     }
+}
+
+/// The pieces of a whole answer.
+pub fn decode_answer(options: DecodeOptions, body: &[u8]) -> Result<Vec<Piece<'_>>, Defect> {
+    let mut pieces = Vec::new();
+    match options.dialect {
+        Dialect::OpenaiChat => chat::decode_answer(body, options.created, &mut pieces)?,
+        Dialect::AnthropicMessages => messages::decode_answer(body, options.created, &mut pieces)?,
+        Dialect::OpenaiResponses => return Err(Defect::Undecodable),
+    }
+    Ok(pieces)
 }
 
 /// How long a provider asks to be left alone, in its error answer; `now` is the time since 1970.
@@ -208,63 +168,91 @@ pub fn asked_delay(headers: &HeaderMap, error: &ProviderError, now: Duration) ->
     delay::asked(headers, error.retry_delay, now).or_else(|| messages::reset_delay(headers, now))
 }
 
-/// A streamed answer in any dialect.
+/// Decodes a streamed answer in any dialect.
 #[derive(Debug)]
 pub enum Stream {
-    OpenaiChat(chat::Stream),
+    OpenaiChat { stream: chat::Stream, mender: Option<Box<Mender>> },
     AnthropicMessages(Box<messages::Stream>),
 }
 
+/// The data of an event, put right where the provider's row says so.
+#[derive(Debug)]
+pub struct EventData<'a> {
+    /// Nothing of a comment.
+    data: Option<Cow<'a, [u8]>>,
+    /// The event as it came, if it is data and nothing else.
+    whole: Option<&'a [u8]>,
+    is_named_error: bool,
+}
+
 impl Stream {
-    /// A stream that answers `request`; nothing if the dialect cannot be read.
-    pub fn new(reading: DecodeOptions, request: &Ask<'_>) -> Option<Self> {
-        match reading.dialect {
-            Dialect::OpenaiChat => Some(Self::OpenaiChat(chat::Stream::new(request, reading.mends))),
-            Dialect::AnthropicMessages => {
-                let stream = messages::Stream::new(request, reading.created, reading.show_reasoning);
-                Some(Self::AnthropicMessages(Box::new(stream)))
+    /// Nothing if the dialect cannot be read.
+    pub fn new(options: DecodeOptions) -> Option<Self> {
+        match options.dialect {
+            Dialect::OpenaiChat => {
+                let mender = options.mends.any().then(|| Box::new(Mender::new(options.mends)));
+                Some(Self::OpenaiChat { stream: chat::Stream::new(options), mender })
             }
+            Dialect::AnthropicMessages => Some(Self::AnthropicMessages(Box::new(messages::Stream::new(options)))),
             Dialect::OpenaiResponses => None,
         }
     }
 
-    /// Takes in one event and appends what the client gets for it to `out`: the data as it came, in the client's own dialect.
-    /// What a provider writes beside data (comments, names, ids) goes no further; a comment of ours stands for it.
-    pub fn take(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Meaning {
-        let Some(data) = event.data() else {
-            out.extend_from_slice(sse::COMMENT);
-            return Meaning::Comment;
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::OpenaiChat { .. } => Dialect::OpenaiChat,
+            Self::AnthropicMessages(_) => Dialect::AnthropicMessages,
+        }
+    }
+
+    /// The data of an event, which [`Stream::take`] takes next.
+    pub fn data<'a>(&mut self, event: &Event<'a>) -> EventData<'a> {
+        let is_named_error = event.is_named_error();
+        let (data, whole) = (event.data(), event.is_bare().then_some(event.raw));
+        let mender = match self {
+            Self::OpenaiChat { mender: Some(mender), .. } if !is_named_error => mender,
+            Self::OpenaiChat { .. } | Self::AnthropicMessages(_) => return EventData { data, whole, is_named_error },
         };
-        if event.is_named_error() {
-            return Meaning::Error(error_words::parse_event(&data));
+        match data.as_deref().and_then(|data| mender.mend(data)) {
+            Some(mended) => EventData { data: Some(mended.into()), whole: None, is_named_error },
+            None => EventData { data, whole, is_named_error },
+        }
+    }
+
+    /// Takes in one event and appends its pieces to `pieces`. What a provider writes beside data (comments, names, ids) goes
+    /// no further than that somebody is there.
+    pub fn take<'a>(&mut self, event: &'a EventData<'_>, pieces: &mut Vec<Piece<'a>>) -> Result<Heard, Defect> {
+        let Some(data) = event.data.as_deref() else {
+            pieces.push(Piece::Alive(Alive::Comment));
+            return Ok(Heard::Pieces);
+        };
+        if event.is_named_error {
+            return Err(Defect::Error(error_words::parse_event(data)));
         }
         match self {
-            Self::OpenaiChat(stream) => stream.take(event, &data, out),
-            Self::AnthropicMessages(stream) => stream.take(&data, out),
+            Self::OpenaiChat { stream, .. } => stream.take(data, pieces),
+            Self::AnthropicMessages(stream) => stream.take(data, pieces),
         }
     }
 
     /// Whether every choice has its finish_reason.
     pub fn is_finished(&self) -> bool {
         match self {
-            Self::OpenaiChat(stream) => stream.is_finished(),
+            Self::OpenaiChat { stream, .. } => stream.is_finished(),
             Self::AnthropicMessages(stream) => stream.is_finished(),
         }
     }
 
-    /// Whether the client gets other bytes than the provider sends, so that no one else can pass them on.
-    pub fn is_translated(&self) -> bool {
-        match self {
-            Self::OpenaiChat(stream) => stream.is_mended(),
-            Self::AnthropicMessages(_) => true,
-        }
+    /// Whether what the provider sends is rewritten, so that no one else can pass it on.
+    pub fn is_mended(&self) -> bool {
+        matches!(self, Self::OpenaiChat { mender: Some(_), .. })
     }
+}
 
-    pub fn told(&self) -> &AnswerFacts {
-        match self {
-            Self::OpenaiChat(stream) => &stream.told,
-            Self::AnthropicMessages(stream) => &stream.told,
-        }
+impl EventData<'_> {
+    /// The event as a client of the same dialect may get it.
+    pub fn as_it_came(&self) -> Option<AsItCame<'_>> {
+        self.data.as_deref().map(|data| AsItCame { whole: self.whole, data })
     }
 }
 

@@ -23,9 +23,27 @@ pub struct Mends {
 /// Of choices, and of the calls of each; what a provider sends beyond that stays as it is.
 const MAX_KNOWN: usize = 1_024;
 
+/// Puts a stream right, event by event.
+#[derive(Debug)]
+pub struct Mender {
+    mends: Mends,
+    calls: Calls,
+}
+
+impl Mender {
+    pub fn new(mends: Mends) -> Self {
+        Self { mends, calls: Calls::default() }
+    }
+
+    /// The data of one event, put right; nothing if it may pass as it came.
+    pub fn mend(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+        self.mends.chunk(data, &mut self.calls)
+    }
+}
+
 /// What is known of the calls of a stream, by choice.
 #[derive(Debug, Default)]
-pub struct Calls {
+struct Calls {
     choices: HashMap<u64, Known>,
     any: bool,
 }
@@ -57,7 +75,7 @@ impl Mends {
     }
 
     /// One chunk of a stream, put right; nothing if it may pass as it came, as most chunks of text do.
-    pub fn chunk(self, data: &[u8], calls: &mut Calls) -> Option<Vec<u8>> {
+    fn chunk(self, data: &[u8], calls: &mut Calls) -> Option<Vec<u8>> {
         let holds = |text: &str| memmem::find(data, text.as_bytes()).is_some();
         let calls_a_tool = self.tool_calls && (calls.any || holds("\"tool_calls\""));
         let ends_its_own_way = self.finish_reasons && (holds("\"model_length\"") || holds("\"error\""));

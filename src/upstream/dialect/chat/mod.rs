@@ -2,19 +2,22 @@
 //!
 //! Going up, a request that came in this dialect almost passes: `request` changes only what the gateway owns or the model
 //! needs, and forwards the rest byte for byte; `build` puts a request that came in other words into this dialect's first.
-//! Coming down, bytes pass as they are; `answer` reads just enough to know whether an answer has begun, is whole and what it
-//! cost. Where a provider deviates so far that SDKs stumble, and its policy row says so, `mend` rewrites what it sends.
+//! Coming down, `chunk` and `calls` read what a provider sends into pieces, once, and `decode` knows whether it is whole; a
+//! door of the same dialect passes the bytes. Where a provider deviates so far that SDKs stumble, and its policy row says
+//! so, `mend` rewrites what it sends before anybody reads it.
 
-mod answer;
 mod build;
+mod calls;
+mod chunk;
+mod decode;
 mod mend;
 mod messages;
 mod request;
 mod short_ids;
 mod wire;
 
-pub use answer::{Stream, decode_answer};
-pub use mend::Mends;
+pub use decode::{Stream, decode_answer};
+pub use mend::{Mender, Mends};
 pub use request::encode_request;
 
 /// Below the provider's base URL.

@@ -1,10 +1,12 @@
 //! What whole answers and streams of the Messages API have in common: usage, reasons to stop, the answer's own names.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::record::Usage;
-use crate::wire::json::{is_text, text};
+use crate::policy::Dialect;
+use crate::wire::piece::{Finish, FinishReason, Origin, SealKind, Sealed};
+use crate::wire::quoted::Quoted;
+use crate::wire::usage::Usage;
 
 /// A longer id, or name of a model, is none: it would stand in every chunk.
 const MAX_NAME_BYTES: usize = 256;
@@ -56,89 +58,48 @@ impl From<Counts> for Usage {
     }
 }
 
-/// OpenAI's `usage`.
-#[derive(Serialize)]
-pub struct UsageFields {
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    total_tokens: u64,
-    prompt_tokens_details: InputDetails,
-    completion_tokens_details: ReasoningDetails,
-}
-
-#[derive(Serialize)]
-struct InputDetails {
-    cached_tokens: u64,
-    cache_write_tokens: u64,
-}
-
-#[derive(Serialize)]
-struct ReasoningDetails {
-    reasoning_tokens: u64,
-}
-
-impl From<Usage> for UsageFields {
-    fn from(usage: Usage) -> Self {
-        UsageFields {
-            prompt_tokens: usage.input,
-            completion_tokens: usage.output,
-            total_tokens: usage.input.saturating_add(usage.output),
-            prompt_tokens_details: InputDetails {
-                cached_tokens: usage.cached_input,
-                cache_write_tokens: usage.cache_write,
-            },
-            completion_tokens_details: ReasoningDetails { reasoning_tokens: usage.reasoning },
-        }
-    }
-}
-
-/// The shape in which a client expects calls.
+/// What a block holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallShape {
-    ToolCalls,
-    /// One `function_call`, for clients that sent `functions`.
-    FunctionCall,
+pub enum BlockKind {
+    Text,
+    Thinking,
+    Call,
+    /// Of no interest: its fragments are not those of a call.
+    Other,
 }
 
-impl CallShape {
-    pub fn of(request: &crate::wire::ask::Ask<'_>) -> Self {
-        if request.legacy_calls { CallShape::FunctionCall } else { CallShape::ToolCalls }
-    }
+/// Why a message ended, by the API's word for it. Without a call, an end that was meant for one is an ordinary one.
+pub fn finish(word: Quoted<'_>, has_calls: bool) -> Finish<'_> {
+    let reason = match word.decode().as_deref() {
+        Some("max_tokens") => FinishReason::Length,
+        Some("model_context_window_exceeded") => FinishReason::Window,
+        Some("refusal") => FinishReason::Filtered,
+        Some("tool_use" | "end_turn") if has_calls => FinishReason::Calls,
+        Some("tool_use" | "end_turn") => FinishReason::Stop,
+        Some("stop_sequence") => FinishReason::StopString,
+        Some("pause_turn") => FinishReason::Paused,
+        Some(_) | None => FinishReason::Other,
+    };
+    Finish { reason, word, stop_string: None, explanation: None }
 }
 
-/// OpenAI's word for why an answer ended.
-pub fn finish_reason(stop_reason: &str, has_calls: bool, shape: CallShape) -> &'static str {
-    match stop_reason {
-        "max_tokens" | "model_context_window_exceeded" => "length",
-        "refusal" => "content_filter",
-        // Without a call, an end that was meant for one is an ordinary one.
-        "tool_use" | "end_turn" if has_calls => match shape {
-            CallShape::ToolCalls => "tool_calls",
-            CallShape::FunctionCall => "function_call",
-        },
-        // end_turn, stop_sequence, pause_turn, and what may come.
-        _ => "stop",
-    }
+/// Reasoning that only the API itself can read.
+pub fn sealed(kind: SealKind, state: Quoted<'_>) -> Sealed<'_> {
+    Sealed { kind, origin: Origin { dialect: Dialect::AnthropicMessages, route: None }, state }
 }
 
-/// The explanation in the `stop_details` of a refusal, as JSON.
-pub fn explanation(stop_details: Option<&RawValue>) -> Option<&RawValue> {
+/// The explanation in the `stop_details` of a refusal.
+pub fn explanation(stop_details: Option<&RawValue>) -> Option<Quoted<'_>> {
     #[derive(Deserialize)]
     struct Details<'a> {
         #[serde(borrow, default)]
         explanation: Option<&'a RawValue>,
     }
     let details: Option<Details<'_>> = serde_json::from_str(stop_details?.get()).ok()?;
-    details?.explanation.filter(|explanation| is_text(explanation))
+    details?.explanation.and_then(Quoted::read)
 }
 
 /// An id, or the name of a model, if it is one.
-pub fn name(raw: Option<&RawValue>) -> Option<String> {
-    let raw = raw.filter(|raw| is_text(raw) && raw.get().len() <= MAX_NAME_BYTES)?;
-    text(raw).map(|text| text.into_owned()).filter(|text| !text.is_empty())
-}
-
-/// The id of an answer that has none.
-pub fn unknown_id(created: u64) -> String {
-    format!("chatcmpl-{created}")
+pub fn name(raw: Option<&RawValue>) -> Option<Quoted<'_>> {
+    Quoted::read_some(raw).filter(|name| name.get().len() <= MAX_NAME_BYTES && name.decode().is_some())
 }

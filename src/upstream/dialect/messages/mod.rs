@@ -2,7 +2,7 @@
 //!
 //! Pure functions of bytes. Going up, `request` reads the client's fields, `turns` its messages and `tools` its tools, and
 //! `wire` is what is sent; what a model takes is data of the policy, never its name. Coming down, `response` reads whole
-//! answers and `stream` events, and both speak through `answer`. What cannot be carried is an error with its `param`;
+//! answers and `stream` events, both into pieces, and `answer` is what they have in common. What cannot be carried is an error with its `param`;
 //! what is left out, or carried in a weaker form, is named in [`Encoded::dropped`](super::Encoded).
 
 mod answer;

@@ -1,18 +1,19 @@
-//! A whole answer of the Messages API as a chat completion.
+//! A whole answer of the Messages API, as pieces.
 //!
 //! Blocks are told apart by their type, not their place; those of unknown types are passed over.
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::{self, CallShape, Counts, UsageFields, explanation, finish_reason};
-use crate::record::Usage;
-use crate::upstream::dialect::{AnswerFacts, Defect, Whole, is_reason};
+use super::answer::{self, Counts};
+use crate::upstream::dialect::Defect;
 use crate::upstream::error_words;
-use crate::wire::ask::Ask;
-use crate::wire::json::{given, is_text, text};
+use crate::wire::json::{given, text};
+use crate::wire::piece::{At, Call, CallKind, Item, ItemEnd, Piece, ReasoningForm, SealKind, Start, is_reason};
+use crate::wire::quoted::Quoted;
+use crate::wire::usage::Usage;
 
 #[derive(Deserialize)]
 struct Message<'a> {
@@ -29,6 +30,8 @@ struct Message<'a> {
     #[serde(borrow, default)]
     stop_reason: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    stop_sequence: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     stop_details: Option<&'a RawValue>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
@@ -43,6 +46,10 @@ struct Block<'a> {
     #[serde(borrow, default)]
     thinking: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    signature: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     name: Option<&'a RawValue>,
@@ -50,122 +57,32 @@ struct Block<'a> {
     input: Option<&'a RawValue>,
 }
 
-#[derive(Serialize)]
-struct Completion<'a> {
-    id: String,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: [Choice<'a>; 1],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<UsageFields>,
-}
-
-#[derive(Serialize)]
-struct Choice<'a> {
-    index: u8,
-    message: Answer<'a>,
-    logprobs: Option<()>,
-    finish_reason: &'static str,
-}
-
-#[derive(Serialize)]
-struct Answer<'a> {
-    role: &'static str,
-    content: Option<&'a str>,
-    refusal: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    reasoning_content: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<ToolCall<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    function_call: Option<Function<'a>>,
-}
-
-#[derive(Serialize)]
-struct ToolCall<'a> {
-    id: &'a RawValue,
-    r#type: &'static str,
-    function: Function<'a>,
-}
-
-#[derive(Serialize)]
-struct Function<'a> {
-    name: &'a RawValue,
-    arguments: &'a str,
-}
-
-/// Reads a whole answer: OpenAI's body for the client, and what the gateway reads of it. `created` is Unix time.
-pub fn decode_answer(
-    body: &[u8],
-    request: &Ask<'_>,
-    created: u64,
-    show_reasoning: bool,
-) -> Result<(Vec<u8>, Whole), Defect> {
-    let message: Message<'_> = serde_json::from_slice(body).map_err(|_| defect(body))?;
+/// Reads a whole answer; `created` is Unix time.
+pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a>>) -> Result<(), Defect> {
+    let message = std::str::from_utf8(body).ok().and_then(|json| serde_json::from_str::<Message<'_>>(json).ok());
+    let message = message.ok_or_else(|| defect(body))?;
     let is_error = given(message.r#type).and_then(text).is_some_and(|kind| error_words::is_error_name(&kind));
     if is_error || given(message.error).is_some() {
         return Err(Defect::Error(error_words::parse(body)));
     }
-    let shape = CallShape::of(request);
-    let (mut content, mut reasoning, mut calls) = (String::new(), String::new(), Vec::new());
-    let mut has_text = false;
-    for block in message.content {
-        match block.r#type.as_ref() {
-            "text" => {
-                has_text = true;
-                content.push_str(&block.text.and_then(text).ok_or(Defect::Undecodable)?);
-            }
-            "thinking" if show_reasoning => reasoning.extend(block.thinking.and_then(text)),
-            "tool_use" => calls.push(tool_call(&block)?),
-            _ => {}
-        }
-    }
-    let stop_reason = given(message.stop_reason).and_then(text).unwrap_or_default();
-    // A whole message says why it ended; one that does not is a part of one.
-    if !is_reason(&stop_reason) || error_words::is_error_name(&stop_reason) {
-        return Err(Defect::Undecodable);
-    }
-    let finish_reason = finish_reason(&stop_reason, !calls.is_empty(), shape);
-    let refusal = match finish_reason {
-        "content_filter" => explanation(message.stop_details),
-        _ => None,
-    };
-    // A client that reads the content of an answer without calls expects text, if only an empty one.
-    let is_text = has_text || (calls.is_empty() && refusal.is_none());
-    let function_call = match shape {
-        CallShape::FunctionCall => calls.drain(..).next().map(|call| call.function),
-        CallShape::ToolCalls => None,
-    };
     let usage = Counts::read(message.usage).map(Usage::from);
-    let model = answer::name(message.model);
-    let completion = Completion {
-        id: answer::name(message.id).unwrap_or_else(|| answer::unknown_id(created)),
-        object: "chat.completion",
-        created,
-        model: model.as_deref().unwrap_or_default(),
-        choices: [Choice {
-            index: 0,
-            message: Answer {
-                role: "assistant",
-                content: is_text.then_some(content.as_str()),
-                refusal,
-                reasoning_content: &reasoning,
-                tool_calls: calls,
-                function_call,
-            },
-            logprobs: None,
-            finish_reason,
-        }],
-        usage: usage.map(UsageFields::from),
-    };
-    let body = serde_json::to_vec(&completion).expect("strings and JSON should serialise");
-    let mut told = AnswerFacts { usage, ..AnswerFacts::default() };
-    told.note_finish_reason(finish_reason);
-    if let Some(model) = &model {
-        told.note_model(model);
+    let (id, model) = (answer::name(message.id), answer::name(message.model));
+    pieces.push(Piece::Start(Start { id, model, created, usage }));
+    let mut has_calls = false;
+    for (item, block) in message.content.into_iter().enumerate() {
+        has_calls |= block.r#type == "tool_use";
+        decode_block(At { choice: 0, item: item as u64 }, block, pieces)?;
     }
-    Ok((body, Whole { told, content: is_text.then_some(content) }))
+    let stop_reason = given(message.stop_reason).and_then(Quoted::read);
+    // A whole message says why it ended; one that does not is a part of one.
+    let says_why =
+        |word: &Quoted<'_>| word.decode().is_some_and(|word| is_reason(&word) && !error_words::is_error_name(&word));
+    let word = stop_reason.filter(says_why).ok_or(Defect::Undecodable)?;
+    let mut finish = answer::finish(word, has_calls);
+    finish.stop_string = message.stop_sequence.and_then(Quoted::read);
+    finish.explanation = answer::explanation(message.stop_details);
+    pieces.push(Piece::Finish { choice: 0, finish });
+    Ok(())
 }
 
 /// What a body is that is no message.
@@ -173,9 +90,35 @@ fn defect(body: &[u8]) -> Defect {
     error_words::without_answer(body).map_or(Defect::Undecodable, Defect::Error)
 }
 
-fn tool_call<'a>(block: &Block<'a>) -> Result<ToolCall<'a>, Defect> {
-    let string = |raw: Option<&'a RawValue>| raw.filter(|raw| is_text(raw)).ok_or(Defect::Undecodable);
-    let arguments = given(block.input).map_or("{}", RawValue::get);
-    let function = Function { name: string(block.name)?, arguments };
-    Ok(ToolCall { id: string(block.id)?, r#type: "function", function })
+fn decode_block<'a>(at: At, block: Block<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Defect> {
+    let string = |raw: Option<&'a RawValue>| raw.and_then(Quoted::read).ok_or(Defect::Undecodable);
+    let seal = |kind, state| {
+        let state = Quoted::read_some(state);
+        state.map(|state| Piece::Sealed { at, sealed: answer::sealed(kind, state) })
+    };
+    match block.r#type.as_ref() {
+        "text" => {
+            let text = string(block.text)?;
+            pieces.extend([Piece::Begin { at, item: Item::Text }, Piece::Text { at, text }]);
+        }
+        "thinking" => {
+            pieces.push(Piece::Begin { at, item: Item::Reasoning });
+            let text = Quoted::read_some(block.thinking);
+            pieces.extend(text.map(|text| Piece::Reasoning { at, form: ReasoningForm::Text, text }));
+            pieces.extend(seal(SealKind::Signature, block.signature));
+        }
+        "redacted_thinking" => {
+            pieces.push(Piece::Begin { at, item: Item::Reasoning });
+            pieces.extend(seal(SealKind::Redacted, block.data));
+        }
+        "tool_use" => {
+            let id = Some(string(block.id)?);
+            let call = Call { kind: CallKind::Function, id, name: Some(string(block.name)?), namespace: None };
+            let fragment = Quoted::encode(given(block.input).map_or("{}", RawValue::get));
+            pieces.extend([Piece::Begin { at, item: Item::Call(call) }, Piece::Input { at, fragment }]);
+        }
+        _ => return Ok(()),
+    }
+    pieces.push(Piece::End { at, end: ItemEnd::Complete });
+    Ok(())
 }

@@ -1,56 +1,46 @@
-//! A streamed answer of the Messages API, event by event, as chunks of a chat completion.
+//! A streamed answer of the Messages API, event by event, as pieces.
 //!
-//! One event gives one chunk or none, except the last: with the usage chunk, if the client asked for it, the stream is
-//! over. Role, id and name of a call are sent once, and calls are counted from 0, whatever the blocks between them. Text
-//! passes from JSON to JSON without being decoded. Unknown events, blocks and deltas are passed over.
+//! Texts pass without being decoded. A call's input is its fragments; where none comes, the input that stood at its beginning
+//! is one. Unknown events, blocks and deltas are passed over, and nothing is said after the reason to stop.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::{self, CallShape, Counts, UsageFields, explanation, finish_reason};
-use crate::record::Usage;
-use crate::upstream::dialect::{AnswerFacts, Meaning, is_reason};
+use super::answer::{self, BlockKind, Counts};
+use crate::upstream::dialect::{DecodeOptions, Defect, Heard};
 use crate::upstream::error_words;
-use crate::wire::ask::Ask;
-use crate::wire::json::{given, is_text, text};
+use crate::wire::json::{given, text};
+use crate::wire::piece::{
+    Alive, At, Call, CallKind, FinishReason, Item, ItemEnd, Piece, ReasoningForm, SealKind, Start, is_reason,
+};
+use crate::wire::quoted::Quoted;
+use crate::wire::usage::Usage;
 
 /// Blocks that have begun and not ended; the API has one at a time.
 const MAX_OPEN_BLOCKS: usize = 64;
 /// As much of a call's input as may come with its beginning.
 const MAX_INPUT_BYTES: usize = 64 * 1024;
 
-/// What is known of a streamed answer so far, and how its chunks begin and end.
+/// What is known of a streamed answer so far.
 #[derive(Debug)]
 pub struct Stream {
     created: u64,
-    show_reasoning: bool,
-    include_usage: bool,
-    shape: CallShape,
-    /// What every chunk begins with, once the message has begun.
-    prefix: Option<String>,
+    /// The message's id, once it has begun; nothing in it if it has none.
+    begun: Option<Option<String>>,
     counts: Option<Counts>,
     open: Vec<OpenBlock>,
-    calls: u64,
-    pub told: AnswerFacts,
+    has_calls: bool,
+    finished: bool,
 }
 
 #[derive(Debug)]
 struct OpenBlock {
     index: u64,
     kind: BlockKind,
-}
-
-#[derive(Debug)]
-enum BlockKind {
-    Call {
-        ordinal: u64,
-        /// What its arguments are if no fragment of them comes.
-        input: Option<String>,
-    },
-    /// Of no interest: its fragments are not those of a call.
-    Other,
+    /// What a call's input is if no fragment of it comes.
+    input: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +57,18 @@ struct Event<'a> {
     delta: Option<&'a RawValue>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+/// A fragment of a block, as the API writes it: what most events are.
+#[derive(Deserialize)]
+struct Fragment<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    index: u64,
+    #[serde(borrow)]
+    delta: Delta<'a>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
 }
@@ -90,6 +92,8 @@ struct Block<'a> {
     #[serde(borrow, default)]
     thinking: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     name: Option<&'a RawValue>,
@@ -106,6 +110,8 @@ struct Delta<'a> {
     #[serde(borrow, default)]
     thinking: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    signature: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     partial_json: Option<&'a RawValue>,
 }
 
@@ -114,259 +120,255 @@ struct End<'a> {
     #[serde(borrow, default)]
     stop_reason: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    stop_sequence: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     stop_details: Option<&'a RawValue>,
 }
 
 /// What an event says that cannot be read, or that cannot be at its place.
 struct Undecodable;
 
+impl From<Undecodable> for Defect {
+    fn from(_: Undecodable) -> Self {
+        Defect::Undecodable
+    }
+}
+
 impl Stream {
-    /// `created` is Unix time, the same in every chunk. Without `show_reasoning` thinking is passed over.
-    pub fn new(request: &Ask<'_>, created: u64, show_reasoning: bool) -> Self {
+    pub fn new(options: DecodeOptions) -> Self {
         Self {
-            created,
-            show_reasoning,
-            include_usage: request.include_usage,
-            shape: CallShape::of(request),
-            prefix: None,
+            created: options.created,
+            begun: None,
             counts: None,
             open: Vec::new(),
-            calls: 0,
-            told: AnswerFacts::default(),
+            has_calls: false,
+            finished: false,
         }
     }
 
     /// Whether the reason why the answer ended has come.
     pub fn is_finished(&self) -> bool {
-        !self.told.finish_reasons.is_empty()
+        self.finished
     }
 
-    /// Takes in the data of one event and appends to `out` what the client gets for it: chunks, each a whole event, or a
-    /// comment. `[DONE]` is the caller's.
-    pub fn take(&mut self, data: &[u8], out: &mut Vec<u8>) -> Meaning {
+    /// Takes in the data of one event and appends its pieces to `pieces`.
+    pub fn take<'a>(&mut self, data: &'a [u8], pieces: &mut Vec<Piece<'a>>) -> Result<Heard, Defect> {
         if !data.trim_ascii_start().starts_with(b"{") {
-            return Meaning::Foreign;
+            return Ok(Heard::Foreign);
         }
-        let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else {
-            return Meaning::Undecodable;
-        };
-        let before = out.len();
-        let meaning = match event.r#type.as_ref() {
-            _ if given(event.error).is_some() => Ok(Meaning::Error(error_words::parse(data))),
-            "content_block_delta" => self.delta(&event, out),
-            "content_block_start" => self.begin_block(&event, out),
-            "content_block_stop" => self.end_block(&event, out),
-            "message_start" => self.begin(&event, out),
-            "message_delta" => self.finish(&event, out),
-            "message_stop" => self.end(out),
-            "ping" => {
-                out.extend_from_slice(b": ping\n\n");
-                Ok(Meaning::Preamble)
+        let json = std::str::from_utf8(data).map_err(|_| Defect::Undecodable)?;
+        if let Ok(Fragment { r#type, index, delta, error: None }) = serde_json::from_str(json)
+            && r#type == "content_block_delta"
+        {
+            self.delta(&delta, Some(index), pieces)?;
+            return Ok(Heard::Pieces);
+        }
+        let event: Event<'_> = serde_json::from_str(json).map_err(|_| Defect::Undecodable)?;
+        match event.r#type.as_ref() {
+            _ if given(event.error).is_some() => return Err(Defect::Error(error_words::parse(data))),
+            "content_block_delta" => self.delta(&read(event.delta)?, index(&event).ok(), pieces)?,
+            "content_block_start" => self.begin_block(&event, pieces)?,
+            "content_block_stop" => self.end_block(&event, pieces)?,
+            "message_start" => self.begin(&event, pieces)?,
+            "message_delta" => self.finish(&event, pieces)?,
+            "message_stop" => return Ok(Heard::End),
+            "ping" => pieces.push(Piece::Alive(Alive::Ping)),
+            "" => {
+                if let Some(error) = error_words::without_answer(data) {
+                    return Err(Defect::Error(error));
+                }
             }
-            "" => Ok(error_words::without_answer(data).map_or(Meaning::Preamble, Meaning::Error)),
-            kind if error_words::is_error_name(kind) => Ok(Meaning::Error(error_words::parse(data))),
-            _ => Ok(Meaning::Preamble),
-        };
-        meaning.unwrap_or_else(|Undecodable| {
-            out.truncate(before);
-            Meaning::Undecodable
-        })
+            kind if error_words::is_error_name(kind) => return Err(Defect::Error(error_words::parse(data))),
+            _ => {}
+        }
+        Ok(Heard::Pieces)
     }
 
-    fn begin(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Meaning, Undecodable> {
-        let message: Message<'_> = read(event.message)?;
-        let model = answer::name(message.model);
-        if let Some(model) = &model {
-            self.told.note_model(model);
-        }
-        let id = answer::name(message.id).unwrap_or_else(|| answer::unknown_id(self.created));
-        let begin = format!(r#"data: {{"id":{},"object":"chat.completion.chunk","created":"#, quoted(&id));
-        if let Some(prefix) = &self.prefix {
+    fn begin<'a>(&mut self, event: &Event<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
+        let message: Message<'a> = read(event.message)?;
+        let id = answer::name(message.id);
+        let name = id.as_ref().map(|id| id.get().to_owned());
+        if let Some(known) = &self.begun {
             // Another message in the same stream is no part of this one.
-            return if prefix.starts_with(&begin) { Ok(Meaning::Preamble) } else { Err(Undecodable) };
+            return if *known == name { Ok(()) } else { Err(Undecodable) };
         }
-        let name = quoted(model.as_deref().unwrap_or_default());
-        self.prefix = Some(format!(r#"{begin}{},"model":{name},"choices":["#, self.created));
+        self.begun = Some(name);
         self.count(message.usage);
-        self.chunk(out, br#""role":"assistant","content":"""#, None)?;
-        Ok(Meaning::Preamble)
+        let usage = self.counts.map(Usage::from);
+        pieces.push(Piece::Start(Start { id, model: answer::name(message.model), created: self.created, usage }));
+        Ok(())
     }
 
-    fn begin_block(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Meaning, Undecodable> {
-        let block: Block<'_> = read(event.content_block)?;
+    fn begin_block<'a>(&mut self, event: &Event<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
+        let block: Block<'a> = read(event.content_block)?;
         let index = index(event)?;
         self.open.retain(|open| open.index != index);
         if self.open.len() >= MAX_OPEN_BLOCKS {
             return Err(Undecodable);
         }
-        let mut kind = BlockKind::Other;
-        let meaning = match block.r#type.as_ref() {
-            "text" => self.text(b"\"content\":", block.text, out)?,
-            "thinking" => self.thinking(block.thinking, out)?,
+        let at = At { choice: 0, item: index };
+        let (mut kind, mut input) = (BlockKind::Other, None);
+        match block.r#type.as_ref() {
+            "text" => {
+                kind = BlockKind::Text;
+                self.push(Piece::Begin { at, item: Item::Text }, pieces)?;
+                self.text(at, block.text, pieces)?;
+            }
+            "thinking" => {
+                kind = BlockKind::Thinking;
+                self.push(Piece::Begin { at, item: Item::Reasoning }, pieces)?;
+                self.thinking(at, block.thinking, pieces)?;
+            }
+            "redacted_thinking" => {
+                kind = BlockKind::Thinking;
+                self.push(Piece::Begin { at, item: Item::Reasoning }, pieces)?;
+                self.seal(at, SealKind::Redacted, block.data, pieces)?;
+            }
             "tool_use" => {
-                let ordinal = self.calls;
-                kind = BlockKind::Call { ordinal, input: Some(first_input(block.input)?) };
-                let meaning = self.begin_call(ordinal, &block, out)?;
-                self.calls += 1;
-                meaning
+                kind = BlockKind::Call;
+                input = Some(first_input(block.input)?);
+                let id = Some(string(block.id)?);
+                let call = Call { kind: CallKind::Function, id, name: Some(string(block.name)?), namespace: None };
+                self.push(Piece::Begin { at, item: Item::Call(call) }, pieces)?;
+                self.has_calls = true;
             }
-            _ => Meaning::Preamble,
-        };
-        self.open.push(OpenBlock { index, kind });
-        Ok(meaning)
-    }
-
-    fn begin_call(&mut self, ordinal: u64, block: &Block<'_>, out: &mut Vec<u8>) -> Result<Meaning, Undecodable> {
-        let (id, name) = (string(block.id)?, string(block.name)?);
-        match self.shape {
-            CallShape::ToolCalls => {
-                let call = format!(
-                    r#""tool_calls":[{{"index":{ordinal},"id":{id},"type":"function","function":{{"name":{name},"arguments":""}}}}]"#
-                );
-                self.piece(out, call.as_bytes())
-            }
-            CallShape::FunctionCall if ordinal == 0 => {
-                let call = format!(r#""function_call":{{"name":{name},"arguments":""}}"#);
-                self.piece(out, call.as_bytes())
-            }
-            CallShape::FunctionCall => Ok(Meaning::Preamble),
+            _ => {}
         }
-    }
-
-    fn delta(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Meaning, Undecodable> {
-        let delta: Delta<'_> = read(event.delta)?;
-        match delta.r#type.as_ref() {
-            "text_delta" => {
-                string(delta.text)?;
-                self.text(b"\"content\":", delta.text, out)
-            }
-            "thinking_delta" => self.thinking(delta.thinking, out),
-            "input_json_delta" => {
-                let fragment = string(delta.partial_json)?;
-                let index = index(event)?;
-                let open = self.open.iter_mut().find(|open| open.index == index).ok_or(Undecodable)?;
-                let BlockKind::Call { ordinal, input } = &mut open.kind else { return Ok(Meaning::Preamble) };
-                if fragment == "\"\"" {
-                    return Ok(Meaning::Preamble);
-                }
-                *input = None;
-                let ordinal = *ordinal;
-                self.arguments(ordinal, fragment, out)
-            }
-            _ => Ok(Meaning::Preamble),
-        }
-    }
-
-    fn end_block(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Meaning, Undecodable> {
-        let index = index(event)?;
-        let Some(position) = self.open.iter().position(|open| open.index == index) else {
-            return Ok(Meaning::Preamble);
-        };
-        match self.open.swap_remove(position).kind {
-            BlockKind::Call { ordinal, input: Some(input) } => self.arguments(ordinal, &quoted(&input), out),
-            BlockKind::Call { ordinal: _, input: None } | BlockKind::Other => Ok(Meaning::Preamble),
-        }
-    }
-
-    fn finish(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Meaning, Undecodable> {
-        self.count(event.usage);
-        let end: End<'_> = read(event.delta)?;
-        let Some(stop_reason) = given(end.stop_reason).filter(|_| !self.is_finished()) else {
-            return Ok(Meaning::Preamble);
-        };
-        let stop_reason = text(stop_reason).ok_or(Undecodable)?;
-        if !is_reason(&stop_reason) {
-            return Ok(Meaning::Preamble);
-        }
-        if error_words::is_error_name(&stop_reason) {
-            return Err(Undecodable);
-        }
-        let reason = finish_reason(&stop_reason, self.calls > 0, self.shape);
-        for open in std::mem::take(&mut self.open) {
-            // A call that was cut off must not look like a whole one.
-            if let (BlockKind::Call { ordinal, input: Some(input) }, true) = (open.kind, reason != "length") {
-                self.arguments(ordinal, &quoted(&input), out)?;
-            }
-        }
-        let refusal = match reason {
-            "content_filter" => explanation(end.stop_details).map(|why| format!(r#""refusal":{why}"#)),
-            _ => None,
-        };
-        self.chunk(out, refusal.unwrap_or_default().as_bytes(), Some(reason))?;
-        self.told.note_finish_reason(reason);
-        Ok(Meaning::Piece)
-    }
-
-    fn end(&mut self, out: &mut Vec<u8>) -> Result<Meaning, Undecodable> {
-        if let (true, true, Some(usage)) = (self.include_usage, self.is_finished(), self.told.usage) {
-            let prefix = self.prefix.as_ref().ok_or(Undecodable)?;
-            out.extend_from_slice(prefix.as_bytes());
-            out.extend_from_slice(br#"],"usage":"#);
-            serde_json::to_writer(&mut *out, &UsageFields::from(usage)).expect("numbers should serialise");
-            out.extend_from_slice(b"}\n\n");
-        }
-        Ok(Meaning::End)
-    }
-
-    /// Text under `name`, as JSON, unless there is none.
-    fn text(&mut self, name: &[u8], text: Option<&RawValue>, out: &mut Vec<u8>) -> Result<Meaning, Undecodable> {
-        match text.filter(|text| is_text(text) && text.get() != "\"\"") {
-            Some(text) => self.piece(out, &[name, text.get().as_bytes()].concat()),
-            None => Ok(Meaning::Preamble),
-        }
-    }
-
-    fn thinking(&mut self, thinking: Option<&RawValue>, out: &mut Vec<u8>) -> Result<Meaning, Undecodable> {
-        match self.show_reasoning {
-            true => self.text(b"\"reasoning_content\":", thinking, out),
-            false => Ok(Meaning::Preamble),
-        }
-    }
-
-    /// A fragment of a call's arguments, as a JSON string.
-    fn arguments(&mut self, ordinal: u64, fragment: &str, out: &mut Vec<u8>) -> Result<Meaning, Undecodable> {
-        match self.shape {
-            CallShape::ToolCalls => {
-                let call = format!(r#""tool_calls":[{{"index":{ordinal},"function":{{"arguments":{fragment}}}}}]"#);
-                self.piece(out, call.as_bytes())
-            }
-            CallShape::FunctionCall if ordinal == 0 => {
-                self.piece(out, format!(r#""function_call":{{"arguments":{fragment}}}"#).as_bytes())
-            }
-            CallShape::FunctionCall => Ok(Meaning::Preamble),
-        }
-    }
-
-    /// A chunk with a piece of the answer; none after its end.
-    fn piece(&mut self, out: &mut Vec<u8>, delta: &[u8]) -> Result<Meaning, Undecodable> {
-        if self.is_finished() {
-            return Ok(Meaning::Preamble);
-        }
-        self.chunk(out, delta, None)?;
-        Ok(Meaning::Piece)
-    }
-
-    fn chunk(&self, out: &mut Vec<u8>, delta: &[u8], finish_reason: Option<&str>) -> Result<(), Undecodable> {
-        let prefix = self.prefix.as_ref().ok_or(Undecodable)?;
-        out.extend_from_slice(prefix.as_bytes());
-        out.extend_from_slice(br#"{"index":0,"delta":{"#);
-        out.extend_from_slice(delta);
-        out.extend_from_slice(br#"},"logprobs":null,"finish_reason":"#);
-        match finish_reason {
-            Some(reason) => out.extend_from_slice(quoted(reason).as_bytes()),
-            None => out.extend_from_slice(b"null"),
-        }
-        out.extend_from_slice(if self.include_usage { br#"}],"usage":null}"# } else { b"}]}" });
-        out.extend_from_slice(b"\n\n");
+        self.open.push(OpenBlock { index, kind, input });
         Ok(())
     }
 
-    fn count(&mut self, usage: Option<&RawValue>) {
-        if let Some(later) = Counts::read(usage) {
-            let counts = self.counts.get_or_insert_default();
-            counts.update(later);
-            self.told.usage = Some(Usage::from(*counts));
+    fn delta<'a>(
+        &mut self,
+        delta: &Delta<'a>,
+        index: Option<u64>,
+        pieces: &mut Vec<Piece<'a>>,
+    ) -> Result<(), Undecodable> {
+        // Which block a text is of is not needed to pass it on.
+        let at = At { choice: 0, item: index.unwrap_or_default() };
+        match delta.r#type.as_ref() {
+            "text_delta" => {
+                string(delta.text)?;
+                self.text(at, delta.text, pieces)
+            }
+            "thinking_delta" => self.thinking(at, delta.thinking, pieces),
+            "signature_delta" => self.seal(at, SealKind::Signature, delta.signature, pieces),
+            "input_json_delta" => {
+                let fragment = string(delta.partial_json)?;
+                let index = index.ok_or(Undecodable)?;
+                let open = self.open.iter_mut().find(|open| open.index == index).ok_or(Undecodable)?;
+                if open.kind != BlockKind::Call || fragment.is_empty() {
+                    return Ok(());
+                }
+                open.input = None;
+                self.push(Piece::Input { at, fragment }, pieces)
+            }
+            _ => Ok(()),
         }
+    }
+
+    fn end_block<'a>(&mut self, event: &Event<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
+        let index = index(event)?;
+        match self.open.iter().position(|open| open.index == index) {
+            Some(position) => {
+                let open = self.open.swap_remove(position);
+                self.close(open, ItemEnd::Complete, pieces)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Ends a block. A call that was cut off must not look like a whole one.
+    fn close<'a>(&self, block: OpenBlock, end: ItemEnd, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
+        let at = At { choice: 0, item: block.index };
+        if block.kind == BlockKind::Other {
+            return Ok(());
+        }
+        if let (Some(input), ItemEnd::Complete) = (block.input, end) {
+            self.push(Piece::Input { at, fragment: Quoted::encode(&input) }, pieces)?;
+        }
+        self.push(Piece::End { at, end }, pieces)
+    }
+
+    fn finish<'a>(&mut self, event: &Event<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
+        if self.count(event.usage) {
+            let usage = self.counts.map(Usage::from).unwrap_or_default();
+            pieces.push(Piece::Usage { usage, stands_alone: false });
+        }
+        let end: End<'a> = read(event.delta)?;
+        let Some(stop_reason) = given(end.stop_reason).filter(|_| !self.finished) else {
+            return Ok(());
+        };
+        let word = text(stop_reason).ok_or(Undecodable)?;
+        if !is_reason(&word) {
+            return Ok(());
+        }
+        if error_words::is_error_name(&word) {
+            return Err(Undecodable);
+        }
+        let mut finish = answer::finish(Quoted::read(stop_reason).ok_or(Undecodable)?, self.has_calls);
+        finish.stop_string = end.stop_sequence.and_then(Quoted::read);
+        finish.explanation = answer::explanation(end.stop_details);
+        let is_cut = matches!(finish.reason, FinishReason::Length | FinishReason::Window);
+        let how = if is_cut { ItemEnd::Cut } else { ItemEnd::Complete };
+        for open in std::mem::take(&mut self.open) {
+            self.close(open, how, pieces)?;
+        }
+        self.push(Piece::Finish { choice: 0, finish }, pieces)?;
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Text, unless there is none.
+    fn text<'a>(&self, at: At, text: Option<&'a RawValue>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
+        match Quoted::read_some(text) {
+            Some(text) => self.push(Piece::Text { at, text }, pieces),
+            None => Ok(()),
+        }
+    }
+
+    fn thinking<'a>(
+        &self,
+        at: At,
+        thinking: Option<&'a RawValue>,
+        pieces: &mut Vec<Piece<'a>>,
+    ) -> Result<(), Undecodable> {
+        match Quoted::read_some(thinking) {
+            Some(text) => self.push(Piece::Reasoning { at, form: ReasoningForm::Text, text }, pieces),
+            None => self.push(Piece::Alive(Alive::Thinking), pieces),
+        }
+    }
+
+    fn seal<'a>(
+        &self,
+        at: At,
+        kind: SealKind,
+        state: Option<&'a RawValue>,
+        pieces: &mut Vec<Piece<'a>>,
+    ) -> Result<(), Undecodable> {
+        let Some(state) = Quoted::read_some(state) else { return Ok(()) };
+        self.push(Piece::Sealed { at, sealed: answer::sealed(kind, state) }, pieces)
+    }
+
+    /// A piece of the answer; none before its beginning, and none after its end.
+    fn push<'a>(&self, piece: Piece<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
+        if self.finished {
+            return Ok(());
+        }
+        if self.begun.is_none() {
+            return Err(Undecodable);
+        }
+        pieces.push(piece);
+        Ok(())
+    }
+
+    /// Counts what can be read, and says whether there was any.
+    fn count(&mut self, usage: Option<&RawValue>) -> bool {
+        let later = Counts::read(usage);
+        if let Some(later) = later {
+            self.counts.get_or_insert_default().update(later);
+        }
+        later.is_some()
     }
 }
 
@@ -374,9 +376,8 @@ fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Result<T, Undecoda
     serde_json::from_str(raw.ok_or(Undecodable)?.get()).map_err(|_| Undecodable)
 }
 
-/// A JSON string, with its quotes.
-fn string(raw: Option<&RawValue>) -> Result<&str, Undecodable> {
-    raw.filter(|raw| is_text(raw)).map(RawValue::get).ok_or(Undecodable)
+fn string(raw: Option<&RawValue>) -> Result<Quoted<'_>, Undecodable> {
+    raw.and_then(Quoted::read).ok_or(Undecodable)
 }
 
 fn index(event: &Event<'_>) -> Result<u64, Undecodable> {
@@ -392,6 +393,101 @@ fn first_input(raw: Option<&RawValue>) -> Result<String, Undecodable> {
     }
 }
 
-fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("a string should serialise")
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Dialect;
+    use crate::upstream::dialect::chat::Mends;
+    use crate::wire::piece::{Finish, Sealed};
+
+    /// The pieces of a stream, each as `check` sees it.
+    fn decode(events: &[&str]) -> String {
+        let options =
+            DecodeOptions { dialect: Dialect::AnthropicMessages, created: 7, choices: 1, mends: Mends::default() };
+        let mut stream = Stream::new(options);
+        let mut shown = Vec::new();
+        for event in events {
+            let mut pieces = Vec::new();
+            stream.take(event.as_bytes(), &mut pieces).unwrap_or_else(|defect| panic!("{event}: {defect:?}"));
+            shown.extend(pieces.iter().map(show));
+        }
+        shown.join(" ")
+    }
+
+    fn show(piece: &Piece<'_>) -> String {
+        match piece {
+            Piece::Start(Start { id, model, created, usage: _ }) => {
+                let text =
+                    |text: &Option<Quoted<'_>>| text.as_ref().map_or("-".to_owned(), |text| text.inside().to_owned());
+                format!("start({},{},{created})", text(id), text(model))
+            }
+            Piece::Begin { at, item } => match item {
+                Item::Text => format!("{}:text", at.item),
+                Item::Reasoning => format!("{}:reasoning", at.item),
+                Item::Call(call) => format!("{}:call({:?})", at.item, call.kind),
+            },
+            Piece::Text { at, text } | Piece::Refusal { at, text } | Piece::Reasoning { at, text, .. } => {
+                format!("{}={}", at.item, text.inside())
+            }
+            Piece::Sealed { at, sealed: Sealed { kind, origin, state } } => {
+                format!("{}:{kind:?}({},{})", at.item, origin.dialect.as_str(), state.inside())
+            }
+            Piece::Input { at, fragment } => format!("{}+{}", at.item, fragment.inside()),
+            Piece::End { at, end } => format!("{}:{end:?}", at.item),
+            Piece::Finish { finish: Finish { reason, word, stop_string, .. }, .. } => {
+                format!("{reason:?}({},{:?})", word.inside(), stop_string.as_ref().map(Quoted::inside))
+            }
+            Piece::Usage { usage, .. } => format!("usage({})", usage.output),
+            Piece::Alive(alive) => format!("{alive:?}"),
+            Piece::Opaque(opaque) => opaque.name.clone().into_owned(),
+        }
+    }
+
+    #[test]
+    fn blocks_are_items_with_ends_and_sealed_states() {
+        let start = r#"{"type":"message_start","message":{"id":"m1","model":"m","usage":{"output_tokens":1}}}"#;
+        let delta = |delta: &str| format!(r#"{{"type":"content_block_delta","index":0,"delta":{delta}}}"#);
+        let begin = |block: &str| format!(r#"{{"type":"content_block_start","index":0,"content_block":{block}}}"#);
+        let stop = r#"{"type":"content_block_stop","index":0}"#;
+        let finish = |reason: &str| {
+            format!(
+                r#"{{"type":"message_delta","delta":{{"stop_reason":"{reason}","stop_sequence":"END"}},"usage":{{"output_tokens":9}}}}"#
+            )
+        };
+        for (events, expected) in [
+            (
+                vec![
+                    begin(r#"{"type":"thinking","thinking":""}"#),
+                    delta(r#"{"type":"thinking_delta","thinking":"hm\n"}"#),
+                    delta(r#"{"type":"signature_delta","signature":"c2ln"}"#),
+                    stop.to_owned(),
+                    begin(r#"{"type":"redacted_thinking","data":"eA=="}"#),
+                    stop.to_owned(),
+                    finish("pause_turn"),
+                ],
+                "0:reasoning Thinking 0=hm\\n 0:Signature(anthropic-messages,c2ln) 0:Complete 0:reasoning \
+                 0:Redacted(anthropic-messages,eA==) 0:Complete usage(9) Paused(pause_turn,Some(\"END\"))",
+            ),
+            (
+                vec![
+                    r#"{"type":"ping"}"#.to_owned(),
+                    begin(r#"{"type":"text","text":""}"#),
+                    delta(r#"{"type":"text_delta","text":"Hi"}"#),
+                    finish("stop_sequence"),
+                ],
+                "Ping 0:text 0=Hi usage(9) 0:Complete StopString(stop_sequence,Some(\"END\"))",
+            ),
+            (
+                vec![begin(r#"{"type":"tool_use","id":"t","name":"f","input":{}}"#), finish("max_tokens")],
+                "0:call(Function) usage(9) 0:Cut Length(max_tokens,Some(\"END\"))",
+            ),
+            (
+                vec![begin(r#"{"type":"tool_use","id":"t","name":"f","input":{"a":1}}"#), finish("tool_use")],
+                "0:call(Function) usage(9) 0+{\\\"a\\\":1} 0:Complete Calls(tool_use,Some(\"END\"))",
+            ),
+        ] {
+            let events: Vec<&str> = std::iter::once(start).chain(events.iter().map(String::as_str)).collect();
+            assert_eq!(decode(&events), format!("start(m1,m,7) {expected}"));
+        }
+    }
 }

@@ -1,0 +1,48 @@
+//! A streamed answer under way: its provider's stream, and its delivery to the client.
+
+use crate::door::delivery::Delivery;
+use crate::platform::Platform;
+use crate::upstream::stream::{Break, Progress, ProviderStream};
+
+/// Joins the two sides of a stream.
+pub struct AnswerStream<P: Platform> {
+    pub provider: ProviderStream<P>,
+    pub delivery: Delivery,
+    /// What the client gets next; all that is left, if the stream has ended.
+    pub held: Vec<u8>,
+    pub progress: Progress,
+}
+
+impl<P: Platform> AnswerStream<P> {
+    pub fn new(provider: ProviderStream<P>, delivery: Delivery) -> Self {
+        Self { provider, delivery, held: Vec::new(), progress: Progress::Preamble }
+    }
+
+    /// Reads once, waiting if nothing has come. What is held after a break is good.
+    pub fn read(&mut self, platform: &P) -> Result<Progress, Break> {
+        let Self { provider, delivery, held, .. } = self;
+        let progress = provider.read(platform, &mut |said| delivery.take(said, held))?;
+        Ok(self.note(progress))
+    }
+
+    /// The provider will say no more: whole if every choice has finished, also without an end marker.
+    pub fn end(&mut self) -> Result<Progress, Break> {
+        let Self { provider, delivery, held, .. } = self;
+        let progress = provider.end(&mut |said| delivery.take(said, held))?;
+        Ok(self.note(progress))
+    }
+
+    /// Whether the client gets other bytes than the provider sends.
+    pub fn is_rewritten(&self) -> bool {
+        let dialect = self.provider.dialect();
+        dialect.is_mended() || self.delivery.rewrites(dialect.dialect())
+    }
+
+    fn note(&mut self, progress: Progress) -> Progress {
+        if progress == Progress::Ended {
+            self.delivery.end(&mut self.held);
+        }
+        self.progress = progress;
+        progress
+    }
+}

@@ -1,0 +1,244 @@
+//! One event's chunk for a chat client, written piece by piece.
+
+use crate::door::chat::answer::AnswerOptions;
+use crate::wire::piece::{Call, CallKind, Finish, FinishReason, Opaque, Piece, Place, Said};
+use crate::wire::quoted::Quoted;
+
+/// Writes chunks with a choice's delta in each. A second chunk is begun where a field would come twice.
+pub struct ChunkWriter<'w> {
+    pub options: &'w AnswerOptions,
+    /// What every chunk begins with.
+    pub prefix: &'w str,
+    pub said: &'w Said<'w>,
+    pub out: &'w mut Vec<u8>,
+    pub state: State,
+}
+
+/// How far the event's chunks are written.
+#[derive(Default)]
+pub struct State {
+    open: Option<Delta>,
+    /// Whether a chunk has been closed, and with it the fields that nobody here knows.
+    has_closed: bool,
+}
+
+/// A delta under way.
+struct Delta {
+    choice: u64,
+    /// The fields that it has, a bit for each.
+    fields: u8,
+}
+
+/// The fields of a delta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    Content,
+    Refusal,
+    ReasoningContent,
+    Reasoning,
+    ToolCalls,
+    FunctionCall,
+    Opaque,
+}
+
+impl Field {
+    /// What stands before the value; of a field that nobody here knows, the name is its own.
+    fn name(self) -> &'static str {
+        match self {
+            Field::Content => "\"content\":",
+            Field::Refusal => "\"refusal\":",
+            Field::ReasoningContent => "\"reasoning_content\":",
+            Field::Reasoning => "\"reasoning\":",
+            Field::ToolCalls => "\"tool_calls\":",
+            Field::FunctionCall => "\"function_call\":",
+            Field::Opaque => "",
+        }
+    }
+
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// A part of a call: its beginning, a fragment of its input, or both.
+#[derive(Default)]
+pub struct CallPart<'w> {
+    pub ordinal: u64,
+    pub begins: Option<&'w Call<'w>>,
+    pub fragment: Option<&'w Quoted<'w>>,
+    pub opaque: Vec<&'w Opaque<'w>>,
+}
+
+impl<'w> ChunkWriter<'w> {
+    /// A text of a delta, as JSON.
+    pub fn text(&mut self, choice: u64, field: Field, text: &Quoted<'_>) {
+        self.begin_field(choice, field);
+        self.write(text.get());
+    }
+
+    pub fn opaque(&mut self, opaque: &Opaque<'_>) {
+        self.begin_field(opaque.choice, Field::Opaque);
+        write_pair(&opaque.name, opaque.value.0.get(), self.out);
+    }
+
+    /// Parts of calls in the newer shape.
+    pub fn tool_calls(&mut self, choice: u64, kind: CallKind, part: &CallPart<'_>) {
+        self.begin_field(choice, Field::ToolCalls);
+        self.write("[");
+        self.write_call(kind, part);
+        self.write("]");
+    }
+
+    /// The only call in the older shape.
+    pub fn function_call(&mut self, choice: u64, part: &CallPart<'_>) {
+        self.begin_field(choice, Field::FunctionCall);
+        self.write_tool(part, "arguments");
+    }
+
+    /// The reason to finish stands apart from calls, as OpenAI sends it.
+    pub fn finish(&mut self, choice: u64, finish: &Finish<'_>) {
+        let calls = Field::ToolCalls.bit() | Field::FunctionCall.bit();
+        if self.state.open.as_ref().is_some_and(|delta| delta.fields & calls != 0) {
+            self.close();
+        }
+        match &finish.explanation {
+            Some(why) if finish.reason == FinishReason::Filtered => self.text(choice, Field::Refusal, why),
+            Some(_) | None => self.open(choice),
+        }
+        let word = self.options.finish_word(self.said.dialect, finish);
+        self.end_choice(Some(&word));
+        self.end_chunk();
+    }
+
+    /// Ends the chunk under way, if there is one.
+    pub fn close(&mut self) {
+        if self.state.open.is_some() {
+            self.end_choice(None);
+            self.end_chunk();
+        }
+    }
+
+    fn open(&mut self, choice: u64) {
+        match &self.state.open {
+            Some(delta) if delta.choice == choice => return,
+            Some(_) => self.close(),
+            None => {}
+        }
+        self.write(self.prefix);
+        match choice {
+            0 => self.write(r#"{"index":0,"delta":{"#),
+            _ => self.write(&format!(r#"{{"index":{choice},"delta":{{"#)),
+        }
+        self.state.open = Some(Delta { choice, fields: 0 });
+    }
+
+    fn begin_field(&mut self, choice: u64, field: Field) {
+        let is_taken = |delta: &Delta| field != Field::Opaque && delta.fields & field.bit() != 0;
+        if self.state.open.as_ref().is_some_and(is_taken) {
+            self.close();
+        }
+        self.open(choice);
+        let is_first = self.state.open.as_ref().is_none_or(|delta| delta.fields == 0);
+        if let Some(delta) = &mut self.state.open {
+            delta.fields |= field.bit();
+        }
+        if !is_first {
+            self.write(",");
+        }
+        self.write(field.name());
+    }
+
+    fn write_call(&mut self, kind: CallKind, part: &CallPart<'_>) {
+        let (name, input) = match kind {
+            CallKind::Custom => ("custom", "input"),
+            CallKind::Function | CallKind::Legacy => ("function", "arguments"),
+        };
+        match part.ordinal {
+            0 => self.write(r#"{"index":0"#),
+            ordinal => self.write(&format!(r#"{{"index":{ordinal}"#)),
+        }
+        if let Some(call) = part.begins {
+            if let Some(id) = &call.id {
+                self.write(r#","id":"#);
+                self.write(id.get());
+            }
+            self.write(r#","type":""#);
+            self.write(name);
+            self.write("\"");
+        }
+        if part.begins.is_some() || part.fragment.is_some() {
+            self.write(",\"");
+            self.write(name);
+            self.write("\":");
+            self.write_tool(part, input);
+        }
+        for opaque in &part.opaque {
+            self.write(",");
+            write_pair(&opaque.name, opaque.value.0.get(), self.out);
+        }
+        self.write("}");
+    }
+
+    fn write_tool(&mut self, part: &CallPart<'_>, input: &str) {
+        self.write("{");
+        if let Some(name) = part.begins.and_then(|call| call.name.as_ref()) {
+            self.write(r#""name":"#);
+            self.write(name.get());
+            self.write(",");
+        }
+        self.write("\"");
+        self.write(input);
+        self.write("\":");
+        self.write(part.fragment.map_or("\"\"", Quoted::get));
+        self.write("}");
+    }
+
+    fn end_choice(&mut self, finish_reason: Option<&str>) {
+        let choice = self.state.open.take().map(|delta| delta.choice).unwrap_or_default();
+        let is_own = |opaque: &&Opaque<'_>| opaque.place == Place::Choice && opaque.choice == choice;
+        let own: Vec<_> = self.opaque_fields().filter(is_own).collect();
+        let (probabilities, others): (Vec<_>, Vec<_>) = own.into_iter().partition(|opaque| opaque.name == "logprobs");
+        self.write(r#"},"logprobs":"#);
+        self.write(probabilities.first().map_or("null", |opaque| opaque.value.0.get()));
+        for opaque in others {
+            self.write(",");
+            write_pair(&opaque.name, opaque.value.0.get(), self.out);
+        }
+        match finish_reason {
+            Some(reason) => {
+                self.write(r#","finish_reason":"#);
+                self.write(Quoted::encode(reason).get());
+                self.write("}");
+            }
+            None => self.write(r#","finish_reason":null}"#),
+        }
+    }
+
+    fn end_chunk(&mut self) {
+        self.write("]");
+        let beside: Vec<_> = self.opaque_fields().filter(|opaque| opaque.place == Place::Answer).collect();
+        for opaque in beside {
+            self.write(",");
+            write_pair(&opaque.name, opaque.value.0.get(), self.out);
+        }
+        self.write(if self.options.includes_usage { ",\"usage\":null}\n\n" } else { "}\n\n" });
+        self.state.has_closed = true;
+    }
+
+    /// What nobody here knows of the event, for its first chunk.
+    fn opaque_fields(&self) -> impl Iterator<Item = &'w Opaque<'w>> + use<'w> {
+        let pieces = if self.state.has_closed { &[] } else { self.said.pieces };
+        pieces.iter().filter_map(|piece| if let Piece::Opaque(opaque) = piece { Some(opaque) } else { None })
+    }
+
+    fn write(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// Appends a name and its value, which is JSON.
+fn write_pair(name: &str, value: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(Quoted::encode(name).get().as_bytes());
+    out.push(b':');
+    out.extend_from_slice(value.as_bytes());
+}

@@ -1,0 +1,90 @@
+//! What one client gets of one answer: pieces in, the client's bytes out.
+//!
+//! The only place where pieces meet the client's door. It notes the facts of the answer on the way, and keeps what a repair
+//! needs where the tier asks for one.
+
+use crate::door::chat::answer::{AnswerOptions, DIALECT};
+use crate::door::chat::chunks::Encoder;
+use crate::door::chat::completion;
+use crate::door::repair::{Differs, Repair};
+use crate::policy::Dialect;
+use crate::wire::facts::AnswerFacts;
+use crate::wire::piece::{Piece, Said, Weight};
+
+/// A streamed answer on its way to a client.
+#[derive(Debug)]
+pub struct Delivery {
+    encoder: Encoder,
+    repair: Option<Repair>,
+    differs: bool,
+    /// What the answer has told so far.
+    pub facts: AnswerFacts,
+}
+
+impl Delivery {
+    /// With `repair` the answer can be joined with one that takes its place, or takes the place of the one that it remembers.
+    pub fn new(options: AnswerOptions, repair: Option<Repair>) -> Self {
+        let encoder = match repair.as_ref().and_then(Repair::resumes) {
+            Some(identity) => Encoder::resumed(options, identity.clone()),
+            None => Encoder::new(options),
+        };
+        Self { encoder, repair, differs: false, facts: AnswerFacts::default() }
+    }
+
+    /// Takes what one event says, appends what the client gets for it to `out`, and says whether it is any of an answer.
+    pub fn take(&mut self, said: &Said<'_>, out: &mut Vec<u8>) -> Weight {
+        let options = *self.encoder.options();
+        note(&mut self.facts, &options, said);
+        match &mut self.repair {
+            None => self.encoder.encode(said, out),
+            Some(_) if self.differs => {}
+            Some(repair) => self.differs = repair.pass(said, &mut self.encoder, out) == Err(Differs),
+        }
+        let shows = said.pieces.iter().any(|piece| options.shows(said.dialect, piece));
+        if shows { Weight::Answer } else { Weight::Nothing }
+    }
+
+    /// The answer is whole; what the client gets for that is appended to `out`.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
+        if !self.differs {
+            self.encoder.end(out);
+        }
+    }
+
+    /// Whether the answer says something else than the one whose place it takes, so that the client cannot get its end.
+    pub fn has_differed(&self) -> bool {
+        self.differs
+    }
+
+    /// Whether the client gets other bytes than a provider of `dialect` sends.
+    pub fn rewrites(&self, dialect: Dialect) -> bool {
+        !self.encoder.passes(dialect) || self.repair.as_ref().is_some_and(|repair| !repair.is_transparent())
+    }
+
+    /// What another stream needs to take the place of this one, if one can.
+    pub fn repair(&self) -> Option<&Repair> {
+        self.repair.as_ref().filter(|repair| repair.is_repairable())
+    }
+}
+
+/// The body of a whole answer for the client; nothing if it is to get what came.
+pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Option<Vec<u8>> {
+    (said.dialect != DIALECT).then(|| completion::encode_answer(options, said))
+}
+
+/// The facts of a whole answer.
+pub fn facts(options: &AnswerOptions, said: &Said<'_>) -> AnswerFacts {
+    let mut facts = AnswerFacts::default();
+    note(&mut facts, options, said);
+    facts
+}
+
+fn note(facts: &mut AnswerFacts, options: &AnswerOptions, said: &Said<'_>) {
+    for piece in said.pieces {
+        if let Piece::Finish { finish, .. } = piece {
+            facts.note_finish_reason(&options.finish_word(said.dialect, finish));
+        } else {
+            facts.note(piece);
+        }
+    }
+}

@@ -1,0 +1,493 @@
+//! Joins a stream that broke with the one that takes its place, so that the client sees one answer.
+//!
+//! Stands between pieces and the door's encoder, and knows answers of a single choice. What was delivered is remembered by
+//! channel; a replay is swallowed while it says the same and passed on from there; a continuation is passed on at once. Calls
+//! are never joined: they are held back until their choice has finished, so that a stream which breaks inside one has
+//! delivered nothing of it.
+
+use crate::door::chat::answer::unknown_id;
+use crate::door::chat::chunks::{Encoder, Identity};
+use crate::wire::piece::{Piece, ReasoningForm, Said};
+use crate::wire::quoted::Quoted;
+
+/// More text, or longer calls, than this are not kept, and then the stream cannot be repaired.
+const MAX_KEPT_BYTES: usize = 1 << 20;
+
+/// Text, refusal, and reasoning under its two names.
+const CHANNELS: usize = 4;
+
+/// What a client has been given of one answer.
+#[derive(Clone, Debug)]
+pub struct Repair {
+    /// The first stream's, which all later chunks carry too.
+    identity: Identity,
+    channels: [Channel; CHANNELS],
+    /// What the client gets once the choice has finished: all since its first call.
+    held: Vec<u8>,
+    holds: bool,
+    /// Whether a stream takes the place of another.
+    resumed: bool,
+    repairable: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Channel {
+    delivered: String,
+    /// How much of it a replay has said again.
+    replayed: usize,
+}
+
+/// What an event says that was not delivered before.
+struct News<'s> {
+    /// Only of a stream that takes the place of another.
+    pieces: Vec<Piece<'s>>,
+    /// Whether there is a text among it.
+    says_new: bool,
+}
+
+/// A replay says something else than what was delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Differs;
+
+impl Default for Repair {
+    fn default() -> Self {
+        Self {
+            identity: Identity::default(),
+            channels: Default::default(),
+            held: Vec::new(),
+            holds: false,
+            resumed: false,
+            repairable: true,
+        }
+    }
+}
+
+impl Channel {
+    fn is_behind(&self) -> bool {
+        self.replayed < self.delivered.len()
+    }
+
+    /// Takes what a stream says, and gives how much of it was delivered before.
+    fn take(&mut self, text: &str) -> Result<usize, Differs> {
+        let expected = &self.delivered[self.replayed..];
+        if text.starts_with(expected) {
+            let known = expected.len();
+            self.replayed = self.delivered.len();
+            Ok(known)
+        } else if expected.starts_with(text) {
+            self.replayed += text.len();
+            Ok(text.len())
+        } else {
+            Err(Differs)
+        }
+    }
+}
+
+impl Repair {
+    /// Whether another stream could take the place of this one.
+    pub fn is_repairable(&self) -> bool {
+        self.repairable
+    }
+
+    /// Whether the client gets exactly what comes in.
+    pub fn is_transparent(&self) -> bool {
+        !self.resumed && self.held.is_empty()
+    }
+
+    /// The identity that the client knows, if a stream takes the place of another.
+    pub fn resumes(&self) -> Option<&Identity> {
+        self.resumed.then_some(&self.identity)
+    }
+
+    /// The answer's text as far as it was delivered.
+    pub fn text(&self) -> &str {
+        &self.channels[0].delivered
+    }
+
+    /// The stream broke, and one that begins anew takes its place.
+    pub fn replay(&mut self) {
+        self.restart();
+        self.channels.iter_mut().for_each(|channel| channel.replayed = 0);
+    }
+
+    /// The stream broke, and one that goes on after [`Repair::text`] takes its place.
+    pub fn go_on(&mut self) {
+        self.restart();
+        self.channels.iter_mut().for_each(|channel| channel.replayed = channel.delivered.len());
+    }
+
+    fn restart(&mut self) {
+        self.held.clear();
+        self.holds = false;
+        self.resumed = true;
+    }
+
+    /// Takes what one event says, and appends what the client gets for it to `out`.
+    pub fn pass(&mut self, said: &Said<'_>, encoder: &mut Encoder, out: &mut Vec<u8>) -> Result<(), Differs> {
+        self.identify(said, encoder);
+        if said.pieces.iter().all(|piece| piece.choice().is_none()) {
+            encoder.encode(said, out);
+            return Ok(());
+        }
+        if said.pieces.iter().any(is_incomparable) {
+            self.repairable = false;
+            encoder.encode(said, out);
+            return Ok(());
+        }
+        let finishes = said.pieces.iter().any(|piece| matches!(piece, Piece::Finish { .. }));
+        let calls = said.pieces.iter().any(Piece::is_of_a_call);
+        let holds = self.holds || calls;
+        let bytes = said.came.map_or(0, |came| came.data.len());
+        let is_held = holds && !finishes && self.held.len() + bytes <= MAX_KEPT_BYTES;
+        let News { pieces, says_new } = self.compare(said, encoder, is_held)?;
+        let says_something = says_new || calls || finishes;
+        if says_something && self.channels.iter().any(Channel::is_behind) {
+            return Err(Differs);
+        }
+        self.holds = holds;
+        if holds && !is_held {
+            // The choice has finished, or its calls are too long to be held.
+            out.append(&mut self.held);
+            self.repairable = false;
+        }
+        let out = if is_held { &mut self.held } else { out };
+        if !self.resumed {
+            encoder.encode(said, out);
+            return Ok(());
+        }
+        let is_new = |piece: &Piece<'_>| says_something || piece.choice().is_none();
+        let pieces: Vec<Piece<'_>> = pieces.into_iter().filter(is_new).collect();
+        encoder.encode(&Said { pieces: &pieces, came: None, ..*said }, out);
+        Ok(())
+    }
+
+    /// Keeps the identity of the first stream.
+    fn identify(&mut self, said: &Said<'_>, encoder: &Encoder) {
+        for piece in said.pieces {
+            let Piece::Start(start) = piece else { continue };
+            let made_up = || (!encoder.passes(said.dialect)).then(|| unknown_id(start.created));
+            let id = || start.id.as_ref().map(|id| id.get().to_owned()).or_else(made_up);
+            self.identity.id = self.identity.id.take().or_else(id);
+            self.identity.created = self.identity.created.or(Some(start.created));
+        }
+    }
+
+    /// What an event says that was not delivered before. What is not to be held counts as delivered.
+    fn compare<'s>(&mut self, said: &Said<'s>, encoder: &Encoder, is_held: bool) -> Result<News<'s>, Differs> {
+        let mut news = News { pieces: Vec::new(), says_new: false };
+        for piece in said.pieces {
+            let channel = channel_of(piece).filter(|_| encoder.options().shows(said.dialect, piece));
+            let Some((channel, text)) = channel.and_then(|(channel, text)| Some((channel, text.decode()?))) else {
+                if self.resumed {
+                    news.pieces.push(piece.clone());
+                }
+                continue;
+            };
+            let channel = &mut self.channels[channel];
+            let known = channel.take(&text)?;
+            news.says_new |= known < text.len();
+            if self.resumed && known == 0 {
+                news.pieces.push(piece.clone());
+            } else if self.resumed && known < text.len() {
+                news.pieces.push(with_text(piece, Quoted::encode(&text[known..])));
+            }
+            if !is_held && known < text.len() {
+                channel.delivered.push_str(&text[known..]);
+                channel.replayed = channel.delivered.len();
+                self.repairable &= channel.delivered.len() <= MAX_KEPT_BYTES;
+            }
+        }
+        Ok(news)
+    }
+}
+
+/// Whether a piece cannot be compared with what another stream says: one of another choice, or a part of the answer in a form
+/// that nobody here knows.
+fn is_incomparable(piece: &Piece<'_>) -> bool {
+    let is_unknown = match piece {
+        Piece::Opaque(opaque) => opaque.is_answer,
+        Piece::Text { text, .. } | Piece::Refusal { text, .. } | Piece::Reasoning { text, .. } => {
+            // Only with escapes it may be half a character.
+            text.get().contains('\\') && text.decode().is_none()
+        }
+        Piece::Start(_)
+        | Piece::Begin { .. }
+        | Piece::Sealed { .. }
+        | Piece::Input { .. }
+        | Piece::End { .. }
+        | Piece::Finish { .. }
+        | Piece::Usage { .. }
+        | Piece::Alive(_) => false,
+    };
+    is_unknown || piece.choice().is_some_and(|choice| choice > 0)
+}
+
+/// The channel of a text, and the text.
+fn channel_of<'p, 's>(piece: &'p Piece<'s>) -> Option<(usize, &'p Quoted<'s>)> {
+    match piece {
+        Piece::Text { text, .. } => Some((0, text)),
+        Piece::Refusal { text, .. } => Some((1, text)),
+        Piece::Reasoning { form: ReasoningForm::Text | ReasoningForm::Summary, text, .. } => Some((2, text)),
+        Piece::Reasoning { form: ReasoningForm::Alias, text, .. } => Some((3, text)),
+        Piece::Start(_)
+        | Piece::Begin { .. }
+        | Piece::Sealed { .. }
+        | Piece::Input { .. }
+        | Piece::End { .. }
+        | Piece::Finish { .. }
+        | Piece::Usage { .. }
+        | Piece::Alive(_)
+        | Piece::Opaque(_) => None,
+    }
+}
+
+/// A piece of a channel with another text.
+fn with_text<'s>(piece: &Piece<'s>, new: Quoted<'s>) -> Piece<'s> {
+    let mut piece = piece.clone();
+    if let Piece::Text { text, .. } | Piece::Refusal { text, .. } | Piece::Reasoning { text, .. } = &mut piece {
+        *text = new;
+    }
+    piece
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::door::chat::answer::{AnswerOptions, CallShape};
+    use crate::door::delivery::Delivery;
+    use crate::policy::Dialect;
+    use crate::upstream::dialect::chat::Mends;
+    use crate::upstream::dialect::{DecodeOptions, Heard, Stream};
+    use crate::wire::sse::Decoder;
+
+    const OPTIONS: AnswerOptions =
+        AnswerOptions { includes_usage: false, calls: CallShape::ToolCalls, shows_reasoning: true };
+
+    /// A provider's stream on its way to a client.
+    struct Passage {
+        stream: Stream,
+        delivery: Delivery,
+    }
+
+    impl Passage {
+        fn new(dialect: Dialect, repair: Repair) -> Self {
+            let options = DecodeOptions { dialect, created: 7, choices: 1, mends: Mends::default() };
+            let stream = Stream::new(options).expect("the dialect should be built");
+            Self { stream, delivery: Delivery::new(OPTIONS, Some(repair)) }
+        }
+
+        fn first() -> Self {
+            Self::new(Dialect::OpenaiChat, Repair::default())
+        }
+
+        /// One that takes the place of this one.
+        fn replaced(&self, dialect: Dialect, restart: fn(&mut Repair)) -> Self {
+            let mut repair = self.repair().clone();
+            restart(&mut repair);
+            Self::new(dialect, repair)
+        }
+
+        fn replayed(&self) -> Self {
+            self.replaced(Dialect::OpenaiChat, Repair::replay)
+        }
+
+        fn repair(&self) -> &Repair {
+            self.delivery.repair().expect("a stream that can be repaired")
+        }
+
+        /// What the client gets for the events, unless they differ.
+        fn pass(&mut self, events: &[String]) -> Result<String, Differs> {
+            let (mut decoder, mut out) = (Decoder::default(), Vec::new());
+            decoder.space().extend_from_slice(events.concat().as_bytes());
+            while let Some(event) = decoder.next_event().expect("short events") {
+                let data = self.stream.data(&event);
+                let mut pieces = Vec::new();
+                assert_eq!(self.stream.take(&data, &mut pieces), Ok(Heard::Pieces));
+                let said = Said { dialect: self.stream.dialect(), pieces: &pieces, came: data.as_it_came() };
+                self.delivery.take(&said, &mut out);
+            }
+            if self.delivery.has_differed() { Err(Differs) } else { Ok(String::from_utf8(out).expect("text")) }
+        }
+    }
+
+    fn chunk(id: &str, delta: Value, finish: Option<&str>) -> String {
+        let choice = json!({"index": 0, "delta": delta, "finish_reason": finish});
+        format!("data: {}\n\n", json!({"id": id, "created": 7, "choices": [choice]}))
+    }
+
+    fn text(id: &str, content: &str) -> String {
+        chunk(id, json!({"content": content}), None)
+    }
+
+    fn role(id: &str) -> String {
+        chunk(id, json!({"role": "assistant", "content": ""}), None)
+    }
+
+    fn call(id: &str, arguments: &str) -> String {
+        let call = json!([{"index": 0, "id": "call", "function": {"name": "f", "arguments": arguments}}]);
+        chunk(id, json!({"tool_calls": call}), None)
+    }
+
+    fn chunks(events: &str) -> Vec<Value> {
+        let data = events.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
+        data.map(|data| serde_json::from_str::<Value>(data).expect("JSON")).collect()
+    }
+
+    /// All content that a client of these events has.
+    fn content(events: &str) -> String {
+        let chunks = chunks(events).into_iter();
+        chunks.map(|chunk| chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_stream_that_does_not_break_is_left_alone() {
+        let events = [role("a"), text("a", "Hel"), text("a", "lo")];
+        let mut first = Passage::first();
+        assert_eq!(first.pass(&events).as_deref(), Ok(events.concat().as_str()));
+        assert_eq!((first.repair().text(), first.repair().is_transparent()), ("Hello", true));
+    }
+
+    #[test]
+    fn a_replay_is_swallowed_as_far_as_it_was_delivered() {
+        let mut first = Passage::first();
+        let before = first.pass(&[role("a"), text("a", "Hello wo")]).expect("no replay");
+        let mut second = first.replayed();
+        let events = [role("b"), text("b", "Hel"), text("b", "lo "), text("b", "world"), text("b", "!")];
+        let after = second.pass(&events).expect("the same text");
+        assert_eq!(content(&(before + &after)), "Hello world!");
+        assert!(!after.contains("\"b\"") && !after.contains("role"), "one identity, one role: {after}");
+        let end = second.pass(&[chunk("b", json!({}), Some("stop"))]).expect("an end");
+        assert!(end.contains("\"stop\""), "{end}");
+    }
+
+    #[test]
+    fn a_replay_that_breaks_is_replayed_too() {
+        let mut first = Passage::first();
+        let mut all = first.pass(&[role("a"), text("a", "Hello")]).expect("no replay");
+        let mut second = first.replayed();
+        all += &second.pass(&[role("b"), text("b", "Hello wo")]).expect("the same text");
+        let mut third = second.replayed();
+        all += &third.pass(&[role("c"), text("c", "Hello world")]).expect("the same text");
+        assert_eq!(content(&all), "Hello world");
+        assert!(chunks(&all).iter().all(|chunk| chunk["id"] == "a"), "{all}");
+    }
+
+    #[test]
+    fn the_first_difference_ends_it() {
+        for events in [
+            vec![text("b", "Help")],
+            vec![text("b", "Hel"), chunk("b", json!({}), Some("stop"))],
+            vec![text("b", "Hel"), call("b", "{}")],
+            vec![chunk("b", json!({"reasoning_content": "hm"}), None)],
+        ] {
+            let mut first = Passage::first();
+            first.pass(&[role("a"), text("a", "Hello")]).expect("no replay");
+            assert_eq!(first.replayed().pass(&events), Err(Differs), "{events:?}");
+        }
+    }
+
+    #[test]
+    fn a_continuation_goes_on() {
+        let mut first = Passage::first();
+        let before = first.pass(&[role("a"), text("a", "Hello ")]).expect("no replay");
+        let mut second = first.replaced(Dialect::OpenaiChat, Repair::go_on);
+        let after = second.pass(&[role("b"), text("b", "world")]).expect("new text");
+        assert_eq!(content(&(before + &after)), "Hello world");
+    }
+
+    #[test]
+    fn an_answer_is_joined_across_dialects() {
+        let mut first = Passage::first();
+        let mut all = first.pass(&[role("a"), text("a", "He\u{e4}l")]).expect("no replay");
+        let mut second = first.replaced(Dialect::AnthropicMessages, Repair::replay);
+        let delta = json!({"type": "text_delta", "text": "He\u{e4}lo"}).to_string().replace('\u{e4}', "\\u00e4");
+        let events = [
+            r#"{"type":"message_start","message":{"id":"msg_1","model":"m"}}"#.to_owned(),
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#.to_owned(),
+            format!(r#"{{"type":"content_block_delta","index":0,"delta":{delta}}}"#),
+            r#"{"type":"content_block_stop","index":0}"#.to_owned(),
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#.to_owned(),
+        ];
+        let events = events.map(|data| format!("data: {data}\n\n"));
+        let after = second.pass(&events).expect("the same text");
+        all += &after;
+        assert_eq!(content(&all), "He\u{e4}lo");
+        assert!(chunks(&all).iter().all(|chunk| chunk["id"] == "a"), "{all}");
+        assert_eq!(chunks(&after).last().expect("a chunk")["choices"][0]["finish_reason"], "stop");
+    }
+
+    #[test]
+    fn nothing_of_an_unfinished_tool_call_is_delivered() {
+        let mut first = Passage::first();
+        let before = first.pass(&[role("a"), text("a", "Look:"), call("a", "{\"x\":")]).expect("no replay");
+        assert!(!before.contains("tool_calls") && !first.repair().is_transparent());
+        let mut second = first.replayed();
+        let events = [role("b"), text("b", "Look:"), call("b", "{}"), chunk("b", json!({}), Some("tool_calls"))];
+        let after = second.pass(&events).expect("the same text");
+        assert_eq!(after.matches("tool_calls").count(), 2, "the call and the reason: {after}");
+        assert!(second.delivery.repair().is_none(), "a delivered call is not joined");
+    }
+
+    #[test]
+    fn several_choices_are_not_repaired() {
+        let mut first = Passage::first();
+        let other = text("a", "x").replace("\"index\":0", "\"index\":1");
+        assert_eq!(first.pass(std::slice::from_ref(&other)), Ok(other));
+        assert!(first.delivery.repair().is_none());
+    }
+
+    #[test]
+    fn what_nobody_here_knows_survives_a_repair() {
+        let mut first = Passage::first();
+        first.pass(&[role("a"), text("a", "Hello")]).expect("no replay");
+        let choice = json!({
+            "index": 0,
+            "delta": {"content": "Hello!", "annotations": [{"url": "x"}]},
+            "logprobs": {"content": []},
+            "finish_reason": null,
+        });
+        let event = json!({"id": "b", "model": "m", "system_fingerprint": "fp", "choices": [choice]});
+        let call =
+            json!([{"index": 3, "id": "c", "type": "custom", "custom": {"name": "n", "input": "i"}, "extra": 1}]);
+        let events = [
+            format!("data: {event}\n\n"),
+            chunk("b", json!({"tool_calls": call}), None),
+            chunk("b", json!({}), Some("tool_calls")),
+        ];
+        let after = chunks(&first.replayed().pass(&events).expect("the same text"));
+        assert_eq!(after.len(), 3, "{after:?}");
+        let expected = json!({"content": "!", "annotations": [{"url": "x"}]});
+        assert_eq!((&after[0]["choices"][0]["delta"], &after[0]["model"]), (&expected, &json!("m")));
+        assert_eq!((&after[0]["system_fingerprint"], &after[0]["id"]), (&json!("fp"), &json!("a")));
+        assert_eq!(after[0]["choices"][0]["logprobs"], json!({"content": []}));
+        let mut expected = call.clone();
+        expected[0]["index"] = 0.into();
+        assert_eq!(after[1]["choices"][0]["delta"]["tool_calls"], expected);
+    }
+
+    fn cuts(text: &str, at: &[usize]) -> Vec<String> {
+        let mut cuts: Vec<usize> = at.iter().map(|at| at % (text.len() + 1)).chain([0, text.len()]).collect();
+        cuts.sort_unstable();
+        cuts.windows(2).map(|pair| text[pair[0]..pair[1]].to_owned()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_replay_in_any_pieces_gives_the_whole_text(
+            whole in "[a-c \"\\\\]{1,60}", broken_at in 0_usize..60, first in proptest::collection::vec(0_usize..60, 0..6),
+            second in proptest::collection::vec(0_usize..60, 0..6),
+        ) {
+            let delivered = &whole[..broken_at % (whole.len() + 1)];
+            let events = |id: &str, text_: &str, at: &[usize]| {
+                cuts(text_, at).iter().map(|piece| text(id, piece)).collect::<Vec<_>>()
+            };
+            let mut passage = Passage::first();
+            let before = passage.pass(&events("a", delivered, &first)).expect("no replay");
+            let after = passage.replayed().pass(&events("b", &whole, &second)).expect("the same text");
+            prop_assert_eq!(content(&(before + &after)), whole);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What an answer tells about itself, for the log and the bill.
+
+use crate::mask::keys::cut;
+use crate::wire::piece::Piece;
+use crate::wire::usage::Usage;
+
+const MAX_MODEL_BYTES: usize = 128;
+const MAX_REASONS: usize = 16;
+const MAX_REASON_BYTES: usize = 64;
+
+/// The facts of one answer, made from its pieces.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AnswerFacts {
+    pub usage: Option<Usage>,
+    /// As the provider names it, cut to [`MAX_MODEL_BYTES`].
+    pub model: Option<String>,
+    /// [`MAX_REASONS`] at most, each cut to [`MAX_REASON_BYTES`].
+    pub finish_reasons: Vec<String>,
+}
+
+impl AnswerFacts {
+    /// Notes what a piece tells, but for a reason to finish, whose word is the door's.
+    pub fn note(&mut self, piece: &Piece<'_>) {
+        match piece {
+            Piece::Start(start) => {
+                self.usage = start.usage.or(self.usage);
+                if let (None, Some(model)) = (&self.model, start.model.as_ref().and_then(|model| model.decode())) {
+                    self.model = Some(cut(&model, MAX_MODEL_BYTES).to_owned());
+                }
+            }
+            Piece::Usage { usage, .. } => self.usage = Some(*usage),
+            Piece::Begin { .. }
+            | Piece::Text { .. }
+            | Piece::Refusal { .. }
+            | Piece::Reasoning { .. }
+            | Piece::Sealed { .. }
+            | Piece::Input { .. }
+            | Piece::End { .. }
+            | Piece::Finish { .. }
+            | Piece::Alive(_)
+            | Piece::Opaque(_) => {}
+        }
+    }
+
+    pub fn note_finish_reason(&mut self, reason: &str) {
+        if self.finish_reasons.len() < MAX_REASONS {
+            self.finish_reasons.push(cut(reason, MAX_REASON_BYTES).to_owned());
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! What an answer says, whatever dialect it came in.
+//!
+//! A dialect decodes an event, or a whole body, into pieces; a door encodes them for its client; what stands between (repair,
+//! usage, facts for the log) works on pieces and decodes nothing again. Texts stay the JSON strings that they came as. An
+//! error is no piece: whoever decodes returns it, since it ends the answer.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::policy::Dialect;
+use crate::wire::quoted::Quoted;
+use crate::wire::usage::Usage;
+
+/// One thing that an answer says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Piece<'a> {
+    Start(Start<'a>),
+    /// An item begins. Dialects without items (chat's text) leave it out for all but calls.
+    Begin {
+        at: At,
+        item: Item<'a>,
+    },
+    Text {
+        at: At,
+        text: Quoted<'a>,
+    },
+    Refusal {
+        at: At,
+        text: Quoted<'a>,
+    },
+    Reasoning {
+        at: At,
+        form: ReasoningForm,
+        text: Quoted<'a>,
+    },
+    /// Reasoning that only its origin can read.
+    Sealed {
+        at: At,
+        sealed: Sealed<'a>,
+    },
+    /// A fragment of a call's input.
+    Input {
+        at: At,
+        fragment: Quoted<'a>,
+    },
+    /// An item ends. Dialects without ends of items leave it out.
+    End {
+        at: At,
+        end: ItemEnd,
+    },
+    Finish {
+        choice: u64,
+        finish: Finish<'a>,
+    },
+    /// What has been counted so far, all of it.
+    Usage {
+        usage: Usage,
+        /// Whether its event says nothing else, so that a client that did not ask for it need not get the event.
+        stands_alone: bool,
+    },
+    /// The model works, but says nothing yet.
+    Alive(Alive),
+    Opaque(Opaque<'a>),
+}
+
+/// Where a piece belongs: the choice, and which of the choice's items of its kind, as the dialect counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct At {
+    pub choice: u64,
+    pub item: u64,
+}
+
+/// What an answer says of itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Start<'a> {
+    pub id: Option<Quoted<'a>>,
+    pub model: Option<Quoted<'a>>,
+    /// Seconds since 1970.
+    pub created: u64,
+    pub usage: Option<Usage>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item<'a> {
+    Text,
+    Reasoning,
+    Call(Call<'a>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call<'a> {
+    pub kind: CallKind,
+    pub id: Option<Quoted<'a>>,
+    pub name: Option<Quoted<'a>>,
+    /// The group of tools that the name belongs to.
+    pub namespace: Option<Quoted<'a>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallKind {
+    /// Its input is a JSON object.
+    Function,
+    /// Its input is a text of any form.
+    Custom,
+    /// OpenAI's older `function_call`, of which an answer has one.
+    Legacy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReasoningForm {
+    /// As the model thinks: `reasoning_content`, `thinking`, `reasoning_text`.
+    Text,
+    /// The same under another name, `reasoning`; some providers send both.
+    Alias,
+    Summary,
+}
+
+/// State of the reasoning, and who can read it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sealed<'a> {
+    pub kind: SealKind,
+    pub origin: Origin<'a>,
+    pub state: Quoted<'a>,
+}
+
+/// Where a sealed state comes from, and only there it may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin<'a> {
+    pub dialect: Dialect,
+    /// The policy's name of the model; nothing until somebody who knows the policy sets it.
+    pub route: Option<Cow<'a, str>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealKind {
+    /// Anthropic's `signature` of a thought that can be read.
+    Signature,
+    /// Anthropic's `redacted_thinking`.
+    Redacted,
+    /// OpenAI's `encrypted_content`.
+    Encrypted,
+    /// Gemini's `thought_signature`.
+    Thought,
+}
+
+/// How an item ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemEnd {
+    Complete,
+    /// The answer ended before it did.
+    Cut,
+}
+
+/// Why a choice has finished.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finish<'a> {
+    pub reason: FinishReason,
+    /// The provider's own word for it.
+    pub word: Quoted<'a>,
+    /// The stop string that was met.
+    pub stop_string: Option<Quoted<'a>>,
+    /// Why a refusal was one.
+    pub explanation: Option<Quoted<'a>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    Stop,
+    Calls,
+    Length,
+    /// The context window is full.
+    Window,
+    Filtered,
+    StopString,
+    /// The model would go on if it were asked.
+    Paused,
+    /// A word that the dialect does not know.
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alive {
+    /// A comment of the stream.
+    Comment,
+    Ping,
+    /// A thought that is not shown.
+    Thinking,
+}
+
+/// A field that no one here knows, or in a form that no one here knows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opaque<'a> {
+    pub choice: u64,
+    pub place: Place,
+    pub name: Cow<'a, str>,
+    pub value: Raw<'a>,
+    /// Whether it is a part of the answer all the same (audio), so that an answer begins with it.
+    pub is_answer: bool,
+}
+
+/// Any JSON, as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a>(pub &'a RawValue);
+
+impl PartialEq for Raw<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Beside the choices.
+    Answer,
+    Choice,
+    /// In the delta, or the message.
+    Delta,
+    /// In the call with this number.
+    Call(u64),
+}
+
+/// What one event of a stream says, or a whole body.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a> {
+    pub dialect: Dialect,
+    pub pieces: &'a [Piece<'a>],
+    /// For a client of the same dialect; nothing where nothing came (comments).
+    pub came: Option<AsItCame<'a>>,
+}
+
+/// An event as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct AsItCame<'a> {
+    /// All of it, if it is data and nothing else.
+    pub whole: Option<&'a [u8]>,
+    pub data: &'a [u8],
+}
+
+/// Whether a client sees any of an answer in what was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    Nothing,
+    Answer,
+}
+
+impl Piece<'_> {
+    /// Whether there is any of an answer in it.
+    pub fn says_something(&self) -> bool {
+        match self {
+            Piece::Text { .. }
+            | Piece::Refusal { .. }
+            | Piece::Reasoning { .. }
+            | Piece::Input { .. }
+            | Piece::Finish { .. } => true,
+            Piece::Begin { item, .. } => matches!(item, Item::Call(_)),
+            Piece::Opaque(opaque) => opaque.is_answer,
+            Piece::Start(_) | Piece::Sealed { .. } | Piece::End { .. } | Piece::Usage { .. } | Piece::Alive(_) => false,
+        }
+    }
+
+    /// Whether it is a part of a call.
+    pub fn is_of_a_call(&self) -> bool {
+        match self {
+            Piece::Begin { item, .. } => matches!(item, Item::Call(_)),
+            Piece::Input { .. } => true,
+            Piece::Opaque(opaque) => matches!(opaque.place, Place::Call(_)),
+            Piece::Start(_)
+            | Piece::Text { .. }
+            | Piece::Refusal { .. }
+            | Piece::Reasoning { .. }
+            | Piece::Sealed { .. }
+            | Piece::End { .. }
+            | Piece::Finish { .. }
+            | Piece::Usage { .. }
+            | Piece::Alive(_) => false,
+        }
+    }
+
+    /// The choice that it belongs to, if to one.
+    pub fn choice(&self) -> Option<u64> {
+        match self {
+            Piece::Begin { at, .. }
+            | Piece::Text { at, .. }
+            | Piece::Refusal { at, .. }
+            | Piece::Reasoning { at, .. }
+            | Piece::Sealed { at, .. }
+            | Piece::Input { at, .. }
+            | Piece::End { at, .. } => Some(at.choice),
+            Piece::Finish { choice, .. } => Some(*choice),
+            Piece::Opaque(opaque) => (opaque.place != Place::Answer).then_some(opaque.choice),
+            Piece::Start(_) | Piece::Usage { .. } | Piece::Alive(_) => None,
+        }
+    }
+
+    /// Moves it to another choice.
+    pub fn set_choice(&mut self, to: u64) {
+        match self {
+            Piece::Begin { at, .. }
+            | Piece::Text { at, .. }
+            | Piece::Refusal { at, .. }
+            | Piece::Reasoning { at, .. }
+            | Piece::Sealed { at, .. }
+            | Piece::Input { at, .. }
+            | Piece::End { at, .. } => at.choice = to,
+            Piece::Finish { choice, .. } => *choice = to,
+            Piece::Opaque(opaque) => opaque.choice = to,
+            Piece::Start(_) | Piece::Usage { .. } | Piece::Alive(_) => {}
+        }
+    }
+}
+
+/// The same buffer for the pieces of another event, empty.
+pub fn recycle<'a>(mut pieces: Vec<Piece<'_>>) -> Vec<Piece<'a>> {
+    pieces.clear();
+    // Nothing is there to be moved; collecting in place keeps the allocation.
+    pieces.into_iter().filter_map(|_| None).collect()
+}
+
+/// The text of an answer's first choice; nothing if it has none, or none that can be read.
+pub fn text<'p>(pieces: &'p [Piece<'_>]) -> Option<String> {
+    let of_first = |piece: &'p Piece<'_>| match piece.choice() {
+        Some(0) => {
+            if let Piece::Text { text, .. } = piece {
+                Some(text)
+            } else {
+                None
+            }
+        }
+        Some(_) | None => None,
+    };
+    let mut texts = pieces.iter().filter_map(of_first).map(Quoted::decode);
+    let first = texts.next()??.into_owned();
+    texts.try_fold(first, |text, more| Some(text + &more?))
+}
+
+/// Whether a choice has finished with this: some servers send an empty reason, or the word null, in every chunk.
+pub fn is_reason(finish_reason: &str) -> bool {
+    !matches!(finish_reason.trim(), "" | "null")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_used_again() {
+        let mut pieces: Vec<Piece<'_>> = Vec::with_capacity(8);
+        pieces.push(Piece::Alive(Alive::Ping));
+        let before = pieces.as_ptr();
+        let again = recycle(pieces);
+        assert_eq!((again.len(), again.capacity(), again.as_ptr()), (0, 8, before.cast()));
+    }
+}
