@@ -90,10 +90,13 @@ fn files_import_in_no_circle() {
                 uses.entry(parent.to_vec()).or_default().insert(module.path.clone());
             }
         }
-        // What uses nothing that is left is in no circle.
+        // What uses nothing that is left is in no circle, nor is what nothing uses that is left.
         loop {
+            let used: BTreeSet<&Vec<String>> = uses.values().flatten().collect();
+            let is_outside =
+                |path: &Vec<String>, others: &BTreeSet<Vec<String>>| others.is_empty() || !used.contains(path);
             let done: Vec<Vec<String>> =
-                uses.iter().filter(|(_, others)| others.is_empty()).map(|(path, _)| path.clone()).collect();
+                uses.iter().filter(|(path, others)| is_outside(path, others)).map(|(path, _)| path.clone()).collect();
             if done.is_empty() {
                 break;
             }
