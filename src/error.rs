@@ -2,7 +2,7 @@
 //!
 //! The body is OpenAI's envelope (`{"error":{message,type,param,code}}`), since the clients are OpenAI SDKs. Whose fault
 //! it is shows in the status: the client's 4xx, the gateway's and the providers' 5xx. A provider's own 401, 402, 403 or
-//! 404 is never the client's (design.md §4).
+//! 404 is never the client's, since only the operator can mend it (docs/contract.md, HTTP).
 
 use std::time::Duration;
 

@@ -99,7 +99,7 @@ fn server_timing(record: &Record) -> String {
     text
 }
 
-/// The longest `retry-after` that is sent; SDKs ignore or balk at longer ones (api-facts.md §3).
+/// The longest `retry-after` that is sent: some SDKs ignore longer ones, or give up at them (docs/providers.md).
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// The headers that belong to an error: what to do next, and the methods of a 405.

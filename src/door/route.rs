@@ -4,7 +4,7 @@ use http::Method;
 
 use crate::error::{Error, Kind};
 
-/// An endpoint of design.md §4.
+/// An endpoint (docs/contract.md, HTTP).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     ChatCompletions,

@@ -2,7 +2,7 @@
 //!
 //! `raw` holds the document as it is written; `parse` turns bytes into a [`Policy`] or into all the faults at once.
 //! Nothing outside this folder sees a raw document. References between parts are indices that `parse` has checked, so
-//! looking one up cannot fail. The parts are those of design.md §5; `docs/policy.md` describes them for operators.
+//! looking one up cannot fail. `docs/policy.md` describes the parts for operators.
 
 mod base_url;
 mod build;
@@ -227,7 +227,7 @@ pub struct Provider {
     pub base_url: BaseUrl,
     pub dialect: Dialect,
     pub auth: AuthStyle,
-    /// The Secret Store entry; always named after `base_url.host` (design.md §5, key isolation).
+    /// The Secret Store entry; always named after `base_url.host`, so that no policy sends one host's key to another.
     pub secret: String,
     /// Whether clients see the thinking that a dialect translates, as `reasoning_content`.
     pub show_reasoning: bool,

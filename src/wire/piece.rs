@@ -314,7 +314,7 @@ impl Piece<'_> {
 pub fn recycle<'a>(mut pieces: Vec<Piece<'_>>) -> Vec<Piece<'a>> {
     pieces.clear();
     // Nothing is there to be moved; collecting in place keeps the allocation.
-    pieces.into_iter().filter_map(|_| None).collect()
+    pieces.into_iter().map_while(|_| None).collect()
 }
 
 /// The text of an answer's first choice; nothing if it has none, or none that can be read.

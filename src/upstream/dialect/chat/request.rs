@@ -14,7 +14,7 @@ use crate::wire::ask::{Ask, Origin};
 use crate::wire::chat::is_published;
 use crate::wire::json::{Field, given, object_fields};
 
-/// What models without `sampling` refuse while they reason (api-facts.md §3).
+/// What models without `sampling` refuse while they reason (docs/providers.md, What models take).
 const SAMPLING: [&str; 7] =
     ["temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"];
 
