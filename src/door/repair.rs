@@ -131,6 +131,7 @@ impl Repair {
         }
         if said.pieces.iter().any(is_incomparable) {
             self.repairable = false;
+            out.append(&mut self.held);
             encoder.encode(said, out);
             return Ok(());
         }
