@@ -12,11 +12,12 @@ mod fault;
 mod parse;
 mod quote;
 mod step;
+mod token;
 mod words;
 
 pub use fault::{ErrorBody, Fault, KEY};
-pub use parse::ScriptError;
 pub use step::{Script, Shape, Step, Times};
+pub use token::ScriptError;
 pub use words::WORDS;
 
 impl FromStr for Script {

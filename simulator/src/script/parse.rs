@@ -1,34 +1,9 @@
 //! Reads the script language. Every error names the column and says what would have been valid.
 
-use std::time::Duration;
-
 use super::fault::{ErrorBody, Fault};
 use super::step::{Script, Step, Times};
-use super::words::WORDS;
-
-/// Lists beyond this are a mistyped number, and building one would take the memory of the machine.
-const MAX_COUNT: usize = 256 * 1024 * 1024;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScriptError {
-    /// Counted in characters from 1.
-    pub column: usize,
-    pub problem: String,
-}
-
-impl std::fmt::Display for ScriptError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "fault script, column {}: {}", self.column, self.problem)
-    }
-}
-
-impl std::error::Error for ScriptError {}
-
-struct Word {
-    column: usize,
-    name: String,
-    value: Option<String>,
-}
+use super::token::{ScriptError, Word};
+use super::words::{Effect, WORDS};
 
 pub(super) fn parse(text: &str) -> Result<Script, ScriptError> {
     let mut steps: Vec<Step> = Vec::new();
@@ -125,49 +100,29 @@ fn parse_step(words: &[Word]) -> Result<Step, ScriptError> {
         if again && word.name != "header" {
             return Err(word.error(format!("`{}` stands twice in one step", word.name)));
         }
-        if let Some(times) = word.times()? {
+        if let Some(times) = times(word)? {
             if index + 1 < words.len() {
                 return Err(word.error(format!("`{}` must be the last word of its step", word.name)));
             }
             step.times = times;
             continue;
         }
-        if let Some(given) = word.body()? {
-            if let Some((other, _)) = body {
-                return Err(word.error(format!("a step has one body, and `{}` is one already", other.name)));
+        match effect(word)? {
+            Effect::Plain(set) => set(&mut step, word)?,
+            Effect::Fault(fault) => {
+                word.no_value()?;
+                set_fault(&mut step, fault.clone(), word)?;
             }
-            body = Some((word, given));
-            continue;
+            Effect::Counted(fault) => set_fault(&mut step, fault(word.count()?), word)?,
+            Effect::Status => status = Some((word, word.status()?)),
+            Effect::Body(read, _) => {
+                let given = read(word)?;
+                if let Some((other, _)) = body {
+                    return Err(word.error(format!("a step has one body, and `{}` is one already", other.name)));
+                }
+                body = Some((word, given));
+            }
         }
-        let fault = match word.name.as_str() {
-            "close" => word.no_value().map(|()| Fault::Close)?,
-            "reset" => word.no_value().map(|()| Fault::Reset)?,
-            "hang" => word.no_value().map(|()| Fault::Hang)?,
-            "empty" => word.no_value().map(|()| Fault::Empty)?,
-            "garbage" => word.no_value().map(|()| Fault::Garbage)?,
-            "error-200" => word.no_value().map(|()| Fault::ErrorInside)?,
-            "no-done" => word.no_value().map(|()| Fault::NoDone)?,
-            "no-finish" => word.no_value().map(|()| Fault::NoFinish)?,
-            "cut" => Fault::Cut(word.count()?),
-            "stall" => Fault::Stall(word.count()?),
-            "truncate" => Fault::Truncate(word.count()?),
-            "bad-event" => Fault::BadEvent(word.count()?),
-            "text-event" => Fault::TextEvent(word.count()?),
-            "noise" => Fault::Noise(word.count()?),
-            "leak-event" => Fault::LeakEvent(word.count()?),
-            "line" => Fault::Line(word.count()?),
-            "error-event" => Fault::ErrorEvent(word.count()?),
-            "huge" => Fault::Huge(word.count()?),
-            "status" => {
-                status = Some((word, word.status()?));
-                continue;
-            }
-            _ => {
-                set_plain_word(&mut step, word)?;
-                continue;
-            }
-        };
-        set_fault(&mut step, fault, word)?;
     }
     if let Some(word) = body.as_ref().map(|(word, _)| *word).or(status.as_ref().map(|(word, _)| *word)) {
         let status = status.map(|(_, status)| status);
@@ -185,131 +140,28 @@ fn set_fault(step: &mut Step, fault: Fault, word: &Word) -> Result<(), ScriptErr
     Ok(())
 }
 
-/// The words that are no fault: conditions, waits, headers and what the answer says.
-fn set_plain_word(step: &mut Step, word: &Word) -> Result<(), ScriptError> {
-    match word.name.as_str() {
-        "ok" => word.no_value()?,
-        "if" => step.only_if = Some(word.text()?),
-        "delay" => step.delay = Some(word.duration()?),
-        "first" => step.first = Some(word.duration()?),
-        "gap" => step.gap = Some(word.duration()?),
-        "retry-after" => step.retry_after = Some(word.text()?),
-        "header" => {
-            let text = word.text()?;
-            let Some((name, value)) = text.split_once(':') else {
-                return Err(word.error("`header` takes \"NAME: VALUE\"".to_owned()));
-            };
-            step.headers.push((name.trim().to_owned(), value.trim().to_owned()));
-        }
-        "type" => step.content_type = Some(word.text()?),
-        "chunk" => step.shape.chunk = Some(word.positive()?),
-        "call" => step.shape.call = Some(word.text()?),
-        "arguments" => step.shape.arguments = Some(word.text()?),
-        "finish" => step.shape.finish = Some(word.text()?),
-        "refusal" => {
-            word.no_value()?;
-            step.shape.refusal = true;
-        }
-        "text" => step.shape.text = Some(word.text()?),
-        "bytes" => step.shape.bytes = Some(word.count()?),
-        "events" => step.shape.events = Some(word.count()?),
-        "tier" => step.shape.tier = Some(word.text()?),
-        "confidence" => step.shape.confidence = Some(word.number()?),
-        "nonsense" => {
-            word.no_value()?;
-            step.shape.nonsense = true;
-        }
-        unknown => {
-            let valid: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
-            let problem = format!(
-                "unknown word `{unknown}`; valid words are {}, and xN or * at the end of a step",
-                valid.join(", ")
-            );
-            return Err(word.error(problem));
-        }
-    }
-    Ok(())
+fn effect(word: &Word) -> Result<&'static Effect, ScriptError> {
+    let entry = WORDS.iter().find(|entry| entry.name() == word.name);
+    entry.map(|entry| &entry.effect).ok_or_else(|| {
+        let valid: Vec<&str> = WORDS.iter().map(|entry| entry.form).collect();
+        word.error(format!(
+            "unknown word `{}`; valid words are {}, and xN or * at the end of a step",
+            word.name,
+            valid.join(", ")
+        ))
+    })
 }
 
-impl Word {
-    fn error(&self, problem: String) -> ScriptError {
-        ScriptError { column: self.column, problem }
+fn times(word: &Word) -> Result<Option<Times>, ScriptError> {
+    if word.name == "*" && word.value.is_none() {
+        return Ok(Some(Times::Forever));
     }
-
-    fn times(&self) -> Result<Option<Times>, ScriptError> {
-        if self.name == "*" && self.value.is_none() {
-            return Ok(Some(Times::Forever));
-        }
-        let Some(digits) = self.name.strip_prefix('x').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        else {
-            return Ok(None);
-        };
-        match digits.parse() {
-            Ok(count) if count > 0 && self.value.is_none() => Ok(Some(Times::Count(count))),
-            _ => Err(self.error("a step is repeated with xN, N being at least 1, or with *".to_owned())),
-        }
-    }
-
-    /// The error body that the word names, if it names one.
-    fn body(&self) -> Result<Option<ErrorBody>, ScriptError> {
-        if let Some((_, named, _)) = ErrorBody::NAMED.iter().find(|(name, _, _)| *name == self.name) {
-            return self.no_value().map(|()| Some(named.clone()));
-        }
-        Ok(match self.name.as_str() {
-            "body" => Some(ErrorBody::Text(self.text()?)),
-            "retry-delay" => Some(ErrorBody::RetryDelay(self.text()?)),
-            "rate-limit" => Some(ErrorBody::RateLimit(self.duration()?)),
-            _ => None,
-        })
-    }
-
-    fn no_value(&self) -> Result<(), ScriptError> {
-        match &self.value {
-            None => Ok(()),
-            Some(_) => Err(self.error(format!("`{}` takes no value", self.name))),
-        }
-    }
-
-    fn text(&self) -> Result<String, ScriptError> {
-        self.value.clone().ok_or_else(|| self.error(format!("`{0}` needs a value: {0}=...", self.name)))
-    }
-
-    fn count(&self) -> Result<usize, ScriptError> {
-        match self.text()?.parse() {
-            Ok(count) if count <= MAX_COUNT => Ok(count),
-            _ => Err(self.error(format!("`{}` takes a whole number from 0 to {MAX_COUNT}", self.name))),
-        }
-    }
-
-    fn positive(&self) -> Result<usize, ScriptError> {
-        match self.count()? {
-            0 => Err(self.error(format!("`{}` takes a number from 1", self.name))),
-            count => Ok(count),
-        }
-    }
-
-    fn status(&self) -> Result<u16, ScriptError> {
-        match self.text()?.parse() {
-            Ok(status @ 200..=599) => Ok(status),
-            _ => Err(self.error("`status` takes a code from 200 to 599".to_owned())),
-        }
-    }
-
-    fn number(&self) -> Result<f64, ScriptError> {
-        match self.text()?.parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(number),
-            _ => Err(self.error(format!("`{}` takes a number such as 0.5", self.name))),
-        }
-    }
-
-    fn duration(&self) -> Result<Duration, ScriptError> {
-        let text = self.text()?;
-        let parsed = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-            (Some(millis), _) => millis.parse().ok().map(Duration::from_millis),
-            (None, Some(seconds)) => seconds.parse().ok().map(Duration::from_secs),
-            (None, None) => None,
-        };
-        parsed.ok_or_else(|| self.error(format!("`{}` takes a duration such as 250ms or 2s", self.name)))
+    let Some(digits) = word.name.strip_prefix('x').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) else {
+        return Ok(None);
+    };
+    match digits.parse() {
+        Ok(count) if count > 0 && word.value.is_none() => Ok(Some(Times::Count(count))),
+        _ => Err(word.error("a step is repeated with xN, N being at least 1, or with *".to_owned())),
     }
 }
 
