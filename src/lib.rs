@@ -10,8 +10,8 @@
 //! - Nothing of a body leaves before its client is authenticated.
 //! - A prompt goes only where the Secret Store has an entry for, or to loopback; a provider's key only where its entry says.
 //!   It outlives no request, and nothing that is printed or answered holds a part of it.
-//! - Before commit nothing has gone to the client, so any failure leaves the next candidate free to serve; after commit
-//!   `[DONE]` and a clean end are sent only for a whole answer.
+//! - Before commit nothing of an answer has gone to the client, so any failure leaves the next candidate free to serve; after
+//!   commit `[DONE]` and a clean end are sent only for a whole answer.
 //! - Every request has one answer and one log line.
 //! - Nobody is served but by a policy that the KV Store holds, or held last as a good one: none is compiled in.
 //! - A provider is a row of the policy, never code.

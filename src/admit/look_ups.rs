@@ -100,7 +100,7 @@ pub fn look_up<'a, P: Platform>(platform: &P, memory: &Memory, wanted: Wanted<'a
             Some(Some(name)) => lookups.finish(platform, *name),
             Some(None) => {
                 if let Some(body) = &mut body {
-                    body.read(platform);
+                    body.read_early(platform);
                 }
             }
             None => lookups.give_up(),

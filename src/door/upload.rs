@@ -42,11 +42,16 @@ impl<'a, B> Upload<'a, B> {
         is_wanted.then_some(Wait::Body(self.source))
     }
 
-    /// Takes what has arrived. A body that breaks off is told by [`Upload::whole`] alone, since only a client that may use
-    /// the gateway is told anything.
-    pub fn read<P: Platform<Body = B>>(&mut self, platform: &P) {
+    /// Takes what has arrived, as far as it is wanted before the client is known. A body that breaks off is told by
+    /// [`Upload::whole`] alone, since only a client that may use the gateway is told anything.
+    pub fn read_early<P: Platform<Body = B>>(&mut self, platform: &P) {
+        self.read(platform, EARLY_BYTES.saturating_sub(self.bytes.len()));
+    }
+
+    /// Takes at most `limit` bytes of what has arrived.
+    fn read<P: Platform<Body = B>>(&mut self, platform: &P, limit: usize) {
         let missing = self.missing().and_then(|missing| usize::try_from(missing).ok());
-        let limit = READ_BYTES.min(missing.unwrap_or(READ_BYTES)).max(1);
+        let limit = limit.min(missing.unwrap_or(limit)).max(1);
         // By a quarter at a time, where doubling would hold twice what was sent.
         if self.bytes.capacity() - self.bytes.len() < limit {
             self.bytes.reserve_exact(limit.max(self.bytes.len() / 4));
@@ -84,7 +89,7 @@ impl<'a, B> Upload<'a, B> {
                 let message = "The request body did not arrive within the time that this request has.";
                 return Err(Error::new(Kind::BodyTimeout, message));
             }
-            self.read(platform);
+            self.read(platform, READ_BYTES);
             self.check_size(limit)?;
         }
         match self.state {

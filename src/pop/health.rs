@@ -1,7 +1,7 @@
 //! Which candidates have failed lately, in this POP: a failing one comes last for a cool-down that doubles, then one request
 //! probes it.
 //!
-//! Plain state and plain rules; `admit` keeps it in the POP's cache. A read and a later write of the cache are
+//! Plain state and plain rules; `pop` keeps them in the POP's cache. A read and a later write of the cache are
 //! not one step, so two sandboxes may both probe, or one failure may be forgotten. Both are harmless.
 
 use std::collections::BTreeMap;

@@ -329,7 +329,8 @@ fn a_body_that_is_no_json_by_its_own_headers_is_not_read() {
         let scenario = Scenario::new().header(name, value).run();
         assert_eq!((scenario.status(), scenario.error_code().as_str()), (415, "unsupported_content"), "{value}");
         assert!(scenario.text().contains(expected), "{}", scenario.text());
-        assert!(scenario.asked().is_empty() && !scenario.fake.events.borrow().contains(&Event::BodyRead), "{value}");
+        let was_read = scenario.fake.events.borrow().iter().any(|event| matches!(event, Event::BodyRead(_)));
+        assert!(scenario.asked().is_empty() && !was_read, "{value}");
         let stranger = Scenario::new().header(name, value).without_header("authorization").run();
         assert_eq!(stranger.status(), 401, "who asks matters first");
     }

@@ -21,7 +21,8 @@ pub enum Event {
     KvWritten(String),
     CacheStarted(String),
     CacheStored(String),
-    BodyRead,
+    /// So many bytes of a body.
+    BodyRead(usize),
     BackendReady(String),
     Sent(String),
     HeadSent,
@@ -291,12 +292,13 @@ impl Platform for Fake {
     }
 
     fn read(&self, body: &mut FakeBody, into: &mut Vec<u8>, limit: usize) -> Result<usize, ReadError> {
-        self.note(Event::BodyRead);
         let Some(chunk) = body.chunks.pop_front() else {
+            self.note(Event::BodyRead(0));
             return Ok(0);
         };
         self.wait_until(body.ready);
         let mut bytes = chunk.bytes?;
+        self.note(Event::BodyRead(bytes.len().min(limit)));
         if bytes.len() > limit {
             let rest = bytes.split_off(limit);
             body.chunks.push_front(Chunk { delay: Duration::ZERO, bytes: Ok(rest) });
