@@ -1,6 +1,7 @@
 //! A request as far as it matters for deciding, and the choice that is made for it: a tier and its candidates.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::admit::auth::Client;
 use crate::admit::look_ups::Gathered;
@@ -31,6 +32,8 @@ pub struct Case<'a> {
     pub bounds: Bounds,
     /// Draws from splits.
     random: u64,
+    /// When deciding began, on [`Platform::elapsed`]'s clock.
+    started: Duration,
 }
 
 /// A decided tier and the plan that follows from it.
@@ -41,6 +44,7 @@ pub struct Chosen {
 
 impl<'a> Case<'a> {
     pub fn new<P: Platform>(platform: &P, gathered: &'a Gathered, headers: &'a RouteHeaders, ask: &'a Ask<'a>) -> Self {
+        let started = platform.elapsed();
         let Gathered { policy, client, pop, .. } = gathered;
         let policy = &policy.policy;
         let asks_country = policy.rules.iter().any(|rule| rule.when.asks_country());
@@ -53,7 +57,7 @@ impl<'a> Case<'a> {
             client_tiers: client.tiers.as_deref(),
         };
         let bounds = rules::bounds(policy, &facts);
-        Self { policy, client, pop, headers, ask, bounds, random: platform.random() }
+        Self { policy, client, pop, headers, ask, bounds, random: platform.random(), started }
     }
 
     /// Notes what the client asked for.
@@ -80,9 +84,8 @@ impl<'a> Case<'a> {
         classifier: Classifier,
         meanwhile: &dyn Fn(&Decision),
     ) -> Result<Chosen, Error> {
-        let started = visit.platform.elapsed();
         let decision = super::decide(&Question { case: self, classifier, meanwhile }, visit)?;
-        let took = visit.platform.elapsed() - started;
+        let took = visit.platform.elapsed() - self.started;
         visit.note(|record| record.timings.decide = Some(took));
         let plan = self.plan(&decision)?;
         visit.note(|record| {

@@ -100,7 +100,8 @@ mod guest {
             row(what, "request", LARGE_TIMES, timed(LARGE_TIMES, work))
         };
         let body = whole_answer().to_string().into_bytes();
-        let (reading, options) = (reading(&policy, MESSAGES_MODEL, &request), AnswerOptions::of(&request, false));
+        let of_model = |name: &str| decoding(&policy, name, &request);
+        let (reading, options) = (of_model(MESSAGES_MODEL), AnswerOptions::of(&request, false));
         let decode = || {
             let body = black_box(body.clone());
             let pieces = dialect::decode_answer(reading, &body).expect("it should be an answer");
@@ -110,10 +111,10 @@ mod guest {
         let mut rows = vec![
             row("a conversation of 20 turns with 5 tools, to the Messages API", "request", TIMES, timed(TIMES, encode)),
             row("a whole answer of the Messages API, text and a call", "answer", TIMES, timed(TIMES, decode)),
-            stream("Messages API, text", of_messages, &request, &messages_stream(Piece::Text)),
-            stream("Messages API, arguments of a call", of_messages, &request, &messages_stream(Piece::Call)),
-            stream("openai-chat, text, passed", reading(&policy, PASSED_MODEL), &request, &chat_stream()),
-            stream("openai-chat, text, mended", reading(&policy, MENDED_MODEL), &request, &chat_stream()),
+            stream("Messages API, text", reading, &request, &messages_stream(Piece::Text)),
+            stream("Messages API, arguments of a call", reading, &request, &messages_stream(Piece::Call)),
+            stream("openai-chat, text, passed", of_model(PASSED_MODEL), &request, &chat_stream()),
+            stream("openai-chat, text, mended", of_model(MENDED_MODEL), &request, &chat_stream()),
             document("the shipped policy, parsed", SHIPPED),
             document("a policy of 517 KB with 47,000 unknown fields, refused", faulty_policy().as_bytes()),
             document("a policy of 500 KB with 1,600 models, parsed", large_policy().as_bytes()),
@@ -151,8 +152,8 @@ mod guest {
     }
 
     /// A stream, one event a read, found in its bytes and taken.
-    fn stream(work: &str, policy: &Policy, name: &str, request: &Ask<'_>, events: &[String]) -> Row {
-        let (reading, options) = (reading(policy, name, request), AnswerOptions::of(request, false));
+    fn stream(work: &str, reading: DecodeOptions, request: &Ask<'_>, events: &[String]) -> Row {
+        let options = AnswerOptions::of(request, false);
         let time = timed(STREAMS, || {
             let mut stream = Stream::new(reading).expect("the dialect should be built");
             let (mut decoder, mut delivery) = (Decoder::default(), Delivery::new(options, None));
@@ -201,7 +202,7 @@ mod guest {
         policy.model_named(name).expect("the shipped policy should have the model")
     }
 
-    fn reading(policy: &Policy, name: &str, request: &Ask<'_>) -> DecodeOptions {
+    fn decoding(policy: &Policy, name: &str, request: &Ask<'_>) -> DecodeOptions {
         DecodeOptions::of(policy.provider_of(model(policy, name)), request, Duration::from_secs(1_790_000_000))
     }
 
