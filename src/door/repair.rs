@@ -7,8 +7,8 @@
 
 use crate::door::chat::answer::unknown_id;
 use crate::door::chat::chunks::{Encoder, Identity};
+use crate::wire::json::JsonString;
 use crate::wire::piece::{Piece, ReasoningForm, Said};
-use crate::wire::quoted::Quoted;
 
 /// More text, or longer calls, than this are not kept, and then the stream cannot be repaired.
 const MAX_KEPT_BYTES: usize = 1 << 20;
@@ -190,7 +190,7 @@ impl Repair {
             if self.resumed && known == 0 {
                 news.pieces.push(piece.clone());
             } else if self.resumed && known < text.len() {
-                news.pieces.push(with_text(piece, Quoted::encode(&text[known..])));
+                news.pieces.push(with_text(piece, JsonString::encode(&text[known..])));
             }
             if !is_held && known < text.len() {
                 channel.delivered.push_str(&text[known..]);
@@ -224,7 +224,7 @@ fn is_incomparable(piece: &Piece<'_>) -> bool {
 }
 
 /// The channel of a text, and the text.
-fn channel_of<'p, 's>(piece: &'p Piece<'s>) -> Option<(usize, &'p Quoted<'s>)> {
+fn channel_of<'p, 's>(piece: &'p Piece<'s>) -> Option<(usize, &'p JsonString<'s>)> {
     match piece {
         Piece::Text { text, .. } => Some((0, text)),
         Piece::Refusal { text, .. } => Some((1, text)),
@@ -243,7 +243,7 @@ fn channel_of<'p, 's>(piece: &'p Piece<'s>) -> Option<(usize, &'p Quoted<'s>)> {
 }
 
 /// A piece of a channel with another text.
-fn with_text<'s>(piece: &Piece<'s>, new: Quoted<'s>) -> Piece<'s> {
+fn with_text<'s>(piece: &Piece<'s>, new: JsonString<'s>) -> Piece<'s> {
     let mut piece = piece.clone();
     if let Piece::Text { text, .. } | Piece::Refusal { text, .. } | Piece::Reasoning { text, .. } = &mut piece {
         *text = new;

@@ -9,7 +9,9 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::policy::Dialect;
-use crate::wire::quoted::Quoted;
+use crate::wire::call::CallKind;
+use crate::wire::json::JsonString;
+use crate::wire::seal::Sealed;
 use crate::wire::usage::Usage;
 
 /// One thing that an answer says.
@@ -23,16 +25,16 @@ pub enum Piece<'a> {
     },
     Text {
         at: At,
-        text: Quoted<'a>,
+        text: JsonString<'a>,
     },
     Refusal {
         at: At,
-        text: Quoted<'a>,
+        text: JsonString<'a>,
     },
     Reasoning {
         at: At,
         form: ReasoningForm,
-        text: Quoted<'a>,
+        text: JsonString<'a>,
     },
     /// Reasoning that only its origin can read.
     Sealed {
@@ -42,7 +44,7 @@ pub enum Piece<'a> {
     /// A fragment of a call's input.
     Input {
         at: At,
-        fragment: Quoted<'a>,
+        fragment: JsonString<'a>,
     },
     /// An item ends. Dialects without ends of items leave it out.
     End {
@@ -74,8 +76,8 @@ pub struct At {
 /// What an answer says of itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Start<'a> {
-    pub id: Option<Quoted<'a>>,
-    pub model: Option<Quoted<'a>>,
+    pub id: Option<JsonString<'a>>,
+    pub model: Option<JsonString<'a>>,
     /// Seconds since 1970.
     pub created: u64,
     pub usage: Option<Usage>,
@@ -91,20 +93,10 @@ pub enum Item<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call<'a> {
     pub kind: CallKind,
-    pub id: Option<Quoted<'a>>,
-    pub name: Option<Quoted<'a>>,
+    pub id: Option<JsonString<'a>>,
+    pub name: Option<JsonString<'a>>,
     /// The group of tools that the name belongs to.
-    pub namespace: Option<Quoted<'a>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallKind {
-    /// Its input is a JSON object.
-    Function,
-    /// Its input is a text of any form.
-    Custom,
-    /// OpenAI's older `function_call`, of which an answer has one.
-    Legacy,
+    pub namespace: Option<JsonString<'a>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,34 +106,6 @@ pub enum ReasoningForm {
     /// The same under another name, `reasoning`; some providers send both.
     Alias,
     Summary,
-}
-
-/// State of the reasoning, and who can read it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sealed<'a> {
-    pub kind: SealKind,
-    pub origin: Origin<'a>,
-    pub state: Quoted<'a>,
-}
-
-/// Where a sealed state comes from, and only there it may go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin<'a> {
-    pub dialect: Dialect,
-    /// The policy's name of the model; nothing until somebody who knows the policy sets it.
-    pub route: Option<Cow<'a, str>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SealKind {
-    /// Anthropic's `signature` of a thought that can be read.
-    Signature,
-    /// Anthropic's `redacted_thinking`.
-    Redacted,
-    /// OpenAI's `encrypted_content`.
-    Encrypted,
-    /// Gemini's `thought_signature`.
-    Thought,
 }
 
 /// How an item ended.
@@ -157,11 +121,11 @@ pub enum ItemEnd {
 pub struct Finish<'a> {
     pub reason: FinishReason,
     /// The provider's own word for it.
-    pub word: Quoted<'a>,
+    pub word: JsonString<'a>,
     /// The stop string that was met.
-    pub stop_string: Option<Quoted<'a>>,
+    pub stop_string: Option<JsonString<'a>>,
     /// Why a refusal was one.
-    pub explanation: Option<Quoted<'a>>,
+    pub explanation: Option<JsonString<'a>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -329,7 +293,7 @@ pub fn text<'p>(pieces: &'p [Piece<'_>]) -> Option<String> {
         }
         Some(_) | None => None,
     };
-    let mut texts = pieces.iter().filter_map(of_first).map(Quoted::decode);
+    let mut texts = pieces.iter().filter_map(of_first).map(JsonString::decode);
     let first = texts.next()??.into_owned();
     texts.try_fold(first, |text, more| Some(text + &more?))
 }

@@ -16,7 +16,7 @@ use crate::wire::ask::items::{Item, ItemKind, Level, Part};
 use crate::wire::ask::place::Place;
 use crate::wire::ask::turns::Role;
 use crate::wire::ask::{Ask, Features, Neutral, Origin};
-use crate::wire::json::{Json, Text, decoded};
+use crate::wire::json::{Json, JsonString, decoded};
 
 /// Enough for the reply.
 const MAX_TOKENS: u64 = 200;
@@ -43,7 +43,7 @@ struct Digest {
 pub fn question(policy: &Policy, classifier: &Classifier, effort: Option<Effort>, request: &Ask<'_>) -> Ask<'static> {
     let names: Vec<&str> = policy.tiers.iter().map(|tier| tier.name.as_str()).collect();
     let list = "messages";
-    let text = |position, text: &str| vec![Part::text(Place::element(list, position), Text::of(text))];
+    let text = |position, text: &str| vec![Part::text(Place::element(list, position), JsonString::encode(text))];
     let (instructions, data) = (instructions(policy), data(classifier, request));
     let bytes = instructions.len() + data.len();
     let level = Level::Top;
@@ -56,7 +56,7 @@ pub fn question(policy: &Policy, classifier: &Classifier, effort: Option<Effort>
     let format = Format {
         name: "response_format",
         kind: FormatKind::Schema {
-            name: Some(Text::of("tier_choice")),
+            name: Some(JsonString::encode("tier_choice")),
             description: None,
             schema: Some(json_of(&schema(&names))),
             strict: Some(true),

@@ -1,8 +1,9 @@
 //! One event's chunk for a chat client, written piece by piece.
 
 use crate::door::chat::answer::AnswerOptions;
-use crate::wire::piece::{Call, CallKind, Finish, FinishReason, Opaque, Piece, Place, Said};
-use crate::wire::quoted::Quoted;
+use crate::wire::call::CallKind;
+use crate::wire::json::JsonString;
+use crate::wire::piece::{Call, Finish, FinishReason, Opaque, Piece, Place, Said};
 
 /// Writes chunks with a choice's delta in each. A second chunk is begun where a field would come twice.
 pub struct ChunkWriter<'w> {
@@ -65,13 +66,13 @@ impl Field {
 pub struct CallPart<'w> {
     pub ordinal: u64,
     pub begins: Option<&'w Call<'w>>,
-    pub fragment: Option<&'w Quoted<'w>>,
+    pub fragment: Option<&'w JsonString<'w>>,
     pub opaque: Vec<&'w Opaque<'w>>,
 }
 
 impl<'w> ChunkWriter<'w> {
     /// A text of a delta, as JSON.
-    pub fn text(&mut self, choice: u64, field: Field, text: &Quoted<'_>) {
+    pub fn text(&mut self, choice: u64, field: Field, text: &JsonString<'_>) {
         self.begin_field(choice, field);
         self.write(text.get());
     }
@@ -189,7 +190,7 @@ impl<'w> ChunkWriter<'w> {
         self.write("\"");
         self.write(input);
         self.write("\":");
-        self.write(part.fragment.map_or("\"\"", Quoted::get));
+        self.write(part.fragment.map_or("\"\"", JsonString::get));
         self.write("}");
     }
 
@@ -207,7 +208,7 @@ impl<'w> ChunkWriter<'w> {
         match finish_reason {
             Some(reason) => {
                 self.write(r#","finish_reason":"#);
-                self.write(Quoted::encode(reason).get());
+                self.write(JsonString::encode(reason).get());
                 self.write("}");
             }
             None => self.write(r#","finish_reason":null}"#),
@@ -238,7 +239,7 @@ impl<'w> ChunkWriter<'w> {
 
 /// Appends a name and its value, which is JSON.
 fn write_pair(name: &str, value: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(Quoted::encode(name).get().as_bytes());
+    out.extend_from_slice(JsonString::encode(name).get().as_bytes());
     out.push(b':');
     out.extend_from_slice(value.as_bytes());
 }

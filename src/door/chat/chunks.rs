@@ -7,8 +7,9 @@
 use crate::door::chat::answer::{AnswerOptions, CallShape, DIALECT, UsageFields, is_unasked, unknown_id};
 use crate::door::chat::chunk::{CallPart, ChunkWriter, Field, State};
 use crate::policy::Dialect;
-use crate::wire::piece::{Alive, At, CallKind, Item, Piece, Place, ReasoningForm, Said, Start};
-use crate::wire::quoted::Quoted;
+use crate::wire::call::CallKind;
+use crate::wire::json::JsonString;
+use crate::wire::piece::{Alive, At, Item, Piece, Place, ReasoningForm, Said, Start};
 use crate::wire::sse::{self, Event};
 use crate::wire::usage::Usage;
 
@@ -179,7 +180,7 @@ impl Encoder {
         let created = self.identity.created.unwrap_or(start.created);
         let id = self.identity.id.clone().or_else(|| start.id.as_ref().map(|id| id.get().to_owned()));
         let id = id.unwrap_or_else(|| unknown_id(created));
-        let model = start.model.as_ref().map_or("\"\"", Quoted::get);
+        let model = start.model.as_ref().map_or("\"\"", JsonString::get);
         self.identity = Identity { id: Some(id), created: Some(created) };
         self.prefix = Some(prefix(&self.identity, model));
         if !std::mem::replace(&mut self.has_role, true) {

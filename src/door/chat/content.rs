@@ -9,7 +9,7 @@ use super::tools;
 use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Content, Format, FormatKind, Setting, SettingKind};
 use crate::wire::ask::place::{Fault, Place};
-use crate::wire::json::{Json, Text, given, is_blank, is_text, object_fields};
+use crate::wire::json::{Json, JsonString, given, is_blank, is_text, object_fields};
 
 /// What says nothing, as people write it.
 const DEFAULTS: [(&str, &[&str]); 11] = [
@@ -128,8 +128,8 @@ fn schema<'a>(json_schema: &'a RawValue, place: Place) -> Result<FormatKind<'a>,
         return Err(must_be_object("json_schema.schema"));
     }
     Ok(FormatKind::Schema {
-        name: get("name").and_then(Text::read),
-        description: get("description").and_then(Text::read),
+        name: get("name").and_then(JsonString::read),
+        description: get("description").and_then(JsonString::read),
         schema: schema.map(Json::Borrowed),
         strict: get("strict").map(|strict| strict.get() == "true"),
     })

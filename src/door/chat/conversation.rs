@@ -9,10 +9,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::wire::ask::Origin;
-use crate::wire::ask::items::{CacheMark, Call, CallKind, CallResult, Item, ItemKind, Level, Part, PartKind, Source};
+use crate::wire::ask::items::{CacheMark, Call, CallResult, Item, ItemKind, Level, Part, PartKind, Source};
 use crate::wire::ask::place::{Fault, Located, Place};
 use crate::wire::ask::turns::{Role, Turn};
-use crate::wire::json::{Text, given, is_null, is_text, object_fields, text};
+use crate::wire::call::CallKind;
+use crate::wire::json::{JsonString, given, is_null, is_text, object_fields, text};
 
 /// Fields of messages that other APIs answer with, and clients send back, without meaning for a model.
 const ECHOED: [&str; 3] = ["annotations", "logprobs", "id"];
@@ -99,7 +100,7 @@ impl<'a> Message<'a> {
             Role::Assistant => {
                 if let Some(refusal) = self.refusal {
                     let place = self.place.member("refusal");
-                    let text = Text::read(refusal).ok_or_else(|| place.fault("must be a string"))?;
+                    let text = JsonString::read(refusal).ok_or_else(|| place.fault("must be a string"))?;
                     parts.push(Part { place, word: "refusal", cache: None, kind: PartKind::Refusal(text) });
                 }
                 ItemKind::Text { phase: None, parts }
@@ -107,7 +108,7 @@ impl<'a> Message<'a> {
             Role::Tool => self.result(parts)?,
             Role::Function => self.legacy_result(parts)?,
         };
-        let name = if role == Role::Function { None } else { self.name.and_then(Text::read) };
+        let name = if role == Role::Function { None } else { self.name.and_then(JsonString::read) };
         let unread = std::mem::take(&mut self.unread);
         items.push(Item { name, unread, ..Item::new(self.place, kind) });
         if role == Role::Assistant {
@@ -127,7 +128,7 @@ impl<'a> Message<'a> {
         let leaf = "name";
         let name = self.name.and_then(text).ok_or_else(|| self.place.leaf(leaf).fault("must be a string"))?;
         let id = Located { leaf, value: function_id(&name).into() };
-        Ok(ItemKind::Result(CallResult { kind: CallKind::Function, id, parts, is_error: false }))
+        Ok(ItemKind::Result(CallResult { kind: CallKind::Legacy, id, parts, is_error: false }))
     }
 
     fn push_calls(&self, items: &mut Vec<Item<'a>>) -> Result<(), Fault> {
@@ -144,7 +145,7 @@ impl<'a> Message<'a> {
             let place = self.place.member("function_call");
             let (name, payload) = function(raw, place, &LEGACY)?;
             let id = function_id(&name).into();
-            let call = Call { kind: CallKind::Function, id, name, namespace: None, payload, caller: None };
+            let call = Call { kind: CallKind::Legacy, id, name, namespace: None, payload, caller: None };
             items.push(Item::new(place, ItemKind::Call(call)));
         }
         Ok(())
@@ -235,7 +236,7 @@ struct File<'a> {
 /// Appends the parts of a message's content, a string, an array of parts or null.
 fn push_parts<'a>(content: &'a RawValue, message: Place, parts: &mut Vec<Part<'a>>) -> Result<(), Fault> {
     let place = message.member("content");
-    if let Some(text) = Text::read(content) {
+    if let Some(text) = JsonString::read(content) {
         parts.push(Part::text(place, text));
         return Ok(());
     }
@@ -251,7 +252,7 @@ fn push_parts<'a>(content: &'a RawValue, message: Place, parts: &mut Vec<Part<'a
 fn part<'a>(fields: &PartFields<'a>, place: Place) -> Result<Part<'a>, Fault> {
     let missing = |leaf| place.leaf(leaf).fault("is missing");
     let text = |value: Option<&'a RawValue>, leaf| {
-        value.and_then(Text::read).ok_or_else(|| place.leaf(leaf).fault("must be a string"))
+        value.and_then(JsonString::read).ok_or_else(|| place.leaf(leaf).fault("must be a string"))
     };
     let (word, kind) = match fields.r#type.as_ref() {
         "text" => ("text", PartKind::Text(text(fields.text, "text")?)),
@@ -290,10 +291,10 @@ fn image<'a>(image: &'a RawValue, place: Place) -> Result<PartKind<'a>, Fault> {
 fn file<'a>(file: &'a RawValue, place: Place) -> Result<PartKind<'a>, Fault> {
     let file: File<'a> =
         serde_json::from_str(file.get()).map_err(|_| place.leaf("file").fault("must be an object with `file_data`"))?;
-    let name = given(file.filename).and_then(Text::read);
+    let name = given(file.filename).and_then(JsonString::read);
     if let Some(id) = given(file.file_id) {
         let leaf = "file.file_id";
-        let value = Text::read(id).ok_or_else(|| place.leaf(leaf).fault("must be a string"))?;
+        let value = JsonString::read(id).ok_or_else(|| place.leaf(leaf).fault("must be a string"))?;
         return Ok(PartKind::File { source: Source::Id(Located { leaf, value }), name });
     }
     let leaf = "file.file_data";

@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 
 use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Choice, Demand, Grammar, Tool, ToolKind, ToolName};
-use crate::wire::ask::items::CallKind;
 use crate::wire::ask::place::{Fault, Located, Place};
-use crate::wire::json::{Field, Text, given, object_fields, text};
+use crate::wire::call::CallKind;
+use crate::wire::json::{Field, JsonString, given, object_fields, text};
 
 type Read<'a> = (Vec<Tool<'a>>, Option<Choice<'a>>);
 
@@ -76,7 +76,7 @@ fn tool<'a>(raw: &'a RawValue, place: Place) -> Result<Tool<'a>, Fault> {
 fn grammar(format: &RawValue) -> Option<Grammar<'_>> {
     let fields = object_fields(format.get()).ok()?;
     let members = object_fields(get(&fields, "grammar")?.get()).ok()?;
-    let text = |name| get(&members, name).and_then(Text::read);
+    let text = |name| get(&members, name).and_then(JsonString::read);
     Some(Grammar { syntax: text("syntax")?, definition: text("definition")? })
 }
 
@@ -104,7 +104,7 @@ fn bare<'a>(raw: &'a RawValue, place: Place, leaf: &'static str) -> Tool<'a> {
 fn described<'a>(members: &[Field<'a>], tool: Tool<'a>) -> Tool<'a> {
     let value = get(members, "name").and_then(text).unwrap_or_default();
     let name = Located { value, ..tool.name };
-    Tool { name, description: get(members, "description").and_then(Text::read), ..tool }
+    Tool { name, description: get(members, "description").and_then(JsonString::read), ..tool }
 }
 
 fn legacy_choice(raw: &RawValue) -> Choice<'_> {

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::items::{CacheMark, CallKind, Item, ItemKind};
+use super::items::{CacheMark, Item, ItemKind};
 use super::place::{Located, Place};
-use crate::wire::json::{Json, Text};
+use crate::wire::call::CallKind;
+use crate::wire::json::{Json, JsonString};
 
 #[derive(Clone, Debug)]
 pub struct Content<'a> {
@@ -77,8 +78,8 @@ pub enum FormatKind<'a> {
     /// Any JSON object.
     Json,
     Schema {
-        name: Option<Text<'a>>,
-        description: Option<Text<'a>>,
+        name: Option<JsonString<'a>>,
+        description: Option<JsonString<'a>>,
         /// An object, where the client gives one.
         schema: Option<Json<'a>>,
         strict: Option<bool>,
@@ -94,7 +95,7 @@ pub struct Tool<'a> {
     pub name: Located<Cow<'a, str>>,
     /// The group of tools that the name belongs to.
     pub namespace: Option<Cow<'a, str>>,
-    pub description: Option<Text<'a>>,
+    pub description: Option<JsonString<'a>>,
     /// Whether the model learns of it only when it looks for it.
     pub is_deferred: bool,
     pub cache: Option<CacheMark<'a>>,
@@ -118,8 +119,8 @@ pub enum ToolKind<'a> {
 
 #[derive(Clone, Debug)]
 pub struct Grammar<'a> {
-    pub syntax: Text<'a>,
-    pub definition: Text<'a>,
+    pub syntax: JsonString<'a>,
+    pub definition: JsonString<'a>,
 }
 
 /// Whether and which tools are to be called.
@@ -186,7 +187,7 @@ impl<'a> Content<'a> {
         let setting = self.setting(SettingKind::Effort);
         let name = setting.map_or("effort", |setting| setting.name.as_ref());
         let changed = self.items.iter().rev().find_map(|item| match &item.kind {
-            ItemKind::Config { effort, .. } => effort.as_ref().map(Text::raw),
+            ItemKind::Config { effort, .. } => effort.as_ref().map(JsonString::raw),
             _ => None,
         });
         changed.or(setting.map(|setting| setting.value.raw())).map(|value| (name, value))

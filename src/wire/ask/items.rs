@@ -10,16 +10,18 @@ use serde_json::value::RawValue;
 use super::Origin;
 use super::content::{Format, Tool};
 use super::place::{Located, Place};
-use crate::wire::json::{Json, Text};
+use crate::wire::call::CallKind;
+use crate::wire::json::{Json, JsonString};
+use crate::wire::seal::Sealed;
 
 /// One thing that was said, called, found out or changed.
 #[derive(Clone, Debug)]
 pub struct Item<'a> {
     pub place: Place,
     /// What its own API calls it.
-    pub id: Option<Text<'a>>,
+    pub id: Option<JsonString<'a>>,
     /// Who of several speakers of this kind said it.
-    pub name: Option<Text<'a>>,
+    pub name: Option<JsonString<'a>>,
     pub cache: Option<CacheMark<'a>>,
     /// The names of members that this form has no word for.
     pub unread: Vec<Cow<'a, str>>,
@@ -35,7 +37,7 @@ pub enum ItemKind<'a> {
     User(Vec<Part<'a>>),
     /// What the model said.
     Text {
-        phase: Option<Text<'a>>,
+        phase: Option<JsonString<'a>>,
         parts: Vec<Part<'a>>,
     },
     Call(Call<'a>),
@@ -47,7 +49,7 @@ pub enum ItemKind<'a> {
     ToolsRemoved(Vec<Cow<'a, str>>),
     /// Settings that hold from here on.
     Config {
-        effort: Option<Text<'a>>,
+        effort: Option<JsonString<'a>>,
         format: Option<Format<'a>>,
     },
     /// What only the API that it is of understands.
@@ -87,12 +89,6 @@ pub struct Call<'a> {
     pub caller: Option<&'a RawValue>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallKind {
-    Function,
-    Custom,
-}
-
 /// What came of a call.
 #[derive(Clone, Debug)]
 pub struct CallResult<'a> {
@@ -106,34 +102,13 @@ pub struct CallResult<'a> {
 /// What the model thought before it said or called what follows.
 #[derive(Clone, Debug)]
 pub struct Reasoning<'a> {
-    pub summary: Vec<Text<'a>>,
-    pub text: Vec<Text<'a>>,
-    pub state: Option<State<'a>>,
+    pub summary: Vec<JsonString<'a>>,
+    pub text: Vec<JsonString<'a>>,
+    pub sealed: Option<Sealed<'a>>,
     pub bound_to: Binding<'a>,
 }
 
-/// Reasoning in a form that only its maker can read.
-#[derive(Clone, Debug)]
-pub struct State<'a> {
-    pub kind: StateKind,
-    pub value: Cow<'a, str>,
-    /// Who made it, as far as that is known; nobody else may get it.
-    pub origin: Option<Cow<'a, str>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StateKind {
-    /// Of the text beside it (Messages).
-    Signature,
-    /// In place of a text (Messages).
-    Redacted,
-    /// Responses.
-    Encrypted,
-    /// Gemini.
-    Thought,
-}
-
-/// Without what reasoning state means nothing.
+/// What sealed reasoning belongs to: it means nothing without that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Binding<'a> {
     Nothing,
@@ -155,15 +130,15 @@ pub struct Part<'a> {
 
 #[derive(Clone, Debug)]
 pub enum PartKind<'a> {
-    Text(Text<'a>),
-    Refusal(Text<'a>),
+    Text(JsonString<'a>),
+    Refusal(JsonString<'a>),
     Image {
         source: Source<'a>,
         detail: Option<Located<&'a RawValue>>,
     },
     File {
         source: Source<'a>,
-        name: Option<Text<'a>>,
+        name: Option<JsonString<'a>>,
     },
     Audio(&'a RawValue),
     /// Audio of an earlier answer, which only its provider has.
@@ -184,7 +159,7 @@ pub enum Source<'a> {
     /// Here, in base64.
     Data { media_type: Cow<'a, str>, data: Located<Cow<'a, str>> },
     /// With the one provider that knows this id.
-    Id(Located<Text<'a>>),
+    Id(Located<JsonString<'a>>),
 }
 
 impl<'a> Item<'a> {
@@ -195,7 +170,7 @@ impl<'a> Item<'a> {
 
 impl<'a> Part<'a> {
     /// A part that is nothing but a text.
-    pub fn text(place: Place, text: Text<'a>) -> Self {
+    pub fn text(place: Place, text: JsonString<'a>) -> Self {
         Self { place, word: "text", cache: None, kind: PartKind::Text(text) }
     }
 }

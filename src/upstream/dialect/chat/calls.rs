@@ -8,8 +8,9 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::chunk::Name;
-use crate::wire::piece::{At, Call, CallKind, Item, Opaque, Piece, Place, Raw};
-use crate::wire::quoted::Quoted;
+use crate::wire::call::CallKind;
+use crate::wire::json::JsonString;
+use crate::wire::piece::{At, Call, Item, Opaque, Piece, Place, Raw};
 
 /// A function with its arguments, or a custom tool with its input.
 #[derive(Default, Deserialize)]
@@ -70,7 +71,7 @@ impl<'a> Visitor<'a> for CallsReader<'_, 'a> {
 struct CallFields<'a> {
     item: u64,
     kind: Option<CallKind>,
-    id: Option<Quoted<'a>>,
+    id: Option<JsonString<'a>>,
     tool: Tool<'a>,
 }
 
@@ -102,7 +103,7 @@ impl<'a> Visitor<'a> for CallReader<'_, 'a> {
         while let Some(Name(name)) = fields.next_key::<Name<'a>>()? {
             match name.as_ref() {
                 "index" => call.item = fields.next_value::<Option<u64>>()?.unwrap_or(self.place),
-                "id" => call.id = Quoted::read_some(fields.next_value()?),
+                "id" => call.id = JsonString::read_some(fields.next_value()?),
                 "function" => call.tool = fields.next_value::<Option<Tool<'a>>>()?.unwrap_or_default(),
                 "custom" => {
                     call.tool = fields.next_value::<Option<Tool<'a>>>()?.unwrap_or_default();
@@ -133,15 +134,15 @@ impl<'a> Visitor<'a> for CallReader<'_, 'a> {
 fn push<'a>(call: CallFields<'a>, pieces: &mut Vec<Piece<'a>>) {
     let CallFields { item, kind, id, tool } = call;
     let at = At { choice: 0, item };
-    let name = Quoted::read_some(tool.name);
+    let name = JsonString::read_some(tool.name);
     let begins = id.is_some() || name.is_some();
     if begins {
         let call = Call { kind: kind.unwrap_or(CallKind::Function), id, name, namespace: None };
         pieces.push(Piece::Begin { at, item: Item::Call(call) });
     }
     // Some send an object where the API has a text.
-    let fragment = tool.arguments.map(|raw| Quoted::read(raw).unwrap_or_else(|| Quoted::encode(raw.get())));
-    let fragment = fragment.unwrap_or(Quoted::EMPTY);
+    let fragment = tool.arguments.map(|raw| JsonString::read(raw).unwrap_or_else(|| JsonString::encode(raw.get())));
+    let fragment = fragment.unwrap_or(JsonString::empty());
     if !begins || !fragment.is_empty() {
         pieces.push(Piece::Input { at, fragment });
     }

@@ -12,14 +12,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::calls;
+use crate::wire::json::JsonString;
 use crate::wire::piece::{At, Finish, FinishReason, Opaque, Piece, Place, Raw, ReasoningForm, is_reason};
-use crate::wire::quoted::Quoted;
 
 /// What an object says beside its pieces.
 #[derive(Default)]
 pub struct Chunk<'a> {
-    pub id: Option<Quoted<'a>>,
-    pub model: Option<Quoted<'a>>,
+    pub id: Option<JsonString<'a>>,
+    pub model: Option<JsonString<'a>>,
     pub created: Option<u64>,
     pub usage: Option<&'a RawValue>,
     /// The error in place of an answer: of all of it, or of a choice (OpenRouter).
@@ -79,8 +79,8 @@ impl<'a> Visitor<'a> for ChunkReader<'_, 'a> {
         let mut chunk = Chunk::default();
         while let Some(Name(name)) = fields.next_key::<Name<'a>>()? {
             match name.as_ref() {
-                "id" => chunk.id = Quoted::read_some(fields.next_value()?),
-                "model" => chunk.model = Quoted::read_some(fields.next_value()?),
+                "id" => chunk.id = JsonString::read_some(fields.next_value()?),
+                "model" => chunk.model = JsonString::read_some(fields.next_value()?),
                 "created" => chunk.created = number(fields.next_value()?),
                 "choices" if chunk.has_choices_field => return Err(M::Error::duplicate_field("choices")),
                 "choices" => {
@@ -195,7 +195,7 @@ impl<'a> Visitor<'a> for ChoiceReader<'_, '_, 'a> {
             }
         }
         if let Some(raw) = finish {
-            let word = Quoted::read(raw).ok_or_else(|| M::Error::custom("a reason to finish is a text"))?;
+            let word = JsonString::read(raw).ok_or_else(|| M::Error::custom("a reason to finish is a text"))?;
             let text = word.decode().ok_or_else(|| M::Error::custom("a reason to finish is a text"))?;
             self.chunk.has_failed |= text == "error";
             if is_reason(&text) {
@@ -261,7 +261,7 @@ impl<'a> Visitor<'a> for DeltaReader<'_, 'a> {
                 return Err(M::Error::duplicate_field(FIELDS[position]));
             }
             let Some(value) = value.filter(|value| !matches!(value.get(), "\"\"" | "[]" | "{}")) else { continue };
-            let text = Quoted::read(value);
+            let text = JsonString::read(value);
             match (name.as_ref(), text) {
                 ("content", Some(text)) => self.pieces.push(Piece::Text { at, text }),
                 ("refusal", Some(text)) => self.pieces.push(Piece::Refusal { at, text }),

@@ -181,8 +181,9 @@ mod tests {
     use super::*;
     use crate::policy::Dialect;
     use crate::upstream::dialect::chat::Mends;
-    use crate::wire::piece::{At, CallKind, FinishReason, Item, Place, ReasoningForm};
-    use crate::wire::quoted::Quoted;
+    use crate::wire::call::CallKind;
+    use crate::wire::json::JsonString;
+    use crate::wire::piece::{At, FinishReason, Item, Place, ReasoningForm};
 
     fn take(data: &str) -> Result<Vec<Piece<'_>>, Defect> {
         let options = DecodeOptions { dialect: Dialect::OpenaiChat, created: 7, choices: 1, mends: Mends::default() };
@@ -200,7 +201,7 @@ mod tests {
         assert!(
             matches!(&pieces[1], Piece::Begin { at: of, item: Item::Call(call) } if *of == at && call.kind == CallKind::Function)
         );
-        assert_eq!(pieces[2], Piece::Input { at, fragment: Quoted::encode("{}") });
+        assert_eq!(pieces[2], Piece::Input { at, fragment: JsonString::encode("{}") });
         assert!(matches!(&pieces[3], Piece::Text { at, text } if at.choice == 2 && text.get() == r#""a\u00e4""#));
         assert!(matches!(&pieces[4], Piece::Reasoning { form: ReasoningForm::Alias, .. }));
         assert!(matches!(&pieces[5], Piece::Finish { choice: 2, finish } if finish.reason == FinishReason::Stop));

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind};
 use crate::upstream::dialect::dropped::Dropped;
 use crate::wire::ask::items::{Part, PartKind, Source};
 use crate::wire::ask::place::{Located, Place};
-use crate::wire::json::{Json, Text};
+use crate::wire::json::{Json, JsonString};
 
 /// Whose message the parts stand in, which decides what may stand there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub fn push_parts<'x>(
                 blocks.push(Block::Image { source: image(source, part.place)?, cache_control: None });
             }
             (PartKind::File { source, name }, Speaker::User | Speaker::Tool) => {
-                let title = name.as_ref().filter(|name| !name.is_blank()).map(Text::raw);
+                let title = name.as_ref().filter(|name| !name.is_blank()).map(JsonString::raw);
                 blocks.push(Block::Document { source: file(source, part.place)?, title, cache_control: None });
             }
             (PartKind::Json(json), _) => blocks.push(Block::text(Json::text(json.get()))),
@@ -63,7 +63,7 @@ pub fn push_parts<'x>(
 }
 
 /// Appends a text block, unless the text is blank.
-fn push_text<'x>(text: &'x Text<'x>, blocks: &mut Vec<Block<'x>>) {
+fn push_text<'x>(text: &'x JsonString<'x>, blocks: &mut Vec<Block<'x>>) {
     if !text.is_blank() {
         blocks.push(Block::text(Json::Borrowed(text.raw())));
     }

@@ -16,7 +16,7 @@ use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Content, FormatKind, SettingKind};
 use crate::wire::ask::items::{Item, ItemKind, Part};
 use crate::wire::ask::place::Place;
-use crate::wire::json::{Json, Text, is_blank, is_text};
+use crate::wire::json::{Json, JsonString, is_blank, is_text};
 
 /// How the answer is to be shaped.
 #[derive(Default)]
@@ -86,7 +86,7 @@ pub fn encode_request(
 /// What an answer began, as the last thing that was said.
 fn begun(content: &Content<'_>, text: &str) -> Item<'static> {
     let place = Place::element(content.list, content.items.len());
-    Item::new(place, ItemKind::Text { phase: None, parts: vec![Part::text(place, Text::of(text))] })
+    Item::new(place, ItemKind::Text { phase: None, parts: vec![Part::text(place, JsonString::encode(text))] })
 }
 
 fn check_answers(content: &Content<'_>) -> Result<(), Error> {
@@ -116,7 +116,7 @@ fn shape(content: &Content<'_>, model: &Model, dropped: &mut Dropped) -> Shape {
         dropped.note(format.name);
         return Shape { format: None, hint: Some(in_words(None)) };
     };
-    let description = description.as_ref().map(Text::decoded);
+    let description = description.as_ref().map(|text| text.decode().unwrap_or_default());
     let sanitised = match model.json_schema {
         true => schema::sanitise(schema.get(), description.as_deref(), &mut schema::Budget::default()),
         false => None,

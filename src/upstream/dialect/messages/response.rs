@@ -10,9 +10,11 @@ use serde_json::value::RawValue;
 use super::answer::{self, Counts};
 use crate::upstream::dialect::Defect;
 use crate::upstream::error_words;
+use crate::wire::call::CallKind;
+use crate::wire::json::JsonString;
 use crate::wire::json::{given, text};
-use crate::wire::piece::{At, Call, CallKind, Item, ItemEnd, Piece, ReasoningForm, SealKind, Start, is_reason};
-use crate::wire::quoted::Quoted;
+use crate::wire::piece::{At, Call, Item, ItemEnd, Piece, ReasoningForm, Start, is_reason};
+use crate::wire::seal::SealKind;
 use crate::wire::usage::Usage;
 
 #[derive(Deserialize)]
@@ -73,13 +75,14 @@ pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a
         has_calls |= block.r#type == "tool_use";
         decode_block(At { choice: 0, item: item as u64 }, block, pieces)?;
     }
-    let stop_reason = given(message.stop_reason).and_then(Quoted::read);
+    let stop_reason = given(message.stop_reason).and_then(JsonString::read);
     // A whole message says why it ended; one that does not is a part of one.
-    let says_why =
-        |word: &Quoted<'_>| word.decode().is_some_and(|word| is_reason(&word) && !error_words::is_error_name(&word));
+    let says_why = |word: &JsonString<'_>| {
+        word.decode().is_some_and(|word| is_reason(&word) && !error_words::is_error_name(&word))
+    };
     let word = stop_reason.filter(says_why).ok_or(Defect::Undecodable)?;
     let mut finish = answer::finish(word, has_calls);
-    finish.stop_string = message.stop_sequence.and_then(Quoted::read);
+    finish.stop_string = message.stop_sequence.and_then(JsonString::read);
     finish.explanation = answer::explanation(message.stop_details);
     pieces.push(Piece::Finish { choice: 0, finish });
     Ok(())
@@ -91,9 +94,9 @@ fn defect(body: &[u8]) -> Defect {
 }
 
 fn decode_block<'a>(at: At, block: Block<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Defect> {
-    let string = |raw: Option<&'a RawValue>| raw.and_then(Quoted::read).ok_or(Defect::Undecodable);
+    let string = |raw: Option<&'a RawValue>| raw.and_then(JsonString::read).ok_or(Defect::Undecodable);
     let seal = |kind, state| {
-        let state = Quoted::read_some(state);
+        let state = JsonString::read_some(state);
         state.map(|state| Piece::Sealed { at, sealed: answer::sealed(kind, state) })
     };
     match block.r#type.as_ref() {
@@ -103,7 +106,7 @@ fn decode_block<'a>(at: At, block: Block<'a>, pieces: &mut Vec<Piece<'a>>) -> Re
         }
         "thinking" => {
             pieces.push(Piece::Begin { at, item: Item::Reasoning });
-            let text = Quoted::read_some(block.thinking);
+            let text = JsonString::read_some(block.thinking);
             pieces.extend(text.map(|text| Piece::Reasoning { at, form: ReasoningForm::Text, text }));
             pieces.extend(seal(SealKind::Signature, block.signature));
         }
@@ -114,7 +117,7 @@ fn decode_block<'a>(at: At, block: Block<'a>, pieces: &mut Vec<Piece<'a>>) -> Re
         "tool_use" => {
             let id = Some(string(block.id)?);
             let call = Call { kind: CallKind::Function, id, name: Some(string(block.name)?), namespace: None };
-            let fragment = Quoted::encode(given(block.input).map_or("{}", RawValue::get));
+            let fragment = JsonString::encode(given(block.input).map_or("{}", RawValue::get));
             pieces.extend([Piece::Begin { at, item: Item::Call(call) }, Piece::Input { at, fragment }]);
         }
         _ => return Ok(()),

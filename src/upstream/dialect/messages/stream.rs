@@ -11,11 +11,11 @@ use serde_json::value::RawValue;
 use super::answer::{self, BlockKind, Counts};
 use crate::upstream::dialect::{DecodeOptions, Defect, Heard};
 use crate::upstream::error_words;
+use crate::wire::call::CallKind;
+use crate::wire::json::JsonString;
 use crate::wire::json::{given, text};
-use crate::wire::piece::{
-    Alive, At, Call, CallKind, FinishReason, Item, ItemEnd, Piece, ReasoningForm, SealKind, Start, is_reason,
-};
-use crate::wire::quoted::Quoted;
+use crate::wire::piece::{Alive, At, Call, FinishReason, Item, ItemEnd, Piece, ReasoningForm, Start, is_reason};
+use crate::wire::seal::SealKind;
 use crate::wire::usage::Usage;
 
 /// Blocks that have begun and not ended; the API has one at a time.
@@ -285,7 +285,7 @@ impl Stream {
             return Ok(());
         }
         if let (Some(input), ItemEnd::Complete) = (block.input, end) {
-            self.push(Piece::Input { at, fragment: Quoted::encode(&input) }, pieces)?;
+            self.push(Piece::Input { at, fragment: JsonString::encode(&input) }, pieces)?;
         }
         self.push(Piece::End { at, end }, pieces)
     }
@@ -306,8 +306,8 @@ impl Stream {
         if error_words::is_error_name(&word) {
             return Err(Undecodable);
         }
-        let mut finish = answer::finish(Quoted::read(stop_reason).ok_or(Undecodable)?, self.has_calls);
-        finish.stop_string = end.stop_sequence.and_then(Quoted::read);
+        let mut finish = answer::finish(JsonString::read(stop_reason).ok_or(Undecodable)?, self.has_calls);
+        finish.stop_string = end.stop_sequence.and_then(JsonString::read);
         finish.explanation = answer::explanation(end.stop_details);
         let is_cut = matches!(finish.reason, FinishReason::Length | FinishReason::Window);
         let how = if is_cut { ItemEnd::Cut } else { ItemEnd::Complete };
@@ -321,7 +321,7 @@ impl Stream {
 
     /// Text, unless there is none.
     fn text<'a>(&self, at: At, text: Option<&'a RawValue>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
-        match Quoted::read_some(text) {
+        match JsonString::read_some(text) {
             Some(text) => self.push(Piece::Text { at, text }, pieces),
             None => Ok(()),
         }
@@ -333,7 +333,7 @@ impl Stream {
         thinking: Option<&'a RawValue>,
         pieces: &mut Vec<Piece<'a>>,
     ) -> Result<(), Undecodable> {
-        match Quoted::read_some(thinking) {
+        match JsonString::read_some(thinking) {
             Some(text) => self.push(Piece::Reasoning { at, form: ReasoningForm::Text, text }, pieces),
             None => self.push(Piece::Alive(Alive::Thinking), pieces),
         }
@@ -346,7 +346,7 @@ impl Stream {
         state: Option<&'a RawValue>,
         pieces: &mut Vec<Piece<'a>>,
     ) -> Result<(), Undecodable> {
-        let Some(state) = Quoted::read_some(state) else { return Ok(()) };
+        let Some(state) = JsonString::read_some(state) else { return Ok(()) };
         self.push(Piece::Sealed { at, sealed: answer::sealed(kind, state) }, pieces)
     }
 
@@ -376,8 +376,8 @@ fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Result<T, Undecoda
     serde_json::from_str(raw.ok_or(Undecodable)?.get()).map_err(|_| Undecodable)
 }
 
-fn string(raw: Option<&RawValue>) -> Result<Quoted<'_>, Undecodable> {
-    raw.and_then(Quoted::read).ok_or(Undecodable)
+fn string(raw: Option<&RawValue>) -> Result<JsonString<'_>, Undecodable> {
+    raw.and_then(JsonString::read).ok_or(Undecodable)
 }
 
 fn index(event: &Event<'_>) -> Result<u64, Undecodable> {
@@ -398,7 +398,8 @@ mod tests {
     use super::*;
     use crate::policy::Dialect;
     use crate::upstream::dialect::chat::Mends;
-    use crate::wire::piece::{Finish, Sealed};
+    use crate::wire::piece::Finish;
+    use crate::wire::seal::Sealed;
 
     /// The pieces of a stream, each as `check` sees it.
     fn decode(events: &[&str]) -> String {
@@ -417,8 +418,9 @@ mod tests {
     fn show(piece: &Piece<'_>) -> String {
         match piece {
             Piece::Start(Start { id, model, created, usage: _ }) => {
-                let text =
-                    |text: &Option<Quoted<'_>>| text.as_ref().map_or("-".to_owned(), |text| text.inside().to_owned());
+                let text = |text: &Option<JsonString<'_>>| {
+                    text.as_ref().map_or("-".to_owned(), |text| text.inside().to_owned())
+                };
                 format!("start({},{},{created})", text(id), text(model))
             }
             Piece::Begin { at, item } => match item {
@@ -435,7 +437,7 @@ mod tests {
             Piece::Input { at, fragment } => format!("{}+{}", at.item, fragment.inside()),
             Piece::End { at, end } => format!("{}:{end:?}", at.item),
             Piece::Finish { finish: Finish { reason, word, stop_string, .. }, .. } => {
-                format!("{reason:?}({},{:?})", word.inside(), stop_string.as_ref().map(Quoted::inside))
+                format!("{reason:?}({},{:?})", word.inside(), stop_string.as_ref().map(JsonString::inside))
             }
             Piece::Usage { usage, .. } => format!("usage({})", usage.output),
             Piece::Alive(alive) => format!("{alive:?}"),

@@ -13,8 +13,9 @@ use super::wire::{Block, Message, Role};
 use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::ask::items::{Call, CallKind, CallResult, Item, ItemKind, Level, Part, qualified};
+use crate::wire::ask::items::{Call, CallResult, Item, ItemKind, Level, Part, qualified};
 use crate::wire::ask::place::Place;
+use crate::wire::call::CallKind;
 use crate::wire::json::{Json, MAX_DEPTH, is_too_deep};
 
 /// The user's turn before an answer that has none.
