@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::outcome::Outcome;
-use crate::attempt::{Answer, Goal, Job};
+use crate::attempt::{Answer, CommitAt, Job};
 use crate::door::chat::answer::AnswerOptions;
 use crate::door::delivery::{self, Delivery};
 use crate::door::repair::Repair;
@@ -54,13 +54,21 @@ pub struct Carrying {
 enum Stage<P: Platform> {
     Head(P::Pending),
     Stream { headers: HeaderMap, answer: Box<AnswerStream<P>> },
-    Body { response: UpstreamResponse<P::Body>, bytes: Vec<u8>, kind: Kind },
+    Body(HeldBody<P>),
     Over,
+}
+
+/// A body that is read as a whole.
+struct HeldBody<P: Platform> {
+    response: UpstreamResponse<P::Body>,
+    /// What has come.
+    bytes: Vec<u8>,
+    kind: BodyKind,
 }
 
 /// What a body that is read as a whole will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum BodyKind {
     Answer,
     /// Of an answer other than 2xx.
     Error,
@@ -69,20 +77,20 @@ enum Kind {
 }
 
 /// What an exchange brought that may be committed.
-pub struct Reply<P: Platform> {
+pub struct Arrival<P: Platform> {
     pub headers: HeaderMap,
     pub answer: Answer<P>,
 }
 
 /// How an exchange ended; nothing while it is to be waited for.
-pub type Step<P> = Option<Result<Reply<P>, Outcome>>;
+pub type Advance<P> = Option<Result<Arrival<P>, Outcome>>;
 
 impl<P: Platform> Exchange<P> {
     pub fn new(pending: P::Pending, job: &Job<'_, P>, carrying: Carrying) -> Self {
         let deadlines = &job.tier.deadlines;
-        let own = match job.goal {
-            Goal::WholeAnswer => deadlines.response,
-            Goal::FirstPiece | Goal::WholeStream => deadlines.first_token,
+        let own = match job.commit_at {
+            CommitAt::WholeAnswer => deadlines.response,
+            CommitAt::FirstPiece | CommitAt::WholeStream => deadlines.first_token,
         };
         let deadline = job.platform.elapsed() + own;
         Self {
@@ -99,7 +107,7 @@ impl<P: Platform> Exchange<P> {
         match &self.stage {
             Stage::Head(pending) => Some(Wait::Response(pending)),
             Stage::Stream { answer, .. } => Some(answer.provider.wait()),
-            Stage::Body { response, .. } => Some(Wait::Body(&response.body)),
+            Stage::Body(held) => Some(Wait::Body(&held.response.body)),
             Stage::Over => None,
         }
     }
@@ -135,48 +143,50 @@ impl<P: Platform> Exchange<P> {
         match &self.stage {
             Stage::Head(_) | Stage::Over => false,
             Stage::Stream { answer, .. } => answer.provider.is_finished(),
-            Stage::Body { kind, .. } => *kind == Kind::Error,
+            Stage::Body(held) => held.kind == BodyKind::Error,
         }
     }
 
     /// Takes what has come.
-    pub fn advance(&mut self, job: &Job<'_, P>) -> Step<P> {
+    pub fn advance(&mut self, job: &Job<'_, P>) -> Advance<P> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Head(pending) => match job.platform.response(pending) {
                 Ok(response) => self.take_head(job, response),
                 Err(error) => Some(Err(Outcome::Send(error))),
             },
             Stage::Stream { headers, answer } => self.read_stream(job, headers, answer),
-            Stage::Body { response, bytes, kind } => self.read_body(job, response, bytes, kind),
+            Stage::Body(held) => self.read_body(job, held),
             Stage::Over => None,
         }
     }
 
     /// The deadline has passed.
-    pub fn expire(&mut self, job: &Job<'_, P>) -> Step<P> {
+    pub fn expire(&mut self, job: &Job<'_, P>) -> Advance<P> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Body { response, bytes, kind: Kind::Error } => Some(Err(refusal(job, &response, &bytes))),
+            Stage::Body(HeldBody { response, bytes, kind: BodyKind::Error }) => {
+                Some(Err(refusal(job, &response, &bytes)))
+            }
             Stage::Stream { headers, mut answer } if answer.provider.is_finished() => {
                 let ended = answer.end().map_err(Outcome::from);
-                Some(ended.map(|_| Reply { headers, answer: Answer::Stream(answer) }))
+                Some(ended.map(|_| Arrival { headers, answer: Answer::Stream(answer) }))
             }
             _ if job.platform.elapsed() < self.own_deadline => Some(Err(Outcome::OutOfTime)),
-            Stage::Head(_) | Stage::Stream { .. } | Stage::Body { .. } | Stage::Over => Some(Err(Outcome::Timeout)),
+            Stage::Head(_) | Stage::Stream { .. } | Stage::Body(_) | Stage::Over => Some(Err(Outcome::Timeout)),
         }
     }
 
-    fn take_head(&mut self, job: &Job<'_, P>, response: UpstreamResponse<P::Body>) -> Step<P> {
+    fn take_head(&mut self, job: &Job<'_, P>, response: UpstreamResponse<P::Body>) -> Advance<P> {
         self.status = response.status;
         self.request_id = headers::request_id(&response.headers);
-        let kind = match (job.goal, is_event_stream(&response.headers)) {
+        let kind = match (job.commit_at, is_event_stream(&response.headers)) {
             _ if !response.status.is_success() => {
                 self.deadline = self.deadline.min(job.platform.elapsed() + ERROR_BODY_TIMEOUT);
-                Kind::Error
+                BodyKind::Error
             }
-            (Goal::WholeAnswer, false) => Kind::Answer,
-            (Goal::WholeAnswer, true) => return Some(Err(Outcome::Undecodable)),
-            (Goal::FirstPiece | Goal::WholeStream, false) => Kind::NoStream,
-            (Goal::FirstPiece | Goal::WholeStream, true) => {
+            (CommitAt::WholeAnswer, false) => BodyKind::Answer,
+            (CommitAt::WholeAnswer, true) => return Some(Err(Outcome::Undecodable)),
+            (CommitAt::FirstPiece | CommitAt::WholeStream, false) => BodyKind::NoStream,
+            (CommitAt::FirstPiece | CommitAt::WholeStream, true) => {
                 let Carrying { decode, encode, ref mut repair, keeps_timeouts } = self.carrying;
                 let Some(dialect) = Stream::new(decode) else {
                     return Some(Err(Outcome::DialectUnavailable(decode.dialect)));
@@ -189,21 +199,21 @@ impl<P: Platform> Exchange<P> {
         };
         let length = media::content_length(&response.headers).unwrap_or(4096);
         let bytes = Vec::with_capacity(length.min(MAX_ERROR_BYTES as u64) as usize);
-        self.stage = Stage::Body { response, bytes, kind };
+        self.stage = Stage::Body(HeldBody { response, bytes, kind });
         None
     }
 
-    fn read_stream(&mut self, job: &Job<'_, P>, headers: HeaderMap, mut answer: Box<AnswerStream<P>>) -> Step<P> {
+    fn read_stream(&mut self, job: &Job<'_, P>, headers: HeaderMap, mut answer: Box<AnswerStream<P>>) -> Advance<P> {
         let progress = match answer.read(job.platform) {
             Ok(progress) => progress,
             Err(broken) => return Some(Err(broken.into())),
         };
-        let enough = match (progress, job.goal) {
-            (Progress::Ended, _) | (Progress::Begun, Goal::FirstPiece | Goal::WholeAnswer) => true,
-            (Progress::Begun, Goal::WholeStream) | (Progress::Preamble, _) => false,
+        let enough = match (progress, job.commit_at) {
+            (Progress::Ended, _) | (Progress::Begun, CommitAt::FirstPiece | CommitAt::WholeAnswer) => true,
+            (Progress::Begun, CommitAt::WholeStream) | (Progress::Preamble, _) => false,
         };
         if enough {
-            return Some(Ok(Reply { headers, answer: Answer::Stream(answer) }));
+            return Some(Ok(Arrival { headers, answer: Answer::Stream(answer) }));
         }
         let limit = if answer.provider.has_begun() { MAX_ANSWER_BYTES } else { MAX_PREAMBLE_BYTES };
         if answer.held.len() > limit {
@@ -219,13 +229,8 @@ impl<P: Platform> Exchange<P> {
         None
     }
 
-    fn read_body(
-        &mut self,
-        job: &Job<'_, P>,
-        mut response: UpstreamResponse<P::Body>,
-        mut bytes: Vec<u8>,
-        kind: Kind,
-    ) -> Step<P> {
+    fn read_body(&mut self, job: &Job<'_, P>, held: HeldBody<P>) -> Advance<P> {
+        let HeldBody { mut response, mut bytes, kind } = held;
         let length = media::content_length(&response.headers);
         let mut ended = length == Some(bytes.len() as u64);
         let mut broken = false;
@@ -237,19 +242,19 @@ impl<P: Platform> Exchange<P> {
                 Err(_) => (ended, broken) = (true, true),
             }
         }
-        let limit = if kind == Kind::Answer { MAX_ANSWER_BYTES } else { MAX_ERROR_BYTES };
+        let limit = if kind == BodyKind::Answer { MAX_ANSWER_BYTES } else { MAX_ERROR_BYTES };
         let is_large = bytes.len() > limit;
         if !ended && !is_large {
-            self.stage = Stage::Body { response, bytes, kind };
+            self.stage = Stage::Body(HeldBody { response, bytes, kind });
             return None;
         }
         Some(match kind {
-            Kind::Error => Err(refusal(job, &response, &bytes)),
+            BodyKind::Error => Err(refusal(job, &response, &bytes)),
             _ if is_large => Err(Outcome::TooLarge),
             _ if broken => Err(Outcome::Broken),
-            Kind::NoStream => Err(error_inside(&bytes)),
-            Kind::Answer => {
-                self.carry(bytes).map(|answer| Reply { headers: response.headers, answer }).map_err(Outcome::from)
+            BodyKind::NoStream => Err(error_inside(&bytes)),
+            BodyKind::Answer => {
+                self.carry(bytes).map(|answer| Arrival { headers: response.headers, answer }).map_err(Outcome::from)
             }
         })
     }

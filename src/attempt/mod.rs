@@ -1,15 +1,15 @@
 //! Asks candidates until one begins to answer: one at a time, or two while a hedge runs.
 //!
 //! Nothing is sent to the client here: a stream is held until its first piece of an answer (or until it is whole, as
-//! [`Goal`] says), a whole answer until it decodes, so that every failure before that leaves the next candidate free to
+//! [`CommitAt`] says), a whole answer until it decodes, so that every failure before that leaves the next candidate free to
 //! serve. `outcome` judges failures, `queue` says who is next, `health` remembers them for the POP.
 
 pub mod answer_stream;
+pub mod client_error;
 pub mod engine;
 mod exchange;
 pub mod outcome;
 pub mod queue;
-pub mod told;
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::platform::{Platform, UpstreamRequest};
 use crate::policy::{Candidate, Policy, StreamMode, Tier, TierId};
 use crate::pop::health::{Health, Standing};
-use crate::record::Names;
+use crate::record::ModelNames;
 use crate::secret::Secret;
 use crate::upstream::dialect::{self, EncodeOptions, Encoded};
 use crate::upstream::headers;
@@ -56,12 +56,12 @@ pub struct Job<'a, P: Platform> {
     pub total: Duration,
     /// Whether the platform may send on what is left of a stream after `total`.
     pub may_hand_over: bool,
-    pub goal: Goal,
+    pub commit_at: CommitAt,
 }
 
-/// What an attempt must bring before the client gets any of it.
+/// When an answer is committed: what an attempt must bring before the client gets any of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
+pub enum CommitAt {
     WholeAnswer,
     FirstPiece,
     WholeStream,
@@ -84,10 +84,10 @@ impl<'a, P: Platform> Job<'a, P> {
             total: timeout.map_or(allowed, |asked| asked.min(allowed)),
             // A client that asked for less time wants an end, not a longer answer.
             may_hand_over: timeout.is_none(),
-            goal: match (ask.stream, tier.stream) {
-                (false, _) => Goal::WholeAnswer,
-                (true, StreamMode::Hold) => Goal::WholeStream,
-                (true, StreamMode::Guarded | StreamMode::Handoff) => Goal::FirstPiece,
+            commit_at: match (ask.stream, tier.stream) {
+                (false, _) => CommitAt::WholeAnswer,
+                (true, StreamMode::Hold) => CommitAt::WholeStream,
+                (true, StreamMode::Guarded | StreamMode::Handoff) => CommitAt::FirstPiece,
             },
         }
     }
@@ -100,7 +100,7 @@ impl<'a, P: Platform> Job<'a, P> {
     /// How the request is to be put. A stream that is handed to the platform passes as it comes, a usage chunk too, so only the
     /// client's own wish counts then.
     pub fn options(&self) -> EncodeOptions {
-        let counts_usage = self.tier.stream != StreamMode::Handoff || self.goal == Goal::WholeAnswer;
+        let counts_usage = self.tier.stream != StreamMode::Handoff || self.commit_at == CommitAt::WholeAnswer;
         EncodeOptions { counts_usage, begun: None }
     }
 }
@@ -122,7 +122,7 @@ impl<P: Platform> Prepared<P> {
     }
 }
 
-/// An answer that has begun, or is whole, as the [`Goal`] was.
+/// An answer that has begun, or is whole, as [`CommitAt`] says.
 pub struct Committed<P: Platform> {
     pub candidate: Candidate,
     pub answer: Answer<P>,
@@ -164,10 +164,10 @@ pub struct Failure {
 pub fn prepare<P: Platform>(
     job: &Job<'_, P>,
     candidate: &Candidate,
-    asking: &EncodeOptions,
+    options: &EncodeOptions,
 ) -> Result<Prepared<P>, Outcome> {
     let provider = job.policy.provider_of(candidate.model);
-    let (path, Encoded { body, dropped }) = dialect::encode_request(job.policy, candidate, job.request, asking)?;
+    let (path, Encoded { body, dropped }) = dialect::encode_request(job.policy, candidate, job.request, options)?;
     let permit = job.keyring.permit(provider, path).map_err(Outcome::NoSecret)?;
     let deadlines = &job.tier.deadlines;
     let target = dialect::target(provider, &permit, deadlines.connect, deadlines.idle);
@@ -208,5 +208,5 @@ pub fn rank(policy: &Policy, candidates: &[Candidate], health: &Health, now: Dur
 
 /// The name under which a candidate's health is kept.
 pub fn health_name(policy: &Policy, candidate: &Candidate) -> String {
-    Names::of(policy, candidate.model).to_string()
+    ModelNames::of(policy, candidate.model).to_string()
 }

@@ -21,7 +21,7 @@ pub enum Piece<'a> {
     /// An item begins. Dialects without items (chat's text) leave it out for all but calls.
     Begin {
         at: At,
-        item: Item<'a>,
+        item: AnswerItem<'a>,
     },
     Text {
         at: At,
@@ -84,14 +84,14 @@ pub struct Start<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Item<'a> {
+pub enum AnswerItem<'a> {
     Text,
     Reasoning,
-    Call(Call<'a>),
+    Call(AnswerCall<'a>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Call<'a> {
+pub struct AnswerCall<'a> {
     pub kind: CallKind,
     pub id: Option<JsonString<'a>>,
     pub name: Option<JsonString<'a>>,
@@ -156,7 +156,7 @@ pub enum Alive {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opaque<'a> {
     pub choice: u64,
-    pub place: Place,
+    pub holder: Holder,
     pub name: Cow<'a, str>,
     pub value: Raw<'a>,
     /// Whether it is a part of the answer all the same (audio), so that an answer begins with it.
@@ -174,7 +174,7 @@ impl PartialEq for Raw<'_> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Holder {
     /// Beside the choices.
     Answer,
     Choice,
@@ -217,7 +217,7 @@ impl Piece<'_> {
             | Piece::Reasoning { .. }
             | Piece::Input { .. }
             | Piece::Finish { .. } => true,
-            Piece::Begin { item, .. } => matches!(item, Item::Call(_)),
+            Piece::Begin { item, .. } => matches!(item, AnswerItem::Call(_)),
             Piece::Opaque(opaque) => opaque.is_answer,
             Piece::Start(_) | Piece::Sealed { .. } | Piece::End { .. } | Piece::Usage { .. } | Piece::Alive(_) => false,
         }
@@ -226,9 +226,9 @@ impl Piece<'_> {
     /// Whether it is a part of a call.
     pub fn is_of_a_call(&self) -> bool {
         match self {
-            Piece::Begin { item, .. } => matches!(item, Item::Call(_)),
+            Piece::Begin { item, .. } => matches!(item, AnswerItem::Call(_)),
             Piece::Input { .. } => true,
-            Piece::Opaque(opaque) => matches!(opaque.place, Place::Call(_)),
+            Piece::Opaque(opaque) => matches!(opaque.holder, Holder::Call(_)),
             Piece::Start(_)
             | Piece::Text { .. }
             | Piece::Refusal { .. }
@@ -252,7 +252,7 @@ impl Piece<'_> {
             | Piece::Input { at, .. }
             | Piece::End { at, .. } => Some(at.choice),
             Piece::Finish { choice, .. } => Some(*choice),
-            Piece::Opaque(opaque) => (opaque.place != Place::Answer).then_some(opaque.choice),
+            Piece::Opaque(opaque) => (opaque.holder != Holder::Answer).then_some(opaque.choice),
             Piece::Start(_) | Piece::Usage { .. } | Piece::Alive(_) => None,
         }
     }

@@ -15,7 +15,7 @@ use crate::wire::ask::content::{Content, Format, FormatKind, Setting, SettingKin
 use crate::wire::ask::items::{Item, ItemKind, Level, Part};
 use crate::wire::ask::place::Place;
 use crate::wire::ask::turns::Role;
-use crate::wire::ask::{Ask, Features, Neutral, Origin};
+use crate::wire::ask::{Api, Ask, Features, Neutral};
 use crate::wire::json::{Json, JsonString, decoded};
 
 /// Enough for the reply.
@@ -64,7 +64,7 @@ pub fn question(policy: &Policy, classifier: &Classifier, effort: Option<Effort>
     };
     let content = Content { list, settings: vec![limit], format: Some(format), tools: Vec::new(), choice: None, items };
     Ask {
-        origin: Origin::Gateway,
+        api: Api::Gateway,
         fields: Vec::new(),
         model: Cow::Borrowed(""),
         turns: Vec::new(),

@@ -3,7 +3,7 @@
 use crate::door::chat::answer::{AnswerOptions, CallShape, UsageFields, unknown_id};
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
-use crate::wire::piece::{At, Call, Finish, FinishReason, Item, Piece, Said, Start};
+use crate::wire::piece::{AnswerCall, AnswerItem, At, Finish, FinishReason, Piece, Said, Start};
 
 /// The body that the client gets.
 pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Vec<u8> {
@@ -89,15 +89,15 @@ impl<'c> Choice<'c> {
         said.or_else(|| why.map(|why| why.get().to_owned()))
     }
 
-    fn calls(&self) -> Vec<(At, &'c Call<'c>)> {
+    fn calls(&self) -> Vec<(At, &'c AnswerCall<'c>)> {
         let calls = self.said.pieces.iter().filter_map(|piece| match piece {
-            Piece::Begin { at, item: Item::Call(call) } if at.choice == self.number => Some((*at, call)),
+            Piece::Begin { at, item: AnswerItem::Call(call) } if at.choice == self.number => Some((*at, call)),
             _ => None,
         });
         calls.collect()
     }
 
-    fn write_call(&self, at: At, call: &Call<'_>, out: &mut Vec<u8>) {
+    fn write_call(&self, at: At, call: &AnswerCall<'_>, out: &mut Vec<u8>) {
         let kind = if call.kind == CallKind::Custom { "custom" } else { "function" };
         let id = call.id.as_ref().map_or("null", JsonString::get);
         out.extend_from_slice(format!(r#"{{"id":{id},"type":"{kind}","{kind}":"#).as_bytes());
@@ -105,7 +105,7 @@ impl<'c> Choice<'c> {
         out.push(b'}');
     }
 
-    fn write_tool(&self, at: At, call: &Call<'_>, out: &mut Vec<u8>) {
+    fn write_tool(&self, at: At, call: &AnswerCall<'_>, out: &mut Vec<u8>) {
         let input = if call.kind == CallKind::Custom { "input" } else { "arguments" };
         let name = call.name.as_ref().map_or("\"\"", JsonString::get);
         out.extend_from_slice(format!(r#"{{"name":{name},"{input}":"#).as_bytes());

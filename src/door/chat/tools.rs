@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Choice, Demand, Grammar, Tool, ToolKind, ToolName};
-use crate::wire::ask::place::{Fault, Located, Place};
+use crate::wire::ask::place::{Located, Place, RequestFault};
 use crate::wire::call::CallKind;
 use crate::wire::json::{Field, JsonString, given, object_fields, text};
 
@@ -17,7 +17,7 @@ type Read<'a> = (Vec<Tool<'a>>, Option<Choice<'a>>);
 ///
 /// # Errors
 /// What is no tool.
-pub fn read<'a>(ask: &Ask<'a>) -> Result<Read<'a>, Fault> {
+pub fn read<'a>(ask: &Ask<'a>) -> Result<Read<'a>, RequestFault> {
     let (field, choice) = match ask.legacy_calls {
         true => ("functions", "function_call"),
         false => ("tools", "tool_choice"),
@@ -55,7 +55,7 @@ fn get<'a>(fields: &[Field<'a>], name: &str) -> Option<&'a RawValue> {
     given(fields.iter().find(|field| field.name == name).map(|field| field.value))
 }
 
-fn tool<'a>(raw: &'a RawValue, place: Place) -> Result<Tool<'a>, Fault> {
+fn tool<'a>(raw: &'a RawValue, place: Place) -> Result<Tool<'a>, RequestFault> {
     let fields = object_fields(raw.get()).map_err(|_| place.fault("must be an object"))?;
     match get(&fields, "type").map(RawValue::get) {
         None | Some(r#""function""#) => {
@@ -80,7 +80,12 @@ fn grammar(format: &RawValue) -> Option<Grammar<'_>> {
     Some(Grammar { syntax: text("syntax")?, definition: text("definition")? })
 }
 
-fn function<'a>(function: &'a RawValue, raw: &'a RawValue, place: Place, leaves: &Leaves) -> Result<Tool<'a>, Fault> {
+fn function<'a>(
+    function: &'a RawValue,
+    raw: &'a RawValue,
+    place: Place,
+    leaves: &Leaves,
+) -> Result<Tool<'a>, RequestFault> {
     let members = object_fields(function.get()).map_err(|_| place.leaf(leaves.function).fault("must be an object"))?;
     let parameters = get(&members, "parameters").map(|value| Located { leaf: leaves.parameters, value });
     let strict = get(&members, "strict").map(|strict| strict.get() == "true");

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::Origin;
+use super::Api;
 use super::content::{Format, Tool};
 use super::place::{Located, Place};
 use crate::wire::call::CallKind;
@@ -54,7 +54,7 @@ pub enum ItemKind<'a> {
     },
     /// What only the API that it is of understands.
     Opaque {
-        origin: Origin,
+        api: Api,
         raw: &'a RawValue,
     },
 }
@@ -133,11 +133,11 @@ pub enum PartKind<'a> {
     Text(JsonString<'a>),
     Refusal(JsonString<'a>),
     Image {
-        source: Source<'a>,
+        source: MediaSource<'a>,
         detail: Option<Located<&'a RawValue>>,
     },
     File {
-        source: Source<'a>,
+        source: MediaSource<'a>,
         name: Option<JsonString<'a>>,
     },
     Audio(&'a RawValue),
@@ -146,14 +146,14 @@ pub enum PartKind<'a> {
     Json(Json<'a>),
     /// What only the API that it is of understands.
     Opaque {
-        origin: Origin,
+        api: Api,
         raw: &'a RawValue,
     },
 }
 
 /// Where the bytes of an image or a file are.
 #[derive(Clone, Debug)]
-pub enum Source<'a> {
+pub enum MediaSource<'a> {
     /// At an address, which may be a data URI.
     Url(Located<Cow<'a, str>>),
     /// Here, in base64.

@@ -22,7 +22,7 @@ pub struct Located<T> {
 
 /// What is wrong with a request: a 400 for the client, if it has to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct RequestFault {
     pub place: String,
     /// What it must be, or is.
     pub message: String,
@@ -67,8 +67,8 @@ impl Place {
         self.inner_position.unwrap_or_default()
     }
 
-    pub fn fault(self, message: impl Into<String>) -> Fault {
-        Fault { place: self.to_string(), message: message.into() }
+    pub fn fault(self, message: impl Into<String>) -> RequestFault {
+        RequestFault { place: self.to_string(), message: message.into() }
     }
 }
 

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::chunk::Name;
+use super::chunk::FieldName;
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
-use crate::wire::piece::{At, Call, Item, Opaque, Piece, Place, Raw};
+use crate::wire::piece::{AnswerCall, AnswerItem, At, Holder, Opaque, Piece, Raw};
 
 /// A function with its arguments, or a custom tool with its input.
 #[derive(Default, Deserialize)]
@@ -100,7 +100,7 @@ impl<'a> Visitor<'a> for CallReader<'_, 'a> {
         let mut call = CallFields { item: self.place, ..CallFields::default() };
         // What nobody knows of a call comes after it, wherever it stood.
         let mut unknown: Vec<(Cow<'a, str>, &'a RawValue)> = Vec::new();
-        while let Some(Name(name)) = fields.next_key::<Name<'a>>()? {
+        while let Some(FieldName(name)) = fields.next_key::<FieldName<'a>>()? {
             match name.as_ref() {
                 "index" => call.item = fields.next_value::<Option<u64>>()?.unwrap_or(self.place),
                 "id" => call.id = JsonString::read_some(fields.next_value()?),
@@ -121,10 +121,10 @@ impl<'a> Visitor<'a> for CallReader<'_, 'a> {
                 }
             }
         }
-        let place = Place::Call(call.item);
+        let holder = Holder::Call(call.item);
         push(call, self.pieces);
         self.pieces.extend(unknown.into_iter().map(|(name, value)| {
-            Piece::Opaque(Opaque { choice: 0, place, name, value: Raw(value), is_answer: false })
+            Piece::Opaque(Opaque { choice: 0, holder, name, value: Raw(value), is_answer: false })
         }));
         Ok(())
     }
@@ -137,8 +137,8 @@ fn push<'a>(call: CallFields<'a>, pieces: &mut Vec<Piece<'a>>) {
     let name = JsonString::read_some(tool.name);
     let begins = id.is_some() || name.is_some();
     if begins {
-        let call = Call { kind: kind.unwrap_or(CallKind::Function), id, name, namespace: None };
-        pieces.push(Piece::Begin { at, item: Item::Call(call) });
+        let call = AnswerCall { kind: kind.unwrap_or(CallKind::Function), id, name, namespace: None };
+        pieces.push(Piece::Begin { at, item: AnswerItem::Call(call) });
     }
     // Some send an object where the API has a text.
     let fragment = tool.arguments.map(|raw| JsonString::read(raw).unwrap_or_else(|| JsonString::encode(raw.get())));

@@ -11,7 +11,7 @@ use super::{cache, schema, tools, turns};
 use crate::error::Error;
 use crate::policy::{Candidate, Model, Policy};
 use crate::upstream::dialect::dropped::Dropped;
-use crate::upstream::dialect::{EncodeOptions, Encoded, in_words};
+use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient, in_words};
 use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Content, FormatKind, SettingKind};
 use crate::wire::ask::items::{Item, ItemKind, Part};
@@ -34,15 +34,16 @@ pub fn encode_request(
     policy: &Policy,
     candidate: &Candidate,
     request: &Ask<'_>,
-    asking: &EncodeOptions,
+    options: &EncodeOptions,
 ) -> Result<Encoded, Error> {
-    let model = policy.model(candidate.model);
+    let recipient = Recipient::of(policy, candidate);
+    let model = recipient.model;
     let content = &*request.content()?;
     let mut dropped = Dropped::default();
     check_answers(content)?;
     let max_tokens = max_tokens(content, model, &mut dropped)?;
-    let begun = asking.begun.as_deref().filter(|_| model.prefill.is_some()).map(|text| begun(content, text));
-    let turns = turns::translate((content.list, content.items.iter().chain(&begun)), model, &mut dropped)?;
+    let begun = options.begun.as_deref().filter(|_| model.prefill.is_some()).map(|text| begun(content, text));
+    let turns = turns::translate(content.list, content.items.iter().chain(&begun), model, &mut dropped)?;
     let tools = tools::translate(content, model, &turns.called, &mut dropped)?;
     let shape = shape(content, model, &mut dropped);
     let circumstances = Circumstances {
@@ -50,9 +51,10 @@ pub fn encode_request(
         forced_call: tools.forced,
         in_tool_loop: turns.in_tool_loop,
         has_prefill: turns.has_prefill,
-        shown: policy.provider(model.provider).show_reasoning,
+        has_tools: request.features.has_tools,
+        shown: recipient.provider.show_reasoning,
     };
-    let reasoning = reasoning::translate((request, content), (candidate, model), &circumstances, &mut dropped);
+    let reasoning = reasoning::translate(content, &recipient, &circumstances, &mut dropped);
     let thinks = matches!(reasoning.thinking, Some(Thinking::Adaptive { .. } | Thinking::Enabled { .. }));
     let (temperature, top_p) = sampling(content, model, thinks, &mut dropped);
     drop_unknown(content, &mut dropped);

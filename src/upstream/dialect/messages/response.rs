@@ -13,7 +13,7 @@ use crate::upstream::error_words;
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
 use crate::wire::json::{given, text};
-use crate::wire::piece::{At, Call, Item, ItemEnd, Piece, ReasoningForm, Start, is_reason};
+use crate::wire::piece::{AnswerCall, AnswerItem, At, ItemEnd, Piece, ReasoningForm, Start, is_reason};
 use crate::wire::seal::SealKind;
 use crate::wire::usage::Usage;
 
@@ -102,23 +102,23 @@ fn decode_block<'a>(at: At, block: Block<'a>, pieces: &mut Vec<Piece<'a>>) -> Re
     match block.r#type.as_ref() {
         "text" => {
             let text = string(block.text)?;
-            pieces.extend([Piece::Begin { at, item: Item::Text }, Piece::Text { at, text }]);
+            pieces.extend([Piece::Begin { at, item: AnswerItem::Text }, Piece::Text { at, text }]);
         }
         "thinking" => {
-            pieces.push(Piece::Begin { at, item: Item::Reasoning });
+            pieces.push(Piece::Begin { at, item: AnswerItem::Reasoning });
             let text = JsonString::read_some(block.thinking);
             pieces.extend(text.map(|text| Piece::Reasoning { at, form: ReasoningForm::Text, text }));
             pieces.extend(seal(SealKind::Signature, block.signature));
         }
         "redacted_thinking" => {
-            pieces.push(Piece::Begin { at, item: Item::Reasoning });
+            pieces.push(Piece::Begin { at, item: AnswerItem::Reasoning });
             pieces.extend(seal(SealKind::Redacted, block.data));
         }
         "tool_use" => {
             let id = Some(string(block.id)?);
-            let call = Call { kind: CallKind::Function, id, name: Some(string(block.name)?), namespace: None };
+            let call = AnswerCall { kind: CallKind::Function, id, name: Some(string(block.name)?), namespace: None };
             let fragment = JsonString::encode(given(block.input).map_or("{}", RawValue::get));
-            pieces.extend([Piece::Begin { at, item: Item::Call(call) }, Piece::Input { at, fragment }]);
+            pieces.extend([Piece::Begin { at, item: AnswerItem::Call(call) }, Piece::Input { at, fragment }]);
         }
         _ => return Ok(()),
     }

@@ -14,7 +14,9 @@ use crate::upstream::error_words;
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
 use crate::wire::json::{given, text};
-use crate::wire::piece::{Alive, At, Call, FinishReason, Item, ItemEnd, Piece, ReasoningForm, Start, is_reason};
+use crate::wire::piece::{
+    Alive, AnswerCall, AnswerItem, At, FinishReason, ItemEnd, Piece, ReasoningForm, Start, is_reason,
+};
 use crate::wire::seal::SealKind;
 use crate::wire::usage::Usage;
 
@@ -25,7 +27,7 @@ const MAX_INPUT_BYTES: usize = 64 * 1024;
 
 /// What is known of a streamed answer so far.
 #[derive(Debug)]
-pub struct Stream {
+pub struct MessagesStream {
     created: u64,
     /// The message's id, once it has begun; nothing in it if it has none.
     begun: Option<Option<String>>,
@@ -134,7 +136,7 @@ impl From<Undecodable> for Defect {
     }
 }
 
-impl Stream {
+impl MessagesStream {
     pub fn new(options: DecodeOptions) -> Self {
         Self {
             created: options.created,
@@ -211,25 +213,26 @@ impl Stream {
         match block.r#type.as_ref() {
             "text" => {
                 kind = BlockKind::Text;
-                self.push(Piece::Begin { at, item: Item::Text }, pieces)?;
+                self.push(Piece::Begin { at, item: AnswerItem::Text }, pieces)?;
                 self.text(at, block.text, pieces)?;
             }
             "thinking" => {
                 kind = BlockKind::Thinking;
-                self.push(Piece::Begin { at, item: Item::Reasoning }, pieces)?;
+                self.push(Piece::Begin { at, item: AnswerItem::Reasoning }, pieces)?;
                 self.thinking(at, block.thinking, pieces)?;
             }
             "redacted_thinking" => {
                 kind = BlockKind::Thinking;
-                self.push(Piece::Begin { at, item: Item::Reasoning }, pieces)?;
-                self.seal(at, SealKind::Redacted, block.data, pieces)?;
+                self.push(Piece::Begin { at, item: AnswerItem::Reasoning }, pieces)?;
+                self.push_all(seal(at, SealKind::Redacted, block.data), pieces)?;
             }
             "tool_use" => {
                 kind = BlockKind::Call;
                 input = Some(first_input(block.input)?);
                 let id = Some(string(block.id)?);
-                let call = Call { kind: CallKind::Function, id, name: Some(string(block.name)?), namespace: None };
-                self.push(Piece::Begin { at, item: Item::Call(call) }, pieces)?;
+                let call =
+                    AnswerCall { kind: CallKind::Function, id, name: Some(string(block.name)?), namespace: None };
+                self.push(Piece::Begin { at, item: AnswerItem::Call(call) }, pieces)?;
                 self.has_calls = true;
             }
             _ => {}
@@ -252,7 +255,7 @@ impl Stream {
                 self.text(at, delta.text, pieces)
             }
             "thinking_delta" => self.thinking(at, delta.thinking, pieces),
-            "signature_delta" => self.seal(at, SealKind::Signature, delta.signature, pieces),
+            "signature_delta" => self.push_all(seal(at, SealKind::Signature, delta.signature), pieces),
             "input_json_delta" => {
                 let fragment = string(delta.partial_json)?;
                 let index = index.ok_or(Undecodable)?;
@@ -339,15 +342,12 @@ impl Stream {
         }
     }
 
-    fn seal<'a>(
+    fn push_all<'a>(
         &self,
-        at: At,
-        kind: SealKind,
-        state: Option<&'a RawValue>,
+        some: impl IntoIterator<Item = Piece<'a>>,
         pieces: &mut Vec<Piece<'a>>,
     ) -> Result<(), Undecodable> {
-        let Some(state) = JsonString::read_some(state) else { return Ok(()) };
-        self.push(Piece::Sealed { at, sealed: answer::sealed(kind, state) }, pieces)
+        some.into_iter().try_for_each(|piece| self.push(piece, pieces))
     }
 
     /// A piece of the answer; none before its beginning, and none after its end.
@@ -374,6 +374,11 @@ impl Stream {
 
 fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Result<T, Undecodable> {
     serde_json::from_str(raw.ok_or(Undecodable)?.get()).map_err(|_| Undecodable)
+}
+
+/// The sealed state of a block, unless it is empty.
+fn seal(at: At, kind: SealKind, state: Option<&RawValue>) -> Option<Piece<'_>> {
+    JsonString::read_some(state).map(|state| Piece::Sealed { at, sealed: answer::sealed(kind, state) })
 }
 
 fn string(raw: Option<&RawValue>) -> Result<JsonString<'_>, Undecodable> {
@@ -405,7 +410,7 @@ mod tests {
     fn decode(events: &[&str]) -> String {
         let options =
             DecodeOptions { dialect: Dialect::AnthropicMessages, created: 7, choices: 1, mends: Mends::default() };
-        let mut stream = Stream::new(options);
+        let mut stream = MessagesStream::new(options);
         let mut shown = Vec::new();
         for event in events {
             let mut pieces = Vec::new();
@@ -424,9 +429,9 @@ mod tests {
                 format!("start({},{},{created})", text(id), text(model))
             }
             Piece::Begin { at, item } => match item {
-                Item::Text => format!("{}:text", at.item),
-                Item::Reasoning => format!("{}:reasoning", at.item),
-                Item::Call(call) => format!("{}:call({:?})", at.item, call.kind),
+                AnswerItem::Text => format!("{}:text", at.item),
+                AnswerItem::Reasoning => format!("{}:reasoning", at.item),
+                AnswerItem::Call(call) => format!("{}:call({:?})", at.item, call.kind),
             },
             Piece::Text { at, text } | Piece::Refusal { at, text } | Piece::Reasoning { at, text, .. } => {
                 format!("{}={}", at.item, text.inside())

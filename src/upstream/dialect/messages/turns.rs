@@ -40,7 +40,8 @@ pub struct Turns<'a> {
 /// # Errors
 /// A 400 for a part that cannot be carried, and for calls and results that do not match.
 pub fn translate<'x>(
-    (list, items): (&'static str, impl Iterator<Item = &'x Item<'x>>),
+    list: &'static str,
+    items: impl Iterator<Item = &'x Item<'x>>,
     model: &Model,
     dropped: &mut Dropped,
 ) -> Result<Turns<'x>, Error> {
@@ -178,7 +179,7 @@ impl<'x> Builder<'x, '_> {
 
     fn blocks(&mut self, parts: &'x [Part<'x>], speaker: Speaker) -> Result<Vec<Block<'x>>, Error> {
         let mut blocks = Vec::with_capacity(parts.len());
-        push_parts(parts, speaker, (&mut blocks, self.dropped))?;
+        push_parts(parts, speaker, &mut blocks, self.dropped)?;
         Ok(blocks)
     }
 

@@ -5,7 +5,7 @@
 //! client is told does not depend on it.
 
 use crate::attempt::Failure;
-use crate::attempt::outcome::{Told, judge};
+use crate::attempt::outcome::{ClientError, judge};
 use crate::door::answer_headers::MAX_RETRY_AFTER;
 use crate::error::{Error, Kind, RejectedAs, Retry};
 use crate::mask::words;
@@ -19,7 +19,7 @@ const WITHHELD: &str = "its words are not shown, since they may hold a part of a
 const TOO_LONG: &str = "The prompt is too long: it exceeds the model's maximum context length.";
 
 /// The error for `failure`. The client should come back if a candidate is expected back soon, whichever it is.
-pub fn error(policy: &Policy, failure: &Failure) -> Error {
+pub fn of(policy: &Policy, failure: &Failure) -> Error {
     let provider = &failure.provider;
     let retry = match failure.back {
         Some(back) if back <= MAX_RETRY_AFTER => Retry::After(back),
@@ -29,10 +29,10 @@ pub fn error(policy: &Policy, failure: &Failure) -> Error {
         let message = format!("No candidate could answer; the last one ({provider}) {what}.");
         Error::new(kind, message).with_retry(retry)
     };
-    match judge(&failure.outcome).told {
-        Told::Failed(kind, what) => failed(kind, &what),
-        Told::Own(error) => error,
-        Told::Refused { how, words } => refused(policy, provider, how, &words),
+    match judge(&failure.outcome).client_error {
+        ClientError::Failed(kind, what) => failed(kind, &what),
+        ClientError::Own(error) => error,
+        ClientError::Refused { how, words } => refused(policy, provider, how, &words),
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
     }
 
     fn check(outcome: Outcome, back: Option<Duration>) -> Error {
-        error(&policy(), &Failure { outcome, provider: "openai".into(), back })
+        of(&policy(), &Failure { outcome, provider: "openai".into(), back })
     }
 
     fn status(status: u16, body: &str) -> Outcome {
