@@ -12,10 +12,11 @@ use crate::mask::words;
 use crate::policy::Policy;
 use crate::upstream::error_words::ProviderError;
 
+/// The longest text of a provider that a client is shown, in bytes.
 const MAX_REASON_BYTES: usize = 1_000;
 /// In place of a text that speaks of keys, or looks like one in pieces.
 const WITHHELD: &str = "its words are not shown, since they may hold a part of a key";
-/// The same for a request that was too long, in words that agents know.
+/// In place of such a text about a request that was too long: words that agents know.
 const TOO_LONG: &str = "The prompt is too long: it exceeds the model's maximum context length.";
 
 /// The error for `failure`. The client should come back if a candidate is expected back soon, whichever it is.

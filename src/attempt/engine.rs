@@ -19,13 +19,15 @@ use crate::visit::Visit;
 /// The attempts at one request.
 pub struct Attempts<'a, 'v, P: Platform> {
     pub job: &'a Job<'a, P>,
+    /// The request under way, which notes the attempts.
     pub visit: &'a mut Visit<'v, P>,
     queue: Queue,
     options: EncodeOptions,
     /// What the client has of an answer that broke, or what such a repair would need; nothing where the tier wants none.
     repair: Option<Repair>,
-    /// The candidate that was prepared beside the classifier's call.
+    /// The candidate that was prepared while the classifier was thinking.
     prepared: Option<Prepared<P>>,
+    /// Whether the one hedge of this request was started, or tried.
     hedged: bool,
 }
 
@@ -39,7 +41,7 @@ struct Attempt<P: Platform> {
 /// The start of an attempt.
 #[derive(Clone, Copy)]
 struct Launch {
-    /// In the queue.
+    /// The candidate's place in the queue.
     place: usize,
     started: Duration,
     occasion: Occasion,
@@ -79,10 +81,11 @@ struct FailedAttempt {
 /// What the attempts of one run have come to.
 struct Run<P: Platform> {
     active: Vec<Attempt<P>>,
+    /// The failure that says most so far.
     failure: Option<Failure>,
     /// When each candidate that failed last is expected back, on the request's clock, by its place.
     back: Vec<(usize, Duration)>,
-    /// On the request's clock.
+    /// When the run began, on the request's clock.
     started: Duration,
 }
 
@@ -371,7 +374,7 @@ impl<P: Platform> Run<P> {
         Failure { back, ..failure }
     }
 
-    /// Of several failures the last that came from a provider is told.
+    /// Keeps the failure that the client is told: the last one that came from a provider, else the first.
     fn keep_failure(&mut self, job: &Job<'_, P>, candidate: &Candidate, outcome: Outcome) {
         if self.failure.is_none() || !outcome.is_unsent() {
             let provider = job.policy.provider_of(candidate.model).name.clone();

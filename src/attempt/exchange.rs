@@ -20,20 +20,22 @@ use crate::upstream::stream::{AFTER_FINISH, Break, Progress, ProviderStream};
 use crate::wire::media;
 use crate::wire::piece::Said;
 
-/// The largest answer that is held as a whole.
+/// The largest answer that is held as a whole, in bytes.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
-/// The largest error body that is read.
+/// The largest error body that is read, in bytes.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// How long an error's words are waited for; its status alone decides.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The most that one read of a body brings, in bytes.
 const READ_BYTES: usize = 32 * 1024;
-/// What may come before the first piece of an answer.
+/// The most that is held before the first piece of an answer, in bytes.
 const MAX_PREAMBLE_BYTES: usize = 64 * 1024;
 
+/// One request to one provider, and what has come back.
 pub struct Exchange<P: Platform> {
     stage: Stage<P>,
     carrying: Carrying,
-    /// On [`Platform::elapsed`]'s clock.
+    /// When the exchange is given up, on [`Platform::elapsed`]'s clock.
     deadline: Duration,
     /// When the candidate has had the time that its tier gives it, whatever the request's own limit.
     own_deadline: Duration,
@@ -70,7 +72,7 @@ struct HeldBody<P: Platform> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BodyKind {
     Answer,
-    /// Of an answer other than 2xx.
+    /// The words of an answer other than 2xx.
     Error,
     /// A 2xx that is no stream although one was asked for.
     NoStream,
@@ -103,6 +105,7 @@ impl<P: Platform> Exchange<P> {
         }
     }
 
+    /// What the next step waits for; nothing if the exchange is over.
     pub fn wait(&self) -> Option<Wait<'_, P>> {
         match &self.stage {
             Stage::Head(pending) => Some(Wait::Response(pending)),
@@ -112,14 +115,17 @@ impl<P: Platform> Exchange<P> {
         }
     }
 
+    /// When the exchange is given up, on [`Platform::elapsed`]'s clock.
     pub fn deadline(&self) -> Duration {
         self.deadline
     }
 
+    /// Puts the deadline off.
     pub fn extend(&mut self, deadline: Duration) {
         self.deadline = deadline;
     }
 
+    /// The status of the provider's answer; 200 until its head has come.
     pub fn status(&self) -> StatusCode {
         self.status
     }
@@ -129,6 +135,7 @@ impl<P: Platform> Exchange<P> {
         self.request_id.clone()
     }
 
+    /// Whether the head of the provider's answer has come.
     pub fn has_head(&self) -> bool {
         !matches!(self.stage, Stage::Head(_))
     }
@@ -147,7 +154,7 @@ impl<P: Platform> Exchange<P> {
         }
     }
 
-    /// Takes what has come.
+    /// Takes what has come, and says what it came to.
     pub fn advance(&mut self, job: &Job<'_, P>) -> Advance<P> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Head(pending) => match job.platform.response(pending) {
@@ -160,7 +167,7 @@ impl<P: Platform> Exchange<P> {
         }
     }
 
-    /// The deadline has passed.
+    /// Ends the exchange at its deadline, with what has come until then.
     pub fn expire(&mut self, job: &Job<'_, P>) -> Advance<P> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Body(HeldBody { response, bytes, kind: BodyKind::Error }) => {

@@ -37,7 +37,7 @@ use crate::wire::media;
 pub struct Request<'a> {
     pub ask: &'a Ask<'a>,
     pub client_headers: &'a HeaderMap,
-    /// The client's own limit.
+    /// How long the client waits at most, if it says so.
     pub timeout: Option<Duration>,
     /// How long the platform lets the request run.
     pub time_left: Duration,
@@ -50,6 +50,7 @@ pub struct Job<'a, P: Platform> {
     pub policy: &'a Policy,
     pub tier: &'a Tier,
     tier_id: TierId,
+    /// What the client asks for.
     pub request: &'a Ask<'a>,
     pub client_headers: &'a HeaderMap,
     /// When the answer must have ended, on [`Platform::elapsed`]'s clock.
@@ -62,8 +63,11 @@ pub struct Job<'a, P: Platform> {
 /// When an answer is committed: what an attempt must bring before the client gets any of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitAt {
+    /// An answer that is not streamed, once it is whole.
     WholeAnswer,
+    /// A stream, with its first piece of an answer.
     FirstPiece,
+    /// A stream, once it is whole.
     WholeStream,
 }
 
@@ -107,7 +111,7 @@ impl<'a, P: Platform> Job<'a, P> {
 
 /// A candidate that can be sent to at once.
 pub struct Prepared<P: Platform> {
-    /// For this tier: deadlines and timeouts are its own.
+    /// The tier that it was prepared for, whose deadlines and timeouts it has.
     tier: TierId,
     candidate: Candidate,
     backend: P::Backend,
@@ -128,6 +132,7 @@ pub struct Committed<P: Platform> {
     pub answer: Answer<P>,
 }
 
+/// What an attempt brought for the client.
 pub enum Answer<P: Platform> {
     Whole { body: Vec<u8>, facts: AnswerFacts },
     Stream(Box<AnswerStream<P>>),
@@ -186,7 +191,7 @@ pub struct Ranking {
     pub queue: Queue,
     /// Those that come last because they failed lately, as `provider/model`.
     pub cooling: Vec<String>,
-    /// Whether that changed the plan's order.
+    /// Whether failures of late changed the plan's order.
     pub is_changed: bool,
 }
 

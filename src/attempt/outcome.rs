@@ -18,11 +18,13 @@ use crate::upstream::keyring::NoSecret;
 /// How an attempt failed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
+    /// This version does not speak the provider's dialect.
     DialectUnavailable(Dialect),
-    /// Nothing may be sent to it.
+    /// Nothing may be sent to the provider.
     NoSecret(NoSecret),
     /// The candidate's dialect cannot carry the request; what the client is told if no other can.
     Unfit(Box<Error>),
+    /// The request could not be sent, or no head came.
     Send(SendError),
     /// No first piece, or no whole answer, by its deadline.
     Timeout,
@@ -41,6 +43,7 @@ pub enum Outcome {
     Undecodable,
     /// The body ended early.
     Broken,
+    /// More than the gateway holds.
     TooLarge,
 }
 
@@ -51,6 +54,7 @@ pub enum Verdict {
     Retry,
     /// The next candidate; if none is healthy, the same one after this delay.
     Wait(Duration),
+    /// The next candidate.
     Next,
     /// The next candidate with a larger context.
     NextLarger,
@@ -73,7 +77,7 @@ pub enum ClientError {
     Refused { how: RejectedAs, words: Box<ProviderError> },
     /// What the last candidate did, as the end of a sentence about it.
     Failed(Kind, Cow<'static, str>),
-    /// The gateway's own finding.
+    /// An error of the gateway's own, as it is.
     Own(Error),
 }
 
@@ -81,13 +85,14 @@ pub enum ClientError {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
     pub verdict: Verdict,
-    /// For the candidate's standing in this POP.
+    /// What follows for the candidate's standing in this POP.
     pub cooling: Cooling,
+    /// When the candidate may serve the same request.
     pub back: Back,
     pub client_error: ClientError,
 }
 
-/// The table.
+/// The table: what follows from `outcome`.
 pub fn judge(outcome: &Outcome) -> Judgement {
     use Verdict::{Next, Retry};
     let failed = |what: &'static str| client_error(Kind::ProviderError, what);
@@ -204,7 +209,7 @@ impl From<CannotEncode> for Outcome {
 }
 
 impl Outcome {
-    /// As the record shows it.
+    /// The end of the attempt, as the record shows it.
     pub fn end(&self) -> AttemptEnd {
         let name = match self {
             Outcome::Status { status, .. } => return AttemptEnd::Status(*status),

@@ -9,11 +9,11 @@ use crate::attempt::outcome::Verdict;
 use crate::policy::Candidate;
 use crate::pop::health::Standing;
 
-/// Requests to providers for one client request; with the classifier's call they stay below the platform's limit.
+/// The most requests to providers for one client request; with the classifier's call they stay below the platform's limit.
 const MAX_SENDS: usize = 7;
-/// No client waits longer than this for a rate limit to pass.
+/// The longest time that a client waits for a rate limit to pass.
 const MAX_WAIT: Duration = Duration::from_secs(5);
-/// In this time a candidate is asked twice at most.
+/// The time in which a candidate is asked twice at most.
 const CALM: Duration = Duration::from_millis(1_500);
 /// The first back-off is between half of this and this; each further one is twice as long.
 const BACK_OFF: Duration = Duration::from_millis(200);
@@ -23,18 +23,19 @@ const BACK_OFF: Duration = Duration::from_millis(200);
 pub struct Queue {
     slots: Vec<Slot>,
     sends_left: usize,
-    /// Candidates must have a larger context than this.
+    /// The largest context, in tokens, that was too small; candidates must have a larger one.
     too_small: u64,
+    /// Whether a delay that a candidate asked for has been waited for.
     waited: bool,
 }
 
 #[derive(Debug)]
 struct Slot {
     candidate: Candidate,
-    /// Tokens.
+    /// The candidate's context, in tokens.
     context: u64,
     standing: Standing,
-    /// When it was asked.
+    /// When the candidate was asked, on the request's clock.
     starts: Vec<Duration>,
     due: Due,
 }
@@ -47,13 +48,14 @@ enum Due {
     Done,
 }
 
-/// What to do now.
+/// What the queue says is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Ask the candidate at this place.
     Ask(usize),
     /// Nothing before this time.
     SleepUntil(Duration),
+    /// No candidate is left.
     Nothing,
 }
 
@@ -63,8 +65,9 @@ pub struct RetryLimits {
     pub now: Duration,
     /// When the answer must have ended.
     pub total: Duration,
-    /// The tier's `retries`.
+    /// How often the tier allows a candidate to be asked again.
     pub retries: u32,
+    /// A random number, for the jitter of back-offs.
     pub random: u64,
 }
 
@@ -85,24 +88,27 @@ impl Queue {
         Self { slots, sends_left: MAX_SENDS, too_small: 0, waited: false }
     }
 
-    /// Who is asked first.
+    /// The candidate that is asked first.
     pub fn first(&self) -> Option<&Candidate> {
         self.slots.first().map(|slot| &slot.candidate)
     }
 
-    /// All of them, in the order in which they are asked.
+    /// All candidates, in the order in which they are asked.
     pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
         self.slots.iter().map(|slot| &slot.candidate)
     }
 
+    /// The candidate at `place`.
     pub fn candidate(&self, place: usize) -> &Candidate {
         &self.slots[place].candidate
     }
 
+    /// What the candidate at `place` may be used for.
     pub fn standing(&self, place: usize) -> Standing {
         self.slots[place].standing
     }
 
+    /// What is to be done at `now`.
     pub fn next(&self, now: Duration) -> Next {
         if self.sends_left == 0 {
             return Next::Nothing;

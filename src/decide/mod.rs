@@ -25,7 +25,7 @@ pub struct Decision {
     pub source: DecisionSource,
     /// The only model that may answer.
     pub pinned: Option<ModelId>,
-    /// The classifier's, 0 to 1.
+    /// How sure the classifier is, 0 to 1; nothing if it did not decide or does not say.
     pub confidence: Option<f64>,
     pub reasons: Vec<Reason>,
 }
@@ -61,6 +61,7 @@ pub struct Passed {
 }
 
 impl Passed {
+    /// A rung passes for this reason.
     pub fn because(reason: Reason) -> Step {
         Step::Pass(Some(Passed { reason, confidence: None }))
     }

@@ -275,7 +275,7 @@ pub struct Condition {
     pub client: Option<Vec<String>>,
     /// ISO 3166-1 alpha-2, upper case, or `unknown`.
     pub country: Option<Vec<String>>,
-    /// The same; none of them may be the client's.
+    /// Countries in the same form, none of which may be the client's.
     pub not_country: Option<Vec<String>>,
     pub has_tools: Option<bool>,
     pub has_images: Option<bool>,

@@ -180,7 +180,7 @@ pub enum AttemptEnd {
     Failed(&'static str),
     /// Another attempt's answer came first, and the connection was closed.
     Closed,
-    /// The same before a head had come: the platform cannot cancel such a request.
+    /// Another attempt's answer came first, before this one had a head: the platform cannot cancel such a request.
     Abandoned,
 }
 

@@ -17,7 +17,7 @@ use crate::upstream::stream::{AFTER_FINISH, Break, Progress};
 use crate::visit::settle::Ending;
 use crate::wire::facts::AnswerFacts;
 
-/// Of the 50 ms of CPU time that an execution has.
+/// The CPU time after which the rest of a stream is left to the platform. An execution has 50 ms.
 const MAX_VCPU_MS: u64 = 35;
 /// The CPU time is looked at once in so many reads, since looking takes some too.
 const READS_PER_LOOK: u32 = 16;

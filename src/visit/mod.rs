@@ -26,15 +26,16 @@ use crate::wire::{media, sse};
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a client may take nothing of its answer before it counts as gone.
 const READER_PATIENCE: Duration = Duration::from_secs(30);
-/// The least that a client gets for it, also at the end of its request's time.
+/// How long a client may take nothing at the end of its request's time, at least.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
+/// One request under way.
 pub struct Visit<'a, P: Platform> {
     pub platform: &'a P,
     pub keyring: &'a Keyring<'a, P>,
     pub memory: &'a Memory,
     record: Record,
-    /// What the answer carries whatever it is.
+    /// The headers that the answer carries whatever it is.
     headers: HeaderMap,
     sent: SendState<P>,
     /// When the client gets a comment, on [`Platform::elapsed`]'s clock, while it is kept waiting.
@@ -43,7 +44,9 @@ pub struct Visit<'a, P: Platform> {
 
 /// How much of a streamed answer has gone out.
 enum SendState<P: Platform> {
+    /// Nothing, not even the head.
     Nothing,
+    /// The head, and perhaps more.
     Open(P::Downstream),
     /// Its end, or the client has left.
     Over,
@@ -54,6 +57,7 @@ enum SendState<P: Platform> {
 pub enum BrokenOff {
     /// There was no stream: an error is an answer like any other.
     Nothing,
+    /// The client has been told the error.
     Told,
     ClientGone,
 }

@@ -60,7 +60,7 @@ pub fn decoded(json: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A value that goes up as it is.
+/// A JSON value that goes to a provider as it is.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Json<'a> {
@@ -106,6 +106,7 @@ impl<'a> JsonString<'a> {
         JsonString(Json::text(text))
     }
 
+    /// The empty text.
     pub fn empty() -> JsonString<'static> {
         JsonString(Json::borrow("\"\"").expect("two quotes should be JSON"))
     }
@@ -124,6 +125,7 @@ impl<'a> JsonString<'a> {
         self.0.raw()
     }
 
+    /// The JSON, with its quotes.
     pub fn get(&self) -> &str {
         self.0.get()
     }

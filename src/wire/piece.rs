@@ -17,44 +17,24 @@ use crate::wire::usage::Usage;
 /// One thing that an answer says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Piece<'a> {
+    /// The answer begins, and says what it is.
     Start(Start<'a>),
     /// An item begins. Dialects without items (chat's text) leave it out for all but calls.
-    Begin {
-        at: At,
-        item: AnswerItem<'a>,
-    },
-    Text {
-        at: At,
-        text: JsonString<'a>,
-    },
-    Refusal {
-        at: At,
-        text: JsonString<'a>,
-    },
-    Reasoning {
-        at: At,
-        form: ReasoningForm,
-        text: JsonString<'a>,
-    },
+    Begin { at: At, item: AnswerItem<'a> },
+    /// A part of the answer's text.
+    Text { at: At, text: JsonString<'a> },
+    /// A part of the words with which the model refuses.
+    Refusal { at: At, text: JsonString<'a> },
+    /// A part of what the model thinks.
+    Reasoning { at: At, form: ReasoningForm, text: JsonString<'a> },
     /// Reasoning that only its origin can read.
-    Sealed {
-        at: At,
-        sealed: Sealed<'a>,
-    },
+    Sealed { at: At, sealed: Sealed<'a> },
     /// A fragment of a call's input.
-    Input {
-        at: At,
-        fragment: JsonString<'a>,
-    },
+    Input { at: At, fragment: JsonString<'a> },
     /// An item ends. Dialects without ends of items leave it out.
-    End {
-        at: At,
-        end: ItemEnd,
-    },
-    Finish {
-        choice: u64,
-        finish: Finish<'a>,
-    },
+    End { at: At, end: ItemEnd },
+    /// A choice has finished.
+    Finish { choice: u64, finish: Finish<'a> },
     /// What has been counted so far, all of it.
     Usage {
         usage: Usage,
@@ -63,6 +43,7 @@ pub enum Piece<'a> {
     },
     /// The model works, but says nothing yet.
     Alive(Alive),
+    /// What no one here knows.
     Opaque(Opaque<'a>),
 }
 
@@ -83,6 +64,7 @@ pub struct Start<'a> {
     pub usage: Option<Usage>,
 }
 
+/// What an answer is made of: one text, one thought or one call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnswerItem<'a> {
     Text,
@@ -90,6 +72,7 @@ pub enum AnswerItem<'a> {
     Call(AnswerCall<'a>),
 }
 
+/// The beginning of a call of a tool, as far as the provider has named it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnswerCall<'a> {
     pub kind: CallKind,
@@ -99,11 +82,12 @@ pub struct AnswerCall<'a> {
     pub namespace: Option<JsonString<'a>>,
 }
 
+/// What kind of words about the model's thinking these are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReasoningForm {
-    /// As the model thinks: `reasoning_content`, `thinking`, `reasoning_text`.
+    /// What the model thinks: `reasoning_content`, `thinking`, `reasoning_text`.
     Text,
-    /// The same under another name, `reasoning`; some providers send both.
+    /// What the model thinks under another name, `reasoning`; some providers send both.
     Alias,
     Summary,
 }
@@ -111,6 +95,7 @@ pub enum ReasoningForm {
 /// How an item ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemEnd {
+    /// The item is whole.
     Complete,
     /// The answer ended before it did.
     Cut,
@@ -128,14 +113,20 @@ pub struct Finish<'a> {
     pub explanation: Option<JsonString<'a>>,
 }
 
+/// Why a choice has finished, in no dialect's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinishReason {
+    /// The model has said all.
     Stop,
+    /// The model waits for the results of its calls.
     Calls,
+    /// The limit on the answer's tokens is reached.
     Length,
     /// The context window is full.
     Window,
+    /// The provider, or the model, refuses to go on.
     Filtered,
+    /// One of the client's stop strings was met.
     StopString,
     /// The model would go on if it were asked.
     Paused,
@@ -143,10 +134,12 @@ pub enum FinishReason {
     Other,
 }
 
+/// What shows that somebody is there, and no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alive {
-    /// A comment of the stream.
+    /// A comment of the stream of events.
     Comment,
+    /// An event that its dialect has for this.
     Ping,
     /// A thought that is not shown.
     Thinking,
@@ -173,14 +166,16 @@ impl PartialEq for Raw<'_> {
     }
 }
 
+/// What holds a field that no one here knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// Beside the choices.
+    /// The answer itself, beside its choices.
     Answer,
+    /// A choice.
     Choice,
-    /// In the delta, or the message.
+    /// The choice's delta, or its message.
     Delta,
-    /// In the call with this number.
+    /// The call with this number.
     Call(u64),
 }
 
@@ -274,7 +269,7 @@ impl Piece<'_> {
     }
 }
 
-/// The same buffer for the pieces of another event, empty.
+/// Empties a buffer of pieces, for those of another event.
 pub fn recycle<'a>(mut pieces: Vec<Piece<'_>>) -> Vec<Piece<'a>> {
     pieces.clear();
     // Nothing is there to be moved; collecting in place keeps the allocation.

@@ -25,13 +25,14 @@ pub use reply::Reply;
 
 /// The largest reply that is read, in bytes: more is no tier's name.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
+/// The most that one read of the reply brings, in bytes.
 const READ_BYTES: usize = 16 * 1024;
 
 /// A question that was sent.
 pub struct SentQuestion<P: Platform> {
     pending: P::Pending,
     decode: DecodeOptions,
-    /// On [`Platform::elapsed`]'s clock.
+    /// When it was sent, on [`Platform::elapsed`]'s clock.
     sent: Duration,
 }
 
@@ -39,6 +40,7 @@ pub struct SentQuestion<P: Platform> {
 #[derive(Debug)]
 pub struct Classification {
     pub reply: Result<Reply, NoReply>,
+    /// The time from sending the question to having read the reply.
     pub duration: Duration,
     pub usage: Option<Usage>,
 }

@@ -18,10 +18,11 @@ use crate::wire::ask::turns::Role;
 use crate::wire::ask::{Api, Ask, Features, Neutral};
 use crate::wire::json::{Json, JsonString, decoded};
 
-/// Enough for the reply.
+/// The most tokens that the reply may have: enough for it.
 const MAX_TOKENS: u64 = 200;
-/// Enough for the reply and the thoughts of a model that insists on some.
+/// The same limit for a model that insists on thinking: enough for the reply and some thoughts.
 const MAX_TOKENS_WITH_THOUGHTS: u64 = 1_000;
+/// The longest excerpt of the system prompt, in bytes.
 const MAX_SYSTEM_BYTES: usize = 600;
 /// Stands where the middle of a long text was left out.
 const GAP: &str = " […] ";

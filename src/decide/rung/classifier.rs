@@ -10,6 +10,7 @@ use crate::pop::breaker::{Allowance, BreakerState};
 use crate::record::{ClassifierRecord, DecisionSource, ModelNames, Reason};
 use crate::visit::Visit;
 
+/// Asks the classifier, if it may be asked.
 pub fn decide<P: Platform>(question: &Question<'_>, visit: &mut Visit<'_, P>) -> Result<Step, Error> {
     let Case { policy, bounds, .. } = question.case;
     let Some(classifier) = policy.classifier.as_ref().filter(|_| question.classifier == ClassifierUse::Asked) else {

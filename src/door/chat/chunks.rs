@@ -4,7 +4,7 @@
 //! an event gives one chunk or none, but for what cannot stand in one. Role, id and name of a call are sent once, and calls are
 //! counted from 0 in each choice. Texts pass from JSON to JSON.
 
-use crate::door::chat::answer::{AnswerOptions, CallShape, DIALECT, UsageFields, is_unasked, unknown_id};
+use crate::door::chat::answer::{AnswerOptions, CallShape, ClientUsage, DIALECT, is_unasked, unknown_id};
 use crate::door::chat::chunk::{CallPart, ChunkState, ChunkWriter, DeltaField};
 use crate::policy::Dialect;
 use crate::wire::call::CallKind;
@@ -99,7 +99,7 @@ impl Encoder {
         if let (true, Some(usage)) = (self.options.includes_usage, self.usage) {
             out.extend_from_slice(self.prefix().as_bytes());
             out.extend_from_slice(br#"],"usage":"#);
-            UsageFields::write(usage, out);
+            ClientUsage::write(usage, out);
             out.extend_from_slice(b"}\n\n");
         }
         out.extend_from_slice(DONE);

@@ -1,6 +1,6 @@
 //! A whole answer for a chat client: pieces in, a chat completion out. Texts pass from JSON to JSON.
 
-use crate::door::chat::answer::{AnswerOptions, CallShape, UsageFields, unknown_id};
+use crate::door::chat::answer::{AnswerOptions, CallShape, ClientUsage, unknown_id};
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
 use crate::wire::piece::{AnswerCall, AnswerItem, At, Finish, FinishReason, Piece, Said, Start};
@@ -25,7 +25,7 @@ pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Vec<u8> {
     out.push(b']');
     if let Some(usage) = usage {
         out.extend_from_slice(br#","usage":"#);
-        UsageFields::write(usage, &mut out);
+        ClientUsage::write(usage, &mut out);
     }
     out.push(b'}');
     out

@@ -216,7 +216,7 @@ struct PartFields<'a> {
 }
 
 #[derive(Deserialize)]
-struct ImageUrl<'a> {
+struct ClientImage<'a> {
     #[serde(borrow, default)]
     url: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -224,7 +224,7 @@ struct ImageUrl<'a> {
 }
 
 #[derive(Deserialize)]
-struct File<'a> {
+struct ClientFile<'a> {
     #[serde(borrow, default)]
     file_data: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -277,7 +277,7 @@ fn part<'a>(fields: &PartFields<'a>, place: Place) -> Result<Part<'a>, RequestFa
 fn image<'a>(image: &'a RawValue, place: Place) -> Result<PartKind<'a>, RequestFault> {
     // Some clients send the URL without the object around it.
     let fields = match is_text(image) {
-        true => ImageUrl { url: Some(image), detail: None },
+        true => ClientImage { url: Some(image), detail: None },
         false => serde_json::from_str(image.get())
             .map_err(|_| place.leaf("image_url").fault("must be an object with `url`"))?,
     };
@@ -289,7 +289,7 @@ fn image<'a>(image: &'a RawValue, place: Place) -> Result<PartKind<'a>, RequestF
 }
 
 fn file<'a>(file: &'a RawValue, place: Place) -> Result<PartKind<'a>, RequestFault> {
-    let file: File<'a> =
+    let file: ClientFile<'a> =
         serde_json::from_str(file.get()).map_err(|_| place.leaf("file").fault("must be an object with `file_data`"))?;
     let name = given(file.filename).and_then(JsonString::read);
     if let Some(id) = given(file.file_id) {

@@ -222,7 +222,7 @@ pub struct Chain {
     words_since: usize,
     /// Odd runs and numbers without a word between them.
     row: Row,
-    /// The same, of three characters at most.
+    /// Odd runs and numbers of three characters at most, without a word between them.
     short: Row,
     /// Runs of any kind of three characters at most, and of two.
     threes: Row,

@@ -9,11 +9,12 @@ use super::place::{Located, Place};
 use crate::wire::call::CallKind;
 use crate::wire::json::{Json, JsonString};
 
+/// All that a request asks for.
 #[derive(Clone, Debug)]
 pub struct Content<'a> {
     /// The field that holds the conversation.
     pub list: &'static str,
-    /// In the client's order; one that says nothing, as null or its API's default, is left out.
+    /// The settings in the client's order; one that says nothing, as null or its API's default, is left out.
     pub settings: Vec<Setting<'a>>,
     pub format: Option<Format<'a>>,
     pub tools: Vec<Tool<'a>>,
@@ -24,7 +25,7 @@ pub struct Content<'a> {
 /// A setting. Its value is JSON of the type that all dialects have for its kind.
 #[derive(Clone, Debug)]
 pub struct Setting<'a> {
-    /// As the client calls it.
+    /// The client's name for it.
     pub name: Cow<'a, str>,
     pub kind: SettingKind,
     pub value: Json<'a>,
@@ -68,11 +69,12 @@ pub enum SettingKind {
 /// The form that the answer's text must have.
 #[derive(Clone, Debug)]
 pub struct Format<'a> {
-    /// As the client calls it.
+    /// The client's name for it.
     pub name: &'static str,
     pub kind: FormatKind<'a>,
 }
 
+/// Which form the answer's text must have.
 #[derive(Clone, Debug)]
 pub enum FormatKind<'a> {
     /// Any JSON object.
@@ -99,10 +101,11 @@ pub struct Tool<'a> {
     /// Whether the model learns of it only when it looks for it.
     pub is_deferred: bool,
     pub cache: Option<CacheMark<'a>>,
-    /// As the client wrote it.
+    /// The tool as the client wrote it.
     pub raw: &'a RawValue,
 }
 
+/// What a tool takes, or who runs it.
 #[derive(Clone, Debug)]
 pub enum ToolKind<'a> {
     Function {
@@ -117,6 +120,7 @@ pub enum ToolKind<'a> {
     Hosted,
 }
 
+/// What a custom tool's input must look like.
 #[derive(Clone, Debug)]
 pub struct Grammar<'a> {
     pub syntax: JsonString<'a>,
@@ -130,22 +134,24 @@ pub struct Choice<'a> {
     pub demand: Demand<'a>,
 }
 
+/// What the client demands of the model's calls.
 #[derive(Clone, Debug)]
 pub enum Demand<'a> {
+    /// The model decides.
     Auto,
+    /// No tool may be called.
     None,
     /// Any tool must be called.
     Any,
+    /// This tool must be called.
     Tool(ToolName<'a>),
-    /// Only these may be called.
-    Allowed {
-        must_call: bool,
-        tools: Located<Vec<ToolName<'a>>>,
-    },
+    /// No other tools than these may be called.
+    Allowed { must_call: bool, tools: Located<Vec<ToolName<'a>>> },
     /// What no other dialect has, or nobody knows.
     Other(&'a RawValue),
 }
 
+/// A tool that a choice names.
 #[derive(Clone, Debug)]
 pub struct ToolName<'a> {
     pub kind: CallKind,

@@ -28,12 +28,15 @@ pub struct Item<'a> {
     pub kind: ItemKind<'a>,
 }
 
+/// What an item is.
 #[derive(Clone, Debug)]
 pub enum ItemKind<'a> {
+    /// How the model is to behave.
     Instruction {
         level: Level,
         parts: Vec<Part<'a>>,
     },
+    /// What the user said.
     User(Vec<Part<'a>>),
     /// What the model said.
     Text {
@@ -93,7 +96,7 @@ pub struct Call<'a> {
 #[derive(Clone, Debug)]
 pub struct CallResult<'a> {
     pub kind: CallKind,
-    /// The call's.
+    /// The id of the call.
     pub id: Located<Cow<'a, str>>,
     pub parts: Vec<Part<'a>>,
     pub is_error: bool,
@@ -128,6 +131,7 @@ pub struct Part<'a> {
     pub kind: PartKind<'a>,
 }
 
+/// What a part is.
 #[derive(Clone, Debug)]
 pub enum PartKind<'a> {
     Text(JsonString<'a>),
@@ -154,11 +158,11 @@ pub enum PartKind<'a> {
 /// Where the bytes of an image or a file are.
 #[derive(Clone, Debug)]
 pub enum MediaSource<'a> {
-    /// At an address, which may be a data URI.
+    /// The bytes are at an address, which may be a data URI.
     Url(Located<Cow<'a, str>>),
-    /// Here, in base64.
+    /// The bytes are here, in base64.
     Data { media_type: Cow<'a, str>, data: Located<Cow<'a, str>> },
-    /// With the one provider that knows this id.
+    /// The one provider that knows this id has them.
     Id(Located<JsonString<'a>>),
 }
 

@@ -35,7 +35,7 @@ pub struct Ask<'a> {
     /// Whether calls of tools are the chat API's older `function_call`, in what the client sends and in what it expects.
     pub legacy_calls: bool,
     pub features: Features,
-    /// The body's length.
+    /// The length of the client's body.
     pub bytes: usize,
     pub neutral: Neutral<'a>,
 }
@@ -91,6 +91,7 @@ impl<'a> Ask<'a> {
         }
     }
 
+    /// The client's top-level field of this name.
     pub fn field(&self, name: &str) -> Option<&'a RawValue> {
         self.fields.iter().find(|field| field.name == name).map(|field| field.value)
     }

@@ -59,14 +59,17 @@ impl Place {
         Self { inner_position: None, leaf: "", ..self }
     }
 
+    /// Which element of the field it is in; 0 if in none.
     pub fn position(self) -> usize {
         self.position.unwrap_or_default()
     }
 
+    /// Which element of the member it is in; 0 if in none.
     pub fn inner_position(self) -> usize {
         self.inner_position.unwrap_or_default()
     }
 
+    /// A fault at this place.
     pub fn fault(self, message: impl Into<String>) -> RequestFault {
         RequestFault { place: self.to_string(), message: message.into() }
     }

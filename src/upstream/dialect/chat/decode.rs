@@ -9,19 +9,19 @@ use crate::wire::piece::{Piece, Start};
 use crate::wire::usage::Usage;
 
 #[derive(Deserialize)]
-struct UsageFields {
+struct ProviderUsage {
     #[serde(default)]
     prompt_tokens: Option<u64>,
     #[serde(default)]
     completion_tokens: Option<u64>,
     #[serde(default)]
-    prompt_tokens_details: Option<InputDetails>,
+    prompt_tokens_details: Option<ProviderInputDetails>,
     #[serde(default)]
-    completion_tokens_details: Option<OutputDetails>,
+    completion_tokens_details: Option<ProviderOutputDetails>,
 }
 
 #[derive(Deserialize)]
-struct InputDetails {
+struct ProviderInputDetails {
     #[serde(default)]
     cached_tokens: Option<u64>,
     #[serde(default)]
@@ -29,13 +29,13 @@ struct InputDetails {
 }
 
 #[derive(Deserialize)]
-struct OutputDetails {
+struct ProviderOutputDetails {
     #[serde(default)]
     reasoning_tokens: Option<u64>,
 }
 
-impl From<UsageFields> for Usage {
-    fn from(fields: UsageFields) -> Self {
+impl From<ProviderUsage> for Usage {
+    fn from(fields: ProviderUsage) -> Self {
         let input = fields.prompt_tokens_details;
         Usage {
             input: fields.prompt_tokens.unwrap_or_default(),
@@ -62,7 +62,7 @@ fn error(chunk: &Chunk<'_>, whole: &[u8]) -> Option<ProviderError> {
 
 /// The usage, as far as it can be read: an answer is worth more than its count.
 fn usage(chunk: &Chunk<'_>) -> Option<Usage> {
-    serde_json::from_str::<Option<UsageFields>>(chunk.usage?.get()).ok().flatten().map(Usage::from)
+    serde_json::from_str::<Option<ProviderUsage>>(chunk.usage?.get()).ok().flatten().map(Usage::from)
 }
 
 /// Reads a whole answer.

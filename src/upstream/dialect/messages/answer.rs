@@ -65,7 +65,7 @@ pub enum BlockKind {
     Text,
     Thinking,
     Call,
-    /// Of no interest: its fragments are not those of a call.
+    /// What the gateway passes over; its fragments are not those of a call.
     Other,
 }
 
