@@ -17,7 +17,7 @@ use http::{HeaderMap, Method};
 
 use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::outcome::Outcome;
-use crate::attempt::queue::Queue;
+use crate::attempt::queue::{Contender, Queue};
 use crate::error::Error;
 use crate::platform::{Platform, UpstreamRequest};
 use crate::policy::{Candidate, Policy, StreamMode, Tier, TierId};
@@ -172,7 +172,7 @@ pub fn prepare<P: Platform>(
     options: &EncodeOptions,
 ) -> Result<Prepared<P>, Outcome> {
     let provider = job.policy.provider_of(candidate.model);
-    let (path, Encoded { body, dropped }) = dialect::encode_request(job.policy, candidate, job.request, options)?;
+    let Encoded { path, body, dropped } = dialect::encode_request(job.policy, candidate, job.request, options)?;
     let permit = job.keyring.permit(provider, path).map_err(Outcome::NoSecret)?;
     let deadlines = &job.tier.deadlines;
     let target = dialect::target(provider, &permit, deadlines.connect, deadlines.idle);
@@ -204,7 +204,7 @@ pub fn rank(policy: &Policy, candidates: &[Candidate], health: &Health, now: Dur
         if standing == Standing::Cooling {
             cooling.push(name);
         }
-        (candidate.clone(), standing, policy.model(candidate.model).context)
+        Contender { candidate: candidate.clone(), standing, context: policy.model(candidate.model).context }
     });
     let queue = Queue::new(ranked);
     let is_changed = !queue.candidates().eq(candidates);

@@ -29,6 +29,17 @@ pub struct Queue {
     waited: bool,
 }
 
+/// A candidate for the queue.
+#[derive(Clone, Debug)]
+pub struct Contender {
+    pub candidate: Candidate,
+    /// What the candidate may be used for now.
+    pub standing: Standing,
+    /// The candidate's context, in tokens.
+    pub context: u64,
+}
+
+/// A candidate in the queue.
 #[derive(Debug)]
 struct Slot {
     candidate: Candidate,
@@ -72,11 +83,11 @@ pub struct RetryLimits {
 }
 
 impl Queue {
-    /// `candidates` in the policy's order, with what each is worth now and its context in tokens.
-    pub fn new(candidates: impl IntoIterator<Item = (Candidate, Standing, u64)>) -> Self {
-        let mut slots: Vec<Slot> = candidates
+    /// A queue of candidates that come in the policy's order.
+    pub fn new(contenders: impl IntoIterator<Item = Contender>) -> Self {
+        let mut slots: Vec<Slot> = contenders
             .into_iter()
-            .map(|(candidate, standing, context)| Slot {
+            .map(|Contender { candidate, standing, context }| Slot {
                 candidate,
                 context,
                 standing,
@@ -219,7 +230,8 @@ mod tests {
 
     fn queue(candidates: &[(Standing, u64)]) -> Queue {
         Queue::new(candidates.iter().enumerate().map(|(place, (standing, context))| {
-            (Candidate { model: ModelId(place), effort: None }, *standing, *context)
+            let candidate = Candidate { model: ModelId(place), effort: None };
+            Contender { candidate, standing: *standing, context: *context }
         }))
     }
 

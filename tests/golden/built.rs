@@ -48,7 +48,7 @@ fn built(request: &Value, model: Value) -> Result<(Value, Vec<String>), Option<S
     };
     let (policy, candidate) = policy(model);
     match dialect::encode_request(&policy, &candidate, &ask, &EncodeOptions::default()) {
-        Ok((_, encoded)) => Ok((serde_json::from_slice(&encoded.body).expect("JSON"), encoded.dropped)),
+        Ok(encoded) => Ok((serde_json::from_slice(&encoded.body).expect("JSON"), encoded.dropped)),
         Err(CannotEncode::Unfit(error)) => Err(error.param),
         Err(CannotEncode::Unavailable(dialect)) => panic!("{dialect} should be built"),
     }

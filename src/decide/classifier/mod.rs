@@ -82,10 +82,10 @@ pub fn start<P: Platform>(
     let candidate = Candidate { model: classifier.model, effort };
     let question = prompt::question(policy, classifier, effort, request);
     let options = EncodeOptions { counts_usage: false, begun: None };
-    let Ok((path, encoded)) = dialect::encode_request(policy, &candidate, &question, &options) else {
+    let Ok(encoded) = dialect::encode_request(policy, &candidate, &question, &options) else {
         return Err(NoReply::to_this_question(Reason::ClassifierError));
     };
-    let Ok(permit) = keyring.permit(provider, path) else {
+    let Ok(permit) = keyring.permit(provider, encoded.path) else {
         return Err(NoReply::to_this_question(Reason::ClassifierNoSecret));
     };
     let platform = keyring.platform();
@@ -94,7 +94,7 @@ pub fn start<P: Platform>(
     let backend = platform.backend(&target).map_err(unsent)?;
     let upstream = UpstreamRequest {
         method: http::Method::POST,
-        url: format!("{}{}", provider.base_url, path),
+        url: format!("{}{}", provider.base_url, encoded.path),
         headers: dialect::request_headers(provider, permit.secret.as_ref(), media::JSON),
         body: encoded.body,
     };

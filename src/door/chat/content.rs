@@ -5,7 +5,7 @@
 use serde_json::value::RawValue;
 
 use super::conversation;
-use super::tools;
+use super::tools::{self, Tools};
 use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Content, Format, FormatKind, Setting, SettingKind};
 use crate::wire::ask::place::{Place, RequestFault};
@@ -32,7 +32,7 @@ const DEFAULTS: [(&str, &[&str]); 11] = [
 /// What is no chat completion request in the parts that [`super::parse`] leaves unread.
 pub fn read<'a>(ask: &'a Ask<'a>) -> Result<Content<'a>, RequestFault> {
     let items = conversation::read(&ask.turns)?;
-    let (tools, choice) = tools::read(ask)?;
+    let Tools { tools, choice } = tools::read(ask)?;
     let format = format(ask)?;
     Ok(Content { list: "messages", settings: settings(ask), format, tools, choice, items })
 }

@@ -11,13 +11,17 @@ use crate::wire::ask::place::{Located, Place, RequestFault};
 use crate::wire::call::CallKind;
 use crate::wire::json::{Field, JsonString, given, object_fields, text};
 
-type Read<'a> = (Vec<Tool<'a>>, Option<Choice<'a>>);
+/// What a request says of tools.
+pub struct Tools<'a> {
+    pub tools: Vec<Tool<'a>>,
+    pub choice: Option<Choice<'a>>,
+}
 
 /// The tools, and the choice among them.
 ///
 /// # Errors
 /// What is no tool.
-pub fn read<'a>(ask: &Ask<'a>) -> Result<Read<'a>, RequestFault> {
+pub fn read<'a>(ask: &Ask<'a>) -> Result<Tools<'a>, RequestFault> {
     let (field, choice) = match ask.legacy_calls {
         true => ("functions", "function_call"),
         false => ("tools", "tool_choice"),
@@ -38,7 +42,7 @@ pub fn read<'a>(ask: &Ask<'a>) -> Result<Read<'a>, RequestFault> {
         true => legacy_choice(raw),
         false => tool_choice(raw),
     });
-    Ok((tools, choice))
+    Ok(Tools { tools, choice })
 }
 
 /// Where the members of a function stand below its tool.

@@ -29,9 +29,11 @@ use crate::wire::media;
 use crate::wire::piece::{Alive, AsItCame, Piece};
 use crate::wire::sse::Event;
 
-/// A request body in a provider's terms.
+/// A request in a provider's terms.
 #[derive(Debug, PartialEq)]
 pub struct Encoded {
+    /// The path below the provider's base URL that takes it.
+    pub path: &'static str,
     pub body: Vec<u8>,
     /// Fields that were left out, or weakened, because the model does not take them.
     pub dropped: Vec<String>,
@@ -89,22 +91,17 @@ pub enum CannotEncode {
     Unfit(Box<Error>),
 }
 
-/// The request in the terms of the candidate's dialect, and the path below the provider's base URL that takes it.
+/// The request in the terms of the candidate's dialect.
 pub fn encode_request(
     policy: &Policy,
     candidate: &Candidate,
     request: &Ask<'_>,
     options: &EncodeOptions,
-) -> Result<(&'static str, Encoded), CannotEncode> {
+) -> Result<Encoded, CannotEncode> {
     let unfit = |error| CannotEncode::Unfit(Box::new(error));
     match policy.provider_of(candidate.model).dialect {
-        Dialect::OpenaiChat => chat::encode_request(policy, candidate, request, options)
-            .map(|encoded| (chat::PATH, encoded))
-            .map_err(unfit),
-        Dialect::AnthropicMessages => {
-            let encoded = messages::encode_request(policy, candidate, request, options);
-            encoded.map(|encoded| (messages::PATH, encoded)).map_err(unfit)
-        }
+        Dialect::OpenaiChat => chat::encode_request(policy, candidate, request, options).map_err(unfit),
+        Dialect::AnthropicMessages => messages::encode_request(policy, candidate, request, options).map_err(unfit),
         dialect @ Dialect::OpenaiResponses => Err(CannotEncode::Unavailable(dialect)),
     }
 }

@@ -158,6 +158,14 @@ pub struct ToolName<'a> {
     pub name: Cow<'a, str>,
 }
 
+/// The effort that a client asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedEffort<'a> {
+    /// The client's name for the setting.
+    pub name: &'a str,
+    pub value: &'a RawValue,
+}
+
 impl<'a> Content<'a> {
     /// The first setting of a kind.
     pub fn setting(&self, kind: SettingKind) -> Option<&Setting<'a>> {
@@ -188,14 +196,14 @@ impl<'a> Content<'a> {
         changed.or(self.format.as_ref())
     }
 
-    /// The effort, as the conversation has it at its end, and what the client calls it.
-    pub fn last_effort(&self) -> Option<(&str, &RawValue)> {
+    /// The effort, as the conversation has it at its end.
+    pub fn last_effort(&self) -> Option<AskedEffort<'_>> {
         let setting = self.setting(SettingKind::Effort);
         let name = setting.map_or("effort", |setting| setting.name.as_ref());
         let changed = self.items.iter().rev().find_map(|item| match &item.kind {
             ItemKind::Config { effort, .. } => effort.as_ref().map(JsonString::raw),
             _ => None,
         });
-        changed.or(setting.map(|setting| setting.value.raw())).map(|value| (name, value))
+        changed.or(setting.map(|setting| setting.value.raw())).map(|value| AskedEffort { name, value })
     }
 }

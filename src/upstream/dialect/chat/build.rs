@@ -14,7 +14,7 @@ use crate::policy::{Model, Provider};
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::in_words;
 use crate::wire::ask::Ask;
-use crate::wire::ask::content::{self, Content, Demand, FormatKind, SettingKind, ToolKind};
+use crate::wire::ask::content::{self, AskedEffort, Content, Demand, FormatKind, SettingKind, ToolKind};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::turns::{Role, Turn};
 use crate::wire::call::CallKind;
@@ -62,7 +62,7 @@ pub fn build(request: &Ask<'_>, model: &Model, provider: &Provider) -> Result<Bu
             None => built.dropped.note(&setting.name),
         }
     }
-    if let Some((_, effort)) = content.last_effort() {
+    if let Some(AskedEffort { value: effort, .. }) = content.last_effort() {
         built.set("reasoning_effort", effort);
     }
     built.set("stream", &request.stream);

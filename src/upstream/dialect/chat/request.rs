@@ -4,7 +4,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{build, short_ids};
+use super::{PATH, build, short_ids};
 use crate::error::{Error, Kind};
 use crate::policy::{Candidate, Model, Policy, Prefill, Quirk};
 use crate::upstream::dialect::dropped::Dropped;
@@ -279,7 +279,7 @@ impl Writer {
 
     fn finish(mut self) -> Encoded {
         self.body.push(b'}');
-        Encoded { body: self.body, dropped: self.dropped.0 }
+        Encoded { path: PATH, body: self.body, dropped: self.dropped.0 }
     }
 }
 

@@ -4,13 +4,11 @@
 //! blocks of earlier thinking come back in a loop of tool calls, and forbids a forced call and a prefill; OpenAI's clients cannot carry
 //! blocks, so there the model does not think.
 
-use serde_json::value::RawValue;
-
 use super::wire::{Display, Thinking};
 use crate::policy::{self, Effort, Model};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::ask::content::Content;
+use crate::wire::ask::content::{AskedEffort, Content};
 use crate::wire::json::text;
 
 /// The smallest budget that the API takes.
@@ -47,7 +45,7 @@ pub fn translate<'p>(
     let Recipient { candidate, model, .. } = *recipient;
     let asked = content.last_effort();
     // The policy may demand what the client does not name.
-    let name = asked.map_or(POLICY_NAME, |(name, _)| name);
+    let name = asked.map_or(POLICY_NAME, |asked| asked.name);
     let demanded = model.tools_effort.filter(|_| circumstances.has_tools).or(candidate.effort);
     let effort = demanded.or_else(|| asked_effort(asked?, dropped));
     let display = (circumstances.shown && model.thinking_display).then_some(Display::Summarized);
@@ -96,11 +94,11 @@ pub fn translate<'p>(
 }
 
 /// The client's effort, if it is a known one.
-fn asked_effort((name, value): (&str, &RawValue), dropped: &mut Dropped) -> Option<Effort> {
-    let word = text(value)?;
+fn asked_effort(asked: AskedEffort<'_>, dropped: &mut Dropped) -> Option<Effort> {
+    let word = text(asked.value)?;
     let effort = Effort::ALL.iter().copied().find(|effort| effort.as_str() == word);
     if effort.is_none() {
-        dropped.note(name);
+        dropped.note(asked.name);
     }
     effort
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::parts::invalid;
 use super::reasoning::{self, Circumstances};
 use super::wire::{Block, Body, Format, Metadata, OutputConfig, Thinking};
-use super::{cache, schema, tools, turns};
+use super::{PATH, cache, schema, tools, turns};
 use crate::error::Error;
 use crate::policy::{Candidate, Model, Policy};
 use crate::upstream::dialect::dropped::Dropped;
@@ -82,7 +82,7 @@ pub fn encode_request(
     body.system.extend(hints.into_iter().flatten().map(|hint| Block::note(&hint)));
     let mut json = Vec::with_capacity(request.bytes + request.bytes / 8 + 512);
     serde_json::to_writer(&mut json, &body).expect("strings and JSON should serialise");
-    Ok(Encoded { body: json, dropped: dropped.0 })
+    Ok(Encoded { path: PATH, body: json, dropped: dropped.0 })
 }
 
 /// What an answer began, as the last thing that was said.
