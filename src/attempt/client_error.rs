@@ -14,9 +14,9 @@ use crate::upstream::error_words::ProviderError;
 
 /// The longest text of a provider that a client is shown, in bytes.
 const MAX_REASON_BYTES: usize = 1_000;
-/// In place of a text that speaks of keys, or looks like one in pieces.
+/// What a client reads in place of a text that speaks of keys, or looks like one in pieces.
 const WITHHELD: &str = "its words are not shown, since they may hold a part of a key";
-/// In place of such a text about a request that was too long: words that agents know.
+/// What a client reads in place of such a text about a request that was too long: words that agents know.
 const TOO_LONG: &str = "The prompt is too long: it exceeds the model's maximum context length.";
 
 /// The error for `failure`. The client should come back if a candidate is expected back soon, whichever it is.

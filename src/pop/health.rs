@@ -28,7 +28,7 @@ pub enum Cooling {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setback {
     pub cooling: Cooling,
-    /// Since 1970.
+    /// When the candidate failed, since 1970.
     pub at: Duration,
 }
 
@@ -45,7 +45,7 @@ pub struct Health(BTreeMap<String, CoolDown>);
 /// A candidate that has failed. Times are since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoolDown {
-    /// In a row.
+    /// How many failures there were in a row.
     pub failures: u32,
     /// When its cool-down ends.
     pub until_ms: u64,

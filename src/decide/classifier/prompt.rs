@@ -20,7 +20,7 @@ use crate::wire::json::{Json, JsonString, decoded};
 
 /// The most tokens that the reply may have: enough for it.
 const MAX_TOKENS: u64 = 200;
-/// The same limit for a model that insists on thinking: enough for the reply and some thoughts.
+/// The most tokens that the reply of a model that insists on thinking may have: enough for it and some thoughts.
 const MAX_TOKENS_WITH_THOUGHTS: u64 = 1_000;
 /// The longest excerpt of the system prompt, in bytes.
 const MAX_SYSTEM_BYTES: usize = 600;

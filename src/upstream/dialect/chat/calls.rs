@@ -76,7 +76,7 @@ struct CallFields<'a> {
 }
 
 struct CallReader<'p, 'a> {
-    /// In the array; whole answers have no other number.
+    /// The call's place in the array; whole answers have no other number.
     place: u64,
     pieces: &'p mut Vec<Piece<'a>>,
 }

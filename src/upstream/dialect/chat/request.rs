@@ -131,7 +131,7 @@ fn check_choices(value: &str) -> Result<(), Error> {
 /// What becomes of `reasoning_effort`.
 enum Effort {
     Absent,
-    /// As JSON.
+    /// This value, as JSON.
     Sent(String),
     /// The model has no word for it.
     Dropped,

@@ -22,7 +22,7 @@ use crate::wire::usage::Usage;
 
 /// Blocks that have begun and not ended; the API has one at a time.
 const MAX_OPEN_BLOCKS: usize = 64;
-/// As much of a call's input as may come with its beginning.
+/// The most of a call's input that may come with its beginning, in bytes.
 const MAX_INPUT_BYTES: usize = 64 * 1024;
 
 /// What is known of a streamed answer so far.
