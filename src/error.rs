@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::wire::ask::place::Fault;
+use crate::wire::ask::place::RequestFault;
 
 /// An answer that is an error.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,8 +184,8 @@ impl Error {
     }
 }
 
-impl From<Fault> for Error {
-    fn from(Fault { place, message }: Fault) -> Self {
+impl From<RequestFault> for Error {
+    fn from(RequestFault { place, message }: RequestFault) -> Self {
         Error::new(Kind::InvalidRequest, format!("`{place}` {message}.")).with_param(place)
     }
 }

@@ -13,9 +13,9 @@ use crate::admit::auth::{self, Presented};
 use crate::admit::look_ups::{self, Shared, Wanted, body_deadline};
 use crate::admit::memory::Memory;
 use crate::attempt::engine::Attempts;
-use crate::attempt::{self, Answer, Goal, Job, Prepared, Request};
+use crate::attempt::{self, Answer, CommitAt, Job, Prepared, Request};
 use crate::decide::case::{Case, Chosen};
-use crate::decide::{Classifier, Decision};
+use crate::decide::{ClassifierUse, Decision};
 use crate::door::headers;
 use crate::door::route::{self, Route};
 use crate::door::upload::Upload;
@@ -79,8 +79,10 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
             let request =
                 Request { ask: &ask, client_headers: &client_headers, timeout: route_headers.timeout, time_left };
             match route {
-                Route::Decision if route::lets_classify(query.as_deref()) => explain(visit, &case, Classifier::Asked),
-                Route::Decision => explain(visit, &case, Classifier::Skipped),
+                Route::Decision if route::lets_classify(query.as_deref()) => {
+                    explain(visit, &case, ClassifierUse::Asked)
+                }
+                Route::Decision => explain(visit, &case, ClassifierUse::Skipped),
                 _ => complete(visit, &case, request),
             }
         }
@@ -88,7 +90,11 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
 }
 
 /// The decision and the plan, as JSON; no candidate is asked.
-fn explain<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, classifier: Classifier) -> Result<Settled, Error> {
+fn explain<P: Platform>(
+    visit: &mut Visit<'_, P>,
+    case: &Case<'_>,
+    classifier: ClassifierUse,
+) -> Result<Settled, Error> {
     let chosen = case.choose(visit, classifier, &|_| ())?;
     Ok(Settled::answer(StatusCode::OK, report::decision(case.policy, &chosen, visit.known())))
 }
@@ -97,7 +103,7 @@ fn explain<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, classifier: C
 fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Request<'_>) -> Result<Settled, Error> {
     let (policy, keyring) = (case.policy, visit.keyring);
     let prepared = RefCell::new(None);
-    let Chosen { plan, .. } = case.choose(visit, Classifier::Asked, &|guess| {
+    let Chosen { plan, .. } = case.choose(visit, ClassifierUse::Asked, &|guess| {
         prepared.replace(prepare(keyring, case, request, guess));
     })?;
     let job = Job::new(keyring, policy, plan.tier, request);
@@ -107,7 +113,7 @@ fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Req
     if job.may_hedge() && Bucket::counts(visit.platform.random()) {
         visit.update_pop(|pop, _| pop.hedges.add(policy.health.hedge_share));
     }
-    if job.goal == Goal::WholeStream {
+    if job.commit_at == CommitAt::WholeStream {
         visit.keep_alive();
     }
     let mut attempts = Attempts::new(&job, visit, ranking.queue, prepared.into_inner());

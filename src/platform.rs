@@ -145,9 +145,9 @@ pub struct Received<B> {
     pub time_left: Duration,
 }
 
-/// Why something may be sent to a place.
+/// Why something may be sent to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum Clearance {
     /// The Secret Store has an entry for it.
     Listed,
     /// It is this machine.
@@ -158,7 +158,7 @@ pub enum Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     pub url: BaseUrl,
-    pub place: Place,
+    pub clearance: Clearance,
     pub connect_timeout: Duration,
     pub between_bytes_timeout: Duration,
 }
@@ -187,16 +187,16 @@ impl Target {
     /// Whether a static backend that is named after the host is one for this target: its name alone may be a coincidence.
     /// One whose address is another host is the operator's proxy; it stands for the host's own port only.
     pub fn may_use(&self, backend: &StaticBackend) -> bool {
-        let Target { url, place, .. } = self;
+        let Target { url, clearance, .. } = self;
         // On Fastly such a one reaches nothing; in the local runtime it is where simulators are.
         let is_local = BaseUrl::is_loopback(&backend.address);
         let named = backend.override_host.as_deref().unwrap_or(&backend.address);
         let is_for_host = [&url.host, &url.host_header(), &url.authority()].into_iter().any(|host| host == named);
         let is_for_port = backend.port == url.port || (backend.address != url.host && url.port == 443);
-        match place {
-            Place::Loopback => is_local,
-            Place::Listed if is_local => is_for_host,
-            Place::Listed => is_for_host && is_for_port && backend.tls == url.tls,
+        match clearance {
+            Clearance::Loopback => is_local,
+            Clearance::Listed if is_local => is_for_host,
+            Clearance::Listed => is_for_host && is_for_port && backend.tls == url.tls,
         }
     }
 }
@@ -266,39 +266,44 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn target(url: &str, place: Place) -> Target {
+    fn target(url: &str, clearance: Clearance) -> Target {
         let url = BaseUrl::parse(url).expect("a valid URL");
-        Target { url, place, connect_timeout: SECOND, between_bytes_timeout: SECOND }
+        Target { url, clearance, connect_timeout: SECOND, between_bytes_timeout: SECOND }
     }
 
     #[test]
     fn a_static_backend_must_say_that_it_is_for_the_host() {
         let api = "https://api.example";
-        for (url, place, (address, port, override_host, tls), expected) in [
-            (api, Place::Listed, ("api.example", 443, None, true), true),
-            (api, Place::Listed, ("api.example", 443, Some("api.example"), true), true),
-            (api, Place::Listed, ("proxy.internal", 8443, Some("api.example"), true), true),
-            (api, Place::Listed, ("127.0.0.1", 7701, Some("api.example"), false), true),
-            (api, Place::Listed, ("[::1]", 7701, Some("api.example"), false), true),
+        for (url, clearance, (address, port, override_host, tls), expected) in [
+            (api, Clearance::Listed, ("api.example", 443, None, true), true),
+            (api, Clearance::Listed, ("api.example", 443, Some("api.example"), true), true),
+            (api, Clearance::Listed, ("proxy.internal", 8443, Some("api.example"), true), true),
+            (api, Clearance::Listed, ("127.0.0.1", 7701, Some("api.example"), false), true),
+            (api, Clearance::Listed, ("[::1]", 7701, Some("api.example"), false), true),
             // Named after the host, but for another one, another port, or without TLS.
-            (api, Place::Listed, ("evil.example", 443, None, true), false),
-            (api, Place::Listed, ("10.0.0.1", 443, None, true), false),
-            (api, Place::Listed, ("evil.example", 443, Some("evil.example"), true), false),
-            (api, Place::Listed, ("api.example", 443, Some("evil.example"), true), false),
-            (api, Place::Listed, ("127.0.0.1", 7701, Some("other.example"), false), false),
-            (api, Place::Listed, ("127.0.0.1", 7701, None, false), false),
-            (api, Place::Listed, ("api.example", 8443, None, true), false),
-            (api, Place::Listed, ("api.example", 80, None, false), false),
-            (api, Place::Listed, ("proxy.internal", 80, Some("api.example"), false), false),
-            ("https://api.example:8443", Place::Listed, ("api.example", 8443, None, true), true),
-            ("https://api.example:8443", Place::Listed, ("api.example", 443, None, true), false),
-            ("https://api.example:8443", Place::Listed, ("proxy.internal", 443, Some("api.example"), true), false),
-            ("https://api.example:8443", Place::Listed, ("proxy.internal", 8443, Some("api.example:8443"), true), true),
-            ("https://api.example:8443", Place::Listed, ("127.0.0.1", 7701, Some("api.example"), false), true),
+            (api, Clearance::Listed, ("evil.example", 443, None, true), false),
+            (api, Clearance::Listed, ("10.0.0.1", 443, None, true), false),
+            (api, Clearance::Listed, ("evil.example", 443, Some("evil.example"), true), false),
+            (api, Clearance::Listed, ("api.example", 443, Some("evil.example"), true), false),
+            (api, Clearance::Listed, ("127.0.0.1", 7701, Some("other.example"), false), false),
+            (api, Clearance::Listed, ("127.0.0.1", 7701, None, false), false),
+            (api, Clearance::Listed, ("api.example", 8443, None, true), false),
+            (api, Clearance::Listed, ("api.example", 80, None, false), false),
+            (api, Clearance::Listed, ("proxy.internal", 80, Some("api.example"), false), false),
+            ("https://api.example:8443", Clearance::Listed, ("api.example", 8443, None, true), true),
+            ("https://api.example:8443", Clearance::Listed, ("api.example", 443, None, true), false),
+            ("https://api.example:8443", Clearance::Listed, ("proxy.internal", 443, Some("api.example"), true), false),
+            (
+                "https://api.example:8443",
+                Clearance::Listed,
+                ("proxy.internal", 8443, Some("api.example:8443"), true),
+                true,
+            ),
+            ("https://api.example:8443", Clearance::Listed, ("127.0.0.1", 7701, Some("api.example"), false), true),
             // What has no entry reaches this machine only, whatever is called `localhost`.
-            ("http://localhost:8000", Place::Loopback, ("127.0.0.1", 9, Some("localhost"), false), true),
-            ("http://localhost:8000", Place::Loopback, ("evil.example", 8000, Some("localhost"), false), false),
-            ("http://127.0.0.1:8000", Place::Loopback, ("evil.example", 8000, Some("127.0.0.1"), true), false),
+            ("http://localhost:8000", Clearance::Loopback, ("127.0.0.1", 9, Some("localhost"), false), true),
+            ("http://localhost:8000", Clearance::Loopback, ("evil.example", 8000, Some("localhost"), false), false),
+            ("http://127.0.0.1:8000", Clearance::Loopback, ("evil.example", 8000, Some("127.0.0.1"), true), false),
         ] {
             let backend = StaticBackend {
                 address: address.to_owned(),
@@ -306,14 +311,14 @@ mod tests {
                 override_host: override_host.map(str::to_owned),
                 tls,
             };
-            assert_eq!(target(url, place).may_use(&backend), expected, "{url} {backend:?}");
+            assert_eq!(target(url, clearance).may_use(&backend), expected, "{url} {backend:?}");
         }
     }
 
     #[test]
     fn the_name_of_a_dynamic_backend_says_all_that_it_depends_on() {
         let name = |url: &str, connect, between| {
-            let target = target(url, Place::Listed);
+            let target = target(url, Clearance::Listed);
             Target { connect_timeout: connect, between_bytes_timeout: between, ..target }.backend_name()
         };
         let plain = name("https://a.example/v1", SECOND, SECOND);

@@ -16,7 +16,7 @@ use crate::error::{Error, Kind};
 use crate::platform::Platform;
 use crate::policy::warnings::warnings;
 use crate::policy::{Policy, rules};
-use crate::pop::health;
+use crate::pop::health::CoolDown;
 use crate::record::Record;
 use crate::upstream::keyring::Layout;
 use crate::visit::Visit;
@@ -133,7 +133,7 @@ fn health<B>(found: &Found<'_, B>, secrets: Option<Result<Layout, String>>, now:
     let mut value = json!({"status": word, "policy": in_force.map(|in_force| &*in_force.label)});
     if let Some(secrets) = secrets {
         let faults: Vec<&str> = known.fault().unwrap_or_default().lines().collect();
-        let cooling = |(name, state): (&str, &health::State)| {
+        let cooling = |(name, state): (&str, &CoolDown)| {
             let left = Duration::from_millis(state.until_ms).saturating_sub(now);
             json!({"candidate": name, "failures": state.failures, "cooling_s": left.as_secs_f64().ceil() as u64})
         };

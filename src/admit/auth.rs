@@ -130,7 +130,7 @@ impl Client {
     pub fn parse(id: &str, entry: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Entry {
+        struct KeyEntry {
             name: String,
             keys: Vec<Key>,
             #[serde(default)]
@@ -151,7 +151,7 @@ impl Client {
         struct Key {
             sha256: String,
         }
-        let entry: Entry = serde_json::from_slice(entry).map_err(|error| error.to_string())?;
+        let entry: KeyEntry = serde_json::from_slice(entry).map_err(|error| error.to_string())?;
         let digests = entry.keys.iter().map(|key| parse_digest(&key.sha256)).collect::<Result<_, _>>()?;
         let expires = entry.expires.as_deref().map(parse_time).transpose()?;
         Ok(Self {

@@ -67,12 +67,12 @@ pub struct InForce {
 #[derive(Clone, Debug, PartialEq)]
 pub struct GoodCopy {
     document: Vec<u8>,
-    facts: Facts,
+    facts: CopyFacts,
 }
 
 /// What is known of a good copy, as it is kept beside the document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Facts {
+struct CopyFacts {
     format: u32,
     /// The beginning of the document's digest.
     digest: String,
@@ -167,7 +167,7 @@ fn read(
     let same = before.map(|before| &*before.copy).or(cached.filter(|cached| cached.document == document));
     let digest = same.map_or_else(|| digest(&document), |same| same.facts.digest.clone());
     let (format, time) = (FORMAT, milliseconds(now));
-    let facts = Facts { format, digest, generation, confirmed_ms: time, seen_ms: time, kept: false };
+    let facts = CopyFacts { format, digest, generation, confirmed_ms: time, seen_ms: time, kept: false };
     Ok(InForce::new(policy, GoodCopy { document, facts }))
 }
 
@@ -278,7 +278,7 @@ impl GoodCopy {
     fn decode(bytes: &[u8], now: Duration) -> Option<Self> {
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
         let (facts, document) = bytes.split_at(end);
-        let facts: Facts = serde_json::from_slice(facts).ok().filter(|facts: &Facts| facts.format == FORMAT)?;
+        let facts: CopyFacts = serde_json::from_slice(facts).ok().filter(|facts: &CopyFacts| facts.format == FORMAT)?;
         let copy = GoodCopy { document: document.get(1..)?.to_vec(), facts };
         copy.is_valid(now).then_some(copy)
     }
@@ -295,10 +295,11 @@ impl GoodCopy {
     /// said of the future is not believed, or it would count as the newest for ever.
     fn stored(stored: Stored, now: Duration) -> Self {
         let facts = stored.metadata.and_then(|metadata| serde_json::from_str(&metadata).ok());
-        let facts = facts.filter(|facts: &Facts| facts.confirmed_ms <= milliseconds(now + SETTLING));
+        let facts = facts.filter(|facts: &CopyFacts| facts.confirmed_ms <= milliseconds(now + SETTLING));
         let (generation, confirmed_ms) = facts.map_or((0, 0), |facts| (facts.generation, facts.confirmed_ms));
         let digest = digest(&stored.value);
-        let facts = Facts { format: FORMAT, digest, generation, confirmed_ms, seen_ms: milliseconds(now), kept: true };
+        let facts =
+            CopyFacts { format: FORMAT, digest, generation, confirmed_ms, seen_ms: milliseconds(now), kept: true };
         GoodCopy { document: stored.value, facts }
     }
 

@@ -51,7 +51,7 @@ pub struct Found<'a, B> {
     pub policy: KnownPolicy,
     pub client: Checked,
     pub pop: Pop,
-    /// As much of the body as has come.
+    /// The part of the body that has come.
     body: Option<Upload<'a, B>>,
     /// When the policy and the client were known, since receipt.
     pub policy_known: Duration,

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use crate::attempt::exchange::{Carrying, Exchange, Reply, Step};
+use crate::attempt::exchange::{Advance, Arrival, Carrying, Exchange};
 use crate::attempt::outcome::{Back, Outcome, Verdict, judge};
-use crate::attempt::queue::{Bounds, Next, Queue};
-use crate::attempt::{Committed, Failure, Job, Prepared, Stop, health_name, prepare, told};
+use crate::attempt::queue::{Next, Queue, RetryLimits};
+use crate::attempt::{Committed, Failure, Job, Prepared, Stop, client_error, health_name, prepare};
 use crate::door::chat::answer::AnswerOptions;
 use crate::door::repair::Repair;
 use crate::platform::{ClientGone, Platform};
 use crate::policy::{Candidate, Resume};
-use crate::pop::health::{Cooling, Standing};
-use crate::record::{AttemptEnd, AttemptRecord, Names};
+use crate::pop::health::{Cooling, Setback, Standing};
+use crate::record::{AttemptEnd, AttemptRecord, ModelNames};
 use crate::upstream::dialect::{DecodeOptions, EncodeOptions};
 use crate::upstream::headers;
 use crate::visit::Visit;
@@ -19,34 +19,37 @@ use crate::visit::Visit;
 /// The attempts at one request.
 pub struct Attempts<'a, 'v, P: Platform> {
     pub job: &'a Job<'a, P>,
+    /// The request under way, which notes the attempts.
     pub visit: &'a mut Visit<'v, P>,
     queue: Queue,
     options: EncodeOptions,
     /// What the client has of an answer that broke, or what such a repair would need; nothing where the tier wants none.
     repair: Option<Repair>,
-    /// The candidate that was prepared beside the classifier's call.
+    /// The candidate that was prepared while the classifier was thinking.
     prepared: Option<Prepared<P>>,
+    /// Whether the one hedge of this request was started, or tried.
     hedged: bool,
 }
 
 /// An attempt under way.
 struct Attempt<P: Platform> {
-    begun: Begun,
+    launch: Launch,
     exchange: Exchange<P>,
     dropped: Vec<String>,
 }
 
+/// The start of an attempt.
 #[derive(Clone, Copy)]
-struct Begun {
-    /// In the queue.
+struct Launch {
+    /// The candidate's place in the queue.
     place: usize,
     started: Duration,
-    role: Role,
+    occasion: Occasion,
 }
 
 /// Why an attempt was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+enum Occasion {
     /// Its turn had come.
     Turn,
     /// The one before it was slow.
@@ -62,22 +65,27 @@ struct Ended {
 }
 
 impl Ended {
-    fn unsent(end: AttemptEnd) -> Self {
-        Self { end, request_id: None, missing_entry: None }
-    }
-
     fn of<P: Platform>(end: AttemptEnd, exchange: &Exchange<P>) -> Self {
         Self { end, request_id: exchange.request_id(), missing_entry: None }
     }
 }
 
+/// An attempt that came to nothing.
+struct FailedAttempt {
+    launch: Launch,
+    outcome: Outcome,
+    /// The provider's own name for the request.
+    request_id: Option<String>,
+}
+
 /// What the attempts of one run have come to.
 struct Run<P: Platform> {
     active: Vec<Attempt<P>>,
+    /// The failure that says most so far.
     failure: Option<Failure>,
     /// When each candidate that failed last is expected back, on the request's clock, by its place.
     back: Vec<(usize, Duration)>,
-    /// On the request's clock.
+    /// When the run began, on the request's clock.
     started: Duration,
 }
 
@@ -121,21 +129,21 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                 // The first attempt is made whatever the time, so that there is something to tell.
                 match self.queue.next(now) {
                     Next::Ask(place) if now < job.total || run.failure.is_none() => {
-                        self.start(place, Role::Turn, &mut run);
+                        self.start(place, Occasion::Turn, &mut run);
                     }
                     Next::SleepUntil(time) if time < job.total => {
                         let wake = self.visit.comment_due().map_or(time, |due| due.min(time));
                         job.platform.sleep(wake.saturating_sub(now));
                     }
                     Next::Ask(_) | Next::SleepUntil(_) | Next::Nothing => {
-                        return Err(Stop::Failed(told::error(job.policy, &run.give_up(now))));
+                        return Err(Stop::Failed(client_error::of(job.policy, &run.give_up(now))));
                     }
                 }
                 continue;
             }
             if let Some(position) = self.expired(now, &mut run) {
-                let step = run.active[position].exchange.expire(job);
-                match self.take(position, step, &mut run) {
+                let advance = run.active[position].exchange.expire(job);
+                match self.take(position, advance, &mut run) {
                     Some(committed) => return Ok(committed),
                     None => continue,
                 }
@@ -150,34 +158,34 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             let ready = job.platform.wait_first(&waits, Some(wake.saturating_sub(now)));
             drop(waits);
             let Some(ready) = ready else { continue };
-            let step = run.active[ready].exchange.advance(job);
-            if let Some(committed) = self.take(ready, step, &mut run) {
+            let advance = run.active[ready].exchange.advance(job);
+            if let Some(committed) = self.take(ready, advance, &mut run) {
                 return Ok(committed);
             }
         }
     }
 
     /// Takes the end of the attempt at `position`, if it is one.
-    fn take(&mut self, position: usize, step: Step<P>, run: &mut Run<P>) -> Option<Committed<P>> {
-        match step? {
-            Ok(reply) => {
+    fn take(&mut self, position: usize, advance: Advance<P>, run: &mut Run<P>) -> Option<Committed<P>> {
+        match advance? {
+            Ok(arrival) => {
                 let attempt = run.active.remove(position);
-                Some(self.commit(attempt, reply, run))
+                Some(self.commit(attempt, arrival, run))
             }
             Err(outcome) => {
-                let Attempt { begun, exchange, .. } = run.active.remove(position);
-                let ended = Ended::of(outcome.end(), &exchange);
-                self.fail(begun, ended, outcome, run);
+                let Attempt { launch, exchange, .. } = run.active.remove(position);
+                let failed = FailedAttempt { launch, outcome, request_id: exchange.request_id() };
+                self.fail(failed, run);
                 None
             }
         }
     }
 
     /// Starts the candidate at `place`; says whether a request was sent.
-    fn start(&mut self, place: usize, role: Role, run: &mut Run<P>) -> bool {
+    fn start(&mut self, place: usize, occasion: Occasion, run: &mut Run<P>) -> bool {
         let job = self.job;
         let candidate = self.queue.candidate(place).clone();
-        let begun = Begun { place, started: job.platform.elapsed(), role };
+        let launch = Launch { place, started: job.platform.elapsed(), occasion };
         let prepared = match self.prepared.take().filter(|prepared| prepared.is_for(job, &candidate)) {
             Some(prepared) => Ok(prepared),
             None => prepare(job, &candidate, &self.options),
@@ -188,7 +196,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                 self.queue.passed_over(place);
                 let entry = || job.policy.provider_of(candidate.model).secret.clone();
                 let missing_entry = matches!(outcome, Outcome::NoSecret(_)).then(entry);
-                self.note(&candidate, begun, Ended { missing_entry, ..Ended::unsent(outcome.end()) });
+                self.note(&candidate, launch, Ended { end: outcome.end(), request_id: None, missing_entry });
                 run.keep_failure(job, &candidate, outcome);
                 return false;
             }
@@ -197,7 +205,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             let name = health_name(job.policy, &candidate);
             self.visit.update_pop(|pop, now| pop.health.probes(&name, &job.policy.health, now));
         }
-        self.queue.asked(place, begun.started);
+        self.queue.asked(place, launch.started);
         if let Some(secret) = &secret {
             self.visit.note_key(secret);
         }
@@ -211,12 +219,11 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                     keeps_timeouts: job.platform.keeps_timeouts(&backend),
                 };
                 let exchange = Exchange::new(pending, job, carrying);
-                run.active.push(Attempt { begun, exchange, dropped });
+                run.active.push(Attempt { launch, exchange, dropped });
                 true
             }
             Err(error) => {
-                let outcome = Outcome::Send(error);
-                self.fail(begun, Ended::unsent(outcome.end()), outcome, run);
+                self.fail(FailedAttempt { launch, outcome: Outcome::Send(error), request_id: None }, run);
                 false
             }
         }
@@ -238,7 +245,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         } else if now < job.total && may_go_on {
             let mut started = false;
             while let (false, Some(place)) = (started, self.queue.fresh()) {
-                started = self.start(place, Role::Turn, run);
+                started = self.start(place, Occasion::Turn, run);
             }
             if !started {
                 run.active[position].exchange.extend(job.total);
@@ -257,7 +264,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let may_hedge = self.job.request.stream && !self.hedged && !self.job.request.is_large();
         let after = self.job.tier.hedge_after.filter(|_| may_hedge)?;
         match &run.active[..] {
-            [only] if !only.exchange.has_begun() => Some(only.begun.started + after),
+            [only] if !only.exchange.has_begun() => Some(only.launch.started + after),
             _ => None,
         }
     }
@@ -271,33 +278,35 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let mut allowed = false;
         self.visit.update_pop(|pop, _| allowed = pop.hedges.take(share));
         if allowed {
-            self.start(place, Role::Hedge, run);
+            self.start(place, Occasion::Hedge, run);
         }
     }
 
     /// An attempt came to nothing: the table says what follows.
-    fn fail(&mut self, begun: Begun, ended: Ended, outcome: Outcome, run: &mut Run<P>) {
+    fn fail(&mut self, failed: FailedAttempt, run: &mut Run<P>) {
+        let FailedAttempt { launch, outcome, request_id } = failed;
         let job = self.job;
-        let candidate = self.queue.candidate(begun.place).clone();
+        let candidate = self.queue.candidate(launch.place).clone();
         let now = job.platform.elapsed();
         let judgement = judge(&outcome);
-        self.note(&candidate, begun, ended);
+        self.note(&candidate, launch, Ended { end: outcome.end(), request_id, missing_entry: None });
         // While another attempt is under way nobody waits to ask the same candidate again.
         let applied = match judgement.verdict {
             Verdict::Retry | Verdict::Wait(_) if !run.active.is_empty() => Verdict::Next,
             other => other,
         };
-        let bounds = Bounds { now, total: job.total, retries: job.tier.retries, random: job.platform.random() };
-        let again = self.queue.failed(begun.place, applied, bounds);
+        let limits = RetryLimits { now, total: job.total, retries: job.tier.retries, random: job.platform.random() };
+        let again = self.queue.failed(launch.place, applied, limits);
         if !again && judgement.cooling != Cooling::None {
             let name = health_name(job.policy, &candidate);
-            self.visit.update_pop(|pop, now| pop.health.failed(&name, judgement.cooling, &job.policy.health, now));
+            let cooling = judgement.cooling;
+            self.visit.update_pop(|pop, at| pop.health.failed(&name, Setback { cooling, at }, &job.policy.health));
         }
-        run.back.retain(|(place, _)| *place != begun.place);
+        run.back.retain(|(place, _)| *place != launch.place);
         match judgement.back {
             Back::Never => {}
-            Back::AfterCooldown => run.back.push((begun.place, now + job.policy.health.cooldown)),
-            Back::After(delay) => run.back.push((begun.place, now + delay)),
+            Back::AfterCooldown => run.back.push((launch.place, now + job.policy.health.cooldown)),
+            Back::After(delay) => run.back.push((launch.place, now + delay)),
         }
         run.keep_failure(job, &candidate, outcome);
         if judgement.verdict == Verdict::GiveUp {
@@ -306,13 +315,13 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         }
     }
 
-    fn commit(&mut self, attempt: Attempt<P>, reply: Reply<P>, run: &mut Run<P>) -> Committed<P> {
-        let Attempt { begun, exchange, dropped } = attempt;
+    fn commit(&mut self, attempt: Attempt<P>, arrival: Arrival<P>, run: &mut Run<P>) -> Committed<P> {
+        let Attempt { launch, exchange, dropped } = attempt;
         let job = self.job;
         self.abandon(run);
-        let candidate = self.queue.candidate(begun.place).clone();
-        self.note(&candidate, begun, Ended::of(AttemptEnd::Status(exchange.status()), &exchange));
-        if self.queue.standing(begun.place) != Standing::Healthy {
+        let candidate = self.queue.candidate(launch.place).clone();
+        self.note(&candidate, launch, Ended::of(AttemptEnd::Status(exchange.status()), &exchange));
+        if self.queue.standing(launch.place) != Standing::Healthy {
             let name = health_name(job.policy, &candidate);
             self.visit.update_pop(|pop, _| {
                 pop.health.succeeded(&name);
@@ -322,20 +331,20 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         self.visit.note(|record| {
             record.dropped = dropped;
             record.timings.upstream = Some(upstream);
-            record.served = Some(Names::of(job.policy, candidate.model));
+            record.served = Some(ModelNames::of(job.policy, candidate.model));
         });
-        self.visit.add_headers(headers::rate_limits(&reply.headers));
-        Committed { candidate, answer: reply.answer }
+        self.visit.add_headers(headers::rate_limits(&arrival.headers));
+        Committed { candidate, answer: arrival.answer }
     }
 
-    fn note(&mut self, candidate: &Candidate, begun: Begun, ended: Ended) {
+    fn note(&mut self, candidate: &Candidate, launch: Launch, ended: Ended) {
         let Ended { end, request_id, missing_entry } = ended;
         self.visit.note_attempt(AttemptRecord {
             candidate: candidate.model,
-            names: Names::of(self.job.policy, candidate.model),
+            names: ModelNames::of(self.job.policy, candidate.model),
             end,
-            duration: self.job.platform.elapsed() - begun.started,
-            hedge: begun.role == Role::Hedge,
+            duration: self.job.platform.elapsed() - launch.started,
+            hedge: launch.occasion == Occasion::Hedge,
             request_id,
             missing_entry,
             estimate: None,
@@ -344,10 +353,10 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
 
     /// Ends what is still under way: a connection whose head has arrived is closed, another cannot be.
     fn abandon(&mut self, run: &mut Run<P>) {
-        for Attempt { begun, exchange, .. } in std::mem::take(&mut run.active) {
+        for Attempt { launch, exchange, .. } in std::mem::take(&mut run.active) {
             let end = if exchange.has_head() { AttemptEnd::Closed } else { AttemptEnd::Abandoned };
-            let candidate = self.queue.candidate(begun.place).clone();
-            self.note(&candidate, begun, Ended::of(end, &exchange));
+            let candidate = self.queue.candidate(launch.place).clone();
+            self.note(&candidate, launch, Ended::of(end, &exchange));
         }
     }
 }
@@ -365,7 +374,7 @@ impl<P: Platform> Run<P> {
         Failure { back, ..failure }
     }
 
-    /// Of several failures the last that came from a provider is told.
+    /// Keeps the failure that the client is told: the last one that came from a provider, else the first.
     fn keep_failure(&mut self, job: &Job<'_, P>, candidate: &Candidate, outcome: Outcome) {
         if self.failure.is_none() || !outcome.is_unsent() {
             let provider = job.policy.provider_of(candidate.model).name.clone();

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::outcome::Outcome;
-use crate::attempt::{Answer, Goal, Job};
+use crate::attempt::{Answer, CommitAt, Job};
 use crate::door::chat::answer::AnswerOptions;
 use crate::door::delivery::{self, Delivery};
 use crate::door::repair::Repair;
@@ -20,20 +20,22 @@ use crate::upstream::stream::{AFTER_FINISH, Break, Progress, ProviderStream};
 use crate::wire::media;
 use crate::wire::piece::Said;
 
-/// The largest answer that is held as a whole.
+/// The largest answer that is held as a whole, in bytes.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
-/// The largest error body that is read.
+/// The largest error body that is read, in bytes.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// How long an error's words are waited for; its status alone decides.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The most that one read of a body brings, in bytes.
 const READ_BYTES: usize = 32 * 1024;
-/// What may come before the first piece of an answer.
+/// The most that is held before the first piece of an answer, in bytes.
 const MAX_PREAMBLE_BYTES: usize = 64 * 1024;
 
+/// One request to one provider, and what has come back.
 pub struct Exchange<P: Platform> {
     stage: Stage<P>,
     carrying: Carrying,
-    /// On [`Platform::elapsed`]'s clock.
+    /// When the exchange is given up, on [`Platform::elapsed`]'s clock.
     deadline: Duration,
     /// When the candidate has had the time that its tier gives it, whatever the request's own limit.
     own_deadline: Duration,
@@ -54,35 +56,43 @@ pub struct Carrying {
 enum Stage<P: Platform> {
     Head(P::Pending),
     Stream { headers: HeaderMap, answer: Box<AnswerStream<P>> },
-    Body { response: UpstreamResponse<P::Body>, bytes: Vec<u8>, kind: Kind },
+    Body(HeldBody<P>),
     Over,
+}
+
+/// A body that is read as a whole.
+struct HeldBody<P: Platform> {
+    response: UpstreamResponse<P::Body>,
+    /// What has come.
+    bytes: Vec<u8>,
+    kind: BodyKind,
 }
 
 /// What a body that is read as a whole will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum BodyKind {
     Answer,
-    /// Of an answer other than 2xx.
+    /// The words of an answer other than 2xx.
     Error,
     /// A 2xx that is no stream although one was asked for.
     NoStream,
 }
 
 /// What an exchange brought that may be committed.
-pub struct Reply<P: Platform> {
+pub struct Arrival<P: Platform> {
     pub headers: HeaderMap,
     pub answer: Answer<P>,
 }
 
 /// How an exchange ended; nothing while it is to be waited for.
-pub type Step<P> = Option<Result<Reply<P>, Outcome>>;
+pub type Advance<P> = Option<Result<Arrival<P>, Outcome>>;
 
 impl<P: Platform> Exchange<P> {
     pub fn new(pending: P::Pending, job: &Job<'_, P>, carrying: Carrying) -> Self {
         let deadlines = &job.tier.deadlines;
-        let own = match job.goal {
-            Goal::WholeAnswer => deadlines.response,
-            Goal::FirstPiece | Goal::WholeStream => deadlines.first_token,
+        let own = match job.commit_at {
+            CommitAt::WholeAnswer => deadlines.response,
+            CommitAt::FirstPiece | CommitAt::WholeStream => deadlines.first_token,
         };
         let deadline = job.platform.elapsed() + own;
         Self {
@@ -95,23 +105,27 @@ impl<P: Platform> Exchange<P> {
         }
     }
 
+    /// What the next step waits for; nothing if the exchange is over.
     pub fn wait(&self) -> Option<Wait<'_, P>> {
         match &self.stage {
             Stage::Head(pending) => Some(Wait::Response(pending)),
             Stage::Stream { answer, .. } => Some(answer.provider.wait()),
-            Stage::Body { response, .. } => Some(Wait::Body(&response.body)),
+            Stage::Body(held) => Some(Wait::Body(&held.response.body)),
             Stage::Over => None,
         }
     }
 
+    /// When the exchange is given up, on [`Platform::elapsed`]'s clock.
     pub fn deadline(&self) -> Duration {
         self.deadline
     }
 
+    /// Puts the deadline off.
     pub fn extend(&mut self, deadline: Duration) {
         self.deadline = deadline;
     }
 
+    /// The status of the provider's answer; 200 until its head has come.
     pub fn status(&self) -> StatusCode {
         self.status
     }
@@ -121,6 +135,7 @@ impl<P: Platform> Exchange<P> {
         self.request_id.clone()
     }
 
+    /// Whether the head of the provider's answer has come.
     pub fn has_head(&self) -> bool {
         !matches!(self.stage, Stage::Head(_))
     }
@@ -135,48 +150,50 @@ impl<P: Platform> Exchange<P> {
         match &self.stage {
             Stage::Head(_) | Stage::Over => false,
             Stage::Stream { answer, .. } => answer.provider.is_finished(),
-            Stage::Body { kind, .. } => *kind == Kind::Error,
+            Stage::Body(held) => held.kind == BodyKind::Error,
         }
     }
 
-    /// Takes what has come.
-    pub fn advance(&mut self, job: &Job<'_, P>) -> Step<P> {
+    /// Takes what has come, and says what it came to.
+    pub fn advance(&mut self, job: &Job<'_, P>) -> Advance<P> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Head(pending) => match job.platform.response(pending) {
                 Ok(response) => self.take_head(job, response),
                 Err(error) => Some(Err(Outcome::Send(error))),
             },
             Stage::Stream { headers, answer } => self.read_stream(job, headers, answer),
-            Stage::Body { response, bytes, kind } => self.read_body(job, response, bytes, kind),
+            Stage::Body(held) => self.read_body(job, held),
             Stage::Over => None,
         }
     }
 
-    /// The deadline has passed.
-    pub fn expire(&mut self, job: &Job<'_, P>) -> Step<P> {
+    /// Ends the exchange at its deadline, with what has come until then.
+    pub fn expire(&mut self, job: &Job<'_, P>) -> Advance<P> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Body { response, bytes, kind: Kind::Error } => Some(Err(refusal(job, &response, &bytes))),
+            Stage::Body(HeldBody { response, bytes, kind: BodyKind::Error }) => {
+                Some(Err(refusal(job, &response, &bytes)))
+            }
             Stage::Stream { headers, mut answer } if answer.provider.is_finished() => {
                 let ended = answer.end().map_err(Outcome::from);
-                Some(ended.map(|_| Reply { headers, answer: Answer::Stream(answer) }))
+                Some(ended.map(|_| Arrival { headers, answer: Answer::Stream(answer) }))
             }
             _ if job.platform.elapsed() < self.own_deadline => Some(Err(Outcome::OutOfTime)),
-            Stage::Head(_) | Stage::Stream { .. } | Stage::Body { .. } | Stage::Over => Some(Err(Outcome::Timeout)),
+            Stage::Head(_) | Stage::Stream { .. } | Stage::Body(_) | Stage::Over => Some(Err(Outcome::Timeout)),
         }
     }
 
-    fn take_head(&mut self, job: &Job<'_, P>, response: UpstreamResponse<P::Body>) -> Step<P> {
+    fn take_head(&mut self, job: &Job<'_, P>, response: UpstreamResponse<P::Body>) -> Advance<P> {
         self.status = response.status;
         self.request_id = headers::request_id(&response.headers);
-        let kind = match (job.goal, is_event_stream(&response.headers)) {
+        let kind = match (job.commit_at, is_event_stream(&response.headers)) {
             _ if !response.status.is_success() => {
                 self.deadline = self.deadline.min(job.platform.elapsed() + ERROR_BODY_TIMEOUT);
-                Kind::Error
+                BodyKind::Error
             }
-            (Goal::WholeAnswer, false) => Kind::Answer,
-            (Goal::WholeAnswer, true) => return Some(Err(Outcome::Undecodable)),
-            (Goal::FirstPiece | Goal::WholeStream, false) => Kind::NoStream,
-            (Goal::FirstPiece | Goal::WholeStream, true) => {
+            (CommitAt::WholeAnswer, false) => BodyKind::Answer,
+            (CommitAt::WholeAnswer, true) => return Some(Err(Outcome::Undecodable)),
+            (CommitAt::FirstPiece | CommitAt::WholeStream, false) => BodyKind::NoStream,
+            (CommitAt::FirstPiece | CommitAt::WholeStream, true) => {
                 let Carrying { decode, encode, ref mut repair, keeps_timeouts } = self.carrying;
                 let Some(dialect) = Stream::new(decode) else {
                     return Some(Err(Outcome::DialectUnavailable(decode.dialect)));
@@ -189,21 +206,21 @@ impl<P: Platform> Exchange<P> {
         };
         let length = media::content_length(&response.headers).unwrap_or(4096);
         let bytes = Vec::with_capacity(length.min(MAX_ERROR_BYTES as u64) as usize);
-        self.stage = Stage::Body { response, bytes, kind };
+        self.stage = Stage::Body(HeldBody { response, bytes, kind });
         None
     }
 
-    fn read_stream(&mut self, job: &Job<'_, P>, headers: HeaderMap, mut answer: Box<AnswerStream<P>>) -> Step<P> {
+    fn read_stream(&mut self, job: &Job<'_, P>, headers: HeaderMap, mut answer: Box<AnswerStream<P>>) -> Advance<P> {
         let progress = match answer.read(job.platform) {
             Ok(progress) => progress,
             Err(broken) => return Some(Err(broken.into())),
         };
-        let enough = match (progress, job.goal) {
-            (Progress::Ended, _) | (Progress::Begun, Goal::FirstPiece | Goal::WholeAnswer) => true,
-            (Progress::Begun, Goal::WholeStream) | (Progress::Preamble, _) => false,
+        let enough = match (progress, job.commit_at) {
+            (Progress::Ended, _) | (Progress::Begun, CommitAt::FirstPiece | CommitAt::WholeAnswer) => true,
+            (Progress::Begun, CommitAt::WholeStream) | (Progress::Preamble, _) => false,
         };
         if enough {
-            return Some(Ok(Reply { headers, answer: Answer::Stream(answer) }));
+            return Some(Ok(Arrival { headers, answer: Answer::Stream(answer) }));
         }
         let limit = if answer.provider.has_begun() { MAX_ANSWER_BYTES } else { MAX_PREAMBLE_BYTES };
         if answer.held.len() > limit {
@@ -219,13 +236,8 @@ impl<P: Platform> Exchange<P> {
         None
     }
 
-    fn read_body(
-        &mut self,
-        job: &Job<'_, P>,
-        mut response: UpstreamResponse<P::Body>,
-        mut bytes: Vec<u8>,
-        kind: Kind,
-    ) -> Step<P> {
+    fn read_body(&mut self, job: &Job<'_, P>, held: HeldBody<P>) -> Advance<P> {
+        let HeldBody { mut response, mut bytes, kind } = held;
         let length = media::content_length(&response.headers);
         let mut ended = length == Some(bytes.len() as u64);
         let mut broken = false;
@@ -237,19 +249,19 @@ impl<P: Platform> Exchange<P> {
                 Err(_) => (ended, broken) = (true, true),
             }
         }
-        let limit = if kind == Kind::Answer { MAX_ANSWER_BYTES } else { MAX_ERROR_BYTES };
+        let limit = if kind == BodyKind::Answer { MAX_ANSWER_BYTES } else { MAX_ERROR_BYTES };
         let is_large = bytes.len() > limit;
         if !ended && !is_large {
-            self.stage = Stage::Body { response, bytes, kind };
+            self.stage = Stage::Body(HeldBody { response, bytes, kind });
             return None;
         }
         Some(match kind {
-            Kind::Error => Err(refusal(job, &response, &bytes)),
+            BodyKind::Error => Err(refusal(job, &response, &bytes)),
             _ if is_large => Err(Outcome::TooLarge),
             _ if broken => Err(Outcome::Broken),
-            Kind::NoStream => Err(error_inside(&bytes)),
-            Kind::Answer => {
-                self.carry(bytes).map(|answer| Reply { headers: response.headers, answer }).map_err(Outcome::from)
+            BodyKind::NoStream => Err(error_inside(&bytes)),
+            BodyKind::Answer => {
+                self.carry(bytes).map(|answer| Arrival { headers: response.headers, answer }).map_err(Outcome::from)
             }
         })
     }

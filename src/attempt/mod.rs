@@ -1,15 +1,15 @@
 //! Asks candidates until one begins to answer: one at a time, or two while a hedge runs.
 //!
 //! Nothing is sent to the client here: a stream is held until its first piece of an answer (or until it is whole, as
-//! [`Goal`] says), a whole answer until it decodes, so that every failure before that leaves the next candidate free to
+//! [`CommitAt`] says), a whole answer until it decodes, so that every failure before that leaves the next candidate free to
 //! serve. `outcome` judges failures, `queue` says who is next, `health` remembers them for the POP.
 
 pub mod answer_stream;
+pub mod client_error;
 pub mod engine;
 mod exchange;
 pub mod outcome;
 pub mod queue;
-pub mod told;
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use http::{HeaderMap, Method};
 
 use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::outcome::Outcome;
-use crate::attempt::queue::Queue;
+use crate::attempt::queue::{Contender, Queue};
 use crate::error::Error;
 use crate::platform::{Platform, UpstreamRequest};
 use crate::policy::{Candidate, Policy, StreamMode, Tier, TierId};
 use crate::pop::health::{Health, Standing};
-use crate::record::Names;
+use crate::record::ModelNames;
 use crate::secret::Secret;
 use crate::upstream::dialect::{self, EncodeOptions, Encoded};
 use crate::upstream::headers;
@@ -37,7 +37,7 @@ use crate::wire::media;
 pub struct Request<'a> {
     pub ask: &'a Ask<'a>,
     pub client_headers: &'a HeaderMap,
-    /// The client's own limit.
+    /// How long the client waits at most, if it says so.
     pub timeout: Option<Duration>,
     /// How long the platform lets the request run.
     pub time_left: Duration,
@@ -50,20 +50,24 @@ pub struct Job<'a, P: Platform> {
     pub policy: &'a Policy,
     pub tier: &'a Tier,
     tier_id: TierId,
+    /// What the client asks for.
     pub request: &'a Ask<'a>,
     pub client_headers: &'a HeaderMap,
     /// When the answer must have ended, on [`Platform::elapsed`]'s clock.
     pub total: Duration,
     /// Whether the platform may send on what is left of a stream after `total`.
     pub may_hand_over: bool,
-    pub goal: Goal,
+    pub commit_at: CommitAt,
 }
 
-/// What an attempt must bring before the client gets any of it.
+/// When an answer is committed: what an attempt must bring before the client gets any of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
+pub enum CommitAt {
+    /// An answer that is not streamed, once it is whole.
     WholeAnswer,
+    /// A stream, with its first piece of an answer.
     FirstPiece,
+    /// A stream, once it is whole.
     WholeStream,
 }
 
@@ -84,10 +88,10 @@ impl<'a, P: Platform> Job<'a, P> {
             total: timeout.map_or(allowed, |asked| asked.min(allowed)),
             // A client that asked for less time wants an end, not a longer answer.
             may_hand_over: timeout.is_none(),
-            goal: match (ask.stream, tier.stream) {
-                (false, _) => Goal::WholeAnswer,
-                (true, StreamMode::Hold) => Goal::WholeStream,
-                (true, StreamMode::Guarded | StreamMode::Handoff) => Goal::FirstPiece,
+            commit_at: match (ask.stream, tier.stream) {
+                (false, _) => CommitAt::WholeAnswer,
+                (true, StreamMode::Hold) => CommitAt::WholeStream,
+                (true, StreamMode::Guarded | StreamMode::Handoff) => CommitAt::FirstPiece,
             },
         }
     }
@@ -100,14 +104,14 @@ impl<'a, P: Platform> Job<'a, P> {
     /// How the request is to be put. A stream that is handed to the platform passes as it comes, a usage chunk too, so only the
     /// client's own wish counts then.
     pub fn options(&self) -> EncodeOptions {
-        let counts_usage = self.tier.stream != StreamMode::Handoff || self.goal == Goal::WholeAnswer;
+        let counts_usage = self.tier.stream != StreamMode::Handoff || self.commit_at == CommitAt::WholeAnswer;
         EncodeOptions { counts_usage, begun: None }
     }
 }
 
 /// A candidate that can be sent to at once.
 pub struct Prepared<P: Platform> {
-    /// For this tier: deadlines and timeouts are its own.
+    /// The tier that it was prepared for, whose deadlines and timeouts it has.
     tier: TierId,
     candidate: Candidate,
     backend: P::Backend,
@@ -122,12 +126,13 @@ impl<P: Platform> Prepared<P> {
     }
 }
 
-/// An answer that has begun, or is whole, as the [`Goal`] was.
+/// An answer that has begun, or is whole, as [`CommitAt`] says.
 pub struct Committed<P: Platform> {
     pub candidate: Candidate,
     pub answer: Answer<P>,
 }
 
+/// What an attempt brought for the client.
 pub enum Answer<P: Platform> {
     Whole { body: Vec<u8>, facts: AnswerFacts },
     Stream(Box<AnswerStream<P>>),
@@ -164,10 +169,10 @@ pub struct Failure {
 pub fn prepare<P: Platform>(
     job: &Job<'_, P>,
     candidate: &Candidate,
-    asking: &EncodeOptions,
+    options: &EncodeOptions,
 ) -> Result<Prepared<P>, Outcome> {
     let provider = job.policy.provider_of(candidate.model);
-    let (path, Encoded { body, dropped }) = dialect::encode_request(job.policy, candidate, job.request, asking)?;
+    let Encoded { path, body, dropped } = dialect::encode_request(job.policy, candidate, job.request, options)?;
     let permit = job.keyring.permit(provider, path).map_err(Outcome::NoSecret)?;
     let deadlines = &job.tier.deadlines;
     let target = dialect::target(provider, &permit, deadlines.connect, deadlines.idle);
@@ -186,7 +191,7 @@ pub struct Ranking {
     pub queue: Queue,
     /// Those that come last because they failed lately, as `provider/model`.
     pub cooling: Vec<String>,
-    /// Whether that changed the plan's order.
+    /// Whether failures of late changed the plan's order.
     pub is_changed: bool,
 }
 
@@ -199,7 +204,7 @@ pub fn rank(policy: &Policy, candidates: &[Candidate], health: &Health, now: Dur
         if standing == Standing::Cooling {
             cooling.push(name);
         }
-        (candidate.clone(), standing, policy.model(candidate.model).context)
+        Contender { candidate: candidate.clone(), standing, context: policy.model(candidate.model).context }
     });
     let queue = Queue::new(ranked);
     let is_changed = !queue.candidates().eq(candidates);
@@ -208,5 +213,5 @@ pub fn rank(policy: &Policy, candidates: &[Candidate], health: &Health, now: Dur
 
 /// The name under which a candidate's health is kept.
 pub fn health_name(policy: &Policy, candidate: &Candidate) -> String {
-    Names::of(policy, candidate.model).to_string()
+    ModelNames::of(policy, candidate.model).to_string()
 }

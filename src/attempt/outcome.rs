@@ -18,11 +18,13 @@ use crate::upstream::keyring::NoSecret;
 /// How an attempt failed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
+    /// This version does not speak the provider's dialect.
     DialectUnavailable(Dialect),
-    /// Nothing may be sent to it.
+    /// Nothing may be sent to the provider.
     NoSecret(NoSecret),
     /// The candidate's dialect cannot carry the request; what the client is told if no other can.
     Unfit(Box<Error>),
+    /// The request could not be sent, or no head came.
     Send(SendError),
     /// No first piece, or no whole answer, by its deadline.
     Timeout,
@@ -41,6 +43,7 @@ pub enum Outcome {
     Undecodable,
     /// The body ended early.
     Broken,
+    /// More than the gateway holds.
     TooLarge,
 }
 
@@ -51,6 +54,7 @@ pub enum Verdict {
     Retry,
     /// The next candidate; if none is healthy, the same one after this delay.
     Wait(Duration),
+    /// The next candidate.
     Next,
     /// The next candidate with a larger context.
     NextLarger,
@@ -68,12 +72,12 @@ pub enum Back {
 
 /// What the client is told if this is the failure that says most.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
+pub enum ClientError {
     /// The request itself was refused, for the provider's own reason.
     Refused { how: RejectedAs, words: Box<ProviderError> },
     /// What the last candidate did, as the end of a sentence about it.
     Failed(Kind, Cow<'static, str>),
-    /// The gateway's own finding.
+    /// An error of the gateway's own, as it is.
     Own(Error),
 }
 
@@ -81,39 +85,40 @@ pub enum Told {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
     pub verdict: Verdict,
-    /// For the candidate's standing in this POP.
+    /// What follows for the candidate's standing in this POP.
     pub cooling: Cooling,
+    /// When the candidate may serve the same request.
     pub back: Back,
-    pub told: Told,
+    pub client_error: ClientError,
 }
 
-/// The table.
+/// The table: what follows from `outcome`.
 pub fn judge(outcome: &Outcome) -> Judgement {
     use Verdict::{Next, Retry};
-    let failed = |what: &'static str| told(Kind::ProviderError, what);
+    let failed = |what: &'static str| client_error(Kind::ProviderError, what);
     match outcome {
         Outcome::DialectUnavailable(dialect) => {
             let what = format!("speaks `{}`, which this version cannot translate", dialect.as_str());
-            row(Next, Cooling::None, told(Kind::DialectUnavailable, what))
+            row(Next, Cooling::None, client_error(Kind::DialectUnavailable, what))
         }
         Outcome::NoSecret(why) => {
-            row(Next, Cooling::None, told(Kind::NoSecret, format!("may get nothing: {}", why.describe())))
+            row(Next, Cooling::None, client_error(Kind::NoSecret, format!("may get nothing: {}", why.describe())))
         }
-        Outcome::Unfit(error) => row(Next, Cooling::None, Told::Own((**error).clone())),
+        Outcome::Unfit(error) => row(Next, Cooling::None, ClientError::Own((**error).clone())),
         Outcome::OutOfTime => {
             let what = "was cut off, since the time of this request was over";
-            row(Next, Cooling::None, told(Kind::ProviderTimeout, what))
+            row(Next, Cooling::None, client_error(Kind::ProviderTimeout, what))
         }
         Outcome::Send(SendError::NoBackend) => {
             let what = "has no backend in this service, which may not create one: see `fastly backend create` in the \
                         README";
-            row(Next, Cooling::None, told(Kind::NoBackend, what))
+            row(Next, Cooling::None, client_error(Kind::NoBackend, what))
         }
         Outcome::Send(
             error @ (SendError::Dns | SendError::Connect | SendError::Tls | SendError::Reset | SendError::Other),
-        ) => row(Retry, Cooling::Short, told(Kind::ProviderError, format!("could not be asked: {error}"))),
+        ) => row(Retry, Cooling::Short, client_error(Kind::ProviderError, format!("could not be asked: {error}"))),
         Outcome::Send(SendError::Timeout) | Outcome::Timeout => {
-            let late = row(Next, Cooling::Short, told(Kind::ProviderTimeout, "did not answer in time"));
+            let late = row(Next, Cooling::Short, client_error(Kind::ProviderTimeout, "did not answer in time"));
             Judgement { back: Back::AfterCooldown, ..late }
         }
         Outcome::Status { status, error, delay } => {
@@ -149,9 +154,9 @@ fn judge_answer(answer: &Answered<'_>, otherwise: String) -> Judgement {
     let Answered { status, error, delay } = *answer;
     let refused = |verdict, how| {
         let words = Box::new(error.clone());
-        row(verdict, Cooling::None, Told::Refused { how, words })
+        row(verdict, Cooling::None, ClientError::Refused { how, words })
     };
-    let failed = |kind| told(kind, otherwise);
+    let failed = |kind| client_error(kind, otherwise);
     match status {
         413 => refused(NextLarger, RejectedAs::TooLarge),
         400 | 422 if error.is_context_length() => refused(NextLarger, RejectedAs::ContextLength),
@@ -159,16 +164,19 @@ fn judge_answer(answer: &Answered<'_>, otherwise: String) -> Judgement {
         422 => refused(GiveUp, RejectedAs::Unprocessable),
         // Too much in the address or the headers is the client's doing.
         414 | 431 => row(Next, Cooling::None, failed(Kind::ProviderError)),
-        402 => row(Next, Cooling::Long, told(Kind::ProviderQuota, NO_QUOTA)),
-        _ if error.is_quota() => row(Next, Cooling::Long, told(Kind::ProviderQuota, NO_QUOTA)),
-        401 | 403 => row(Next, Cooling::Long, told(Kind::ProviderAuth, "refused the gateway's key")),
-        404 => row(Next, Cooling::Long, told(Kind::ProviderNotFound, "does not know the model")),
+        402 => row(Next, Cooling::Long, client_error(Kind::ProviderQuota, NO_QUOTA)),
+        _ if error.is_quota() => row(Next, Cooling::Long, client_error(Kind::ProviderQuota, NO_QUOTA)),
+        401 | 403 => row(Next, Cooling::Long, client_error(Kind::ProviderAuth, "refused the gateway's key")),
+        404 => row(Next, Cooling::Long, client_error(Kind::ProviderNotFound, "does not know the model")),
         408 | 425 | 429 | 500..=599 => {
-            let told =
-                if status == 429 { told(Kind::RateLimited, "is rate limited") } else { failed(Kind::ProviderError) };
+            let client_error = if status == 429 {
+                client_error(Kind::RateLimited, "is rate limited")
+            } else {
+                failed(Kind::ProviderError)
+            };
             match delay {
-                Some(delay) => row(Wait(delay), Cooling::Asked(delay), told),
-                None => row(Retry, Cooling::Short, told),
+                Some(delay) => row(Wait(delay), Cooling::Asked(delay), client_error),
+                None => row(Retry, Cooling::Short, client_error),
             }
         }
         _ => row(Next, Cooling::Short, failed(Kind::ProviderError)),
@@ -177,18 +185,18 @@ fn judge_answer(answer: &Answered<'_>, otherwise: String) -> Judgement {
 
 const NO_QUOTA: &str = "has no quota left";
 
-fn told(kind: Kind, what: impl Into<Cow<'static, str>>) -> Told {
-    Told::Failed(kind, what.into())
+fn client_error(kind: Kind, what: impl Into<Cow<'static, str>>) -> ClientError {
+    ClientError::Failed(kind, what.into())
 }
 
 /// A row whose candidate is back as its verdict says.
-fn row(verdict: Verdict, cooling: Cooling, told: Told) -> Judgement {
+fn row(verdict: Verdict, cooling: Cooling, client_error: ClientError) -> Judgement {
     let back = match verdict {
         Verdict::Wait(delay) => Back::After(delay),
         Verdict::Retry => Back::AfterCooldown,
         Verdict::Next | Verdict::NextLarger | Verdict::GiveUp => Back::Never,
     };
-    Judgement { verdict, cooling, back, told }
+    Judgement { verdict, cooling, back, client_error }
 }
 
 impl From<CannotEncode> for Outcome {
@@ -201,7 +209,7 @@ impl From<CannotEncode> for Outcome {
 }
 
 impl Outcome {
-    /// As the record shows it.
+    /// The end of the attempt, as the record shows it.
     pub fn end(&self) -> AttemptEnd {
         let name = match self {
             Outcome::Status { status, .. } => return AttemptEnd::Status(*status),

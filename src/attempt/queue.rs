@@ -9,11 +9,11 @@ use crate::attempt::outcome::Verdict;
 use crate::policy::Candidate;
 use crate::pop::health::Standing;
 
-/// Requests to providers for one client request; with the classifier's call they stay below the platform's limit.
+/// The most requests to providers for one client request; with the classifier's call they stay below the platform's limit.
 const MAX_SENDS: usize = 7;
-/// No client waits longer than this for a rate limit to pass.
+/// The longest time that a client waits for a rate limit to pass.
 const MAX_WAIT: Duration = Duration::from_secs(5);
-/// In this time a candidate is asked twice at most.
+/// The time in which a candidate is asked twice at most.
 const CALM: Duration = Duration::from_millis(1_500);
 /// The first back-off is between half of this and this; each further one is twice as long.
 const BACK_OFF: Duration = Duration::from_millis(200);
@@ -23,18 +23,30 @@ const BACK_OFF: Duration = Duration::from_millis(200);
 pub struct Queue {
     slots: Vec<Slot>,
     sends_left: usize,
-    /// Candidates must have a larger context than this.
+    /// The largest context, in tokens, that was too small; candidates must have a larger one.
     too_small: u64,
+    /// Whether a delay that a candidate asked for has been waited for.
     waited: bool,
 }
 
+/// A candidate for the queue.
+#[derive(Clone, Debug)]
+pub struct Contender {
+    pub candidate: Candidate,
+    /// What the candidate may be used for now.
+    pub standing: Standing,
+    /// The candidate's context, in tokens.
+    pub context: u64,
+}
+
+/// A candidate in the queue.
 #[derive(Debug)]
 struct Slot {
     candidate: Candidate,
-    /// Tokens.
+    /// The candidate's context, in tokens.
     context: u64,
     standing: Standing,
-    /// When it was asked.
+    /// When the candidate was asked, on the request's clock.
     starts: Vec<Duration>,
     due: Due,
 }
@@ -47,33 +59,35 @@ enum Due {
     Done,
 }
 
-/// What to do now.
+/// What the queue says is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Ask the candidate at this place.
     Ask(usize),
     /// Nothing before this time.
     SleepUntil(Duration),
+    /// No candidate is left.
     Nothing,
 }
 
-/// What bounds a further attempt on the same candidate.
+/// What limits a further attempt on the same candidate.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct RetryLimits {
     pub now: Duration,
     /// When the answer must have ended.
     pub total: Duration,
-    /// The tier's `retries`.
+    /// How often the tier allows a candidate to be asked again.
     pub retries: u32,
+    /// A random number, for the jitter of back-offs.
     pub random: u64,
 }
 
 impl Queue {
-    /// `candidates` in the policy's order, with what each is worth now and its context in tokens.
-    pub fn new(candidates: impl IntoIterator<Item = (Candidate, Standing, u64)>) -> Self {
-        let mut slots: Vec<Slot> = candidates
+    /// A queue of candidates that come in the policy's order.
+    pub fn new(contenders: impl IntoIterator<Item = Contender>) -> Self {
+        let mut slots: Vec<Slot> = contenders
             .into_iter()
-            .map(|(candidate, standing, context)| Slot {
+            .map(|Contender { candidate, standing, context }| Slot {
                 candidate,
                 context,
                 standing,
@@ -85,24 +99,27 @@ impl Queue {
         Self { slots, sends_left: MAX_SENDS, too_small: 0, waited: false }
     }
 
-    /// Who is asked first.
+    /// The candidate that is asked first.
     pub fn first(&self) -> Option<&Candidate> {
         self.slots.first().map(|slot| &slot.candidate)
     }
 
-    /// All of them, in the order in which they are asked.
+    /// All candidates, in the order in which they are asked.
     pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
         self.slots.iter().map(|slot| &slot.candidate)
     }
 
+    /// The candidate at `place`.
     pub fn candidate(&self, place: usize) -> &Candidate {
         &self.slots[place].candidate
     }
 
+    /// What the candidate at `place` may be used for.
     pub fn standing(&self, place: usize) -> Standing {
         self.slots[place].standing
     }
 
+    /// What is to be done at `now`.
     pub fn next(&self, now: Duration) -> Next {
         if self.sends_left == 0 {
             return Next::Nothing;
@@ -144,7 +161,7 @@ impl Queue {
     }
 
     /// An attempt at `place` failed. Says whether it will be repeated.
-    pub fn failed(&mut self, place: usize, verdict: Verdict, bounds: Bounds) -> bool {
+    pub fn failed(&mut self, place: usize, verdict: Verdict, limits: RetryLimits) -> bool {
         self.slots[place].due = Due::Done;
         let time = match verdict {
             Verdict::Next => None,
@@ -156,28 +173,28 @@ impl Queue {
                 self.slots.iter_mut().for_each(|slot| slot.due = Due::Done);
                 None
             }
-            Verdict::Retry => self.retry_time(place, bounds),
-            Verdict::Wait(delay) => self.wait_time(place, delay, bounds),
+            Verdict::Retry => self.retry_time(place, limits),
+            Verdict::Wait(delay) => self.wait_time(place, delay, limits),
         };
-        let Some(time) = time.filter(|time| *time < bounds.total && self.sends_left > 0) else {
+        let Some(time) = time.filter(|time| *time < limits.total && self.sends_left > 0) else {
             return false;
         };
         self.slots[place].due = Due::At(time);
         true
     }
 
-    fn retry_time(&self, place: usize, bounds: Bounds) -> Option<Duration> {
+    fn retry_time(&self, place: usize, limits: RetryLimits) -> Option<Duration> {
         let slot = &self.slots[place];
         let retries = u32::try_from(slot.starts.len()).unwrap_or(u32::MAX).saturating_sub(1);
         // A probe asks once, and whoever cools down has failed often enough.
-        if retries >= bounds.retries || slot.standing != Standing::Healthy {
+        if retries >= limits.retries || slot.standing != Standing::Healthy {
             return None;
         }
         let longest = BACK_OFF * 2_u32.pow(retries.min(8));
-        Some((bounds.now + jittered(longest, bounds.random)).max(self.calm(place)))
+        Some((limits.now + jittered(longest, limits.random)).max(self.calm(place)))
     }
 
-    fn wait_time(&mut self, place: usize, delay: Duration, bounds: Bounds) -> Option<Duration> {
+    fn wait_time(&mut self, place: usize, delay: Duration, limits: RetryLimits) -> Option<Duration> {
         let healthy =
             |slot: &Slot| slot.due == Due::Fresh && slot.context > self.too_small && slot.standing != Standing::Cooling;
         if self.waited || delay > MAX_WAIT || self.slots.iter().any(healthy) {
@@ -185,7 +202,7 @@ impl Queue {
         }
         self.waited = true;
         // Not all who were told the same delay should come back at once.
-        let time = bounds.now + delay + jittered(BACK_OFF, bounds.random);
+        let time = limits.now + delay + jittered(BACK_OFF, limits.random);
         Some(time.max(self.calm(place)))
     }
 
@@ -213,12 +230,13 @@ mod tests {
 
     fn queue(candidates: &[(Standing, u64)]) -> Queue {
         Queue::new(candidates.iter().enumerate().map(|(place, (standing, context))| {
-            (Candidate { model: ModelId(place), effort: None }, *standing, *context)
+            let candidate = Candidate { model: ModelId(place), effort: None };
+            Contender { candidate, standing: *standing, context: *context }
         }))
     }
 
-    fn bounds(now: Duration, retries: u32) -> Bounds {
-        Bounds { now, total: 60 * SECOND, retries, random: 7 }
+    fn limits(now: Duration, retries: u32) -> RetryLimits {
+        RetryLimits { now, total: 60 * SECOND, retries, random: 7 }
     }
 
     #[test]
@@ -229,7 +247,7 @@ mod tests {
         while let Next::Ask(place) = queue.next(SECOND) {
             order.push(queue.candidate(place).model.0);
             queue.asked(place, SECOND);
-            assert!(!queue.failed(place, Verdict::Next, bounds(SECOND, 3)));
+            assert!(!queue.failed(place, Verdict::Next, limits(SECOND, 3)));
         }
         assert_eq!(order, [1, 2, 0, 3], "nobody is removed");
     }
@@ -245,7 +263,7 @@ mod tests {
                 Next::Ask(0) => {
                     starts.push(now);
                     queue.asked(0, now);
-                    queue.failed(0, Verdict::Retry, bounds(now, 3));
+                    queue.failed(0, Verdict::Retry, limits(now, 3));
                 }
                 other => {
                     assert_eq!(other, Next::Ask(1));
@@ -263,33 +281,33 @@ mod tests {
         let wait = Verdict::Wait(2 * SECOND);
         let mut two = queue(&[(Standing::Healthy, 9), (Standing::Healthy, 9)]);
         two.asked(0, SECOND);
-        assert!(!two.failed(0, wait, bounds(SECOND, 0)));
+        assert!(!two.failed(0, wait, limits(SECOND, 0)));
         assert_eq!(two.next(SECOND), Next::Ask(1));
         two.asked(1, SECOND);
-        assert!(two.failed(1, wait, bounds(SECOND, 0)), "the other has failed");
+        assert!(two.failed(1, wait, limits(SECOND, 0)), "the other has failed");
         let Next::SleepUntil(time) = two.next(SECOND) else { panic!("it should wait") };
         assert!((3 * SECOND..3 * SECOND + BACK_OFF).contains(&time), "{time:?}");
         two.asked(1, time);
-        assert!(!two.failed(1, wait, bounds(time, 0)), "once");
+        assert!(!two.failed(1, wait, limits(time, 0)), "once");
         assert_eq!(two.next(time), Next::Nothing);
 
         let mut one = queue(&[(Standing::Healthy, 9), (Standing::Cooling, 9)]);
         one.asked(0, SECOND);
-        assert!(!one.failed(0, Verdict::Wait(6 * SECOND), bounds(SECOND, 0)), "too long");
+        assert!(!one.failed(0, Verdict::Wait(6 * SECOND), limits(SECOND, 0)), "too long");
         let mut late = queue(&[(Standing::Healthy, 9)]);
         late.asked(0, 59 * SECOND);
-        assert!(!late.failed(0, wait, bounds(59 * SECOND, 0)), "it does not fit what is left");
+        assert!(!late.failed(0, wait, limits(59 * SECOND, 0)), "it does not fit what is left");
     }
 
     #[test]
     fn only_a_larger_context_helps_and_a_rejection_ends_it() {
         let mut larger = queue(&[(Standing::Healthy, 5), (Standing::Healthy, 5), (Standing::Healthy, 6)]);
         larger.asked(0, SECOND);
-        larger.failed(0, Verdict::NextLarger, bounds(SECOND, 3));
+        larger.failed(0, Verdict::NextLarger, limits(SECOND, 3));
         assert_eq!(larger.next(SECOND), Next::Ask(2));
         let mut rejected = queue(&[(Standing::Healthy, 5), (Standing::Healthy, 5)]);
         rejected.asked(0, SECOND);
-        rejected.failed(0, Verdict::GiveUp, bounds(SECOND, 3));
+        rejected.failed(0, Verdict::GiveUp, limits(SECOND, 3));
         assert_eq!(rejected.next(SECOND), Next::Nothing);
     }
 
@@ -327,7 +345,7 @@ mod tests {
                             2 => Verdict::Next,
                             _ => Verdict::NextLarger,
                         };
-                        queue.failed(place, verdict, Bounds { now, total, retries, random });
+                        queue.failed(place, verdict, RetryLimits { now, total, retries, random });
                     }
                 }
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::admit::auth::Client;
 use crate::admit::look_ups::Gathered;
 use crate::decide::plan::{self, Draw, Plan};
-use crate::decide::{Classifier, Decision, Question};
+use crate::decide::{ClassifierUse, Decision, Question};
 use crate::door::headers::RouteHeaders;
 use crate::error::Error;
 use crate::mask::keys::without_known_shapes;
@@ -81,7 +81,7 @@ impl<'a> Case<'a> {
     pub fn choose<P: Platform>(
         &self,
         visit: &mut Visit<'_, P>,
-        classifier: Classifier,
+        classifier: ClassifierUse,
         meanwhile: &dyn Fn(&Decision),
     ) -> Result<Chosen, Error> {
         let decision = super::decide(&Question { case: self, classifier, meanwhile }, visit)?;

@@ -15,17 +15,17 @@ use crate::error::{Error, Kind};
 use crate::platform::Platform;
 use crate::policy::rules::Bounds;
 use crate::policy::{ModelId, Policy, TierId};
-use crate::record::{Reason, Source};
+use crate::record::{DecisionSource, Reason};
 use crate::visit::Visit;
 
 /// A tier, and how it was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     pub tier: TierId,
-    pub source: Source,
+    pub source: DecisionSource,
     /// The only model that may answer.
     pub pinned: Option<ModelId>,
-    /// The classifier's, 0 to 1.
+    /// How sure the classifier is, 0 to 1; nothing if it did not decide or does not say.
     pub confidence: Option<f64>,
     pub reasons: Vec<Reason>,
 }
@@ -33,14 +33,14 @@ pub struct Decision {
 /// What the rungs are asked.
 pub struct Question<'a> {
     pub case: &'a Case<'a>,
-    pub classifier: Classifier,
+    pub classifier: ClassifierUse,
     /// What is done with a first guess while the classifier is thinking.
     pub meanwhile: &'a dyn Fn(&Decision),
 }
 
 /// Whether the classifier may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Classifier {
+pub enum ClassifierUse {
     Asked,
     Skipped,
 }
@@ -61,6 +61,7 @@ pub struct Passed {
 }
 
 impl Passed {
+    /// A rung passes for this reason.
     pub fn because(reason: Reason) -> Step {
         Step::Pass(Some(Passed { reason, confidence: None }))
     }
@@ -101,12 +102,12 @@ pub fn decide<P: Platform>(question: &Question<'_>, visit: &mut Visit<'_, P>) ->
 /// # Errors
 /// [`Kind::NoAllowedCandidate`] if they allow none.
 pub fn by_default(policy: &Policy, bounds: &Bounds) -> Result<Decision, Error> {
-    bounded(bounds, Decision::of(policy.default_tier, Source::Default))
+    bounded(bounds, Decision::of(policy.default_tier, DecisionSource::Default))
 }
 
 impl Decision {
     /// A tier from a source, and nothing more.
-    pub fn of(tier: TierId, source: Source) -> Self {
+    pub fn of(tier: TierId, source: DecisionSource) -> Self {
         Decision { tier, source, pinned: None, confidence: None, reasons: Vec::new() }
     }
 }

@@ -127,7 +127,7 @@ pub fn of_error(error: &Error) -> HeaderMap {
 mod tests {
     use super::*;
     use crate::policy::ModelId;
-    use crate::record::{AttemptEnd, AttemptRecord, Names, Reason, Source};
+    use crate::record::{AttemptEnd, AttemptRecord, DecisionSource, ModelNames, Reason};
 
     fn map(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_record_shows_in_the_headers() {
-        let names = |model: &str| Names { provider: "openai".into(), model: model.into() };
+        let names = |model: &str| ModelNames { provider: "openai".into(), model: model.into() };
         let attempt = |model: &str, status: StatusCode| AttemptRecord {
             candidate: ModelId(0),
             names: names(model),
@@ -149,7 +149,7 @@ mod tests {
         let record = Record {
             id: "id1".into(),
             tier: Some("fast".into()),
-            source: Some(Source::Classifier),
+            source: Some(DecisionSource::Classifier),
             reasons: vec![Reason::PolicyStale, Reason::NeedsVision],
             confidence: Some(0.934),
             attempts: vec![attempt("a", StatusCode::TOO_MANY_REQUESTS), attempt("b", StatusCode::OK)],
@@ -179,10 +179,10 @@ mod tests {
             policy: Some("label@1".into()),
             dropped: vec!["seed".into()],
             tier: Some("fast".into()),
-            source: Some(Source::Default),
+            source: Some(DecisionSource::Default),
             reasons: vec![Reason::PolicyStale],
             confidence: Some(0.5),
-            served: Some(Names { provider: "p".into(), model: "m".into() }),
+            served: Some(ModelNames { provider: "p".into(), model: "m".into() }),
             attempts: Vec::new(),
             timings: crate::record::Timings { auth: Some(Duration::ZERO), ..Default::default() },
             id: "id1".into(),

@@ -33,7 +33,7 @@ const TAGS: &str = "x-route-tags";
 
 const MAX_TAGS: usize = 16;
 const MAX_TAG_BYTES: usize = 128;
-/// Of a client's own word in a message.
+/// The longest part of a client's own word that a message shows, in bytes.
 const MAX_SHOWN_BYTES: usize = 64;
 const MAX_SESSION_BYTES: usize = 256;
 const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 1..=120_000;

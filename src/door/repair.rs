@@ -7,39 +7,41 @@
 
 use crate::door::chat::answer::unknown_id;
 use crate::door::chat::chunks::{Encoder, Identity};
+use crate::wire::json::JsonString;
 use crate::wire::piece::{Piece, ReasoningForm, Said};
-use crate::wire::quoted::Quoted;
 
-/// More text, or longer calls, than this are not kept, and then the stream cannot be repaired.
+/// The most bytes of text, or of calls, that are kept; a stream with more cannot be repaired.
 const MAX_KEPT_BYTES: usize = 1 << 20;
 
-/// Text, refusal, and reasoning under its two names.
+/// How many channels of text an answer has: text, refusal, and reasoning under its two names.
 const CHANNELS: usize = 4;
 
 /// What a client has been given of one answer.
 #[derive(Clone, Debug)]
 pub struct Repair {
-    /// The first stream's, which all later chunks carry too.
+    /// The identity of the first stream, which all later chunks carry too.
     identity: Identity,
     channels: [Channel; CHANNELS],
     /// What the client gets once the choice has finished: all since its first call.
     held: Vec<u8>,
+    /// Whether a call has begun, so that the client gets no more before the choice has finished.
     holds: bool,
     /// Whether a stream takes the place of another.
     resumed: bool,
+    /// Whether all that was delivered can be compared with what another stream says.
     repairable: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Channel {
     delivered: String,
-    /// How much of it a replay has said again.
+    /// How many bytes of it a replay has said again.
     replayed: usize,
 }
 
 /// What an event says that was not delivered before.
 struct News<'s> {
-    /// Only of a stream that takes the place of another.
+    /// The new pieces; they are collected only for a stream that takes the place of another, since else all are new.
     pieces: Vec<Piece<'s>>,
     /// Whether there is a text among it.
     says_new: bool,
@@ -190,7 +192,7 @@ impl Repair {
             if self.resumed && known == 0 {
                 news.pieces.push(piece.clone());
             } else if self.resumed && known < text.len() {
-                news.pieces.push(with_text(piece, Quoted::encode(&text[known..])));
+                news.pieces.push(with_text(piece, JsonString::encode(&text[known..])));
             }
             if !is_held && known < text.len() {
                 channel.delivered.push_str(&text[known..]);
@@ -224,7 +226,7 @@ fn is_incomparable(piece: &Piece<'_>) -> bool {
 }
 
 /// The channel of a text, and the text.
-fn channel_of<'p, 's>(piece: &'p Piece<'s>) -> Option<(usize, &'p Quoted<'s>)> {
+fn channel_of<'p, 's>(piece: &'p Piece<'s>) -> Option<(usize, &'p JsonString<'s>)> {
     match piece {
         Piece::Text { text, .. } => Some((0, text)),
         Piece::Refusal { text, .. } => Some((1, text)),
@@ -243,7 +245,7 @@ fn channel_of<'p, 's>(piece: &'p Piece<'s>) -> Option<(usize, &'p Quoted<'s>)> {
 }
 
 /// A piece of a channel with another text.
-fn with_text<'s>(piece: &Piece<'s>, new: Quoted<'s>) -> Piece<'s> {
+fn with_text<'s>(piece: &Piece<'s>, new: JsonString<'s>) -> Piece<'s> {
     let mut piece = piece.clone();
     if let Piece::Text { text, .. } | Piece::Refusal { text, .. } | Piece::Reasoning { text, .. } = &mut piece {
         *text = new;

@@ -17,7 +17,7 @@ use http::HeaderMap;
 use crate::edge::handles::{self, CacheLookup, InvalidUrl, OpenAnswer, RawBody};
 use crate::edge::panic;
 use crate::platform::{
-    ClientGone, MAX_STORED_BYTES, Place, Platform, RESOURCE, ReadError, ResponseHead, SendError, StaticBackend,
+    Clearance, ClientGone, MAX_STORED_BYTES, Platform, RESOURCE, ReadError, ResponseHead, SendError, StaticBackend,
     StoreError, Stored, Target, UpstreamRequest, UpstreamResponse, Wait, Write as KvWrite,
 };
 use crate::secret::Secret;
@@ -40,7 +40,7 @@ pub struct Compute<'a> {
     /// Requests to backends, over the sandbox's life.
     pub sends: &'a Cell<u32>,
     /// The backends that this sandbox has used, by the name that a dynamic one has; whether it is a static one.
-    pub backends: &'a RefCell<HashMap<(String, Place), bool>>,
+    pub backends: &'a RefCell<HashMap<(String, Clearance), bool>>,
 }
 
 /// A look-up under way, with the store it needs to be finished.
@@ -158,7 +158,7 @@ impl Platform for Compute<'_> {
 
     fn backend(&self, target: &Target) -> Result<Destination, SendError> {
         let name = target.backend_name();
-        let key = (name, target.place);
+        let key = (name, target.clearance);
         let known = self.backends.borrow().get(&key).copied();
         let is_static = match known {
             Some(is_static) => is_static,

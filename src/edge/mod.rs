@@ -32,9 +32,11 @@ use crate::record::Record;
 const WALL_TIME: Duration = Duration::from_secs(119);
 /// A sandbox older than this takes no further request, so that the next one still has time for a long stream.
 const MAX_LIFETIME: Duration = Duration::from_secs(5);
-/// Of the 50 ms that an execution has; what is left serves one more stream.
+/// The CPU time of a sandbox after which it takes no further request. An execution has 50 ms; what is left serves one more
+/// stream.
 const MAX_VCPU_MS: u64 = 8;
-/// Of the 32 requests to backends that an execution may make; one request needs 8 at most.
+/// The requests to backends after which a sandbox takes no further request. An execution may make 32; one request needs 8 at
+/// most.
 const MAX_SENDS: u32 = 24;
 const MAX_MEMORY_MIB: u32 = 48;
 

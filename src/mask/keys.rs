@@ -15,7 +15,8 @@ pub const MASK: &str = "[masked]";
 
 /// How many letters and digits in a row of a key, or of its Base64, are a part of it.
 const WINDOW: usize = 6;
-/// The same in its hexadecimal and decimal forms, which have two or three digits for a character.
+/// How many digits in a row of a key's hexadecimal and decimal forms are a part of it: there a character is two or three
+/// digits.
 const DIGITS_WINDOW: usize = 12;
 /// How often a text may be encoded over again.
 const MAX_ROUNDS: usize = 3;

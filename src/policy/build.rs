@@ -6,12 +6,12 @@
 use super::country::Country;
 use super::fault::{Faults, Path, quote};
 use super::raw;
-use super::read::{Field, List};
+use super::read::{List, Presence};
 use super::scalar::ClientId;
 use super::scope::Scope;
 use super::{
-    Anonymous, Breaker, Candidate, Classifier, Condition, Deadlines, Dialect, Effect, Effort, Entry, Health, Limits,
-    LongPrice, Model, ModelId, Policy, Price, Provider, ProviderId, Rule, StreamMode, Tier, TierId, Weighted,
+    Anonymous, Breaker, Candidate, Classifier, Condition, Deadlines, Dialect, Effect, Effort, Entry, HealthSettings,
+    Limits, LongPrice, Model, ModelId, Policy, Price, Provider, ProviderId, Rule, StreamMode, Tier, TierId, Weighted,
 };
 
 /// The limit on an answer where neither client nor policy names one: room for thinking, and short enough to end in time.
@@ -52,7 +52,7 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
             if scope.tiers.position(&name).is_some() {
                 faults.note(&path, "also the name of a tier; valid: any name that no tier has");
             }
-            build_model(name.clone(), raw?, scope, (&path, faults))
+            build_model(Row { name: name.clone(), raw: raw? }, scope, &path, faults)
         });
         all(built)
     });
@@ -89,7 +89,7 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
 
 fn build_anonymous(raw: raw::Anonymous, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Anonymous> {
     let tiers = match raw.tiers {
-        Field::Absent => None,
+        Presence::Absent => None,
         tiers => Some(each(tiers, &path.field("tiers"), faults, |(_, name), path, faults| {
             scope.tiers.find(&name, path, faults).map(|_| name)
         })?),
@@ -97,13 +97,13 @@ fn build_anonymous(raw: raw::Anonymous, scope: &Scope, path: &Path, faults: &mut
     Some(Anonymous { tiers })
 }
 
-fn build_health(raw: raw::Health, path: &Path, faults: &mut Faults) -> Option<Health> {
+fn build_health(raw: raw::Health, path: &Path, faults: &mut Faults) -> Option<HealthSettings> {
     if let (Some(first), Some(most)) = (raw.cooldown_s.as_given(), raw.max_cooldown_s.as_given())
         && most.0 < first.0
     {
         faults.note(&path.field("max_cooldown_s"), format!("less than cooldown_s; valid: at least {}", first.0));
     }
-    Some(Health {
+    Some(HealthSettings {
         cooldown: raw.cooldown_s.given()?.seconds(),
         max_cooldown: raw.max_cooldown_s.given()?.seconds(),
         auth_cooldown: raw.auth_cooldown_s.given()?.seconds(),
@@ -144,7 +144,7 @@ fn model_dialects(raw: &raw::Policy, scope: &Scope) -> Vec<Option<Dialect>> {
 
 /// What is wrong with handing streams over: they go to the host as they come, so nothing could translate them.
 fn handoff_fault(raw: &raw::Tier, dialects: &[Option<Dialect>], scope: &Scope) -> Option<String> {
-    if !matches!(raw.stream, Field::Given(StreamMode::Handoff)) {
+    if !matches!(raw.stream, Presence::Given(StreamMode::Handoff)) {
         return None;
     }
     let candidates = raw.candidates.as_given()?;
@@ -185,15 +185,19 @@ fn build_tier(raw: raw::Tier, scope: &Scope, path: &Path, faults: &mut Faults) -
 fn build_entry(raw: raw::Entry, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Entry> {
     // A faulty field has been noted already, so only what is certain is said here.
     match (&raw.model, &raw.split, &raw.effort) {
-        (Field::Absent, Field::Absent, _) => faults.note(path, "neither model nor split; valid: exactly one of them"),
-        (Field::Given(_), Field::Given(_), _) => faults.note(path, "both model and split; valid: exactly one of them"),
-        (Field::Absent, _, Field::Given(_)) => {
+        (Presence::Absent, Presence::Absent, _) => {
+            faults.note(path, "neither model nor split; valid: exactly one of them");
+        }
+        (Presence::Given(_), Presence::Given(_), _) => {
+            faults.note(path, "both model and split; valid: exactly one of them");
+        }
+        (Presence::Absent, _, Presence::Given(_)) => {
             faults.note(&path.field("effort"), "not beside split; valid: in each member of the split");
         }
         (_, _, _) => {}
     }
     let members = match raw.split {
-        Field::Absent => None,
+        Presence::Absent => None,
         split => Some(each(split, &path.field("split"), faults, |(_, raw), path, faults| {
             let model = model_id(raw.model, scope, &path.field("model"), faults);
             let candidate = build_candidate(model, raw.effort);
@@ -207,7 +211,7 @@ fn build_entry(raw: raw::Entry, scope: &Scope, path: &Path, faults: &mut Faults)
     }
 }
 
-fn build_candidate(model: Option<ModelId>, effort: Field<Effort>) -> Option<Candidate> {
+fn build_candidate(model: Option<ModelId>, effort: Presence<Effort>) -> Option<Candidate> {
     Some(Candidate { model: model?, effort: effort.optional()? })
 }
 
@@ -233,7 +237,14 @@ fn build_deadlines(raw: raw::Deadlines, path: &Path, faults: &mut Faults) -> Opt
     })
 }
 
-fn build_model(name: String, raw: raw::Model, scope: &Scope, (path, faults): (&Path, &mut Faults)) -> Option<Model> {
+/// A raw row of the policy, and what the policy calls it.
+struct Row<T> {
+    name: String,
+    raw: T,
+}
+
+fn build_model(row: Row<raw::Model>, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Model> {
+    let Row { name, raw } = row;
     let provider = match raw.provider.given() {
         Some(name) => scope.providers.find(&name, &path.field("provider"), faults).map(ProviderId),
         None => None,
@@ -334,7 +345,8 @@ fn build_provider(name: String, raw: raw::Provider, path: &Path, faults: &mut Fa
         Some(name)
     });
     let extra_path = path.field("extra_fields");
-    if let (Field::Given(Dialect::AnthropicMessages), Some(List(fields))) = (&raw.dialect, raw.extra_fields.as_given())
+    if let (Presence::Given(Dialect::AnthropicMessages), Some(List(fields))) =
+        (&raw.dialect, raw.extra_fields.as_given())
         && !fields.is_empty()
     {
         faults.note(&extra_path, "only of a provider whose dialect is openai-chat; valid: []");
@@ -383,7 +395,7 @@ fn build_condition(raw: raw::Condition) -> Option<Condition> {
 }
 
 fn build_effect(raw: raw::Effect, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Effect> {
-    let mut tier = |field: Field<String>, name| match field.optional() {
+    let mut tier = |field: Presence<String>, name| match field.optional() {
         Some(Some(tier)) => scope.tiers.find(&tier, &path.field(name), faults).map(|position| Some(TierId(position))),
         Some(None) => Some(None),
         None => None,
@@ -391,7 +403,7 @@ fn build_effect(raw: raw::Effect, scope: &Scope, path: &Path, faults: &mut Fault
     let (decided, min_tier, max_tier) =
         (tier(raw.tier, "tier"), tier(raw.min_tier, "min_tier"), tier(raw.max_tier, "max_tier"));
     let providers = match raw.providers {
-        Field::Absent => Some(None),
+        Presence::Absent => Some(None),
         providers => each(providers, &path.field("providers"), faults, |(_, name), path, faults| {
             scope.providers.find(&name, path, faults).map(ProviderId)
         })
@@ -400,17 +412,17 @@ fn build_effect(raw: raw::Effect, scope: &Scope, path: &Path, faults: &mut Fault
     Some(Effect { tier: decided?, min_tier: min_tier?, max_tier: max_tier?, providers: providers? })
 }
 
-fn tier_id(name: Field<String>, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<TierId> {
+fn tier_id(name: Presence<String>, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<TierId> {
     scope.tiers.find(&name.given()?, path, faults).map(TierId)
 }
 
-fn model_id(name: Field<String>, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<ModelId> {
+fn model_id(name: Presence<String>, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<ModelId> {
     scope.models.find(&name.given()?, path, faults).map(ModelId)
 }
 
 /// Builds every item, the ones after a faulty one too.
 fn each<T, U, const MIN: usize>(
-    list: Field<List<T, MIN>>,
+    list: Presence<List<T, MIN>>,
     path: &Path,
     faults: &mut Faults,
     mut build: impl FnMut((usize, T), &Path, &mut Faults) -> Option<U>,

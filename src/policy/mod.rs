@@ -53,7 +53,7 @@ pub struct Policy {
     /// How long a parsed policy, and a client's entry, may be used before KV is asked again.
     pub ttl: Duration,
     pub limits: Limits,
-    pub health: Health,
+    pub health: HealthSettings,
     pub auth: Auth,
     /// What requests without a key may use; all where it is absent.
     pub anonymous: Option<Anonymous>,
@@ -74,7 +74,7 @@ pub struct Limits {
 
 /// Cool-downs of failing candidates, and how many second requests may be started.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Health {
+pub struct HealthSettings {
     pub cooldown: Duration,
     pub max_cooldown: Duration,
     /// After a refused key, an exhausted quota, or a model that is not there.
@@ -275,7 +275,7 @@ pub struct Condition {
     pub client: Option<Vec<String>>,
     /// ISO 3166-1 alpha-2, upper case, or `unknown`.
     pub country: Option<Vec<String>>,
-    /// The same; none of them may be the client's.
+    /// Countries in the same form, none of which may be the client's.
     pub not_country: Option<Vec<String>>,
     pub has_tools: Option<bool>,
     pub has_images: Option<bool>,

@@ -18,40 +18,40 @@ pub trait Read: Sized {
 
 /// A field of a raw type. A faulty one is told from an absent one so that one fault does not lead to another.
 #[derive(Debug)]
-pub enum Field<T> {
+pub enum Presence<T> {
     Absent,
     Faulty,
     Given(T),
 }
 
-impl<T> Field<T> {
+impl<T> Presence<T> {
     pub fn given(self) -> Option<T> {
         match self {
-            Field::Given(value) => Some(value),
-            Field::Absent | Field::Faulty => None,
+            Presence::Given(value) => Some(value),
+            Presence::Absent | Presence::Faulty => None,
         }
     }
 
     pub fn as_given(&self) -> Option<&T> {
         match self {
-            Field::Given(value) => Some(value),
-            Field::Absent | Field::Faulty => None,
+            Presence::Given(value) => Some(value),
+            Presence::Absent | Presence::Faulty => None,
         }
     }
 
     /// `Some(None)` where the field is absent, `None` where it is faulty.
     pub fn optional(self) -> Option<Option<T>> {
         match self {
-            Field::Given(value) => Some(Some(value)),
-            Field::Absent => Some(None),
-            Field::Faulty => None,
+            Presence::Given(value) => Some(Some(value)),
+            Presence::Absent => Some(None),
+            Presence::Faulty => None,
         }
     }
 
     fn new(value: Option<T>) -> Self {
         match value {
-            Some(value) => Field::Given(value),
-            None => Field::Faulty,
+            Some(value) => Presence::Given(value),
+            None => Presence::Faulty,
         }
     }
 }
@@ -145,14 +145,17 @@ enum Slot<'a> {
     Found(&'a Node<'a>),
 }
 
+/// The fields that an object may have, and how many it must have at least.
+#[derive(Clone, Copy)]
+pub struct ObjectForm {
+    pub names: &'static [&'static str],
+    pub minimum: usize,
+}
+
 impl<'a> Fields<'a> {
     /// Notes unknown and repeated fields. `None` if the node is no object, or has fewer than `minimum` fields.
-    pub fn open(
-        node: &'a Node<'a>,
-        (names, minimum): (&'static [&'static str], usize),
-        path: &'a Path<'a>,
-        faults: &'a mut Faults,
-    ) -> Option<Self> {
+    pub fn open(node: &'a Node<'a>, form: ObjectForm, path: &'a Path<'a>, faults: &'a mut Faults) -> Option<Self> {
+        let ObjectForm { names, minimum } = form;
         let Node::Object(entries) = node else {
             faults.note(path, format!("expected an object, found {}", node.kind()));
             return None;
@@ -190,30 +193,30 @@ impl<'a> Fields<'a> {
         Some(Fields { path, faults, slots })
     }
 
-    pub fn required<T: Read>(&mut self, name: &'static str) -> Field<T> {
+    pub fn required<T: Read>(&mut self, name: &'static str) -> Presence<T> {
         match self.slot(name) {
             Slot::Found(node) => self.read(name, node),
-            Slot::Misspelt => Field::Faulty,
+            Slot::Misspelt => Presence::Faulty,
             Slot::Absent => {
                 self.faults.note(&self.path.field(name), format!("missing; expected {}", T::expected()));
-                Field::Faulty
+                Presence::Faulty
             }
         }
     }
 
-    pub fn optional<T: Read>(&mut self, name: &'static str) -> Field<T> {
+    pub fn optional<T: Read>(&mut self, name: &'static str) -> Presence<T> {
         match self.slot(name) {
             Slot::Found(node) => self.read(name, node),
-            Slot::Misspelt => Field::Faulty,
-            Slot::Absent => Field::Absent,
+            Slot::Misspelt => Presence::Faulty,
+            Slot::Absent => Presence::Absent,
         }
     }
 
     /// An absent field reads as though `default` stood there.
-    pub fn or_default<T: Read>(&mut self, name: &'static str, default: Node) -> Field<T> {
+    pub fn or_default<T: Read>(&mut self, name: &'static str, default: Node) -> Presence<T> {
         match self.slot(name) {
             Slot::Found(node) => self.read(name, node),
-            Slot::Misspelt => Field::Faulty,
+            Slot::Misspelt => Presence::Faulty,
             Slot::Absent => self.read(name, &default),
         }
     }
@@ -222,8 +225,8 @@ impl<'a> Fields<'a> {
         self.slots.iter().find(|(known, _)| *known == name).map_or(Slot::Absent, |(_, slot)| *slot)
     }
 
-    fn read<T: Read>(&mut self, name: &'static str, node: &Node) -> Field<T> {
-        Field::new(T::read(node, &self.path.field(name), self.faults))
+    fn read<T: Read>(&mut self, name: &'static str, node: &Node) -> Presence<T> {
+        Presence::new(T::read(node, &self.path.field(name), self.faults))
     }
 }
 
@@ -256,7 +259,7 @@ macro_rules! object {
         $(#[doc = $about])*
         #[derive(Debug)]
         pub struct $object {
-            $($(#[doc = $text])* pub $field: $crate::policy::read::Field<$type>,)*
+            $($(#[doc = $text])* pub $field: $crate::policy::read::Presence<$type>,)*
         }
 
         impl $crate::policy::read::Read for $object {
@@ -271,7 +274,7 @@ macro_rules! object {
             ) -> Option<Self> {
                 const NAMES: &[&str] = &[$(object!(@key $field $($key)?)),*];
                 const MINIMUM: usize = object!(@minimum $($($minimum)*)?);
-                let mut fields = $crate::policy::read::Fields::open(node, (NAMES, MINIMUM), path, faults)?;
+                let mut fields = $crate::policy::read::Fields::open(node, $crate::policy::read::ObjectForm { names: NAMES, minimum: MINIMUM }, path, faults)?;
                 Some(Self {
                     $($field: object!(@read fields $kind (object!(@key $field $($key)?)) $($default)?),)*
                 })

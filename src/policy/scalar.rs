@@ -2,6 +2,7 @@
 //!
 //! A bound is part of the type, so the reader, the message of a fault and the JSON Schema all state the same one.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::fault::{Faults, Path};
@@ -56,7 +57,7 @@ impl Read for Fraction {
     }
 
     fn read(node: &Node, path: &Path, faults: &mut Faults) -> Option<Self> {
-        read_number::<Self>(node, (0.0, 1.0), path, faults).map(Fraction)
+        read_number::<Self>(node, 0.0..=1.0, path, faults).map(Fraction)
     }
 }
 
@@ -70,13 +71,13 @@ impl Read for Dollars {
     }
 
     fn read(node: &Node, path: &Path, faults: &mut Faults) -> Option<Self> {
-        read_number::<Self>(node, (0.0, f64::MAX), path, faults).map(Dollars)
+        read_number::<Self>(node, 0.0..=f64::MAX, path, faults).map(Dollars)
     }
 }
 
-fn read_number<T: Read>(node: &Node, (min, max): (f64, f64), path: &Path, faults: &mut Faults) -> Option<f64> {
+fn read_number<T: Read>(node: &Node, range: RangeInclusive<f64>, path: &Path, faults: &mut Faults) -> Option<f64> {
     match *node {
-        Node::Number(number) if (min..=max).contains(&number) => return Some(number),
+        Node::Number(number) if range.contains(&number) => return Some(number),
         Node::Number(number) => faults.note(path, format!("expected {}, found {number}", T::expected())),
         _ => faults.note(path, wrong_type::<T>(node)),
     }

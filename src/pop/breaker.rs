@@ -11,7 +11,7 @@ use crate::policy::Breaker;
 
 /// What is kept between calls. Times are since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+pub struct BreakerState {
     /// Failures in a row.
     failures: u32,
     open_until_ms: Option<u64>,
@@ -19,19 +19,19 @@ pub struct State {
 
 /// Whether a call may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Permit {
+pub enum Allowance {
     Call,
     /// The one call that finds out whether it works again; the state to keep meanwhile makes the others wait.
-    Probe(State),
+    Probe(BreakerState),
     Denied,
 }
 
-impl State {
-    pub fn permit(self, breaker: &Breaker, now: Duration) -> Permit {
+impl BreakerState {
+    pub fn permit(self, breaker: &Breaker, now: Duration) -> Allowance {
         match self.open_until_ms {
-            None => Permit::Call,
-            Some(until) if millis(now) < until => Permit::Denied,
-            Some(_) => Permit::Probe(State { open_until_ms: Some(millis(now + breaker.open)), ..self }),
+            None => Allowance::Call,
+            Some(until) if millis(now) < until => Allowance::Denied,
+            Some(_) => Allowance::Probe(BreakerState { open_until_ms: Some(millis(now + breaker.open)), ..self }),
         }
     }
 
@@ -40,15 +40,15 @@ impl State {
     }
 
     /// The state after a call that failed.
-    pub fn failed(self, breaker: &Breaker, now: Duration) -> State {
+    pub fn failed(self, breaker: &Breaker, now: Duration) -> BreakerState {
         let failures = self.failures.saturating_add(1);
         let open_until_ms = (failures >= breaker.failures).then(|| millis(now + breaker.open));
-        State { failures, open_until_ms }
+        BreakerState { failures, open_until_ms }
     }
 
     /// The state after a call that worked.
-    pub fn succeeded(self) -> State {
-        State::default()
+    pub fn succeeded(self) -> BreakerState {
+        BreakerState::default()
     }
 }
 
@@ -68,26 +68,26 @@ mod tests {
 
     #[test]
     fn it_opens_after_failures_in_a_row_and_closes_after_a_probe() {
-        let mut state = State::default();
+        let mut state = BreakerState::default();
         for _ in 0..2 {
             state = state.failed(&BREAKER, at(0));
-            assert_eq!(state.permit(&BREAKER, at(0)), Permit::Call);
+            assert_eq!(state.permit(&BREAKER, at(0)), Allowance::Call);
         }
         state = state.failed(&BREAKER, at(0));
-        assert_eq!(state.permit(&BREAKER, at(29)), Permit::Denied);
-        let Permit::Probe(meanwhile) = state.permit(&BREAKER, at(30)) else { panic!("a probe should be due") };
-        assert_eq!(meanwhile.permit(&BREAKER, at(31)), Permit::Denied, "the others wait for the probe");
+        assert_eq!(state.permit(&BREAKER, at(29)), Allowance::Denied);
+        let Allowance::Probe(meanwhile) = state.permit(&BREAKER, at(30)) else { panic!("a probe should be due") };
+        assert_eq!(meanwhile.permit(&BREAKER, at(31)), Allowance::Denied, "the others wait for the probe");
         assert_eq!(
             meanwhile.failed(&BREAKER, at(31)).permit(&BREAKER, at(60)),
-            Permit::Denied,
+            Allowance::Denied,
             "a failed probe reopens"
         );
-        assert_eq!(meanwhile.succeeded().permit(&BREAKER, at(31)), Permit::Call);
+        assert_eq!(meanwhile.succeeded().permit(&BREAKER, at(31)), Allowance::Call);
     }
 
     #[test]
     fn a_success_starts_the_count_anew() {
-        let state = State::default().failed(&BREAKER, at(0)).failed(&BREAKER, at(0)).succeeded();
-        assert_eq!(state.failed(&BREAKER, at(1)).permit(&BREAKER, at(1)), Permit::Call);
+        let state = BreakerState::default().failed(&BREAKER, at(0)).failed(&BREAKER, at(0)).succeeded();
+        assert_eq!(state.failed(&BREAKER, at(1)).permit(&BREAKER, at(1)), Allowance::Call);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy;
+use crate::policy::HealthSettings;
 
 /// What follows from an outcome for the candidate's standing in this POP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,14 @@ pub enum Cooling {
     Long,
 }
 
+/// A candidate's failure, for its standing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setback {
+    pub cooling: Cooling,
+    /// When the candidate failed, since 1970.
+    pub at: Duration,
+}
+
 /// How long a failure that has been served is remembered, so that the next one doubles the cool-down.
 const MEMORY: Duration = Duration::from_secs(600);
 /// More candidates than any policy has; the oldest are forgotten.
@@ -32,12 +40,12 @@ const MAX_CANDIDATES: usize = 200;
 /// The candidates that are not healthy, by `provider/model`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Health(BTreeMap<String, State>);
+pub struct Health(BTreeMap<String, CoolDown>);
 
 /// A candidate that has failed. Times are since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
-    /// In a row.
+pub struct CoolDown {
+    /// How many failures there were in a row.
     pub failures: u32,
     /// When its cool-down ends.
     pub until_ms: u64,
@@ -66,20 +74,21 @@ impl Health {
     }
 
     /// Those that cool down, with when it ends.
-    pub fn cooling(&self, now: Duration) -> impl Iterator<Item = (&str, &State)> {
+    pub fn cooling(&self, now: Duration) -> impl Iterator<Item = (&str, &CoolDown)> {
         let now = millis(now);
         self.0.iter().filter(move |(_, state)| now < state.until_ms).map(|(name, state)| (name.as_str(), state))
     }
 
     /// A request goes to a candidate whose probe is due; until it is over the others keep away.
-    pub fn probes(&mut self, candidate: &str, policy: &policy::Health, now: Duration) {
+    pub fn probes(&mut self, candidate: &str, policy: &HealthSettings, now: Duration) {
         if let Some(state) = self.0.get_mut(candidate) {
-            *state = State { until_ms: millis(now + policy.cooldown), probing: true, ..*state };
+            *state = CoolDown { until_ms: millis(now + policy.cooldown), probing: true, ..*state };
         }
     }
 
     /// An attempt failed. One that had begun before the cool-down did not know of it, so it does not double it.
-    pub fn failed(&mut self, candidate: &str, cooling: Cooling, policy: &policy::Health, now: Duration) {
+    pub fn failed(&mut self, candidate: &str, setback: Setback, policy: &HealthSettings) {
+        let Setback { cooling, at: now } = setback;
         let known = self.0.get(candidate).copied();
         let again = known.is_some_and(|state| millis(now) < state.until_ms && !state.probing);
         let failures = match known {
@@ -95,7 +104,7 @@ impl Health {
             Cooling::Long => policy.auth_cooldown,
         };
         let until_ms = millis(now + cooldown).max(known.filter(|_| again).map_or(0, |state| state.until_ms));
-        self.0.insert(candidate.to_owned(), State { failures, until_ms, probing: false });
+        self.0.insert(candidate.to_owned(), CoolDown { failures, until_ms, probing: false });
         self.forget(now);
     }
 
@@ -123,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    const POLICY: policy::Health = policy::Health {
+    const POLICY: HealthSettings = HealthSettings {
         cooldown: Duration::from_secs(5),
         max_cooldown: Duration::from_secs(60),
         auth_cooldown: Duration::from_secs(300),
@@ -144,7 +153,7 @@ mod tests {
         let mut health = Health::default();
         let mut now = 0;
         for expected in [5, 10, 20, 40, 60, 60] {
-            health.failed("c", Cooling::Short, &POLICY, at(now));
+            health.failed("c", Setback { cooling: Cooling::Short, at: at(now) }, &POLICY);
             assert_eq!(left(&health, now), expected);
             assert_eq!(health.standing("c", at(now + expected - 1)), Standing::Cooling);
             now += expected;
@@ -161,12 +170,12 @@ mod tests {
     fn a_burst_of_failures_is_one_failure() {
         let mut health = Health::default();
         for _ in 0..50 {
-            health.failed("c", Cooling::Short, &POLICY, at(0));
+            health.failed("c", Setback { cooling: Cooling::Short, at: at(0) }, &POLICY);
         }
         assert_eq!((left(&health, 0), health.0["c"].failures), (5, 1));
-        health.failed("c", Cooling::Long, &POLICY, at(1));
+        health.failed("c", Setback { cooling: Cooling::Long, at: at(1) }, &POLICY);
         assert_eq!(left(&health, 1), 300, "what lasts longer holds");
-        health.failed("c", Cooling::Short, &POLICY, at(2));
+        health.failed("c", Setback { cooling: Cooling::Short, at: at(2) }, &POLICY);
         assert_eq!(left(&health, 1), 300);
     }
 
@@ -174,7 +183,7 @@ mod tests {
     fn a_provider_is_left_alone_as_long_as_it_asks() {
         for (asked, expected) in [(1, 5), (17, 17), (4_000, 60)] {
             let mut health = Health::default();
-            health.failed("c", Cooling::Asked(Duration::from_secs(asked)), &POLICY, at(0));
+            health.failed("c", Setback { cooling: Cooling::Asked(Duration::from_secs(asked)), at: at(0) }, &POLICY);
             assert_eq!(left(&health, 0), expected);
         }
     }
@@ -182,7 +191,7 @@ mod tests {
     #[test]
     fn a_probe_that_never_ends_does_not_block_for_ever() {
         let mut health = Health::default();
-        health.failed("c", Cooling::Short, &POLICY, at(0));
+        health.failed("c", Setback { cooling: Cooling::Short, at: at(0) }, &POLICY);
         health.probes("c", &POLICY, at(5));
         assert_eq!(health.standing("c", at(10)), Standing::ProbeDue);
     }
@@ -190,8 +199,8 @@ mod tests {
     #[test]
     fn old_failures_are_forgotten() {
         let mut health = Health::default();
-        health.failed("c", Cooling::Short, &POLICY, at(0));
-        health.failed("d", Cooling::Short, &POLICY, at(700));
+        health.failed("c", Setback { cooling: Cooling::Short, at: at(0) }, &POLICY);
+        health.failed("d", Setback { cooling: Cooling::Short, at: at(700) }, &POLICY);
         assert_eq!(health.0.keys().collect::<Vec<_>>(), ["d"]);
     }
 
@@ -225,7 +234,7 @@ mod tests {
                         if health.standing("c", at(now)) == Standing::ProbeDue {
                             health.probes("c", &POLICY, at(now));
                         }
-                        health.failed("c", cooling, &POLICY, at(now));
+                        health.failed("c", Setback { cooling, at: at(now) }, &POLICY);
                     }
                     Step::Succeeded => {
                         health.succeeded("c");

@@ -23,7 +23,7 @@ const TTL: Duration = Duration::from_secs(3600);
 #[serde(default)]
 pub struct Pop {
     /// The classifier's.
-    pub breaker: breaker::State,
+    pub breaker: breaker::BreakerState,
     /// The candidates'.
     pub health: health::Health,
     pub hedges: hedge::Bucket,

@@ -23,7 +23,7 @@ const MAX_METHOD_BYTES: usize = 32;
 
 /// How a tier was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum DecisionSource {
     Header,
     Model,
     Rule,
@@ -31,14 +31,14 @@ pub enum Source {
     Default,
 }
 
-impl Source {
+impl DecisionSource {
     pub fn as_str(self) -> &'static str {
         match self {
-            Source::Header => "header",
-            Source::Model => "model",
-            Source::Rule => "rule",
-            Source::Classifier => "classifier",
-            Source::Default => "default",
+            DecisionSource::Header => "header",
+            DecisionSource::Model => "model",
+            DecisionSource::Rule => "rule",
+            DecisionSource::Classifier => "classifier",
+            DecisionSource::Default => "default",
         }
     }
 }
@@ -110,7 +110,7 @@ pub struct Record {
     pub requested_model: Option<String>,
     pub stream: bool,
     pub tier: Option<String>,
-    pub source: Option<Source>,
+    pub source: Option<DecisionSource>,
     pub reasons: Vec<Reason>,
     /// The classifier's, 0 to 1.
     pub confidence: Option<f64>,
@@ -119,7 +119,7 @@ pub struct Record {
     /// Candidates that came last because they failed lately, as `provider/model`.
     pub cooling: Vec<String>,
     /// The candidate whose answer the client gets.
-    pub served: Option<Names>,
+    pub served: Option<ModelNames>,
     /// Request fields that the serving model does not take.
     pub dropped: Vec<String>,
     pub timings: Timings,
@@ -149,7 +149,7 @@ pub struct Record {
 
 /// A candidate by its names in the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
+pub struct ModelNames {
     pub provider: String,
     pub model: String,
 }
@@ -158,7 +158,7 @@ pub struct Names {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptRecord {
     pub candidate: ModelId,
-    pub names: Names,
+    pub names: ModelNames,
     pub end: AttemptEnd,
     pub duration: Duration,
     /// Whether it was started beside another one.
@@ -180,7 +180,7 @@ pub enum AttemptEnd {
     Failed(&'static str),
     /// Another attempt's answer came first, and the connection was closed.
     Closed,
-    /// The same before a head had come: the platform cannot cancel such a request.
+    /// Another attempt's answer came first, before this one had a head: the platform cannot cancel such a request.
     Abandoned,
 }
 
@@ -205,7 +205,7 @@ impl fmt::Display for AttemptEnd {
 /// The classifier's call, if there was one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassifierRecord {
-    pub names: Names,
+    pub names: ModelNames,
     pub duration: Duration,
     pub usage: Option<Usage>,
     pub cost: Option<f64>,
@@ -273,14 +273,14 @@ impl Record {
     }
 }
 
-impl Names {
+impl ModelNames {
     pub fn of(policy: &Policy, model: ModelId) -> Self {
         let model = policy.model(model);
-        Names { provider: policy.provider(model.provider).name.clone(), model: model.name.clone() }
+        ModelNames { provider: policy.provider(model.provider).name.clone(), model: model.name.clone() }
     }
 }
 
-impl fmt::Display for Names {
+impl fmt::Display for ModelNames {
     /// `provider/model`, under which a candidate's health is kept, too.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.provider, self.model)

@@ -12,12 +12,12 @@ use crate::attempt::{Answer, Committed, Stop, health_name};
 use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
 use crate::policy::{Candidate, Resume, StreamMode};
-use crate::pop::health::Cooling;
+use crate::pop::health::{Cooling, Setback};
 use crate::upstream::stream::{AFTER_FINISH, Break, Progress};
 use crate::visit::settle::Ending;
 use crate::wire::facts::AnswerFacts;
 
-/// Of the 50 ms of CPU time that an execution has.
+/// The CPU time after which the rest of a stream is left to the platform. An execution has 50 ms.
 const MAX_VCPU_MS: u64 = 35;
 /// The CPU time is looked at once in so many reads, since looking takes some too.
 const READS_PER_LOOK: u32 = 16;
@@ -138,7 +138,7 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
         let job = self.attempts.job;
         let name = health_name(job.policy, &self.candidate);
         self.attempts.visit.update_pop(|pop, now| {
-            pop.health.failed(&name, Cooling::Short, &job.policy.health, now);
+            pop.health.failed(&name, Setback { cooling: Cooling::Short, at: now }, &job.policy.health);
         });
         self.attempts.visit.note_broken(Outcome::from(broken).end());
         let Some(mut repair) = self.answer.delivery.repair().cloned() else { return Ok(None) };

@@ -14,7 +14,7 @@ use crate::upstream::delay;
 
 /// One more than what is looked at, so that a text that was cut still shows that it was.
 const MAX_TEXT_BYTES: usize = MAX_SHOWN_BYTES + 4;
-/// Of a code or a type.
+/// The longest code or type that is looked at, in bytes.
 const MAX_NAME_BYTES: usize = 256;
 /// Where the words are, in objects of many kinds.
 const MESSAGES: [&str; 11] = [

@@ -15,6 +15,7 @@ use crate::wire::sse::Decoder;
 
 /// How long usage and the end marker are awaited after every choice has finished.
 pub const AFTER_FINISH: Duration = Duration::from_secs(2);
+/// The most that one read of a stream brings, in bytes.
 const READ_BYTES: usize = 32 * 1024;
 
 /// A stream under way.
@@ -24,6 +25,7 @@ pub struct ProviderStream<P: Platform> {
     dialect: Stream,
     /// The buffer for the pieces of one event.
     pieces: Vec<Piece<'static>>,
+    /// Whether a piece of an answer has come.
     begun: bool,
     /// Events whose data was no JSON object.
     pub ignored: u32,
@@ -36,8 +38,9 @@ pub struct ProviderStream<P: Platform> {
 pub enum Progress {
     /// No piece of an answer yet.
     Preamble,
+    /// A piece of an answer has come.
     Begun,
-    /// Whole.
+    /// The stream is whole.
     Ended,
 }
 
@@ -52,6 +55,7 @@ pub enum Break {
     Stalled,
     /// The end marker came before every choice had finished.
     EndedEarly,
+    /// An event cannot be read.
     Undecodable,
     /// One event grew past its bound.
     TooLong,
@@ -79,6 +83,7 @@ impl<P: Platform> ProviderStream<P> {
         }
     }
 
+    /// Whether a piece of an answer has come.
     pub fn has_begun(&self) -> bool {
         self.begun
     }
@@ -88,10 +93,12 @@ impl<P: Platform> ProviderStream<P> {
         self.dialect.is_finished()
     }
 
+    /// The decoder of the provider's dialect.
     pub fn dialect(&self) -> &Stream {
         &self.dialect
     }
 
+    /// What the next read waits for.
     pub fn wait(&self) -> Wait<'_, P> {
         Wait::Body(&self.body)
     }

@@ -26,24 +26,27 @@ use crate::wire::{media, sse};
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a client may take nothing of its answer before it counts as gone.
 const READER_PATIENCE: Duration = Duration::from_secs(30);
-/// The least that a client gets for it, also at the end of its request's time.
+/// How long a client may take nothing at the end of its request's time, at least.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
+/// One request under way.
 pub struct Visit<'a, P: Platform> {
     pub platform: &'a P,
     pub keyring: &'a Keyring<'a, P>,
     pub memory: &'a Memory,
     record: Record,
-    /// What the answer carries whatever it is.
+    /// The headers that the answer carries whatever it is.
     headers: HeaderMap,
-    answer: Answer<P>,
+    sent: SendState<P>,
     /// When the client gets a comment, on [`Platform::elapsed`]'s clock, while it is kept waiting.
     comment_due: Option<Duration>,
 }
 
 /// How much of a streamed answer has gone out.
-enum Answer<P: Platform> {
+enum SendState<P: Platform> {
+    /// Nothing, not even the head.
     Nothing,
+    /// The head, and perhaps more.
     Open(P::Downstream),
     /// Its end, or the client has left.
     Over,
@@ -54,6 +57,7 @@ enum Answer<P: Platform> {
 pub enum BrokenOff {
     /// There was no stream: an error is an answer like any other.
     Nothing,
+    /// The client has been told the error.
     Told,
     ClientGone,
 }
@@ -66,7 +70,7 @@ impl<'a, P: Platform> Visit<'a, P> {
             memory,
             record,
             headers: HeaderMap::new(),
-            answer: Answer::Nothing,
+            sent: SendState::Nothing,
             comment_due: None,
         }
     }
@@ -163,32 +167,32 @@ impl<'a, P: Platform> Visit<'a, P> {
     /// Ends a streamed answer as a whole one.
     pub fn finish(&mut self) -> Result<(), ClientGone> {
         self.begin();
-        match std::mem::replace(&mut self.answer, Answer::Over) {
-            Answer::Open(downstream) => self.platform.finish(downstream),
-            Answer::Nothing | Answer::Over => Err(ClientGone),
+        match std::mem::replace(&mut self.sent, SendState::Over) {
+            SendState::Open(downstream) => self.platform.finish(downstream),
+            SendState::Nothing | SendState::Over => Err(ClientGone),
         }
     }
 
     /// Leaves the rest of a streamed answer to the platform: `read` has been read, `body` goes on from there.
     pub fn hand_over(&mut self, read: &[u8], body: P::Body) -> Result<(), ClientGone> {
         self.send(read, LAST_PATIENCE)?;
-        match std::mem::replace(&mut self.answer, Answer::Over) {
-            Answer::Open(downstream) => self.platform.hand_over(downstream, body),
-            Answer::Nothing | Answer::Over => Err(ClientGone),
+        match std::mem::replace(&mut self.sent, SendState::Over) {
+            SendState::Open(downstream) => self.platform.hand_over(downstream, body),
+            SendState::Nothing | SendState::Over => Err(ClientGone),
         }
     }
 
     /// Tells the client of a stream that its answer is not whole: one error event, then an aborted transfer.
     pub fn break_off(&mut self, error: &Error) -> BrokenOff {
-        if matches!(self.answer, Answer::Nothing) {
+        if matches!(self.sent, SendState::Nothing) {
             return BrokenOff::Nothing;
         }
         let mut event = b"data: ".to_vec();
         event.extend_from_slice(&error.body());
         event.extend_from_slice(b"\n\n");
         let sent = self.send(&event, LAST_PATIENCE);
-        match (sent, std::mem::replace(&mut self.answer, Answer::Over)) {
-            (Ok(()), Answer::Open(downstream)) => {
+        match (sent, std::mem::replace(&mut self.sent, SendState::Over)) {
+            (Ok(()), SendState::Open(downstream)) => {
                 self.platform.abort(downstream);
                 BrokenOff::Told
             }
@@ -222,18 +226,18 @@ impl<'a, P: Platform> Visit<'a, P> {
 
     /// Sends the head of a streamed answer, once.
     fn begin(&mut self) {
-        if matches!(self.answer, Answer::Nothing) {
+        if matches!(self.sent, SendState::Nothing) {
             self.record.status = StatusCode::OK.as_u16();
             let headers = std::mem::take(&mut self.headers);
             let head = answer_headers::head(&self.record, StatusCode::OK, media::EVENT_STREAM, headers);
             self.record.timings.first_byte = Some(self.platform.elapsed());
-            self.answer = Answer::Open(self.platform.start_response(head));
+            self.sent = SendState::Open(self.platform.start_response(head));
         }
     }
 
     fn send(&mut self, bytes: &[u8], at_most: Duration) -> Result<(), ClientGone> {
         self.begin();
-        let Answer::Open(downstream) = &mut self.answer else { return Err(ClientGone) };
+        let SendState::Open(downstream) = &mut self.sent else { return Err(ClientGone) };
         if bytes.is_empty() {
             return Ok(());
         }

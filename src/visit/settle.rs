@@ -30,6 +30,7 @@ pub struct Served {
     pub facts: AnswerFacts,
 }
 
+/// What the client got, or is still to get.
 #[derive(Debug)]
 pub enum Ending {
     /// An answer that is still to be sent, as JSON.
@@ -49,6 +50,7 @@ impl Settled {
         Self { served: None, ending: Ending::Answer(status, body) }
     }
 
+    /// A request that ends with an error.
     pub fn failed(error: Error) -> Self {
         Self { served: None, ending: Ending::Failed(error) }
     }

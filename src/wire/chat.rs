@@ -1,10 +1,11 @@
-//! The top-level fields of a chat completion request: which ones OpenAI's API publishes, and what they may hold.
-
-use serde_json::value::RawValue;
+//! The top-level fields of a chat completion request that OpenAI's API publishes, and the JSON types that they may have.
+//!
+//! One list for both sides, so that they cannot drift apart: the client's door checks fields by it, and a provider of the same
+//! API gets no field that is not in it.
 
 /// The JSON types that a field may have.
 #[derive(Clone, Copy)]
-pub enum Type {
+pub enum FieldType {
     Any,
     Text,
     Boolean,
@@ -16,77 +17,46 @@ pub enum Type {
     TextOrObject,
 }
 
-impl Type {
-    pub fn name(self) -> &'static str {
-        match self {
-            Type::Any => "any JSON",
-            Type::Text => "a string",
-            Type::Boolean => "true or false",
-            Type::Number => "a number",
-            Type::Whole => "a whole number of at least 0",
-            Type::Array => "an array",
-            Type::Object => "an object",
-            Type::TextOrArray => "a string or an array",
-            Type::TextOrObject => "a string or an object",
-        }
-    }
-
-    pub fn accepts(self, value: &RawValue) -> bool {
-        let first = value.get().as_bytes().first().copied().unwrap_or_default();
-        match self {
-            Type::Any => true,
-            Type::Text => first == b'"',
-            Type::Boolean => matches!(first, b't' | b'f'),
-            Type::Number => first == b'-' || first.is_ascii_digit(),
-            Type::Whole => value.get().parse::<u64>().is_ok(),
-            Type::Array => first == b'[',
-            Type::Object => first == b'{',
-            Type::TextOrArray => matches!(first, b'"' | b'['),
-            Type::TextOrObject => matches!(first, b'"' | b'{'),
-        }
-    }
-}
-
 /// Every field of the published API, with its type where the gateway reads it or may change it. All but `messages` may be
 /// null.
-pub const PUBLISHED: [(&str, Type); 37] = [
-    ("audio", Type::Any),
-    ("frequency_penalty", Type::Number),
-    ("function_call", Type::TextOrObject),
-    ("functions", Type::Array),
-    ("logit_bias", Type::Object),
-    ("logprobs", Type::Boolean),
-    ("max_completion_tokens", Type::Whole),
-    ("max_tokens", Type::Whole),
-    ("messages", Type::Array),
-    ("metadata", Type::Object),
-    ("modalities", Type::Any),
-    ("model", Type::Text),
-    ("moderation", Type::Any),
-    ("n", Type::Whole),
-    ("parallel_tool_calls", Type::Boolean),
-    ("prediction", Type::Any),
-    ("presence_penalty", Type::Number),
-    ("prompt_cache_key", Type::Any),
-    ("prompt_cache_options", Type::Any),
-    ("prompt_cache_retention", Type::Any),
-    ("reasoning_effort", Type::Text),
-    ("response_format", Type::Object),
-    ("safety_identifier", Type::Any),
-    ("seed", Type::Number),
-    ("service_tier", Type::Any),
-    ("stop", Type::TextOrArray),
-    ("store", Type::Any),
-    ("stream", Type::Boolean),
-    ("stream_options", Type::Object),
-    ("temperature", Type::Number),
-    ("tool_choice", Type::TextOrObject),
-    ("tools", Type::Array),
-    ("top_logprobs", Type::Whole),
-    ("top_p", Type::Number),
-    ("user", Type::Text),
-    ("verbosity", Type::Any),
-    ("web_search_options", Type::Any),
+pub const PUBLISHED: [(&str, FieldType); 37] = [
+    ("audio", FieldType::Any),
+    ("frequency_penalty", FieldType::Number),
+    ("function_call", FieldType::TextOrObject),
+    ("functions", FieldType::Array),
+    ("logit_bias", FieldType::Object),
+    ("logprobs", FieldType::Boolean),
+    ("max_completion_tokens", FieldType::Whole),
+    ("max_tokens", FieldType::Whole),
+    ("messages", FieldType::Array),
+    ("metadata", FieldType::Object),
+    ("modalities", FieldType::Any),
+    ("model", FieldType::Text),
+    ("moderation", FieldType::Any),
+    ("n", FieldType::Whole),
+    ("parallel_tool_calls", FieldType::Boolean),
+    ("prediction", FieldType::Any),
+    ("presence_penalty", FieldType::Number),
+    ("prompt_cache_key", FieldType::Any),
+    ("prompt_cache_options", FieldType::Any),
+    ("prompt_cache_retention", FieldType::Any),
+    ("reasoning_effort", FieldType::Text),
+    ("response_format", FieldType::Object),
+    ("safety_identifier", FieldType::Any),
+    ("seed", FieldType::Number),
+    ("service_tier", FieldType::Any),
+    ("stop", FieldType::TextOrArray),
+    ("store", FieldType::Any),
+    ("stream", FieldType::Boolean),
+    ("stream_options", FieldType::Object),
+    ("temperature", FieldType::Number),
+    ("tool_choice", FieldType::TextOrObject),
+    ("tools", FieldType::Array),
+    ("top_logprobs", FieldType::Whole),
+    ("top_p", FieldType::Number),
+    ("user", FieldType::Text),
+    ("verbosity", FieldType::Any),
+    ("web_search_options", FieldType::Any),
 ];
 
 /// Whether the published API has a field of this name.

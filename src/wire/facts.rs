@@ -4,17 +4,20 @@ use crate::mask::keys::cut;
 use crate::wire::piece::Piece;
 use crate::wire::usage::Usage;
 
+/// The longest name of a model that is logged, in bytes.
 const MAX_MODEL_BYTES: usize = 128;
+/// The most reasons to finish that are logged: one of each choice.
 const MAX_REASONS: usize = 16;
+/// The longest reason to finish that is logged, in bytes.
 const MAX_REASON_BYTES: usize = 64;
 
 /// The facts of one answer, made from its pieces.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AnswerFacts {
     pub usage: Option<Usage>,
-    /// As the provider names it, cut to [`MAX_MODEL_BYTES`].
+    /// The model as the provider names it, cut to [`MAX_MODEL_BYTES`].
     pub model: Option<String>,
-    /// [`MAX_REASONS`] at most, each cut to [`MAX_REASON_BYTES`].
+    /// The reasons to finish, [`MAX_REASONS`] at most, each cut to [`MAX_REASON_BYTES`].
     pub finish_reasons: Vec<String>,
 }
 
@@ -42,6 +45,7 @@ impl AnswerFacts {
         }
     }
 
+    /// Notes why a choice has finished, in the word that the client gets.
     pub fn note_finish_reason(&mut self, reason: &str) {
         if self.finish_reasons.len() < MAX_REASONS {
             self.finish_reasons.push(cut(reason, MAX_REASON_BYTES).to_owned());

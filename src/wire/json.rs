@@ -60,7 +60,7 @@ pub fn decoded(json: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A value that goes up as it is.
+/// A JSON value that goes to a provider as it is.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Json<'a> {
@@ -96,34 +96,68 @@ impl Json<'_> {
     }
 }
 
-/// A text, as the JSON string that it came as: it need not be decoded to be sent on.
+/// A JSON string with its quotes, as it came: it passes from JSON to JSON without being decoded.
 #[derive(Clone, Debug)]
-pub struct Text<'a>(Json<'a>);
+pub struct JsonString<'a>(Json<'a>);
 
-impl<'a> Text<'a> {
-    /// Text of the gateway's own.
-    pub fn of(text: &str) -> Text<'static> {
-        Text(Json::text(text))
+impl<'a> JsonString<'a> {
+    /// `text` as a JSON string.
+    pub fn encode(text: &str) -> JsonString<'static> {
+        JsonString(Json::text(text))
     }
 
-    /// The text that a value is, if it is one.
+    /// The empty text.
+    pub fn empty() -> JsonString<'static> {
+        JsonString(Json::borrow("\"\"").expect("two quotes should be JSON"))
+    }
+
+    /// A value, if it is a string.
     pub fn read(raw: &'a RawValue) -> Option<Self> {
-        is_text(raw).then_some(Text(Json::Borrowed(raw)))
+        is_text(raw).then_some(JsonString(Json::Borrowed(raw)))
+    }
+
+    /// A value, if it is a string that says something.
+    pub fn read_some(raw: Option<&'a RawValue>) -> Option<Self> {
+        raw.and_then(Self::read).filter(|text| !text.is_empty())
     }
 
     pub fn raw(&self) -> &RawValue {
         self.0.raw()
     }
 
-    pub fn decoded(&self) -> Cow<'_, str> {
-        text(self.raw()).unwrap_or_default()
+    /// The JSON, with its quotes.
+    pub fn get(&self) -> &str {
+        self.0.get()
+    }
+
+    /// What stands between the quotes, with its escapes.
+    pub fn inside(&self) -> &str {
+        let json = self.get();
+        &json[1..json.len() - 1]
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.get().len() == 2
     }
 
     /// Whether it holds nothing but white space.
     pub fn is_blank(&self) -> bool {
         is_blank(self.raw())
     }
+
+    /// The text, borrowed where it has no escapes; nothing if it is none, as with half of a surrogate pair.
+    pub fn decode(&self) -> Option<Cow<'_, str>> {
+        text(self.raw())
+    }
 }
+
+impl PartialEq for JsonString<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl Eq for JsonString<'_> {}
 
 /// The text of a JSON string, borrowed where it has no escapes; nothing for a value of another type.
 pub fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
@@ -178,6 +212,23 @@ pub fn is_too_deep(json: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_string_is_told_from_other_values_and_decoded_only_when_asked() {
+        for (json, text) in
+            [(r#""a b""#, Some("a b")), (r#""a\u00e4\n""#, Some("aä\n")), (r#""""#, Some("")), (r#""\ud83d""#, None)]
+        {
+            let raw: &RawValue = serde_json::from_str(json).expect("JSON");
+            let string = JsonString::read(raw).expect("a string");
+            assert_eq!((string.get(), string.decode().as_deref()), (json, text));
+            assert_eq!(JsonString::read_some(Some(raw)).is_none(), json == "\"\"");
+        }
+        for json in ["7", "null", "[\"a\"]"] {
+            assert_eq!(JsonString::read(serde_json::from_str(json).expect("JSON")), None);
+        }
+        assert_eq!(JsonString::encode("a\"b").inside(), "a\\\"b");
+        assert_eq!(JsonString::empty(), JsonString::encode(""));
+    }
 
     #[test]
     fn a_text_is_as_deep_as_a_body_may_be() {

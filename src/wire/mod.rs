@@ -2,12 +2,13 @@
 //! stream of server-sent events is made of.
 
 pub mod ask;
+pub mod call;
 pub mod chat;
 pub mod facts;
 pub mod json;
 pub mod media;
 pub mod piece;
-pub mod quoted;
+pub mod seal;
 pub mod sse;
 pub mod usage;
 pub mod walk;

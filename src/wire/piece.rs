@@ -9,50 +9,32 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::policy::Dialect;
-use crate::wire::quoted::Quoted;
+use crate::wire::call::CallKind;
+use crate::wire::json::JsonString;
+use crate::wire::seal::Sealed;
 use crate::wire::usage::Usage;
 
 /// One thing that an answer says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Piece<'a> {
+    /// The answer begins, and says what it is.
     Start(Start<'a>),
     /// An item begins. Dialects without items (chat's text) leave it out for all but calls.
-    Begin {
-        at: At,
-        item: Item<'a>,
-    },
-    Text {
-        at: At,
-        text: Quoted<'a>,
-    },
-    Refusal {
-        at: At,
-        text: Quoted<'a>,
-    },
-    Reasoning {
-        at: At,
-        form: ReasoningForm,
-        text: Quoted<'a>,
-    },
+    Begin { at: At, item: AnswerItem<'a> },
+    /// A part of the answer's text.
+    Text { at: At, text: JsonString<'a> },
+    /// A part of the words with which the model refuses.
+    Refusal { at: At, text: JsonString<'a> },
+    /// A part of what the model thinks.
+    Reasoning { at: At, form: ReasoningForm, text: JsonString<'a> },
     /// Reasoning that only its origin can read.
-    Sealed {
-        at: At,
-        sealed: Sealed<'a>,
-    },
+    Sealed { at: At, sealed: Sealed<'a> },
     /// A fragment of a call's input.
-    Input {
-        at: At,
-        fragment: Quoted<'a>,
-    },
+    Input { at: At, fragment: JsonString<'a> },
     /// An item ends. Dialects without ends of items leave it out.
-    End {
-        at: At,
-        end: ItemEnd,
-    },
-    Finish {
-        choice: u64,
-        finish: Finish<'a>,
-    },
+    End { at: At, end: ItemEnd },
+    /// A choice has finished.
+    Finish { choice: u64, finish: Finish<'a> },
     /// What has been counted so far, all of it.
     Usage {
         usage: Usage,
@@ -61,6 +43,7 @@ pub enum Piece<'a> {
     },
     /// The model works, but says nothing yet.
     Alive(Alive),
+    /// What no one here knows.
     Opaque(Opaque<'a>),
 }
 
@@ -74,79 +57,45 @@ pub struct At {
 /// What an answer says of itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Start<'a> {
-    pub id: Option<Quoted<'a>>,
-    pub model: Option<Quoted<'a>>,
+    pub id: Option<JsonString<'a>>,
+    pub model: Option<JsonString<'a>>,
     /// Seconds since 1970.
     pub created: u64,
     pub usage: Option<Usage>,
 }
 
+/// What an answer is made of: one text, one thought or one call.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Item<'a> {
+pub enum AnswerItem<'a> {
     Text,
     Reasoning,
-    Call(Call<'a>),
+    Call(AnswerCall<'a>),
 }
 
+/// The beginning of a call of a tool, as far as the provider has named it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Call<'a> {
+pub struct AnswerCall<'a> {
     pub kind: CallKind,
-    pub id: Option<Quoted<'a>>,
-    pub name: Option<Quoted<'a>>,
+    pub id: Option<JsonString<'a>>,
+    pub name: Option<JsonString<'a>>,
     /// The group of tools that the name belongs to.
-    pub namespace: Option<Quoted<'a>>,
+    pub namespace: Option<JsonString<'a>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallKind {
-    /// Its input is a JSON object.
-    Function,
-    /// Its input is a text of any form.
-    Custom,
-    /// OpenAI's older `function_call`, of which an answer has one.
-    Legacy,
-}
-
+/// What kind of words about the model's thinking these are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReasoningForm {
-    /// As the model thinks: `reasoning_content`, `thinking`, `reasoning_text`.
+    /// What the model thinks: `reasoning_content`, `thinking`, `reasoning_text`.
     Text,
-    /// The same under another name, `reasoning`; some providers send both.
+    /// What the model thinks under another name, `reasoning`; some providers send both.
     Alias,
     Summary,
-}
-
-/// State of the reasoning, and who can read it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sealed<'a> {
-    pub kind: SealKind,
-    pub origin: Origin<'a>,
-    pub state: Quoted<'a>,
-}
-
-/// Where a sealed state comes from, and only there it may go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin<'a> {
-    pub dialect: Dialect,
-    /// The policy's name of the model; nothing until somebody who knows the policy sets it.
-    pub route: Option<Cow<'a, str>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SealKind {
-    /// Anthropic's `signature` of a thought that can be read.
-    Signature,
-    /// Anthropic's `redacted_thinking`.
-    Redacted,
-    /// OpenAI's `encrypted_content`.
-    Encrypted,
-    /// Gemini's `thought_signature`.
-    Thought,
 }
 
 /// How an item ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemEnd {
+    /// The item is whole.
     Complete,
     /// The answer ended before it did.
     Cut,
@@ -157,21 +106,27 @@ pub enum ItemEnd {
 pub struct Finish<'a> {
     pub reason: FinishReason,
     /// The provider's own word for it.
-    pub word: Quoted<'a>,
+    pub word: JsonString<'a>,
     /// The stop string that was met.
-    pub stop_string: Option<Quoted<'a>>,
+    pub stop_string: Option<JsonString<'a>>,
     /// Why a refusal was one.
-    pub explanation: Option<Quoted<'a>>,
+    pub explanation: Option<JsonString<'a>>,
 }
 
+/// Why a choice has finished, in no dialect's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinishReason {
+    /// The model has said all.
     Stop,
+    /// The model waits for the results of its calls.
     Calls,
+    /// The limit on the answer's tokens is reached.
     Length,
     /// The context window is full.
     Window,
+    /// The provider, or the model, refuses to go on.
     Filtered,
+    /// One of the client's stop strings was met.
     StopString,
     /// The model would go on if it were asked.
     Paused,
@@ -179,10 +134,12 @@ pub enum FinishReason {
     Other,
 }
 
+/// What shows that somebody is there, and no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alive {
-    /// A comment of the stream.
+    /// A comment of the stream of events.
     Comment,
+    /// An event that its dialect has for this.
     Ping,
     /// A thought that is not shown.
     Thinking,
@@ -192,7 +149,7 @@ pub enum Alive {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opaque<'a> {
     pub choice: u64,
-    pub place: Place,
+    pub holder: Holder,
     pub name: Cow<'a, str>,
     pub value: Raw<'a>,
     /// Whether it is a part of the answer all the same (audio), so that an answer begins with it.
@@ -209,14 +166,16 @@ impl PartialEq for Raw<'_> {
     }
 }
 
+/// What holds a field that no one here knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Beside the choices.
+pub enum Holder {
+    /// The answer itself, beside its choices.
     Answer,
+    /// A choice.
     Choice,
-    /// In the delta, or the message.
+    /// The choice's delta, or its message.
     Delta,
-    /// In the call with this number.
+    /// The call with this number.
     Call(u64),
 }
 
@@ -253,7 +212,7 @@ impl Piece<'_> {
             | Piece::Reasoning { .. }
             | Piece::Input { .. }
             | Piece::Finish { .. } => true,
-            Piece::Begin { item, .. } => matches!(item, Item::Call(_)),
+            Piece::Begin { item, .. } => matches!(item, AnswerItem::Call(_)),
             Piece::Opaque(opaque) => opaque.is_answer,
             Piece::Start(_) | Piece::Sealed { .. } | Piece::End { .. } | Piece::Usage { .. } | Piece::Alive(_) => false,
         }
@@ -262,9 +221,9 @@ impl Piece<'_> {
     /// Whether it is a part of a call.
     pub fn is_of_a_call(&self) -> bool {
         match self {
-            Piece::Begin { item, .. } => matches!(item, Item::Call(_)),
+            Piece::Begin { item, .. } => matches!(item, AnswerItem::Call(_)),
             Piece::Input { .. } => true,
-            Piece::Opaque(opaque) => matches!(opaque.place, Place::Call(_)),
+            Piece::Opaque(opaque) => matches!(opaque.holder, Holder::Call(_)),
             Piece::Start(_)
             | Piece::Text { .. }
             | Piece::Refusal { .. }
@@ -288,7 +247,7 @@ impl Piece<'_> {
             | Piece::Input { at, .. }
             | Piece::End { at, .. } => Some(at.choice),
             Piece::Finish { choice, .. } => Some(*choice),
-            Piece::Opaque(opaque) => (opaque.place != Place::Answer).then_some(opaque.choice),
+            Piece::Opaque(opaque) => (opaque.holder != Holder::Answer).then_some(opaque.choice),
             Piece::Start(_) | Piece::Usage { .. } | Piece::Alive(_) => None,
         }
     }
@@ -310,7 +269,7 @@ impl Piece<'_> {
     }
 }
 
-/// The same buffer for the pieces of another event, empty.
+/// Empties a buffer of pieces, for those of another event.
 pub fn recycle<'a>(mut pieces: Vec<Piece<'_>>) -> Vec<Piece<'a>> {
     pieces.clear();
     // Nothing is there to be moved; collecting in place keeps the allocation.
@@ -329,7 +288,7 @@ pub fn text<'p>(pieces: &'p [Piece<'_>]) -> Option<String> {
         }
         Some(_) | None => None,
     };
-    let mut texts = pieces.iter().filter_map(of_first).map(Quoted::decode);
+    let mut texts = pieces.iter().filter_map(of_first).map(JsonString::decode);
     let first = texts.next()??.into_owned();
     texts.try_fold(first, |text, more| Some(text + &more?))
 }

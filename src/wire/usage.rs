@@ -6,16 +6,16 @@ use crate::policy::Price;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     pub input: u64,
-    /// Read from the provider's cache.
+    /// Tokens of the input that were read from the provider's cache.
     pub cached_input: u64,
-    /// Put into the provider's cache.
+    /// Tokens of the input that were put into the provider's cache.
     pub cache_write: u64,
     pub output: u64,
     pub reasoning: u64,
 }
 
 impl Usage {
-    /// What it costs in US dollars.
+    /// What the tokens cost at `price`, in US dollars.
     pub fn cost(&self, price: &Price) -> f64 {
         let (input, cached_input, cache_write, output) = match price.long {
             Some(long) if self.input > long.above_tokens => {

@@ -37,6 +37,7 @@ impl<'a> Walk<'a> {
         comes
     }
 
+    /// How many bytes have been passed.
     pub fn position(&self) -> usize {
         self.at
     }

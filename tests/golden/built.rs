@@ -7,7 +7,7 @@ use tiergate::door::chat;
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Entry, Policy};
 use tiergate::upstream::dialect::{self, CannotEncode, EncodeOptions};
-use tiergate::wire::ask::{Ask, Features, Neutral, Origin};
+use tiergate::wire::ask::{Api, Ask, Features, Neutral};
 
 fn policy(model: Value) -> (Policy, Candidate) {
     let mut row = json!({
@@ -35,7 +35,7 @@ fn built(request: &Value, model: Value) -> Result<(Value, Vec<String>), Option<S
     let asked = chat::parse(body.as_bytes()).expect("a valid request");
     let content = asked.content().expect("valid content").into_owned();
     let ask = Ask {
-        origin: Origin::Gateway,
+        api: Api::Gateway,
         fields: Vec::new(),
         model: asked.model.clone(),
         turns: Vec::new(),
@@ -48,7 +48,7 @@ fn built(request: &Value, model: Value) -> Result<(Value, Vec<String>), Option<S
     };
     let (policy, candidate) = policy(model);
     match dialect::encode_request(&policy, &candidate, &ask, &EncodeOptions::default()) {
-        Ok((_, encoded)) => Ok((serde_json::from_slice(&encoded.body).expect("JSON"), encoded.dropped)),
+        Ok(encoded) => Ok((serde_json::from_slice(&encoded.body).expect("JSON"), encoded.dropped)),
         Err(CannotEncode::Unfit(error)) => Err(error.param),
         Err(CannotEncode::Unavailable(dialect)) => panic!("{dialect} should be built"),
     }

@@ -127,10 +127,10 @@ impl Case {
         let policy = self.policy();
         let body = self.get("request").unwrap_or(r#"{"messages":[{"role":"user","content":"Hi"}]}"#).as_bytes();
         let request = chat::parse(body).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
-        let asking = EncodeOptions { counts_usage: true, begun: self.value("begun").as_str().map(Into::into) };
+        let options = EncodeOptions { counts_usage: true, begun: self.value("begun").as_str().map(Into::into) };
         let mut outcome = Vec::new();
-        match dialect::encode_request(&policy, &self.candidate(&policy), &request, &asking) {
-            Ok((_, encoded)) => {
+        match dialect::encode_request(&policy, &self.candidate(&policy), &request, &options) {
+            Ok(encoded) => {
                 if self.get("request").is_some() {
                     let upstream = String::from_utf8(encoded.body).expect("UTF-8");
                     self.judge(&policy, &upstream);

@@ -11,7 +11,7 @@ use tiergate::policy::Dialect;
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Entry, Policy};
 use tiergate::upstream::dialect::chat::Mends;
-use tiergate::upstream::dialect::messages::{self, Stream};
+use tiergate::upstream::dialect::messages::{self, MessagesStream};
 use tiergate::upstream::dialect::{DecodeOptions, EncodeOptions, Heard};
 use tiergate::wire::piece::{self, Said, Weight};
 use tiergate_simulator::description;
@@ -303,7 +303,7 @@ proptest! {
             let mut pieces = Vec::new();
             let _ = messages::decode_answer(bytes, 1, &mut pieces);
             let mut pieces = Vec::new();
-            let heard = Stream::new(reading()).take(bytes, &mut pieces);
+            let heard = MessagesStream::new(reading()).take(bytes, &mut pieces);
             prop_assert!(heard != Ok(Heard::End));
             prop_assert!(pieces.is_empty());
         }
@@ -313,7 +313,7 @@ proptest! {
     fn streams_of_any_events_give_valid_chunks(events in prop::collection::vec(any_event(), 0..16), shown: bool, legacy: bool) {
         let legacy_request = br#"{"messages":[{"role":"user","content":"x"}],"functions":[{"name":"f"}]}"#;
         let request = chat::parse(if legacy { legacy_request } else { request() }).expect("valid");
-        let mut stream = Stream::new(reading());
+        let mut stream = MessagesStream::new(reading());
         let mut delivery = Delivery::new(AnswerOptions::of(&request, shown), None);
         let (mut roles, mut finishes, mut calls) = (0, 0, Vec::new());
         let begun = json!({"type": "message_start", "message": {"id": "msg_0", "model": "m"}});

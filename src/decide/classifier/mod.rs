@@ -23,105 +23,123 @@ use crate::wire::usage::Usage;
 
 pub use reply::Reply;
 
-/// More than this is no tier's name.
+/// The largest reply that is read, in bytes: more is no tier's name.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
+/// The most that one read of the reply brings, in bytes.
 const READ_BYTES: usize = 16 * 1024;
 
 /// A question that was sent.
-pub struct Call<P: Platform> {
+pub struct SentQuestion<P: Platform> {
     pending: P::Pending,
     decode: DecodeOptions,
-    /// On [`Platform::elapsed`]'s clock.
+    /// When it was sent, on [`Platform::elapsed`]'s clock.
     sent: Duration,
 }
 
-/// What came of a call.
+/// What came of asking the classifier.
 #[derive(Debug)]
-pub struct Outcome {
-    pub reply: Result<Reply, Reason>,
-    /// Whether the breaker should count it.
-    pub failed: bool,
+pub struct Classification {
+    pub reply: Result<Reply, NoReply>,
+    /// The time from sending the question to having read the reply.
     pub duration: Duration,
     pub usage: Option<Usage>,
+}
+
+/// Why there is no reply.
+#[derive(Clone, Copy, Debug)]
+pub struct NoReply {
+    pub reason: Reason,
+    /// Whether the breaker should count it.
+    pub counts: bool,
+}
+
+impl NoReply {
+    /// It is about this one question, and says nothing of the next.
+    fn to_this_question(reason: Reason) -> Self {
+        Self { reason, counts: false }
+    }
+}
+
+/// It is about the classifier; one that answers, if with nonsense, is there.
+impl From<Reason> for NoReply {
+    fn from(reason: Reason) -> Self {
+        Self { reason, counts: reason != Reason::ClassifierInvalid }
+    }
 }
 
 /// Sends the question.
 ///
 /// # Errors
-/// The reason why it could not be sent, and whether the breaker should count that.
+/// Why it could not be sent.
 pub fn start<P: Platform>(
     keyring: &Keyring<'_, P>,
     policy: &Policy,
     classifier: &Classifier,
     request: &Ask<'_>,
-) -> Result<Call<P>, (Reason, bool)> {
+) -> Result<SentQuestion<P>, NoReply> {
     let provider = policy.provider_of(classifier.model);
     let effort = dialect::least_effort(policy, classifier.model);
     let candidate = Candidate { model: classifier.model, effort };
     let question = prompt::question(policy, classifier, effort, request);
-    let asking = EncodeOptions { counts_usage: false, begun: None };
-    let Ok((path, encoded)) = dialect::encode_request(policy, &candidate, &question, &asking) else {
-        return Err((Reason::ClassifierError, false));
+    let options = EncodeOptions { counts_usage: false, begun: None };
+    let Ok(encoded) = dialect::encode_request(policy, &candidate, &question, &options) else {
+        return Err(NoReply::to_this_question(Reason::ClassifierError));
     };
-    let Ok(permit) = keyring.permit(provider, path) else {
-        return Err((Reason::ClassifierNoSecret, false));
+    let Ok(permit) = keyring.permit(provider, encoded.path) else {
+        return Err(NoReply::to_this_question(Reason::ClassifierNoSecret));
     };
     let platform = keyring.platform();
-    let unsent = |_: SendError| (Reason::ClassifierError, true);
+    let unsent = |_: SendError| NoReply::from(Reason::ClassifierError);
     let target = dialect::target(provider, &permit, classifier.timeout, classifier.timeout);
     let backend = platform.backend(&target).map_err(unsent)?;
     let upstream = UpstreamRequest {
         method: http::Method::POST,
-        url: format!("{}{}", provider.base_url, path),
+        url: format!("{}{}", provider.base_url, encoded.path),
         headers: dialect::request_headers(provider, permit.secret.as_ref(), media::JSON),
         body: encoded.body,
     };
     let decode = DecodeOptions::of(provider, &question, platform.unix_time());
     let sent = platform.elapsed();
     let pending = platform.send(&backend, upstream).map_err(unsent)?;
-    Ok(Call { pending, decode, sent })
+    Ok(SentQuestion { pending, decode, sent })
 }
 
 /// Waits for the reply, no longer than the policy's timeout from when the question was sent.
-pub fn finish<P: Platform>(platform: &P, policy: &Policy, classifier: &Classifier, call: Call<P>) -> Outcome {
-    let sent = call.sent;
-    let decode = call.decode;
-    let ((reply, usage), failed) = match receive(platform, classifier, call) {
-        Ok(body) => (read_reply(policy, decode, body), false),
-        Err(Failure::Refused) => ((Err(Reason::ClassifierError), None), false),
-        Err(Failure::Classifier(reason)) => ((Err(reason), None), reason != Reason::ClassifierInvalid),
+pub fn finish<P: Platform>(
+    platform: &P,
+    policy: &Policy,
+    classifier: &Classifier,
+    question: SentQuestion<P>,
+) -> Classification {
+    let (sent, decode) = (question.sent, question.decode);
+    let Contents { reply, usage } = match receive(platform, classifier, question) {
+        Ok(body) => read_reply(policy, decode, body),
+        Err(why) => Contents { reply: Err(why), usage: None },
     };
-    Outcome { reply, failed, duration: platform.elapsed() - sent, usage }
+    Classification { reply, duration: platform.elapsed() - sent, usage }
 }
 
-/// Why there is no reply.
-enum Failure {
-    /// It is about this one question, and says nothing of the next.
-    Refused,
-    Classifier(Reason),
+/// What the classifier's answer holds.
+struct Contents {
+    reply: Result<Reply, NoReply>,
+    usage: Option<Usage>,
 }
 
-impl From<Reason> for Failure {
-    fn from(reason: Reason) -> Self {
-        Failure::Classifier(reason)
-    }
-}
-
-fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) -> Result<Vec<u8>, Failure> {
-    let left = || (call.sent + classifier.timeout).checked_sub(platform.elapsed()).filter(|left| !left.is_zero());
+fn receive<P: Platform>(platform: &P, classifier: &Classifier, question: SentQuestion<P>) -> Result<Vec<u8>, NoReply> {
+    let left = || (question.sent + classifier.timeout).checked_sub(platform.elapsed()).filter(|left| !left.is_zero());
     let in_time = |wait: Wait<'_, P>| match left() {
         Some(left) if platform.wait_first(&[wait], Some(left)).is_some() => Ok(()),
         _ => Err(Reason::ClassifierTimeout),
     };
-    in_time(Wait::Response(&call.pending))?;
-    let mut response = platform.response(call.pending).map_err(|error| match error {
+    in_time(Wait::Response(&question.pending))?;
+    let mut response = platform.response(question.pending).map_err(|error| match error {
         SendError::Timeout => Reason::ClassifierTimeout,
         _ => Reason::ClassifierError,
     })?;
     let status = response.status;
     match status.as_u16() {
         200..=299 => {}
-        400 | 413 | 414 | 422 | 431 => return Err(Failure::Refused),
+        400 | 413 | 414 | 422 | 431 => return Err(NoReply::to_this_question(Reason::ClassifierError)),
         // What it says decides whether it is about the key or about the text.
         403 => {}
         _ => return Err(Reason::ClassifierError.into()),
@@ -139,15 +157,17 @@ fn receive<P: Platform>(platform: &P, classifier: &Classifier, call: Call<P>) ->
     }
     match status.is_success() {
         true => Ok(body),
-        false if error_words::parse(&body).is_content_policy() => Err(Failure::Refused),
+        false if error_words::parse(&body).is_content_policy() => {
+            Err(NoReply::to_this_question(Reason::ClassifierError))
+        }
         false => Err(Reason::ClassifierError.into()),
     }
 }
 
-fn read_reply(policy: &Policy, decode: DecodeOptions, body: Vec<u8>) -> (Result<Reply, Reason>, Option<Usage>) {
+fn read_reply(policy: &Policy, decode: DecodeOptions, body: Vec<u8>) -> Contents {
     let body = dialect::mend_answer(decode, body);
     let Ok(pieces) = dialect::decode_answer(decode, &body) else {
-        return (Err(Reason::ClassifierInvalid), None);
+        return Contents { reply: Err(Reason::ClassifierInvalid.into()), usage: None };
     };
     let is_cut =
         |piece: &Piece<'_>| matches!(piece, Piece::Finish { finish, .. } if finish.reason == FinishReason::Length);
@@ -155,6 +175,5 @@ fn read_reply(policy: &Policy, decode: DecodeOptions, body: Vec<u8>) -> (Result<
     let reply = content.and_then(|text| reply::parse(policy, &text));
     let mut facts = AnswerFacts::default();
     pieces.iter().for_each(|piece| facts.note(piece));
-    let usage = facts.usage;
-    (reply.ok_or(Reason::ClassifierInvalid), usage)
+    Contents { reply: reply.ok_or(Reason::ClassifierInvalid.into()), usage: facts.usage }
 }

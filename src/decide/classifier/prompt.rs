@@ -15,13 +15,14 @@ use crate::wire::ask::content::{Content, Format, FormatKind, Setting, SettingKin
 use crate::wire::ask::items::{Item, ItemKind, Level, Part};
 use crate::wire::ask::place::Place;
 use crate::wire::ask::turns::Role;
-use crate::wire::ask::{Ask, Features, Neutral, Origin};
-use crate::wire::json::{Json, Text, decoded};
+use crate::wire::ask::{Api, Ask, Features, Neutral};
+use crate::wire::json::{Json, JsonString, decoded};
 
-/// Enough for the reply.
+/// The most tokens that the reply may have: enough for it.
 const MAX_TOKENS: u64 = 200;
-/// Enough for the reply and the thoughts of a model that insists on some.
+/// The most tokens that the reply of a model that insists on thinking may have: enough for it and some thoughts.
 const MAX_TOKENS_WITH_THOUGHTS: u64 = 1_000;
+/// The longest excerpt of the system prompt, in bytes.
 const MAX_SYSTEM_BYTES: usize = 600;
 /// Stands where the middle of a long text was left out.
 const GAP: &str = " […] ";
@@ -43,7 +44,7 @@ struct Digest {
 pub fn question(policy: &Policy, classifier: &Classifier, effort: Option<Effort>, request: &Ask<'_>) -> Ask<'static> {
     let names: Vec<&str> = policy.tiers.iter().map(|tier| tier.name.as_str()).collect();
     let list = "messages";
-    let text = |position, text: &str| vec![Part::text(Place::element(list, position), Text::of(text))];
+    let text = |position, text: &str| vec![Part::text(Place::element(list, position), JsonString::encode(text))];
     let (instructions, data) = (instructions(policy), data(classifier, request));
     let bytes = instructions.len() + data.len();
     let level = Level::Top;
@@ -56,7 +57,7 @@ pub fn question(policy: &Policy, classifier: &Classifier, effort: Option<Effort>
     let format = Format {
         name: "response_format",
         kind: FormatKind::Schema {
-            name: Some(Text::of("tier_choice")),
+            name: Some(JsonString::encode("tier_choice")),
             description: None,
             schema: Some(json_of(&schema(&names))),
             strict: Some(true),
@@ -64,7 +65,7 @@ pub fn question(policy: &Policy, classifier: &Classifier, effort: Option<Effort>
     };
     let content = Content { list, settings: vec![limit], format: Some(format), tools: Vec::new(), choice: None, items };
     Ask {
-        origin: Origin::Gateway,
+        api: Api::Gateway,
         fields: Vec::new(),
         model: Cow::Borrowed(""),
         turns: Vec::new(),

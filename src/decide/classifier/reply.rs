@@ -10,7 +10,7 @@ use crate::policy::{Policy, TierId};
 
 /// The longest object that is read, so that no text costs more than [`MAX_BRACES`] times this.
 const MAX_OBJECT_BYTES: usize = 4 * 1024;
-/// Of the braces that may begin the object, the last so many are tried.
+/// How many of the braces that may begin the object are tried, from the last.
 const MAX_BRACES: usize = 256;
 
 /// A usable reply.

@@ -1,26 +1,28 @@
 //! The classifier: a model that is asked which tier the request needs, if it may see the request and its breaker lets it.
 
 use crate::decide::case::Case;
-use crate::decide::{Classifier, Decision, Passed, Question, Step, by_default, classifier};
+use crate::decide::classifier::Classification;
+use crate::decide::{ClassifierUse, Decision, Passed, Question, Step, by_default, classifier};
 use crate::error::Error;
 use crate::platform::Platform;
 use crate::policy;
-use crate::pop::breaker;
-use crate::record::{ClassifierRecord, Names, Reason, Source};
+use crate::pop::breaker::{Allowance, BreakerState};
+use crate::record::{ClassifierRecord, DecisionSource, ModelNames, Reason};
 use crate::visit::Visit;
 
+/// Asks the classifier, if it may be asked.
 pub fn decide<P: Platform>(question: &Question<'_>, visit: &mut Visit<'_, P>) -> Result<Step, Error> {
     let Case { policy, bounds, .. } = question.case;
-    let Some(classifier) = policy.classifier.as_ref().filter(|_| question.classifier == Classifier::Asked) else {
+    let Some(classifier) = policy.classifier.as_ref().filter(|_| question.classifier == ClassifierUse::Asked) else {
         return Ok(Passed::because(Reason::ClassifierOff));
     };
     if !bounds.allows_provider(policy.model(classifier.model).provider) {
         return Ok(Passed::because(Reason::ClassifierNotAllowed));
     }
     match question.case.pop.breaker.permit(&classifier.breaker, visit.platform.unix_time()) {
-        breaker::Permit::Call => {}
-        breaker::Permit::Denied => return Ok(Passed::because(Reason::ClassifierBreakerOpen)),
-        breaker::Permit::Probe(meanwhile) => visit.update_pop(|pop, _| pop.breaker = meanwhile),
+        Allowance::Call => {}
+        Allowance::Denied => return Ok(Passed::because(Reason::ClassifierBreakerOpen)),
+        Allowance::Probe(meanwhile) => visit.update_pop(|pop, _| pop.breaker = meanwhile),
     }
     Ok(ask(question, classifier, visit))
 }
@@ -29,39 +31,40 @@ fn ask<P: Platform>(question: &Question<'_>, classifier: &policy::Classifier, vi
     let Case { policy, ask, pop, .. } = question.case;
     let sent = match classifier::start(visit.keyring, policy, classifier, ask) {
         Ok(sent) => sent,
-        Err((reason, counts)) => {
-            if counts {
+        Err(why) => {
+            if why.counts {
                 note_failure(classifier, visit);
             }
-            return Passed::because(reason);
+            return Passed::because(why.reason);
         }
     };
     if let Ok(guess) = by_default(policy, &question.case.bounds) {
         (question.meanwhile)(&guess);
     }
-    let outcome = classifier::finish(visit.platform, policy, classifier, sent);
+    let Classification { reply, duration, usage } = classifier::finish(visit.platform, policy, classifier, sent);
     let price = policy.model(classifier.model).price;
     visit.note(|record| {
         record.classifier = Some(ClassifierRecord {
-            names: Names::of(policy, classifier.model),
-            duration: outcome.duration,
-            usage: outcome.usage,
-            cost: outcome.usage.zip(price).map(|(usage, price)| usage.cost(&price)),
+            names: ModelNames::of(policy, classifier.model),
+            duration,
+            usage,
+            cost: usage.zip(price).map(|(usage, price)| usage.cost(&price)),
         });
     });
-    if outcome.failed {
+    if reply.is_err_and(|why| why.counts) {
         note_failure(classifier, visit);
-    } else if pop.breaker != breaker::State::default() {
+    } else if pop.breaker != BreakerState::default() {
         visit.update_pop(|pop, _| pop.breaker = pop.breaker.succeeded());
     }
-    match outcome.reply {
-        Err(reason) => Passed::because(reason),
+    match reply {
+        Err(why) => Passed::because(why.reason),
         Ok(reply) if reply.confidence.is_some_and(|confidence| confidence < classifier.min_confidence) => {
             Step::Pass(Some(Passed { reason: Reason::LowConfidence, confidence: reply.confidence }))
         }
-        Ok(reply) => {
-            Step::Decided(Decision { confidence: reply.confidence, ..Decision::of(reply.tier, Source::Classifier) })
-        }
+        Ok(reply) => Step::Decided(Decision {
+            confidence: reply.confidence,
+            ..Decision::of(reply.tier, DecisionSource::Classifier)
+        }),
     }
 }
 

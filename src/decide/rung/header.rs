@@ -7,7 +7,7 @@ use crate::error::{Error, Kind};
 use crate::platform::Platform;
 use crate::policy::Policy;
 use crate::policy::rules::Bounds;
-use crate::record::Source;
+use crate::record::DecisionSource;
 use crate::visit::Visit;
 
 pub fn decide<P: Platform>(question: &Question<'_>, _: &mut Visit<'_, P>) -> Result<Step, Error> {
@@ -21,7 +21,7 @@ pub fn decide<P: Platform>(question: &Question<'_>, _: &mut Visit<'_, P>) -> Res
         let message = format!("This key may not use the tier `{name}` here. It may use: {allowed}.");
         return Err(Error::new(Kind::TierNotAllowed, message));
     }
-    Ok(Step::Decided(Decision { pinned, ..Decision::of(tier, Source::Header) }))
+    Ok(Step::Decided(Decision { pinned, ..Decision::of(tier, DecisionSource::Header) }))
 }
 
 fn allowed_tiers(policy: &Policy, bounds: &Bounds) -> String {

@@ -69,43 +69,43 @@ pub fn unknown_id(created: u64) -> String {
 
 /// OpenAI's `usage`.
 #[derive(Serialize)]
-pub struct UsageFields {
+pub struct ClientUsage {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
-    prompt_tokens_details: InputDetails,
-    completion_tokens_details: OutputDetails,
+    prompt_tokens_details: ClientInputDetails,
+    completion_tokens_details: ClientOutputDetails,
 }
 
 #[derive(Serialize)]
-struct InputDetails {
+struct ClientInputDetails {
     cached_tokens: u64,
     cache_write_tokens: u64,
 }
 
 #[derive(Serialize)]
-struct OutputDetails {
+struct ClientOutputDetails {
     reasoning_tokens: u64,
 }
 
-impl UsageFields {
+impl ClientUsage {
     /// Appends it as JSON to `out`.
     pub fn write(usage: Usage, out: &mut Vec<u8>) {
         serde_json::to_writer(out, &Self::from(usage)).expect("numbers should serialise");
     }
 }
 
-impl From<Usage> for UsageFields {
+impl From<Usage> for ClientUsage {
     fn from(usage: Usage) -> Self {
-        UsageFields {
+        ClientUsage {
             prompt_tokens: usage.input,
             completion_tokens: usage.output,
             total_tokens: usage.input.saturating_add(usage.output),
-            prompt_tokens_details: InputDetails {
+            prompt_tokens_details: ClientInputDetails {
                 cached_tokens: usage.cached_input,
                 cache_write_tokens: usage.cache_write,
             },
-            completion_tokens_details: OutputDetails { reasoning_tokens: usage.reasoning },
+            completion_tokens_details: ClientOutputDetails { reasoning_tokens: usage.reasoning },
         }
     }
 }

@@ -7,17 +7,27 @@ use crate::error::{Error, Kind};
 use crate::wire::json::{MAX_DEPTH, decoded};
 use crate::wire::walk::string_end;
 
-const MAX_FIELDS: usize = 512;
-const MAX_MESSAGES: usize = 10_000;
-/// Of all messages together; calls of tools count too.
-const MAX_PARTS: usize = 20_000;
-const MAX_TOOLS: usize = 1_024;
-/// JSON values in `tools`, `functions` and `response_format` together.
-const MAX_SCHEMA_NODES: usize = 50_000;
-/// Of a field at the top level, as it is written.
+/// How many of one kind a request may have, and the words that say so.
+struct Bound {
+    most: usize,
+    whose: &'static str,
+    what: &'static str,
+}
+
+const FIELDS: Bound = Bound { most: 512, whose: "The body has", what: "fields" };
+const MESSAGES: Bound = Bound { most: 10_000, whose: "`messages` has", what: "messages" };
+/// The parts of all messages together, and the calls of tools in them.
+const PARTS: Bound = Bound { most: 20_000, whose: "The messages have", what: "parts and calls of tools" };
+const TOOLS: Bound = Bound { most: 1_024, whose: "The request has", what: "tools" };
+const SCHEMA_NODES: Bound = Bound {
+    most: 50_000,
+    whose: "The request has",
+    what: "JSON values in `tools`, `functions` and `response_format` together",
+};
+/// The JSON values in the whole body.
+const NODES: Bound = Bound { most: 200_000, whose: "The body has", what: "JSON values" };
+/// The longest name of a top-level field, in bytes as it is written.
 const MAX_NAME_BYTES: usize = 1_024;
-/// JSON values in the whole body.
-const MAX_NODES: usize = 200_000;
 
 /// The top-level field that is being read, as far as it has bounds of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,6 +48,13 @@ struct Counts {
     nodes: usize,
 }
 
+/// An object or an array that is being read.
+struct Container {
+    is_array: bool,
+    /// Whether it has no element yet.
+    is_empty: bool,
+}
+
 /// Checks the bounds of a request's body.
 ///
 /// # Errors
@@ -46,17 +63,15 @@ pub fn check(body: &str) -> Result<(), Error> {
     let bytes = body.as_bytes();
     let mut counts = Counts::default();
     let mut field = Field::Other;
-    // Whether each container under way is an array, and whether it has no element yet.
-    let mut containers: Vec<(bool, bool)> = Vec::with_capacity(MAX_DEPTH);
+    let mut containers: Vec<Container> = Vec::with_capacity(MAX_DEPTH);
     let mut names_field = false;
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         let depth = containers.len();
-        if let (false, Some((is_array, is_empty @ true))) =
-            (matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b'}' | b']'), containers.last_mut())
-        {
-            *is_empty = false;
-            let is_array = *is_array;
+        let begins_value = !matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b'}' | b']');
+        if let Some(container) = containers.last_mut().filter(|container| container.is_empty && begins_value) {
+            container.is_empty = false;
+            let is_array = container.is_array;
             counts.element(field, depth, is_array)?;
         }
         match byte {
@@ -80,7 +95,7 @@ pub fn check(body: &str) -> Result<(), Error> {
                     let message = format!("The body is nested more than {MAX_DEPTH} levels deep.");
                     return Err(exceeded(message, field.place()));
                 }
-                containers.push((byte == b'[', true));
+                containers.push(Container { is_array: byte == b'[', is_empty: true });
                 names_field = depth == 0;
             }
             b'}' | b']' => {
@@ -88,7 +103,7 @@ pub fn check(body: &str) -> Result<(), Error> {
             }
             b',' => {
                 names_field = depth == 1;
-                let is_array = containers.last().is_some_and(|(is_array, _)| *is_array);
+                let is_array = containers.last().is_some_and(|container| container.is_array);
                 counts.element(if names_field { Field::Other } else { field }, depth, is_array)?;
             }
             _ => {}
@@ -124,27 +139,24 @@ impl Counts {
     /// Counts an element of a container at `depth`.
     fn element(&mut self, field: Field, depth: usize, in_array: bool) -> Result<(), Error> {
         self.nodes += 1;
-        if self.nodes > MAX_NODES {
-            return Err(exceeded(format!("The body has more than {MAX_NODES} JSON values."), field.place()));
-        }
+        NODES.check(self.nodes, || field.place().map(str::to_owned))?;
         match (field, depth, in_array) {
             (_, 1, false) => {
                 self.fields += 1;
-                within(self.fields, MAX_FIELDS, "The body has", "fields", None)
+                FIELDS.check(self.fields, || None)
             }
             (Field::Messages, 2, true) => {
                 self.messages += 1;
-                within(self.messages, MAX_MESSAGES, "`messages` has", "messages", Some("messages".to_owned()))
+                MESSAGES.check(self.messages, || Some("messages".to_owned()))
             }
             (Field::Messages, 4, true) => {
                 self.parts += 1;
-                let place = format!("messages[{}]", self.messages.saturating_sub(1));
-                within(self.parts, MAX_PARTS, "The messages have", "parts and calls of tools", Some(place))
+                PARTS.check(self.parts, || Some(format!("messages[{}]", self.messages.saturating_sub(1))))
             }
             (Field::Tools(name), depth, in_array) => {
                 if (depth, in_array) == (2, true) {
                     self.tools += 1;
-                    within(self.tools, MAX_TOOLS, "The request has", "tools", Some(name.to_owned()))?;
+                    TOOLS.check(self.tools, || Some(name.to_owned()))?;
                 }
                 self.schema_node(name)
             }
@@ -155,16 +167,19 @@ impl Counts {
 
     fn schema_node(&mut self, place: &str) -> Result<(), Error> {
         self.schema_nodes += 1;
-        let what = "JSON values in `tools`, `functions` and `response_format` together";
-        within(self.schema_nodes, MAX_SCHEMA_NODES, "The request has", what, Some(place.to_owned()))
+        SCHEMA_NODES.check(self.schema_nodes, || Some(place.to_owned()))
     }
 }
 
-fn within(count: usize, most: usize, whose: &str, what: &str, place: Option<String>) -> Result<(), Error> {
-    if count <= most {
-        return Ok(());
+impl Bound {
+    /// `place` says where too many are.
+    fn check(&self, count: usize, place: impl FnOnce() -> Option<String>) -> Result<(), Error> {
+        let Bound { most, whose, what } = self;
+        if count <= *most {
+            return Ok(());
+        }
+        Err(exceeded(format!("{whose} more than {most} {what}."), place()))
     }
-    Err(exceeded(format!("{whose} more than {most} {what}."), place))
 }
 
 fn exceeded(message: String, place: Option<impl Into<String>>) -> Error {

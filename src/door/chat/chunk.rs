@@ -1,8 +1,9 @@
 //! One event's chunk for a chat client, written piece by piece.
 
 use crate::door::chat::answer::AnswerOptions;
-use crate::wire::piece::{Call, CallKind, Finish, FinishReason, Opaque, Piece, Place, Said};
-use crate::wire::quoted::Quoted;
+use crate::wire::call::CallKind;
+use crate::wire::json::JsonString;
+use crate::wire::piece::{AnswerCall, Finish, FinishReason, Holder, Opaque, Piece, Said};
 
 /// Writes chunks with a choice's delta in each. A second chunk is begun where a field would come twice.
 pub struct ChunkWriter<'w> {
@@ -11,12 +12,12 @@ pub struct ChunkWriter<'w> {
     pub prefix: &'w str,
     pub said: &'w Said<'w>,
     pub out: &'w mut Vec<u8>,
-    pub state: State,
+    pub state: ChunkState,
 }
 
 /// How far the event's chunks are written.
 #[derive(Default)]
-pub struct State {
+pub struct ChunkState {
     open: Option<Delta>,
     /// Whether a chunk has been closed, and with it the fields that nobody here knows.
     has_closed: bool,
@@ -31,7 +32,7 @@ struct Delta {
 
 /// The fields of a delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
+pub enum DeltaField {
     Content,
     Refusal,
     ReasoningContent,
@@ -41,17 +42,17 @@ pub enum Field {
     Opaque,
 }
 
-impl Field {
+impl DeltaField {
     /// What stands before the value; of a field that nobody here knows, the name is its own.
     fn name(self) -> &'static str {
         match self {
-            Field::Content => "\"content\":",
-            Field::Refusal => "\"refusal\":",
-            Field::ReasoningContent => "\"reasoning_content\":",
-            Field::Reasoning => "\"reasoning\":",
-            Field::ToolCalls => "\"tool_calls\":",
-            Field::FunctionCall => "\"function_call\":",
-            Field::Opaque => "",
+            DeltaField::Content => "\"content\":",
+            DeltaField::Refusal => "\"refusal\":",
+            DeltaField::ReasoningContent => "\"reasoning_content\":",
+            DeltaField::Reasoning => "\"reasoning\":",
+            DeltaField::ToolCalls => "\"tool_calls\":",
+            DeltaField::FunctionCall => "\"function_call\":",
+            DeltaField::Opaque => "",
         }
     }
 
@@ -64,26 +65,26 @@ impl Field {
 #[derive(Default)]
 pub struct CallPart<'w> {
     pub ordinal: u64,
-    pub begins: Option<&'w Call<'w>>,
-    pub fragment: Option<&'w Quoted<'w>>,
+    pub begins: Option<&'w AnswerCall<'w>>,
+    pub fragment: Option<&'w JsonString<'w>>,
     pub opaque: Vec<&'w Opaque<'w>>,
 }
 
 impl<'w> ChunkWriter<'w> {
     /// A text of a delta, as JSON.
-    pub fn text(&mut self, choice: u64, field: Field, text: &Quoted<'_>) {
+    pub fn text(&mut self, choice: u64, field: DeltaField, text: &JsonString<'_>) {
         self.begin_field(choice, field);
         self.write(text.get());
     }
 
     pub fn opaque(&mut self, opaque: &Opaque<'_>) {
-        self.begin_field(opaque.choice, Field::Opaque);
+        self.begin_field(opaque.choice, DeltaField::Opaque);
         write_pair(&opaque.name, opaque.value.0.get(), self.out);
     }
 
     /// Parts of calls in the newer shape.
     pub fn tool_calls(&mut self, choice: u64, kind: CallKind, part: &CallPart<'_>) {
-        self.begin_field(choice, Field::ToolCalls);
+        self.begin_field(choice, DeltaField::ToolCalls);
         self.write("[");
         self.write_call(kind, part);
         self.write("]");
@@ -91,18 +92,18 @@ impl<'w> ChunkWriter<'w> {
 
     /// The only call in the older shape.
     pub fn function_call(&mut self, choice: u64, part: &CallPart<'_>) {
-        self.begin_field(choice, Field::FunctionCall);
+        self.begin_field(choice, DeltaField::FunctionCall);
         self.write_tool(part, "arguments");
     }
 
     /// The reason to finish stands apart from calls, as OpenAI sends it.
     pub fn finish(&mut self, choice: u64, finish: &Finish<'_>) {
-        let calls = Field::ToolCalls.bit() | Field::FunctionCall.bit();
+        let calls = DeltaField::ToolCalls.bit() | DeltaField::FunctionCall.bit();
         if self.state.open.as_ref().is_some_and(|delta| delta.fields & calls != 0) {
             self.close();
         }
         match &finish.explanation {
-            Some(why) if finish.reason == FinishReason::Filtered => self.text(choice, Field::Refusal, why),
+            Some(why) if finish.reason == FinishReason::Filtered => self.text(choice, DeltaField::Refusal, why),
             Some(_) | None => self.open(choice),
         }
         let word = self.options.finish_word(self.said.dialect, finish);
@@ -132,8 +133,8 @@ impl<'w> ChunkWriter<'w> {
         self.state.open = Some(Delta { choice, fields: 0 });
     }
 
-    fn begin_field(&mut self, choice: u64, field: Field) {
-        let is_taken = |delta: &Delta| field != Field::Opaque && delta.fields & field.bit() != 0;
+    fn begin_field(&mut self, choice: u64, field: DeltaField) {
+        let is_taken = |delta: &Delta| field != DeltaField::Opaque && delta.fields & field.bit() != 0;
         if self.state.open.as_ref().is_some_and(is_taken) {
             self.close();
         }
@@ -189,13 +190,13 @@ impl<'w> ChunkWriter<'w> {
         self.write("\"");
         self.write(input);
         self.write("\":");
-        self.write(part.fragment.map_or("\"\"", Quoted::get));
+        self.write(part.fragment.map_or("\"\"", JsonString::get));
         self.write("}");
     }
 
     fn end_choice(&mut self, finish_reason: Option<&str>) {
         let choice = self.state.open.take().map(|delta| delta.choice).unwrap_or_default();
-        let is_own = |opaque: &&Opaque<'_>| opaque.place == Place::Choice && opaque.choice == choice;
+        let is_own = |opaque: &&Opaque<'_>| opaque.holder == Holder::Choice && opaque.choice == choice;
         let own: Vec<_> = self.opaque_fields().filter(is_own).collect();
         let (probabilities, others): (Vec<_>, Vec<_>) = own.into_iter().partition(|opaque| opaque.name == "logprobs");
         self.write(r#"},"logprobs":"#);
@@ -207,7 +208,7 @@ impl<'w> ChunkWriter<'w> {
         match finish_reason {
             Some(reason) => {
                 self.write(r#","finish_reason":"#);
-                self.write(Quoted::encode(reason).get());
+                self.write(JsonString::encode(reason).get());
                 self.write("}");
             }
             None => self.write(r#","finish_reason":null}"#),
@@ -216,7 +217,7 @@ impl<'w> ChunkWriter<'w> {
 
     fn end_chunk(&mut self) {
         self.write("]");
-        let beside: Vec<_> = self.opaque_fields().filter(|opaque| opaque.place == Place::Answer).collect();
+        let beside: Vec<_> = self.opaque_fields().filter(|opaque| opaque.holder == Holder::Answer).collect();
         for opaque in beside {
             self.write(",");
             write_pair(&opaque.name, opaque.value.0.get(), self.out);
@@ -238,7 +239,7 @@ impl<'w> ChunkWriter<'w> {
 
 /// Appends a name and its value, which is JSON.
 fn write_pair(name: &str, value: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(Quoted::encode(name).get().as_bytes());
+    out.extend_from_slice(JsonString::encode(name).get().as_bytes());
     out.push(b':');
     out.extend_from_slice(value.as_bytes());
 }

@@ -4,11 +4,12 @@
 //! an event gives one chunk or none, but for what cannot stand in one. Role, id and name of a call are sent once, and calls are
 //! counted from 0 in each choice. Texts pass from JSON to JSON.
 
-use crate::door::chat::answer::{AnswerOptions, CallShape, DIALECT, UsageFields, is_unasked, unknown_id};
-use crate::door::chat::chunk::{CallPart, ChunkWriter, Field, State};
+use crate::door::chat::answer::{AnswerOptions, CallShape, ClientUsage, DIALECT, is_unasked, unknown_id};
+use crate::door::chat::chunk::{CallPart, ChunkState, ChunkWriter, DeltaField};
 use crate::policy::Dialect;
-use crate::wire::piece::{Alive, At, CallKind, Item, Piece, Place, ReasoningForm, Said, Start};
-use crate::wire::quoted::Quoted;
+use crate::wire::call::CallKind;
+use crate::wire::json::JsonString;
+use crate::wire::piece::{Alive, AnswerItem, At, Holder, Piece, ReasoningForm, Said, Start};
 use crate::wire::sse::{self, Event};
 use crate::wire::usage::Usage;
 
@@ -98,7 +99,7 @@ impl Encoder {
         if let (true, Some(usage)) = (self.options.includes_usage, self.usage) {
             out.extend_from_slice(self.prefix().as_bytes());
             out.extend_from_slice(br#"],"usage":"#);
-            UsageFields::write(usage, out);
+            ClientUsage::write(usage, out);
             out.extend_from_slice(b"}\n\n");
         }
         out.extend_from_slice(DONE);
@@ -112,19 +113,19 @@ impl Encoder {
             return;
         }
         let (prefix, options) = (std::mem::take(self.prefix()), self.options);
-        let mut chunk = ChunkWriter { options: &options, prefix: &prefix, said, out, state: State::default() };
+        let mut chunk = ChunkWriter { options: &options, prefix: &prefix, said, out, state: ChunkState::default() };
         let mut rest = said.pieces;
         while let Some((piece, after)) = rest.split_first() {
             rest = after;
             match piece {
-                Piece::Text { at, text } => chunk.text(at.choice, Field::Content, text),
-                Piece::Refusal { at, text } => chunk.text(at.choice, Field::Refusal, text),
+                Piece::Text { at, text } => chunk.text(at.choice, DeltaField::Content, text),
+                Piece::Refusal { at, text } => chunk.text(at.choice, DeltaField::Refusal, text),
                 Piece::Reasoning { at, form, text } => {
                     if options.shows(said.dialect, piece) {
                         chunk.text(at.choice, reasoning_field(*form), text);
                     }
                 }
-                Piece::Begin { at, item: Item::Call(call) } => {
+                Piece::Begin { at, item: AnswerItem::Call(call) } => {
                     let known = self.begin_call(*at, call.kind, said.dialect);
                     let begins = known.is_new.then_some(call);
                     let part = CallPart { begins, ..CallPart::default() };
@@ -135,12 +136,12 @@ impl Encoder {
                     let part = CallPart { fragment: Some(fragment), ..CallPart::default() };
                     rest = write_call(&mut chunk, call, part, rest);
                 }
-                Piece::Opaque(opaque) if opaque.place == Place::Delta && said.dialect == DIALECT => {
+                Piece::Opaque(opaque) if opaque.holder == Holder::Delta && said.dialect == DIALECT => {
                     chunk.opaque(opaque);
                 }
                 Piece::Finish { choice, finish } => chunk.finish(*choice, finish),
                 // The dialect has no place for them, or they stand beside what another piece brings.
-                Piece::Begin { item: Item::Text | Item::Reasoning, .. }
+                Piece::Begin { item: AnswerItem::Text | AnswerItem::Reasoning, .. }
                 | Piece::Sealed { .. }
                 | Piece::End { .. }
                 | Piece::Opaque(_)
@@ -179,7 +180,7 @@ impl Encoder {
         let created = self.identity.created.unwrap_or(start.created);
         let id = self.identity.id.clone().or_else(|| start.id.as_ref().map(|id| id.get().to_owned()));
         let id = id.unwrap_or_else(|| unknown_id(created));
-        let model = start.model.as_ref().map_or("\"\"", Quoted::get);
+        let model = start.model.as_ref().map_or("\"\"", JsonString::get);
         self.identity = Identity { id: Some(id), created: Some(created) };
         self.prefix = Some(prefix(&self.identity, model));
         if !std::mem::replace(&mut self.has_role, true) {
@@ -239,7 +240,7 @@ fn write_call<'r>(
         rest = after;
     }
     while let Some((Piece::Opaque(opaque), after)) = rest.split_first() {
-        if opaque.place != Place::Call(call.at.item) {
+        if opaque.holder != Holder::Call(call.at.item) {
             break;
         }
         part.opaque.push(opaque);
@@ -255,10 +256,10 @@ fn write_call<'r>(
     rest
 }
 
-fn reasoning_field(form: ReasoningForm) -> Field {
+fn reasoning_field(form: ReasoningForm) -> DeltaField {
     match form {
-        ReasoningForm::Text | ReasoningForm::Summary => Field::ReasoningContent,
-        ReasoningForm::Alias => Field::Reasoning,
+        ReasoningForm::Text | ReasoningForm::Summary => DeltaField::ReasoningContent,
+        ReasoningForm::Alias => DeltaField::Reasoning,
     }
 }
 

@@ -1,15 +1,16 @@
 //! A whole answer for a chat client: pieces in, a chat completion out. Texts pass from JSON to JSON.
 
-use crate::door::chat::answer::{AnswerOptions, CallShape, UsageFields, unknown_id};
-use crate::wire::piece::{At, Call, CallKind, Finish, FinishReason, Item, Piece, Said, Start};
-use crate::wire::quoted::Quoted;
+use crate::door::chat::answer::{AnswerOptions, CallShape, ClientUsage, unknown_id};
+use crate::wire::call::CallKind;
+use crate::wire::json::JsonString;
+use crate::wire::piece::{AnswerCall, AnswerItem, At, Finish, FinishReason, Piece, Said, Start};
 
 /// The body that the client gets.
 pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Vec<u8> {
     let start = said.pieces.iter().find_map(|piece| if let Piece::Start(start) = piece { Some(start) } else { None });
     let Start { id, model, created, usage } = start.cloned().unwrap_or_default();
     let id = id.map_or_else(|| unknown_id(created), |id| id.get().to_owned());
-    let model = model.unwrap_or(Quoted::EMPTY);
+    let model = model.unwrap_or(JsonString::empty());
     let model = model.get();
     let head = format!(r#"{{"id":{id},"object":"chat.completion","created":{created},"model":{model},"choices":["#);
     let mut out = head.into_bytes();
@@ -24,7 +25,7 @@ pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Vec<u8> {
     out.push(b']');
     if let Some(usage) = usage {
         out.extend_from_slice(br#","usage":"#);
-        UsageFields::write(usage, &mut out);
+        ClientUsage::write(usage, &mut out);
     }
     out.push(b'}');
     out
@@ -78,7 +79,7 @@ impl<'c> Choice<'c> {
                 self.write_tool(*at, call, out);
             }
         }
-        let word = Quoted::encode(&self.options.finish_word(self.said.dialect, self.finish));
+        let word = JsonString::encode(&self.options.finish_word(self.said.dialect, self.finish));
         out.extend_from_slice(format!(r#"}},"logprobs":null,"finish_reason":{}}}"#, word.get()).as_bytes());
     }
 
@@ -88,25 +89,25 @@ impl<'c> Choice<'c> {
         said.or_else(|| why.map(|why| why.get().to_owned()))
     }
 
-    fn calls(&self) -> Vec<(At, &'c Call<'c>)> {
+    fn calls(&self) -> Vec<(At, &'c AnswerCall<'c>)> {
         let calls = self.said.pieces.iter().filter_map(|piece| match piece {
-            Piece::Begin { at, item: Item::Call(call) } if at.choice == self.number => Some((*at, call)),
+            Piece::Begin { at, item: AnswerItem::Call(call) } if at.choice == self.number => Some((*at, call)),
             _ => None,
         });
         calls.collect()
     }
 
-    fn write_call(&self, at: At, call: &Call<'_>, out: &mut Vec<u8>) {
+    fn write_call(&self, at: At, call: &AnswerCall<'_>, out: &mut Vec<u8>) {
         let kind = if call.kind == CallKind::Custom { "custom" } else { "function" };
-        let id = call.id.as_ref().map_or("null", Quoted::get);
+        let id = call.id.as_ref().map_or("null", JsonString::get);
         out.extend_from_slice(format!(r#"{{"id":{id},"type":"{kind}","{kind}":"#).as_bytes());
         self.write_tool(at, call, out);
         out.push(b'}');
     }
 
-    fn write_tool(&self, at: At, call: &Call<'_>, out: &mut Vec<u8>) {
+    fn write_tool(&self, at: At, call: &AnswerCall<'_>, out: &mut Vec<u8>) {
         let input = if call.kind == CallKind::Custom { "input" } else { "arguments" };
-        let name = call.name.as_ref().map_or("\"\"", Quoted::get);
+        let name = call.name.as_ref().map_or("\"\"", JsonString::get);
         out.extend_from_slice(format!(r#"{{"name":{name},"{input}":"#).as_bytes());
         let fragments = self.joined(|piece| match piece {
             Piece::Input { at: of, fragment } if *of == at => Some(fragment),
@@ -117,7 +118,7 @@ impl<'c> Choice<'c> {
     }
 
     /// All texts that `find` finds in the choice's pieces as one, as JSON; nothing if there are none.
-    fn joined(&self, find: impl Fn(&'c Piece<'c>) -> Option<&'c Quoted<'c>>) -> Option<String> {
+    fn joined(&self, find: impl Fn(&'c Piece<'c>) -> Option<&'c JsonString<'c>>) -> Option<String> {
         let own = self.said.pieces.iter().filter(|piece| piece.choice() == Some(self.number));
         let mut joined = None;
         for text in own.filter_map(find) {

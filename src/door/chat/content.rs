@@ -5,11 +5,11 @@
 use serde_json::value::RawValue;
 
 use super::conversation;
-use super::tools;
+use super::tools::{self, Tools};
 use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Content, Format, FormatKind, Setting, SettingKind};
-use crate::wire::ask::place::{Fault, Place};
-use crate::wire::json::{Json, Text, given, is_blank, is_text, object_fields};
+use crate::wire::ask::place::{Place, RequestFault};
+use crate::wire::json::{Json, JsonString, given, is_blank, is_text, object_fields};
 
 /// What says nothing, as people write it.
 const DEFAULTS: [(&str, &[&str]); 11] = [
@@ -30,9 +30,9 @@ const DEFAULTS: [(&str, &[&str]); 11] = [
 ///
 /// # Errors
 /// What is no chat completion request in the parts that [`super::parse`] leaves unread.
-pub fn read<'a>(ask: &'a Ask<'a>) -> Result<Content<'a>, Fault> {
+pub fn read<'a>(ask: &'a Ask<'a>) -> Result<Content<'a>, RequestFault> {
     let items = conversation::read(&ask.turns)?;
-    let (tools, choice) = tools::read(ask)?;
+    let Tools { tools, choice } = tools::read(ask)?;
     let format = format(ask)?;
     Ok(Content { list: "messages", settings: settings(ask), format, tools, choice, items })
 }
@@ -100,7 +100,7 @@ fn first(ask: &Ask<'_>, names: [&'static str; 2], says: impl Fn(&RawValue) -> bo
     names.into_iter().find(|name| given(ask.field(name)).is_some_and(&says))
 }
 
-fn format<'a>(ask: &Ask<'a>) -> Result<Option<Format<'a>>, Fault> {
+fn format<'a>(ask: &Ask<'a>) -> Result<Option<Format<'a>>, RequestFault> {
     let Some(format) = given(ask.field("response_format")) else { return Ok(None) };
     let place = Place::field("response_format");
     let fields = object_fields(format.get()).map_err(|_| place.fault("must be an object"))?;
@@ -119,7 +119,7 @@ fn format<'a>(ask: &Ask<'a>) -> Result<Option<Format<'a>>, Fault> {
     Ok(Some(Format { name: "response_format", kind }))
 }
 
-fn schema<'a>(json_schema: &'a RawValue, place: Place) -> Result<FormatKind<'a>, Fault> {
+fn schema<'a>(json_schema: &'a RawValue, place: Place) -> Result<FormatKind<'a>, RequestFault> {
     let must_be_object = |leaf| place.leaf(leaf).fault("must be an object");
     let fields = object_fields(json_schema.get()).map_err(|_| must_be_object("json_schema"))?;
     let get = |name: &str| given(fields.iter().find(|field| field.name == name).map(|field| field.value));
@@ -128,8 +128,8 @@ fn schema<'a>(json_schema: &'a RawValue, place: Place) -> Result<FormatKind<'a>,
         return Err(must_be_object("json_schema.schema"));
     }
     Ok(FormatKind::Schema {
-        name: get("name").and_then(Text::read),
-        description: get("description").and_then(Text::read),
+        name: get("name").and_then(JsonString::read),
+        description: get("description").and_then(JsonString::read),
         schema: schema.map(Json::Borrowed),
         strict: get("strict").map(|strict| strict.get() == "true"),
     })

@@ -8,11 +8,12 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::wire::ask::Origin;
-use crate::wire::ask::items::{CacheMark, Call, CallKind, CallResult, Item, ItemKind, Level, Part, PartKind, Source};
-use crate::wire::ask::place::{Fault, Located, Place};
+use crate::wire::ask::Api;
+use crate::wire::ask::items::{CacheMark, Call, CallResult, Item, ItemKind, Level, MediaSource, Part, PartKind};
+use crate::wire::ask::place::{Located, Place, RequestFault};
 use crate::wire::ask::turns::{Role, Turn};
-use crate::wire::json::{Text, given, is_null, is_text, object_fields, text};
+use crate::wire::call::CallKind;
+use crate::wire::json::{JsonString, given, is_null, is_text, object_fields, text};
 
 /// Fields of messages that other APIs answer with, and clients send back, without meaning for a model.
 const ECHOED: [&str; 3] = ["annotations", "logprobs", "id"];
@@ -24,7 +25,7 @@ const PDF_START: &str = "JVBERi0";
 ///
 /// # Errors
 /// What is no message, part or call.
-pub fn read<'a>(turns: &[Turn<'a>]) -> Result<Vec<Item<'a>>, Fault> {
+pub fn read<'a>(turns: &[Turn<'a>]) -> Result<Vec<Item<'a>>, RequestFault> {
     let mut items = Vec::with_capacity(turns.len());
     for (position, turn) in turns.iter().enumerate() {
         let message = Message::read(turn, Place::element("messages", position));
@@ -80,7 +81,7 @@ impl<'a> Message<'a> {
         message
     }
 
-    fn push_items(mut self, role: Role, items: &mut Vec<Item<'a>>) -> Result<(), Fault> {
+    fn push_items(mut self, role: Role, items: &mut Vec<Item<'a>>) -> Result<(), RequestFault> {
         let mut parts = Vec::new();
         if let Some(raw) = self.audio {
             let kind = PartKind::EarlierAudio(raw);
@@ -99,7 +100,7 @@ impl<'a> Message<'a> {
             Role::Assistant => {
                 if let Some(refusal) = self.refusal {
                     let place = self.place.member("refusal");
-                    let text = Text::read(refusal).ok_or_else(|| place.fault("must be a string"))?;
+                    let text = JsonString::read(refusal).ok_or_else(|| place.fault("must be a string"))?;
                     parts.push(Part { place, word: "refusal", cache: None, kind: PartKind::Refusal(text) });
                 }
                 ItemKind::Text { phase: None, parts }
@@ -107,7 +108,7 @@ impl<'a> Message<'a> {
             Role::Tool => self.result(parts)?,
             Role::Function => self.legacy_result(parts)?,
         };
-        let name = if role == Role::Function { None } else { self.name.and_then(Text::read) };
+        let name = if role == Role::Function { None } else { self.name.and_then(JsonString::read) };
         let unread = std::mem::take(&mut self.unread);
         items.push(Item { name, unread, ..Item::new(self.place, kind) });
         if role == Role::Assistant {
@@ -116,21 +117,21 @@ impl<'a> Message<'a> {
         Ok(())
     }
 
-    fn result(&self, parts: Vec<Part<'a>>) -> Result<ItemKind<'a>, Fault> {
+    fn result(&self, parts: Vec<Part<'a>>) -> Result<ItemKind<'a>, RequestFault> {
         let leaf = "tool_call_id";
         let value = self.tool_call_id.and_then(text).ok_or_else(|| self.place.leaf(leaf).fault("must be a string"))?;
         let id = Located { leaf, value };
         Ok(ItemKind::Result(CallResult { kind: CallKind::Function, id, parts, is_error: false }))
     }
 
-    fn legacy_result(&self, parts: Vec<Part<'a>>) -> Result<ItemKind<'a>, Fault> {
+    fn legacy_result(&self, parts: Vec<Part<'a>>) -> Result<ItemKind<'a>, RequestFault> {
         let leaf = "name";
         let name = self.name.and_then(text).ok_or_else(|| self.place.leaf(leaf).fault("must be a string"))?;
         let id = Located { leaf, value: function_id(&name).into() };
-        Ok(ItemKind::Result(CallResult { kind: CallKind::Function, id, parts, is_error: false }))
+        Ok(ItemKind::Result(CallResult { kind: CallKind::Legacy, id, parts, is_error: false }))
     }
 
-    fn push_calls(&self, items: &mut Vec<Item<'a>>) -> Result<(), Fault> {
+    fn push_calls(&self, items: &mut Vec<Item<'a>>) -> Result<(), RequestFault> {
         if let Some(raw) = self.tool_calls {
             let list = self.place.member("tool_calls");
             let calls: Vec<&'a RawValue> =
@@ -144,7 +145,7 @@ impl<'a> Message<'a> {
             let place = self.place.member("function_call");
             let (name, payload) = function(raw, place, &LEGACY)?;
             let id = function_id(&name).into();
-            let call = Call { kind: CallKind::Function, id, name, namespace: None, payload, caller: None };
+            let call = Call { kind: CallKind::Legacy, id, name, namespace: None, payload, caller: None };
             items.push(Item::new(place, ItemKind::Call(call)));
         }
         Ok(())
@@ -156,7 +157,7 @@ fn function_id(name: &str) -> String {
     format!("function {name}")
 }
 
-fn call<'a>(raw: &'a RawValue, place: Place) -> Result<Call<'a>, Fault> {
+fn call<'a>(raw: &'a RawValue, place: Place) -> Result<Call<'a>, RequestFault> {
     let fields = object_fields(raw.get()).map_err(|_| place.fault("must be an object"))?;
     let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
     let is_custom = given(get("type")).is_some_and(|kind| kind.get() == r#""custom""#);
@@ -184,7 +185,7 @@ const LEGACY: Leaves = Leaves { holder: "", name: "name", payload: "arguments", 
 
 type NameAndPayload<'a> = (Cow<'a, str>, Located<Cow<'a, str>>);
 
-fn function<'a>(call: &'a RawValue, place: Place, leaves: &Leaves) -> Result<NameAndPayload<'a>, Fault> {
+fn function<'a>(call: &'a RawValue, place: Place, leaves: &Leaves) -> Result<NameAndPayload<'a>, RequestFault> {
     let fields = object_fields(call.get()).map_err(|_| place.leaf(leaves.holder).fault("must be an object"))?;
     let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
     let name = get("name").and_then(text).filter(|name| !name.is_empty());
@@ -215,7 +216,7 @@ struct PartFields<'a> {
 }
 
 #[derive(Deserialize)]
-struct ImageUrl<'a> {
+struct ClientImage<'a> {
     #[serde(borrow, default)]
     url: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -223,7 +224,7 @@ struct ImageUrl<'a> {
 }
 
 #[derive(Deserialize)]
-struct File<'a> {
+struct ClientFile<'a> {
     #[serde(borrow, default)]
     file_data: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -233,9 +234,9 @@ struct File<'a> {
 }
 
 /// Appends the parts of a message's content, a string, an array of parts or null.
-fn push_parts<'a>(content: &'a RawValue, message: Place, parts: &mut Vec<Part<'a>>) -> Result<(), Fault> {
+fn push_parts<'a>(content: &'a RawValue, message: Place, parts: &mut Vec<Part<'a>>) -> Result<(), RequestFault> {
     let place = message.member("content");
-    if let Some(text) = Text::read(content) {
+    if let Some(text) = JsonString::read(content) {
         parts.push(Part::text(place, text));
         return Ok(());
     }
@@ -248,10 +249,10 @@ fn push_parts<'a>(content: &'a RawValue, message: Place, parts: &mut Vec<Part<'a
     Ok(())
 }
 
-fn part<'a>(fields: &PartFields<'a>, place: Place) -> Result<Part<'a>, Fault> {
+fn part<'a>(fields: &PartFields<'a>, place: Place) -> Result<Part<'a>, RequestFault> {
     let missing = |leaf| place.leaf(leaf).fault("is missing");
     let text = |value: Option<&'a RawValue>, leaf| {
-        value.and_then(Text::read).ok_or_else(|| place.leaf(leaf).fault("must be a string"))
+        value.and_then(JsonString::read).ok_or_else(|| place.leaf(leaf).fault("must be a string"))
     };
     let (word, kind) = match fields.r#type.as_ref() {
         "text" => ("text", PartKind::Text(text(fields.text, "text")?)),
@@ -264,7 +265,7 @@ fn part<'a>(fields: &PartFields<'a>, place: Place) -> Result<Part<'a>, Fault> {
         }
         "thinking" => {
             let raw = given(fields.thinking).ok_or_else(|| missing("thinking"))?;
-            ("thinking", PartKind::Opaque { origin: Origin::Chat, raw })
+            ("thinking", PartKind::Opaque { api: Api::Chat, raw })
         }
         _ => return Err(place.leaf("type").fault("is no type of a part")),
     };
@@ -273,10 +274,10 @@ fn part<'a>(fields: &PartFields<'a>, place: Place) -> Result<Part<'a>, Fault> {
     Ok(Part { place, word, cache, kind })
 }
 
-fn image<'a>(image: &'a RawValue, place: Place) -> Result<PartKind<'a>, Fault> {
+fn image<'a>(image: &'a RawValue, place: Place) -> Result<PartKind<'a>, RequestFault> {
     // Some clients send the URL without the object around it.
     let fields = match is_text(image) {
-        true => ImageUrl { url: Some(image), detail: None },
+        true => ClientImage { url: Some(image), detail: None },
         false => serde_json::from_str(image.get())
             .map_err(|_| place.leaf("image_url").fault("must be an object with `url`"))?,
     };
@@ -284,23 +285,23 @@ fn image<'a>(image: &'a RawValue, place: Place) -> Result<PartKind<'a>, Fault> {
     let value = fields.url.and_then(text).ok_or_else(|| place.leaf(leaf).fault("must be a string"))?;
     let detail = given(fields.detail).filter(|detail| detail.get() != r#""auto""#);
     let detail = detail.map(|value| Located { leaf: "image_url.detail", value });
-    Ok(PartKind::Image { source: Source::Url(Located { leaf, value }), detail })
+    Ok(PartKind::Image { source: MediaSource::Url(Located { leaf, value }), detail })
 }
 
-fn file<'a>(file: &'a RawValue, place: Place) -> Result<PartKind<'a>, Fault> {
-    let file: File<'a> =
+fn file<'a>(file: &'a RawValue, place: Place) -> Result<PartKind<'a>, RequestFault> {
+    let file: ClientFile<'a> =
         serde_json::from_str(file.get()).map_err(|_| place.leaf("file").fault("must be an object with `file_data`"))?;
-    let name = given(file.filename).and_then(Text::read);
+    let name = given(file.filename).and_then(JsonString::read);
     if let Some(id) = given(file.file_id) {
         let leaf = "file.file_id";
-        let value = Text::read(id).ok_or_else(|| place.leaf(leaf).fault("must be a string"))?;
-        return Ok(PartKind::File { source: Source::Id(Located { leaf, value }), name });
+        let value = JsonString::read(id).ok_or_else(|| place.leaf(leaf).fault("must be a string"))?;
+        return Ok(PartKind::File { source: MediaSource::Id(Located { leaf, value }), name });
     }
     let leaf = "file.file_data";
     let value = file.file_data.and_then(text).ok_or_else(|| place.leaf(leaf).fault("must be a string"))?;
     let source = match value.starts_with(PDF_START) {
-        true => Source::Data { media_type: "application/pdf".into(), data: Located { leaf, value } },
-        false => Source::Url(Located { leaf, value }),
+        true => MediaSource::Data { media_type: "application/pdf".into(), data: Located { leaf, value } },
+        false => MediaSource::Url(Located { leaf, value }),
     };
     Ok(PartKind::File { source, name })
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::value::RawValue;
+
 use crate::error::{Error, Kind};
-use crate::wire::chat::{PUBLISHED, Type};
+use crate::wire::chat::{FieldType, PUBLISHED};
 use crate::wire::json::Field;
 
 /// A name of a client's that a message may hold, in characters.
@@ -50,12 +52,43 @@ pub fn check_fields(fields: &[Field<'_>]) -> Result<(), Error> {
             }
             continue;
         };
-        let expected = PUBLISHED.get(at).map_or(Type::Any, |(_, expected)| *expected);
-        if !expected.accepts(field.value) && (field.value.get() != "null" || name == "messages") {
-            return Err(invalid(name, format!("`{name}` must be {}.", expected.name())));
+        let expected = PUBLISHED.get(at).map_or(FieldType::Any, |(_, expected)| *expected);
+        if !accepts(expected, field.value) && (field.value.get() != "null" || name == "messages") {
+            return Err(invalid(name, format!("`{name}` must be {}.", words(expected))));
         }
     }
     Ok(())
+}
+
+/// What a field of this type must be, in words for a client.
+fn words(expected: FieldType) -> &'static str {
+    match expected {
+        FieldType::Any => "any JSON",
+        FieldType::Text => "a string",
+        FieldType::Boolean => "true or false",
+        FieldType::Number => "a number",
+        FieldType::Whole => "a whole number of at least 0",
+        FieldType::Array => "an array",
+        FieldType::Object => "an object",
+        FieldType::TextOrArray => "a string or an array",
+        FieldType::TextOrObject => "a string or an object",
+    }
+}
+
+/// Whether a value is of this type, by its first byte where that tells.
+fn accepts(expected: FieldType, value: &RawValue) -> bool {
+    let first = value.get().as_bytes().first().copied().unwrap_or_default();
+    match expected {
+        FieldType::Any => true,
+        FieldType::Text => first == b'"',
+        FieldType::Boolean => matches!(first, b't' | b'f'),
+        FieldType::Number => first == b'-' || first.is_ascii_digit(),
+        FieldType::Whole => value.get().parse::<u64>().is_ok(),
+        FieldType::Array => first == b'[',
+        FieldType::Object => first == b'{',
+        FieldType::TextOrArray => matches!(first, b'"' | b'['),
+        FieldType::TextOrObject => matches!(first, b'"' | b'{'),
+    }
 }
 
 /// A client's word in a message, bounded.

@@ -26,7 +26,7 @@ use messages::{holds_media, parse_turns};
 
 use crate::error::{Error, Kind};
 use crate::wire::ask::turns::Turn;
-use crate::wire::ask::{Ask, Features, Neutral, Origin};
+use crate::wire::ask::{Api, Ask, Features, Neutral};
 use crate::wire::json::{given, object_fields};
 
 /// As OpenAI has it.
@@ -77,7 +77,7 @@ pub fn parse(body: &[u8]) -> Result<Ask<'_>, Error> {
     let [holds_tools, holds_functions] = tools.map(|tools| tools.is_some());
     let legacy_calls = holds_functions && !holds_tools;
     Ok(Ask {
-        origin: Origin::Chat,
+        api: Api::Chat,
         fields,
         model,
         turns,

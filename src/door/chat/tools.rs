@@ -7,17 +7,21 @@ use serde_json::value::RawValue;
 
 use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Choice, Demand, Grammar, Tool, ToolKind, ToolName};
-use crate::wire::ask::items::CallKind;
-use crate::wire::ask::place::{Fault, Located, Place};
-use crate::wire::json::{Field, Text, given, object_fields, text};
+use crate::wire::ask::place::{Located, Place, RequestFault};
+use crate::wire::call::CallKind;
+use crate::wire::json::{Field, JsonString, given, object_fields, text};
 
-type Read<'a> = (Vec<Tool<'a>>, Option<Choice<'a>>);
+/// What a request says of tools.
+pub struct Tools<'a> {
+    pub tools: Vec<Tool<'a>>,
+    pub choice: Option<Choice<'a>>,
+}
 
 /// The tools, and the choice among them.
 ///
 /// # Errors
 /// What is no tool.
-pub fn read<'a>(ask: &Ask<'a>) -> Result<Read<'a>, Fault> {
+pub fn read<'a>(ask: &Ask<'a>) -> Result<Tools<'a>, RequestFault> {
     let (field, choice) = match ask.legacy_calls {
         true => ("functions", "function_call"),
         false => ("tools", "tool_choice"),
@@ -38,7 +42,7 @@ pub fn read<'a>(ask: &Ask<'a>) -> Result<Read<'a>, Fault> {
         true => legacy_choice(raw),
         false => tool_choice(raw),
     });
-    Ok((tools, choice))
+    Ok(Tools { tools, choice })
 }
 
 /// Where the members of a function stand below its tool.
@@ -55,7 +59,7 @@ fn get<'a>(fields: &[Field<'a>], name: &str) -> Option<&'a RawValue> {
     given(fields.iter().find(|field| field.name == name).map(|field| field.value))
 }
 
-fn tool<'a>(raw: &'a RawValue, place: Place) -> Result<Tool<'a>, Fault> {
+fn tool<'a>(raw: &'a RawValue, place: Place) -> Result<Tool<'a>, RequestFault> {
     let fields = object_fields(raw.get()).map_err(|_| place.fault("must be an object"))?;
     match get(&fields, "type").map(RawValue::get) {
         None | Some(r#""function""#) => {
@@ -76,11 +80,16 @@ fn tool<'a>(raw: &'a RawValue, place: Place) -> Result<Tool<'a>, Fault> {
 fn grammar(format: &RawValue) -> Option<Grammar<'_>> {
     let fields = object_fields(format.get()).ok()?;
     let members = object_fields(get(&fields, "grammar")?.get()).ok()?;
-    let text = |name| get(&members, name).and_then(Text::read);
+    let text = |name| get(&members, name).and_then(JsonString::read);
     Some(Grammar { syntax: text("syntax")?, definition: text("definition")? })
 }
 
-fn function<'a>(function: &'a RawValue, raw: &'a RawValue, place: Place, leaves: &Leaves) -> Result<Tool<'a>, Fault> {
+fn function<'a>(
+    function: &'a RawValue,
+    raw: &'a RawValue,
+    place: Place,
+    leaves: &Leaves,
+) -> Result<Tool<'a>, RequestFault> {
     let members = object_fields(function.get()).map_err(|_| place.leaf(leaves.function).fault("must be an object"))?;
     let parameters = get(&members, "parameters").map(|value| Located { leaf: leaves.parameters, value });
     let strict = get(&members, "strict").map(|strict| strict.get() == "true");
@@ -104,7 +113,7 @@ fn bare<'a>(raw: &'a RawValue, place: Place, leaf: &'static str) -> Tool<'a> {
 fn described<'a>(members: &[Field<'a>], tool: Tool<'a>) -> Tool<'a> {
     let value = get(members, "name").and_then(text).unwrap_or_default();
     let name = Located { value, ..tool.name };
-    Tool { name, description: get(members, "description").and_then(Text::read), ..tool }
+    Tool { name, description: get(members, "description").and_then(JsonString::read), ..tool }
 }
 
 fn legacy_choice(raw: &RawValue) -> Choice<'_> {

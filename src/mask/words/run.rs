@@ -222,7 +222,7 @@ pub struct Chain {
     words_since: usize,
     /// Odd runs and numbers without a word between them.
     row: Row,
-    /// The same, of three characters at most.
+    /// Odd runs and numbers of three characters at most, without a word between them.
     short: Row,
     /// Runs of any kind of three characters at most, and of two.
     threes: Row,
@@ -244,10 +244,14 @@ struct Row {
 impl Row {
     /// A run that does not belong to the row ends it.
     fn add(&mut self, run: &Run<'_>, belongs: bool) {
-        if !belongs {
+        if belongs {
+            self.extend(run);
+        } else {
             *self = Row::default();
-            return;
         }
+    }
+
+    fn extend(&mut self, run: &Run<'_>) {
         self.runs += 1;
         self.chars += run.chars;
         self.odd += usize::from(run.is_odd());
@@ -267,7 +271,7 @@ impl Chain {
         self.threes.add(run, run.chars <= 3);
         self.twos.add(run, run.chars <= 2);
         if !is_word {
-            self.dense.add(run, true);
+            self.dense.extend(run);
         } else if self.words_since > 0 || run.chars > 5 {
             self.dense = Row::default();
         }

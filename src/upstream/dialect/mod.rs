@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::error::Error;
 use crate::platform::Target;
-use crate::policy::{AuthStyle, Candidate, Dialect, Effort, ModelId, Policy, Provider, Thinking};
+use crate::policy::{AuthStyle, Candidate, Dialect, Effort, Model, ModelId, Policy, Provider, Thinking};
 use crate::secret::Secret;
 use crate::upstream::delay;
 use crate::upstream::dialect::chat::{Mender, Mends};
@@ -29,9 +29,11 @@ use crate::wire::media;
 use crate::wire::piece::{Alive, AsItCame, Piece};
 use crate::wire::sse::Event;
 
-/// A request body in a provider's terms.
+/// A request in a provider's terms.
 #[derive(Debug, PartialEq)]
 pub struct Encoded {
+    /// The path below the provider's base URL that takes it.
+    pub path: &'static str,
     pub body: Vec<u8>,
     /// Fields that were left out, or weakened, because the model does not take them.
     pub dropped: Vec<String>,
@@ -66,6 +68,20 @@ pub struct EncodeOptions {
     pub begun: Option<Rc<str>>,
 }
 
+/// Whom a request is written for: a candidate, with its rows of the policy.
+#[derive(Clone, Copy)]
+pub struct Recipient<'a> {
+    pub candidate: &'a Candidate,
+    pub model: &'a Model,
+    pub provider: &'a Provider,
+}
+
+impl<'a> Recipient<'a> {
+    pub fn of(policy: &'a Policy, candidate: &'a Candidate) -> Self {
+        Self { candidate, model: policy.model(candidate.model), provider: policy.provider_of(candidate.model) }
+    }
+}
+
 /// Why there is no request for a candidate.
 #[derive(Debug, PartialEq)]
 pub enum CannotEncode {
@@ -75,22 +91,17 @@ pub enum CannotEncode {
     Unfit(Box<Error>),
 }
 
-/// The request in the terms of the candidate's dialect, and the path below the provider's base URL that takes it.
+/// The request in the terms of the candidate's dialect.
 pub fn encode_request(
     policy: &Policy,
     candidate: &Candidate,
     request: &Ask<'_>,
-    asking: &EncodeOptions,
-) -> Result<(&'static str, Encoded), CannotEncode> {
+    options: &EncodeOptions,
+) -> Result<Encoded, CannotEncode> {
     let unfit = |error| CannotEncode::Unfit(Box::new(error));
     match policy.provider_of(candidate.model).dialect {
-        Dialect::OpenaiChat => {
-            chat::encode_request(policy, candidate, request, asking).map(|encoded| (chat::PATH, encoded)).map_err(unfit)
-        }
-        Dialect::AnthropicMessages => {
-            let encoded = messages::encode_request(policy, candidate, request, asking);
-            encoded.map(|encoded| (messages::PATH, encoded)).map_err(unfit)
-        }
+        Dialect::OpenaiChat => chat::encode_request(policy, candidate, request, options).map_err(unfit),
+        Dialect::AnthropicMessages => messages::encode_request(policy, candidate, request, options).map_err(unfit),
         dialect @ Dialect::OpenaiResponses => Err(CannotEncode::Unavailable(dialect)),
     }
 }
@@ -171,8 +182,8 @@ pub fn asked_delay(headers: &HeaderMap, error: &ProviderError, now: Duration) ->
 /// Decodes a streamed answer in any dialect.
 #[derive(Debug)]
 pub enum Stream {
-    OpenaiChat { stream: chat::Stream, mender: Option<Box<Mender>> },
-    AnthropicMessages(Box<messages::Stream>),
+    OpenaiChat { stream: chat::ChatStream, mender: Option<Box<Mender>> },
+    AnthropicMessages(Box<messages::MessagesStream>),
 }
 
 /// The data of an event, put right where the provider's row says so.
@@ -191,9 +202,11 @@ impl Stream {
         match options.dialect {
             Dialect::OpenaiChat => {
                 let mender = options.mends.any().then(|| Box::new(Mender::new(options.mends)));
-                Some(Self::OpenaiChat { stream: chat::Stream::new(options), mender })
+                Some(Self::OpenaiChat { stream: chat::ChatStream::new(options), mender })
             }
-            Dialect::AnthropicMessages => Some(Self::AnthropicMessages(Box::new(messages::Stream::new(options)))),
+            Dialect::AnthropicMessages => {
+                Some(Self::AnthropicMessages(Box::new(messages::MessagesStream::new(options))))
+            }
             Dialect::OpenaiResponses => None,
         }
     }
@@ -263,7 +276,7 @@ pub fn target(
     connect_timeout: Duration,
     between_bytes_timeout: Duration,
 ) -> Target {
-    Target { url: provider.base_url.clone(), place: permit.place, connect_timeout, between_bytes_timeout }
+    Target { url: provider.base_url.clone(), clearance: permit.clearance, connect_timeout, between_bytes_timeout }
 }
 
 /// All headers of a request to `provider` but those that are forwarded from the client.

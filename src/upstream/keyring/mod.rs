@@ -12,7 +12,7 @@ pub mod places;
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use crate::platform::{Place, Platform, RESOURCE, StoreError};
+use crate::platform::{Clearance, Platform, RESOURCE, StoreError};
 use crate::policy::{AuthStyle, Policy, Provider};
 use crate::secret::Secret;
 use crate::upstream::keyring::places::{Key, Places};
@@ -83,7 +83,7 @@ fn needs_no_entry(provider: &Provider) -> bool {
 pub struct Permit {
     /// The provider's key, if it takes one.
     pub secret: Option<Secret<String>>,
-    pub place: Place,
+    pub clearance: Clearance,
 }
 
 /// Why nothing may go to a provider.
@@ -150,7 +150,7 @@ impl<'a, P: Platform> Keyring<'a, P> {
     /// Nothing may be sent to it, not even without a key.
     pub fn permit(&self, provider: &Provider, path: &str) -> Result<Permit, NoSecret> {
         if needs_no_entry(provider) {
-            return Ok(Permit { secret: None, place: Place::Loopback });
+            return Ok(Permit { secret: None, clearance: Clearance::Loopback });
         }
         let mut state = self.state.borrow_mut();
         let layout = state.read_places(self.platform)?;
@@ -163,9 +163,9 @@ impl<'a, P: Platform> Keyring<'a, P> {
             (Layout::Hosts, _) => state.host_entry(self.platform, provider)?,
         };
         match (provider.auth, found) {
-            (AuthStyle::None, _) => Ok(Permit { secret: None, place: Place::Listed }),
+            (AuthStyle::None, _) => Ok(Permit { secret: None, clearance: Clearance::Listed }),
             (AuthStyle::Bearer | AuthStyle::XApiKey | AuthStyle::ApiKey, Some(secret)) => {
-                Ok(Permit { secret: Some(secret), place: Place::Listed })
+                Ok(Permit { secret: Some(secret), clearance: Clearance::Listed })
             }
             (AuthStyle::Bearer | AuthStyle::XApiKey | AuthStyle::ApiKey, None) => Err(NoSecret::Marker),
         }

@@ -4,15 +4,17 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::items::{CacheMark, CallKind, Item, ItemKind};
+use super::items::{CacheMark, Item, ItemKind};
 use super::place::{Located, Place};
-use crate::wire::json::{Json, Text};
+use crate::wire::call::CallKind;
+use crate::wire::json::{Json, JsonString};
 
+/// All that a request asks for.
 #[derive(Clone, Debug)]
 pub struct Content<'a> {
     /// The field that holds the conversation.
     pub list: &'static str,
-    /// In the client's order; one that says nothing, as null or its API's default, is left out.
+    /// The settings in the client's order; one that says nothing, as null or its API's default, is left out.
     pub settings: Vec<Setting<'a>>,
     pub format: Option<Format<'a>>,
     pub tools: Vec<Tool<'a>>,
@@ -23,7 +25,7 @@ pub struct Content<'a> {
 /// A setting. Its value is JSON of the type that all dialects have for its kind.
 #[derive(Clone, Debug)]
 pub struct Setting<'a> {
-    /// As the client calls it.
+    /// The client's name for it.
     pub name: Cow<'a, str>,
     pub kind: SettingKind,
     pub value: Json<'a>,
@@ -67,18 +69,19 @@ pub enum SettingKind {
 /// The form that the answer's text must have.
 #[derive(Clone, Debug)]
 pub struct Format<'a> {
-    /// As the client calls it.
+    /// The client's name for it.
     pub name: &'static str,
     pub kind: FormatKind<'a>,
 }
 
+/// Which form the answer's text must have.
 #[derive(Clone, Debug)]
 pub enum FormatKind<'a> {
     /// Any JSON object.
     Json,
     Schema {
-        name: Option<Text<'a>>,
-        description: Option<Text<'a>>,
+        name: Option<JsonString<'a>>,
+        description: Option<JsonString<'a>>,
         /// An object, where the client gives one.
         schema: Option<Json<'a>>,
         strict: Option<bool>,
@@ -94,14 +97,15 @@ pub struct Tool<'a> {
     pub name: Located<Cow<'a, str>>,
     /// The group of tools that the name belongs to.
     pub namespace: Option<Cow<'a, str>>,
-    pub description: Option<Text<'a>>,
+    pub description: Option<JsonString<'a>>,
     /// Whether the model learns of it only when it looks for it.
     pub is_deferred: bool,
     pub cache: Option<CacheMark<'a>>,
-    /// As the client wrote it.
+    /// The tool as the client wrote it.
     pub raw: &'a RawValue,
 }
 
+/// What a tool takes, or who runs it.
 #[derive(Clone, Debug)]
 pub enum ToolKind<'a> {
     Function {
@@ -116,10 +120,11 @@ pub enum ToolKind<'a> {
     Hosted,
 }
 
+/// What a custom tool's input must look like.
 #[derive(Clone, Debug)]
 pub struct Grammar<'a> {
-    pub syntax: Text<'a>,
-    pub definition: Text<'a>,
+    pub syntax: JsonString<'a>,
+    pub definition: JsonString<'a>,
 }
 
 /// Whether and which tools are to be called.
@@ -129,26 +134,36 @@ pub struct Choice<'a> {
     pub demand: Demand<'a>,
 }
 
+/// What the client demands of the model's calls.
 #[derive(Clone, Debug)]
 pub enum Demand<'a> {
+    /// The model decides.
     Auto,
+    /// No tool may be called.
     None,
     /// Any tool must be called.
     Any,
+    /// This tool must be called.
     Tool(ToolName<'a>),
-    /// Only these may be called.
-    Allowed {
-        must_call: bool,
-        tools: Located<Vec<ToolName<'a>>>,
-    },
+    /// No other tools than these may be called.
+    Allowed { must_call: bool, tools: Located<Vec<ToolName<'a>>> },
     /// What no other dialect has, or nobody knows.
     Other(&'a RawValue),
 }
 
+/// A tool that a choice names.
 #[derive(Clone, Debug)]
 pub struct ToolName<'a> {
     pub kind: CallKind,
     pub name: Cow<'a, str>,
+}
+
+/// The effort that a client asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedEffort<'a> {
+    /// The client's name for the setting.
+    pub name: &'a str,
+    pub value: &'a RawValue,
 }
 
 impl<'a> Content<'a> {
@@ -181,14 +196,14 @@ impl<'a> Content<'a> {
         changed.or(self.format.as_ref())
     }
 
-    /// The effort, as the conversation has it at its end, and what the client calls it.
-    pub fn last_effort(&self) -> Option<(&str, &RawValue)> {
+    /// The effort, as the conversation has it at its end.
+    pub fn last_effort(&self) -> Option<AskedEffort<'_>> {
         let setting = self.setting(SettingKind::Effort);
         let name = setting.map_or("effort", |setting| setting.name.as_ref());
         let changed = self.items.iter().rev().find_map(|item| match &item.kind {
-            ItemKind::Config { effort, .. } => effort.as_ref().map(Text::raw),
+            ItemKind::Config { effort, .. } => effort.as_ref().map(JsonString::raw),
             _ => None,
         });
-        changed.or(setting.map(|setting| setting.value.raw())).map(|value| (name, value))
+        changed.or(setting.map(|setting| setting.value.raw())).map(|value| AskedEffort { name, value })
     }
 }

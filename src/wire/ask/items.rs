@@ -7,35 +7,40 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::Origin;
+use super::Api;
 use super::content::{Format, Tool};
 use super::place::{Located, Place};
-use crate::wire::json::{Json, Text};
+use crate::wire::call::CallKind;
+use crate::wire::json::{Json, JsonString};
+use crate::wire::seal::Sealed;
 
 /// One thing that was said, called, found out or changed.
 #[derive(Clone, Debug)]
 pub struct Item<'a> {
     pub place: Place,
     /// What its own API calls it.
-    pub id: Option<Text<'a>>,
+    pub id: Option<JsonString<'a>>,
     /// Who of several speakers of this kind said it.
-    pub name: Option<Text<'a>>,
+    pub name: Option<JsonString<'a>>,
     pub cache: Option<CacheMark<'a>>,
     /// The names of members that this form has no word for.
     pub unread: Vec<Cow<'a, str>>,
     pub kind: ItemKind<'a>,
 }
 
+/// What an item is.
 #[derive(Clone, Debug)]
 pub enum ItemKind<'a> {
+    /// How the model is to behave.
     Instruction {
         level: Level,
         parts: Vec<Part<'a>>,
     },
+    /// What the user said.
     User(Vec<Part<'a>>),
     /// What the model said.
     Text {
-        phase: Option<Text<'a>>,
+        phase: Option<JsonString<'a>>,
         parts: Vec<Part<'a>>,
     },
     Call(Call<'a>),
@@ -47,12 +52,12 @@ pub enum ItemKind<'a> {
     ToolsRemoved(Vec<Cow<'a, str>>),
     /// Settings that hold from here on.
     Config {
-        effort: Option<Text<'a>>,
+        effort: Option<JsonString<'a>>,
         format: Option<Format<'a>>,
     },
     /// What only the API that it is of understands.
     Opaque {
-        origin: Origin,
+        api: Api,
         raw: &'a RawValue,
     },
 }
@@ -87,17 +92,11 @@ pub struct Call<'a> {
     pub caller: Option<&'a RawValue>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallKind {
-    Function,
-    Custom,
-}
-
 /// What came of a call.
 #[derive(Clone, Debug)]
 pub struct CallResult<'a> {
     pub kind: CallKind,
-    /// The call's.
+    /// The id of the call.
     pub id: Located<Cow<'a, str>>,
     pub parts: Vec<Part<'a>>,
     pub is_error: bool,
@@ -106,34 +105,13 @@ pub struct CallResult<'a> {
 /// What the model thought before it said or called what follows.
 #[derive(Clone, Debug)]
 pub struct Reasoning<'a> {
-    pub summary: Vec<Text<'a>>,
-    pub text: Vec<Text<'a>>,
-    pub state: Option<State<'a>>,
+    pub summary: Vec<JsonString<'a>>,
+    pub text: Vec<JsonString<'a>>,
+    pub sealed: Option<Sealed<'a>>,
     pub bound_to: Binding<'a>,
 }
 
-/// Reasoning in a form that only its maker can read.
-#[derive(Clone, Debug)]
-pub struct State<'a> {
-    pub kind: StateKind,
-    pub value: Cow<'a, str>,
-    /// Who made it, as far as that is known; nobody else may get it.
-    pub origin: Option<Cow<'a, str>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StateKind {
-    /// Of the text beside it (Messages).
-    Signature,
-    /// In place of a text (Messages).
-    Redacted,
-    /// Responses.
-    Encrypted,
-    /// Gemini.
-    Thought,
-}
-
-/// Without what reasoning state means nothing.
+/// What sealed reasoning belongs to: it means nothing without that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Binding<'a> {
     Nothing,
@@ -153,17 +131,18 @@ pub struct Part<'a> {
     pub kind: PartKind<'a>,
 }
 
+/// What a part is.
 #[derive(Clone, Debug)]
 pub enum PartKind<'a> {
-    Text(Text<'a>),
-    Refusal(Text<'a>),
+    Text(JsonString<'a>),
+    Refusal(JsonString<'a>),
     Image {
-        source: Source<'a>,
+        source: MediaSource<'a>,
         detail: Option<Located<&'a RawValue>>,
     },
     File {
-        source: Source<'a>,
-        name: Option<Text<'a>>,
+        source: MediaSource<'a>,
+        name: Option<JsonString<'a>>,
     },
     Audio(&'a RawValue),
     /// Audio of an earlier answer, which only its provider has.
@@ -171,20 +150,20 @@ pub enum PartKind<'a> {
     Json(Json<'a>),
     /// What only the API that it is of understands.
     Opaque {
-        origin: Origin,
+        api: Api,
         raw: &'a RawValue,
     },
 }
 
 /// Where the bytes of an image or a file are.
 #[derive(Clone, Debug)]
-pub enum Source<'a> {
-    /// At an address, which may be a data URI.
+pub enum MediaSource<'a> {
+    /// The bytes are at an address, which may be a data URI.
     Url(Located<Cow<'a, str>>),
-    /// Here, in base64.
+    /// The bytes are here, in base64.
     Data { media_type: Cow<'a, str>, data: Located<Cow<'a, str>> },
-    /// With the one provider that knows this id.
-    Id(Located<Text<'a>>),
+    /// The one provider that knows this id has them.
+    Id(Located<JsonString<'a>>),
 }
 
 impl<'a> Item<'a> {
@@ -195,7 +174,7 @@ impl<'a> Item<'a> {
 
 impl<'a> Part<'a> {
     /// A part that is nothing but a text.
-    pub fn text(place: Place, text: Text<'a>) -> Self {
+    pub fn text(place: Place, text: JsonString<'a>) -> Self {
         Self { place, word: "text", cache: None, kind: PartKind::Text(text) }
     }
 }

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::json::Field;
 use content::Content;
-use place::Fault;
+use place::RequestFault;
 use turns::Turn;
 
 /// A body that is longer leaves no room for a second one: no two attempts run at a time.
@@ -23,7 +23,7 @@ const LARGE_BODY_BYTES: usize = 8 << 20;
 /// One request for an answer.
 #[derive(Debug)]
 pub struct Ask<'a> {
-    pub origin: Origin,
+    pub api: Api,
     /// Every top-level field, in the client's order, each once.
     pub fields: Vec<Field<'a>>,
     /// What the client named; empty if it named nothing.
@@ -35,7 +35,7 @@ pub struct Ask<'a> {
     /// Whether calls of tools are the chat API's older `function_call`, in what the client sends and in what it expects.
     pub legacy_calls: bool,
     pub features: Features,
-    /// The body's length.
+    /// The length of the client's body.
     pub bytes: usize,
     pub neutral: Neutral<'a>,
 }
@@ -47,15 +47,15 @@ pub enum Neutral<'a> {
     /// Made with the request.
     Made(Box<Content<'a>>),
     /// Read in its fields and turns.
-    Read(Read),
+    Read(ReadContent),
 }
 
 /// What reads the neutral content of a door's requests.
-pub type Read = for<'x> fn(&'x Ask<'x>) -> Result<Content<'x>, Fault>;
+pub type ReadContent = for<'x> fn(&'x Ask<'x>) -> Result<Content<'x>, RequestFault>;
 
-/// Whose words the fields of a request are.
+/// The API in whose words the fields of a request are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum Api {
     /// OpenAI's Chat Completions.
     Chat,
     /// The gateway itself, which has neutral content and no fields.
@@ -84,13 +84,14 @@ impl<'a> Ask<'a> {
     ///
     /// # Errors
     /// What is wrong in the parts of the request that its door does not check before.
-    pub fn content(&self) -> Result<Cow<'_, Content<'_>>, Fault> {
+    pub fn content(&self) -> Result<Cow<'_, Content<'_>>, RequestFault> {
         match &self.neutral {
             Neutral::Made(content) => Ok(Cow::Borrowed(content)),
             Neutral::Read(read) => read(self).map(Cow::Owned),
         }
     }
 
+    /// The client's top-level field of this name.
     pub fn field(&self, name: &str) -> Option<&'a RawValue> {
         self.fields.iter().find(|field| field.name == name).map(|field| field.value)
     }

@@ -22,7 +22,7 @@ pub struct Located<T> {
 
 /// What is wrong with a request: a 400 for the client, if it has to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct RequestFault {
     pub place: String,
     /// What it must be, or is.
     pub message: String,
@@ -59,16 +59,19 @@ impl Place {
         Self { inner_position: None, leaf: "", ..self }
     }
 
+    /// Which element of the field it is in; 0 if in none.
     pub fn position(self) -> usize {
         self.position.unwrap_or_default()
     }
 
+    /// Which element of the member it is in; 0 if in none.
     pub fn inner_position(self) -> usize {
         self.inner_position.unwrap_or_default()
     }
 
-    pub fn fault(self, message: impl Into<String>) -> Fault {
-        Fault { place: self.to_string(), message: message.into() }
+    /// A fault at this place.
+    pub fn fault(self, message: impl Into<String>) -> RequestFault {
+        RequestFault { place: self.to_string(), message: message.into() }
     }
 }
 

@@ -7,7 +7,7 @@
 pub struct Turn<'a> {
     pub role: Role,
     pub texts: Texts<'a>,
-    /// As the client wrote it.
+    /// The turn as the client wrote it.
     pub raw: &'a str,
     pub has_images: bool,
     /// Images, files, audio or video.
@@ -16,6 +16,7 @@ pub struct Turn<'a> {
     pub tokens: u64,
 }
 
+/// Who speaks in a turn, in the words of the Chat Completions API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     System,
@@ -44,14 +45,17 @@ const ROLES: [(&str, Role); 6] = [
 ];
 
 impl Role {
+    /// The API's word for it.
     pub fn as_str(self) -> &'static str {
         ROLES.iter().find(|(_, role)| *role == self).map_or("", |(name, _)| name)
     }
 
+    /// The role that the API calls `name`.
     pub fn named(name: &str) -> Option<Self> {
         ROLES.iter().find(|(known, _)| *known == name).map(|(_, role)| *role)
     }
 
+    /// The API's words for all roles.
     pub fn names() -> [&'static str; 6] {
         ROLES.map(|(name, _)| name)
     }

@@ -14,10 +14,11 @@ use crate::policy::{Model, Provider};
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::in_words;
 use crate::wire::ask::Ask;
-use crate::wire::ask::content::{self, Content, Demand, FormatKind, SettingKind, ToolKind};
-use crate::wire::ask::items::{CallKind, qualified};
+use crate::wire::ask::content::{self, AskedEffort, Content, Demand, FormatKind, SettingKind, ToolKind};
+use crate::wire::ask::items::qualified;
 use crate::wire::ask::turns::{Role, Turn};
-use crate::wire::json::{Field, Json, Text};
+use crate::wire::call::CallKind;
+use crate::wire::json::{Field, Json, JsonString};
 
 /// What a schema is called that has no name, as the API demands one.
 const SCHEMA_NAME: &str = "answer";
@@ -61,7 +62,7 @@ pub fn build(request: &Ask<'_>, model: &Model, provider: &Provider) -> Result<Bu
             None => built.dropped.note(&setting.name),
         }
     }
-    if let Some((_, effort)) = content.last_effort() {
+    if let Some(AskedEffort { value: effort, .. }) = content.last_effort() {
         built.set("reasoning_effort", effort);
     }
     built.set("stream", &request.stream);
@@ -135,7 +136,7 @@ fn response_format<'x>(kind: &'x FormatKind<'x>) -> ResponseFormat<'x> {
         FormatKind::Json => ResponseFormat::JsonObject,
         FormatKind::Schema { name, description, schema, strict } => {
             let name = name.as_ref().map_or(Json::text(SCHEMA_NAME), |name| Json::Borrowed(name.raw()));
-            let description = description.as_ref().map(Text::raw);
+            let description = description.as_ref().map(JsonString::raw);
             let schema = schema.as_ref().map(Json::raw);
             ResponseFormat::JsonSchema { json_schema: JsonSchema { name, description, schema, strict: *strict } }
         }
@@ -145,7 +146,7 @@ fn response_format<'x>(kind: &'x FormatKind<'x>) -> ResponseFormat<'x> {
 /// A tool in the API's words; nothing for one that a provider runs itself.
 fn build_tool<'x>(tool: &'x content::Tool<'x>) -> Option<Tool<'x>> {
     let name = qualified(tool.namespace.as_deref(), &tool.name.value);
-    let description = tool.description.as_ref().map(Text::raw);
+    let description = tool.description.as_ref().map(JsonString::raw);
     match &tool.kind {
         ToolKind::Function { parameters, strict } => {
             let parameters = parameters.as_ref().map(|parameters| parameters.value);
@@ -179,7 +180,7 @@ fn build_choice<'x>(demand: &'x Demand<'x>) -> Option<ToolChoice<'x>> {
 fn tool_name<'x>(tool: &'x content::ToolName<'x>) -> ToolName<'x> {
     let name = Name { name: &tool.name };
     match tool.kind {
-        CallKind::Function => ToolName::Function { function: name },
+        CallKind::Function | CallKind::Legacy => ToolName::Function { function: name },
         CallKind::Custom => ToolName::Custom { custom: name },
     }
 }

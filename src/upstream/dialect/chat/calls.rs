@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::chunk::Name;
-use crate::wire::piece::{At, Call, CallKind, Item, Opaque, Piece, Place, Raw};
-use crate::wire::quoted::Quoted;
+use super::chunk::FieldName;
+use crate::wire::call::CallKind;
+use crate::wire::json::JsonString;
+use crate::wire::piece::{AnswerCall, AnswerItem, At, Holder, Opaque, Piece, Raw};
 
 /// A function with its arguments, or a custom tool with its input.
 #[derive(Default, Deserialize)]
@@ -70,12 +71,12 @@ impl<'a> Visitor<'a> for CallsReader<'_, 'a> {
 struct CallFields<'a> {
     item: u64,
     kind: Option<CallKind>,
-    id: Option<Quoted<'a>>,
+    id: Option<JsonString<'a>>,
     tool: Tool<'a>,
 }
 
 struct CallReader<'p, 'a> {
-    /// In the array; whole answers have no other number.
+    /// The call's place in the array; whole answers have no other number.
     place: u64,
     pieces: &'p mut Vec<Piece<'a>>,
 }
@@ -99,10 +100,10 @@ impl<'a> Visitor<'a> for CallReader<'_, 'a> {
         let mut call = CallFields { item: self.place, ..CallFields::default() };
         // What nobody knows of a call comes after it, wherever it stood.
         let mut unknown: Vec<(Cow<'a, str>, &'a RawValue)> = Vec::new();
-        while let Some(Name(name)) = fields.next_key::<Name<'a>>()? {
+        while let Some(FieldName(name)) = fields.next_key::<FieldName<'a>>()? {
             match name.as_ref() {
                 "index" => call.item = fields.next_value::<Option<u64>>()?.unwrap_or(self.place),
-                "id" => call.id = Quoted::read_some(fields.next_value()?),
+                "id" => call.id = JsonString::read_some(fields.next_value()?),
                 "function" => call.tool = fields.next_value::<Option<Tool<'a>>>()?.unwrap_or_default(),
                 "custom" => {
                     call.tool = fields.next_value::<Option<Tool<'a>>>()?.unwrap_or_default();
@@ -120,10 +121,10 @@ impl<'a> Visitor<'a> for CallReader<'_, 'a> {
                 }
             }
         }
-        let place = Place::Call(call.item);
+        let holder = Holder::Call(call.item);
         push(call, self.pieces);
         self.pieces.extend(unknown.into_iter().map(|(name, value)| {
-            Piece::Opaque(Opaque { choice: 0, place, name, value: Raw(value), is_answer: false })
+            Piece::Opaque(Opaque { choice: 0, holder, name, value: Raw(value), is_answer: false })
         }));
         Ok(())
     }
@@ -133,15 +134,15 @@ impl<'a> Visitor<'a> for CallReader<'_, 'a> {
 fn push<'a>(call: CallFields<'a>, pieces: &mut Vec<Piece<'a>>) {
     let CallFields { item, kind, id, tool } = call;
     let at = At { choice: 0, item };
-    let name = Quoted::read_some(tool.name);
+    let name = JsonString::read_some(tool.name);
     let begins = id.is_some() || name.is_some();
     if begins {
-        let call = Call { kind: kind.unwrap_or(CallKind::Function), id, name, namespace: None };
-        pieces.push(Piece::Begin { at, item: Item::Call(call) });
+        let call = AnswerCall { kind: kind.unwrap_or(CallKind::Function), id, name, namespace: None };
+        pieces.push(Piece::Begin { at, item: AnswerItem::Call(call) });
     }
     // Some send an object where the API has a text.
-    let fragment = tool.arguments.map(|raw| Quoted::read(raw).unwrap_or_else(|| Quoted::encode(raw.get())));
-    let fragment = fragment.unwrap_or(Quoted::EMPTY);
+    let fragment = tool.arguments.map(|raw| JsonString::read(raw).unwrap_or_else(|| JsonString::encode(raw.get())));
+    let fragment = fragment.unwrap_or(JsonString::empty());
     if !begins || !fragment.is_empty() {
         pieces.push(Piece::Input { at, fragment });
     }

@@ -12,14 +12,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::calls;
-use crate::wire::piece::{At, Finish, FinishReason, Opaque, Piece, Place, Raw, ReasoningForm, is_reason};
-use crate::wire::quoted::Quoted;
+use crate::wire::json::JsonString;
+use crate::wire::piece::{At, Finish, FinishReason, Holder, Opaque, Piece, Raw, ReasoningForm, is_reason};
 
 /// What an object says beside its pieces.
 #[derive(Default)]
 pub struct Chunk<'a> {
-    pub id: Option<Quoted<'a>>,
-    pub model: Option<Quoted<'a>>,
+    pub id: Option<JsonString<'a>>,
+    pub model: Option<JsonString<'a>>,
     pub created: Option<u64>,
     pub usage: Option<&'a RawValue>,
     /// The error in place of an answer: of all of it, or of a choice (OpenRouter).
@@ -54,7 +54,7 @@ pub fn read<'a>(json: &'a str, pieces: &mut Vec<Piece<'a>>) -> Result<Chunk<'a>,
 
 /// The name of a field.
 #[derive(Deserialize)]
-pub struct Name<'a>(#[serde(borrow)] pub Cow<'a, str>);
+pub struct FieldName<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 struct ChunkReader<'p, 'a> {
     pieces: &'p mut Vec<Piece<'a>>,
@@ -77,10 +77,10 @@ impl<'a> Visitor<'a> for ChunkReader<'_, 'a> {
 
     fn visit_map<M: MapAccess<'a>>(self, mut fields: M) -> Result<Chunk<'a>, M::Error> {
         let mut chunk = Chunk::default();
-        while let Some(Name(name)) = fields.next_key::<Name<'a>>()? {
+        while let Some(FieldName(name)) = fields.next_key::<FieldName<'a>>()? {
             match name.as_ref() {
-                "id" => chunk.id = Quoted::read_some(fields.next_value()?),
-                "model" => chunk.model = Quoted::read_some(fields.next_value()?),
+                "id" => chunk.id = JsonString::read_some(fields.next_value()?),
+                "model" => chunk.model = JsonString::read_some(fields.next_value()?),
                 "created" => chunk.created = number(fields.next_value()?),
                 "choices" if chunk.has_choices_field => return Err(M::Error::duplicate_field("choices")),
                 "choices" => {
@@ -117,7 +117,7 @@ fn number(raw: Option<&RawValue>) -> Option<u64> {
 }
 
 fn beside<'a>(name: Cow<'a, str>, value: &'a RawValue) -> Piece<'a> {
-    Piece::Opaque(Opaque { choice: 0, place: Place::Answer, name, value: Raw(value), is_answer: false })
+    Piece::Opaque(Opaque { choice: 0, holder: Holder::Answer, name, value: Raw(value), is_answer: false })
 }
 
 /// Reads the choices, or null for none.
@@ -176,7 +176,7 @@ impl<'a> Visitor<'a> for ChoiceReader<'_, '_, 'a> {
     fn visit_map<M: MapAccess<'a>>(self, mut fields: M) -> Result<(), M::Error> {
         let first = self.pieces.len();
         let (mut index, mut finish, mut holds_some) = (None, None, false);
-        while let Some(Name(name)) = fields.next_key::<Name<'a>>()? {
+        while let Some(FieldName(name)) = fields.next_key::<FieldName<'a>>()? {
             match name.as_ref() {
                 "index" => index = fields.next_value::<Option<u64>>()?,
                 "delta" | "message" if holds_some => return Err(M::Error::duplicate_field("delta")),
@@ -189,13 +189,13 @@ impl<'a> Visitor<'a> for ChoiceReader<'_, '_, 'a> {
                 _ => {
                     let value: Option<&RawValue> = fields.next_value()?;
                     let opaque =
-                        |value| Opaque { choice: 0, place: Place::Choice, name, value: Raw(value), is_answer: false };
+                        |value| Opaque { choice: 0, holder: Holder::Choice, name, value: Raw(value), is_answer: false };
                     self.pieces.extend(value.map(opaque).map(Piece::Opaque));
                 }
             }
         }
         if let Some(raw) = finish {
-            let word = Quoted::read(raw).ok_or_else(|| M::Error::custom("a reason to finish is a text"))?;
+            let word = JsonString::read(raw).ok_or_else(|| M::Error::custom("a reason to finish is a text"))?;
             let text = word.decode().ok_or_else(|| M::Error::custom("a reason to finish is a text"))?;
             self.chunk.has_failed |= text == "error";
             if is_reason(&text) {
@@ -253,7 +253,7 @@ impl<'a> Visitor<'a> for DeltaReader<'_, 'a> {
             ["content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call", "audio"];
         let at = At::default();
         let mut seen = [false; FIELDS.len()];
-        while let Some(Name(name)) = fields.next_key::<Name<'a>>()? {
+        while let Some(FieldName(name)) = fields.next_key::<FieldName<'a>>()? {
             let value: Option<&'a RawValue> = fields.next_value()?;
             if let Some(position) = FIELDS.iter().position(|known| *known == name)
                 && std::mem::replace(&mut seen[position], true)
@@ -261,7 +261,7 @@ impl<'a> Visitor<'a> for DeltaReader<'_, 'a> {
                 return Err(M::Error::duplicate_field(FIELDS[position]));
             }
             let Some(value) = value.filter(|value| !matches!(value.get(), "\"\"" | "[]" | "{}")) else { continue };
-            let text = Quoted::read(value);
+            let text = JsonString::read(value);
             match (name.as_ref(), text) {
                 ("content", Some(text)) => self.pieces.push(Piece::Text { at, text }),
                 ("refusal", Some(text)) => self.pieces.push(Piece::Refusal { at, text }),
@@ -276,7 +276,7 @@ impl<'a> Visitor<'a> for DeltaReader<'_, 'a> {
                 ("role", _) => {}
                 _ => {
                     let is_answer = FIELDS.contains(&name.as_ref());
-                    let opaque = Opaque { choice: 0, place: Place::Delta, name, value: Raw(value), is_answer };
+                    let opaque = Opaque { choice: 0, holder: Holder::Delta, name, value: Raw(value), is_answer };
                     self.pieces.push(Piece::Opaque(opaque));
                 }
             }

@@ -9,19 +9,19 @@ use crate::wire::piece::{Piece, Start};
 use crate::wire::usage::Usage;
 
 #[derive(Deserialize)]
-struct UsageFields {
+struct ProviderUsage {
     #[serde(default)]
     prompt_tokens: Option<u64>,
     #[serde(default)]
     completion_tokens: Option<u64>,
     #[serde(default)]
-    prompt_tokens_details: Option<InputDetails>,
+    prompt_tokens_details: Option<ProviderInputDetails>,
     #[serde(default)]
-    completion_tokens_details: Option<OutputDetails>,
+    completion_tokens_details: Option<ProviderOutputDetails>,
 }
 
 #[derive(Deserialize)]
-struct InputDetails {
+struct ProviderInputDetails {
     #[serde(default)]
     cached_tokens: Option<u64>,
     #[serde(default)]
@@ -29,13 +29,13 @@ struct InputDetails {
 }
 
 #[derive(Deserialize)]
-struct OutputDetails {
+struct ProviderOutputDetails {
     #[serde(default)]
     reasoning_tokens: Option<u64>,
 }
 
-impl From<UsageFields> for Usage {
-    fn from(fields: UsageFields) -> Self {
+impl From<ProviderUsage> for Usage {
+    fn from(fields: ProviderUsage) -> Self {
         let input = fields.prompt_tokens_details;
         Usage {
             input: fields.prompt_tokens.unwrap_or_default(),
@@ -62,7 +62,7 @@ fn error(chunk: &Chunk<'_>, whole: &[u8]) -> Option<ProviderError> {
 
 /// The usage, as far as it can be read: an answer is worth more than its count.
 fn usage(chunk: &Chunk<'_>) -> Option<Usage> {
-    serde_json::from_str::<Option<UsageFields>>(chunk.usage?.get()).ok().flatten().map(Usage::from)
+    serde_json::from_str::<Option<ProviderUsage>>(chunk.usage?.get()).ok().flatten().map(Usage::from)
 }
 
 /// Reads a whole answer.
@@ -89,7 +89,7 @@ pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a
 
 /// What is known of a streamed answer so far.
 #[derive(Debug)]
-pub struct Stream {
+pub struct ChatStream {
     /// How many choices must finish.
     expected_choices: u32,
     created: u64,
@@ -100,7 +100,7 @@ pub struct Stream {
     finished: u128,
 }
 
-impl Stream {
+impl ChatStream {
     pub fn new(options: DecodeOptions) -> Self {
         Self {
             expected_choices: options.choices.max(1),
@@ -181,13 +181,14 @@ mod tests {
     use super::*;
     use crate::policy::Dialect;
     use crate::upstream::dialect::chat::Mends;
-    use crate::wire::piece::{At, CallKind, FinishReason, Item, Place, ReasoningForm};
-    use crate::wire::quoted::Quoted;
+    use crate::wire::call::CallKind;
+    use crate::wire::json::JsonString;
+    use crate::wire::piece::{AnswerItem, At, FinishReason, Holder, ReasoningForm};
 
     fn take(data: &str) -> Result<Vec<Piece<'_>>, Defect> {
         let options = DecodeOptions { dialect: Dialect::OpenaiChat, created: 7, choices: 1, mends: Mends::default() };
         let mut pieces = Vec::new();
-        Stream::new(options).take(data.as_bytes(), &mut pieces).map(|_| pieces)
+        ChatStream::new(options).take(data.as_bytes(), &mut pieces).map(|_| pieces)
     }
 
     #[test]
@@ -198,9 +199,9 @@ mod tests {
         assert!(matches!(&pieces[0], Piece::Start(start) if start.created == 3 && start.model.is_none()));
         let at = At { choice: 2, item: 4 };
         assert!(
-            matches!(&pieces[1], Piece::Begin { at: of, item: Item::Call(call) } if *of == at && call.kind == CallKind::Function)
+            matches!(&pieces[1], Piece::Begin { at: of, item: AnswerItem::Call(call) } if *of == at && call.kind == CallKind::Function)
         );
-        assert_eq!(pieces[2], Piece::Input { at, fragment: Quoted::encode("{}") });
+        assert_eq!(pieces[2], Piece::Input { at, fragment: JsonString::encode("{}") });
         assert!(matches!(&pieces[3], Piece::Text { at, text } if at.choice == 2 && text.get() == r#""a\u00e4""#));
         assert!(matches!(&pieces[4], Piece::Reasoning { form: ReasoningForm::Alias, .. }));
         assert!(matches!(&pieces[5], Piece::Finish { choice: 2, finish } if finish.reason == FinishReason::Stop));
@@ -210,18 +211,18 @@ mod tests {
     #[test]
     fn what_has_another_form_is_a_part_of_the_answer_that_nobody_here_knows() {
         for (delta, place, is_answer) in [
-            (r#"{"content":[{"type":"thinking"}]}"#, Some(Place::Delta), true),
-            (r#"{"tool_calls":["x"]}"#, Some(Place::Delta), true),
-            (r#"{"function_call":7}"#, Some(Place::Delta), true),
-            (r#"{"audio":{"data":"eA=="}}"#, Some(Place::Delta), true),
-            (r#"{"annotations":[1]}"#, Some(Place::Delta), false),
+            (r#"{"content":[{"type":"thinking"}]}"#, Some(Holder::Delta), true),
+            (r#"{"tool_calls":["x"]}"#, Some(Holder::Delta), true),
+            (r#"{"function_call":7}"#, Some(Holder::Delta), true),
+            (r#"{"audio":{"data":"eA=="}}"#, Some(Holder::Delta), true),
+            (r#"{"annotations":[1]}"#, Some(Holder::Delta), false),
             (r#"{"annotations":null,"content":"","tool_calls":[],"role":"assistant"}"#, None, false),
         ] {
             let data = format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#);
             let pieces = take(&data).expect(delta);
             let opaque =
                 pieces.iter().find_map(|piece| if let Piece::Opaque(opaque) = piece { Some(opaque) } else { None });
-            assert_eq!(opaque.map(|opaque| opaque.place), place, "{delta}");
+            assert_eq!(opaque.map(|opaque| opaque.holder), place, "{delta}");
             assert_eq!(opaque.is_some_and(|opaque| opaque.is_answer), is_answer, "{delta}");
         }
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::policy::Quirk;
 
-/// Of an answer's id, for the ids of its calls; an id may have 40 characters in all.
+/// How many characters of an answer's id the ids of its calls begin with; an id may have 40 characters in all.
 const ORIGIN_CHARS: usize = 24;
 
 /// What is to be put right.
@@ -20,7 +20,7 @@ pub struct Mends {
     finish_reasons: bool,
 }
 
-/// Of choices, and of the calls of each; what a provider sends beyond that stays as it is.
+/// The most choices that are put right, and the most calls of each; what a provider sends beyond that stays as it is.
 const MAX_KNOWN: usize = 1_024;
 
 /// Puts a stream right, event by event.

@@ -11,9 +11,10 @@ use super::wire::{self, Custom, File, Function, ImageUrl, Message, ToolCall};
 use crate::error::Error;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::wire::ask::content::Content;
-use crate::wire::ask::items::{Call, CallKind, CallResult, Item, ItemKind, Part, PartKind, Source, qualified};
+use crate::wire::ask::items::{Call, CallResult, Item, ItemKind, MediaSource, Part, PartKind, qualified};
 use crate::wire::ask::place::{Located, Place};
-use crate::wire::json::{Json, Text};
+use crate::wire::call::CallKind;
+use crate::wire::json::{Json, JsonString};
 
 /// Stands before what a call failed with, since the API has no mark for it.
 const FAILED: &str = "The call failed: ";
@@ -57,7 +58,7 @@ impl<'x> Builder<'x, '_> {
         if let Some(mark) = &item.cache {
             self.dropped.note(mark.name);
         }
-        let name = item.name.as_ref().map(Text::raw);
+        let name = item.name.as_ref().map(JsonString::raw);
         if !matches!(item.kind, ItemKind::Result(_)) {
             self.end_results();
         }
@@ -92,7 +93,7 @@ impl<'x> Builder<'x, '_> {
         let name = qualified(call.namespace.as_deref(), &call.name);
         let (id, payload) = (call.id.as_ref(), call.payload.value.as_ref());
         let call = match call.kind {
-            CallKind::Function => {
+            CallKind::Function | CallKind::Legacy => {
                 let arguments = if payload.trim().is_empty() { "{}" } else { payload };
                 ToolCall::Function { id, function: Function { name, arguments } }
             }
@@ -161,15 +162,15 @@ fn part<'x>(part: &'x Part<'x>) -> Result<wire::Part<'x>, Error> {
         }
         PartKind::File { source, name } => {
             let file_data = match source {
-                Source::Url(Located { leaf, value }) if !value.starts_with("data:") => {
+                MediaSource::Url(Located { leaf, value }) if !value.starts_with("data:") => {
                     return Err(place
                         .leaf(leaf)
                         .fault("must be the file itself, as base64, for the serving model")
                         .into());
                 }
-                Source::Url(_) | Source::Data { .. } | Source::Id(_) => address(source, place)?,
+                MediaSource::Url(_) | MediaSource::Data { .. } | MediaSource::Id(_) => address(source, place)?,
             };
-            Ok(wire::Part::File { file: File { file_data, filename: name.as_ref().map(Text::raw) } })
+            Ok(wire::Part::File { file: File { file_data, filename: name.as_ref().map(JsonString::raw) } })
         }
         PartKind::Audio(input_audio) => Ok(wire::Part::InputAudio { input_audio }),
         PartKind::Json(json) => Ok(wire::Part::Text { text: Json::text(json.get()) }),
@@ -181,10 +182,10 @@ fn part<'x>(part: &'x Part<'x>) -> Result<wire::Part<'x>, Error> {
     }
 }
 
-fn address<'x>(source: &'x Source<'x>, place: Place) -> Result<Cow<'x, str>, Error> {
+fn address<'x>(source: &'x MediaSource<'x>, place: Place) -> Result<Cow<'x, str>, Error> {
     match source {
-        Source::Url(url) => Ok(Cow::Borrowed(&url.value)),
-        Source::Data { media_type, data } => Ok(format!("data:{media_type};base64,{}", data.value).into()),
-        Source::Id(id) => Err(place.leaf(id.leaf).fault("names what only its own provider has").into()),
+        MediaSource::Url(url) => Ok(Cow::Borrowed(&url.value)),
+        MediaSource::Data { media_type, data } => Ok(format!("data:{media_type};base64,{}", data.value).into()),
+        MediaSource::Id(id) => Err(place.leaf(id.leaf).fault("names what only its own provider has").into()),
     }
 }

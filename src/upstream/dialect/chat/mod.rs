@@ -16,7 +16,7 @@ mod request;
 mod short_ids;
 mod wire;
 
-pub use decode::{Stream, decode_answer};
+pub use decode::{ChatStream, decode_answer};
 pub use mend::{Mender, Mends};
 pub use request::encode_request;
 

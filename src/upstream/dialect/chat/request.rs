@@ -4,13 +4,13 @@
 
 use serde_json::value::RawValue;
 
-use super::{build, short_ids};
+use super::{PATH, build, short_ids};
 use crate::error::{Error, Kind};
-use crate::policy::{Candidate, Model, Policy, Prefill, Provider, Quirk};
+use crate::policy::{Candidate, Model, Policy, Prefill, Quirk};
 use crate::upstream::dialect::dropped::Dropped;
-use crate::upstream::dialect::{EncodeOptions, Encoded};
+use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient};
 use crate::wire::ask::turns::{Role, Turn};
-use crate::wire::ask::{Ask, Origin};
+use crate::wire::ask::{Api, Ask};
 use crate::wire::chat::is_published;
 use crate::wire::json::{Field, given, object_fields};
 
@@ -26,17 +26,17 @@ pub fn encode_request(
     policy: &Policy,
     candidate: &Candidate,
     request: &Ask<'_>,
-    asking: &EncodeOptions,
+    options: &EncodeOptions,
 ) -> Result<Encoded, Error> {
-    let models = (policy.model(candidate.model), policy.provider_of(candidate.model));
+    let recipient = Recipient::of(policy, candidate);
     let Ask { stream, features, .. } = *request;
     let form = |fields, turns| Form { fields, turns, stream, has_tools: features.has_tools };
-    match request.origin {
-        Origin::Chat => adapt(candidate, models, &form(&request.fields, &request.turns), asking),
-        Origin::Gateway => {
-            let built = build::build(request, models.0, models.1)?;
+    match request.api {
+        Api::Chat => adapt(&recipient, &form(&request.fields, &request.turns), options),
+        Api::Gateway => {
+            let built = build::build(request, recipient.model, recipient.provider)?;
             let (fields, turns) = (built.fields(), built.turns());
-            let encoded = adapt(candidate, models, &form(&fields, &turns), asking)?;
+            let encoded = adapt(&recipient, &form(&fields, &turns), options)?;
             let mut dropped = built.dropped;
             encoded.dropped.iter().for_each(|name| dropped.note(name));
             Ok(Encoded { dropped: dropped.0, ..encoded })
@@ -58,18 +58,14 @@ impl<'x> Form<'x> {
     }
 }
 
-fn adapt(
-    candidate: &Candidate,
-    (model, provider): (&Model, &Provider),
-    form: &Form<'_>,
-    asking: &EncodeOptions,
-) -> Result<Encoded, Error> {
+fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) -> Result<Encoded, Error> {
+    let Recipient { candidate, model, provider } = *recipient;
     let has = |quirk| provider.quirks.contains(&quirk);
     let messages = Messages {
         renames_developer: has(Quirk::NoDeveloperRole) && form.turns.iter().any(|turn| turn.role == Role::Developer),
         drops_names: has(Quirk::NoMessageName),
         shortens_ids: has(Quirk::ShortToolIds),
-        begun: asking.begun.as_deref().zip(model.prefill),
+        begun: options.begun.as_deref().zip(model.prefill),
     };
     let effort = effort(candidate, model, form);
     let mut writer = Writer::new(form);
@@ -102,13 +98,13 @@ fn adapt(
             "tool_choice" if has(Quirk::ToolChoiceAny) && value == r#""required""# => {
                 writer.field("tool_choice", r#""any""#);
             }
-            "stream_options" if form.stream && asking.counts_usage => {
+            "stream_options" if form.stream && options.counts_usage => {
                 wrote_stream_options = true;
                 writer.field("stream_options", with_usage(field.value));
             }
             "max_tokens" | "max_completion_tokens" => {
-                let limit = Limit { model, newer_name: !model.sampling, older_name: has(Quirk::MaxTokens) };
-                limit.write(&mut writer, field.name.as_ref(), value, form);
+                let limit = Limit { form, model, newer_name: !model.sampling, older_name: has(Quirk::MaxTokens) };
+                limit.write(&mut writer, field.name.as_ref(), value);
             }
             name => writer.field(name, value),
         }
@@ -119,7 +115,7 @@ fn adapt(
         Effort::Sent(effort) => writer.field("reasoning_effort", effort),
         Effort::Dropped => writer.dropped.note("reasoning_effort"),
     }
-    if form.stream && asking.counts_usage && !wrote_stream_options && !provider.lacks("stream_options") {
+    if form.stream && options.counts_usage && !wrote_stream_options && !provider.lacks("stream_options") {
         writer.field("stream_options", r#"{"include_usage":true}"#);
     }
     Ok(writer.finish())
@@ -135,7 +131,7 @@ fn check_choices(value: &str) -> Result<(), Error> {
 /// What becomes of `reasoning_effort`.
 enum Effort {
     Absent,
-    /// As JSON.
+    /// This value, as JSON.
     Sent(String),
     /// The model has no word for it.
     Dropped,
@@ -214,6 +210,7 @@ impl Messages<'_> {
 
 /// A limit on the answer's tokens: under the name that the model takes, never above what it can do.
 struct Limit<'a> {
+    form: &'a Form<'a>,
     model: &'a Model,
     /// It takes only `max_completion_tokens`.
     newer_name: bool,
@@ -222,9 +219,10 @@ struct Limit<'a> {
 }
 
 impl Limit<'_> {
-    fn write(&self, writer: &mut Writer, name: &str, value: &str, form: &Form<'_>) {
+    /// Writes one of the client's two limits.
+    fn write(&self, writer: &mut Writer, name: &str, value: &str) {
         // The newer name wins where both are given and only one can be sent; null gives nothing.
-        let is_beaten = name == "max_tokens" && given(form.field("max_completion_tokens")).is_some();
+        let is_beaten = name == "max_tokens" && given(self.form.field("max_completion_tokens")).is_some();
         if (is_beaten || value == "null") && (self.newer_name || self.older_name) {
             return;
         }
@@ -281,7 +279,7 @@ impl Writer {
 
     fn finish(mut self) -> Encoded {
         self.body.push(b'}');
-        Encoded { body: self.body, dropped: self.dropped.0 }
+        Encoded { path: PATH, body: self.body, dropped: self.dropped.0 }
     }
 }
 

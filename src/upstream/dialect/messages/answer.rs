@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::policy::Dialect;
-use crate::wire::piece::{Finish, FinishReason, Origin, SealKind, Sealed};
-use crate::wire::quoted::Quoted;
+use crate::wire::json::JsonString;
+use crate::wire::piece::{Finish, FinishReason};
+use crate::wire::seal::{SealKind, SealOrigin, Sealed};
 use crate::wire::usage::Usage;
 
 /// A longer id, or name of a model, is none: it would stand in every chunk.
@@ -64,12 +65,12 @@ pub enum BlockKind {
     Text,
     Thinking,
     Call,
-    /// Of no interest: its fragments are not those of a call.
+    /// What the gateway passes over; its fragments are not those of a call.
     Other,
 }
 
 /// Why a message ended, by the API's word for it. Without a call, an end that was meant for one is an ordinary one.
-pub fn finish(word: Quoted<'_>, has_calls: bool) -> Finish<'_> {
+pub fn finish(word: JsonString<'_>, has_calls: bool) -> Finish<'_> {
     let reason = match word.decode().as_deref() {
         Some("max_tokens") => FinishReason::Length,
         Some("model_context_window_exceeded") => FinishReason::Window,
@@ -84,22 +85,22 @@ pub fn finish(word: Quoted<'_>, has_calls: bool) -> Finish<'_> {
 }
 
 /// Reasoning that only the API itself can read.
-pub fn sealed(kind: SealKind, state: Quoted<'_>) -> Sealed<'_> {
-    Sealed { kind, origin: Origin { dialect: Dialect::AnthropicMessages, route: None }, state }
+pub fn sealed(kind: SealKind, state: JsonString<'_>) -> Sealed<'_> {
+    Sealed { kind, origin: SealOrigin { dialect: Dialect::AnthropicMessages, route: None }, state }
 }
 
 /// The explanation in the `stop_details` of a refusal.
-pub fn explanation(stop_details: Option<&RawValue>) -> Option<Quoted<'_>> {
+pub fn explanation(stop_details: Option<&RawValue>) -> Option<JsonString<'_>> {
     #[derive(Deserialize)]
     struct Details<'a> {
         #[serde(borrow, default)]
         explanation: Option<&'a RawValue>,
     }
     let details: Option<Details<'_>> = serde_json::from_str(stop_details?.get()).ok()?;
-    details?.explanation.and_then(Quoted::read)
+    details?.explanation.and_then(JsonString::read)
 }
 
 /// An id, or the name of a model, if it is one.
-pub fn name(raw: Option<&RawValue>) -> Option<Quoted<'_>> {
-    Quoted::read_some(raw).filter(|name| name.get().len() <= MAX_NAME_BYTES && name.decode().is_some())
+pub fn name(raw: Option<&RawValue>) -> Option<JsonString<'_>> {
+    JsonString::read_some(raw).filter(|name| name.get().len() <= MAX_NAME_BYTES && name.decode().is_some())
 }

@@ -21,7 +21,7 @@ mod wire;
 pub use limits::reset_delay;
 pub use request::encode_request;
 pub use response::decode_answer;
-pub use stream::Stream;
+pub use stream::MessagesStream;
 
 /// Below the provider's base URL.
 pub const PATH: &str = "/v1/messages";

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use super::wire::{self, Block};
 use crate::error::{Error, Kind};
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::ask::items::{Part, PartKind, Source};
+use crate::wire::ask::items::{MediaSource, Part, PartKind};
 use crate::wire::ask::place::{Located, Place};
-use crate::wire::json::{Json, Text};
+use crate::wire::json::{Json, JsonString};
 
 /// Whose message the parts stand in, which decides what may stand there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,8 @@ pub enum Speaker {
 pub fn push_parts<'x>(
     parts: &'x [Part<'x>],
     speaker: Speaker,
-    (blocks, dropped): (&mut Vec<Block<'x>>, &mut Dropped),
+    blocks: &mut Vec<Block<'x>>,
+    dropped: &mut Dropped,
 ) -> Result<(), Error> {
     for part in parts {
         if let Some(mark) = &part.cache {
@@ -39,7 +40,7 @@ pub fn push_parts<'x>(
                 blocks.push(Block::Image { source: image(source, part.place)?, cache_control: None });
             }
             (PartKind::File { source, name }, Speaker::User | Speaker::Tool) => {
-                let title = name.as_ref().filter(|name| !name.is_blank()).map(Text::raw);
+                let title = name.as_ref().filter(|name| !name.is_blank()).map(JsonString::raw);
                 blocks.push(Block::Document { source: file(source, part.place)?, title, cache_control: None });
             }
             (PartKind::Json(json), _) => blocks.push(Block::text(Json::text(json.get()))),
@@ -63,27 +64,27 @@ pub fn push_parts<'x>(
 }
 
 /// Appends a text block, unless the text is blank.
-fn push_text<'x>(text: &'x Text<'x>, blocks: &mut Vec<Block<'x>>) {
+fn push_text<'x>(text: &'x JsonString<'x>, blocks: &mut Vec<Block<'x>>) {
     if !text.is_blank() {
         blocks.push(Block::text(Json::Borrowed(text.raw())));
     }
 }
 
-fn image<'x>(source: &'x Source<'x>, place: Place) -> Result<wire::Source<'x>, Error> {
+fn image<'x>(source: &'x MediaSource<'x>, place: Place) -> Result<wire::Source<'x>, Error> {
     let refused = |leaf| {
         let expected = "must be an https URL, or a base64 data URI of a JPEG, PNG, GIF or WebP image";
         Error::from(place.leaf(leaf).fault(expected))
     };
     let (media_type, data, leaf) = match source {
-        Source::Url(Located { value: url, .. }) if has_scheme(url, "https:") => {
+        MediaSource::Url(Located { value: url, .. }) if has_scheme(url, "https:") => {
             return Ok(wire::Source::Url { url: Cow::Borrowed(url) });
         }
-        Source::Url(Located { leaf, value }) => {
+        MediaSource::Url(Located { leaf, value }) => {
             let (media_type, data) = data_uri(value).ok_or_else(|| refused(leaf))?;
             (media_type, data, leaf)
         }
-        Source::Data { media_type, data } => (media_type.to_ascii_lowercase(), data.value.as_ref(), &data.leaf),
-        Source::Id(id) => {
+        MediaSource::Data { media_type, data } => (media_type.to_ascii_lowercase(), data.value.as_ref(), &data.leaf),
+        MediaSource::Id(id) => {
             let message = "names an image that only its own provider has";
             return Err(place.leaf(id.leaf).fault(message).into());
         }
@@ -98,15 +99,15 @@ fn image<'x>(source: &'x Source<'x>, place: Place) -> Result<wire::Source<'x>, E
     Ok(wire::Source::Base64 { media_type, data: data.into() })
 }
 
-fn file<'x>(source: &'x Source<'x>, place: Place) -> Result<wire::Source<'x>, Error> {
+fn file<'x>(source: &'x MediaSource<'x>, place: Place) -> Result<wire::Source<'x>, Error> {
     let refused = |leaf| Error::from(place.leaf(leaf).fault("must be a base64 data URI of a PDF"));
     let (media_type, data, leaf) = match source {
-        Source::Url(Located { leaf, value }) => {
+        MediaSource::Url(Located { leaf, value }) => {
             let (media_type, data) = data_uri(value).ok_or_else(|| refused(leaf))?;
             (media_type, data, leaf)
         }
-        Source::Data { media_type, data } => (media_type.to_ascii_lowercase(), data.value.as_ref(), &data.leaf),
-        Source::Id(id) => {
+        MediaSource::Data { media_type, data } => (media_type.to_ascii_lowercase(), data.value.as_ref(), &data.leaf),
+        MediaSource::Id(id) => {
             let message = "names a file that only its own provider has; send `file_data`";
             return Err(place.leaf(id.leaf).fault(message).into());
         }

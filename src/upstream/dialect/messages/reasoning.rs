@@ -4,13 +4,11 @@
 //! blocks of earlier thinking come back in a loop of tool calls, and forbids a forced call and a prefill; OpenAI's clients cannot carry
 //! blocks, so there the model does not think.
 
-use serde_json::value::RawValue;
-
 use super::wire::{Display, Thinking};
-use crate::policy::{self, Candidate, Effort, Model};
+use crate::policy::{self, Effort, Model};
+use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::ask::Ask;
-use crate::wire::ask::content::Content;
+use crate::wire::ask::content::{AskedEffort, Content};
 use crate::wire::json::text;
 
 /// The smallest budget that the API takes.
@@ -19,8 +17,9 @@ const MIN_BUDGET_TOKENS: u64 = 1024;
 /// What the policy calls an effort, for one that it demands.
 const POLICY_NAME: &str = "reasoning_effort";
 
+/// How a request asks for thinking.
 #[derive(Debug, Default)]
-pub struct Reasoning<'a> {
+pub struct Thought<'a> {
     pub thinking: Option<Thinking>,
     pub effort: Option<&'a str>,
 }
@@ -31,20 +30,23 @@ pub struct Circumstances {
     pub forced_call: bool,
     pub in_tool_loop: bool,
     pub has_prefill: bool,
+    pub has_tools: bool,
     /// Whether clients see the thinking.
     pub shown: bool,
 }
 
+/// What a model is to think, in the words of the API.
 pub fn translate<'p>(
-    (request, content): (&Ask<'_>, &Content<'_>),
-    (candidate, model): (&Candidate, &'p Model),
+    content: &Content<'_>,
+    recipient: &Recipient<'p>,
     circumstances: &Circumstances,
     dropped: &mut Dropped,
-) -> Reasoning<'p> {
+) -> Thought<'p> {
+    let Recipient { candidate, model, .. } = *recipient;
     let asked = content.last_effort();
     // The policy may demand what the client does not name.
-    let name = asked.map_or(POLICY_NAME, |(name, _)| name);
-    let demanded = model.tools_effort.filter(|_| request.features.has_tools).or(candidate.effort);
+    let name = asked.map_or(POLICY_NAME, |asked| asked.name);
+    let demanded = model.tools_effort.filter(|_| circumstances.has_tools).or(candidate.effort);
     let effort = demanded.or_else(|| asked_effort(asked?, dropped));
     let display = (circumstances.shown && model.thinking_display).then_some(Display::Summarized);
     let summarized = display.map(|display| Thinking::Adaptive { display: Some(display) });
@@ -57,48 +59,46 @@ pub fn translate<'p>(
     };
     match (model.thinking, effort) {
         (policy::Thinking::None | policy::Thinking::Adaptive | policy::Thinking::Budget, None | Some(Effort::None)) => {
-            Reasoning::default()
+            Thought::default()
         }
         (policy::Thinking::None, Some(_)) => {
             dropped.note(name);
-            Reasoning::default()
+            Thought::default()
         }
-        (policy::Thinking::Always | policy::Thinking::Optional, None) => {
-            Reasoning { thinking: summarized, effort: None }
-        }
+        (policy::Thinking::Always | policy::Thinking::Optional, None) => Thought { thinking: summarized, effort: None },
         (policy::Thinking::Always, Some(Effort::None)) => {
             // It cannot but think, so the least of it is the nearest.
             let effort = if model.efforts.is_some() { word(Effort::None) } else { Some("low") };
             dropped.note(name);
-            Reasoning { thinking: summarized, effort }
+            Thought { thinking: summarized, effort }
         }
         (policy::Thinking::Optional, Some(Effort::None)) => {
-            Reasoning { thinking: Some(Thinking::Disabled), effort: None }
+            Thought { thinking: Some(Thinking::Disabled), effort: None }
         }
         (policy::Thinking::Always | policy::Thinking::Optional, Some(effort)) => {
-            Reasoning { thinking: summarized, effort: word(effort) }
+            Thought { thinking: summarized, effort: word(effort) }
         }
         (policy::Thinking::Adaptive, Some(effort)) => {
-            Reasoning { thinking: Some(Thinking::Adaptive { display }), effort: word(effort) }
+            Thought { thinking: Some(Thinking::Adaptive { display }), effort: word(effort) }
         }
         (policy::Thinking::Budget, Some(effort)) => {
             let budget_tokens = budget(effort).min(circumstances.max_tokens / 2);
             let Circumstances { forced_call, in_tool_loop, has_prefill, .. } = *circumstances;
             if forced_call || in_tool_loop || has_prefill || budget_tokens < MIN_BUDGET_TOKENS {
                 dropped.note(name);
-                return Reasoning::default();
+                return Thought::default();
             }
-            Reasoning { thinking: Some(Thinking::Enabled { budget_tokens }), effort: None }
+            Thought { thinking: Some(Thinking::Enabled { budget_tokens }), effort: None }
         }
     }
 }
 
 /// The client's effort, if it is a known one.
-fn asked_effort((name, value): (&str, &RawValue), dropped: &mut Dropped) -> Option<Effort> {
-    let word = text(value)?;
+fn asked_effort(asked: AskedEffort<'_>, dropped: &mut Dropped) -> Option<Effort> {
+    let word = text(asked.value)?;
     let effort = Effort::ALL.iter().copied().find(|effort| effort.as_str() == word);
     if effort.is_none() {
-        dropped.note(name);
+        dropped.note(asked.name);
     }
     effort
 }

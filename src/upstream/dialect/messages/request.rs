@@ -7,16 +7,16 @@ use serde_json::value::RawValue;
 use super::parts::invalid;
 use super::reasoning::{self, Circumstances};
 use super::wire::{Block, Body, Format, Metadata, OutputConfig, Thinking};
-use super::{cache, schema, tools, turns};
+use super::{PATH, cache, schema, tools, turns};
 use crate::error::Error;
 use crate::policy::{Candidate, Model, Policy};
 use crate::upstream::dialect::dropped::Dropped;
-use crate::upstream::dialect::{EncodeOptions, Encoded, in_words};
+use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient, in_words};
 use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Content, FormatKind, SettingKind};
 use crate::wire::ask::items::{Item, ItemKind, Part};
 use crate::wire::ask::place::Place;
-use crate::wire::json::{Json, Text, is_blank, is_text};
+use crate::wire::json::{Json, JsonString, is_blank, is_text};
 
 /// How the answer is to be shaped.
 #[derive(Default)]
@@ -34,15 +34,16 @@ pub fn encode_request(
     policy: &Policy,
     candidate: &Candidate,
     request: &Ask<'_>,
-    asking: &EncodeOptions,
+    options: &EncodeOptions,
 ) -> Result<Encoded, Error> {
-    let model = policy.model(candidate.model);
+    let recipient = Recipient::of(policy, candidate);
+    let model = recipient.model;
     let content = &*request.content()?;
     let mut dropped = Dropped::default();
     check_answers(content)?;
     let max_tokens = max_tokens(content, model, &mut dropped)?;
-    let begun = asking.begun.as_deref().filter(|_| model.prefill.is_some()).map(|text| begun(content, text));
-    let turns = turns::translate((content.list, content.items.iter().chain(&begun)), model, &mut dropped)?;
+    let begun = options.begun.as_deref().filter(|_| model.prefill.is_some()).map(|text| begun(content, text));
+    let turns = turns::translate(content.list, content.items.iter().chain(&begun), model, &mut dropped)?;
     let tools = tools::translate(content, model, &turns.called, &mut dropped)?;
     let shape = shape(content, model, &mut dropped);
     let circumstances = Circumstances {
@@ -50,9 +51,10 @@ pub fn encode_request(
         forced_call: tools.forced,
         in_tool_loop: turns.in_tool_loop,
         has_prefill: turns.has_prefill,
-        shown: policy.provider(model.provider).show_reasoning,
+        has_tools: request.features.has_tools,
+        shown: recipient.provider.show_reasoning,
     };
-    let reasoning = reasoning::translate((request, content), (candidate, model), &circumstances, &mut dropped);
+    let reasoning = reasoning::translate(content, &recipient, &circumstances, &mut dropped);
     let thinks = matches!(reasoning.thinking, Some(Thinking::Adaptive { .. } | Thinking::Enabled { .. }));
     let (temperature, top_p) = sampling(content, model, thinks, &mut dropped);
     drop_unknown(content, &mut dropped);
@@ -80,13 +82,13 @@ pub fn encode_request(
     body.system.extend(hints.into_iter().flatten().map(|hint| Block::note(&hint)));
     let mut json = Vec::with_capacity(request.bytes + request.bytes / 8 + 512);
     serde_json::to_writer(&mut json, &body).expect("strings and JSON should serialise");
-    Ok(Encoded { body: json, dropped: dropped.0 })
+    Ok(Encoded { path: PATH, body: json, dropped: dropped.0 })
 }
 
 /// What an answer began, as the last thing that was said.
 fn begun(content: &Content<'_>, text: &str) -> Item<'static> {
     let place = Place::element(content.list, content.items.len());
-    Item::new(place, ItemKind::Text { phase: None, parts: vec![Part::text(place, Text::of(text))] })
+    Item::new(place, ItemKind::Text { phase: None, parts: vec![Part::text(place, JsonString::encode(text))] })
 }
 
 fn check_answers(content: &Content<'_>) -> Result<(), Error> {
@@ -116,7 +118,7 @@ fn shape(content: &Content<'_>, model: &Model, dropped: &mut Dropped) -> Shape {
         dropped.note(format.name);
         return Shape { format: None, hint: Some(in_words(None)) };
     };
-    let description = description.as_ref().map(Text::decoded);
+    let description = description.as_ref().map(|text| text.decode().unwrap_or_default());
     let sanitised = match model.json_schema {
         true => schema::sanitise(schema.get(), description.as_deref(), &mut schema::Budget::default()),
         false => None,

@@ -10,9 +10,11 @@ use serde_json::value::RawValue;
 use super::answer::{self, Counts};
 use crate::upstream::dialect::Defect;
 use crate::upstream::error_words;
+use crate::wire::call::CallKind;
+use crate::wire::json::JsonString;
 use crate::wire::json::{given, text};
-use crate::wire::piece::{At, Call, CallKind, Item, ItemEnd, Piece, ReasoningForm, SealKind, Start, is_reason};
-use crate::wire::quoted::Quoted;
+use crate::wire::piece::{AnswerCall, AnswerItem, At, ItemEnd, Piece, ReasoningForm, Start, is_reason};
+use crate::wire::seal::SealKind;
 use crate::wire::usage::Usage;
 
 #[derive(Deserialize)]
@@ -73,13 +75,14 @@ pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a
         has_calls |= block.r#type == "tool_use";
         decode_block(At { choice: 0, item: item as u64 }, block, pieces)?;
     }
-    let stop_reason = given(message.stop_reason).and_then(Quoted::read);
+    let stop_reason = given(message.stop_reason).and_then(JsonString::read);
     // A whole message says why it ended; one that does not is a part of one.
-    let says_why =
-        |word: &Quoted<'_>| word.decode().is_some_and(|word| is_reason(&word) && !error_words::is_error_name(&word));
+    let says_why = |word: &JsonString<'_>| {
+        word.decode().is_some_and(|word| is_reason(&word) && !error_words::is_error_name(&word))
+    };
     let word = stop_reason.filter(says_why).ok_or(Defect::Undecodable)?;
     let mut finish = answer::finish(word, has_calls);
-    finish.stop_string = message.stop_sequence.and_then(Quoted::read);
+    finish.stop_string = message.stop_sequence.and_then(JsonString::read);
     finish.explanation = answer::explanation(message.stop_details);
     pieces.push(Piece::Finish { choice: 0, finish });
     Ok(())
@@ -91,31 +94,31 @@ fn defect(body: &[u8]) -> Defect {
 }
 
 fn decode_block<'a>(at: At, block: Block<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Defect> {
-    let string = |raw: Option<&'a RawValue>| raw.and_then(Quoted::read).ok_or(Defect::Undecodable);
+    let string = |raw: Option<&'a RawValue>| raw.and_then(JsonString::read).ok_or(Defect::Undecodable);
     let seal = |kind, state| {
-        let state = Quoted::read_some(state);
+        let state = JsonString::read_some(state);
         state.map(|state| Piece::Sealed { at, sealed: answer::sealed(kind, state) })
     };
     match block.r#type.as_ref() {
         "text" => {
             let text = string(block.text)?;
-            pieces.extend([Piece::Begin { at, item: Item::Text }, Piece::Text { at, text }]);
+            pieces.extend([Piece::Begin { at, item: AnswerItem::Text }, Piece::Text { at, text }]);
         }
         "thinking" => {
-            pieces.push(Piece::Begin { at, item: Item::Reasoning });
-            let text = Quoted::read_some(block.thinking);
+            pieces.push(Piece::Begin { at, item: AnswerItem::Reasoning });
+            let text = JsonString::read_some(block.thinking);
             pieces.extend(text.map(|text| Piece::Reasoning { at, form: ReasoningForm::Text, text }));
             pieces.extend(seal(SealKind::Signature, block.signature));
         }
         "redacted_thinking" => {
-            pieces.push(Piece::Begin { at, item: Item::Reasoning });
+            pieces.push(Piece::Begin { at, item: AnswerItem::Reasoning });
             pieces.extend(seal(SealKind::Redacted, block.data));
         }
         "tool_use" => {
             let id = Some(string(block.id)?);
-            let call = Call { kind: CallKind::Function, id, name: Some(string(block.name)?), namespace: None };
-            let fragment = Quoted::encode(given(block.input).map_or("{}", RawValue::get));
-            pieces.extend([Piece::Begin { at, item: Item::Call(call) }, Piece::Input { at, fragment }]);
+            let call = AnswerCall { kind: CallKind::Function, id, name: Some(string(block.name)?), namespace: None };
+            let fragment = JsonString::encode(given(block.input).map_or("{}", RawValue::get));
+            pieces.extend([Piece::Begin { at, item: AnswerItem::Call(call) }, Piece::Input { at, fragment }]);
         }
         _ => return Ok(()),
     }

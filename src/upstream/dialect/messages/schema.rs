@@ -76,6 +76,14 @@ struct Part {
     references: Vec<String>,
 }
 
+/// An object of the schema that is being written.
+#[derive(Clone, Copy)]
+struct Object {
+    /// Where its members begin, in what is written.
+    begin: usize,
+    depth: usize,
+}
+
 impl Writer {
     /// Writes one schema. Nothing if it cannot be said.
     fn schema(&mut self, json: &str, depth: usize, description: Option<&str>) -> Option<()> {
@@ -94,35 +102,35 @@ impl Writer {
         }
         let mut constraints = Vec::new();
         self.out.push('{');
-        let begin = self.out.len();
+        let object = Object { begin: self.out.len(), depth };
         for Field { name, value } in &fields {
             match name.as_ref() {
                 "description" | "additionalProperties" => {}
                 "$schema" | "$id" | "$comment" | "examples" | "deprecated" | "readOnly" | "writeOnly" => {}
-                "type" | "enum" | "const" | "title" | "default" | "required" => self.field(begin, name, value.get()),
+                "type" | "enum" | "const" | "title" | "default" | "required" => self.field(object, name, value.get()),
                 "format"
                     if text(value).is_some_and(|format| FORMATS.contains(&format.as_ref()) || format == "uuid") =>
                 {
-                    self.field(begin, name, value.get());
+                    self.field(object, name, value.get());
                 }
-                "properties" => self.named(begin, name, value, depth)?,
-                "$defs" | "definitions" if depth == 0 => self.define(begin, name, value)?,
+                "properties" => self.named(object, name, value)?,
+                "$defs" | "definitions" if depth == 0 => self.define(object, name, value)?,
                 "items" => {
-                    self.name(begin, name);
+                    self.name(object, name);
                     self.schema(value.get(), depth + 1, None)?;
                 }
-                "anyOf" | "oneOf" => self.alternatives(begin, value, depth)?,
+                "anyOf" | "oneOf" => self.alternatives(object, value)?,
                 // Several schemas at once could not each be closed.
                 "allOf" => {
                     let all: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
                     if all.len() != 1 || get("anyOf").is_some() || get("oneOf").is_some() {
                         return None;
                     }
-                    self.alternatives(begin, value, depth)?;
+                    self.alternatives(object, value)?;
                 }
                 "$ref" => {
                     self.refer(&text(value)?)?;
-                    self.field(begin, name, value.get());
+                    self.field(object, name, value.get());
                 }
                 name => {
                     self.weakened = true;
@@ -135,7 +143,7 @@ impl Writer {
         if get("anyOf").is_some() && get("oneOf").is_some() {
             return None;
         }
-        self.close_object(begin, &fields)?;
+        self.close_object(object, &fields)?;
         if !constraints.is_empty() {
             let text = described.get_or_insert_default();
             let space = if text.is_empty() { "" } else { " " };
@@ -143,14 +151,14 @@ impl Writer {
         }
         if let Some(described) = described {
             let described = serde_json::to_string(&described).ok()?;
-            self.field(begin, "description", &described);
+            self.field(object, "description", &described);
         }
         self.out.push('}');
         Some(())
     }
 
     /// Closes what may be an object, and counts its optional properties.
-    fn close_object(&mut self, begin: usize, fields: &[Field<'_>]) -> Option<()> {
+    fn close_object(&mut self, object: Object, fields: &[Field<'_>]) -> Option<()> {
         let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
         let kind = get("type").map_or("", RawValue::get);
         if !kind.contains("\"object\"") && get("properties").is_none() {
@@ -170,27 +178,27 @@ impl Writer {
             None => BTreeSet::new(),
         };
         self.part().optional += properties.iter().filter(|field| !required.contains(field.name.as_ref())).count();
-        self.field(begin, "additionalProperties", "false");
+        self.field(object, "additionalProperties", "false");
         Some(())
     }
 
     /// Writes an object whose values are schemas.
-    fn named(&mut self, begin: usize, name: &str, value: &RawValue, depth: usize) -> Option<()> {
-        self.name(begin, name);
+    fn named(&mut self, object: Object, name: &str, value: &RawValue) -> Option<()> {
+        self.name(object, name);
         self.out.push('{');
-        let inside = self.out.len();
+        let inside = Object { begin: self.out.len(), ..object };
         for Field { name, value } in object_fields(value.get()).ok()? {
             self.name(inside, &name);
-            self.schema(value.get(), depth + 1, None)?;
+            self.schema(value.get(), object.depth + 1, None)?;
         }
         self.out.push('}');
         Some(())
     }
 
-    fn define(&mut self, begin: usize, name: &str, value: &RawValue) -> Option<()> {
-        self.name(begin, name);
+    fn define(&mut self, object: Object, name: &str, value: &RawValue) -> Option<()> {
+        self.name(object, name);
         self.out.push('{');
-        let inside = self.out.len();
+        let inside = Object { begin: self.out.len(), ..object };
         let fields = object_fields(value.get()).ok()?;
         if self.definitions.len() + fields.len() > MAX_DEFINITIONS {
             return None;
@@ -208,8 +216,8 @@ impl Writer {
         Some(())
     }
 
-    fn alternatives(&mut self, begin: usize, value: &RawValue, depth: usize) -> Option<()> {
-        self.name(begin, "anyOf");
+    fn alternatives(&mut self, object: Object, value: &RawValue) -> Option<()> {
+        self.name(object, "anyOf");
         self.out.push('[');
         let inside = self.out.len();
         let alternatives: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
@@ -217,7 +225,7 @@ impl Writer {
             if self.out.len() > inside {
                 self.out.push(',');
             }
-            self.schema(alternative.get(), depth + 1, None)?;
+            self.schema(alternative.get(), object.depth + 1, None)?;
         }
         self.out.push(']');
         Some(())
@@ -272,16 +280,16 @@ impl Writer {
         count(self, &self.root, &mut states)
     }
 
-    fn name(&mut self, begin: usize, name: &str) {
-        if self.out.len() > begin {
+    fn name(&mut self, object: Object, name: &str) {
+        if self.out.len() > object.begin {
             self.out.push(',');
         }
         self.out.push_str(&serde_json::to_string(name).expect("a string should serialise"));
         self.out.push(':');
     }
 
-    fn field(&mut self, begin: usize, name: &str, json: &str) {
-        self.name(begin, name);
+    fn field(&mut self, object: Object, name: &str, json: &str) {
+        self.name(object, name);
         self.out.push_str(json);
     }
 }

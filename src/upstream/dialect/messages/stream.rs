@@ -11,21 +11,23 @@ use serde_json::value::RawValue;
 use super::answer::{self, BlockKind, Counts};
 use crate::upstream::dialect::{DecodeOptions, Defect, Heard};
 use crate::upstream::error_words;
+use crate::wire::call::CallKind;
+use crate::wire::json::JsonString;
 use crate::wire::json::{given, text};
 use crate::wire::piece::{
-    Alive, At, Call, CallKind, FinishReason, Item, ItemEnd, Piece, ReasoningForm, SealKind, Start, is_reason,
+    Alive, AnswerCall, AnswerItem, At, FinishReason, ItemEnd, Piece, ReasoningForm, Start, is_reason,
 };
-use crate::wire::quoted::Quoted;
+use crate::wire::seal::SealKind;
 use crate::wire::usage::Usage;
 
 /// Blocks that have begun and not ended; the API has one at a time.
 const MAX_OPEN_BLOCKS: usize = 64;
-/// As much of a call's input as may come with its beginning.
+/// The most of a call's input that may come with its beginning, in bytes.
 const MAX_INPUT_BYTES: usize = 64 * 1024;
 
 /// What is known of a streamed answer so far.
 #[derive(Debug)]
-pub struct Stream {
+pub struct MessagesStream {
     created: u64,
     /// The message's id, once it has begun; nothing in it if it has none.
     begun: Option<Option<String>>,
@@ -134,7 +136,7 @@ impl From<Undecodable> for Defect {
     }
 }
 
-impl Stream {
+impl MessagesStream {
     pub fn new(options: DecodeOptions) -> Self {
         Self {
             created: options.created,
@@ -211,25 +213,26 @@ impl Stream {
         match block.r#type.as_ref() {
             "text" => {
                 kind = BlockKind::Text;
-                self.push(Piece::Begin { at, item: Item::Text }, pieces)?;
+                self.push(Piece::Begin { at, item: AnswerItem::Text }, pieces)?;
                 self.text(at, block.text, pieces)?;
             }
             "thinking" => {
                 kind = BlockKind::Thinking;
-                self.push(Piece::Begin { at, item: Item::Reasoning }, pieces)?;
+                self.push(Piece::Begin { at, item: AnswerItem::Reasoning }, pieces)?;
                 self.thinking(at, block.thinking, pieces)?;
             }
             "redacted_thinking" => {
                 kind = BlockKind::Thinking;
-                self.push(Piece::Begin { at, item: Item::Reasoning }, pieces)?;
-                self.seal(at, SealKind::Redacted, block.data, pieces)?;
+                self.push(Piece::Begin { at, item: AnswerItem::Reasoning }, pieces)?;
+                self.push_all(seal(at, SealKind::Redacted, block.data), pieces)?;
             }
             "tool_use" => {
                 kind = BlockKind::Call;
                 input = Some(first_input(block.input)?);
                 let id = Some(string(block.id)?);
-                let call = Call { kind: CallKind::Function, id, name: Some(string(block.name)?), namespace: None };
-                self.push(Piece::Begin { at, item: Item::Call(call) }, pieces)?;
+                let call =
+                    AnswerCall { kind: CallKind::Function, id, name: Some(string(block.name)?), namespace: None };
+                self.push(Piece::Begin { at, item: AnswerItem::Call(call) }, pieces)?;
                 self.has_calls = true;
             }
             _ => {}
@@ -252,7 +255,7 @@ impl Stream {
                 self.text(at, delta.text, pieces)
             }
             "thinking_delta" => self.thinking(at, delta.thinking, pieces),
-            "signature_delta" => self.seal(at, SealKind::Signature, delta.signature, pieces),
+            "signature_delta" => self.push_all(seal(at, SealKind::Signature, delta.signature), pieces),
             "input_json_delta" => {
                 let fragment = string(delta.partial_json)?;
                 let index = index.ok_or(Undecodable)?;
@@ -285,7 +288,7 @@ impl Stream {
             return Ok(());
         }
         if let (Some(input), ItemEnd::Complete) = (block.input, end) {
-            self.push(Piece::Input { at, fragment: Quoted::encode(&input) }, pieces)?;
+            self.push(Piece::Input { at, fragment: JsonString::encode(&input) }, pieces)?;
         }
         self.push(Piece::End { at, end }, pieces)
     }
@@ -306,8 +309,8 @@ impl Stream {
         if error_words::is_error_name(&word) {
             return Err(Undecodable);
         }
-        let mut finish = answer::finish(Quoted::read(stop_reason).ok_or(Undecodable)?, self.has_calls);
-        finish.stop_string = end.stop_sequence.and_then(Quoted::read);
+        let mut finish = answer::finish(JsonString::read(stop_reason).ok_or(Undecodable)?, self.has_calls);
+        finish.stop_string = end.stop_sequence.and_then(JsonString::read);
         finish.explanation = answer::explanation(end.stop_details);
         let is_cut = matches!(finish.reason, FinishReason::Length | FinishReason::Window);
         let how = if is_cut { ItemEnd::Cut } else { ItemEnd::Complete };
@@ -321,7 +324,7 @@ impl Stream {
 
     /// Text, unless there is none.
     fn text<'a>(&self, at: At, text: Option<&'a RawValue>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
-        match Quoted::read_some(text) {
+        match JsonString::read_some(text) {
             Some(text) => self.push(Piece::Text { at, text }, pieces),
             None => Ok(()),
         }
@@ -333,21 +336,18 @@ impl Stream {
         thinking: Option<&'a RawValue>,
         pieces: &mut Vec<Piece<'a>>,
     ) -> Result<(), Undecodable> {
-        match Quoted::read_some(thinking) {
+        match JsonString::read_some(thinking) {
             Some(text) => self.push(Piece::Reasoning { at, form: ReasoningForm::Text, text }, pieces),
             None => self.push(Piece::Alive(Alive::Thinking), pieces),
         }
     }
 
-    fn seal<'a>(
+    fn push_all<'a>(
         &self,
-        at: At,
-        kind: SealKind,
-        state: Option<&'a RawValue>,
+        some: impl IntoIterator<Item = Piece<'a>>,
         pieces: &mut Vec<Piece<'a>>,
     ) -> Result<(), Undecodable> {
-        let Some(state) = Quoted::read_some(state) else { return Ok(()) };
-        self.push(Piece::Sealed { at, sealed: answer::sealed(kind, state) }, pieces)
+        some.into_iter().try_for_each(|piece| self.push(piece, pieces))
     }
 
     /// A piece of the answer; none before its beginning, and none after its end.
@@ -376,8 +376,13 @@ fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Result<T, Undecoda
     serde_json::from_str(raw.ok_or(Undecodable)?.get()).map_err(|_| Undecodable)
 }
 
-fn string(raw: Option<&RawValue>) -> Result<Quoted<'_>, Undecodable> {
-    raw.and_then(Quoted::read).ok_or(Undecodable)
+/// The sealed state of a block, unless it is empty.
+fn seal(at: At, kind: SealKind, state: Option<&RawValue>) -> Option<Piece<'_>> {
+    JsonString::read_some(state).map(|state| Piece::Sealed { at, sealed: answer::sealed(kind, state) })
+}
+
+fn string(raw: Option<&RawValue>) -> Result<JsonString<'_>, Undecodable> {
+    raw.and_then(JsonString::read).ok_or(Undecodable)
 }
 
 fn index(event: &Event<'_>) -> Result<u64, Undecodable> {
@@ -398,13 +403,14 @@ mod tests {
     use super::*;
     use crate::policy::Dialect;
     use crate::upstream::dialect::chat::Mends;
-    use crate::wire::piece::{Finish, Sealed};
+    use crate::wire::piece::Finish;
+    use crate::wire::seal::Sealed;
 
     /// The pieces of a stream, each as `check` sees it.
     fn decode(events: &[&str]) -> String {
         let options =
             DecodeOptions { dialect: Dialect::AnthropicMessages, created: 7, choices: 1, mends: Mends::default() };
-        let mut stream = Stream::new(options);
+        let mut stream = MessagesStream::new(options);
         let mut shown = Vec::new();
         for event in events {
             let mut pieces = Vec::new();
@@ -417,14 +423,15 @@ mod tests {
     fn show(piece: &Piece<'_>) -> String {
         match piece {
             Piece::Start(Start { id, model, created, usage: _ }) => {
-                let text =
-                    |text: &Option<Quoted<'_>>| text.as_ref().map_or("-".to_owned(), |text| text.inside().to_owned());
+                let text = |text: &Option<JsonString<'_>>| {
+                    text.as_ref().map_or("-".to_owned(), |text| text.inside().to_owned())
+                };
                 format!("start({},{},{created})", text(id), text(model))
             }
             Piece::Begin { at, item } => match item {
-                Item::Text => format!("{}:text", at.item),
-                Item::Reasoning => format!("{}:reasoning", at.item),
-                Item::Call(call) => format!("{}:call({:?})", at.item, call.kind),
+                AnswerItem::Text => format!("{}:text", at.item),
+                AnswerItem::Reasoning => format!("{}:reasoning", at.item),
+                AnswerItem::Call(call) => format!("{}:call({:?})", at.item, call.kind),
             },
             Piece::Text { at, text } | Piece::Refusal { at, text } | Piece::Reasoning { at, text, .. } => {
                 format!("{}={}", at.item, text.inside())
@@ -435,7 +442,7 @@ mod tests {
             Piece::Input { at, fragment } => format!("{}+{}", at.item, fragment.inside()),
             Piece::End { at, end } => format!("{}:{end:?}", at.item),
             Piece::Finish { finish: Finish { reason, word, stop_string, .. }, .. } => {
-                format!("{reason:?}({},{:?})", word.inside(), stop_string.as_ref().map(Quoted::inside))
+                format!("{reason:?}({},{:?})", word.inside(), stop_string.as_ref().map(JsonString::inside))
             }
             Piece::Usage { usage, .. } => format!("usage({})", usage.output),
             Piece::Alive(alive) => format!("{alive:?}"),

@@ -16,8 +16,9 @@ use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::wire::ask::content::{self, Choice, Content, SettingKind, ToolKind};
-use crate::wire::ask::items::{CallKind, qualified};
+use crate::wire::ask::items::qualified;
 use crate::wire::ask::place::{Located, Place};
+use crate::wire::call::CallKind;
 use crate::wire::json::{Field, Json, object_fields};
 
 /// What `input_schema` says where the client says nothing.
@@ -218,7 +219,7 @@ fn read_choice<'x>(choice: &'x Choice<'x>) -> Result<(Demand<'x>, Option<Allowed
         content::Demand::None => Demand::None,
         content::Demand::Any => Demand::Any,
         content::Demand::Tool(tool) => match tool.kind {
-            CallKind::Function => Demand::Tool(Cow::Borrowed(tool.name.as_ref())),
+            CallKind::Function | CallKind::Legacy => Demand::Tool(Cow::Borrowed(tool.name.as_ref())),
             CallKind::Custom => return unknown(choice.place.leaf("type")),
         },
         content::Demand::Allowed { must_call, tools } => {

@@ -13,8 +13,9 @@ use super::wire::{Block, Message, Role};
 use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::ask::items::{Call, CallKind, CallResult, Item, ItemKind, Level, Part, qualified};
+use crate::wire::ask::items::{Call, CallResult, Item, ItemKind, Level, Part, qualified};
 use crate::wire::ask::place::Place;
+use crate::wire::call::CallKind;
 use crate::wire::json::{Json, MAX_DEPTH, is_too_deep};
 
 /// The user's turn before an answer that has none.
@@ -39,7 +40,8 @@ pub struct Turns<'a> {
 /// # Errors
 /// A 400 for a part that cannot be carried, and for calls and results that do not match.
 pub fn translate<'x>(
-    (list, items): (&'static str, impl Iterator<Item = &'x Item<'x>>),
+    list: &'static str,
+    items: impl Iterator<Item = &'x Item<'x>>,
     model: &Model,
     dropped: &mut Dropped,
 ) -> Result<Turns<'x>, Error> {
@@ -177,7 +179,7 @@ impl<'x> Builder<'x, '_> {
 
     fn blocks(&mut self, parts: &'x [Part<'x>], speaker: Speaker) -> Result<Vec<Block<'x>>, Error> {
         let mut blocks = Vec::with_capacity(parts.len());
-        push_parts(parts, speaker, (&mut blocks, self.dropped))?;
+        push_parts(parts, speaker, &mut blocks, self.dropped)?;
         Ok(blocks)
     }
 

@@ -5,21 +5,22 @@
 //! client is told does not depend on it.
 
 use crate::attempt::Failure;
-use crate::attempt::outcome::{Told, judge};
+use crate::attempt::outcome::{ClientError, judge};
 use crate::door::answer_headers::MAX_RETRY_AFTER;
 use crate::error::{Error, Kind, RejectedAs, Retry};
 use crate::mask::words;
 use crate::policy::Policy;
 use crate::upstream::error_words::ProviderError;
 
+/// The longest text of a provider that a client is shown, in bytes.
 const MAX_REASON_BYTES: usize = 1_000;
-/// In place of a text that speaks of keys, or looks like one in pieces.
+/// What a client reads in place of a text that speaks of keys, or looks like one in pieces.
 const WITHHELD: &str = "its words are not shown, since they may hold a part of a key";
-/// The same for a request that was too long, in words that agents know.
+/// What a client reads in place of such a text about a request that was too long: words that agents know.
 const TOO_LONG: &str = "The prompt is too long: it exceeds the model's maximum context length.";
 
 /// The error for `failure`. The client should come back if a candidate is expected back soon, whichever it is.
-pub fn error(policy: &Policy, failure: &Failure) -> Error {
+pub fn of(policy: &Policy, failure: &Failure) -> Error {
     let provider = &failure.provider;
     let retry = match failure.back {
         Some(back) if back <= MAX_RETRY_AFTER => Retry::After(back),
@@ -29,10 +30,10 @@ pub fn error(policy: &Policy, failure: &Failure) -> Error {
         let message = format!("No candidate could answer; the last one ({provider}) {what}.");
         Error::new(kind, message).with_retry(retry)
     };
-    match judge(&failure.outcome).told {
-        Told::Failed(kind, what) => failed(kind, &what),
-        Told::Own(error) => error,
-        Told::Refused { how, words } => refused(policy, provider, how, &words),
+    match judge(&failure.outcome).client_error {
+        ClientError::Failed(kind, what) => failed(kind, &what),
+        ClientError::Own(error) => error,
+        ClientError::Refused { how, words } => refused(policy, provider, how, &words),
     }
 }
 
@@ -78,7 +79,7 @@ mod tests {
     }
 
     fn check(outcome: Outcome, back: Option<Duration>) -> Error {
-        error(&policy(), &Failure { outcome, provider: "openai".into(), back })
+        of(&policy(), &Failure { outcome, provider: "openai".into(), back })
     }
 
     fn status(status: u16, body: &str) -> Outcome {
