@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A value whose `Debug` is a mask, and whose bytes are overwritten when it goes. [`Secret::expose`] is called by `edge`, by
-/// header building, by the keyring, and by `keys`, which looks for keys in what is logged.
+/// A value whose `Debug` is a mask, and whose bytes are overwritten when it goes. [`Secret::expose`] is called by the
+/// keyring, where a dialect's key becomes a header, and by `mask::keys`, which looks for keys in what is logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T: Wipe>(T);
 

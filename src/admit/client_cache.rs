@@ -14,7 +14,7 @@ pub const VALID: Duration = Duration::from_secs(300);
 pub const RENEW: Duration = Duration::from_secs(60);
 /// KV has been waited for already.
 const TIMEOUT: Duration = Duration::from_millis(250);
-/// An entry without a byte is none; nothing can be taken out of the cache.
+/// How long an empty value takes the place of an entry: nothing can be deleted from the cache, so an entry is overwritten.
 const GONE: Duration = Duration::from_secs(1);
 
 /// The entry with which the client `id` was verified in this POP.

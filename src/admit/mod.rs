@@ -1,4 +1,4 @@
-//! Who may use the gateway, and by which policy: everything between a request's head and its parsed body.
+//! Who may use the gateway, and by which policy: the look-ups for it, and what is remembered of them.
 
 pub mod auth;
 pub mod client_cache;

@@ -1,4 +1,4 @@
-//! Asks candidates until one begins to answer: one at a time, or two while a hedge or a late first runs.
+//! Asks candidates until one begins to answer: one at a time, or two while a hedge runs.
 
 use std::time::Duration;
 

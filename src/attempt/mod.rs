@@ -1,8 +1,9 @@
-//! Asks candidates until one begins to answer: one at a time, or two while a hedge runs.
+//! What all attempts at a request share: the job, a candidate's request made ready, the order of candidates.
 //!
-//! Nothing is sent to the client here: a stream is held until its first piece of an answer (or until it is whole, as
-//! [`CommitAt`] says), a whole answer until it decodes, so that every failure before that leaves the next candidate free to
-//! serve. `outcome` judges failures, `queue` says who is next, `health` remembers them for the POP.
+//! `engine` asks candidates until one begins to answer, `exchange` is one of them under way, `queue` says who is next, `outcome`
+//! judges failures, `client_error` puts the last one in the client's terms. Nothing of an answer goes to the client from here: a
+//! stream is held until its first piece (or until it is whole, as [`CommitAt`] says), a whole answer until it decodes, so that
+//! every failure before that leaves the next candidate free to serve.
 
 pub mod answer_stream;
 pub mod client_error;

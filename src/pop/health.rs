@@ -32,7 +32,7 @@ pub struct Setback {
     pub at: Duration,
 }
 
-/// How long a failure that has been served is remembered, so that the next one doubles the cool-down.
+/// How long after a cool-down's end the failure still counts, so that the next one doubles it.
 const MEMORY: Duration = Duration::from_secs(600);
 /// More candidates than any policy has; the oldest are forgotten.
 const MAX_CANDIDATES: usize = 200;

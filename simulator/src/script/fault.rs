@@ -1,4 +1,4 @@
-//! The faults of the script language and how each is written. What they look like on the wire is the business of
+//! The faults of the script language; how each is written is in `words`. What they look like on the wire is the business of
 //! `delivery`, where the transfer is concerned, and of the dialect, where a body is.
 
 use std::time::Duration;

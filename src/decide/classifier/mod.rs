@@ -1,4 +1,5 @@
-//! Asks a fast model which tier a request needs, within a hard deadline.
+//! The classifier's call: asks a fast model which tier a request needs, within a hard deadline. When, and what follows, is
+//! `decide::rung::classifier`'s.
 //!
 //! The model is a candidate like any other: its question is put, and its answer read, by its provider's dialect. [`start`]
 //! sends the question, [`finish`] waits for the reply, so that the caller can prepare the default tier beside it. Whatever

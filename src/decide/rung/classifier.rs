@@ -1,4 +1,5 @@
-//! The classifier: a model that is asked which tier the request needs, if it may see the request and its breaker lets it.
+//! The classifier as a rung: whether it may be asked (policy, rules, breaker), and what its reply decides. The call itself is
+//! `decide::classifier`.
 
 use crate::decide::case::Case;
 use crate::decide::classifier::Classification;

@@ -1,4 +1,4 @@
-//! The neutral content of a chat completion request.
+//! The neutral content of a chat completion request: its settings here, its tools in `tools`, its messages in `conversation`.
 //!
 //! What is read here only other dialects need, so it is checked only for them; OpenAI's own says itself what it refuses.
 
@@ -75,7 +75,7 @@ fn settings<'a>(ask: &Ask<'a>) -> Vec<Setting<'a>> {
             continue;
         }
         let kind = match (name, kind(name)) {
-            // What belongs to the tools that count is none, and the other way of calling them is one that nobody has.
+            // Where the functions count they are read as tools, so they are no settings, and `tool_choice` has no meaning then.
             ("functions" | "function_call", _) if ask.legacy_calls || value.get() == "[]" => None,
             ("tool_choice", _) if ask.legacy_calls => Some(SettingKind::Other),
             // Of two names for the same, one counts; a legacy answer has room for one call in any case.

@@ -1,4 +1,5 @@
-//! The messages of a chat completion request as items of the neutral form.
+//! The messages of a chat completion request as items of the neutral form, for dialects of other APIs. What deciding needs of
+//! them is read by `messages`, always.
 //!
 //! A message of the assistant is its text, always, and then its calls; the calls of legacy functions have no ids, so the name
 //! stands for one.

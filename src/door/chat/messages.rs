@@ -1,6 +1,6 @@
 //! The messages of a request, looked into as far as a decision needs it: roles, the kinds of their parts, their size.
 //!
-//! Content stays the JSON that the client sent.
+//! Content stays the JSON that the client sent; `conversation` reads it into neutral items, where another dialect needs them.
 
 use std::borrow::Cow;
 

@@ -1,6 +1,7 @@
-//! Wire formats of providers, and what every one of them needs: addresses, keys, headers.
+//! Wire formats of providers: requests are encoded, whole answers and streams decoded into pieces; also what every format
+//! needs: addresses, keys, headers.
 //!
-//! A provider is a row of the policy; nothing here knows one by name. A dialect is a module and an arm in each match below;
+//! A provider is a row of the policy; nothing here knows one by name. A dialect is a folder and an arm in each match below;
 //! a candidate of one that is not built is passed over (`dialect_unavailable`).
 
 pub mod chat;

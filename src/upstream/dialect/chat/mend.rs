@@ -64,7 +64,7 @@ impl Mends {
         }
     }
 
-    /// Whether anything is.
+    /// Whether the provider's answers are mended at all.
     pub fn any(self) -> bool {
         self != Self::default()
     }

@@ -1,9 +1,10 @@
-//! Anthropic's Messages API, translated both ways: OpenAI's Chat Completions is what the client speaks.
+//! Anthropic's Messages API, both ways, as pure functions.
 //!
-//! Pure functions of bytes. Going up, `request` reads the client's fields, `turns` its messages and `tools` its tools, and
-//! `wire` is what is sent; what a model takes is data of the policy, never its name. Coming down, `response` reads whole
-//! answers and `stream` events, both into pieces, and `answer` is what they have in common. What cannot be carried is an error with its `param`;
-//! what is left out, or carried in a weaker form, is named in [`Encoded::dropped`](super::Encoded).
+//! Going up, `request` puts the neutral content of a request into the API's words: `turns` its items, `parts` their parts,
+//! `tools` its tools, `schema` its schemas, `reasoning` effort and thinking, `cache` the marks; `wire` is what is sent. What a
+//! model takes is data of the policy, never its name. Coming down, `response` reads whole answers and `stream` events, both
+//! into pieces, and `answer` is what they have in common. What cannot be carried is an error with its `param`; what is left
+//! out, or carried in a weaker form, is named in [`Encoded::dropped`](super::Encoded).
 
 mod answer;
 mod cache;

@@ -1,6 +1,6 @@
-//! A request as a request of the Messages API.
+//! The body of a request to the Messages API, from the neutral content of a request.
 //!
-//! What the API has no word for is left out and named.
+//! Settings are put here, items, tools and schemas by the modules beside it. What the API has no word for is left out and named.
 
 use serde_json::value::RawValue;
 
