@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::attempt::exchange::{Advance, Arrival, Carrying, Exchange};
-use crate::attempt::outcome::{Back, Outcome, Verdict, judge};
+use crate::attempt::outcome::{ExpectedBack, Outcome, Verdict, judge};
 use crate::attempt::queue::{Next, Queue, RetryLimits};
 use crate::attempt::{Committed, Failure, Job, Prepared, Stop, client_error, health_name, prepare};
 use crate::door::chat::answer::AnswerOptions;
@@ -213,8 +213,8 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             Ok(pending) => {
                 let provider = job.policy.provider_of(candidate.model);
                 let carrying = Carrying {
-                    decode: DecodeOptions::of(provider, job.request, job.platform.unix_time()),
-                    encode: AnswerOptions::of(job.request, provider.show_reasoning),
+                    decode: DecodeOptions::of(provider, job.ask, job.platform.unix_time()),
+                    encode: AnswerOptions::of(job.ask, provider.show_reasoning),
                     repair: self.repair.clone(),
                     keeps_timeouts: job.platform.keeps_timeouts(&backend),
                 };
@@ -235,8 +235,8 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let job = self.job;
         let position = run.active.iter().position(|attempt| attempt.deadline(job) <= now)?;
         let exchange = &run.active[position].exchange;
-        let may_go_on = run.active.len() == 1 && !exchange.is_decided() && !exchange.has_begun();
-        if now < job.total && may_go_on && job.request.is_large() {
+        let may_go_on = run.active.len() == 1 && !exchange.outcome_is_known() && !exchange.has_begun();
+        if now < job.total && may_go_on && job.ask.is_large() {
             // There is no room for a second one beside it, so it goes on unless another can take its place.
             if !self.has_fresh() {
                 run.active[position].exchange.extend(job.total);
@@ -261,7 +261,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
 
     /// When a second candidate is started beside the one that is under way; nothing if none is to be.
     fn hedge_due(&self, run: &Run<P>) -> Option<Duration> {
-        let may_hedge = self.job.request.stream && !self.hedged && !self.job.request.is_large();
+        let may_hedge = self.job.ask.stream && !self.hedged && !self.job.ask.is_large();
         let after = self.job.tier.hedge_after.filter(|_| may_hedge)?;
         match &run.active[..] {
             [only] if !only.exchange.has_begun() => Some(only.launch.started + after),
@@ -303,10 +303,10 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             self.visit.update_pop(|pop, at| pop.health.failed(&name, Setback { cooling, at }, &job.policy.health));
         }
         run.back.retain(|(place, _)| *place != launch.place);
-        match judgement.back {
-            Back::Never => {}
-            Back::AfterCooldown => run.back.push((launch.place, now + job.policy.health.cooldown)),
-            Back::After(delay) => run.back.push((launch.place, now + delay)),
+        match judgement.expected_back {
+            ExpectedBack::Never => {}
+            ExpectedBack::AfterCooldown => run.back.push((launch.place, now + job.policy.health.cooldown)),
+            ExpectedBack::After(delay) => run.back.push((launch.place, now + delay)),
         }
         run.keep_failure(job, &candidate, outcome);
         if judgement.verdict == Verdict::GiveUp {

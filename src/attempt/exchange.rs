@@ -146,7 +146,7 @@ impl<P: Platform> Exchange<P> {
     }
 
     /// Whether enough has come for an end, so that its deadline only ends the waiting for more.
-    pub fn is_decided(&self) -> bool {
+    pub fn outcome_is_known(&self) -> bool {
         match &self.stage {
             Stage::Head(_) | Stage::Over => false,
             Stage::Stream { answer, .. } => answer.provider.is_finished(),

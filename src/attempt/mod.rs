@@ -52,7 +52,7 @@ pub struct Job<'a, P: Platform> {
     pub tier: &'a Tier,
     tier_id: TierId,
     /// What the client asks for.
-    pub request: &'a Ask<'a>,
+    pub ask: &'a Ask<'a>,
     pub client_headers: &'a HeaderMap,
     /// When the answer must have ended, on [`Platform::elapsed`]'s clock.
     pub total: Duration,
@@ -84,7 +84,7 @@ impl<'a, P: Platform> Job<'a, P> {
             policy,
             tier,
             tier_id,
-            request: ask,
+            ask,
             client_headers,
             total: timeout.map_or(allowed, |asked| asked.min(allowed)),
             // A client that asked for less time wants an end, not a longer answer.
@@ -99,7 +99,7 @@ impl<'a, P: Platform> Job<'a, P> {
 
     /// Whether a second candidate may be asked beside a slow first one.
     pub fn may_hedge(&self) -> bool {
-        self.request.stream && self.tier.hedge_after.is_some()
+        self.ask.stream && self.tier.hedge_after.is_some()
     }
 
     /// How the request is to be put. A stream that is handed to the platform passes as it comes, a usage chunk too, so only the
@@ -173,12 +173,12 @@ pub fn prepare<P: Platform>(
     options: &EncodeOptions,
 ) -> Result<Prepared<P>, Outcome> {
     let provider = job.policy.provider_of(candidate.model);
-    let Encoded { path, body, dropped } = dialect::encode_request(job.policy, candidate, job.request, options)?;
+    let Encoded { path, body, dropped } = dialect::encode_request(job.policy, candidate, job.ask, options)?;
     let permit = job.keyring.permit(provider, path).map_err(Outcome::NoSecret)?;
     let deadlines = &job.tier.deadlines;
     let target = dialect::target(provider, &permit, deadlines.connect, deadlines.idle);
     let backend = job.platform.backend(&target).map_err(Outcome::Send)?;
-    let accept = if job.request.stream { media::EVENT_STREAM } else { media::JSON };
+    let accept = if job.ask.stream { media::EVENT_STREAM } else { media::JSON };
     let secret = permit.secret;
     let mut request_headers = dialect::request_headers(provider, secret.as_ref(), accept);
     request_headers.extend(headers::trace_context(job.client_headers));

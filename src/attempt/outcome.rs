@@ -64,7 +64,7 @@ pub enum Verdict {
 
 /// When a candidate may well serve the same request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Back {
+pub enum ExpectedBack {
     Never,
     AfterCooldown,
     After(Duration),
@@ -88,7 +88,7 @@ pub struct Judgement {
     /// What follows for the candidate's standing in this POP.
     pub cooling: Cooling,
     /// When the candidate may serve the same request.
-    pub back: Back,
+    pub expected_back: ExpectedBack,
     pub client_error: ClientError,
 }
 
@@ -119,7 +119,7 @@ pub fn judge(outcome: &Outcome) -> Judgement {
         ) => row(Retry, Cooling::Short, client_error(Kind::ProviderError, format!("could not be asked: {error}"))),
         Outcome::Send(SendError::Timeout) | Outcome::Timeout => {
             let late = row(Next, Cooling::Short, client_error(Kind::ProviderTimeout, "did not answer in time"));
-            Judgement { back: Back::AfterCooldown, ..late }
+            Judgement { expected_back: ExpectedBack::AfterCooldown, ..late }
         }
         Outcome::Status { status, error, delay } => {
             let answer = Answered { status: status.as_u16(), error, delay: *delay };
@@ -134,7 +134,7 @@ pub fn judge(outcome: &Outcome) -> Judgement {
         Outcome::Broken => row(Retry, Cooling::Short, failed("broke off its answer")),
         Outcome::Undecodable => {
             let unread = row(Next, Cooling::Short, failed("sent an answer that cannot be read"));
-            Judgement { back: Back::AfterCooldown, ..unread }
+            Judgement { expected_back: ExpectedBack::AfterCooldown, ..unread }
         }
         Outcome::TooLarge => row(Next, Cooling::Short, failed("sent more than the gateway accepts")),
     }
@@ -191,12 +191,12 @@ fn client_error(kind: Kind, what: impl Into<Cow<'static, str>>) -> ClientError {
 
 /// A row whose candidate is back as its verdict says.
 fn row(verdict: Verdict, cooling: Cooling, client_error: ClientError) -> Judgement {
-    let back = match verdict {
-        Verdict::Wait(delay) => Back::After(delay),
-        Verdict::Retry => Back::AfterCooldown,
-        Verdict::Next | Verdict::NextLarger | Verdict::GiveUp => Back::Never,
+    let expected_back = match verdict {
+        Verdict::Wait(delay) => ExpectedBack::After(delay),
+        Verdict::Retry => ExpectedBack::AfterCooldown,
+        Verdict::Next | Verdict::NextLarger | Verdict::GiveUp => ExpectedBack::Never,
     };
-    Judgement { verdict, cooling, back, client_error }
+    Judgement { verdict, cooling, expected_back, client_error }
 }
 
 impl From<CannotEncode> for Outcome {

@@ -53,7 +53,7 @@ impl<'a> Case<'a> {
             client: &client.id,
             country: country.as_deref(),
             has_tools: ask.features.has_tools,
-            has_images: ask.features.has_media,
+            has_media: ask.features.has_media,
             client_tiers: client.tiers.as_deref(),
         };
         let bounds = rules::bounds(policy, &facts);

@@ -14,7 +14,7 @@ pub struct Facts<'a> {
     pub country: Option<&'a str>,
     pub has_tools: bool,
     /// Images, files, audio or video.
-    pub has_images: bool,
+    pub has_media: bool,
     /// The tiers that the client's key may use, all where `None`. Names that are no tier of the policy are ignored, since
     /// a key may outlive a tier.
     pub client_tiers: Option<&'a [String]>,
@@ -97,7 +97,7 @@ impl Condition {
             && self.country.as_deref().is_none_or(|codes| is_one_of(codes, country))
             && self.not_country.as_deref().is_none_or(|codes| !is_one_of(codes, country))
             && self.has_tools.is_none_or(|expected| expected == facts.has_tools)
-            && self.has_images.is_none_or(|expected| expected == facts.has_images)
+            && self.has_images.is_none_or(|expected| expected == facts.has_media)
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
     const REASONING: TierId = TierId(3);
 
     const FACTS: Facts =
-        Facts { client: "app", country: Some("DE"), has_tools: false, has_images: false, client_tiers: None };
+        Facts { client: "app", country: Some("DE"), has_tools: false, has_media: false, client_tiers: None };
 
     fn policy(rules: &[(Condition, Effect)]) -> Policy {
         let named = |(index, (when, then)): (usize, &(Condition, Effect))| Rule {
@@ -166,7 +166,7 @@ mod tests {
             ("tools", tools(true), Facts { has_tools: true, ..FACTS }, true),
             ("no tools", tools(true), FACTS, false),
             ("wants no tools", tools(false), FACTS, true),
-            ("images", images(true), Facts { has_images: true, ..FACTS }, true),
+            ("images", images(true), Facts { has_media: true, ..FACTS }, true),
             ("no images", images(true), FACTS, false),
             ("one of two", Condition { has_tools: Some(true), ..client("app") }, FACTS, false),
         ];

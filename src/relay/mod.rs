@@ -7,12 +7,12 @@
 
 use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::engine::Attempts;
-use crate::attempt::outcome::Outcome;
+use crate::attempt::outcome::{Outcome, judge};
 use crate::attempt::{Answer, Committed, Stop, health_name};
 use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
 use crate::policy::{Candidate, Resume, StreamMode};
-use crate::pop::health::{Cooling, Setback};
+use crate::pop::health::Setback;
 use crate::upstream::stream::{AFTER_FINISH, Break, Progress};
 use crate::visit::settle::Ending;
 use crate::wire::facts::AnswerFacts;
@@ -137,10 +137,12 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
     fn repair(&mut self, broken: Break) -> Result<Option<Box<AnswerStream<P>>>, Stop> {
         let job = self.attempts.job;
         let name = health_name(job.policy, &self.candidate);
+        let outcome = Outcome::from(broken);
+        let cooling = judge(&outcome).cooling;
         self.attempts.visit.update_pop(|pop, now| {
-            pop.health.failed(&name, Setback { cooling: Cooling::Short, at: now }, &job.policy.health);
+            pop.health.failed(&name, Setback { cooling, at: now }, &job.policy.health);
         });
-        self.attempts.visit.note_broken(Outcome::from(broken).end());
+        self.attempts.visit.note_broken(outcome.end());
         let Some(mut repair) = self.answer.delivery.repair().cloned() else { return Ok(None) };
         match job.tier.resume {
             Resume::Off => return Ok(None),

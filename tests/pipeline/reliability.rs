@@ -212,6 +212,25 @@ fn a_stream_that_broke_counts_against_its_candidate() {
 }
 
 #[test]
+fn an_error_in_a_stream_is_judged_as_what_it_says() {
+    let event = |code: &str| format!("data: {{\"error\":{{\"message\":\"no\",\"code\":\"{code}\"}}}}\n\n");
+    for (code, after_s, serves) in [
+        ("insufficient_quota", 250, "second/two:200"),
+        ("server_error", 1, "second/two:200"),
+        ("server_error", 250, "first/one:200"),
+        ("context_length_exceeded", 1, "first/one:200"),
+    ] {
+        let error = event(code);
+        let scenario = streaming(json!({})).provider(FIRST, stream(vec![ROLE, HI, &error])).run();
+        assert_eq!(scenario.log()["error.type"], "stream_broken", "{code}");
+        let again = || stream(vec![HI, STOP, DONE]);
+        let scenario = scenario.provider(FIRST, again()).provider(SECOND, again());
+        let scenario = scenario.again_after(Duration::from_secs(after_s));
+        assert_eq!(scenario.response_header("x-route-attempts"), serves, "{code} after {after_s} s");
+    }
+}
+
+#[test]
 fn a_deadline_does_not_cut_for_a_candidate_that_cannot_be_asked() {
     let scenario = streaming(json!({})).provider(FIRST, slow_stream(6_000));
     scenario.fake.secrets.borrow_mut().remove(SECOND);
