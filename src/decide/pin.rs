@@ -58,10 +58,9 @@ fn lists(tier: &Tier, model: ModelId) -> bool {
 
 /// The models that a client who may pin can pin within `bounds`.
 pub fn pinnable<'a>(policy: &'a Policy, bounds: &Bounds) -> impl Iterator<Item = &'a Model> {
-    policy.models.iter().filter(move |model| {
-        let is_allowed = |id| tier_of(policy, bounds, id).is_ok();
-        bounds.allows_provider(model.provider) && policy.model_named(&model.name).is_some_and(is_allowed)
-    })
+    let is_pinnable =
+        |id: &ModelId| bounds.allows_provider(policy.model(*id).provider) && tier_of(policy, bounds, *id).is_ok();
+    policy.model_ids().filter(is_pinnable).map(|id| policy.model(id))
 }
 
 fn unknown_model(policy: &Policy, bounds: &Bounds, name: &str) -> Error {

@@ -314,6 +314,11 @@ impl Policy {
         (0..self.tiers.len()).map(TierId)
     }
 
+    /// All models, in the policy's order.
+    pub fn model_ids(&self) -> impl Iterator<Item = ModelId> + use<> {
+        (0..self.models.len()).map(ModelId)
+    }
+
     pub fn tier_named(&self, name: &str) -> Option<TierId> {
         self.tiers.iter().position(|tier| tier.name == name).map(TierId)
     }
