@@ -24,7 +24,13 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
     let default_tier = tier_id(raw.default_tier, scope, &root.field("default_tier"), faults);
     let health = raw.health.given().and_then(|raw| build_health(raw, &root.field("health"), faults));
     let classifier = match raw.classifier.optional() {
-        Some(Some(raw)) => build_classifier(raw, scope, &root.field("classifier"), faults).map(Some),
+        Some(Some(raw)) => {
+            let path = root.field("classifier");
+            if let Some(fault) = classifier_fault(&raw, &dialects, scope) {
+                faults.note(&path.field("model"), fault);
+            }
+            build_classifier(raw, scope, &path, faults).map(Some)
+        }
         Some(None) => Some(None),
         None => None,
     };
@@ -109,6 +115,17 @@ fn build_health(raw: raw::Health, path: &Path, faults: &mut Faults) -> Option<He
         auth_cooldown: raw.auth_cooldown_s.given()?.seconds(),
         hedge_share: raw.hedge_share.given()?.0,
     })
+}
+
+/// What is wrong with the classifier's model: nobody could put the question to it.
+fn classifier_fault(raw: &raw::Classifier, dialects: &[Option<Dialect>], scope: &Scope) -> Option<String> {
+    let name = raw.model.as_given()?;
+    match dialects.get(scope.models.position(name)?).copied().flatten()? {
+        Dialect::OpenaiChat | Dialect::AnthropicMessages => None,
+        dialect @ Dialect::OpenaiResponses => {
+            Some(format!("{} speaks {dialect}, which is not built; valid: a model of another dialect", quote(name)))
+        }
+    }
 }
 
 fn build_classifier(raw: raw::Classifier, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Classifier> {

@@ -40,6 +40,8 @@ pub enum Piece<'a> {
         usage: Usage,
         /// Whether its event says nothing else, so that a client that did not ask for it need not get the event.
         stands_alone: bool,
+        /// The dialect's own count, which may say more, for a client of the same dialect.
+        raw: Option<Raw<'a>>,
     },
     /// The model works, but says nothing yet.
     Alive(Alive),

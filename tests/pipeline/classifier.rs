@@ -125,14 +125,6 @@ fn rows_shape_the_question() {
 }
 
 #[test]
-fn a_dialect_that_is_not_built_asks_nobody() {
-    let policy = asked_by(json!({"dialect": "openai-responses"}), json!({}));
-    let scenario = Scenario::new().policy(policy).provider(FIRST, answer("hi")).run();
-    assert_eq!(scenario.response_header("x-route-reason"), "classifier_error");
-    assert_eq!(scenario.asked(), [FIRST]);
-}
-
-#[test]
 fn a_reply_is_found_in_prose() {
     let prose = "Of {small, large} I take:\n```json\n{\"tier\": \"small\", \"confidence\": 0.8}\n```\nas {asked}.";
     let scenario = Scenario::new().provider(CLASSIFIER, answer(prose)).provider(FIRST, answer("hi")).run();

@@ -76,6 +76,25 @@ fn a_replay_goes_on_where_the_first_stream_broke() {
 }
 
 #[test]
+fn the_usage_after_a_repair_is_the_providers_own() {
+    let own =
+        json!({"prompt_tokens": 9, "completion_tokens": 2, "cost": 0.5, "prompt_tokens_details": {"audio_tokens": 1}});
+    let usage = format!("data: {}\n\n", json!({"id": "b", "choices": [], "usage": own}));
+    let body = json!({
+        "model": "x", "stream": true, "stream_options": {"include_usage": true},
+        "messages": [{"role": "user", "content": "Hello"}],
+    });
+    let scenario = asking(json!({"resume": "replay"}), json!({}))
+        .ask(body)
+        .provider(FIRST, events(&[role("a"), text("a", "Hello wo")]))
+        .provider(SECOND, events(&[role("b"), text("b", "Hello world!"), STOP.into(), usage, DONE.into()]))
+        .run();
+    assert_eq!(content(&scenario), ("Hello world!".into(), true));
+    assert!(scenario.text().contains(&format!("\"usage\":{own}")), "{}", scenario.text());
+    assert_eq!(scenario.log()["gen_ai.usage.input_tokens"], 9);
+}
+
+#[test]
 fn a_replay_that_differs_ends_with_an_error() {
     let scenario = asking(json!({"resume": "replay"}), json!({}))
         .provider(FIRST, events(&[role("a"), text("a", "Hello")]))

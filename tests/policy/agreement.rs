@@ -21,7 +21,7 @@ const RELATIONS: &[&str] = &[
     "also the name of a tier",
     "already the name of",
     "handoff needs",
-    "the classifier needs",
+    "which is not built",
     "less than cooldown_s",
     "longer than total_ms",
     "more than context",

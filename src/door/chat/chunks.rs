@@ -37,8 +37,9 @@ pub struct Encoder {
     /// Whether what comes in the client's own dialect goes out as it came.
     passes: bool,
     calls: Vec<KnownCall>,
-    /// What is to be told at the end.
+    /// What is to be told at the end, and the same in the words of a provider of the client's own dialect.
     usage: Option<Usage>,
+    own_usage: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +66,7 @@ impl Encoder {
             passes: true,
             calls: Vec::new(),
             usage: None,
+            own_usage: None,
         }
     }
 
@@ -99,7 +101,10 @@ impl Encoder {
         if let (true, Some(usage)) = (self.options.includes_usage, self.usage) {
             out.extend_from_slice(self.prefix().as_bytes());
             out.extend_from_slice(br#"],"usage":"#);
-            ClientUsage::write(usage, out);
+            match &self.own_usage {
+                Some(own) => out.extend_from_slice(own.as_bytes()),
+                None => ClientUsage::write(usage, out),
+            }
             out.extend_from_slice(b"}\n\n");
         }
         out.extend_from_slice(DONE);
@@ -158,7 +163,10 @@ impl Encoder {
     fn note(&mut self, piece: &Piece<'_>, out: &mut Vec<u8>) {
         match piece {
             Piece::Start(start) => self.start(start, out),
-            Piece::Usage { usage, .. } => self.usage = Some(*usage),
+            Piece::Usage { usage, raw, .. } => {
+                self.usage = Some(*usage);
+                self.own_usage = raw.map(|raw| raw.0.get().to_owned());
+            }
             Piece::Alive(Alive::Ping) => out.extend_from_slice(b": ping\n\n"),
             Piece::Alive(Alive::Comment) => out.extend_from_slice(sse::COMMENT),
             Piece::Alive(Alive::Thinking)

@@ -109,8 +109,12 @@ impl<'a> Message<'a> {
             Role::Tool => self.result(parts)?,
             Role::Function => self.legacy_result(parts)?,
         };
-        let name = if role == Role::Function { None } else { self.name.and_then(JsonString::read) };
-        let unread = std::mem::take(&mut self.unread);
+        let given_name = self.name.filter(|name| role != Role::Function && !is_null(name));
+        let name = given_name.and_then(JsonString::read);
+        let mut unread = std::mem::take(&mut self.unread);
+        if given_name.is_some() && name.is_none() {
+            unread.push("name".into());
+        }
         items.push(Item { name, unread, ..Item::new(self.place, kind) });
         if role == Role::Assistant {
             self.push_calls(items)?;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::chunk::{self, Chunk};
 use crate::upstream::dialect::{DecodeOptions, Defect, Heard};
 use crate::upstream::error_words::{self, ProviderError};
-use crate::wire::piece::{Piece, Start};
+use crate::wire::piece::{Piece, Raw, Start};
 use crate::wire::usage::Usage;
 
 #[derive(Deserialize)]
@@ -134,7 +134,7 @@ impl ChatStream {
         if stands_alone && usage.is_none() && !chunk.is_around_an_answer() {
             return Ok(Heard::Foreign);
         }
-        pieces.extend(usage.map(|usage| Piece::Usage { usage, stands_alone }));
+        pieces.extend(usage.map(|usage| Piece::Usage { usage, stands_alone, raw: chunk.usage.map(Raw) }));
         self.note_choices(pieces);
         if !self.introduced {
             // Azure's first chunk, which is about the prompt, names no model.

@@ -296,7 +296,7 @@ impl MessagesStream {
     fn finish<'a>(&mut self, event: &Event<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
         if self.count(event.usage) {
             let usage = self.counts.map(Usage::from).unwrap_or_default();
-            pieces.push(Piece::Usage { usage, stands_alone: false });
+            pieces.push(Piece::Usage { usage, stands_alone: false, raw: None });
         }
         let end: End<'a> = read(event.delta)?;
         let Some(stop_reason) = given(end.stop_reason).filter(|_| !self.finished) else {
