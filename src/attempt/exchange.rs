@@ -312,9 +312,6 @@ impl From<Break> for Outcome {
 
 impl From<Defect> for Outcome {
     fn from(defect: Defect) -> Self {
-        match defect {
-            Defect::Error(error) => Outcome::ErrorInside(Box::new(error)),
-            Defect::Undecodable => Outcome::Undecodable,
-        }
+        Break::from(defect).into()
     }
 }

@@ -167,19 +167,13 @@ impl<'a, P: Platform> Visit<'a, P> {
     /// Ends a streamed answer as a whole one.
     pub fn finish(&mut self) -> Result<(), ClientGone> {
         self.begin();
-        match std::mem::replace(&mut self.sent, SendState::Over) {
-            SendState::Open(downstream) => self.platform.finish(downstream),
-            SendState::Nothing | SendState::Over => Err(ClientGone),
-        }
+        self.platform.finish(self.take_open()?)
     }
 
     /// Leaves the rest of a streamed answer to the platform: `read` has been read, `body` goes on from there.
     pub fn hand_over(&mut self, read: &[u8], body: P::Body) -> Result<(), ClientGone> {
         self.send(read, LAST_PATIENCE)?;
-        match std::mem::replace(&mut self.sent, SendState::Over) {
-            SendState::Open(downstream) => self.platform.hand_over(downstream, body),
-            SendState::Nothing | SendState::Over => Err(ClientGone),
-        }
+        self.platform.hand_over(self.take_open()?, body)
     }
 
     /// Tells the client of a stream that its answer is not whole: one error event, then an aborted transfer.
@@ -190,13 +184,12 @@ impl<'a, P: Platform> Visit<'a, P> {
         let mut event = b"data: ".to_vec();
         event.extend_from_slice(&error.body());
         event.extend_from_slice(b"\n\n");
-        let sent = self.send(&event, LAST_PATIENCE);
-        match (sent, std::mem::replace(&mut self.sent, SendState::Over)) {
-            (Ok(()), SendState::Open(downstream)) => {
+        match self.send(&event, LAST_PATIENCE).and_then(|()| self.take_open()) {
+            Ok(downstream) => {
                 self.platform.abort(downstream);
                 BrokenOff::Told
             }
-            (Ok(()) | Err(ClientGone), _) => BrokenOff::ClientGone,
+            Err(ClientGone) => BrokenOff::ClientGone,
         }
     }
 
@@ -232,6 +225,14 @@ impl<'a, P: Platform> Visit<'a, P> {
             let head = answer_headers::head(&self.record, StatusCode::OK, media::EVENT_STREAM, headers);
             self.record.timings.first_byte = Some(self.platform.elapsed());
             self.sent = SendState::Open(self.platform.start_response(head));
+        }
+    }
+
+    /// The stream under way, to be ended.
+    fn take_open(&mut self) -> Result<P::Downstream, ClientGone> {
+        match std::mem::replace(&mut self.sent, SendState::Over) {
+            SendState::Open(downstream) => Ok(downstream),
+            SendState::Nothing | SendState::Over => Err(ClientGone),
         }
     }
 

@@ -12,8 +12,9 @@ use crate::visit::Visit;
 
 pub fn decide<P: Platform>(question: &Question<'_>, _: &mut Visit<'_, P>) -> Result<Step, Error> {
     let Case { policy, headers, bounds, .. } = question.case;
-    let pinned = pin::find(question)?;
+    // Without a tier the next rung looks at the pin.
     let Some(name) = &headers.tier else { return Ok(Step::Pass(None)) };
+    let pinned = pin::find(question)?;
     let allowed = || allowed_tiers(policy, bounds);
     let tier = policy.tier_named(name).ok_or_else(|| unknown("x-route-tier", name, &allowed()))?;
     if !bounds.allows(tier) {
