@@ -5,9 +5,18 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const CARGO: &str = r#"echo "cargo $*"; [ "$1" = build ] || { echo "pid $$"; exit 7; }"#;
 const WITH_TARGET: &str = r#"echo "$FOLDER/lib""#;
+
+static TURN: Mutex<()> = Mutex::new(());
+
+/// One test at a time: a program that is being written is busy, and cannot be run, as long as a process that another test
+/// starts at that moment has it open.
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A folder with these programs alone; `lib` is where its compiler looks for the target.
 fn programs(name: &str, scripts: &[(&str, &str)]) -> PathBuf {
@@ -36,6 +45,7 @@ fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
 
 #[test]
 fn what_is_missing_is_said_in_one_line_before_anything_is_built() {
+    let _turn = turn();
     let offline =
         "echo 'info: downloading' >&2; echo 'error: could not download' >&2; echo 'Stack backtrace:' >&2; exit 1";
     let no_toolchain = "echo \"error: toolchain '1.95.0' is not installed\" >&2; echo 'Stack backtrace:' >&2; exit 1";
@@ -77,6 +87,7 @@ fn what_is_missing_is_said_in_one_line_before_anything_is_built() {
 
 #[test]
 fn a_missing_target_is_added_and_one_that_is_there_is_left_alone() {
+    let _turn = turn();
     let add = r#"[ "$*" = "target add wasm32-wasip1" ] && : >"$FOLDER/lib/libstd-1.rlib""#;
     let folder = programs("adds", &[("cargo", CARGO), ("rustc", WITH_TARGET), ("rustup", add)]);
     assert_eq!(run(&folder, &["--check"]).0, Some(0));
@@ -89,6 +100,7 @@ fn a_missing_target_is_added_and_one_that_is_there_is_left_alone() {
 
 #[test]
 fn it_becomes_the_tool_with_its_arguments_and_exit_code() {
+    let _turn = turn();
     let folder = programs("becomes", &[("cargo", CARGO), ("rustc", WITH_TARGET)]);
     fs::write(folder.join("lib/libstd-1.rlib"), "").expect("the folder should be writable");
     let child = start(&folder, &["dev", "--fault", "openai=status=503 *"]).spawn().expect("it should run");
@@ -106,6 +118,7 @@ fn it_becomes_the_tool_with_its_arguments_and_exit_code() {
 
 #[test]
 fn a_failed_build_is_its_exit_code_and_runs_nothing() {
+    let _turn = turn();
     let cargo = r#"echo "cargo $1"; exit 101"#;
     let folder = programs("fails", &[("cargo", cargo), ("rustc", WITH_TARGET)]);
     fs::write(folder.join("lib/libstd-1.rlib"), "").expect("the folder should be writable");
