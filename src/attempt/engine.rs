@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::attempt::exchange::{Advance, Arrival, Carrying, Exchange};
+use crate::attempt::exchange::{Advance, Arrival, Carrying, Exchange, Terms};
 use crate::attempt::outcome::{ExpectedBack, Outcome, Verdict, judge};
 use crate::attempt::queue::{Next, Queue, RetryLimits};
 use crate::attempt::{Committed, Failure, Job, Prepared, Stop, client_error, health_name, prepare};
@@ -142,7 +142,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                 continue;
             }
             if let Some(position) = self.expired(now, &mut run) {
-                let advance = run.active[position].exchange.expire(job);
+                let advance = run.active[position].exchange.expire(job.platform);
                 match self.take(position, advance, &mut run) {
                     Some(committed) => return Ok(committed),
                     None => continue,
@@ -158,7 +158,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             let ready = job.platform.wait_first(&waits, Some(wake.saturating_sub(now)));
             drop(waits);
             let Some(ready) = ready else { continue };
-            let advance = run.active[ready].exchange.advance(job);
+            let advance = run.active[ready].exchange.advance(job.platform);
             if let Some(committed) = self.take(ready, advance, &mut run) {
                 return Ok(committed);
             }
@@ -218,7 +218,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                     repair: self.repair.clone(),
                     keeps_timeouts: job.platform.keeps_timeouts(&backend),
                 };
-                let exchange = Exchange::new(pending, job, carrying);
+                let exchange = Exchange::new(pending, launch.started, Terms::of(job), carrying);
                 run.active.push(Attempt { launch, exchange, dropped });
                 true
             }

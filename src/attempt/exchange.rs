@@ -34,6 +34,7 @@ const MAX_PREAMBLE_BYTES: usize = 64 * 1024;
 /// One request to one provider, and what has come back.
 pub struct Exchange<P: Platform> {
     stage: Stage<P>,
+    terms: Terms,
     carrying: Carrying,
     /// When the exchange is given up, on [`Platform::elapsed`]'s clock.
     deadline: Duration,
@@ -41,6 +42,27 @@ pub struct Exchange<P: Platform> {
     own_deadline: Duration,
     status: StatusCode,
     request_id: Option<String>,
+}
+
+/// What an exchange is to bring, and by when.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    pub commit_at: CommitAt,
+    /// How long the first piece, or the whole answer, may take.
+    pub own_time: Duration,
+    /// How long may pass between two reads of a stream that has begun.
+    pub idle: Duration,
+}
+
+impl Terms {
+    pub fn of<P: Platform>(job: &Job<'_, P>) -> Self {
+        let deadlines = &job.tier.deadlines;
+        let own_time = match job.commit_at {
+            CommitAt::WholeAnswer => deadlines.response,
+            CommitAt::FirstPiece | CommitAt::WholeStream => deadlines.first_token,
+        };
+        Self { commit_at: job.commit_at, own_time, idle: deadlines.idle }
+    }
 }
 
 /// How an answer comes from its provider to its client.
@@ -88,15 +110,11 @@ pub struct Arrival<P: Platform> {
 pub type Advance<P> = Option<Result<Arrival<P>, Outcome>>;
 
 impl<P: Platform> Exchange<P> {
-    pub fn new(pending: P::Pending, job: &Job<'_, P>, carrying: Carrying) -> Self {
-        let deadlines = &job.tier.deadlines;
-        let own = match job.commit_at {
-            CommitAt::WholeAnswer => deadlines.response,
-            CommitAt::FirstPiece | CommitAt::WholeStream => deadlines.first_token,
-        };
-        let deadline = job.platform.elapsed() + own;
+    pub fn new(pending: P::Pending, now: Duration, terms: Terms, carrying: Carrying) -> Self {
+        let deadline = now + terms.own_time;
         Self {
             stage: Stage::Head(pending),
+            terms,
             carrying,
             deadline,
             own_deadline: deadline,
@@ -155,39 +173,39 @@ impl<P: Platform> Exchange<P> {
     }
 
     /// Takes what has come, and says what it came to.
-    pub fn advance(&mut self, job: &Job<'_, P>) -> Advance<P> {
+    pub fn advance(&mut self, platform: &P) -> Advance<P> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Head(pending) => match job.platform.response(pending) {
-                Ok(response) => self.take_head(job, response),
+            Stage::Head(pending) => match platform.response(pending) {
+                Ok(response) => self.take_head(platform, response),
                 Err(error) => Some(Err(Outcome::Send(error))),
             },
-            Stage::Stream { headers, answer } => self.read_stream(job, headers, answer),
-            Stage::Body(held) => self.read_body(job, held),
+            Stage::Stream { headers, answer } => self.read_stream(platform, headers, answer),
+            Stage::Body(held) => self.read_body(platform, held),
             Stage::Over => None,
         }
     }
 
     /// Ends the exchange at its deadline, with what has come until then.
-    pub fn expire(&mut self, job: &Job<'_, P>) -> Advance<P> {
+    pub fn expire(&mut self, platform: &P) -> Advance<P> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Body(HeldBody { response, bytes, kind: BodyKind::Error }) => {
-                Some(Err(refusal(job, &response, &bytes)))
+                Some(Err(refusal(platform, &response, &bytes)))
             }
             Stage::Stream { headers, mut answer } if answer.provider.is_finished() => {
                 let ended = answer.end().map_err(Outcome::from);
                 Some(ended.map(|_| Arrival { headers, answer: Answer::Stream(answer) }))
             }
-            _ if job.platform.elapsed() < self.own_deadline => Some(Err(Outcome::OutOfTime)),
+            _ if platform.elapsed() < self.own_deadline => Some(Err(Outcome::OutOfTime)),
             Stage::Head(_) | Stage::Stream { .. } | Stage::Body(_) | Stage::Over => Some(Err(Outcome::Timeout)),
         }
     }
 
-    fn take_head(&mut self, job: &Job<'_, P>, response: UpstreamResponse<P::Body>) -> Advance<P> {
+    fn take_head(&mut self, platform: &P, response: UpstreamResponse<P::Body>) -> Advance<P> {
         self.status = response.status;
         self.request_id = headers::request_id(&response.headers);
-        let kind = match (job.commit_at, is_event_stream(&response.headers)) {
+        let kind = match (self.terms.commit_at, is_event_stream(&response.headers)) {
             _ if !response.status.is_success() => {
-                self.deadline = self.deadline.min(job.platform.elapsed() + ERROR_BODY_TIMEOUT);
+                self.deadline = self.deadline.min(platform.elapsed() + ERROR_BODY_TIMEOUT);
                 BodyKind::Error
             }
             (CommitAt::WholeAnswer, false) => BodyKind::Answer,
@@ -210,12 +228,12 @@ impl<P: Platform> Exchange<P> {
         None
     }
 
-    fn read_stream(&mut self, job: &Job<'_, P>, headers: HeaderMap, mut answer: Box<AnswerStream<P>>) -> Advance<P> {
-        let progress = match answer.read(job.platform) {
+    fn read_stream(&mut self, platform: &P, headers: HeaderMap, mut answer: Box<AnswerStream<P>>) -> Advance<P> {
+        let progress = match answer.read(platform) {
             Ok(progress) => progress,
             Err(broken) => return Some(Err(broken.into())),
         };
-        let enough = match (progress, job.commit_at) {
+        let enough = match (progress, self.terms.commit_at) {
             (Progress::Ended, _) | (Progress::Begun, CommitAt::FirstPiece | CommitAt::WholeAnswer) => true,
             (Progress::Begun, CommitAt::WholeStream) | (Progress::Preamble, _) => false,
         };
@@ -227,22 +245,22 @@ impl<P: Platform> Exchange<P> {
             return Some(Err(Outcome::TooLarge));
         }
         if answer.provider.is_finished() {
-            self.deadline = job.platform.elapsed() + AFTER_FINISH;
+            self.deadline = platform.elapsed() + AFTER_FINISH;
         } else if answer.provider.has_begun() {
             // From here on the time between two reads counts.
-            self.deadline = job.platform.elapsed() + job.tier.deadlines.idle;
+            self.deadline = platform.elapsed() + self.terms.idle;
         }
         self.stage = Stage::Stream { headers, answer };
         None
     }
 
-    fn read_body(&mut self, job: &Job<'_, P>, held: HeldBody<P>) -> Advance<P> {
+    fn read_body(&mut self, platform: &P, held: HeldBody<P>) -> Advance<P> {
         let HeldBody { mut response, mut bytes, kind } = held;
         let length = media::content_length(&response.headers);
         let mut ended = length == Some(bytes.len() as u64);
         let mut broken = false;
         if !ended {
-            match job.platform.read(&mut response.body, &mut bytes, READ_BYTES) {
+            match platform.read(&mut response.body, &mut bytes, READ_BYTES) {
                 // The local runtime's wait swallows the error of a body that broke off, so its length is checked too.
                 Ok(0) => (ended, broken) = (true, length.is_some()),
                 Ok(_) => ended = length == Some(bytes.len() as u64),
@@ -256,7 +274,7 @@ impl<P: Platform> Exchange<P> {
             return None;
         }
         Some(match kind {
-            BodyKind::Error => Err(refusal(job, &response, &bytes)),
+            BodyKind::Error => Err(refusal(platform, &response, &bytes)),
             _ if is_large => Err(Outcome::TooLarge),
             _ if broken => Err(Outcome::Broken),
             BodyKind::NoStream => Err(error_inside(&bytes)),
@@ -283,9 +301,9 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with(media::EVENT_STREAM))
 }
 
-fn refusal<P: Platform>(job: &Job<'_, P>, response: &UpstreamResponse<P::Body>, body: &[u8]) -> Outcome {
+fn refusal<P: Platform>(platform: &P, response: &UpstreamResponse<P::Body>, body: &[u8]) -> Outcome {
     let error = Box::new(error_words::parse(body));
-    let delay = dialect::asked_delay(&response.headers, &error, job.platform.unix_time());
+    let delay = dialect::asked_delay(&response.headers, &error, platform.unix_time());
     Outcome::Status { status: response.status, error, delay }
 }
 

@@ -58,6 +58,8 @@ pub enum Verdict {
     Next,
     /// The next candidate with a larger context.
     NextLarger,
+    /// A candidate of another provider, if no other has said the same.
+    Elsewhere,
     /// Every candidate would say the same.
     GiveUp,
 }
@@ -116,9 +118,9 @@ pub fn judge(outcome: &Outcome) -> Judgement {
         }
         Outcome::Send(
             error @ (SendError::Dns | SendError::Connect | SendError::Tls | SendError::Reset | SendError::Other),
-        ) => row(Retry, Cooling::Short, client_error(Kind::ProviderError, format!("could not be asked: {error}"))),
+        ) => row(Retry, Cooling::Failure, client_error(Kind::ProviderError, format!("could not be asked: {error}"))),
         Outcome::Send(SendError::Timeout) | Outcome::Timeout => {
-            let late = row(Next, Cooling::Short, client_error(Kind::ProviderTimeout, "did not answer in time"));
+            let late = row(Next, Cooling::Failure, client_error(Kind::ProviderTimeout, "did not answer in time"));
             Judgement { expected_back: ExpectedBack::AfterCooldown, ..late }
         }
         Outcome::Status { status, error, delay } => {
@@ -131,12 +133,12 @@ pub fn judge(outcome: &Outcome) -> Judgement {
             let status = error.implied_status().unwrap_or(unknown);
             judge_answer(&Answered { status, error, delay: error.retry_delay }, "answered with an error".to_owned())
         }
-        Outcome::Broken => row(Retry, Cooling::Short, failed("broke off its answer")),
+        Outcome::Broken => row(Retry, Cooling::Failure, failed("broke off its answer")),
         Outcome::Undecodable => {
-            let unread = row(Next, Cooling::Short, failed("sent an answer that cannot be read"));
+            let unread = row(Next, Cooling::Failure, failed("sent an answer that cannot be read"));
             Judgement { expected_back: ExpectedBack::AfterCooldown, ..unread }
         }
-        Outcome::TooLarge => row(Next, Cooling::Short, failed("sent more than the gateway accepts")),
+        Outcome::TooLarge => row(Next, Cooling::Failure, failed("sent more than the gateway accepts")),
     }
 }
 
@@ -176,10 +178,10 @@ fn judge_answer(answer: &Answered<'_>, otherwise: String) -> Judgement {
             };
             match delay {
                 Some(delay) => row(Wait(delay), Cooling::Asked(delay), client_error),
-                None => row(Retry, Cooling::Short, client_error),
+                None => row(Retry, Cooling::Failure, client_error),
             }
         }
-        _ => row(Next, Cooling::Short, failed(Kind::ProviderError)),
+        _ => row(Next, Cooling::Failure, failed(Kind::ProviderError)),
     }
 }
 
@@ -194,7 +196,7 @@ fn row(verdict: Verdict, cooling: Cooling, client_error: ClientError) -> Judgeme
     let expected_back = match verdict {
         Verdict::Wait(delay) => ExpectedBack::After(delay),
         Verdict::Retry => ExpectedBack::AfterCooldown,
-        Verdict::Next | Verdict::NextLarger | Verdict::GiveUp => ExpectedBack::Never,
+        Verdict::Next | Verdict::NextLarger | Verdict::Elsewhere | Verdict::GiveUp => ExpectedBack::Never,
     };
     Judgement { verdict, cooling, expected_back, client_error }
 }
@@ -261,8 +263,8 @@ mod tests {
         let context = r#"{"error":{"message":"x","code":"context_length_exceeded"}}"#;
         let policy = r#"{"error":{"message":"x","code":"content_policy_violation"}}"#;
         let quota = r#"{"error":{"message":"x","code":"insufficient_quota"}}"#;
-        let again = (Verdict::Retry, Cooling::Short);
-        let next = (Verdict::Next, Cooling::Short);
+        let again = (Verdict::Retry, Cooling::Failure);
+        let next = (Verdict::Next, Cooling::Failure);
         let long = (Verdict::Next, Cooling::Long);
         let unsent = (Verdict::Next, Cooling::None);
         let larger = (Verdict::NextLarger, Cooling::None);

@@ -164,7 +164,7 @@ impl Queue {
     pub fn failed(&mut self, place: usize, verdict: Verdict, limits: RetryLimits) -> bool {
         self.slots[place].due = Due::Done;
         let time = match verdict {
-            Verdict::Next => None,
+            Verdict::Next | Verdict::Elsewhere => None,
             Verdict::NextLarger => {
                 self.too_small = self.too_small.max(self.slots[place].context);
                 None

@@ -112,6 +112,7 @@ fn build_health(raw: raw::Health, path: &Path, faults: &mut Faults) -> Option<He
     Some(HealthSettings {
         cooldown: raw.cooldown_s.given()?.seconds(),
         max_cooldown: raw.max_cooldown_s.given()?.seconds(),
+        failures: raw.failures.given()?.small(),
         auth_cooldown: raw.auth_cooldown_s.given()?.seconds(),
         hedge_share: raw.hedge_share.given()?.0,
     })
@@ -195,6 +196,9 @@ fn build_tier(raw: raw::Tier, scope: &Scope, path: &Path, faults: &mut Faults) -
         retries: raw.retries.given()?.small(),
         hedge_after: raw.hedge_after_ms.optional()?.map(|delay| delay.millis()),
         stream: raw.stream.given()?,
+        wait: raw.wait_ms.given()?.millis(),
+        early_head: Some(raw.early_head_ms.given()?.millis()).filter(|after| !after.is_zero()),
+        on_refusal: raw.on_refusal.given()?,
         resume: raw.resume.given()?,
     })
 }

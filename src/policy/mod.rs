@@ -23,7 +23,7 @@ pub mod warnings;
 
 use std::time::Duration;
 
-pub use names::{Auth, AuthStyle, Dialect, Effort, Prefill, Quirk, Resume, StreamMode, Thinking};
+pub use names::{Auth, AuthStyle, Dialect, Effort, OnRefusal, Prefill, Quirk, Resume, StreamMode, Thinking};
 
 /// The shipped policy, for tests and tools. No guest has it: without a policy in its store the gateway serves nobody.
 #[cfg(any(test, feature = "schema"))]
@@ -75,6 +75,8 @@ pub struct Limits {
 /// Cool-downs of failing candidates, and how many second requests may be started.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HealthSettings {
+    /// Failures in a row after which a candidate cools down; at least 1.
+    pub failures: u32,
     pub cooldown: Duration,
     pub max_cooldown: Duration,
     /// After a refused key, an exhausted quota, or a model that is not there.
@@ -120,6 +122,11 @@ pub struct Tier {
     /// Further attempts on the same candidate.
     pub retries: u32,
     pub hedge_after: Option<Duration>,
+    /// How long a rate limit's end is waited for although others could answer.
+    pub wait: Duration,
+    /// When the client of a stream that has not begun gets its head.
+    pub early_head: Option<Duration>,
+    pub on_refusal: OnRefusal,
     pub stream: StreamMode,
     pub resume: Resume,
 }

@@ -137,6 +137,14 @@ names! {
         Prefix = "prefix",
     }
 
+    /// What follows when a provider, or the model, refuses what the text asks for.
+    OnRefusal {
+        /// The client is told.
+        End = "end",
+        /// The next candidate is asked.
+        Next = "next",
+    }
+
     /// What becomes of a stream that breaks after its client has some of it.
     Resume {
         Off = "off",

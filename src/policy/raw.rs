@@ -11,7 +11,7 @@ use super::scalar::{
     ClientId, Dollars, FieldName, Fraction, Integer, ModelName, Origin, ProviderName, SecretName, Text, TierName,
     UpstreamEffort, UpstreamModel, Version,
 };
-use super::{Auth, AuthStyle, BaseUrl, Dialect, Effort, Prefill, Quirk, Resume, StreamMode, Thinking};
+use super::{Auth, AuthStyle, BaseUrl, Dialect, Effort, OnRefusal, Prefill, Quirk, Resume, StreamMode, Thinking};
 use crate::policy::json::Node;
 
 /// The platform ends every execution after two minutes, so no deadline can be longer.
@@ -66,6 +66,8 @@ object! {
 
     /// Cool-downs of failing candidates.
     Health {
+        /// Failures in a row, of different requests, after which a candidate cools down.
+        optional failures: Integer<1, 100> = 3,
         /// Seconds of the first cool-down; it doubles with each further failure.
         optional cooldown_s: Seconds = 5,
         /// Seconds beyond which it does not double.
@@ -118,6 +120,12 @@ object! {
         optional retries: Integer<0, 3> = 0,
         /// Milliseconds without a first piece after which a second candidate is started.
         optional hedge_after_ms: Millis,
+        /// Milliseconds that a rate limit's end is waited for, although others could answer.
+        optional wait_ms: Integer<0, 60_000> = 0,
+        /// Milliseconds without a first piece after which a stream's client gets its head and comments; 0 for never.
+        optional early_head_ms: Integer<0, 120_000> = 45_000,
+        /// What happens when a provider, or the model, refuses what the text asks for.
+        optional on_refusal: OnRefusal = "end",
         /// How streams are relayed; handoff only where every candidate is openai-chat.
         optional stream: StreamMode = "guarded",
         /// What happens to a stream that breaks after its first piece.

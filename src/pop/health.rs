@@ -16,8 +16,10 @@ use crate::policy::HealthSettings;
 pub enum Cooling {
     /// It says nothing about the candidate.
     None,
-    /// A cool-down that doubles.
-    Short,
+    /// The candidate is there.
+    Alive,
+    /// It counts as a failure; as many in a row as the policy says are a cool-down, that doubles.
+    Failure,
     /// At least as long as the provider asks.
     Asked(Duration),
     /// Nothing that passes by itself: a refused key, an exhausted quota, a model that is not there.
@@ -98,8 +100,8 @@ impl Health {
         };
         let doubled = policy.cooldown.saturating_mul(1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX));
         let cooldown = match cooling {
-            Cooling::None => return,
-            Cooling::Short => doubled.min(policy.max_cooldown),
+            Cooling::None | Cooling::Alive => return,
+            Cooling::Failure => doubled.min(policy.max_cooldown),
             Cooling::Asked(delay) => doubled.max(delay).min(policy.max_cooldown),
             Cooling::Long => policy.auth_cooldown,
         };
@@ -133,6 +135,7 @@ mod tests {
     use super::*;
 
     const POLICY: HealthSettings = HealthSettings {
+        failures: 3,
         cooldown: Duration::from_secs(5),
         max_cooldown: Duration::from_secs(60),
         auth_cooldown: Duration::from_secs(300),
@@ -153,7 +156,7 @@ mod tests {
         let mut health = Health::default();
         let mut now = 0;
         for expected in [5, 10, 20, 40, 60, 60] {
-            health.failed("c", Setback { cooling: Cooling::Short, at: at(now) }, &POLICY);
+            health.failed("c", Setback { cooling: Cooling::Failure, at: at(now) }, &POLICY);
             assert_eq!(left(&health, now), expected);
             assert_eq!(health.standing("c", at(now + expected - 1)), Standing::Cooling);
             now += expected;
@@ -170,12 +173,12 @@ mod tests {
     fn a_burst_of_failures_is_one_failure() {
         let mut health = Health::default();
         for _ in 0..50 {
-            health.failed("c", Setback { cooling: Cooling::Short, at: at(0) }, &POLICY);
+            health.failed("c", Setback { cooling: Cooling::Failure, at: at(0) }, &POLICY);
         }
         assert_eq!((left(&health, 0), health.0["c"].failures), (5, 1));
         health.failed("c", Setback { cooling: Cooling::Long, at: at(1) }, &POLICY);
         assert_eq!(left(&health, 1), 300, "what lasts longer holds");
-        health.failed("c", Setback { cooling: Cooling::Short, at: at(2) }, &POLICY);
+        health.failed("c", Setback { cooling: Cooling::Failure, at: at(2) }, &POLICY);
         assert_eq!(left(&health, 1), 300);
     }
 
@@ -191,7 +194,7 @@ mod tests {
     #[test]
     fn a_probe_that_never_ends_does_not_block_for_ever() {
         let mut health = Health::default();
-        health.failed("c", Setback { cooling: Cooling::Short, at: at(0) }, &POLICY);
+        health.failed("c", Setback { cooling: Cooling::Failure, at: at(0) }, &POLICY);
         health.probes("c", &POLICY, at(5));
         assert_eq!(health.standing("c", at(10)), Standing::ProbeDue);
     }
@@ -199,8 +202,8 @@ mod tests {
     #[test]
     fn old_failures_are_forgotten() {
         let mut health = Health::default();
-        health.failed("c", Setback { cooling: Cooling::Short, at: at(0) }, &POLICY);
-        health.failed("d", Setback { cooling: Cooling::Short, at: at(700) }, &POLICY);
+        health.failed("c", Setback { cooling: Cooling::Failure, at: at(0) }, &POLICY);
+        health.failed("d", Setback { cooling: Cooling::Failure, at: at(700) }, &POLICY);
         assert_eq!(health.0.keys().collect::<Vec<_>>(), ["d"]);
     }
 
@@ -214,7 +217,7 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let cooling = prop_oneof![
             Just(Cooling::None),
-            Just(Cooling::Short),
+            Just(Cooling::Failure),
             Just(Cooling::Long),
             any::<u64>().prop_map(|ms| Cooling::Asked(Duration::from_millis(ms % 90_000_000))),
         ];

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use documents::{EXAMPLE, SHIPPED, SMALLEST, edit, edited, example, parse_value, paths, validator};
 use serde_json::{Value, json};
 use tiergate::policy::parse::{MAX_DOCUMENT_BYTES, parse};
-use tiergate::policy::{Auth, AuthStyle, Entry, Resume, StreamMode, Thinking, default_policy};
+use tiergate::policy::{Auth, AuthStyle, Entry, OnRefusal, Resume, StreamMode, Thinking, default_policy};
 
 #[test]
 fn good_documents_parse_and_validate() {
@@ -59,7 +59,9 @@ fn what_is_absent_has_its_default() {
     assert_eq!((policy.ttl.as_secs(), policy.limits.body_bytes, policy.auth), (5, 10 << 20, Auth::Required));
     let health = &policy.health;
     let cooldowns = [health.cooldown, health.max_cooldown, health.auth_cooldown].map(|cooldown| cooldown.as_secs());
-    assert_eq!(cooldowns, [5, 120, 300]);
+    assert_eq!((health.failures, cooldowns), (3, [5, 120, 300]));
+    let waits = (tier.wait.as_millis(), tier.early_head.map(|after| after.as_millis()), tier.on_refusal);
+    assert_eq!(waits, (0, Some(45_000), OnRefusal::End));
     assert!(policy.cors_origins.is_empty() && policy.classifier.is_none() && policy.rules.is_empty());
     assert_eq!((tier.retries, tier.hedge_after, tier.stream, tier.resume), (0, None, StreamMode::Guarded, Resume::Off));
     assert_eq!((tier.deadlines.connect.as_millis(), tier.deadlines.response.as_millis()), (600, 300));
