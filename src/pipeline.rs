@@ -36,7 +36,9 @@ pub fn handle<P: Platform>(platform: &P, memory: &Memory, received: Received<P::
     let keyring = Keyring::new(platform, memory.secret_store.get());
     let mut visit = Visit::new(&keyring, memory, Record::received(&received));
     let settled = serve(&mut visit, received).unwrap_or_else(Settled::failed);
+    let afterwards = visit.take_afterwards();
     settle(visit, settled);
+    afterwards.into_iter().for_each(|work| work(platform));
     memory.secret_store.set(keyring.used());
     look_ups::do_chores(platform, memory);
 }
@@ -113,8 +115,10 @@ fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Req
     if job.may_hedge() && Bucket::counts(visit.platform.random()) {
         visit.update_pop(|pop, _| pop.hedges.add(policy.health.hedge_share));
     }
-    if job.commit_at == CommitAt::WholeStream {
-        visit.keep_alive();
+    match (job.commit_at, job.tier.early_head) {
+        (CommitAt::WholeStream, _) => visit.keep_alive(),
+        (CommitAt::FirstPiece, Some(silence)) => visit.keep_alive_at(silence),
+        (CommitAt::FirstPiece, None) | (CommitAt::WholeAnswer, _) => {}
     }
     let mut attempts = Attempts::new(&job, visit, ranking.queue, prepared.into_inner());
     let committed = match attempts.run() {
@@ -122,9 +126,9 @@ fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Req
         Err(stop) => return Ok(Settled { served: None, ending: stop.into() }),
     };
     let (candidate, facts, ending) = match committed.answer {
-        Answer::Whole { body, facts } => (committed.candidate, facts, Ending::Answer(StatusCode::OK, body)),
+        Answer::Whole { body, facts } => (committed.serving.candidate, facts, Ending::Answer(StatusCode::OK, body)),
         Answer::Stream(stream) => {
-            let Relayed { candidate, facts, ending } = relay::run(&mut attempts, committed.candidate, stream);
+            let Relayed { candidate, facts, ending } = relay::run(&mut attempts, committed.serving, stream);
             (candidate, facts, ending)
         }
     };
@@ -142,5 +146,5 @@ fn prepare<P: Platform>(
     let plan = case.plan(guess).ok().filter(|plan| plan.tier == guess.tier && !request.ask.is_large())?;
     let job = Job::new(keyring, case.policy, plan.tier, request);
     let ranking = attempt::rank(case.policy, &plan.candidates, &case.pop.health, keyring.platform().unix_time());
-    attempt::prepare(&job, ranking.queue.first()?, &job.options()).ok()
+    attempt::prepare(&job, ranking.queue.candidates().next()?, &job.options()).ok()
 }

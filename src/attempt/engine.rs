@@ -1,20 +1,27 @@
-//! Asks candidates until one begins to answer: one at a time, or two while a hedge runs.
+//! Asks candidates until one begins to answer: in the queue's order, and beside each other where one keeps the client waiting.
 
 use std::time::Duration;
 
 use crate::attempt::exchange::{Advance, Arrival, Carrying, Exchange, Terms};
-use crate::attempt::outcome::{ExpectedBack, Outcome, Verdict, judge};
+use crate::attempt::outcome::{ExpectedBack, Judgement, Outcome, Verdict, judge};
+use crate::attempt::probe::Probe;
 use crate::attempt::queue::{Next, Queue, RetryLimits};
-use crate::attempt::{Committed, Failure, Job, Prepared, Stop, client_error, health_name, prepare};
+use crate::attempt::race::{Attempt, Launch, Occasion, Race, Win};
+use crate::attempt::{Committed, Failure, Job, Prepared, Serving, Stop, client_error, prepare};
 use crate::door::chat::answer::AnswerOptions;
 use crate::door::repair::Repair;
-use crate::platform::{ClientGone, Platform};
+use crate::error::{Error, Kind, Retry};
+use crate::platform::{ClientGone, Platform, SendError};
 use crate::policy::{Candidate, Resume};
-use crate::pop::health::{Cooling, Setback, Standing};
+use crate::pop::health::{self, Cooling, Extent, Setback, Stage, Standing, Success};
+use crate::pop::hedge;
 use crate::record::{AttemptEnd, AttemptRecord, ModelNames};
 use crate::upstream::dialect::{DecodeOptions, EncodeOptions};
 use crate::upstream::headers;
 use crate::visit::Visit;
+
+/// A connection that is reset so soon after a request was sent had been closed before.
+const STALE_CONNECTION: Duration = Duration::from_secs(1);
 
 /// The attempts at one request.
 pub struct Attempts<'a, 'v, P: Platform> {
@@ -29,31 +36,6 @@ pub struct Attempts<'a, 'v, P: Platform> {
     prepared: Option<Prepared<P>>,
     /// Whether the one hedge of this request was started, or tried.
     hedged: bool,
-}
-
-/// An attempt under way.
-struct Attempt<P: Platform> {
-    launch: Launch,
-    exchange: Exchange<P>,
-    dropped: Vec<String>,
-}
-
-/// The start of an attempt.
-#[derive(Clone, Copy)]
-struct Launch {
-    /// The candidate's place in the queue.
-    place: usize,
-    started: Duration,
-    occasion: Occasion,
-}
-
-/// Why an attempt was started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Occasion {
-    /// Its turn had come.
-    Turn,
-    /// The one before it was slow.
-    Hedge,
 }
 
 /// How an attempt that was noted ended.
@@ -76,17 +58,6 @@ struct FailedAttempt {
     outcome: Outcome,
     /// The provider's own name for the request.
     request_id: Option<String>,
-}
-
-/// What the attempts of one run have come to.
-struct Run<P: Platform> {
-    active: Vec<Attempt<P>>,
-    /// The failure that says most so far.
-    failure: Option<Failure>,
-    /// When each candidate that failed last is expected back, on the request's clock, by its place.
-    back: Vec<(usize, Duration)>,
-    /// When the run began, on the request's clock.
-    started: Duration,
 }
 
 impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
@@ -118,94 +89,128 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
     /// The failure that says most, if none of them answers.
     pub fn run(&mut self) -> Result<Committed<P>, Stop> {
         let job = self.job;
-        let started = job.platform.elapsed();
-        let mut run = Run { active: Vec::with_capacity(2), failure: None, back: Vec::new(), started };
+        let mut race = Race::new(job.platform.elapsed());
         loop {
             let now = job.platform.elapsed();
             if self.visit.comment_due().is_some_and(|due| due <= now) {
                 self.visit.send_comment().map_err(|ClientGone| Stop::ClientGone)?;
             }
-            if run.active.is_empty() {
-                // The first attempt is made whatever the time, so that there is something to tell.
+            if now >= job.total {
+                return self.end_at_total(race);
+            }
+            if let Some((place, occasion)) = self.next_start(now, &race) {
+                self.start(place, occasion, &mut race);
+                continue;
+            }
+            if race.is_empty() {
                 match self.queue.next(now) {
-                    Next::Ask(place) if now < job.total || run.failure.is_none() => {
-                        self.start(place, Occasion::Turn, &mut run);
-                    }
-                    Next::SleepUntil(time) if time < job.total => {
-                        let wake = self.visit.comment_due().map_or(time, |due| due.min(time));
-                        job.platform.sleep(wake.saturating_sub(now));
-                    }
-                    Next::Ask(_) | Next::SleepUntil(_) | Next::Nothing => {
-                        return Err(Stop::Failed(client_error::of(job.policy, &run.give_up(now))));
-                    }
+                    Next::SleepUntil(time) => job.platform.sleep(self.wakes_at(now, &race).min(time) - now),
+                    Next::Ask(_) | Next::Nothing => return Err(self.failed(race)),
                 }
                 continue;
             }
-            if let Some(position) = self.expired(now, &mut run) {
-                let advance = run.active[position].exchange.expire(job.platform);
-                match self.take(position, advance, &mut run) {
-                    Some(committed) => return Ok(committed),
+            let (position, advance) = match race.ended(now) {
+                Some(position) => (position, race.active[position].exchange.expire(job.platform)),
+                None => match race.wait(job.platform, self.wakes_at(now, &race) - now) {
+                    Some(position) => (position, race.active[position].exchange.advance(job.platform)),
                     None => continue,
-                }
-            }
-            if self.hedge_due(&run).is_some_and(|due| due <= now) {
-                self.hedge(&mut run);
-                continue;
-            }
-            let wake = [Some(self.next_deadline(&run)), self.hedge_due(&run), self.visit.comment_due()];
-            let wake = wake.into_iter().flatten().min().unwrap_or(job.total);
-            let waits: Vec<_> = run.active.iter().filter_map(|attempt| attempt.exchange.wait()).collect();
-            let ready = job.platform.wait_first(&waits, Some(wake.saturating_sub(now)));
-            drop(waits);
-            let Some(ready) = ready else { continue };
-            let advance = run.active[ready].exchange.advance(job.platform);
-            if let Some(committed) = self.take(ready, advance, &mut run) {
+                },
+            };
+            if let Some(committed) = self.take(position, advance, &mut race) {
                 return Ok(committed);
             }
         }
     }
 
+    /// Who is to be started now, if anybody is, and why.
+    fn next_start(&mut self, now: Duration, race: &Race<P>) -> Option<(usize, Occasion)> {
+        if race.is_empty() {
+            return match self.queue.next(now) {
+                Next::Ask(place) => Some((place, Occasion::Turn)),
+                Next::SleepUntil(_) | Next::Nothing => None,
+            };
+        }
+        if !race.has_room() {
+            None
+        } else if race.is_late(now) {
+            self.queue.fresh().map(|place| (place, Occasion::Late))
+        } else if race.is_lone_probe() {
+            self.queue.fresh_healthy().map(|place| (place, Occasion::Company))
+        } else if self.hedge_at(race).is_some_and(|due| due <= now) {
+            self.hedged = true;
+            let place = self.queue.fresh_healthy()?;
+            hedge::take(self.job.platform, self.job.policy.health.hedge_share).then_some((place, Occasion::Hedge))
+        } else {
+            None
+        }
+    }
+
+    /// When a second candidate is started beside one that shows no sign of life; nothing if none is to be.
+    fn hedge_at(&self, race: &Race<P>) -> Option<Duration> {
+        let may_hedge = self.job.ask.stream && !self.hedged && !self.job.ask.is_large();
+        race.hedge_at(self.job.tier.hedge_after.filter(|_| may_hedge)?)
+    }
+
+    /// The next time at which something is to be done, later than `now`.
+    fn wakes_at(&self, now: Duration, race: &Race<P>) -> Duration {
+        let times = [race.wakes_at(now), self.hedge_at(race), self.visit.comment_due()];
+        let next = times.into_iter().flatten().filter(|time| *time > now).min();
+        next.map_or(self.job.total, |time| time.min(self.job.total))
+    }
+
     /// Takes the end of the attempt at `position`, if it is one.
-    fn take(&mut self, position: usize, advance: Advance<P>, run: &mut Run<P>) -> Option<Committed<P>> {
-        match advance? {
-            Ok(arrival) => {
-                let attempt = run.active.remove(position);
-                Some(self.commit(attempt, arrival, run))
+    fn take(&mut self, position: usize, advance: Advance<P>, race: &mut Race<P>) -> Option<Committed<P>> {
+        match advance {
+            Some(Ok(arrival)) => {
+                let attempt = race.active.remove(position);
+                Some(self.commit(attempt, arrival, race))
             }
-            Err(outcome) => {
-                let Attempt { launch, exchange, .. } = run.active.remove(position);
-                let failed = FailedAttempt { launch, outcome, request_id: exchange.request_id() };
-                self.fail(failed, run);
+            Some(Err(outcome)) => {
+                let Attempt { launch, exchange, .. } = race.active.remove(position);
+                self.fail(FailedAttempt { launch, outcome, request_id: exchange.request_id() }, race);
+                None
+            }
+            None => {
+                // An answer that is held has won when it begins.
+                if race.active.len() > 1 && race.active[position].exchange.has_begun() {
+                    let winner = race.active.remove(position);
+                    self.drop_losers(winner.launch, race);
+                    race.active.push(winner);
+                }
                 None
             }
         }
     }
 
-    /// Starts the candidate at `place`; says whether a request was sent.
-    fn start(&mut self, place: usize, occasion: Occasion, run: &mut Run<P>) -> bool {
+    /// Starts the candidate at `place`.
+    fn start(&mut self, place: usize, occasion: Occasion, race: &mut Race<P>) {
         let job = self.job;
         let candidate = self.queue.candidate(place).clone();
-        let launch = Launch { place, started: job.platform.elapsed(), occasion };
+        let is_probe = self.queue.standing(place) == Standing::ProbeDue;
+        if is_probe
+            && !health::elect_probe(job.platform, &job.health_name(&candidate), self.queue.found(place), job.own_time())
+        {
+            self.queue.leave_to_another(place);
+            return;
+        }
+        let (started, began) = (job.platform.elapsed(), job.platform.unix_time());
+        let launch = Launch { place, started, began, occasion, is_probe };
         let prepared = match self.prepared.take().filter(|prepared| prepared.is_for(job, &candidate)) {
             Some(prepared) => Ok(prepared),
             None => prepare(job, &candidate, &self.options),
         };
-        let Prepared { backend, request, secret, dropped, .. } = match prepared {
+        let Prepared { backend, request, secret, dropped, cut_after, .. } = match prepared {
             Ok(prepared) => prepared,
             Err(outcome) => {
                 self.queue.passed_over(place);
                 let entry = || job.policy.provider_of(candidate.model).secret.clone();
                 let missing_entry = matches!(outcome, Outcome::NoSecret(_)).then(entry);
                 self.note(&candidate, launch, Ended { end: outcome.end(), request_id: None, missing_entry });
-                run.keep_failure(job, &candidate, outcome);
-                return false;
+                race.keep_failure(job.failure_of(&candidate, outcome));
+                return;
             }
         };
-        if self.queue.standing(place) == Standing::ProbeDue {
-            let name = health_name(job.policy, &candidate);
-            self.visit.update_pop(|pop, now| pop.health.probes(&name, &job.policy.health, now));
-        }
-        self.queue.asked(place, launch.started);
+        self.queue.asked(place, started);
         if let Some(secret) = &secret {
             self.visit.note_key(secret);
         }
@@ -213,128 +218,96 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             Ok(pending) => {
                 let provider = job.policy.provider_of(candidate.model);
                 let carrying = Carrying {
-                    decode: DecodeOptions::of(provider, job.ask, job.platform.unix_time()),
+                    decode: DecodeOptions::of(provider, job.ask, began),
                     encode: AnswerOptions::of(job.ask, provider.show_reasoning),
                     repair: self.repair.clone(),
-                    keeps_timeouts: job.platform.keeps_timeouts(&backend),
+                    cut_after: job.platform.keeps_timeouts(&backend).then_some(cut_after),
                 };
-                let exchange = Exchange::new(pending, launch.started, Terms::of(job), carrying);
-                run.active.push(Attempt { launch, exchange, dropped });
-                true
+                let exchange = Exchange::new(pending, started, Terms::of(job), carrying);
+                race.active.push(Attempt { launch, exchange, dropped });
             }
             Err(error) => {
-                self.fail(FailedAttempt { launch, outcome: Outcome::Send(error), request_id: None }, run);
-                false
+                self.fail(FailedAttempt { launch, outcome: Outcome::Send(error), request_id: None }, race);
             }
-        }
-    }
-
-    /// An attempt whose time is over. The first-token deadline never cuts the last candidate: another must be under way, or
-    /// is started first; if there is none, the last one gets what is left of the total. A large request has one at a time.
-    fn expired(&mut self, now: Duration, run: &mut Run<P>) -> Option<usize> {
-        let job = self.job;
-        let position = run.active.iter().position(|attempt| attempt.deadline(job) <= now)?;
-        let exchange = &run.active[position].exchange;
-        let may_go_on = run.active.len() == 1 && !exchange.outcome_is_known() && !exchange.has_begun();
-        if now < job.total && may_go_on && job.ask.is_large() {
-            // There is no room for a second one beside it, so it goes on unless another can take its place.
-            if !self.has_fresh() {
-                run.active[position].exchange.extend(job.total);
-                return None;
-            }
-        } else if now < job.total && may_go_on {
-            let mut started = false;
-            while let (false, Some(place)) = (started, self.queue.fresh()) {
-                started = self.start(place, Occasion::Turn, run);
-            }
-            if !started {
-                run.active[position].exchange.extend(job.total);
-                return None;
-            }
-        }
-        Some(position)
-    }
-
-    fn next_deadline(&self, run: &Run<P>) -> Duration {
-        run.active.iter().map(|attempt| attempt.deadline(self.job)).min().unwrap_or(self.job.total)
-    }
-
-    /// When a second candidate is started beside the one that is under way; nothing if none is to be.
-    fn hedge_due(&self, run: &Run<P>) -> Option<Duration> {
-        let may_hedge = self.job.ask.stream && !self.hedged && !self.job.ask.is_large();
-        let after = self.job.tier.hedge_after.filter(|_| may_hedge)?;
-        match &run.active[..] {
-            [only] if !only.exchange.has_begun() => Some(only.launch.started + after),
-            _ => None,
-        }
-    }
-
-    fn hedge(&mut self, run: &mut Run<P>) {
-        self.hedged = true;
-        let share = self.job.policy.health.hedge_share;
-        let Some(place) = self.queue.fresh().filter(|place| self.queue.standing(*place) == Standing::Healthy) else {
-            return;
-        };
-        let mut allowed = false;
-        self.visit.update_pop(|pop, _| allowed = pop.hedges.take(share));
-        if allowed {
-            self.start(place, Occasion::Hedge, run);
         }
     }
 
     /// An attempt came to nothing: the table says what follows.
-    fn fail(&mut self, failed: FailedAttempt, run: &mut Run<P>) {
+    fn fail(&mut self, failed: FailedAttempt, race: &mut Race<P>) {
         let FailedAttempt { launch, outcome, request_id } = failed;
+        let Launch { place, .. } = launch;
         let job = self.job;
-        let candidate = self.queue.candidate(launch.place).clone();
+        let candidate = self.queue.candidate(place).clone();
         let now = job.platform.elapsed();
-        let judgement = judge(&outcome);
         self.note(&candidate, launch, Ended { end: outcome.end(), request_id, missing_entry: None });
+        let is_stale = outcome == Outcome::Send(SendError::Reset) && now - launch.started < STALE_CONNECTION;
+        let Judgement { verdict, cooling, expected_back, .. } = judge(&outcome);
+        race.keep_failure(job.failure_of(&candidate, outcome));
+        if is_stale && race.is_empty() && self.queue.resend(place, now) {
+            return;
+        }
         // While another attempt is under way nobody waits to ask the same candidate again.
-        let applied = match judgement.verdict {
-            Verdict::Retry | Verdict::Wait(_) if !run.active.is_empty() => Verdict::Next,
+        let applied = match verdict {
+            Verdict::Retry | Verdict::Wait(_) if !race.is_empty() => Verdict::Next,
             other => other,
         };
-        let limits = RetryLimits { now, total: job.total, retries: job.tier.retries, random: job.platform.random() };
-        let again = self.queue.failed(launch.place, applied, limits);
-        if !again && judgement.cooling != Cooling::None {
-            let name = health_name(job.policy, &candidate);
-            let cooling = judgement.cooling;
-            self.visit.update_pop(|pop, at| pop.health.failed(&name, Setback { cooling, at }, &job.policy.health));
+        let limits = RetryLimits {
+            now,
+            total: job.total,
+            retries: job.tier.retries,
+            wait: job.tier.wait,
+            random: job.platform.random(),
+        };
+        if !self.queue.failed(place, applied, limits) {
+            self.tell_health(launch, cooling);
         }
-        run.back.retain(|(place, _)| *place != launch.place);
-        match judgement.expected_back {
+        race.back.retain(|(other, _)| *other != place);
+        match expected_back {
             ExpectedBack::Never => {}
-            ExpectedBack::AfterCooldown => run.back.push((launch.place, now + job.policy.health.cooldown)),
-            ExpectedBack::After(delay) => run.back.push((launch.place, now + delay)),
-        }
-        run.keep_failure(job, &candidate, outcome);
-        if judgement.verdict == Verdict::GiveUp {
-            // Every candidate would say the same, the other one under way too.
-            self.abandon(run);
+            ExpectedBack::AfterCooldown => race.back.push((place, now + job.policy.health.cooldown)),
+            ExpectedBack::After(delay) => race.back.push((place, now + delay)),
         }
     }
 
-    fn commit(&mut self, attempt: Attempt<P>, arrival: Arrival<P>, run: &mut Run<P>) -> Committed<P> {
+    /// Tells the POP what an attempt that came to nothing says about its candidate.
+    fn tell_health(&self, launch: Launch, cooling: Cooling) {
+        let Launch { place, began, .. } = launch;
+        let job = self.job;
+        let name = job.health_name(self.queue.candidate(place));
+        match cooling {
+            Cooling::None => {}
+            Cooling::Alive => {
+                let success = Success { began, extent: Extent::Begun };
+                health::succeeded(job.platform, &name, self.queue.found(place), success);
+            }
+            Cooling::Failure | Cooling::Asked(_) | Cooling::Long => {
+                let setback = Setback { cooling, began, at: job.platform.unix_time(), stage: Stage::BeforeBegin };
+                health::failed(job.platform, &name, setback, &job.policy.health);
+            }
+        }
+    }
+
+    fn commit(&mut self, attempt: Attempt<P>, arrival: Arrival<P>, race: &mut Race<P>) -> Committed<P> {
         let Attempt { launch, exchange, dropped } = attempt;
         let job = self.job;
-        self.abandon(run);
+        self.drop_losers(launch, race);
         let candidate = self.queue.candidate(launch.place).clone();
         self.note(&candidate, launch, Ended::of(AttemptEnd::Status(exchange.status()), &exchange));
-        if self.queue.standing(launch.place) != Standing::Healthy {
-            let name = health_name(job.policy, &candidate);
-            self.visit.update_pop(|pop, _| {
-                pop.health.succeeded(&name);
-            });
-        }
-        let upstream = job.platform.elapsed() - run.started;
+        let serving = Serving {
+            health_name: job.health_name(&candidate),
+            found: self.queue.found(launch.place),
+            began: launch.began,
+            candidate,
+        };
+        serving.succeeded(job.platform, arrival.answer.extent());
+        let upstream = job.platform.elapsed() - race.started;
         self.visit.note(|record| {
             record.dropped = dropped;
             record.timings.upstream = Some(upstream);
-            record.served = Some(ModelNames::of(job.policy, candidate.model));
+            record.served = Some(ModelNames::of(job.policy, serving.candidate.model));
         });
         self.visit.add_headers(headers::rate_limits(&arrival.headers));
-        Committed { candidate, answer: arrival.answer }
+        Committed { serving, answer: arrival.answer }
     }
 
     fn note(&mut self, candidate: &Candidate, launch: Launch, ended: Ended) {
@@ -344,41 +317,63 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             names: ModelNames::of(self.job.policy, candidate.model),
             end,
             duration: self.job.platform.elapsed() - launch.started,
-            hedge: launch.occasion == Occasion::Hedge,
+            hedge: launch.occasion != Occasion::Turn,
             request_id,
             missing_entry,
             estimate: None,
         });
     }
 
-    /// Ends what is still under way: a connection whose head has arrived is closed, another cannot be.
-    fn abandon(&mut self, run: &mut Run<P>) {
-        for Attempt { launch, exchange, .. } in std::mem::take(&mut run.active) {
-            let end = if exchange.has_head() { AttemptEnd::Closed } else { AttemptEnd::Abandoned };
-            let candidate = self.queue.candidate(launch.place).clone();
+    /// Ends what is still under way, since an attempt that was launched so has begun: a connection whose head has arrived is
+    /// closed, another cannot be. A probe goes on to its own end after the answer.
+    fn drop_losers(&mut self, winner: Launch, race: &mut Race<P>) {
+        let job = self.job;
+        let win = Win { started: winner.started, at: job.platform.elapsed() };
+        for loser in std::mem::take(&mut race.active) {
+            let candidate = self.queue.candidate(loser.launch.place).clone();
+            if !loser.launch.is_probe && loser.was_late(win, job.own_time()) {
+                self.tell_health(loser.launch, Cooling::Failure);
+            }
+            let Attempt { launch, exchange, .. } = loser;
+            let is_late = exchange.late_at().is_some_and(|late| late <= win.at);
+            let end = match exchange.has_head() {
+                _ if launch.is_probe => AttemptEnd::Probing,
+                _ if is_late => Outcome::Timeout.end(),
+                true => AttemptEnd::Closed,
+                false => AttemptEnd::Abandoned,
+            };
             self.note(&candidate, launch, Ended::of(end, &exchange));
+            if launch.is_probe {
+                let probe = Probe {
+                    health_name: job.health_name(&candidate),
+                    found: self.queue.found(launch.place),
+                    began: launch.began,
+                    settings: job.policy.health.clone(),
+                    total: job.total,
+                };
+                self.visit.leave(move |platform| probe.finish(platform, exchange));
+            }
         }
     }
-}
 
-impl<P: Platform> Attempt<P> {
-    fn deadline(&self, job: &Job<'_, P>) -> Duration {
-        self.exchange.deadline().min(job.total)
-    }
-}
-
-impl<P: Platform> Run<P> {
-    fn give_up(&mut self, now: Duration) -> Failure {
-        let failure = self.failure.take().expect("a plan should have at least one candidate");
-        let back = self.back.iter().map(|(_, back)| back.saturating_sub(now)).min();
-        Failure { back, ..failure }
-    }
-
-    /// Keeps the failure that the client is told: the last one that came from a provider, else the first.
-    fn keep_failure(&mut self, job: &Job<'_, P>, candidate: &Candidate, outcome: Outcome) {
-        if self.failure.is_none() || !outcome.is_unsent() {
-            let provider = job.policy.provider_of(candidate.model).name.clone();
-            self.failure = Some(Failure { outcome, provider, back: None });
+    /// The request's time is over: what has come until now has to do.
+    fn end_at_total(&mut self, mut race: Race<P>) -> Result<Committed<P>, Stop> {
+        while let Some(attempt) = race.active.first_mut() {
+            let advance = attempt.exchange.expire(self.job.platform);
+            if let Some(committed) = self.take(0, advance, &mut race) {
+                return Ok(committed);
+            }
         }
+        Err(self.failed(race))
+    }
+
+    /// What the client is told.
+    fn failed(&self, race: Race<P>) -> Stop {
+        let back = race.back_in(self.job.platform.elapsed());
+        let Some(failure) = race.failure else {
+            let message = "The time of this request was over before any candidate could be asked.";
+            return Stop::Failed(Error::new(Kind::ProviderTimeout, message).with_retry(Retry::Never));
+        };
+        Stop::Failed(client_error::of(self.job.policy, &Failure { back, ..failure }))
     }
 }

@@ -36,32 +36,40 @@ pub struct Exchange<P: Platform> {
     stage: Stage<P>,
     terms: Terms,
     carrying: Carrying,
-    /// When the exchange is given up, on [`Platform::elapsed`]'s clock.
-    deadline: Duration,
-    /// When the candidate has had the time that its tier gives it, whatever the request's own limit.
-    own_deadline: Duration,
+    clocks: Clocks,
     status: StatusCode,
     request_id: Option<String>,
+}
+
+/// The times of an exchange, on [`Platform::elapsed`]'s clock.
+#[derive(Clone, Copy, Debug)]
+struct Clocks {
+    started: Duration,
+    /// When it is late, unless it has begun by then.
+    late: Duration,
+    /// When what has come has to do.
+    end: Option<Duration>,
+    /// When anything came last.
+    heard: Duration,
+    head: Option<Duration>,
+    first_piece: Option<Duration>,
 }
 
 /// What an exchange is to bring, and by when.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     pub commit_at: CommitAt,
-    /// How long the first piece, or the whole answer, may take.
+    /// How long the first piece, or the whole answer, may take before the exchange is late.
     pub own_time: Duration,
     /// How long may pass between two reads of a stream that has begun.
     pub idle: Duration,
+    /// When the answer must have ended.
+    pub total: Duration,
 }
 
 impl Terms {
     pub fn of<P: Platform>(job: &Job<'_, P>) -> Self {
-        let deadlines = &job.tier.deadlines;
-        let own_time = match job.commit_at {
-            CommitAt::WholeAnswer => deadlines.response,
-            CommitAt::FirstPiece | CommitAt::WholeStream => deadlines.first_token,
-        };
-        Self { commit_at: job.commit_at, own_time, idle: deadlines.idle }
+        Self { commit_at: job.commit_at, own_time: job.own_time(), idle: job.tier.deadlines.idle, total: job.total }
     }
 }
 
@@ -71,8 +79,8 @@ pub struct Carrying {
     pub encode: AnswerOptions,
     /// What the client has of an answer that broke, or what such a repair would need.
     pub repair: Option<Repair>,
-    /// Whether the platform ends a body that stalls.
-    pub keeps_timeouts: bool,
+    /// After how much silence the platform itself ends the body, if it does.
+    pub cut_after: Option<Duration>,
 }
 
 enum Stage<P: Platform> {
@@ -111,16 +119,9 @@ pub type Advance<P> = Option<Result<Arrival<P>, Outcome>>;
 
 impl<P: Platform> Exchange<P> {
     pub fn new(pending: P::Pending, now: Duration, terms: Terms, carrying: Carrying) -> Self {
-        let deadline = now + terms.own_time;
-        Self {
-            stage: Stage::Head(pending),
-            terms,
-            carrying,
-            deadline,
-            own_deadline: deadline,
-            status: StatusCode::OK,
-            request_id: None,
-        }
+        let clocks =
+            Clocks { started: now, late: now + terms.own_time, end: None, heard: now, head: None, first_piece: None };
+        Self { stage: Stage::Head(pending), terms, carrying, clocks, status: StatusCode::OK, request_id: None }
     }
 
     /// What the next step waits for; nothing if the exchange is over.
@@ -133,14 +134,40 @@ impl<P: Platform> Exchange<P> {
         }
     }
 
-    /// When the exchange is given up, on [`Platform::elapsed`]'s clock.
-    pub fn deadline(&self) -> Duration {
-        self.deadline
+    /// When the exchange is late; nothing if it is not to be any more.
+    pub fn late_at(&self) -> Option<Duration> {
+        (self.clocks.end.is_none() && !self.has_begun()).then_some(self.clocks.late)
     }
 
-    /// Puts the deadline off.
-    pub fn extend(&mut self, deadline: Duration) {
-        self.deadline = deadline;
+    /// When what has come has to do, so that [`Exchange::expire`] is due; nothing if all time is left to it.
+    pub fn ends_at(&self) -> Option<Duration> {
+        self.clocks.end
+    }
+
+    /// When anything came last, or else its start.
+    pub fn heard_at(&self) -> Duration {
+        self.clocks.heard
+    }
+
+    /// When the head came.
+    pub fn head_at(&self) -> Option<Duration> {
+        self.clocks.head
+    }
+
+    /// When the first piece of an answer came, or the whole answer.
+    pub fn first_piece_at(&self) -> Option<Duration> {
+        self.clocks.first_piece
+    }
+
+    pub fn commit_at(&self) -> CommitAt {
+        self.terms.commit_at
+    }
+
+    /// The exchange is to bring the whole answer, whoever wants it.
+    pub fn complete(&mut self) {
+        if self.terms.commit_at == CommitAt::FirstPiece {
+            self.terms.commit_at = CommitAt::WholeStream;
+        }
     }
 
     /// The status of the provider's answer; 200 until its head has come.
@@ -163,20 +190,23 @@ impl<P: Platform> Exchange<P> {
         matches!(&self.stage, Stage::Stream { answer, .. } if answer.provider.has_begun())
     }
 
-    /// Whether enough has come for an end, so that its deadline only ends the waiting for more.
-    pub fn outcome_is_known(&self) -> bool {
-        match &self.stage {
-            Stage::Head(_) | Stage::Over => false,
-            Stage::Stream { answer, .. } => answer.provider.is_finished(),
-            Stage::Body(held) => held.kind == BodyKind::Error,
+    /// Takes what has come, and says what it came to.
+    pub fn advance(&mut self, platform: &P) -> Advance<P> {
+        let silence = platform.elapsed() - self.clocks.heard;
+        let advance = self.step(platform);
+        // A body that the platform ended for its silence has not broken off: who thinks for long is silent for long.
+        let was_cut = self.carrying.cut_after.is_some_and(|limit| silence >= limit) && !self.has_begun();
+        match advance {
+            Some(Err(Outcome::Broken)) if was_cut => Some(Err(Outcome::Timeout)),
+            other => other,
         }
     }
 
-    /// Takes what has come, and says what it came to.
-    pub fn advance(&mut self, platform: &P) -> Advance<P> {
+    fn step(&mut self, platform: &P) -> Advance<P> {
+        self.clocks.heard = platform.elapsed();
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Head(pending) => match platform.response(pending) {
-                Ok(response) => self.take_head(platform, response),
+                Ok(response) => self.take_head(response),
                 Err(error) => Some(Err(Outcome::Send(error))),
             },
             Stage::Stream { headers, answer } => self.read_stream(platform, headers, answer),
@@ -185,7 +215,7 @@ impl<P: Platform> Exchange<P> {
         }
     }
 
-    /// Ends the exchange at its deadline, with what has come until then.
+    /// Ends the exchange with what has come until now.
     pub fn expire(&mut self, platform: &P) -> Advance<P> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Body(HeldBody { response, bytes, kind: BodyKind::Error }) => {
@@ -195,28 +225,30 @@ impl<P: Platform> Exchange<P> {
                 let ended = answer.end().map_err(Outcome::from);
                 Some(ended.map(|_| Arrival { headers, answer: Answer::Stream(answer) }))
             }
-            _ if platform.elapsed() < self.own_deadline => Some(Err(Outcome::OutOfTime)),
+            Stage::Stream { answer, .. } if answer.provider.has_begun() => Some(Err(Outcome::Stalled)),
+            _ if platform.elapsed() < self.clocks.started + self.terms.own_time => Some(Err(Outcome::OutOfTime)),
             Stage::Head(_) | Stage::Stream { .. } | Stage::Body(_) | Stage::Over => Some(Err(Outcome::Timeout)),
         }
     }
 
-    fn take_head(&mut self, platform: &P, response: UpstreamResponse<P::Body>) -> Advance<P> {
+    fn take_head(&mut self, response: UpstreamResponse<P::Body>) -> Advance<P> {
         self.status = response.status;
+        self.clocks.head = Some(self.clocks.heard);
         self.request_id = headers::request_id(&response.headers);
         let kind = match (self.terms.commit_at, is_event_stream(&response.headers)) {
             _ if !response.status.is_success() => {
-                self.deadline = self.deadline.min(platform.elapsed() + ERROR_BODY_TIMEOUT);
+                self.clocks.end = Some(self.clocks.heard + ERROR_BODY_TIMEOUT);
                 BodyKind::Error
             }
             (CommitAt::WholeAnswer, false) => BodyKind::Answer,
             (CommitAt::WholeAnswer, true) => return Some(Err(Outcome::Undecodable)),
             (CommitAt::FirstPiece | CommitAt::WholeStream, false) => BodyKind::NoStream,
             (CommitAt::FirstPiece | CommitAt::WholeStream, true) => {
-                let Carrying { decode, encode, ref mut repair, keeps_timeouts } = self.carrying;
+                let Carrying { decode, encode, ref mut repair, cut_after } = self.carrying;
                 let Some(dialect) = Stream::new(decode) else {
                     return Some(Err(Outcome::DialectUnavailable(decode.dialect)));
                 };
-                let provider = ProviderStream::new(response.body, dialect, keeps_timeouts);
+                let provider = ProviderStream::new(response.body, dialect, cut_after);
                 let answer = Box::new(AnswerStream::new(provider, Delivery::new(encode, repair.take())));
                 self.stage = Stage::Stream { headers: response.headers, answer };
                 return None;
@@ -237,6 +269,9 @@ impl<P: Platform> Exchange<P> {
             (Progress::Ended, _) | (Progress::Begun, CommitAt::FirstPiece | CommitAt::WholeAnswer) => true,
             (Progress::Begun, CommitAt::WholeStream) | (Progress::Preamble, _) => false,
         };
+        if answer.provider.has_begun() {
+            self.clocks.first_piece.get_or_insert(self.clocks.heard);
+        }
         if enough {
             return Some(Ok(Arrival { headers, answer: Answer::Stream(answer) }));
         }
@@ -245,13 +280,22 @@ impl<P: Platform> Exchange<P> {
             return Some(Err(Outcome::TooLarge));
         }
         if answer.provider.is_finished() {
-            self.deadline = platform.elapsed() + AFTER_FINISH;
+            self.clocks.end = Some(self.clocks.heard + AFTER_FINISH);
         } else if answer.provider.has_begun() {
             // From here on the time between two reads counts.
-            self.deadline = platform.elapsed() + self.terms.idle;
+            self.clocks.end = Some(self.clocks.heard + self.terms.idle);
+        } else if answer.provider.take_alive() {
+            self.put_off();
         }
         self.stage = Stage::Stream { headers, answer };
         None
+    }
+
+    /// The model shows that it works, so it gets its time anew; but half of what the request has is left to others.
+    fn put_off(&mut self) {
+        let Clocks { started, late, heard, .. } = self.clocks;
+        let latest = started + self.terms.total.saturating_sub(started) / 2;
+        self.clocks.late = late.max((heard + self.terms.own_time).min(latest));
     }
 
     fn read_body(&mut self, platform: &P, held: HeldBody<P>) -> Advance<P> {
@@ -279,6 +323,7 @@ impl<P: Platform> Exchange<P> {
             _ if broken => Err(Outcome::Broken),
             BodyKind::NoStream => Err(error_inside(&bytes)),
             BodyKind::Answer => {
+                self.clocks.first_piece = Some(self.clocks.heard);
                 self.carry(bytes).map(|answer| Arrival { headers: response.headers, answer }).map_err(Outcome::from)
             }
         })
@@ -320,7 +365,7 @@ impl From<Break> for Outcome {
     fn from(broken: Break) -> Self {
         match broken {
             Break::Error(error) => Outcome::ErrorInside(Box::new(error)),
-            Break::Stalled => Outcome::Timeout,
+            Break::Stalled => Outcome::Stalled,
             Break::Cut | Break::EndedEarly => Outcome::Broken,
             Break::Undecodable => Outcome::Undecodable,
             Break::TooLong => Outcome::TooLarge,

@@ -1,7 +1,7 @@
 //! What all attempts at a request share: the job, a candidate's request made ready, the order of candidates.
 //!
-//! `engine` asks candidates until one begins to answer, `exchange` is one of them under way, `queue` says who is next, `outcome`
-//! judges failures, `client_error` puts the last one in the client's terms. Nothing of an answer goes to the client from here: a
+//! `engine` asks candidates until one begins to answer, `race` holds those under way, `exchange` is one of them, `probe` follows
+//! one that finds out if its candidate works again, `queue` says who is next, `outcome` judges failures, `client_error` puts the last one in the client's terms. Nothing of an answer goes to the client from here: a
 //! stream is held until its first piece (or until it is whole, as [`CommitAt`] says), a whole answer until it decodes, so that
 //! every failure before that leaves the next candidate free to serve.
 
@@ -10,7 +10,9 @@ pub mod client_error;
 pub mod engine;
 mod exchange;
 pub mod outcome;
+mod probe;
 pub mod queue;
+mod race;
 
 use std::time::Duration;
 
@@ -21,13 +23,14 @@ use crate::attempt::outcome::Outcome;
 use crate::attempt::queue::{Contender, Queue};
 use crate::error::Error;
 use crate::platform::{Platform, UpstreamRequest};
-use crate::policy::{Candidate, Policy, StreamMode, Tier, TierId};
-use crate::pop::health::{Health, Standing};
+use crate::policy::{Candidate, HealthSettings, Policy, StreamMode, Tier, TierId};
+use crate::pop::health::{self, Cooling, Extent, Found, Health, Setback, Stage, Standing, Success};
 use crate::record::ModelNames;
 use crate::secret::Secret;
 use crate::upstream::dialect::{self, EncodeOptions, Encoded};
 use crate::upstream::headers;
 use crate::upstream::keyring::Keyring;
+use crate::upstream::stream::Progress;
 use crate::visit::settle::Ending;
 use crate::wire::ask::Ask;
 use crate::wire::facts::AnswerFacts;
@@ -97,6 +100,24 @@ impl<'a, P: Platform> Job<'a, P> {
         }
     }
 
+    /// How long a candidate may take to begin, or for a whole answer, before it is late.
+    pub fn own_time(&self) -> Duration {
+        match self.commit_at {
+            CommitAt::WholeAnswer => self.tier.deadlines.response,
+            CommitAt::FirstPiece | CommitAt::WholeStream => self.tier.deadlines.first_token,
+        }
+    }
+
+    /// The name under which the candidate's health is kept.
+    pub fn health_name(&self, candidate: &Candidate) -> String {
+        health_name(self.policy, candidate)
+    }
+
+    fn failure_of(&self, candidate: &Candidate, outcome: Outcome) -> Failure {
+        let provider = self.policy.provider_of(candidate.model).name.clone();
+        Failure { outcome, provider, back: None }
+    }
+
     /// Whether a second candidate may be asked beside a slow first one.
     pub fn may_hedge(&self) -> bool {
         self.ask.stream && self.tier.hedge_after.is_some()
@@ -119,6 +140,8 @@ pub struct Prepared<P: Platform> {
     request: UpstreamRequest,
     secret: Option<Secret<String>>,
     dropped: Vec<String>,
+    /// After how much silence the platform ends an answer of the backend.
+    cut_after: Duration,
 }
 
 impl<P: Platform> Prepared<P> {
@@ -129,14 +152,54 @@ impl<P: Platform> Prepared<P> {
 
 /// An answer that has begun, or is whole, as [`CommitAt`] says.
 pub struct Committed<P: Platform> {
-    pub candidate: Candidate,
+    pub serving: Serving,
     pub answer: Answer<P>,
+}
+
+/// Who serves.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    pub candidate: Candidate,
+    health_name: String,
+    /// What the POP knew of the candidate.
+    found: Found,
+    /// When the attempt began, since 1970.
+    began: Duration,
+}
+
+impl Serving {
+    /// Tells the POP how far the candidate has succeeded.
+    pub fn succeeded<P: Platform>(&self, platform: &P, extent: Extent) {
+        health::succeeded(platform, &self.health_name, self.found, Success { began: self.began, extent });
+    }
+
+    /// Tells the POP that a stream broke after it had begun, if that is to be counted.
+    pub fn broke<P: Platform>(&self, platform: &P, cooling: Cooling, settings: &HealthSettings) {
+        let setback = Setback { cooling, began: self.began, at: platform.unix_time(), stage: Stage::AfterBegin };
+        match cooling {
+            Cooling::None | Cooling::Alive => {}
+            Cooling::Failure | Cooling::Asked(_) | Cooling::Long => {
+                health::failed(platform, &self.health_name, setback, settings);
+            }
+        }
+    }
 }
 
 /// What an attempt brought for the client.
 pub enum Answer<P: Platform> {
     Whole { body: Vec<u8>, facts: AnswerFacts },
     Stream(Box<AnswerStream<P>>),
+}
+
+impl<P: Platform> Answer<P> {
+    /// How much of it has come.
+    fn extent(&self) -> Extent {
+        match self {
+            Answer::Whole { .. } => Extent::Whole,
+            Answer::Stream(stream) if stream.progress == Progress::Ended => Extent::Whole,
+            Answer::Stream(_) => Extent::Begun,
+        }
+    }
 }
 
 /// Why there is no answer.
@@ -175,8 +238,8 @@ pub fn prepare<P: Platform>(
     let provider = job.policy.provider_of(candidate.model);
     let Encoded { path, body, dropped } = dialect::encode_request(job.policy, candidate, job.ask, options)?;
     let permit = job.keyring.permit(provider, path).map_err(Outcome::NoSecret)?;
-    let deadlines = &job.tier.deadlines;
-    let target = dialect::target(provider, &permit, deadlines.connect, deadlines.idle);
+    let cut_after = platform_patience(job.own_time().max(job.tier.deadlines.idle));
+    let target = dialect::target(provider, &permit, job.tier.deadlines.connect, cut_after);
     let backend = job.platform.backend(&target).map_err(Outcome::Send)?;
     let accept = if job.ask.stream { media::EVENT_STREAM } else { media::JSON };
     let secret = permit.secret;
@@ -184,7 +247,14 @@ pub fn prepare<P: Platform>(
     request_headers.extend(headers::trace_context(job.client_headers));
     let url = format!("{}{path}", provider.base_url);
     let request = UpstreamRequest { method: Method::POST, url, headers: request_headers, body };
-    Ok(Prepared { tier: job.tier_id, candidate: candidate.clone(), backend, request, secret, dropped })
+    Ok(Prepared { tier: job.tier_id, candidate: candidate.clone(), backend, request, secret, dropped, cut_after })
+}
+
+/// The time between two reads after which the platform ends an answer that should not be silent for longer than `silence`: one
+/// of few, since a service has few backends, and each needs its own.
+fn platform_patience(silence: Duration) -> Duration {
+    let steps = [15, 30, 60].map(Duration::from_secs);
+    steps.into_iter().find(|step| silence <= *step).unwrap_or(Duration::from_secs(120))
 }
 
 /// The candidates of a plan in the order in which they are asked.
@@ -205,7 +275,9 @@ pub fn rank(policy: &Policy, candidates: &[Candidate], health: &Health, now: Dur
         if standing == Standing::Cooling {
             cooling.push(name);
         }
-        Contender { candidate: candidate.clone(), standing, context: policy.model(candidate.model).context }
+        let model = policy.model(candidate.model);
+        let found = Found { standing };
+        Contender { candidate: candidate.clone(), provider: model.provider, found, standing, context: model.context }
     });
     let queue = Queue::new(ranked);
     let is_changed = !queue.candidates().eq(candidates);

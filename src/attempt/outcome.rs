@@ -28,6 +28,8 @@ pub enum Outcome {
     Send(SendError),
     /// No first piece, or no whole answer, by its deadline.
     Timeout,
+    /// A stream began, and then nothing came for longer than the tier allows.
+    Stalled,
     /// The request's own time ended before the candidate's; that says nothing about it.
     OutOfTime,
     /// An answer other than 2xx.
@@ -83,6 +85,17 @@ pub enum ClientError {
     Own(Error),
 }
 
+/// How much a failure says to the client, from least to most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailureWeight {
+    /// Nothing was sent.
+    Unsent,
+    /// The provider is in trouble.
+    Provider,
+    /// The request is at fault.
+    Request,
+}
+
 /// A row of the table: all that follows from an outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
@@ -133,6 +146,7 @@ pub fn judge(outcome: &Outcome) -> Judgement {
             let status = error.implied_status().unwrap_or(unknown);
             judge_answer(&Answered { status, error, delay: error.retry_delay }, "answered with an error".to_owned())
         }
+        Outcome::Stalled => row(Retry, Cooling::Failure, client_error(Kind::ProviderTimeout, "did not go on in time")),
         Outcome::Broken => row(Retry, Cooling::Failure, failed("broke off its answer")),
         Outcome::Undecodable => {
             let unread = row(Next, Cooling::Failure, failed("sent an answer that cannot be read"));
@@ -222,7 +236,7 @@ impl Outcome {
             Outcome::Send(SendError::Dns) => "dns",
             Outcome::Send(SendError::Connect) => "connect",
             Outcome::Send(SendError::Tls) => "tls",
-            Outcome::Send(SendError::Timeout) | Outcome::Timeout => "timeout",
+            Outcome::Send(SendError::Timeout) | Outcome::Timeout | Outcome::Stalled => "timeout",
             Outcome::OutOfTime => "out_of_time",
             Outcome::Send(SendError::Reset) => "reset",
             Outcome::Send(SendError::NoBackend) => "no_backend",
@@ -235,9 +249,15 @@ impl Outcome {
         AttemptEnd::Failed(name)
     }
 
-    /// Whether nothing was sent, so that it says less than any other failure.
-    pub fn is_unsent(&self) -> bool {
-        matches!(self, Outcome::DialectUnavailable(_) | Outcome::NoSecret(_) | Outcome::Unfit(_))
+    /// How much it says to the client.
+    pub fn weight(&self) -> FailureWeight {
+        match self {
+            Outcome::DialectUnavailable(_) | Outcome::NoSecret(_) | Outcome::Unfit(_) => FailureWeight::Unsent,
+            _ => match judge(self).verdict {
+                Verdict::NextLarger | Verdict::Elsewhere | Verdict::GiveUp => FailureWeight::Request,
+                Verdict::Retry | Verdict::Wait(_) | Verdict::Next => FailureWeight::Provider,
+            },
+        }
     }
 }
 

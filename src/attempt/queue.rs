@@ -1,30 +1,36 @@
-//! Which candidate is asked next, and when: healthy ones in the policy's order, then those that cool down.
+//! Which candidate is asked next, and when: those that are not cooling down in the policy's order, then those that are.
 //!
-//! Plain state over plain times (on the request's clock); `attempt` does the asking. A candidate is asked again only as the
-//! tier's `retries` says, at most twice in [`CALM`], or once after the delay that it asked for if no other is healthy.
+//! Plain state over plain times (on the request's clock); `engine` does the asking. A candidate is asked again only as the
+//! tier's `retries` says, at most twice in [`CALM`], or once after the delay that it asked for, or once at once where the
+//! connection had been closed before the request came. One that has refused the request is followed by one more, of another
+//! provider.
 
 use std::time::Duration;
 
 use crate::attempt::outcome::Verdict;
-use crate::policy::Candidate;
-use crate::pop::health::Standing;
+use crate::policy::{Candidate, ProviderId};
+use crate::pop::health::{Found, Standing};
 
 /// The most requests to providers for one client request; with the classifier's call they stay below the platform's limit.
 const MAX_SENDS: usize = 7;
-/// The longest time that a client waits for a rate limit to pass.
+/// The longest time that a client waits for a rate limit to pass if nobody else could answer.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 /// The time in which a candidate is asked twice at most.
 const CALM: Duration = Duration::from_millis(1_500);
 /// The first back-off is between half of this and this; each further one is twice as long.
 const BACK_OFF: Duration = Duration::from_millis(200);
+/// How many providers must refuse a request so that it is the request's fault.
+const REFUSALS: usize = 2;
 
-/// The candidates of one request.
+/// The candidates of one request, in the policy's order.
 #[derive(Debug)]
 pub struct Queue {
     slots: Vec<Slot>,
     sends_left: usize,
     /// The largest context, in tokens, that was too small; candidates must have a larger one.
     too_small: u64,
+    /// The providers that have refused the request.
+    refused_by: Vec<ProviderId>,
     /// Whether a delay that a candidate asked for has been waited for.
     waited: bool,
 }
@@ -33,6 +39,9 @@ pub struct Queue {
 #[derive(Clone, Debug)]
 pub struct Contender {
     pub candidate: Candidate,
+    pub provider: ProviderId,
+    /// What the POP knew of it.
+    pub found: Found,
     /// What the candidate may be used for now.
     pub standing: Standing,
     /// The candidate's context, in tokens.
@@ -42,12 +51,11 @@ pub struct Contender {
 /// A candidate in the queue.
 #[derive(Debug)]
 struct Slot {
-    candidate: Candidate,
-    /// The candidate's context, in tokens.
-    context: u64,
-    standing: Standing,
+    contender: Contender,
     /// When the candidate was asked, on the request's clock.
     starts: Vec<Duration>,
+    /// Whether it was asked once more because its connection was stale.
+    resent: bool,
     due: Due,
 }
 
@@ -78,6 +86,8 @@ pub struct RetryLimits {
     pub total: Duration,
     /// How often the tier allows a candidate to be asked again.
     pub retries: u32,
+    /// The longest delay that is waited for although others could answer.
+    pub wait: Duration,
     /// A random number, for the jitter of back-offs.
     pub random: u64,
 }
@@ -85,38 +95,40 @@ pub struct RetryLimits {
 impl Queue {
     /// A queue of candidates that come in the policy's order.
     pub fn new(contenders: impl IntoIterator<Item = Contender>) -> Self {
-        let mut slots: Vec<Slot> = contenders
-            .into_iter()
-            .map(|Contender { candidate, standing, context }| Slot {
-                candidate,
-                context,
-                standing,
-                starts: Vec::new(),
-                due: Due::Fresh,
-            })
-            .collect();
-        slots.sort_by_key(|slot| slot.standing == Standing::Cooling);
-        Self { slots, sends_left: MAX_SENDS, too_small: 0, waited: false }
-    }
-
-    /// The candidate that is asked first.
-    pub fn first(&self) -> Option<&Candidate> {
-        self.slots.first().map(|slot| &slot.candidate)
+        let slot = |contender| Slot { contender, starts: Vec::new(), resent: false, due: Due::Fresh };
+        Self {
+            slots: contenders.into_iter().map(slot).collect(),
+            sends_left: MAX_SENDS,
+            too_small: 0,
+            refused_by: Vec::new(),
+            waited: false,
+        }
     }
 
     /// All candidates, in the order in which they are asked.
     pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
-        self.slots.iter().map(|slot| &slot.candidate)
+        let standing = |is_cooling: bool| self.slots.iter().filter(move |slot| slot.is_cooling() == is_cooling);
+        standing(false).chain(standing(true)).map(|slot| &slot.contender.candidate)
     }
 
     /// The candidate at `place`.
     pub fn candidate(&self, place: usize) -> &Candidate {
-        &self.slots[place].candidate
+        &self.slots[place].contender.candidate
     }
 
     /// What the candidate at `place` may be used for.
     pub fn standing(&self, place: usize) -> Standing {
-        self.slots[place].standing
+        self.slots[place].contender.standing
+    }
+
+    /// What the POP knew of the candidate at `place`.
+    pub fn found(&self, place: usize) -> Found {
+        self.slots[place].contender.found
+    }
+
+    /// Another request is probing the candidate at `place`, so for this one it is still cooling down.
+    pub fn leave_to_another(&mut self, place: usize) {
+        self.slots[place].contender.standing = Standing::Cooling;
     }
 
     /// What is to be done at `now`.
@@ -137,7 +149,25 @@ impl Queue {
 
     /// The first candidate that was not asked yet and may be.
     pub fn fresh(&self) -> Option<usize> {
-        let may = |slot: &Slot| slot.due == Due::Fresh && slot.context > self.too_small;
+        self.fresh_ready().or_else(|| self.find(|slot| slot.is_cooling()))
+    }
+
+    /// The first candidate that was not asked yet, may be, and is healthy.
+    pub fn fresh_healthy(&self) -> Option<usize> {
+        self.find(|slot| slot.contender.standing == Standing::Healthy)
+    }
+
+    fn fresh_ready(&self) -> Option<usize> {
+        self.find(|slot| !slot.is_cooling())
+    }
+
+    fn find(&self, wanted: impl Fn(&Slot) -> bool) -> Option<usize> {
+        let may = |slot: &Slot| {
+            slot.due == Due::Fresh
+                && slot.contender.context > self.too_small
+                && !self.refused_by.contains(&slot.contender.provider)
+                && wanted(slot)
+        };
         self.slots.iter().position(may).filter(|_| self.sends_left > 0)
     }
 
@@ -155,22 +185,42 @@ impl Queue {
 
     /// Passes over the candidates that were not asked yet and are not of use.
     pub fn retain(&mut self, is_of_use: impl Fn(&Candidate) -> bool) {
-        for slot in self.slots.iter_mut().filter(|slot| slot.due == Due::Fresh && !is_of_use(&slot.candidate)) {
+        let is_useless = |slot: &&mut Slot| slot.due == Due::Fresh && !is_of_use(&slot.contender.candidate);
+        for slot in self.slots.iter_mut().filter(is_useless) {
             slot.due = Due::Done;
         }
+    }
+
+    /// The connection to the candidate at `place` had been closed before the request came: it is asked once more, now. Says
+    /// whether it will be.
+    pub fn resend(&mut self, place: usize, now: Duration) -> bool {
+        let slot = &mut self.slots[place];
+        let may = !slot.resent && self.sends_left > 0;
+        if may {
+            slot.resent = true;
+            slot.due = Due::At(now);
+        }
+        may
     }
 
     /// An attempt at `place` failed. Says whether it will be repeated.
     pub fn failed(&mut self, place: usize, verdict: Verdict, limits: RetryLimits) -> bool {
         self.slots[place].due = Due::Done;
         let time = match verdict {
-            Verdict::Next | Verdict::Elsewhere => None,
+            Verdict::Next => None,
             Verdict::NextLarger => {
-                self.too_small = self.too_small.max(self.slots[place].context);
+                self.too_small = self.too_small.max(self.slots[place].contender.context);
+                None
+            }
+            Verdict::Elsewhere => {
+                self.refused_by.push(self.slots[place].contender.provider);
+                if self.refused_by.len() >= REFUSALS {
+                    self.give_up();
+                }
                 None
             }
             Verdict::GiveUp => {
-                self.slots.iter_mut().for_each(|slot| slot.due = Due::Done);
+                self.give_up();
                 None
             }
             Verdict::Retry => self.retry_time(place, limits),
@@ -183,11 +233,17 @@ impl Queue {
         true
     }
 
+    fn give_up(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.due = Due::Done);
+    }
+
     fn retry_time(&self, place: usize, limits: RetryLimits) -> Option<Duration> {
         let slot = &self.slots[place];
-        let retries = u32::try_from(slot.starts.len()).unwrap_or(u32::MAX).saturating_sub(1);
-        // A probe asks once, and whoever cools down has failed often enough.
-        if retries >= limits.retries || slot.standing != Standing::Healthy {
+        let repeated = slot.starts.len().saturating_sub(1 + usize::from(slot.resent));
+        let retries = u32::try_from(repeated).unwrap_or(u32::MAX);
+        // A probe asks once, and whoever cools down has failed often enough, while there is somebody else.
+        let is_doubtful = slot.contender.standing != Standing::Healthy && self.fresh().is_some();
+        if retries >= limits.retries || is_doubtful {
             return None;
         }
         let longest = BACK_OFF * 2_u32.pow(retries.min(8));
@@ -195,9 +251,8 @@ impl Queue {
     }
 
     fn wait_time(&mut self, place: usize, delay: Duration, limits: RetryLimits) -> Option<Duration> {
-        let healthy =
-            |slot: &Slot| slot.due == Due::Fresh && slot.context > self.too_small && slot.standing != Standing::Cooling;
-        if self.waited || delay > MAX_WAIT || self.slots.iter().any(healthy) {
+        let longest = if self.fresh_ready().is_some() { limits.wait } else { limits.wait.max(MAX_WAIT) };
+        if self.waited || delay > longest {
             return None;
         }
         self.waited = true;
@@ -214,6 +269,12 @@ impl Queue {
     }
 }
 
+impl Slot {
+    fn is_cooling(&self) -> bool {
+        self.contender.standing == Standing::Cooling
+    }
+}
+
 /// Between half of `longest` and `longest`.
 fn jittered(longest: Duration, random: u64) -> Duration {
     longest / 2 + longest.mul_f64((random % 1_000) as f64 / 2_000.0)
@@ -224,19 +285,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policy::ModelId;
+    use crate::policy::{ModelId, ProviderId};
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn queue(candidates: &[(Standing, u64)]) -> Queue {
         Queue::new(candidates.iter().enumerate().map(|(place, (standing, context))| {
             let candidate = Candidate { model: ModelId(place), effort: None };
-            Contender { candidate, standing: *standing, context: *context }
+            Contender {
+                candidate,
+                provider: ProviderId(place / 2),
+                found: Found { standing: *standing },
+                standing: *standing,
+                context: *context,
+            }
         }))
     }
 
     fn limits(now: Duration, retries: u32) -> RetryLimits {
-        RetryLimits { now, total: 60 * SECOND, retries, random: 7 }
+        RetryLimits { now, total: 60 * SECOND, retries, wait: Duration::ZERO, random: 7 }
     }
 
     #[test]
@@ -311,10 +378,66 @@ mod tests {
         assert_eq!(rejected.next(SECOND), Next::Nothing);
     }
 
+    #[test]
+    fn a_refused_request_is_put_once_more_and_to_another_provider() {
+        let refuse = |queue: &mut Queue, place| {
+            assert_eq!(queue.next(SECOND), Next::Ask(place));
+            queue.asked(place, SECOND);
+            assert!(!queue.failed(place, Verdict::Elsewhere, limits(SECOND, 3)));
+        };
+        // Places 0 and 1 are one provider's, 2 and 3 another's, 4 a third one's.
+        let mut two = queue(&[(Standing::Healthy, 9); 5]);
+        refuse(&mut two, 0);
+        refuse(&mut two, 2);
+        assert_eq!(two.next(SECOND), Next::Nothing, "two have said so");
+
+        let mut busy = queue(&[(Standing::Healthy, 9); 5]);
+        refuse(&mut busy, 0);
+        busy.asked(2, SECOND);
+        busy.failed(2, Verdict::Next, limits(SECOND, 0));
+        busy.asked(3, SECOND);
+        busy.failed(3, Verdict::Next, limits(SECOND, 0));
+        refuse(&mut busy, 4);
+        assert_eq!(busy.next(SECOND), Next::Nothing);
+        let mut same = queue(&[(Standing::Healthy, 9); 2]);
+        refuse(&mut same, 0);
+        assert_eq!(same.next(SECOND), Next::Nothing, "the same provider would say the same");
+    }
+
+    #[test]
+    fn whoever_cools_down_is_asked_again_only_if_nobody_else_is_left() {
+        let mut both = queue(&[(Standing::Cooling, 9), (Standing::Cooling, 9)]);
+        both.asked(0, SECOND);
+        assert!(!both.failed(0, Verdict::Retry, limits(SECOND, 1)));
+        both.asked(1, SECOND);
+        assert!(both.failed(1, Verdict::Retry, limits(SECOND, 1)));
+    }
+
+    #[test]
+    fn a_stale_connection_costs_no_retry() {
+        let mut only = queue(&[(Standing::Healthy, 9)]);
+        only.asked(0, SECOND);
+        assert!(only.resend(0, SECOND));
+        assert_eq!(only.next(SECOND), Next::Ask(0));
+        only.asked(0, SECOND);
+        assert!(!only.resend(0, SECOND), "once");
+        assert!(only.failed(0, Verdict::Retry, limits(SECOND, 1)));
+    }
+
+    #[test]
+    fn the_policy_may_have_a_delay_waited_for_although_others_are_there() {
+        let waits = RetryLimits { wait: 8 * SECOND, ..limits(SECOND, 0) };
+        for (delay, expected) in [(8, true), (9, false)] {
+            let mut two = queue(&[(Standing::Healthy, 9), (Standing::Healthy, 9)]);
+            two.asked(0, SECOND);
+            assert_eq!(two.failed(0, Verdict::Wait(delay * SECOND), waits), expected);
+        }
+    }
+
     proptest! {
         #[test]
-        fn every_history_is_bounded(verdicts in proptest::collection::vec((0_u8..4, 0_u64..8_000, any::<u64>()), 40),
-                                    retries in 0_u32..4, standings in proptest::collection::vec(0_u8..3, 1..8)) {
+        fn every_history_is_bounded(verdicts in proptest::collection::vec((0_u8..5, 0_u64..8_000, any::<u64>()), 40),
+                                    retries in 0_u32..4, wait in 0_u64..9_000, standings in proptest::collection::vec(0_u8..3, 1..8)) {
             let standings: Vec<(Standing, u64)> = standings.iter().map(|standing| match standing {
                 0 => (Standing::Healthy, 9),
                 1 => (Standing::ProbeDue, 9),
@@ -325,12 +448,13 @@ mod tests {
             let mut starts = vec![Vec::new(); standings.len()];
             let mut sends = 0;
             let total = Duration::from_secs(20);
+            let wait = Duration::from_millis(wait);
             for (verdict, milliseconds, random) in verdicts {
                 match queue.next(now) {
                     Next::Nothing => break,
                     Next::SleepUntil(time) => {
                         prop_assert!(time > now && time < total);
-                        prop_assert!(time - now <= MAX_WAIT + CALM);
+                        prop_assert!(time - now <= MAX_WAIT.max(wait) + CALM);
                         now = time;
                     }
                     Next::Ask(place) => {
@@ -343,9 +467,10 @@ mod tests {
                             0 => Verdict::Retry,
                             1 => Verdict::Wait(delay),
                             2 => Verdict::Next,
+                            3 => Verdict::Elsewhere,
                             _ => Verdict::NextLarger,
                         };
-                        queue.failed(place, verdict, RetryLimits { now, total, retries, random });
+                        queue.failed(place, verdict, RetryLimits { now, total, retries, wait, random });
                     }
                 }
             }

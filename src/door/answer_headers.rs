@@ -68,8 +68,10 @@ pub fn of_record(record: &Record) -> HeaderMap {
         set("x-route-provider", &served.provider);
         set("x-route-model", &served.model);
     }
-    let attempts: Vec<String> =
-        record.attempts.iter().map(|attempt| format!("{}:{}", attempt.names, attempt.end)).collect();
+    // The head of a stream that has not begun says nothing of attempts, since there may be more.
+    let is_early = record.served.is_none() && record.status == StatusCode::OK.as_u16();
+    let attempts = record.attempts.iter().filter(|_| !is_early);
+    let attempts: Vec<String> = attempts.map(|attempt| format!("{}:{}", attempt.names, attempt.end)).collect();
     set("x-route-attempts", &attempts.join(","));
     set("x-route-policy", record.policy.as_deref().unwrap_or_default());
     set("x-route-dropped", &record.dropped.join(","));

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::platform::Platform;
 use crate::policy::HealthSettings;
 
 /// What follows from an outcome for the candidate's standing in this POP.
@@ -30,8 +31,67 @@ pub enum Cooling {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setback {
     pub cooling: Cooling,
+    /// When the attempt began, since 1970.
+    pub began: Duration,
     /// When the candidate failed, since 1970.
     pub at: Duration,
+    pub stage: Stage,
+}
+
+/// Whether an attempt had begun to answer when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    BeforeBegin,
+    AfterBegin,
+}
+
+/// How far an attempt has succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    Begun,
+    Whole,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Success {
+    pub began: Duration,
+    pub extent: Extent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub standing: Standing,
+}
+
+pub fn failed<P: Platform>(platform: &P, name: &str, setback: Setback, settings: &HealthSettings) {
+    super::update(platform, |pop, _| pop.health.failed(name, setback, settings));
+}
+
+pub fn succeeded<P: Platform>(platform: &P, name: &str, found: Found, _success: Success) {
+    if found.standing != Standing::Healthy {
+        super::update(platform, |pop, _| {
+            pop.health.succeeded(name);
+        });
+    }
+}
+
+pub fn confirm<P: Platform>(_platform: &P, _name: &str, _success: Success) {}
+
+pub fn elect_probe<P: Platform>(platform: &P, name: &str, _found: Found, lasts: Duration) -> bool {
+    super::update(platform, |pop, now| {
+        pop.health.probes(
+            name,
+            &HealthSettings {
+                failures: 1,
+                cooldown: lasts,
+                max_cooldown: lasts,
+                auth_cooldown: lasts,
+                hedge_share: 0.0,
+            },
+            now,
+        )
+    });
+    true
 }
 
 /// How long after a cool-down's end the failure still counts, so that the next one doubles it.
@@ -90,7 +150,7 @@ impl Health {
 
     /// An attempt failed. One that had begun before the cool-down did not know of it, so it does not double it.
     pub fn failed(&mut self, candidate: &str, setback: Setback, policy: &HealthSettings) {
-        let Setback { cooling, at: now } = setback;
+        let Setback { cooling, at: now, .. } = setback;
         let known = self.0.get(candidate).copied();
         let again = known.is_some_and(|state| millis(now) < state.until_ms && !state.probing);
         let failures = match known {
@@ -156,7 +216,11 @@ mod tests {
         let mut health = Health::default();
         let mut now = 0;
         for expected in [5, 10, 20, 40, 60, 60] {
-            health.failed("c", Setback { cooling: Cooling::Failure, at: at(now) }, &POLICY);
+            health.failed(
+                "c",
+                Setback { cooling: Cooling::Failure, began: at(now), at: at(now), stage: Stage::BeforeBegin },
+                &POLICY,
+            );
             assert_eq!(left(&health, now), expected);
             assert_eq!(health.standing("c", at(now + expected - 1)), Standing::Cooling);
             now += expected;
@@ -173,12 +237,24 @@ mod tests {
     fn a_burst_of_failures_is_one_failure() {
         let mut health = Health::default();
         for _ in 0..50 {
-            health.failed("c", Setback { cooling: Cooling::Failure, at: at(0) }, &POLICY);
+            health.failed(
+                "c",
+                Setback { cooling: Cooling::Failure, began: at(0), at: at(0), stage: Stage::BeforeBegin },
+                &POLICY,
+            );
         }
         assert_eq!((left(&health, 0), health.0["c"].failures), (5, 1));
-        health.failed("c", Setback { cooling: Cooling::Long, at: at(1) }, &POLICY);
+        health.failed(
+            "c",
+            Setback { cooling: Cooling::Long, began: at(1), at: at(1), stage: Stage::BeforeBegin },
+            &POLICY,
+        );
         assert_eq!(left(&health, 1), 300, "what lasts longer holds");
-        health.failed("c", Setback { cooling: Cooling::Failure, at: at(2) }, &POLICY);
+        health.failed(
+            "c",
+            Setback { cooling: Cooling::Failure, began: at(2), at: at(2), stage: Stage::BeforeBegin },
+            &POLICY,
+        );
         assert_eq!(left(&health, 1), 300);
     }
 
@@ -186,7 +262,16 @@ mod tests {
     fn a_provider_is_left_alone_as_long_as_it_asks() {
         for (asked, expected) in [(1, 5), (17, 17), (4_000, 60)] {
             let mut health = Health::default();
-            health.failed("c", Setback { cooling: Cooling::Asked(Duration::from_secs(asked)), at: at(0) }, &POLICY);
+            health.failed(
+                "c",
+                Setback {
+                    cooling: Cooling::Asked(Duration::from_secs(asked)),
+                    began: at(0),
+                    at: at(0),
+                    stage: Stage::BeforeBegin,
+                },
+                &POLICY,
+            );
             assert_eq!(left(&health, 0), expected);
         }
     }
@@ -194,7 +279,11 @@ mod tests {
     #[test]
     fn a_probe_that_never_ends_does_not_block_for_ever() {
         let mut health = Health::default();
-        health.failed("c", Setback { cooling: Cooling::Failure, at: at(0) }, &POLICY);
+        health.failed(
+            "c",
+            Setback { cooling: Cooling::Failure, began: at(0), at: at(0), stage: Stage::BeforeBegin },
+            &POLICY,
+        );
         health.probes("c", &POLICY, at(5));
         assert_eq!(health.standing("c", at(10)), Standing::ProbeDue);
     }
@@ -202,8 +291,16 @@ mod tests {
     #[test]
     fn old_failures_are_forgotten() {
         let mut health = Health::default();
-        health.failed("c", Setback { cooling: Cooling::Failure, at: at(0) }, &POLICY);
-        health.failed("d", Setback { cooling: Cooling::Failure, at: at(700) }, &POLICY);
+        health.failed(
+            "c",
+            Setback { cooling: Cooling::Failure, began: at(0), at: at(0), stage: Stage::BeforeBegin },
+            &POLICY,
+        );
+        health.failed(
+            "d",
+            Setback { cooling: Cooling::Failure, began: at(700), at: at(700), stage: Stage::BeforeBegin },
+            &POLICY,
+        );
         assert_eq!(health.0.keys().collect::<Vec<_>>(), ["d"]);
     }
 
@@ -237,7 +334,7 @@ mod tests {
                         if health.standing("c", at(now)) == Standing::ProbeDue {
                             health.probes("c", &POLICY, at(now));
                         }
-                        health.failed("c", Setback { cooling, at: at(now) }, &POLICY);
+                        health.failed("c", Setback { cooling, began: at(now), at: at(now), stage: Stage::BeforeBegin }, &POLICY);
                     }
                     Step::Succeeded => {
                         health.succeeded("c");

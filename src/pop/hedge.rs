@@ -46,6 +46,13 @@ impl Bucket {
     }
 }
 
+/// Takes a token for a hedge, if the POP has one.
+pub fn take<P: crate::platform::Platform>(platform: &P, share: f64) -> bool {
+    let mut allowed = false;
+    super::update(platform, |pop, _| allowed = pop.hedges.take(share));
+    allowed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -182,12 +182,14 @@ pub enum AttemptEnd {
     Closed,
     /// Another attempt's answer came first, before this one had a head: the platform cannot cancel such a request.
     Abandoned,
+    /// A probe whose race another attempt won; what comes of it shows in the candidate's standing.
+    Probing,
 }
 
 impl AttemptEnd {
     /// Whether the attempt was given up for another one's answer, so that it may be billed all the same.
     pub fn is_given_up(self) -> bool {
-        matches!(self, AttemptEnd::Closed | AttemptEnd::Abandoned)
+        matches!(self, AttemptEnd::Closed | AttemptEnd::Abandoned | AttemptEnd::Probing)
     }
 }
 
@@ -198,6 +200,7 @@ impl fmt::Display for AttemptEnd {
             AttemptEnd::Failed(name) => formatter.write_str(name),
             AttemptEnd::Closed => formatter.write_str("closed"),
             AttemptEnd::Abandoned => formatter.write_str("abandoned"),
+            AttemptEnd::Probing => formatter.write_str("probing"),
         }
     }
 }

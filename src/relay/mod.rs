@@ -8,11 +8,11 @@
 use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::engine::Attempts;
 use crate::attempt::outcome::{Outcome, judge};
-use crate::attempt::{Answer, Committed, Stop, health_name};
+use crate::attempt::{Answer, Committed, Serving, Stop};
 use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
 use crate::policy::{Candidate, Resume, StreamMode};
-use crate::pop::health::Setback;
+use crate::pop::health::Extent;
 use crate::upstream::stream::{AFTER_FINISH, Break, Progress};
 use crate::visit::settle::Ending;
 use crate::wire::facts::AnswerFacts;
@@ -42,22 +42,23 @@ enum End {
 struct Relay<'r, 'a, 'v, P: Platform> {
     attempts: &'r mut Attempts<'a, 'v, P>,
     /// Who answers.
-    candidate: Candidate,
+    serving: Serving,
     answer: Box<AnswerStream<P>>,
 }
 
 /// Sends all there is, and ends the answer if it is whole.
-pub fn run<P: Platform>(
-    attempts: &mut Attempts<'_, '_, P>,
-    candidate: Candidate,
-    answer: Box<AnswerStream<P>>,
-) -> Relayed {
+pub fn run<P: Platform>(attempts: &mut Attempts<'_, '_, P>, serving: Serving, answer: Box<AnswerStream<P>>) -> Relayed {
     attempts.visit.stop_keep_alive();
-    let mut relay = Relay { attempts, candidate, answer };
+    let mut relay = Relay { attempts, serving, answer };
     let result = relay.pass_on();
     relay.note_ignored();
-    let Relay { attempts, candidate, mut answer } = relay;
+    let Relay { attempts, serving, mut answer } = relay;
     let facts = std::mem::take(&mut answer.delivery.facts);
+    // What was left to the platform was good as far as it was seen.
+    if result.is_ok() {
+        serving.succeeded(attempts.job.platform, Extent::Whole);
+    }
+    let candidate = serving.candidate;
     let ended = match result {
         Ok(End::Whole) => attempts.visit.finish().map(|()| Ending::Streamed),
         Ok(End::HandOver) => {
@@ -118,7 +119,9 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
         let (job, provider) = (self.attempts.job, &self.answer.provider);
         let left = job.total.saturating_sub(job.platform.elapsed());
         let has_time = |limit| job.platform.wait_first(&[provider.wait()], Some(limit)).is_some();
-        if left.is_zero() || (reads.is_multiple_of(READS_PER_LOOK) && job.platform.vcpu_ms() >= MAX_VCPU_MS) {
+        if !provider.is_finished()
+            && (left.is_zero() || (reads.is_multiple_of(READS_PER_LOOK) && job.platform.vcpu_ms() >= MAX_VCPU_MS))
+        {
             return Ready::Limit;
         }
         if provider.is_finished() {
@@ -127,7 +130,7 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
         let idle = job.tier.deadlines.idle;
         // Where the platform ends a body that stalls, waiting apart is needed only near the end of the total.
         let is_near = left <= idle;
-        if (provider.keeps_timeouts && !is_near) || has_time(idle.min(left)) {
+        if (provider.cut_after.is_some_and(|limit| limit <= idle) && !is_near) || has_time(idle.min(left)) {
             return Ready::Body;
         }
         if is_near { Ready::Limit } else { Ready::Stalled }
@@ -136,12 +139,8 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
     /// A stream that takes the place of the broken one; nothing if there is none. The client gets comments meanwhile.
     fn repair(&mut self, broken: Break) -> Result<Option<Box<AnswerStream<P>>>, Stop> {
         let job = self.attempts.job;
-        let name = health_name(job.policy, &self.candidate);
         let outcome = Outcome::from(broken);
-        let cooling = judge(&outcome).cooling;
-        self.attempts.visit.update_pop(|pop, now| {
-            pop.health.failed(&name, Setback { cooling, at: now }, &job.policy.health);
-        });
+        self.serving.broke(job.platform, judge(&outcome).cooling, &job.policy.health);
         self.attempts.visit.note_broken(outcome.end());
         let Some(mut repair) = self.answer.delivery.repair().cloned() else { return Ok(None) };
         match job.tier.resume {
@@ -160,9 +159,9 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
         let again = self.attempts.run();
         self.attempts.visit.stop_keep_alive();
         match again {
-            Ok(Committed { candidate, answer: Answer::Stream(answer) }) => {
+            Ok(Committed { serving, answer: Answer::Stream(answer) }) => {
                 self.attempts.visit.note(|record| record.resumed += 1);
-                self.candidate = candidate;
+                self.serving = serving;
                 Ok(Some(answer))
             }
             Ok(Committed { answer: Answer::Whole { .. }, .. }) | Err(Stop::Failed(_)) => Ok(None),

@@ -29,8 +29,10 @@ pub struct ProviderStream<P: Platform> {
     begun: bool,
     /// Events whose data was no JSON object.
     pub ignored: u32,
-    /// Whether the platform ends a body that stalls.
-    pub keeps_timeouts: bool,
+    /// Whether an event has come, since this was last asked, that shows that the model works.
+    alive: bool,
+    /// After how much silence the platform itself ends the body, if it does.
+    pub cut_after: Option<Duration>,
 }
 
 /// How far a stream is.
@@ -71,7 +73,7 @@ impl From<Defect> for Break {
 }
 
 impl<P: Platform> ProviderStream<P> {
-    pub fn new(body: P::Body, dialect: Stream, keeps_timeouts: bool) -> Self {
+    pub fn new(body: P::Body, dialect: Stream, cut_after: Option<Duration>) -> Self {
         Self {
             body,
             decoder: Decoder::default(),
@@ -79,7 +81,8 @@ impl<P: Platform> ProviderStream<P> {
             pieces: Vec::new(),
             begun: false,
             ignored: 0,
-            keeps_timeouts,
+            alive: false,
+            cut_after,
         }
     }
 
@@ -91,6 +94,11 @@ impl<P: Platform> ProviderStream<P> {
     /// Whether every choice has finished, so that only usage and the end marker may come.
     pub fn is_finished(&self) -> bool {
         self.dialect.is_finished()
+    }
+
+    /// Whether an event has come, since this was last asked, that shows that the model works but is no piece of its answer.
+    pub fn take_alive(&mut self) -> bool {
+        std::mem::take(&mut self.alive)
     }
 
     /// The decoder of the provider's dialect.
@@ -143,7 +151,9 @@ impl<P: Platform> ProviderStream<P> {
         while let Some(event) = self.decoder.next_event().map_err(|_| Break::TooLong)? {
             let data = self.dialect.data(&event);
             let mut pieces = recycle(std::mem::take(&mut self.pieces));
-            match self.dialect.take(&data, &mut pieces)? {
+            let heard = self.dialect.take(&data, &mut pieces)?;
+            self.alive |= heard == Heard::Pieces;
+            match heard {
                 // Comments before the answer only keep the connection to the gateway open, so they go no further.
                 Heard::Pieces if !self.begun && matches!(pieces[..], [Piece::Alive(Alive::Comment)]) => {}
                 Heard::Pieces => {

@@ -40,7 +40,12 @@ pub struct Visit<'a, P: Platform> {
     sent: SendState<P>,
     /// When the client gets a comment, on [`Platform::elapsed`]'s clock, while it is kept waiting.
     comment_due: Option<Duration>,
+    /// What is to be done once the client has its answer.
+    afterwards: Vec<Afterwards<'a, P>>,
 }
+
+/// What is to be done once the client has its answer.
+pub type Afterwards<'a, P> = Box<dyn FnOnce(&P) + 'a>;
 
 /// How much of a streamed answer has gone out.
 enum SendState<P: Platform> {
@@ -72,6 +77,7 @@ impl<'a, P: Platform> Visit<'a, P> {
             headers: HeaderMap::new(),
             sent: SendState::Nothing,
             comment_due: None,
+            afterwards: Vec::new(),
         }
     }
 
@@ -137,9 +143,24 @@ impl<'a, P: Platform> Visit<'a, P> {
         self.memory.keep_pop(state, self.platform.unix_time());
     }
 
+    /// Leaves something to be done once the client has its answer.
+    pub fn leave(&mut self, work: impl FnOnce(&P) + 'a) {
+        self.afterwards.push(Box::new(work));
+    }
+
+    /// What was left to be done, once.
+    pub fn take_afterwards(&mut self) -> Vec<Afterwards<'a, P>> {
+        std::mem::take(&mut self.afterwards)
+    }
+
     /// From now on the client gets a comment as often as somebody between might take the connection for dead.
     pub fn keep_alive(&mut self) {
-        self.comment_due = Some(self.platform.elapsed() + KEEP_ALIVE);
+        self.keep_alive_at(self.platform.elapsed() + KEEP_ALIVE);
+    }
+
+    /// As [`Visit::keep_alive`], but the first comment comes at `first`, on [`Platform::elapsed`]'s clock.
+    pub fn keep_alive_at(&mut self, first: Duration) {
+        self.comment_due = Some(first);
     }
 
     /// The client gets its answer.

@@ -25,7 +25,7 @@ fn the_next_candidate_serves_when_the_first_fails() {
         ("dns", Reply::Fails(SendError::Dns)),
         ("connect", Reply::Fails(SendError::Connect)),
         ("tls", Reply::Fails(SendError::Tls)),
-        ("reset", Reply::Fails(SendError::Reset)),
+        ("reset", Reply::Fails(SendError::Reset).after(1_000)),
         ("timeout", Reply::Never),
         ("408", error(408)),
         ("429", error(429)),

@@ -36,6 +36,7 @@ pub enum Event {
 pub enum Reply {
     Answer { delay: Duration, status: u16, headers: Vec<(&'static str, String)>, chunks: Vec<Chunk> },
     Fails(SendError),
+    FailsAfter(Duration, SendError),
     Never,
 }
 
@@ -271,6 +272,7 @@ impl Platform for Fake {
         let ready = match &reply {
             Reply::Answer { delay, .. } => self.clock.get() + *delay,
             Reply::Fails(_) => self.clock.get(),
+            Reply::FailsAfter(delay, _) => self.clock.get() + *delay,
             Reply::Never => NEVER,
         };
         Ok(Pending { ready, reply })
@@ -286,7 +288,7 @@ impl Platform for Fake {
                 let status = StatusCode::from_u16(status).expect("a status");
                 Ok(UpstreamResponse { status, headers: headers.collect(), body: self.body(chunks) })
             }
-            Reply::Fails(error) => Err(error),
+            Reply::Fails(error) | Reply::FailsAfter(_, error) => Err(error),
             Reply::Never => unreachable!("waiting for it should not have ended"),
         }
     }

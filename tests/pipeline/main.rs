@@ -9,6 +9,7 @@ mod fake;
 mod isolation;
 mod keys;
 mod policies;
+mod racing;
 mod reliability;
 mod repair;
 mod requests;

@@ -126,6 +126,7 @@ impl Reply {
             Reply::Answer { status, headers, chunks, .. } => {
                 Reply::Answer { delay: Duration::from_millis(milliseconds), status, headers, chunks }
             }
+            Reply::Fails(error) => Reply::FailsAfter(Duration::from_millis(milliseconds), error),
             other => other,
         }
     }

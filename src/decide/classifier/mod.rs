@@ -35,6 +35,20 @@ pub struct SentQuestion<P: Platform> {
     decode: DecodeOptions,
     /// When it was sent, on [`Platform::elapsed`]'s clock.
     sent: Duration,
+    /// When its reply is no longer waited for.
+    deadline: Duration,
+    /// What it means if none has come by then.
+    lateness: NoReply,
+}
+
+impl<P: Platform> SentQuestion<P> {
+    /// The client's own time ends at `end`, on [`Platform::elapsed`]'s clock, which says nothing of the classifier.
+    pub fn ending_by(self, end: Duration) -> Self {
+        if self.deadline <= end {
+            return self;
+        }
+        Self { deadline: end, lateness: NoReply::to_this_question(Reason::ClassifierTimeout), ..self }
+    }
 }
 
 /// What came of asking the classifier.
@@ -102,18 +116,14 @@ pub fn start<P: Platform>(
     let decode = DecodeOptions::of(provider, &question, platform.unix_time());
     let sent = platform.elapsed();
     let pending = platform.send(&backend, upstream).map_err(unsent)?;
-    Ok(SentQuestion { pending, decode, sent })
+    let deadline = sent + classifier.timeout;
+    Ok(SentQuestion { pending, decode, sent, deadline, lateness: Reason::ClassifierTimeout.into() })
 }
 
-/// Waits for the reply, no longer than the policy's timeout from when the question was sent.
-pub fn finish<P: Platform>(
-    platform: &P,
-    policy: &Policy,
-    classifier: &Classifier,
-    question: SentQuestion<P>,
-) -> Classification {
+/// Waits for the reply, no longer than to the question's deadline.
+pub fn finish<P: Platform>(platform: &P, policy: &Policy, question: SentQuestion<P>) -> Classification {
     let (sent, decode) = (question.sent, question.decode);
-    let Contents { reply, usage } = match receive(platform, classifier, question) {
+    let Contents { reply, usage } = match receive(platform, question) {
         Ok(body) => read_reply(policy, decode, body),
         Err(why) => Contents { reply: Err(why), usage: None },
     };
@@ -126,11 +136,12 @@ struct Contents {
     usage: Option<Usage>,
 }
 
-fn receive<P: Platform>(platform: &P, classifier: &Classifier, question: SentQuestion<P>) -> Result<Vec<u8>, NoReply> {
-    let left = || (question.sent + classifier.timeout).checked_sub(platform.elapsed()).filter(|left| !left.is_zero());
+fn receive<P: Platform>(platform: &P, question: SentQuestion<P>) -> Result<Vec<u8>, NoReply> {
+    let SentQuestion { deadline, lateness, .. } = question;
+    let left = || deadline.checked_sub(platform.elapsed()).filter(|left| !left.is_zero());
     let in_time = |wait: Wait<'_, P>| match left() {
         Some(left) if platform.wait_first(&[wait], Some(left)).is_some() => Ok(()),
-        _ => Err(Reason::ClassifierTimeout),
+        _ => Err(lateness),
     };
     in_time(Wait::Response(&question.pending))?;
     let mut response = platform.response(question.pending).map_err(|error| match error {

@@ -31,7 +31,11 @@ pub fn decide<P: Platform>(question: &Question<'_>, visit: &mut Visit<'_, P>) ->
 fn ask<P: Platform>(question: &Question<'_>, classifier: &policy::Classifier, visit: &mut Visit<'_, P>) -> Step {
     let Case { policy, ask, pop, .. } = question.case;
     let sent = match classifier::start(visit.keyring, policy, classifier, ask) {
-        Ok(sent) => sent,
+        // What the client gives in all is for deciding too.
+        Ok(sent) => match question.case.headers.timeout {
+            Some(end) => sent.ending_by(end),
+            None => sent,
+        },
         Err(why) => {
             if why.counts {
                 note_failure(classifier, visit);
@@ -42,7 +46,7 @@ fn ask<P: Platform>(question: &Question<'_>, classifier: &policy::Classifier, vi
     if let Ok(guess) = by_default(policy, &question.case.bounds) {
         (question.meanwhile)(&guess);
     }
-    let Classification { reply, duration, usage } = classifier::finish(visit.platform, policy, classifier, sent);
+    let Classification { reply, duration, usage } = classifier::finish(visit.platform, policy, sent);
     let price = policy.model(classifier.model).price;
     visit.note(|record| {
         record.classifier = Some(ClassifierRecord {

@@ -1,0 +1,201 @@
+//! Attempts beside each other: hedges, late candidates, held streams; and what a client hears while none has begun.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tiergate::platform::SendError;
+
+use crate::fake::{Chunk, Event, Reply};
+use crate::scenario::{FIRST, SECOND, Scenario, answer, chunk, json_reply, policy, stream};
+
+const ROLE: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
+const HI: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n";
+const STOP: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+const COMMENT: &str = ": keep-alive\n\n";
+const THIRD: &str = "third.example";
+
+/// The tier `large` with `change` in it, and a third provider that it may name.
+fn large(change: Value) -> Scenario {
+    let mut policy = policy();
+    policy["tiers"][1].as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    policy["providers"]["third"] = json!({"base_url": format!("https://{THIRD}/v1"), "dialect": "openai-chat"});
+    let mut model = policy["models"]["two"].clone();
+    model["provider"] = json!("third");
+    policy["models"]["three"] = model;
+    let scenario = Scenario::new().policy(policy).header("x-route-tier", "large");
+    scenario.fake.secrets.borrow_mut().insert(THIRD.to_owned(), "sk-third".to_owned());
+    scenario
+}
+
+fn streaming(change: Value) -> Scenario {
+    large(change).ask(json!({"model": "x", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}))
+}
+
+fn three() -> Value {
+    json!([{"model": "one"}, {"model": "two"}, {"model": "three"}])
+}
+
+fn starts(scenario: &Scenario) -> Vec<u128> {
+    scenario.fake.sent.borrow().iter().map(|sent| sent.at.as_millis()).collect()
+}
+
+fn attempts(scenario: &Scenario) -> String {
+    scenario.response_header("x-route-attempts")
+}
+
+/// A stream with what comes after so many milliseconds each, and its end.
+fn timed(parts: &[(u64, &str)]) -> Reply {
+    let part = |(delay, text): &(u64, &str)| Chunk {
+        delay: Duration::from_millis(*delay),
+        bytes: Ok(text.as_bytes().to_vec()),
+    };
+    let chunks = parts.iter().map(part).chain([chunk(STOP), chunk(DONE)]).collect();
+    let headers = vec![("content-type", "text/event-stream".to_owned())];
+    Reply::Answer { delay: Duration::ZERO, status: 200, headers, chunks }
+}
+
+fn rejected() -> Reply {
+    json_reply(400, json!({"error": {"message": "no such field", "type": "invalid_request_error"}}))
+}
+
+#[test]
+fn a_late_candidate_serves_if_the_next_one_fails() {
+    for failing in [json_reply(503, json!({})), json_reply(401, json!({})), Reply::Fails(SendError::Connect)] {
+        let scenario = streaming(json!({})).provider(FIRST, timed(&[(4_000, HI)])).provider(SECOND, failing).run();
+        assert_eq!((scenario.status(), scenario.text()), (200, [HI, STOP, DONE].concat()));
+        assert!(attempts(&scenario).ends_with("first/one:200"), "{}", attempts(&scenario));
+        assert_eq!(starts(&scenario), [0, 2_000]);
+    }
+    let scenario =
+        large(json!({})).provider(FIRST, answer("hi").after(5_000)).provider(SECOND, json_reply(503, json!({}))).run();
+    assert_eq!(attempts(&scenario), "second/two:503,first/one:200", "whole answers too");
+    assert_eq!(starts(&scenario), [0, 3_000]);
+}
+
+#[test]
+fn what_refuses_a_hedge_does_not_end_the_first_attempt() {
+    let filtered = json_reply(400, json!({"error": {"message": "x", "code": "content_policy_violation"}}));
+    for refusal in [rejected(), filtered] {
+        let scenario = streaming(json!({"hedge_after_ms": 500}))
+            .provider(FIRST, timed(&[(1_000, HI)]))
+            .provider(SECOND, refusal)
+            .run();
+        assert_eq!(attempts(&scenario), "second/two:400,first/one:200");
+    }
+}
+
+#[test]
+fn three_run_at_most_and_the_first_to_begin_wins() {
+    let mut candidates = three();
+    candidates.as_array_mut().unwrap().push(json!({"model": "one", "effort": "low"}));
+    let tier = json!({"candidates": candidates,
+        "deadlines": {"first_token_ms": 1_000, "idle_ms": 5_000, "total_ms": 9_000}});
+    let scenario = streaming(tier)
+        .provider(FIRST, Reply::Never)
+        .provider(SECOND, timed(&[(4_000, HI)]))
+        .provider(THIRD, timed(&[(6_000, HI)]))
+        .run();
+    assert_eq!(starts(&scenario), [0, 1_000, 2_000]);
+    assert_eq!(attempts(&scenario), "first/one:timeout,third/three:timeout,second/two:200");
+}
+
+#[test]
+fn a_held_answer_has_won_when_it_begins() {
+    let slow = timed(&[(600, HI), (4_000, HI)]);
+    let scenario = streaming(json!({"hedge_after_ms": 500, "stream": "hold"}))
+        .provider(FIRST, slow)
+        .provider(SECOND, timed(&[(1_000, HI), (5_000, HI)]))
+        .run();
+    assert_eq!(attempts(&scenario), "second/two:closed,first/one:200");
+    let log = scenario.log();
+    assert!(log["attempts"][0]["duration_ms"].as_f64().unwrap() <= 200.0, "closed as the other began: {log}");
+}
+
+#[test]
+fn signs_of_life_put_off_the_deadline_and_the_hedge() {
+    let thinking: Vec<(u64, &str)> = [(400, COMMENT); 8].into_iter().chain([(400, HI)]).collect();
+    let tier = json!({"hedge_after_ms": 1_000});
+    let scenario = streaming(tier).provider(FIRST, timed(&thinking)).run();
+    assert_eq!(attempts(&scenario), "first/one:200", "3.6 s, with a comment each 400 ms");
+
+    let endless: Vec<(u64, &str)> = vec![(400, COMMENT); 30];
+    let scenario = streaming(json!({})).provider(FIRST, timed(&endless)).provider(SECOND, stream(vec![HI, STOP, DONE]));
+    let scenario = scenario.run();
+    assert_eq!(attempts(&scenario), "first/one:timeout,second/two:200");
+    assert_eq!(starts(&scenario), [0, 5_000], "half of the time is left to others");
+}
+
+#[test]
+fn nothing_is_sent_when_no_time_is_left() {
+    let mut policy = policy();
+    policy["classifier"]["timeout_ms"] = json!(5_000);
+    let scenario = Scenario::new()
+        .policy(policy)
+        .header("x-route-timeout-ms", "800")
+        .provider(crate::scenario::CLASSIFIER, answer("x").after(4_000))
+        .run();
+    assert_eq!((scenario.status(), scenario.error_code().as_str()), (504, "provider_timeout"));
+    assert_eq!(scenario.asked(), [crate::scenario::CLASSIFIER], "the classifier's time is the client's");
+    assert_eq!(scenario.log()["duration_ms"]["total"], 800.0);
+    assert_eq!(scenario.response_header("x-should-retry"), "false");
+}
+
+#[test]
+fn a_stale_connection_is_used_once_more_at_once() {
+    let reset = || Reply::Fails(SendError::Reset);
+    let scenario = large(json!({})).provider(FIRST, reset().after(900)).provider(FIRST, answer("hi")).run();
+    assert_eq!((attempts(&scenario), starts(&scenario)), ("first/one:reset,first/one:200".to_owned(), vec![0, 900]));
+    let scenario = scenario.provider(FIRST, reset()).provider(FIRST, reset()).provider(SECOND, answer("hi"));
+    let scenario = scenario.again_after(Duration::from_millis(10));
+    assert_eq!(attempts(&scenario), "first/one:reset,first/one:reset,second/two:200", "once");
+}
+
+#[test]
+fn a_delay_is_waited_for_as_long_as_the_tier_says() {
+    let limited = || json_reply(429, json!({"error": {"message": "slow"}})).with_header("retry-after", "2");
+    let tier = json!({"wait_ms": 3_000});
+    let scenario = large(tier).provider(FIRST, limited()).provider(FIRST, answer("hi")).run();
+    assert_eq!(attempts(&scenario), "first/one:429,first/one:200");
+    let scenario = large(json!({"wait_ms": 1_000})).provider(FIRST, limited()).provider(SECOND, answer("hi")).run();
+    assert_eq!(attempts(&scenario), "first/one:429,second/two:200");
+}
+
+#[test]
+fn a_stream_that_has_nothing_yet_gets_its_head_and_comments() {
+    let deadlines = json!({"first_token_ms": 10_000, "idle_ms": 10_000, "total_ms": 100_000});
+    let tier = json!({"deadlines": deadlines, "early_head_ms": 20_000});
+    let scenario = streaming(tier.clone())
+        .provider(FIRST, json_reply(503, json!({})))
+        .provider(SECOND, timed(&[(40_000, HI)]))
+        .run();
+    assert_eq!(scenario.text(), [": keep-alive\n\n", ": keep-alive\n\n", HI, STOP, DONE].concat());
+    assert_eq!(scenario.status(), 200);
+    for unknown in ["x-route-provider", "x-route-model", "x-route-attempts"] {
+        assert_eq!(scenario.response_header(unknown), "", "{unknown}");
+    }
+    assert_eq!(scenario.response_header("x-route-tier"), "large");
+    assert_eq!(scenario.log()["duration_ms"]["first_byte"], 20_000.0);
+
+    // Failover goes on behind the head, and a failure is an event.
+    let failing = || json_reply(503, json!({"error": {"message": "busy"}})).after(25_000);
+    let scenario = streaming(tier).provider(FIRST, failing()).provider(SECOND, failing()).run();
+    assert_eq!(scenario.status(), 200);
+    assert!(scenario.text().starts_with(": keep-alive\n\n"), "{}", scenario.text());
+    assert!(scenario.text().contains("data: {\"error\":") && !scenario.text().contains("[DONE]"));
+    assert!(!scenario.fake.answer.borrow().finished, "an aborted transfer");
+    assert_eq!(scenario.log()["error.type"], "provider_error");
+
+    let never = json!({"deadlines": deadlines, "early_head_ms": 0});
+    let scenario = streaming(never).provider(FIRST, timed(&[(8_000, COMMENT), (60_000, HI)]));
+    let scenario = scenario.provider(SECOND, Reply::Never).run();
+    assert!(scenario.text().starts_with(HI), "{}", scenario.text());
+}
+
+#[test]
+fn a_whole_answer_gets_no_early_head() {
+    let tier = json!({"early_head_ms": 1_000});
+    let scenario = large(tier).provider(FIRST, answer("hi").after(2_500)).run();
+    assert_eq!((scenario.status(), attempts(&scenario).as_str()), (200, "first/one:200"));
+    assert_eq!(scenario.fake.events.borrow().iter().filter(|event| **event == Event::HeadSent).count(), 1);
+}
