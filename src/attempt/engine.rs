@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::attempt::answer_stream::Opening;
 use crate::attempt::exchange::{Advance, Arrival, Carrying, Exchange, Terms};
 use crate::attempt::outcome::{ExpectedBack, Judgement, Outcome, Verdict, judge};
 use crate::attempt::probe::Probe;
@@ -12,7 +13,7 @@ use crate::door::chat::answer::AnswerOptions;
 use crate::door::repair::Repair;
 use crate::error::{Error, Kind, Retry};
 use crate::platform::{ClientGone, Platform, SendError};
-use crate::policy::{Candidate, Resume};
+use crate::policy::{Candidate, OnRefusal, Resume};
 use crate::pop::health::{self, Cooling, Extent, Setback, Stage, Standing, Success};
 use crate::pop::hedge;
 use crate::record::{AttemptEnd, AttemptRecord, ModelNames};
@@ -161,6 +162,13 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
     /// Takes the end of the attempt at `position`, if it is one.
     fn take(&mut self, position: usize, advance: Advance<P>, race: &mut Race<P>) -> Option<Committed<P>> {
         match advance {
+            Some(Ok(Arrival { opening: Opening::Refusal, .. })) if self.asks_on_after_a_refusal(race) => {
+                let Attempt { launch, exchange, .. } = race.active.remove(position);
+                let refused =
+                    FailedAttempt { launch, outcome: Outcome::ModelRefused, request_id: exchange.request_id() };
+                self.fail(refused, race);
+                None
+            }
             Some(Ok(arrival)) => {
                 let attempt = race.active.remove(position);
                 Some(self.commit(attempt, arrival, race))
@@ -180,6 +188,12 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                 None
             }
         }
+    }
+
+    /// Whether another candidate may answer in place of one that refuses; the last one's refusal is the client's answer.
+    fn asks_on_after_a_refusal(&self, race: &Race<P>) -> bool {
+        let has_another = race.active.len() > 1 || self.queue.fresh().is_some();
+        self.job.tier.on_refusal == OnRefusal::Next && has_another && self.job.platform.elapsed() < self.job.total
     }
 
     /// Starts the candidate at `place`.

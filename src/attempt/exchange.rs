@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::attempt::answer_stream::AnswerStream;
+use crate::attempt::answer_stream::{AnswerStream, Opening};
 use crate::attempt::outcome::Outcome;
 use crate::attempt::{Answer, CommitAt, Job};
 use crate::door::chat::answer::AnswerOptions;
@@ -112,6 +112,7 @@ enum BodyKind {
 pub struct Arrival<P: Platform> {
     pub headers: HeaderMap,
     pub answer: Answer<P>,
+    pub opening: Opening,
 }
 
 /// How an exchange ended; nothing while it is to be waited for.
@@ -223,7 +224,7 @@ impl<P: Platform> Exchange<P> {
             }
             Stage::Stream { headers, mut answer } if answer.provider.is_finished() => {
                 let ended = answer.end().map_err(Outcome::from);
-                Some(ended.map(|_| Arrival { headers, answer: Answer::Stream(answer) }))
+                Some(ended.map(|_| Arrival::stream(headers, answer)))
             }
             Stage::Stream { answer, .. } if answer.provider.has_begun() => Some(Err(Outcome::Stalled)),
             _ if platform.elapsed() < self.clocks.started + self.terms.own_time => Some(Err(Outcome::OutOfTime)),
@@ -273,7 +274,7 @@ impl<P: Platform> Exchange<P> {
             self.clocks.first_piece.get_or_insert(self.clocks.heard);
         }
         if enough {
-            return Some(Ok(Arrival { headers, answer: Answer::Stream(answer) }));
+            return Some(Ok(Arrival::stream(headers, answer)));
         }
         let limit = if answer.provider.has_begun() { MAX_ANSWER_BYTES } else { MAX_PREAMBLE_BYTES };
         if answer.held.len() > limit {
@@ -324,20 +325,28 @@ impl<P: Platform> Exchange<P> {
             BodyKind::NoStream => Err(error_inside(&bytes)),
             BodyKind::Answer => {
                 self.clocks.first_piece = Some(self.clocks.heard);
-                self.carry(bytes).map(|answer| Arrival { headers: response.headers, answer }).map_err(Outcome::from)
+                self.carry(response.headers, bytes).map_err(Outcome::from)
             }
         })
     }
 
     /// A whole answer, in the client's terms.
-    fn carry(&self, body: Vec<u8>) -> Result<Answer<P>, Defect> {
+    fn carry(&self, headers: HeaderMap, body: Vec<u8>) -> Result<Arrival<P>, Defect> {
         let Carrying { decode, encode, .. } = &self.carrying;
         let body = dialect::mend_answer(*decode, body);
         let pieces = dialect::decode_answer(*decode, &body)?;
         let said = Said { dialect: decode.dialect, pieces: &pieces, came: None };
         let (facts, encoded) = (delivery::facts(encode, &said), delivery::encode_answer(encode, &said));
+        let opening = Opening::of(&pieces);
         drop(pieces);
-        Ok(Answer::Whole { body: encoded.unwrap_or(body), facts })
+        Ok(Arrival { headers, answer: Answer::Whole { body: encoded.unwrap_or(body), facts }, opening })
+    }
+}
+
+impl<P: Platform> Arrival<P> {
+    fn stream(headers: HeaderMap, answer: Box<AnswerStream<P>>) -> Self {
+        let opening = answer.opening();
+        Self { headers, answer: Answer::Stream(answer), opening }
     }
 }
 

@@ -41,6 +41,8 @@ pub enum Outcome {
     },
     /// An error in a 2xx.
     ErrorInside(Box<ProviderError>),
+    /// An answer that begins with a refusal, where the tier wants another candidate asked then.
+    ModelRefused,
     /// A 2xx that is no answer of this dialect.
     Undecodable,
     /// The body ended early.
@@ -146,6 +148,10 @@ pub fn judge(outcome: &Outcome) -> Judgement {
             let status = error.implied_status().unwrap_or(unknown);
             judge_answer(&Answered { status, error, delay: error.retry_delay }, "answered with an error".to_owned())
         }
+        Outcome::ModelRefused => {
+            let kind = Kind::Rejected(RejectedAs::BadRequest);
+            row(Next, Cooling::Alive, client_error(kind, "refused what the request asks for"))
+        }
         Outcome::Stalled => row(Retry, Cooling::Failure, client_error(Kind::ProviderTimeout, "did not go on in time")),
         Outcome::Broken => row(Retry, Cooling::Failure, failed("broke off its answer")),
         Outcome::Undecodable => {
@@ -242,6 +248,7 @@ impl Outcome {
             Outcome::Send(SendError::NoBackend) => "no_backend",
             Outcome::Send(SendError::Other) => "send_error",
             Outcome::ErrorInside(_) => "error_in_200",
+            Outcome::ModelRefused => "refused",
             Outcome::Undecodable => "undecodable",
             Outcome::Broken => "broken",
             Outcome::TooLarge => "too_large",
@@ -253,6 +260,7 @@ impl Outcome {
     pub fn weight(&self) -> FailureWeight {
         match self {
             Outcome::DialectUnavailable(_) | Outcome::NoSecret(_) | Outcome::Unfit(_) => FailureWeight::Unsent,
+            Outcome::ModelRefused => FailureWeight::Request,
             _ => match judge(self).verdict {
                 Verdict::NextLarger | Verdict::Elsewhere | Verdict::GiveUp => FailureWeight::Request,
                 Verdict::Retry | Verdict::Wait(_) | Verdict::Next => FailureWeight::Provider,

@@ -199,3 +199,37 @@ fn a_whole_answer_gets_no_early_head() {
     assert_eq!((scenario.status(), attempts(&scenario).as_str()), (200, "first/one:200"));
     assert_eq!(scenario.fake.events.borrow().iter().filter(|event| **event == Event::HeadSent).count(), 1);
 }
+
+#[test]
+fn a_refusal_is_put_to_the_next_candidate_where_the_tier_says_so() {
+    let refusal = "data: {\"choices\":[{\"index\":0,\"delta\":{\"refusal\":\"No.\"}}]}\n\n";
+    let filtered = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"content_filter\"}]}\n\n";
+    let next = || json!({"on_refusal": "next"});
+    for said in [refusal, filtered] {
+        let refusing = || stream(vec![ROLE, said, STOP, DONE]);
+        let scenario = streaming(next()).provider(FIRST, refusing()).provider(SECOND, timed(&[(0, HI)])).run();
+        assert_eq!(attempts(&scenario), "first/one:refused,second/two:200");
+        assert!(!scenario.text().contains(said), "{}", scenario.text());
+        let scenario = streaming(next()).provider(FIRST, refusing()).provider(SECOND, refusing()).run();
+        assert_eq!(attempts(&scenario), "first/one:refused,second/two:200", "the last one's is the answer");
+        assert!(scenario.text().contains(said), "{}", scenario.text());
+        let scenario = streaming(json!({})).provider(FIRST, refusing()).run();
+        assert_eq!(attempts(&scenario), "first/one:200", "without the tier's word");
+        let late = stream(vec![ROLE, HI, said, STOP, DONE]);
+        let scenario = streaming(next()).provider(FIRST, late).run();
+        assert_eq!(attempts(&scenario), "first/one:200", "after text");
+    }
+    let body = |message: Value, finish: &str| {
+        json_reply(200, json!({"choices": [{"index": 0, "message": message, "finish_reason": finish}]}))
+    };
+    for refusing in [
+        body(json!({"role": "assistant", "content": null, "refusal": "No."}), "stop"),
+        body(json!({"role": "assistant", "content": ""}), "content_filter"),
+    ] {
+        let scenario = large(next()).provider(FIRST, refusing).provider(SECOND, answer("hi")).run();
+        assert_eq!(attempts(&scenario), "first/one:refused,second/two:200");
+    }
+    let scenario = large(next()).provider(FIRST, body(json!({"refusal": "No."}), "stop"));
+    let scenario = scenario.provider(SECOND, json_reply(503, json!({}))).run();
+    assert_eq!(scenario.status(), 400, "{}", scenario.text());
+}
