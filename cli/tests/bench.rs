@@ -84,11 +84,13 @@ async fn every_outage_has_figures() -> Result<()> {
     let CommandLine { options } = CommandLine::try_parse_from(["bench", "--scenario=outage", "--rounds=1"])?;
     let outages = bench::measure_outages(&options).await?;
     let failures: Vec<&str> = outages.iter().map(|outage| outage.failure).collect();
-    assert_eq!(failures, ["503", "refused", "hang"]);
+    assert_eq!(failures, ["503", "refused", "hang", "hang"]);
     for outage in &outages {
         assert!(outage.errors == 0 && outage.p50_ms > 0.0 && outage.first_added_ms.is_finite(), "{outage:?}");
     }
     assert!(outages[2].first_added_ms > 400.0, "a hang costs its deadline: {:?}", outages[2]);
+    let herd = &outages[3];
+    assert!(herd.connections == 50 && herd.asked.is_some_and(|asked| asked < 50.0), "nobody else asks: {herd:?}");
     Ok(())
 }
 
