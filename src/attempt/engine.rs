@@ -5,12 +5,13 @@ use std::time::Duration;
 use crate::attempt::exchange::{Advance, Arrival, Carrying, Exchange, Terms};
 use crate::attempt::outcome::{ExpectedBack, Outcome, Verdict, judge};
 use crate::attempt::queue::{Next, Queue, RetryLimits};
-use crate::attempt::{Committed, Failure, Job, Prepared, Stop, client_error, health_name, prepare};
+use crate::attempt::{Committed, Failure, Job, Prepared, Serving, Stop, client_error, health_name, prepare};
 use crate::door::chat::answer::AnswerOptions;
 use crate::door::repair::Repair;
 use crate::platform::{ClientGone, Platform};
 use crate::policy::{Candidate, Resume};
-use crate::pop::health::{Cooling, Setback, Standing};
+use crate::pop::health::{self, Cooling, Extent, Setback, Stage, Standing, Success};
+use crate::pop::hedge;
 use crate::record::{AttemptEnd, AttemptRecord, ModelNames};
 use crate::upstream::dialect::{DecodeOptions, EncodeOptions};
 use crate::upstream::headers;
@@ -44,6 +45,8 @@ struct Launch {
     /// The candidate's place in the queue.
     place: usize,
     started: Duration,
+    /// When it started, since 1970.
+    began: Duration,
     occasion: Occasion,
 }
 
@@ -185,7 +188,8 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
     fn start(&mut self, place: usize, occasion: Occasion, run: &mut Run<P>) -> bool {
         let job = self.job;
         let candidate = self.queue.candidate(place).clone();
-        let launch = Launch { place, started: job.platform.elapsed(), occasion };
+        let (started, began) = (job.platform.elapsed(), job.platform.unix_time());
+        let launch = Launch { place, started, began, occasion };
         let prepared = match self.prepared.take().filter(|prepared| prepared.is_for(job, &candidate)) {
             Some(prepared) => Ok(prepared),
             None => prepare(job, &candidate, &self.options),
@@ -203,7 +207,10 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         };
         if self.queue.standing(place) == Standing::ProbeDue {
             let name = health_name(job.policy, &candidate);
-            self.visit.update_pop(|pop, now| pop.health.probes(&name, &job.policy.health, now));
+            if !health::elect_probe(job.platform, &name, self.queue.found(place), Terms::of(job).own_time) {
+                self.queue.hold_back(place);
+                return false;
+            }
         }
         self.queue.asked(place, launch.started);
         if let Some(secret) = &secret {
@@ -275,9 +282,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let Some(place) = self.queue.fresh().filter(|place| self.queue.standing(*place) == Standing::Healthy) else {
             return;
         };
-        let mut allowed = false;
-        self.visit.update_pop(|pop, _| allowed = pop.hedges.take(share));
-        if allowed {
+        if hedge::take(self.job.platform, share) {
             self.start(place, Occasion::Hedge, run);
         }
     }
@@ -300,7 +305,9 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         if !again && judgement.cooling != Cooling::None {
             let name = health_name(job.policy, &candidate);
             let cooling = judgement.cooling;
-            self.visit.update_pop(|pop, at| pop.health.failed(&name, Setback { cooling, at }, &job.policy.health));
+            let (began, at) = (launch.began, job.platform.unix_time());
+            let setback = Setback { cooling, began, at, stage: Stage::BeforeBegin };
+            health::failed(job.platform, &name, setback, &job.policy.health);
         }
         run.back.retain(|(place, _)| *place != launch.place);
         match judgement.expected_back {
@@ -321,12 +328,9 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         self.abandon(run);
         let candidate = self.queue.candidate(launch.place).clone();
         self.note(&candidate, launch, Ended::of(AttemptEnd::Status(exchange.status()), &exchange));
-        if self.queue.standing(launch.place) != Standing::Healthy {
-            let name = health_name(job.policy, &candidate);
-            self.visit.update_pop(|pop, _| {
-                pop.health.succeeded(&name);
-            });
-        }
+        let (found, began) = (self.queue.found(launch.place), launch.began);
+        let begun = Success { began, extent: Extent::Begun };
+        health::succeeded(job.platform, &health_name(job.policy, &candidate), found, begun);
         let upstream = job.platform.elapsed() - run.started;
         self.visit.note(|record| {
             record.dropped = dropped;
@@ -334,7 +338,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             record.served = Some(ModelNames::of(job.policy, candidate.model));
         });
         self.visit.add_headers(headers::rate_limits(&arrival.headers));
-        Committed { candidate, answer: arrival.answer }
+        Committed { serving: Serving { candidate, found, began }, answer: arrival.answer }
     }
 
     fn note(&mut self, candidate: &Candidate, launch: Launch, ended: Ended) {

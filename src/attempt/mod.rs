@@ -22,7 +22,7 @@ use crate::attempt::queue::{Contender, Queue};
 use crate::error::Error;
 use crate::platform::{Platform, UpstreamRequest};
 use crate::policy::{Candidate, Policy, StreamMode, Tier, TierId};
-use crate::pop::health::{Health, Standing};
+use crate::pop::health::{Found, Standing};
 use crate::record::ModelNames;
 use crate::secret::Secret;
 use crate::upstream::dialect::{self, EncodeOptions, Encoded};
@@ -129,8 +129,18 @@ impl<P: Platform> Prepared<P> {
 
 /// An answer that has begun, or is whole, as [`CommitAt`] says.
 pub struct Committed<P: Platform> {
-    pub candidate: Candidate,
+    pub serving: Serving,
     pub answer: Answer<P>,
+}
+
+/// Who answers.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    pub candidate: Candidate,
+    /// What the request had found of the candidate when it planned.
+    pub found: Found,
+    /// When the attempt began, since 1970.
+    pub began: Duration,
 }
 
 /// What an attempt brought for the client.
@@ -196,20 +206,25 @@ pub struct Ranking {
     pub is_changed: bool,
 }
 
-/// Ranks the candidates of a plan by what this POP knows of them at `now`, the time since 1970.
-pub fn rank(policy: &Policy, candidates: &[Candidate], health: &Health, now: Duration) -> Ranking {
+/// Ranks the candidates of a plan by what this POP knows of each.
+pub fn rank(policy: &Policy, candidates: &[Candidate], found: &[Found]) -> Ranking {
     let mut cooling = Vec::new();
-    let ranked = candidates.iter().map(|candidate| {
-        let name = health_name(policy, candidate);
-        let standing = health.standing(&name, now);
+    let ranked = candidates.iter().zip(found).map(|(candidate, found)| {
+        let standing = found.standing;
         if standing == Standing::Cooling {
-            cooling.push(name);
+            cooling.push(health_name(policy, candidate));
         }
-        Contender { candidate: candidate.clone(), standing, context: policy.model(candidate.model).context }
+        let context = policy.model(candidate.model).context;
+        Contender { candidate: candidate.clone(), standing, found: *found, context }
     });
     let queue = Queue::new(ranked);
     let is_changed = !queue.candidates().eq(candidates);
     Ranking { queue, cooling, is_changed }
+}
+
+/// The names under which the candidates' health is kept, in their order.
+pub fn health_names(policy: &Policy, candidates: &[Candidate]) -> Vec<String> {
+    candidates.iter().map(|candidate| health_name(policy, candidate)).collect()
 }
 
 /// The name under which a candidate's health is kept.

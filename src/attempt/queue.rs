@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::attempt::outcome::Verdict;
 use crate::policy::Candidate;
-use crate::pop::health::Standing;
+use crate::pop::health::{Found, Standing};
 
 /// The most requests to providers for one client request; with the classifier's call they stay below the platform's limit.
 const MAX_SENDS: usize = 7;
@@ -35,6 +35,8 @@ pub struct Contender {
     pub candidate: Candidate,
     /// What the candidate may be used for now.
     pub standing: Standing,
+    /// What the request has found of the candidate's health.
+    pub found: Found,
     /// The candidate's context, in tokens.
     pub context: u64,
 }
@@ -46,6 +48,7 @@ struct Slot {
     /// The candidate's context, in tokens.
     context: u64,
     standing: Standing,
+    found: Found,
     /// When the candidate was asked, on the request's clock.
     starts: Vec<Duration>,
     due: Due,
@@ -87,10 +90,11 @@ impl Queue {
     pub fn new(contenders: impl IntoIterator<Item = Contender>) -> Self {
         let mut slots: Vec<Slot> = contenders
             .into_iter()
-            .map(|Contender { candidate, standing, context }| Slot {
+            .map(|Contender { candidate, standing, found, context }| Slot {
                 candidate,
                 context,
                 standing,
+                found,
                 starts: Vec::new(),
                 due: Due::Fresh,
             })
@@ -119,6 +123,16 @@ impl Queue {
         self.slots[place].standing
     }
 
+    /// What the request has found of the health of the candidate at `place`.
+    pub fn found(&self, place: usize) -> Found {
+        self.slots[place].found
+    }
+
+    /// Another request probes the candidate at `place`, so that for this one it comes last.
+    pub fn hold_back(&mut self, place: usize) {
+        self.slots[place].standing = Standing::Cooling;
+    }
+
     /// What is to be done at `now`.
     pub fn next(&self, now: Duration) -> Next {
         if self.sends_left == 0 {
@@ -138,7 +152,9 @@ impl Queue {
     /// The first candidate that was not asked yet and may be.
     pub fn fresh(&self) -> Option<usize> {
         let may = |slot: &Slot| slot.due == Due::Fresh && slot.context > self.too_small;
-        self.slots.iter().position(may).filter(|_| self.sends_left > 0)
+        let is_first_choice = |slot: &Slot| may(slot) && slot.standing != Standing::Cooling;
+        let place = self.slots.iter().position(is_first_choice).or_else(|| self.slots.iter().position(may));
+        place.filter(|_| self.sends_left > 0)
     }
 
     /// The candidate at `place` is being asked.
@@ -231,7 +247,7 @@ mod tests {
     fn queue(candidates: &[(Standing, u64)]) -> Queue {
         Queue::new(candidates.iter().enumerate().map(|(place, (standing, context))| {
             let candidate = Candidate { model: ModelId(place), effort: None };
-            Contender { candidate, standing: *standing, context: *context }
+            Contender { candidate, standing: *standing, found: Found::default(), context: *context }
         }))
     }
 

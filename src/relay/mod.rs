@@ -8,11 +8,11 @@
 use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::engine::Attempts;
 use crate::attempt::outcome::{Outcome, judge};
-use crate::attempt::{Answer, Committed, Stop, health_name};
+use crate::attempt::{Answer, Committed, Serving, Stop, health_name};
 use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
-use crate::policy::{Candidate, Resume, StreamMode};
-use crate::pop::health::Setback;
+use crate::policy::{Resume, StreamMode};
+use crate::pop::health::{self, Setback, Stage};
 use crate::upstream::stream::{AFTER_FINISH, Break, Progress};
 use crate::visit::settle::Ending;
 use crate::wire::facts::AnswerFacts;
@@ -26,7 +26,7 @@ const READS_PER_LOOK: u32 = 16;
 #[derive(Debug)]
 pub struct Relayed {
     /// Who sent its end.
-    pub candidate: Candidate,
+    pub serving: Serving,
     /// What it told on its way; nothing of what was handed over is known.
     pub facts: AnswerFacts,
     pub ending: Ending,
@@ -41,22 +41,17 @@ enum End {
 /// A relay under way.
 struct Relay<'r, 'a, 'v, P: Platform> {
     attempts: &'r mut Attempts<'a, 'v, P>,
-    /// Who answers.
-    candidate: Candidate,
+    serving: Serving,
     answer: Box<AnswerStream<P>>,
 }
 
 /// Sends all there is, and ends the answer if it is whole.
-pub fn run<P: Platform>(
-    attempts: &mut Attempts<'_, '_, P>,
-    candidate: Candidate,
-    answer: Box<AnswerStream<P>>,
-) -> Relayed {
+pub fn run<P: Platform>(attempts: &mut Attempts<'_, '_, P>, serving: Serving, answer: Box<AnswerStream<P>>) -> Relayed {
     attempts.visit.stop_keep_alive();
-    let mut relay = Relay { attempts, candidate, answer };
+    let mut relay = Relay { attempts, serving, answer };
     let result = relay.pass_on();
     relay.note_ignored();
-    let Relay { attempts, candidate, mut answer } = relay;
+    let Relay { attempts, serving, mut answer } = relay;
     let facts = std::mem::take(&mut answer.delivery.facts);
     let ended = match result {
         Ok(End::Whole) => attempts.visit.finish().map(|()| Ending::Streamed),
@@ -68,7 +63,7 @@ pub fn run<P: Platform>(
         Err(Stop::Failed(error)) => Ok(Ending::Failed(error)),
         Err(Stop::ClientGone) => Err(ClientGone),
     };
-    Relayed { candidate, facts, ending: ended.unwrap_or(Ending::ClientGone) }
+    Relayed { serving, facts, ending: ended.unwrap_or(Ending::ClientGone) }
 }
 
 enum Ready {
@@ -136,12 +131,12 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
     /// A stream that takes the place of the broken one; nothing if there is none. The client gets comments meanwhile.
     fn repair(&mut self, broken: Break) -> Result<Option<Box<AnswerStream<P>>>, Stop> {
         let job = self.attempts.job;
-        let name = health_name(job.policy, &self.candidate);
+        let name = health_name(job.policy, &self.serving.candidate);
         let outcome = Outcome::from(broken);
         let cooling = judge(&outcome).cooling;
-        self.attempts.visit.update_pop(|pop, now| {
-            pop.health.failed(&name, Setback { cooling, at: now }, &job.policy.health);
-        });
+        let (began, at) = (self.serving.began, job.platform.unix_time());
+        let setback = Setback { cooling, began, at, stage: Stage::AfterBegin };
+        health::failed(job.platform, &name, setback, &job.policy.health);
         self.attempts.visit.note_broken(outcome.end());
         let Some(mut repair) = self.answer.delivery.repair().cloned() else { return Ok(None) };
         match job.tier.resume {
@@ -160,9 +155,9 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
         let again = self.attempts.run();
         self.attempts.visit.stop_keep_alive();
         match again {
-            Ok(Committed { candidate, answer: Answer::Stream(answer) }) => {
+            Ok(Committed { serving, answer: Answer::Stream(answer) }) => {
                 self.attempts.visit.note(|record| record.resumed += 1);
-                self.candidate = candidate;
+                self.serving = serving;
                 Ok(Some(answer))
             }
             Ok(Committed { answer: Answer::Whole { .. }, .. }) | Err(Stop::Failed(_)) => Ok(None),
