@@ -22,7 +22,9 @@ use crate::door::upload::Upload;
 use crate::door::{chat, cors};
 use crate::error::Error;
 use crate::platform::{Platform, Received};
-use crate::pop::hedge::Bucket;
+use crate::policy::Candidate;
+use crate::pop::health::{self, Found};
+use crate::pop::hedge;
 use crate::record::{Reason, Record};
 use crate::relay::{self, Relayed};
 use crate::report;
@@ -104,47 +106,71 @@ fn explain<P: Platform>(
 /// Asks candidates until one serves, and passes its answer on.
 fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Request<'_>) -> Result<Settled, Error> {
     let (policy, keyring) = (case.policy, visit.keyring);
-    let prepared = RefCell::new(None);
+    let guessed = RefCell::new(None);
     let Chosen { plan, .. } = case.choose(visit, ClassifierUse::Asked, &|guess| {
-        prepared.replace(prepare(keyring, case, request, guess));
+        guessed.replace(prepare(keyring, case, request, guess));
     })?;
     let job = Job::new(keyring, policy, plan.tier, request);
-    let ranking = attempt::rank(policy, &plan.candidates, &case.pop.health, visit.platform.unix_time());
+    let guessed = guessed.into_inner();
+    let known = guessed.as_ref().filter(|guessed| guessed.candidates == plan.candidates).map(|guessed| &guessed.found);
+    let found = known.cloned().unwrap_or_else(|| look_up(visit.platform, case, &plan.candidates));
+    let ranking = attempt::rank(policy, &plan.candidates, &found);
     visit.note_reasons(ranking.is_changed.then_some(Reason::CandidateCooling));
     visit.note(|record| record.cooling = ranking.cooling);
-    if job.may_hedge() && Bucket::counts(visit.platform.random()) {
-        visit.update_pop(|pop, _| pop.hedges.add(policy.health.hedge_share));
+    if job.may_hedge() {
+        hedge::count(visit.platform, policy.health.hedge_share);
     }
     match (job.commit_at, job.tier.early_head) {
         (CommitAt::WholeStream, _) => visit.keep_alive(),
         (CommitAt::FirstPiece, Some(silence)) => visit.keep_alive_at(silence),
         (CommitAt::FirstPiece, None) | (CommitAt::WholeAnswer, _) => {}
     }
-    let mut attempts = Attempts::new(&job, visit, ranking.queue, prepared.into_inner());
+    let prepared = guessed.and_then(|guessed| guessed.prepared);
+    let mut attempts = Attempts::new(&job, visit, ranking.queue, prepared);
     let committed = match attempts.run() {
         Ok(committed) => committed,
         Err(stop) => return Ok(Settled { served: None, ending: stop.into() }),
     };
-    let (candidate, facts, ending) = match committed.answer {
-        Answer::Whole { body, facts } => (committed.serving.candidate, facts, Ending::Answer(StatusCode::OK, body)),
+    let (serving, facts, ending) = match committed.answer {
+        Answer::Whole { body, facts } => (committed.serving, facts, Ending::Answer(StatusCode::OK, body)),
         Answer::Stream(stream) => {
-            let Relayed { candidate, facts, ending } = relay::run(&mut attempts, committed.serving, stream);
-            (candidate, facts, ending)
+            let Relayed { serving, facts, ending } = relay::run(&mut attempts, committed.serving, stream);
+            (serving, facts, ending)
         }
     };
-    Ok(Settled { served: Some(Served { policy: Rc::clone(policy), model: candidate.model, facts }), ending })
+    let served = Served { policy: Rc::clone(policy), model: serving.candidate.model, facts };
+    // What was left to the platform was good as far as it was seen.
+    if matches!(ending, Ending::Answer(..) | Ending::Streamed | Ending::HandedOver) {
+        visit.leave(move |platform| serving.completed(platform));
+    }
+    Ok(Settled { served: Some(served), ending })
 }
 
-/// The first candidate of a guess, ready to be asked; not of a large body, which might have to be encoded a second time
-/// beside that.
+/// What was done for a guess while the classifier was thinking.
+struct Guessed<P: Platform> {
+    candidates: Vec<Candidate>,
+    /// What this POP knows of them.
+    found: Vec<Found>,
+    /// The first one, ready to be asked.
+    prepared: Option<Prepared<P>>,
+}
+
+fn look_up<P: Platform>(platform: &P, case: &Case<'_>, candidates: &[Candidate]) -> Vec<Found> {
+    health::look_up(platform, case.index, &attempt::health_names(case.policy, candidates))
+}
+
+/// Gets the first candidate of a guess ready; not for a large body, which might have to be encoded a second time beside that.
 fn prepare<P: Platform>(
     keyring: &Keyring<'_, P>,
     case: &Case<'_>,
     request: Request<'_>,
     guess: &Decision,
-) -> Option<Prepared<P>> {
+) -> Option<Guessed<P>> {
     let plan = case.plan(guess).ok().filter(|plan| plan.tier == guess.tier && !request.ask.is_large())?;
     let job = Job::new(keyring, case.policy, plan.tier, request);
-    let ranking = attempt::rank(case.policy, &plan.candidates, &case.pop.health, keyring.platform().unix_time());
-    attempt::prepare(&job, ranking.queue.candidates().next()?, &job.options()).ok()
+    let found = look_up(keyring.platform(), case, &plan.candidates);
+    let ranking = attempt::rank(case.policy, &plan.candidates, &found);
+    let prepared =
+        ranking.queue.candidates().next().and_then(|first| attempt::prepare(&job, first, &job.options()).ok());
+    Some(Guessed { candidates: plan.candidates, found, prepared })
 }

@@ -1,7 +1,5 @@
 //! The answers that are about the gateway itself: models, decision, health.
 
-use std::time::Duration;
-
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,9 +13,10 @@ use crate::door::route::Route;
 use crate::error::{Error, Kind};
 use crate::platform::Platform;
 use crate::policy::warnings::warnings;
-use crate::policy::{Policy, rules};
-use crate::pop::health::CoolDown;
-use crate::record::Record;
+use crate::policy::{Model, Policy, rules};
+use crate::pop::breaker;
+use crate::pop::health::{self, Inspected, Standing};
+use crate::record::{ModelNames, Record};
 use crate::upstream::keyring::Layout;
 use crate::visit::Visit;
 use crate::visit::settle::Settled;
@@ -35,7 +34,11 @@ pub fn answer<P: Platform>(
     if let Route::Health = route {
         let inspector = found.client.client.as_ref().is_ok_and(|client| client.may_inspect);
         let secrets = inspector.then(|| visit.keyring.inspect());
-        let (status, body) = health(&found, secrets, visit.platform.unix_time());
+        let (status, mut value) = health(&found, secrets.as_ref());
+        if inspector {
+            add_providers(visit.platform, &found, &mut value);
+        }
+        let body = to_bytes(&value);
         return Ok(Settled::answer(status, body));
     }
     let policy = &found.policy.in_force()?.policy;
@@ -119,10 +122,10 @@ pub fn decision(policy: &Policy, chosen: &Chosen, record: &Record) -> Vec<u8> {
     }))
 }
 
-/// `GET /healthz`; what is wrong with the policy and the Secret Store and which candidates cool down only for a client that
-/// may inspect, for which `secrets` is given. Without a policy nobody can be served, so that is a 503, which takes the service
+/// `GET /healthz`; what is wrong with the policy and the Secret Store only for a client that may inspect, for which `secrets`
+/// is given. Without a policy nobody can be served, so that is a 503, which takes the service
 /// out of a load balancer.
-fn health<B>(found: &Found<'_, B>, secrets: Option<Result<Layout, String>>, now: Duration) -> (StatusCode, Vec<u8>) {
+fn health<B>(found: &Found<'_, B>, secrets: Option<&Result<Layout, String>>) -> (StatusCode, Value) {
     let known = &found.policy;
     let in_force = known.in_force().ok();
     let (status, word, origin) = match (in_force, known.fault()) {
@@ -133,10 +136,6 @@ fn health<B>(found: &Found<'_, B>, secrets: Option<Result<Layout, String>>, now:
     let mut value = json!({"status": word, "policy": in_force.map(|in_force| &*in_force.label)});
     if let Some(secrets) = secrets {
         let faults: Vec<&str> = known.fault().unwrap_or_default().lines().collect();
-        let cooling = |(name, state): (&str, &CoolDown)| {
-            let left = Duration::from_millis(state.until_ms).saturating_sub(now);
-            json!({"candidate": name, "failures": state.failures, "cooling_s": left.as_secs_f64().ceil() as u64})
-        };
         value["policy_origin"] = origin.into();
         value["policy_faults"] = faults.into();
         value["secrets"] = match secrets {
@@ -145,10 +144,42 @@ fn health<B>(found: &Found<'_, B>, secrets: Option<Result<Layout, String>>, now:
         };
         let warnings = in_force.map(|in_force| warnings(&in_force.policy)).unwrap_or_default();
         value["policy_warnings"] = warnings.iter().map(ToString::to_string).collect();
-        value["cooling"] = found.pop.health.cooling(now).map(cooling).collect();
-        value["classifier"] = if found.pop.breaker.is_open(now) { "open" } else { "closed" }.into();
     }
-    (status, to_bytes(&value))
+    (status, value)
+}
+
+/// Adds what this POP knows of the providers: which candidates of the policy cool down, which others have failed, and the
+/// classifier's breaker.
+fn add_providers<P: Platform>(platform: &P, found: &Found<'_, P::Body>, value: &mut Value) {
+    let in_force = found.policy.in_force().ok();
+    let models = in_force.map(|in_force| &in_force.policy.models[..]).unwrap_or_default();
+    let provider = |model: &Model| in_force.map(|in_force| &in_force.policy.provider(model.provider).name);
+    let names: Vec<String> = models
+        .iter()
+        .filter_map(|model| {
+            Some(ModelNames { provider: provider(model)?.clone(), model: model.name.clone() }.to_string())
+        })
+        .collect();
+    let states = health::look_up(platform, found.index, &names);
+    let now = platform.unix_time();
+    let (mut cooling, mut failing) = (Vec::new(), Vec::new());
+    for (name, Inspected { failures, standing, left, is_probed }) in
+        names.iter().zip(states).filter_map(|(name, found)| Some((name, found.inspect(now)?)))
+    {
+        let is_due = standing == Standing::ProbeDue;
+        match standing {
+            Standing::Cooling => cooling.push(json!({
+                "candidate": name, "failures": failures, "probing": is_probed,
+                "cooling_s": left.as_secs_f64().ceil() as u64,
+            })),
+            Standing::Healthy | Standing::ProbeDue => {
+                failing.push(json!({"candidate": name, "failures": failures, "probe_due": is_due}));
+            }
+        }
+    }
+    value["cooling"] = cooling.into();
+    value["failing"] = failing.into();
+    value["classifier"] = if breaker::is_open(platform, found.index) { "open" } else { "closed" }.into();
 }
 
 fn to_bytes(value: &impl Serialize) -> Vec<u8> {

@@ -16,7 +16,7 @@ use crate::door::upload::Upload;
 use crate::error::{Error, Kind, Retry};
 use crate::platform::{Platform, StoreError, Stored, Wait};
 use crate::policy::{Auth, Policy};
-use crate::pop::{self, Pop};
+use crate::pop::index::{self, Index};
 
 /// A store that has not answered by then counts as one that does not; for all look-ups of a request together.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -43,14 +43,15 @@ pub struct Gathered {
     pub policy: InForce,
     pub client: Rc<Client>,
     pub body: Vec<u8>,
-    pub pop: Pop,
+    pub index: Index,
 }
 
 /// What is known of the policy and of the client.
 pub struct Found<'a, B> {
     pub policy: KnownPolicy,
     pub client: Checked,
-    pub pop: Pop,
+    /// Until when any candidate has a state in this POP.
+    pub index: Index,
     /// The part of the body that has come.
     body: Option<Upload<'a, B>>,
     /// When the policy and the client were known, since receipt.
@@ -112,8 +113,8 @@ pub fn look_up<'a, P: Platform>(platform: &P, memory: &Memory, wanted: Wanted<'a
     let in_force = policy.in_force().ok().map(|in_force| &*in_force.policy);
     let client = lookups.client(&stores, in_force, &presented);
     let client_known = platform.elapsed();
-    let pop = lookups.pop(memory, now);
-    Found { policy, client, pop, body, policy_known, client_known }
+    let index = lookups.index(memory, now);
+    Found { policy, client, index, body, policy_known, client_known }
 }
 
 impl<B> Found<'_, B> {
@@ -127,7 +128,7 @@ impl<B> Found<'_, B> {
         let client = self.client.client?;
         let limit = policy.policy.limits.body_bytes;
         let body = self.body.map_or(Ok(Vec::new()), |body| body.whole(platform, limit, until))?;
-        Ok(Gathered { policy, client, body, pop: self.pop })
+        Ok(Gathered { policy, client, body, index: self.index })
     }
 }
 
@@ -187,7 +188,7 @@ enum Name {
     Policy,
     PolicyCopy,
     Client,
-    Pop,
+    Index,
 }
 
 /// Where look-ups go, and what keeps their answers.
@@ -202,7 +203,7 @@ struct Lookups<P: Platform> {
     client: Lookup<P::KvLookup, Stored>,
     /// What is known of the client without a look-up.
     known_client: Option<Option<Rc<Client>>>,
-    pop: Lookup<P::CacheLookup, Vec<u8>>,
+    index: Lookup<P::CacheLookup, Vec<u8>>,
 }
 
 impl<P: Platform> Lookups<P> {
@@ -220,13 +221,13 @@ impl<P: Platform> Lookups<P> {
             Presented::Nothing | Presented::Malformed => (None, Lookup::NotNeeded),
         };
         let asks = !memory.has_fresh_policy(now);
-        let asks_pop = shared == Shared::Wanted && memory.fresh_pop(now).is_none();
+        let asks_index = shared == Shared::Wanted && memory.fresh_index(now).is_none();
         Self {
             policy: Lookup::begin(asks, || platform.start_kv(POLICY_KEY)),
             policy_copy: Lookup::begin(asks, || platform.start_cache(in_force::CACHE_KEY)),
             client,
             known_client,
-            pop: Lookup::begin(asks_pop, || platform.start_cache(pop::KEY)),
+            index: Lookup::begin(asks_index, || platform.start_cache(index::KEY)),
         }
     }
 
@@ -234,7 +235,7 @@ impl<P: Platform> Lookups<P> {
         matches!(self.policy, Lookup::Waiting(_))
             || matches!(self.policy_copy, Lookup::Waiting(_))
             || matches!(self.client, Lookup::Waiting(_))
-            || matches!(self.pop, Lookup::Waiting(_))
+            || matches!(self.index, Lookup::Waiting(_))
     }
 
     /// Adds what is waited for to `waits`, and names it in the same order.
@@ -257,7 +258,7 @@ impl<P: Platform> Lookups<P> {
         add(Name::Policy, kv(&self.policy));
         add(Name::Client, kv(&self.client));
         add(Name::PolicyCopy, cache(&self.policy_copy));
-        add(Name::Pop, cache(&self.pop));
+        add(Name::Index, cache(&self.index));
         names
     }
 
@@ -266,7 +267,7 @@ impl<P: Platform> Lookups<P> {
             Name::Policy => self.policy.finish(|waiting| platform.finish_kv(waiting)),
             Name::Client => self.client.finish(|waiting| platform.finish_kv(waiting)),
             Name::PolicyCopy => self.policy_copy.finish(|waiting| platform.finish_cache(waiting)),
-            Name::Pop => self.pop.finish(|waiting| platform.finish_cache(waiting)),
+            Name::Index => self.index.finish(|waiting| platform.finish_cache(waiting)),
         }
     }
 
@@ -274,7 +275,7 @@ impl<P: Platform> Lookups<P> {
         self.policy.finish(|_| Err(StoreError));
         self.client.finish(|_| Err(StoreError));
         self.policy_copy.finish(|_| Err(StoreError));
-        self.pop.finish(|_| Err(StoreError));
+        self.index.finish(|_| Err(StoreError));
     }
 
     /// What is known of the policy, which `memory` keeps.
@@ -349,10 +350,11 @@ impl<P: Platform> Lookups<P> {
         Checked { is_stale, ..checked }
     }
 
-    fn pop(&mut self, memory: &Memory, now: Duration) -> Pop {
-        if let Some(answer) = self.pop.answer() {
-            memory.keep_pop(Pop::decode(answer.ok().flatten()), now);
+    /// The index; without a word from the cache nothing has a state, and the next request asks again.
+    fn index(&mut self, memory: &Memory, now: Duration) -> Index {
+        if let Some(Ok(stored)) = self.index.answer() {
+            memory.keep_index(Index::decode(stored), now);
         }
-        memory.fresh_pop(now).unwrap_or_default()
+        memory.fresh_index(now).unwrap_or_default()
     }
 }

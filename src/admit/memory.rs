@@ -12,15 +12,15 @@ use std::time::Duration;
 use crate::admit::auth::Client;
 use crate::admit::client_cache;
 use crate::admit::in_force::{GoodCopy, KnownPolicy};
-use crate::pop::Pop;
+use crate::pop::index::Index;
 use crate::upstream::keyring::StoreUse;
 
 /// More clients than this are forgotten all at once.
 const MAX_CLIENTS: usize = 1_000;
 /// How long a client that is not there is taken to be missing; whoever adds one wants to try it.
 const UNKNOWN_CLIENT_TTL: Duration = Duration::from_secs(5);
-/// How long the POP's state may be used before its cache is asked again.
-const POP_TTL: Duration = Duration::from_secs(1);
+/// How long the POP's index of states may be used before its cache is asked again.
+const INDEX_TTL: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub struct Memory {
@@ -30,7 +30,7 @@ pub struct Memory {
     /// When this sandbox wrote a client's entry to the POP's cache.
     cached_clients: RefCell<HashMap<String, Duration>>,
     chores: RefCell<Vec<Chore>>,
-    pop: RefCell<Option<Timed<Pop>>>,
+    index: Cell<Option<Timed<Index>>>,
     /// What the sandbox has used of the Secret Store.
     pub secret_store: Cell<StoreUse>,
     /// The sandbox's CPU time at its last log line.
@@ -48,6 +48,7 @@ pub enum Chore {
     ForgetClient(String, Option<Vec<u8>>),
 }
 
+#[derive(Clone, Copy)]
 struct Timed<T> {
     value: T,
     since: Duration,
@@ -113,13 +114,18 @@ impl Memory {
         self.chores.take()
     }
 
-    /// What the POP's sandboxes share, if its cache need not be asked.
-    pub fn fresh_pop(&self, now: Duration) -> Option<Pop> {
-        self.pop.borrow().as_ref()?.fresh(now, POP_TTL).cloned()
+    /// Until when anything has a state in this POP, if its cache need not be asked.
+    pub fn fresh_index(&self, now: Duration) -> Option<Index> {
+        self.index.get()?.fresh(now, INDEX_TTL).copied()
     }
 
-    pub fn keep_pop(&self, state: Pop, now: Duration) {
-        self.pop.replace(Some(Timed { value: state, since: now }));
+    pub fn keep_index(&self, index: Index, now: Duration) {
+        self.index.set(Some(Timed { value: index, since: now }));
+    }
+
+    /// Something may have a state that had none.
+    pub fn forget_index(&self) {
+        self.index.set(None);
     }
 
     /// Whether the sandbox can take another request without passing the platform's limit on reads of the Secret Store.

@@ -285,13 +285,15 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
 
     /// Tells the POP what an attempt that came to nothing says about its candidate.
     fn tell_health(&self, launch: Launch, cooling: Cooling) {
-        let Launch { place, began, .. } = launch;
+        let Launch { place, began, is_probe, .. } = launch;
         let job = self.job;
         let name = job.health_name(self.queue.candidate(place));
         match cooling {
             Cooling::None => {}
             Cooling::Alive => {
-                let success = Success { began, extent: Extent::Begun };
+                // A probe that is refused for what it asks has shown all that it could.
+                let extent = if is_probe { Extent::Whole } else { Extent::Begun };
+                let success = Success { began, extent };
                 health::succeeded(job.platform, &name, self.queue.found(place), success);
             }
             Cooling::Failure | Cooling::Asked(_) | Cooling::Long => {
@@ -313,7 +315,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             began: launch.began,
             candidate,
         };
-        serving.succeeded(job.platform, arrival.answer.extent());
+        serving.begun(job.platform);
         let upstream = job.platform.elapsed() - race.started;
         self.visit.note(|record| {
             record.dropped = dropped;

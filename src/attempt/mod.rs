@@ -24,13 +24,12 @@ use crate::attempt::queue::{Contender, Queue};
 use crate::error::Error;
 use crate::platform::{Platform, UpstreamRequest};
 use crate::policy::{Candidate, HealthSettings, Policy, StreamMode, Tier, TierId};
-use crate::pop::health::{self, Cooling, Extent, Found, Health, Setback, Stage, Standing, Success};
+use crate::pop::health::{self, Cooling, Extent, Found, Setback, Stage, Standing, Success};
 use crate::record::ModelNames;
 use crate::secret::Secret;
 use crate::upstream::dialect::{self, EncodeOptions, Encoded};
 use crate::upstream::headers;
 use crate::upstream::keyring::Keyring;
-use crate::upstream::stream::Progress;
 use crate::visit::settle::Ending;
 use crate::wire::ask::Ask;
 use crate::wire::facts::AnswerFacts;
@@ -168,9 +167,20 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Tells the POP how far the candidate has succeeded.
-    pub fn succeeded<P: Platform>(&self, platform: &P, extent: Extent) {
-        health::succeeded(platform, &self.health_name, self.found, Success { began: self.began, extent });
+    /// Tells the POP that the candidate has begun to answer, where there is something that this ends.
+    fn begun<P: Platform>(&self, platform: &P) {
+        let success = Success { began: self.began, extent: Extent::Begun };
+        health::succeeded(platform, &self.health_name, self.found, success);
+    }
+
+    /// Tells the POP that the candidate's answer was whole.
+    pub fn completed<P: Platform>(&self, platform: &P) {
+        let success = Success { began: self.began, extent: Extent::Whole };
+        if self.found.is_clear() {
+            health::confirm(platform, &self.health_name, success);
+        } else {
+            health::succeeded(platform, &self.health_name, self.found, success);
+        }
     }
 
     /// Tells the POP that a stream broke after it had begun, if that is to be counted.
@@ -189,17 +199,6 @@ impl Serving {
 pub enum Answer<P: Platform> {
     Whole { body: Vec<u8>, facts: AnswerFacts },
     Stream(Box<AnswerStream<P>>),
-}
-
-impl<P: Platform> Answer<P> {
-    /// How much of it has come.
-    fn extent(&self) -> Extent {
-        match self {
-            Answer::Whole { .. } => Extent::Whole,
-            Answer::Stream(stream) if stream.progress == Progress::Ended => Extent::Whole,
-            Answer::Stream(_) => Extent::Begun,
-        }
-    }
 }
 
 /// Why there is no answer.
@@ -266,18 +265,16 @@ pub struct Ranking {
     pub is_changed: bool,
 }
 
-/// Ranks the candidates of a plan by what this POP knows of them at `now`, the time since 1970.
-pub fn rank(policy: &Policy, candidates: &[Candidate], health: &Health, now: Duration) -> Ranking {
+/// Ranks the candidates of a plan by what this POP knows of each.
+pub fn rank(policy: &Policy, candidates: &[Candidate], found: &[Found]) -> Ranking {
     let mut cooling = Vec::new();
-    let ranked = candidates.iter().map(|candidate| {
-        let name = health_name(policy, candidate);
-        let standing = health.standing(&name, now);
+    let ranked = candidates.iter().zip(found).map(|(candidate, found)| {
+        let (model, standing) = (policy.model(candidate.model), found.standing);
         if standing == Standing::Cooling {
-            cooling.push(name);
+            cooling.push(health_name(policy, candidate));
         }
-        let model = policy.model(candidate.model);
-        let found = Found { standing };
-        Contender { candidate: candidate.clone(), provider: model.provider, found, standing, context: model.context }
+        let (provider, context) = (model.provider, model.context);
+        Contender { candidate: candidate.clone(), provider, found: *found, standing, context }
     });
     let queue = Queue::new(ranked);
     let is_changed = !queue.candidates().eq(candidates);
@@ -287,4 +284,9 @@ pub fn rank(policy: &Policy, candidates: &[Candidate], health: &Health, now: Dur
 /// The name under which a candidate's health is kept.
 pub fn health_name(policy: &Policy, candidate: &Candidate) -> String {
     ModelNames::of(policy, candidate.model).to_string()
+}
+
+/// The names of [`health_name`] of several candidates.
+pub fn health_names(policy: &Policy, candidates: &[Candidate]) -> Vec<String> {
+    candidates.iter().map(|candidate| health_name(policy, candidate)).collect()
 }

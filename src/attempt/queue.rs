@@ -295,7 +295,7 @@ mod tests {
             Contender {
                 candidate,
                 provider: ProviderId(place / 2),
-                found: Found { standing: *standing },
+                found: Found::default(),
                 standing: *standing,
                 context: *context,
             }

@@ -13,7 +13,7 @@ use crate::mask::keys::without_known_shapes;
 use crate::platform::Platform;
 use crate::policy::Policy;
 use crate::policy::rules::{self, Bounds, Facts};
-use crate::pop::Pop;
+use crate::pop::index::Index;
 use crate::record::Reason;
 use crate::visit::Visit;
 use crate::wire::ask::Ask;
@@ -25,7 +25,8 @@ const MAX_LOGGED_MODEL_BYTES: usize = 128;
 pub struct Case<'a> {
     pub policy: &'a Rc<Policy>,
     pub client: &'a Client,
-    pub pop: &'a Pop,
+    /// Until when any candidate, or the classifier, has a state in this POP.
+    pub index: Index,
     pub headers: &'a RouteHeaders,
     pub ask: &'a Ask<'a>,
     /// What the policy's rules and the client's rights allow.
@@ -45,7 +46,7 @@ pub struct Chosen {
 impl<'a> Case<'a> {
     pub fn new<P: Platform>(platform: &P, gathered: &'a Gathered, headers: &'a RouteHeaders, ask: &'a Ask<'a>) -> Self {
         let started = platform.elapsed();
-        let Gathered { policy, client, pop, .. } = gathered;
+        let Gathered { policy, client, index, .. } = gathered;
         let policy = &policy.policy;
         let asks_country = policy.rules.iter().any(|rule| rule.when.asks_country());
         let country = asks_country.then(|| platform.country()).flatten();
@@ -57,7 +58,7 @@ impl<'a> Case<'a> {
             client_tiers: client.tiers.as_deref(),
         };
         let bounds = rules::bounds(policy, &facts);
-        Self { policy, client, pop, headers, ask, bounds, random: platform.random(), started }
+        Self { policy, client, index: *index, headers, ask, bounds, random: platform.random(), started }
     }
 
     /// Notes what the client asked for.

@@ -206,17 +206,17 @@ impl Platform for Compute<'_> {
     }
 
     fn wait_first(&self, waits: &[Wait<'_, Self>], at_most: Option<Duration>) -> Option<usize> {
-        let mut ids = [0; 8];
-        let ids = &mut ids[..waits.len().min(8)];
-        for (id, wait) in ids.iter_mut().zip(waits) {
-            *id = match wait {
-                Wait::Response(pending) => pending.as_u32(),
-                Wait::Body(body) => body.handle(),
-                Wait::Kv(lookup) => lookup.pending.as_u32(),
-                Wait::Cache(lookup) => lookup.handle(),
-            };
+        let handle = |wait: &Wait<'_, Self>| match wait {
+            Wait::Response(pending) => pending.as_u32(),
+            Wait::Body(body) => body.handle(),
+            Wait::Kv(lookup) => lookup.pending.as_u32(),
+            Wait::Cache(lookup) => lookup.handle(),
+        };
+        match waits {
+            // Each event of a stream is waited for alone.
+            [only] => handles::select(&[handle(only)], at_most),
+            several => handles::select(&several.iter().map(handle).collect::<Vec<u32>>(), at_most),
         }
-        handles::select(ids, at_most)
     }
 
     fn sleep(&self, duration: Duration) {

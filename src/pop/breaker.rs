@@ -1,93 +1,58 @@
-//! A circuit breaker as plain state: closed, open until a time, then one probe.
+//! The classifier's circuit breaker: closed, open for a time after failures in a row, then one probe.
 //!
-//! The state lives in the POP's cache, where a read and a later write are not one step; two sandboxes may then both
-//! probe, or count one failure for two. Both are harmless.
+//! It has the rules of a candidate's health under a name that no candidate has; it opens always for the same time.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use crate::platform::Platform;
+use crate::policy::{Breaker, Classifier, HealthSettings};
+use crate::pop::health::{self, Cooling, Extent, Found, Setback, Stage, Standing, Success};
+use crate::pop::index::Index;
 
-use crate::policy::Breaker;
-
-/// What is kept between calls. Times are since 1970.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BreakerState {
-    /// Failures in a row.
-    failures: u32,
-    open_until_ms: Option<u64>,
-}
+/// A candidate's name has a slash.
+const NAME: &str = "classifier";
 
 /// Whether a call may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowance {
-    Call,
-    /// The one call that finds out whether it works again; the state to keep meanwhile makes the others wait.
-    Probe(BreakerState),
+    /// Also the one call that finds out whether it works again.
+    Call(Found),
     Denied,
 }
 
-impl BreakerState {
-    pub fn permit(self, breaker: &Breaker, now: Duration) -> Allowance {
-        match self.open_until_ms {
-            None => Allowance::Call,
-            Some(until) if millis(now) < until => Allowance::Denied,
-            Some(_) => Allowance::Probe(BreakerState { open_until_ms: Some(millis(now + breaker.open)), ..self }),
-        }
-    }
-
-    pub fn is_open(self, now: Duration) -> bool {
-        self.open_until_ms.is_some_and(|until| millis(now) < until)
-    }
-
-    /// The state after a call that failed.
-    pub fn failed(self, breaker: &Breaker, now: Duration) -> BreakerState {
-        let failures = self.failures.saturating_add(1);
-        let open_until_ms = (failures >= breaker.failures).then(|| millis(now + breaker.open));
-        BreakerState { failures, open_until_ms }
-    }
-
-    /// The state after a call that worked.
-    pub fn succeeded(self) -> BreakerState {
-        BreakerState::default()
+/// Asks the breaker, which is read only if anything in this POP has a state.
+pub fn permit<P: Platform>(platform: &P, index: Index, classifier: &Classifier) -> Allowance {
+    let found = look_up(platform, index);
+    match found.standing {
+        Standing::Healthy => Allowance::Call(found),
+        Standing::ProbeDue if health::elect_probe(platform, NAME, found, classifier.timeout) => Allowance::Call(found),
+        Standing::ProbeDue | Standing::Cooling => Allowance::Denied,
     }
 }
 
-fn millis(time: Duration) -> u64 {
-    time.as_millis() as u64
+/// Whether no call may be made but a probe.
+pub fn is_open<P: Platform>(platform: &P, index: Index) -> bool {
+    look_up(platform, index).standing == Standing::Cooling
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A call that began at `began`, since 1970, has failed.
+pub fn failed<P: Platform>(platform: &P, breaker: &Breaker, began: Duration) {
+    let setback = Setback { cooling: Cooling::Failure, began, at: platform.unix_time(), stage: Stage::BeforeBegin };
+    let settings = HealthSettings {
+        failures: breaker.failures,
+        cooldown: breaker.open,
+        max_cooldown: breaker.open,
+        auth_cooldown: breaker.open,
+        hedge_share: 0.0,
+    };
+    health::failed(platform, NAME, setback, &settings);
+}
 
-    const BREAKER: Breaker = Breaker { failures: 3, open: Duration::from_secs(30) };
+/// A call that began at `began`, since 1970, was answered.
+pub fn succeeded<P: Platform>(platform: &P, found: Found, began: Duration) {
+    health::succeeded(platform, NAME, found, Success { began, extent: Extent::Whole });
+}
 
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(1_000_000 + seconds)
-    }
-
-    #[test]
-    fn it_opens_after_failures_in_a_row_and_closes_after_a_probe() {
-        let mut state = BreakerState::default();
-        for _ in 0..2 {
-            state = state.failed(&BREAKER, at(0));
-            assert_eq!(state.permit(&BREAKER, at(0)), Allowance::Call);
-        }
-        state = state.failed(&BREAKER, at(0));
-        assert_eq!(state.permit(&BREAKER, at(29)), Allowance::Denied);
-        let Allowance::Probe(meanwhile) = state.permit(&BREAKER, at(30)) else { panic!("a probe should be due") };
-        assert_eq!(meanwhile.permit(&BREAKER, at(31)), Allowance::Denied, "the others wait for the probe");
-        assert_eq!(
-            meanwhile.failed(&BREAKER, at(31)).permit(&BREAKER, at(60)),
-            Allowance::Denied,
-            "a failed probe reopens"
-        );
-        assert_eq!(meanwhile.succeeded().permit(&BREAKER, at(31)), Allowance::Call);
-    }
-
-    #[test]
-    fn a_success_starts_the_count_anew() {
-        let state = BreakerState::default().failed(&BREAKER, at(0)).failed(&BREAKER, at(0)).succeeded();
-        assert_eq!(state.failed(&BREAKER, at(1)).permit(&BREAKER, at(1)), Allowance::Call);
-    }
+fn look_up<P: Platform>(platform: &P, index: Index) -> Found {
+    health::look_up(platform, index, &[NAME.to_owned()]).pop().unwrap_or_default()
 }

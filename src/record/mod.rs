@@ -187,6 +187,11 @@ pub enum AttemptEnd {
 }
 
 impl AttemptEnd {
+    /// Whether it is an answer that served.
+    pub fn is_answer(self) -> bool {
+        matches!(self, AttemptEnd::Status(status) if status.is_success())
+    }
+
     /// Whether the attempt was given up for another one's answer, so that it may be billed all the same.
     pub fn is_given_up(self) -> bool {
         matches!(self, AttemptEnd::Closed | AttemptEnd::Abandoned | AttemptEnd::Probing)

@@ -11,8 +11,7 @@ use crate::attempt::outcome::{Outcome, judge};
 use crate::attempt::{Answer, Committed, Serving, Stop};
 use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
-use crate::policy::{Candidate, Resume, StreamMode};
-use crate::pop::health::Extent;
+use crate::policy::{Resume, StreamMode};
 use crate::upstream::stream::{AFTER_FINISH, Break, Progress};
 use crate::visit::settle::Ending;
 use crate::wire::facts::AnswerFacts;
@@ -26,7 +25,7 @@ const READS_PER_LOOK: u32 = 16;
 #[derive(Debug)]
 pub struct Relayed {
     /// Who sent its end.
-    pub candidate: Candidate,
+    pub serving: Serving,
     /// What it told on its way; nothing of what was handed over is known.
     pub facts: AnswerFacts,
     pub ending: Ending,
@@ -54,11 +53,6 @@ pub fn run<P: Platform>(attempts: &mut Attempts<'_, '_, P>, serving: Serving, an
     relay.note_ignored();
     let Relay { attempts, serving, mut answer } = relay;
     let facts = std::mem::take(&mut answer.delivery.facts);
-    // What was left to the platform was good as far as it was seen.
-    if result.is_ok() {
-        serving.succeeded(attempts.job.platform, Extent::Whole);
-    }
-    let candidate = serving.candidate;
     let ended = match result {
         Ok(End::Whole) => attempts.visit.finish().map(|()| Ending::Streamed),
         Ok(End::HandOver) => {
@@ -69,7 +63,7 @@ pub fn run<P: Platform>(attempts: &mut Attempts<'_, '_, P>, serving: Serving, an
         Err(Stop::Failed(error)) => Ok(Ending::Failed(error)),
         Err(Stop::ClientGone) => Err(ClientGone),
     };
-    Relayed { candidate, facts, ending: ended.unwrap_or(Ending::ClientGone) }
+    Relayed { serving, facts, ending: ended.unwrap_or(Ending::ClientGone) }
 }
 
 enum Ready {

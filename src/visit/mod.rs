@@ -16,7 +16,6 @@ use crate::admit::memory::Memory;
 use crate::door::answer_headers;
 use crate::error::Error;
 use crate::platform::{ClientGone, Platform};
-use crate::pop::{self, Pop};
 use crate::record::{AttemptEnd, AttemptRecord, Reason, Record, line};
 use crate::secret::Secret;
 use crate::upstream::keyring::Keyring;
@@ -112,11 +111,15 @@ impl<'a, P: Platform> Visit<'a, P> {
     }
 
     pub fn note_attempt(&mut self, attempt: AttemptRecord) {
+        if !attempt.end.is_answer() {
+            self.memory.forget_index();
+        }
         self.record.attempts.push(attempt);
     }
 
     /// The attempt that served has broken after it had begun.
     pub fn note_broken(&mut self, end: AttemptEnd) {
+        self.memory.forget_index();
         if let Some(attempt) = self.record.attempts.last_mut() {
             attempt.end = end;
         }
@@ -135,12 +138,6 @@ impl<'a, P: Platform> Visit<'a, P> {
     /// The record as far as it is known, for an answer that is about it.
     pub fn known(&self) -> &Record {
         &self.record
-    }
-
-    /// Changes what the sandboxes of this POP share; `change` also gets the time since 1970.
-    pub fn update_pop(&self, change: impl FnOnce(&mut Pop, Duration)) {
-        let state = pop::update(self.platform, change);
-        self.memory.keep_pop(state, self.platform.unix_time());
     }
 
     /// Leaves something to be done once the client has its answer.

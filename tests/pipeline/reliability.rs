@@ -191,7 +191,10 @@ fn a_refused_key_cools_down_longer_and_health_shows_it() {
         .client(client(json!({"may_inspect": true})))
         .path(Method::GET, "/healthz")
         .again_after(Duration::from_secs(10));
-    assert_eq!(scenario.json()["cooling"], json!([{"candidate": "first/one", "failures": 1, "cooling_s": 40}]));
+    assert_eq!(
+        scenario.json()["cooling"],
+        json!([{"candidate": "first/one", "failures": 1, "cooling_s": 40, "probing": false}])
+    );
     assert_eq!(scenario.json()["classifier"], "closed");
 }
 

@@ -52,6 +52,8 @@ pub fn policy() -> Value {
         "default_tier": "large",
         "policy_ttl_s": 5,
         "limits": {"body_bytes": 100_000},
+        // One failure is a cool-down, so that tests that are not about rows of failures are short.
+        "health": {"failures": 1},
         "cors_origins": ["https://app.example"],
         "classifier": {
             "model": "judge", "timeout_ms": 500, "min_confidence": 0.5, "excerpt_bytes": 400,

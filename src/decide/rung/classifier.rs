@@ -1,13 +1,16 @@
 //! The classifier as a rung: whether it may be asked (policy, rules, breaker), and what its reply decides. The call itself is
 //! `decide::classifier`.
 
+use std::time::Duration;
+
 use crate::decide::case::Case;
 use crate::decide::classifier::Classification;
 use crate::decide::{ClassifierUse, Decision, Passed, Question, Step, by_default, classifier};
 use crate::error::Error;
 use crate::platform::Platform;
 use crate::policy;
-use crate::pop::breaker::{Allowance, BreakerState};
+use crate::pop::breaker::{self, Allowance};
+use crate::pop::health::Found;
 use crate::record::{ClassifierRecord, DecisionSource, ModelNames, Reason};
 use crate::visit::Visit;
 
@@ -20,16 +23,21 @@ pub fn decide<P: Platform>(question: &Question<'_>, visit: &mut Visit<'_, P>) ->
     if !bounds.allows_provider(policy.model(classifier.model).provider) {
         return Ok(Passed::because(Reason::ClassifierNotAllowed));
     }
-    match question.case.pop.breaker.permit(&classifier.breaker, visit.platform.unix_time()) {
-        Allowance::Call => {}
-        Allowance::Denied => return Ok(Passed::because(Reason::ClassifierBreakerOpen)),
-        Allowance::Probe(meanwhile) => visit.update_pop(|pop, _| pop.breaker = meanwhile),
+    match breaker::permit(visit.platform, question.case.index, classifier) {
+        Allowance::Call(found) => Ok(ask(question, classifier, found, visit)),
+        Allowance::Denied => Ok(Passed::because(Reason::ClassifierBreakerOpen)),
     }
-    Ok(ask(question, classifier, visit))
 }
 
-fn ask<P: Platform>(question: &Question<'_>, classifier: &policy::Classifier, visit: &mut Visit<'_, P>) -> Step {
-    let Case { policy, ask, pop, .. } = question.case;
+/// Asks a classifier that may be asked, of which `found` is known.
+fn ask<P: Platform>(
+    question: &Question<'_>,
+    classifier: &policy::Classifier,
+    found: Found,
+    visit: &mut Visit<'_, P>,
+) -> Step {
+    let Case { policy, ask, .. } = question.case;
+    let began = visit.platform.unix_time();
     let sent = match classifier::start(visit.keyring, policy, classifier, ask) {
         // What the client gives in all is for deciding too.
         Ok(sent) => match question.case.headers.timeout {
@@ -38,7 +46,7 @@ fn ask<P: Platform>(question: &Question<'_>, classifier: &policy::Classifier, vi
         },
         Err(why) => {
             if why.counts {
-                note_failure(classifier, visit);
+                note_failure(classifier, began, visit);
             }
             return Passed::because(why.reason);
         }
@@ -57,9 +65,9 @@ fn ask<P: Platform>(question: &Question<'_>, classifier: &policy::Classifier, vi
         });
     });
     if reply.is_err_and(|why| why.counts) {
-        note_failure(classifier, visit);
-    } else if pop.breaker != BreakerState::default() {
-        visit.update_pop(|pop, _| pop.breaker = pop.breaker.succeeded());
+        note_failure(classifier, began, visit);
+    } else {
+        breaker::succeeded(visit.platform, found, began);
     }
     match reply {
         Err(why) => Passed::because(why.reason),
@@ -73,6 +81,8 @@ fn ask<P: Platform>(question: &Question<'_>, classifier: &policy::Classifier, vi
     }
 }
 
-fn note_failure<P: Platform>(classifier: &policy::Classifier, visit: &Visit<'_, P>) {
-    visit.update_pop(|pop, now| pop.breaker = pop.breaker.failed(&classifier.breaker, now));
+/// A call that began at `began`, since 1970, counts for the breaker.
+fn note_failure<P: Platform>(classifier: &policy::Classifier, began: Duration, visit: &Visit<'_, P>) {
+    breaker::failed(visit.platform, &classifier.breaker, began);
+    visit.memory.forget_index();
 }
