@@ -11,10 +11,12 @@ use crate::door::repair::Repair;
 use crate::platform::{ClientGone, Platform};
 use crate::policy::{Candidate, Resume};
 use crate::pop::health::{Cooling, Setback, Standing};
-use crate::record::{AttemptEnd, AttemptRecord, ModelNames};
+use crate::record::{AttemptEnd, AttemptRecord, Billing, ModelNames};
 use crate::upstream::dialect::{DecodeOptions, EncodeOptions};
 use crate::upstream::headers;
+use crate::upstream::keyring::NoSecret;
 use crate::visit::Visit;
+use crate::wire::usage::Tally;
 
 /// The attempts at one request.
 pub struct Attempts<'a, 'v, P: Platform> {
@@ -62,11 +64,12 @@ struct Ended {
     /// The provider's own name for the request.
     request_id: Option<String>,
     missing_entry: Option<String>,
+    billing: Billing,
 }
 
 impl Ended {
     fn of<P: Platform>(end: AttemptEnd, exchange: &Exchange<P>) -> Self {
-        Self { end, request_id: exchange.request_id(), missing_entry: None }
+        Self { end, request_id: exchange.request_id(), missing_entry: None, billing: Billing::Possible }
     }
 }
 
@@ -122,8 +125,11 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let mut run = Run { active: Vec::with_capacity(2), failure: None, back: Vec::new(), started };
         loop {
             let now = job.platform.elapsed();
-            if self.visit.comment_due().is_some_and(|due| due <= now) {
-                self.visit.send_comment().map_err(|ClientGone| Stop::ClientGone)?;
+            if self.visit.comment_due().is_some_and(|due| due <= now)
+                && let Err(ClientGone) = self.visit.send_comment()
+            {
+                self.abandon(&mut run);
+                return Err(Stop::ClientGone);
             }
             if run.active.is_empty() {
                 // The first attempt is made whatever the time, so that there is something to tell.
@@ -195,8 +201,10 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             Err(outcome) => {
                 self.queue.passed_over(place);
                 let entry = || job.policy.provider_of(candidate.model).secret.clone();
-                let missing_entry = matches!(outcome, Outcome::NoSecret(_)).then(entry);
-                self.note(&candidate, launch, Ended { end: outcome.end(), request_id: None, missing_entry });
+                let missing_entry = matches!(outcome, Outcome::NoSecret(NoSecret::Missing)).then(entry);
+                let ended = Ended { end: outcome.end(), request_id: None, missing_entry, billing: Billing::Free };
+                let attempt = self.record(&candidate, launch, ended);
+                self.visit.note_attempt(attempt);
                 run.keep_failure(job, &candidate, outcome);
                 return false;
             }
@@ -289,7 +297,10 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let candidate = self.queue.candidate(launch.place).clone();
         let now = job.platform.elapsed();
         let judgement = judge(&outcome);
-        self.note(&candidate, launch, Ended { end: outcome.end(), request_id, missing_entry: None });
+        let billing = outcome.billing(now - launch.started, &Tally::default());
+        let ended = Ended { end: outcome.end(), request_id, missing_entry: None, billing };
+        let attempt = self.record(&candidate, launch, ended);
+        self.visit.note_attempt(attempt);
         // While another attempt is under way nobody waits to ask the same candidate again.
         let applied = match judgement.verdict {
             Verdict::Retry | Verdict::Wait(_) if !run.active.is_empty() => Verdict::Next,
@@ -320,7 +331,9 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let job = self.job;
         self.abandon(run);
         let candidate = self.queue.candidate(launch.place).clone();
-        self.note(&candidate, launch, Ended::of(AttemptEnd::Status(exchange.status()), &exchange));
+        let ended = Ended::of(AttemptEnd::Status(exchange.status()), &exchange);
+        let serving = self.record(&candidate, launch, ended);
+        self.visit.note_serving(serving);
         if self.queue.standing(launch.place) != Standing::Healthy {
             let name = health_name(job.policy, &candidate);
             self.visit.update_pop(|pop, _| {
@@ -337,18 +350,17 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         Committed { candidate, answer: arrival.answer }
     }
 
-    fn note(&mut self, candidate: &Candidate, launch: Launch, ended: Ended) {
-        let Ended { end, request_id, missing_entry } = ended;
-        self.visit.note_attempt(AttemptRecord {
-            candidate: candidate.model,
-            names: ModelNames::of(self.job.policy, candidate.model),
+    fn record(&self, candidate: &Candidate, launch: Launch, ended: Ended) -> AttemptRecord {
+        let Ended { end, request_id, missing_entry, billing } = ended;
+        AttemptRecord {
             end,
             duration: self.job.platform.elapsed() - launch.started,
             hedge: launch.occasion == Occasion::Hedge,
             request_id,
             missing_entry,
-            estimate: None,
-        });
+            billing,
+            ..AttemptRecord::new(self.job.policy, candidate.model, launch.started)
+        }
     }
 
     /// Ends what is still under way: a connection whose head has arrived is closed, another cannot be.
@@ -356,7 +368,8 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         for Attempt { launch, exchange, .. } in std::mem::take(&mut run.active) {
             let end = if exchange.has_head() { AttemptEnd::Closed } else { AttemptEnd::Abandoned };
             let candidate = self.queue.candidate(launch.place).clone();
-            self.note(&candidate, launch, Ended::of(end, &exchange));
+            let attempt = self.record(&candidate, launch, Ended::of(end, &exchange));
+            self.visit.note_attempt(attempt);
         }
     }
 }

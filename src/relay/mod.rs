@@ -142,7 +142,7 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
         self.attempts.visit.update_pop(|pop, now| {
             pop.health.failed(&name, Setback { cooling, at: now }, &job.policy.health);
         });
-        self.attempts.visit.note_broken(outcome.end());
+        self.attempts.visit.note_broken(outcome.end(), self.answer.delivery.facts.tally);
         let Some(mut repair) = self.answer.delivery.repair().cloned() else { return Ok(None) };
         match job.tier.resume {
             Resume::Off => return Ok(None),
