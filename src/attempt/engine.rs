@@ -196,7 +196,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             Some(prepared) => Ok(prepared),
             None => prepare(job, &candidate, &self.options),
         };
-        let Prepared { backend, request, secret, dropped, .. } = match prepared {
+        let Prepared { backend, request, secret, dropped, hidden, .. } = match prepared {
             Ok(prepared) => prepared,
             Err(outcome) => {
                 self.queue.passed_over(place);
@@ -220,10 +220,14 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         match job.platform.send(&backend, request) {
             Ok(pending) => {
                 let provider = job.policy.provider_of(candidate.model);
+                let mut repair = self.repair.clone();
+                if let Some(repair) = &mut repair {
+                    repair.hides(&hidden);
+                }
                 let carrying = Carrying {
                     decode: DecodeOptions::of(provider, job.ask, job.platform.unix_time()),
                     encode: AnswerOptions::of(job.ask, provider.show_reasoning),
-                    repair: self.repair.clone(),
+                    repair,
                     keeps_timeouts: job.platform.keeps_timeouts(&backend),
                 };
                 let exchange = Exchange::new(pending, launch.started, Terms::of(job), carrying);

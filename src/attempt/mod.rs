@@ -119,6 +119,8 @@ pub struct Prepared<P: Platform> {
     request: UpstreamRequest,
     secret: Option<Secret<String>>,
     dropped: Vec<String>,
+    /// White space at the end of what an answer began that the provider is not shown.
+    hidden: String,
 }
 
 impl<P: Platform> Prepared<P> {
@@ -173,7 +175,7 @@ pub fn prepare<P: Platform>(
     options: &EncodeOptions,
 ) -> Result<Prepared<P>, Outcome> {
     let provider = job.policy.provider_of(candidate.model);
-    let Encoded { path, body, dropped } = dialect::encode_request(job.policy, candidate, job.ask, options)?;
+    let Encoded { path, body, dropped, hidden } = dialect::encode_request(job.policy, candidate, job.ask, options)?;
     let permit = job.keyring.permit(provider, path).map_err(Outcome::NoSecret)?;
     let deadlines = &job.tier.deadlines;
     let target = dialect::target(provider, &permit, deadlines.connect, deadlines.idle);
@@ -184,7 +186,7 @@ pub fn prepare<P: Platform>(
     request_headers.extend(headers::trace_context(job.client_headers));
     let url = format!("{}{path}", provider.base_url);
     let request = UpstreamRequest { method: Method::POST, url, headers: request_headers, body };
-    Ok(Prepared { tier: job.tier_id, candidate: candidate.clone(), backend, request, secret, dropped })
+    Ok(Prepared { tier: job.tier_id, candidate: candidate.clone(), backend, request, secret, dropped, hidden })
 }
 
 /// The candidates of a plan in the order in which they are asked.
