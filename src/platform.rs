@@ -17,6 +17,13 @@ pub const RESOURCE: &str = "tiergate";
 /// No more of a value in the KV Store is read: what is longer is cut, one byte beyond what a policy may have.
 pub const MAX_STORED_BYTES: usize = MAX_DOCUMENT_BYTES + 1;
 
+/// The platform's own limit for a response head; the gateway's deadlines stand below it.
+pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long an idle connection to a provider is kept for the next request.
+pub const KEEPALIVE: Duration = Duration::from_secs(60);
+/// How many connections a backend may have; 0 is no limit. The SDK's own default would refuse requests above 200 under way.
+pub const MAX_CONNECTIONS: u32 = 0;
+
 pub trait Platform {
     /// A request to a provider whose response head has not arrived.
     type Pending;
@@ -180,8 +187,10 @@ impl Target {
     pub fn backend_name(&self) -> String {
         let Target { url, connect_timeout, between_bytes_timeout, .. } = self;
         let scheme = if url.tls { "https" } else { "http" };
-        let timeouts = (connect_timeout.as_millis(), between_bytes_timeout.as_millis());
-        format!("tiergate_{scheme}_{}_{}_{}_{}", url.host, url.port, timeouts.0, timeouts.1)
+        let timeouts = format!("{}_{}", connect_timeout.as_millis(), between_bytes_timeout.as_millis());
+        // What is the same for all, since another version of the service may have had it otherwise.
+        let common = format!("{}-{}-{MAX_CONNECTIONS}", FIRST_BYTE_TIMEOUT.as_secs(), KEEPALIVE.as_secs());
+        format!("tiergate_{scheme}_{}_{}_{timeouts}_{common}", url.host, url.port)
     }
 
     /// Whether a static backend that is named after the host is one for this target: its name alone may be a coincidence.
@@ -322,7 +331,7 @@ mod tests {
             Target { connect_timeout: connect, between_bytes_timeout: between, ..target }.backend_name()
         };
         let plain = name("https://a.example/v1", SECOND, SECOND);
-        assert_eq!(plain, "tiergate_https_a.example_443_1000_1000");
+        assert_eq!(plain, "tiergate_https_a.example_443_1000_1000_120-60-0");
         assert_eq!(name("https://a.example/other", SECOND, SECOND), plain, "a path is no matter of the backend");
         let names = [
             plain,

@@ -116,6 +116,7 @@ pub fn decision(policy: &Policy, chosen: &Chosen, record: &Record) -> Vec<u8> {
         "decided_tier": policy.tier(decision.tier).name,
         "source": decision.source.as_str(),
         "reason": reasons,
+        "rules": record.rules,
         "confidence": decision.confidence,
         "candidates": candidates,
         "policy": record.policy,

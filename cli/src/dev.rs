@@ -20,12 +20,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::client_key::ClientKey;
 use crate::gateway::{Gateway, GatewayOptions};
-use crate::kv_api::KvApi;
+use crate::kv::KvHandle;
+use crate::kv_api::{KvApi, KvWrite};
 use crate::kv_token::KvToken;
 use crate::log::LogLine;
 use crate::wasm::{self, Guest};
 
 mod announcement;
+mod changes;
 mod destination;
 mod options;
 mod places;
@@ -75,7 +77,8 @@ pub async fn run(options: DevOptions) -> Result<()> {
         .log(sink)
         .loopback_hosts_only();
     let gateway = Gateway::start_on(gateway_listener, gateway_options).await?;
-    let kv_api = KvApi::start_on(kv_listener, gateway.kv(), token)?;
+    let (watcher, writes) = unbounded_channel();
+    let kv_api = KvApi::start_on(kv_listener, gateway.kv(), token, Some(watcher))?;
     wait_until_healthy(&gateway).await?;
     step.finish();
 
@@ -96,6 +99,7 @@ pub async fn run(options: DevOptions) -> Result<()> {
 
     tokio::select! {
         shown = show_log(lines, log_file) => shown?,
+        () = show_changes(writes, gateway.kv()) => {}
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
     println!("stopping");
@@ -192,6 +196,20 @@ async fn wait_until_healthy(gateway: &Gateway) -> Result<()> {
         bail!("the gateway is not healthy: /healthz answers {status}: {}", response.text().await?);
     }
     Ok(())
+}
+
+/// Shows what the gateway makes of each change of its store.
+async fn show_changes(mut writes: UnboundedReceiver<KvWrite>, kv: KvHandle) {
+    while let Some(write) = writes.recv().await {
+        if let Some(refusal) = changes::describe_refusal(&write) {
+            println!("{refusal}");
+        }
+        let Some(key) = changes::key_to_look_at(&write) else { continue };
+        match kv.get(key).await {
+            Ok(value) => println!("{}", changes::describe(key, value.as_ref().map(|value| &value.value[..]))),
+            Err(error) => eprintln!("KV: `{key}` cannot be read: {error}"),
+        }
+    }
 }
 
 /// Shows each request as one line and keeps the JSON line where one wants it.

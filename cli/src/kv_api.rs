@@ -9,8 +9,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{DefaultBodyLimit, Path, Query, RawPathParams, Request, State};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
@@ -20,6 +21,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::json;
 use tiergate_guests::kv::{ListOptions, PutMode, PutOptions, STORE};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
 use crate::kv::{KvError, KvHandle};
@@ -42,12 +44,23 @@ pub struct KvApi {
     server: JoinHandle<std::io::Result<()>>,
 }
 
+/// What somebody wanted to write through the API, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KvWrite {
+    /// The key; nothing for a batch of several.
+    pub key: Option<String>,
+    pub status: StatusCode,
+}
+
+/// Is told of every write; one that nobody hears is made all the same.
+pub type Watcher = Option<UnboundedSender<KvWrite>>;
+
 impl KvApi {
-    pub fn start_on(listener: TcpListener, kv: KvHandle, token: KvToken) -> std::io::Result<Self> {
+    pub fn start_on(listener: TcpListener, kv: KvHandle, token: KvToken, watcher: Watcher) -> std::io::Result<Self> {
         let addr = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let server = tokio::spawn(axum::serve(listener, routes(kv, addr, token)).into_future());
+        let server = tokio::spawn(axum::serve(listener, routes(kv, addr, token, watcher)).into_future());
         Ok(Self { addr, server })
     }
 
@@ -66,7 +79,7 @@ impl Drop for KvApi {
     }
 }
 
-fn routes(kv: KvHandle, addr: SocketAddr, token: KvToken) -> Router {
+fn routes(kv: KvHandle, addr: SocketAddr, token: KvToken, watcher: Watcher) -> Router {
     let store = Router::new()
         .route("/resources/stores/kv", get(list_stores))
         .route("/resources/stores/kv/{store}", get(describe_store))
@@ -75,6 +88,7 @@ fn routes(kv: KvHandle, addr: SocketAddr, token: KvToken) -> Router {
         .route("/resources/stores/kv/{store}/batch", put(put_batch))
         .fallback(|uri: Uri| async move { problem(StatusCode::NOT_FOUND, &format!("no such path: {}", uri.path())) })
         .layer(middleware::from_fn_with_state(Arc::new(token), require_token))
+        .layer(middleware::from_fn_with_state(watcher, tell_writes))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(kv);
     Router::new()
@@ -120,6 +134,25 @@ async fn require_token(State(token): State<Arc<KvToken>>, request: Request, next
         (None, _) => problem(StatusCode::UNAUTHORIZED, "the header Fastly-Key is missing"),
         _ => problem(StatusCode::UNAUTHORIZED, "the token is not the one that this run of `tiergate dev` printed"),
     }
+}
+
+/// Tells the watcher of a write once it has been made, or refused.
+async fn tell_writes(
+    State(watcher): State<Watcher>,
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_write = [Method::PUT, Method::DELETE].contains(request.method());
+    let key = parameters.ok().and_then(|parameters| {
+        let mut parameters = parameters.iter();
+        parameters.find(|(name, _)| *name == "key").map(|(_, key)| key.to_owned())
+    });
+    let response = next.run(request).await;
+    if let (Some(watcher), true) = (watcher, is_write) {
+        let _ = watcher.send(KvWrite { key, status: response.status() });
+    }
+    response
 }
 
 async fn list_stores() -> Response {

@@ -30,7 +30,7 @@ struct Running {
 
 async fn start() -> Result<Running> {
     let gateway = Gateway::start(GatewayOptions::new(wasm::guest(Guest::Probe)?).kv("policy", "first")).await?;
-    let api = KvApi::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, gateway.kv(), token()?)?;
+    let api = KvApi::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, gateway.kv(), token()?, None)?;
     Ok(Running { gateway, api })
 }
 
@@ -341,7 +341,7 @@ async fn the_official_command_line_changes_the_policy_of_the_running_gateway() -
     };
     let shipped = std::fs::read_to_string(wasm::root().join("policy/default.json"))?;
     let gateway = Gateway::start(GatewayOptions::new(wasm::guest(Guest::Edge)?).kv("policy", shipped.as_str())).await?;
-    let api = KvApi::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, gateway.kv(), token()?)?;
+    let api = KvApi::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, gateway.kv(), token()?, None)?;
     let in_force = async || -> Result<Value> {
         let health: Value = reqwest::get(format!("{}/healthz", gateway.url())).await?.json().await?;
         // The label, without the digest.

@@ -81,6 +81,18 @@ impl Refusal {
         }
     }
 
+    /// Whether the key was found to be its client's, and is refused for another reason.
+    pub fn is_of_right_key(self) -> bool {
+        match self {
+            Refusal::Disabled | Refusal::Expired => true,
+            Refusal::NoKey
+            | Refusal::MalformedKey
+            | Refusal::UnknownClient
+            | Refusal::InvalidEntry
+            | Refusal::WrongKey => false,
+        }
+    }
+
     /// The one answer to all of them.
     pub fn error(self) -> Error {
         let message = "The API key is missing or not valid. Send a key of this gateway (tg_...) as `Authorization: Bearer` \
@@ -294,6 +306,27 @@ mod tests {
         ] {
             let client = Client::parse("app", entry(more).as_bytes()).expect("valid entry");
             assert_eq!(client.check(key, at(1_790_000_000)), expected, "{more}");
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_documented() {
+        let after = |refusal| match refusal {
+            Refusal::NoKey => Some(Refusal::MalformedKey),
+            Refusal::MalformedKey => Some(Refusal::UnknownClient),
+            Refusal::UnknownClient => Some(Refusal::InvalidEntry),
+            Refusal::InvalidEntry => Some(Refusal::WrongKey),
+            Refusal::WrongKey => Some(Refusal::Disabled),
+            Refusal::Disabled => Some(Refusal::Expired),
+            Refusal::Expired => None,
+        };
+        let documented = include_str!("../../docs/log.md").lines().filter_map(|line| {
+            let (value, _) = line.strip_prefix("| `")?.split_once('`')?;
+            Some(value)
+        });
+        let documented: Vec<&str> = documented.collect();
+        for refusal in std::iter::successors(Some(Refusal::NoKey), |refusal| after(*refusal)) {
+            assert!(documented.contains(&refusal.as_str()), "docs/log.md should have a row for {refusal:?}");
         }
     }
 

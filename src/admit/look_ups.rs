@@ -64,17 +64,31 @@ pub struct Checked {
     pub client: Result<Rc<Client>, Error>,
     /// Why its key was refused, for the log.
     pub refusal: Option<Refusal>,
+    /// Whose key was refused, for the log.
+    pub refused: Option<Refused>,
     /// Whether its entry is one that the KV Store held some time ago.
     pub is_stale: bool,
 }
 
+/// The id in a key with which a client was turned away.
+pub enum Refused {
+    /// The key is this client's, who may not use it.
+    Client(String),
+    /// Nobody has found the key to be this client's.
+    Claimed(String),
+}
+
 impl Checked {
     fn known(client: Rc<Client>) -> Self {
-        Self { client: Ok(client), refusal: None, is_stale: false }
+        Self { client: Ok(client), refusal: None, refused: None, is_stale: false }
     }
 
-    fn refused(refusal: Refusal) -> Self {
-        Self { client: Err(refusal.error()), refusal: Some(refusal), is_stale: false }
+    fn refused(refusal: Refusal, key: Option<&PresentedKey>) -> Self {
+        let refused = key.map(|key| match refusal.is_of_right_key() {
+            true => Refused::Client(key.id.clone()),
+            false => Refused::Claimed(key.id.clone()),
+        });
+        Self { client: Err(refusal.error()), refusal: Some(refusal), refused, is_stale: false }
     }
 }
 
@@ -305,8 +319,8 @@ impl<P: Platform> Lookups<P> {
             (Presented::Nothing | Presented::Malformed, Some(policy)) => {
                 return Checked::known(Rc::new(Client::anonymous(policy)));
             }
-            (Presented::Nothing, None) => return Checked::refused(Refusal::NoKey),
-            (Presented::Malformed, None) => return Checked::refused(Refusal::MalformedKey),
+            (Presented::Nothing, None) => return Checked::refused(Refusal::NoKey, None),
+            (Presented::Malformed, None) => return Checked::refused(Refusal::MalformedKey, None),
         };
         // What KV has just said, if it was asked and did answer.
         let mut said: Option<Option<Vec<u8>>> = None;
@@ -332,7 +346,8 @@ impl<P: Platform> Lookups<P> {
                     let message = "Keys cannot be checked at the moment.";
                     let soon = Retry::After(Duration::from_secs(1));
                     let error = Error::new(Kind::AuthUnavailable, message).with_retry(soon);
-                    return Checked { client: Err(error), refusal: None, is_stale };
+                    let refused = Some(Refused::Claimed(key.id.clone()));
+                    return Checked { client: Err(error), refusal: None, refused, is_stale };
                 };
                 is_stale = true;
                 Ok(client)
@@ -346,7 +361,7 @@ impl<P: Platform> Lookups<P> {
             (Err(_), Some(entry)) => memory.leave(Chore::ForgetClient(key.id.clone(), entry)),
             (_, _) => {}
         }
-        let checked = checked.map_or_else(Checked::refused, Checked::known);
+        let checked = checked.map_or_else(|refusal| Checked::refused(refusal, Some(key)), Checked::known);
         Checked { is_stale, ..checked }
     }
 

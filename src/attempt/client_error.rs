@@ -27,7 +27,8 @@ pub fn of(policy: &Policy, failure: &Failure) -> Error {
         Some(_) | None => Retry::Never,
     };
     let failed = |kind: Kind, what: &str| {
-        let message = format!("No candidate could answer; the last one ({provider}) {what}.");
+        // It is not always the last one that says most, so the name stands with its own failure and claims no order.
+        let message = format!("No candidate could answer; {provider} {what}.");
         Error::new(kind, message).with_retry(retry)
     };
     match judge(&failure.outcome).client_error {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::attempt::answer_stream::Opening;
-use crate::attempt::exchange::{Advance, Arrival, Carrying, Exchange, Terms};
+use crate::attempt::exchange::{Advance, Arrival, Carrying, Exchange, Sighting, Terms};
 use crate::attempt::outcome::{ExpectedBack, Judgement, Outcome, Verdict, judge};
 use crate::attempt::probe::Probe;
 use crate::attempt::queue::{Next, Queue, RetryLimits};
@@ -13,12 +13,13 @@ use crate::door::chat::answer::AnswerOptions;
 use crate::door::repair::Repair;
 use crate::error::{Error, Kind, Retry};
 use crate::platform::{ClientGone, Platform, SendError};
-use crate::policy::{Candidate, OnRefusal, Resume};
+use crate::policy::{OnRefusal, Resume};
 use crate::pop::health::{self, Cooling, Extent, Setback, Stage, Standing, Success};
 use crate::pop::hedge;
-use crate::record::{AttemptEnd, AttemptRecord, ModelNames};
+use crate::record::{AttemptEnd, AttemptRecord, Billing, ModelNames};
 use crate::upstream::dialect::{DecodeOptions, EncodeOptions};
 use crate::upstream::headers;
+use crate::upstream::keyring::NoSecret;
 use crate::visit::Visit;
 
 /// A connection that is reset so soon after a request was sent had been closed before.
@@ -39,26 +40,11 @@ pub struct Attempts<'a, 'v, P: Platform> {
     hedged: bool,
 }
 
-/// How an attempt that was noted ended.
-struct Ended {
-    end: AttemptEnd,
-    /// The provider's own name for the request.
-    request_id: Option<String>,
-    missing_entry: Option<String>,
-}
-
-impl Ended {
-    fn of<P: Platform>(end: AttemptEnd, exchange: &Exchange<P>) -> Self {
-        Self { end, request_id: exchange.request_id(), missing_entry: None }
-    }
-}
-
 /// An attempt that came to nothing.
 struct FailedAttempt {
     launch: Launch,
     outcome: Outcome,
-    /// The provider's own name for the request.
-    request_id: Option<String>,
+    sighting: Sighting,
 }
 
 impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
@@ -93,8 +79,11 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let mut race = Race::new(job.platform.elapsed());
         loop {
             let now = job.platform.elapsed();
-            if self.visit.comment_due().is_some_and(|due| due <= now) {
-                self.visit.send_comment().map_err(|ClientGone| Stop::ClientGone)?;
+            if self.visit.comment_due().is_some_and(|due| due <= now)
+                && let Err(ClientGone) = self.visit.send_comment()
+            {
+                self.abandon(&mut race);
+                return Err(Stop::ClientGone);
             }
             if now >= job.total {
                 return self.end_at_total(race);
@@ -164,8 +153,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         match advance {
             Some(Ok(Arrival { opening: Opening::Refusal, .. })) if self.asks_on_after_a_refusal(race) => {
                 let Attempt { launch, exchange, .. } = race.active.remove(position);
-                let refused =
-                    FailedAttempt { launch, outcome: Outcome::ModelRefused, request_id: exchange.request_id() };
+                let refused = FailedAttempt { launch, outcome: Outcome::ModelRefused, sighting: exchange.sighting() };
                 self.fail(refused, race);
                 None
             }
@@ -175,7 +163,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             }
             Some(Err(outcome)) => {
                 let Attempt { launch, exchange, .. } = race.active.remove(position);
-                self.fail(FailedAttempt { launch, outcome, request_id: exchange.request_id() }, race);
+                self.fail(FailedAttempt { launch, outcome, sighting: exchange.sighting() }, race);
                 None
             }
             None => {
@@ -213,13 +201,14 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             Some(prepared) => Ok(prepared),
             None => prepare(job, &candidate, &self.options),
         };
-        let Prepared { backend, request, secret, dropped, cut_after, .. } = match prepared {
+        let Prepared { backend, request, secret, dropped, hidden, cut_after, .. } = match prepared {
             Ok(prepared) => prepared,
             Err(outcome) => {
                 self.queue.passed_over(place);
                 let entry = || job.policy.provider_of(candidate.model).secret.clone();
-                let missing_entry = matches!(outcome, Outcome::NoSecret(_)).then(entry);
-                self.note(&candidate, launch, Ended { end: outcome.end(), request_id: None, missing_entry });
+                let missing_entry = matches!(outcome, Outcome::NoSecret(NoSecret::Missing)).then(entry);
+                let unsent = self.record(launch, outcome.end(), Sighting::default());
+                self.visit.note_attempt(AttemptRecord { missing_entry, billing: Billing::Free, ..unsent });
                 race.keep_failure(job.failure_of(&candidate, outcome));
                 return;
             }
@@ -231,29 +220,35 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         match job.platform.send(&backend, request) {
             Ok(pending) => {
                 let provider = job.policy.provider_of(candidate.model);
+                let mut repair = self.repair.clone();
+                if let Some(repair) = &mut repair {
+                    repair.hides(&hidden);
+                }
                 let carrying = Carrying {
                     decode: DecodeOptions::of(provider, job.ask, began),
                     encode: AnswerOptions::of(job.ask, provider.show_reasoning),
-                    repair: self.repair.clone(),
+                    repair,
                     cut_after: job.platform.keeps_timeouts(&backend).then_some(cut_after),
                 };
                 let exchange = Exchange::new(pending, started, Terms::of(job), carrying);
                 race.active.push(Attempt { launch, exchange, dropped });
             }
             Err(error) => {
-                self.fail(FailedAttempt { launch, outcome: Outcome::Send(error), request_id: None }, race);
+                self.fail(FailedAttempt { launch, outcome: Outcome::Send(error), sighting: Sighting::default() }, race);
             }
         }
     }
 
     /// An attempt came to nothing: the table says what follows.
     fn fail(&mut self, failed: FailedAttempt, race: &mut Race<P>) {
-        let FailedAttempt { launch, outcome, request_id } = failed;
+        let FailedAttempt { launch, outcome, sighting } = failed;
         let Launch { place, .. } = launch;
         let job = self.job;
         let candidate = self.queue.candidate(place).clone();
         let now = job.platform.elapsed();
-        self.note(&candidate, launch, Ended { end: outcome.end(), request_id, missing_entry: None });
+        let billing = outcome.billing(now - launch.started, &sighting.tally);
+        let failed = self.record(launch, outcome.end(), sighting);
+        self.visit.note_attempt(AttemptRecord { billing, ..failed });
         let is_stale = outcome == Outcome::Send(SendError::Reset) && now - launch.started < STALE_CONNECTION;
         let Judgement { verdict, cooling, expected_back, .. } = judge(&outcome);
         race.keep_failure(job.failure_of(&candidate, outcome));
@@ -308,7 +303,8 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let job = self.job;
         self.drop_losers(launch, race);
         let candidate = self.queue.candidate(launch.place).clone();
-        self.note(&candidate, launch, Ended::of(AttemptEnd::Status(exchange.status()), &exchange));
+        let answering = self.record(launch, AttemptEnd::Status(exchange.status()), exchange.sighting());
+        self.visit.note_serving(answering);
         let serving = Serving {
             health_name: job.health_name(&candidate),
             found: self.queue.found(launch.place),
@@ -326,18 +322,22 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         Committed { serving, answer: arrival.answer }
     }
 
-    fn note(&mut self, candidate: &Candidate, launch: Launch, ended: Ended) {
-        let Ended { end, request_id, missing_entry } = ended;
-        self.visit.note_attempt(AttemptRecord {
-            candidate: candidate.model,
-            names: ModelNames::of(self.job.policy, candidate.model),
+    /// An attempt that has ended so, which may be billed.
+    fn record(&self, launch: Launch, end: AttemptEnd, sighting: Sighting) -> AttemptRecord {
+        let Sighting { request_id, head, first_piece, tally } = sighting;
+        let candidate = self.queue.candidate(launch.place);
+        let since = |time: Duration| time.saturating_sub(launch.started);
+        AttemptRecord {
             end,
-            duration: self.job.platform.elapsed() - launch.started,
+            duration: since(self.job.platform.elapsed()),
+            head: head.map(since),
+            first_piece: first_piece.map(since),
             hedge: launch.occasion != Occasion::Turn,
             request_id,
-            missing_entry,
-            estimate: None,
-        });
+            billing: Billing::Possible,
+            tally,
+            ..AttemptRecord::new(self.job.policy, candidate.model, launch.started)
+        }
     }
 
     /// Ends what is still under way, since an attempt that was launched so has begun: a connection whose head has arrived is
@@ -346,29 +346,36 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let job = self.job;
         let win = Win { started: winner.started, at: job.platform.elapsed() };
         for loser in std::mem::take(&mut race.active) {
-            let candidate = self.queue.candidate(loser.launch.place).clone();
-            if !loser.launch.is_probe && loser.was_late(win, job.own_time()) {
-                self.tell_health(loser.launch, Cooling::Failure);
+            let launch = loser.launch;
+            if !launch.is_probe && loser.was_late(win, job.own_time()) {
+                self.tell_health(launch, Cooling::Failure);
             }
-            let Attempt { launch, exchange, .. } = loser;
-            let is_late = exchange.late_at().is_some_and(|late| late <= win.at);
-            let end = match exchange.has_head() {
-                _ if launch.is_probe => AttemptEnd::Probing,
-                _ if is_late => Outcome::Timeout.end(),
-                true => AttemptEnd::Closed,
-                false => AttemptEnd::Abandoned,
+            let is_late = loser.exchange.late_at().is_some_and(|late| late <= win.at);
+            let end = match launch.is_probe {
+                true => AttemptEnd::Probing,
+                false if is_late => Outcome::Timeout.end(),
+                false => loser.given_up(),
             };
-            self.note(&candidate, launch, Ended::of(end, &exchange));
+            let lost = self.record(launch, end, loser.exchange.sighting());
+            self.visit.note_attempt(lost);
             if launch.is_probe {
                 let probe = Probe {
-                    health_name: job.health_name(&candidate),
+                    health_name: job.health_name(self.queue.candidate(launch.place)),
                     found: self.queue.found(launch.place),
                     began: launch.began,
                     settings: job.policy.health.clone(),
                     total: job.total,
                 };
-                self.visit.leave(move |platform| probe.finish(platform, exchange));
+                self.visit.leave(move |platform| probe.finish(platform, loser.exchange));
             }
+        }
+    }
+
+    /// Ends what is still under way, since the client has left.
+    fn abandon(&mut self, race: &mut Race<P>) {
+        for attempt in std::mem::take(&mut race.active) {
+            let left = self.record(attempt.launch, attempt.given_up(), attempt.exchange.sighting());
+            self.visit.note_attempt(left);
         }
     }
 

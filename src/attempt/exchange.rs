@@ -19,6 +19,7 @@ use crate::upstream::headers;
 use crate::upstream::stream::{AFTER_FINISH, Break, Progress, ProviderStream};
 use crate::wire::media;
 use crate::wire::piece::Said;
+use crate::wire::usage::Tally;
 
 /// The largest answer that is held as a whole, in bytes.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -39,6 +40,18 @@ pub struct Exchange<P: Platform> {
     clocks: Clocks,
     status: StatusCode,
     request_id: Option<String>,
+    tally: Tally,
+}
+
+/// What has been seen of an exchange; times on [`Platform::elapsed`]'s clock.
+#[derive(Clone, Debug, Default)]
+pub struct Sighting {
+    /// The provider's own name for the request.
+    pub request_id: Option<String>,
+    pub head: Option<Duration>,
+    /// When the first piece of an answer came, or the whole answer.
+    pub first_piece: Option<Duration>,
+    pub tally: Tally,
 }
 
 /// The times of an exchange, on [`Platform::elapsed`]'s clock.
@@ -122,7 +135,15 @@ impl<P: Platform> Exchange<P> {
     pub fn new(pending: P::Pending, now: Duration, terms: Terms, carrying: Carrying) -> Self {
         let clocks =
             Clocks { started: now, late: now + terms.own_time, end: None, heard: now, head: None, first_piece: None };
-        Self { stage: Stage::Head(pending), terms, carrying, clocks, status: StatusCode::OK, request_id: None }
+        Self {
+            stage: Stage::Head(pending),
+            terms,
+            carrying,
+            clocks,
+            status: StatusCode::OK,
+            request_id: None,
+            tally: Tally::default(),
+        }
     }
 
     /// What the next step waits for; nothing if the exchange is over.
@@ -150,16 +171,6 @@ impl<P: Platform> Exchange<P> {
         self.clocks.heard
     }
 
-    /// When the head came.
-    pub fn head_at(&self) -> Option<Duration> {
-        self.clocks.head
-    }
-
-    /// When the first piece of an answer came, or the whole answer.
-    pub fn first_piece_at(&self) -> Option<Duration> {
-        self.clocks.first_piece
-    }
-
     pub fn commit_at(&self) -> CommitAt {
         self.terms.commit_at
     }
@@ -176,9 +187,10 @@ impl<P: Platform> Exchange<P> {
         self.status
     }
 
-    /// The provider's own name for the request, for the log.
-    pub fn request_id(&self) -> Option<String> {
-        self.request_id.clone()
+    /// What has been seen of it.
+    pub fn sighting(&self) -> Sighting {
+        let Clocks { head, first_piece, .. } = self.clocks;
+        Sighting { request_id: self.request_id.clone(), head, first_piece, tally: self.tally }
     }
 
     /// Whether the head of the provider's answer has come.
@@ -262,7 +274,9 @@ impl<P: Platform> Exchange<P> {
     }
 
     fn read_stream(&mut self, platform: &P, headers: HeaderMap, mut answer: Box<AnswerStream<P>>) -> Advance<P> {
-        let progress = match answer.read(platform) {
+        let read = answer.read(platform);
+        self.tally = answer.delivery.facts.tally;
+        let progress = match read {
             Ok(progress) => progress,
             Err(broken) => return Some(Err(broken.into())),
         };

@@ -139,6 +139,8 @@ pub struct Prepared<P: Platform> {
     request: UpstreamRequest,
     secret: Option<Secret<String>>,
     dropped: Vec<String>,
+    /// White space at the end of what an answer began that the provider is not shown.
+    hidden: String,
     /// After how much silence the platform ends an answer of the backend.
     cut_after: Duration,
 }
@@ -235,7 +237,7 @@ pub fn prepare<P: Platform>(
     options: &EncodeOptions,
 ) -> Result<Prepared<P>, Outcome> {
     let provider = job.policy.provider_of(candidate.model);
-    let Encoded { path, body, dropped } = dialect::encode_request(job.policy, candidate, job.ask, options)?;
+    let Encoded { path, body, dropped, hidden } = dialect::encode_request(job.policy, candidate, job.ask, options)?;
     let permit = job.keyring.permit(provider, path).map_err(Outcome::NoSecret)?;
     let cut_after = platform_patience(job.own_time().max(job.tier.deadlines.idle));
     let target = dialect::target(provider, &permit, job.tier.deadlines.connect, cut_after);
@@ -246,7 +248,16 @@ pub fn prepare<P: Platform>(
     request_headers.extend(headers::trace_context(job.client_headers));
     let url = format!("{}{path}", provider.base_url);
     let request = UpstreamRequest { method: Method::POST, url, headers: request_headers, body };
-    Ok(Prepared { tier: job.tier_id, candidate: candidate.clone(), backend, request, secret, dropped, cut_after })
+    Ok(Prepared {
+        tier: job.tier_id,
+        candidate: candidate.clone(),
+        backend,
+        request,
+        secret,
+        dropped,
+        hidden,
+        cut_after,
+    })
 }
 
 /// The time between two reads after which the platform ends an answer that should not be silent for longer than `silence`: one

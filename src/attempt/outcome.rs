@@ -10,10 +10,14 @@ use crate::error::{Error, Kind, RejectedAs};
 use crate::platform::SendError;
 use crate::policy::Dialect;
 use crate::pop::health::Cooling;
-use crate::record::AttemptEnd;
+use crate::record::{AttemptEnd, Billing};
 use crate::upstream::dialect::CannotEncode;
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::NoSecret;
+use crate::wire::usage::Tally;
+
+/// A connection that ends so soon after the send was dead before.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How an attempt failed.
 #[derive(Clone, Debug, PartialEq)]
@@ -267,6 +271,28 @@ impl Outcome {
             },
         }
     }
+
+    /// Whether the provider may bill an attempt that ended so after `took`, of which `tally` is known.
+    pub fn billing(&self, took: Duration, tally: &Tally) -> Billing {
+        let may_bill = match self {
+            Outcome::DialectUnavailable(_) | Outcome::NoSecret(_) | Outcome::Unfit(_) | Outcome::Status { .. } => false,
+            Outcome::Send(error) => match error {
+                SendError::Dns | SendError::Connect | SendError::Tls | SendError::NoBackend | SendError::Other => false,
+                // At once it is a connection that was kept for too long; later, somebody was at work.
+                SendError::Reset => took >= AT_ONCE,
+                SendError::Timeout => true,
+            },
+            Outcome::ErrorInside(_) => !tally.is_empty(),
+            Outcome::Timeout
+            | Outcome::OutOfTime
+            | Outcome::Stalled
+            | Outcome::ModelRefused
+            | Outcome::Undecodable
+            | Outcome::Broken
+            | Outcome::TooLarge => true,
+        };
+        if may_bill { Billing::Possible } else { Billing::Free }
+    }
 }
 
 #[cfg(test)]
@@ -284,6 +310,32 @@ mod tests {
 
     fn inside(body: &str) -> Outcome {
         Outcome::ErrorInside(Box::new(error_words::parse(body.as_bytes())))
+    }
+
+    #[test]
+    fn a_provider_bills_what_it_may_have_worked_on() {
+        let (nothing, text) = (Tally::default(), Tally { text_bytes: 1, ..Tally::default() });
+        let moment = Duration::from_millis(900);
+        for (outcome, took, tally, expected) in [
+            (status(500, "", None), SECOND, nothing, false),
+            (status(400, "", None), SECOND, nothing, false),
+            (Outcome::NoSecret(NoSecret::Missing), SECOND, nothing, false),
+            (Outcome::Send(SendError::Dns), SECOND, nothing, false),
+            (Outcome::Send(SendError::Tls), SECOND, nothing, false),
+            (Outcome::Send(SendError::Reset), moment, nothing, false),
+            (Outcome::Send(SendError::Reset), SECOND, nothing, true),
+            (Outcome::Send(SendError::Timeout), SECOND, nothing, true),
+            (inside("{}"), SECOND, nothing, false),
+            (inside("{}"), SECOND, text, true),
+            (Outcome::Timeout, SECOND, nothing, true),
+            (Outcome::OutOfTime, SECOND, nothing, true),
+            (Outcome::Undecodable, moment, nothing, true),
+            (Outcome::Broken, moment, nothing, true),
+            (Outcome::TooLarge, moment, text, true),
+        ] {
+            let billed = outcome.billing(took, &tally) == Billing::Possible;
+            assert_eq!(billed, expected, "{outcome:?} after {took:?}");
+        }
     }
 
     #[test]

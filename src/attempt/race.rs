@@ -9,6 +9,7 @@ use crate::attempt::exchange::Exchange;
 use crate::attempt::outcome::FailureWeight;
 use crate::attempt::{CommitAt, Failure};
 use crate::platform::Platform;
+use crate::record::AttemptEnd;
 
 /// The most attempts that run at a time.
 const MOST: usize = 3;
@@ -135,6 +136,11 @@ pub struct Win {
 }
 
 impl<P: Platform> Attempt<P> {
+    /// How it ends if it is given up: a connection whose head has arrived is closed, another cannot be.
+    pub fn given_up(&self) -> AttemptEnd {
+        if self.exchange.has_head() { AttemptEnd::Closed } else { AttemptEnd::Abandoned }
+    }
+
     /// Whether losing to `win` shows that the candidate did not answer in time.
     ///
     /// Of a stream: nothing at all has come of it, not even a head, for twice as long as the other one needed that was started

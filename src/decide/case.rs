@@ -67,6 +67,8 @@ impl<'a> Case<'a> {
         visit.note(|record| {
             record.requested_model = Some(without_known_shapes(&self.ask.model, MAX_LOGGED_MODEL_BYTES));
             record.stream = self.ask.stream;
+            record.input_tokens = Some(self.ask.features.input_tokens);
+            record.rules.clone_from(&self.bounds.rules);
             for (name, value) in &self.headers.tags {
                 // The operator's tag of the same name wins.
                 record.tags.entry(bare(name)).or_insert_with(|| bare(value));

@@ -128,7 +128,7 @@ pub fn of_error(error: &Error) -> HeaderMap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::ModelId;
+    use crate::policy::{ModelId, parse};
     use crate::record::{AttemptEnd, AttemptRecord, DecisionSource, ModelNames, Reason};
 
     fn map(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -138,15 +138,12 @@ mod tests {
     #[test]
     fn a_record_shows_in_the_headers() {
         let names = |model: &str| ModelNames { provider: "openai".into(), model: model.into() };
+        let policy =
+            parse::parse(include_bytes!("../../policy/default.json")).expect("the shipped policy should parse");
         let attempt = |model: &str, status: StatusCode| AttemptRecord {
-            candidate: ModelId(0),
             names: names(model),
             end: AttemptEnd::Status(status),
-            duration: Duration::ZERO,
-            hedge: false,
-            request_id: None,
-            missing_entry: None,
-            estimate: None,
+            ..AttemptRecord::new(&policy, ModelId(0), Duration::ZERO)
         };
         let record = Record {
             id: "id1".into(),

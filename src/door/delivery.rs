@@ -3,10 +3,11 @@
 //! The only place where pieces meet the client's door. It notes the facts of the answer on the way, and keeps what a repair
 //! needs where the tier asks for one.
 
+use crate::door::channel::Differs;
 use crate::door::chat::answer::{AnswerOptions, DIALECT};
 use crate::door::chat::chunks::Encoder;
 use crate::door::chat::completion;
-use crate::door::repair::{Differs, Repair};
+use crate::door::repair::Repair;
 use crate::policy::Dialect;
 use crate::wire::facts::AnswerFacts;
 use crate::wire::piece::{Piece, Said, Weight};

@@ -5,16 +5,17 @@
 //! are never joined: they are held back until their choice has finished, so that a stream which breaks inside one has
 //! delivered nothing of it.
 
+use std::borrow::Cow;
+
+use crate::door::channel::{CHANNELS, Channel, Differs, TEXT, channel_of, is_incomparable, with_text};
 use crate::door::chat::answer::unknown_id;
 use crate::door::chat::chunks::{Encoder, Identity};
+use crate::door::seam::Seam;
 use crate::wire::json::JsonString;
-use crate::wire::piece::{Piece, ReasoningForm, Said};
+use crate::wire::piece::{Piece, Said};
 
 /// The most bytes of text, or of calls, that are kept; a stream with more cannot be repaired.
 const MAX_KEPT_BYTES: usize = 1 << 20;
-
-/// How many channels of text an answer has: text, refusal, and reasoning under its two names.
-const CHANNELS: usize = 4;
 
 /// What a client has been given of one answer.
 #[derive(Clone, Debug)]
@@ -28,15 +29,10 @@ pub struct Repair {
     holds: bool,
     /// Whether a stream takes the place of another.
     resumed: bool,
+    /// Where a stream goes on after a text of which its provider was not shown the end, until that is behind.
+    seam: Option<Seam>,
     /// Whether all that was delivered can be compared with what another stream says.
     repairable: bool,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Channel {
-    delivered: String,
-    /// How many bytes of it a replay has said again.
-    replayed: usize,
 }
 
 /// What an event says that was not delivered before.
@@ -47,10 +43,6 @@ struct News<'s> {
     says_new: bool,
 }
 
-/// A replay says something else than what was delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Differs;
-
 impl Default for Repair {
     fn default() -> Self {
         Self {
@@ -59,28 +51,8 @@ impl Default for Repair {
             held: Vec::new(),
             holds: false,
             resumed: false,
+            seam: None,
             repairable: true,
-        }
-    }
-}
-
-impl Channel {
-    fn is_behind(&self) -> bool {
-        self.replayed < self.delivered.len()
-    }
-
-    /// Takes what a stream says, and gives how much of it was delivered before.
-    fn take(&mut self, text: &str) -> Result<usize, Differs> {
-        let expected = &self.delivered[self.replayed..];
-        if text.starts_with(expected) {
-            let known = expected.len();
-            self.replayed = self.delivered.len();
-            Ok(known)
-        } else if expected.starts_with(text) {
-            self.replayed += text.len();
-            Ok(text.len())
-        } else {
-            Err(Differs)
         }
     }
 }
@@ -103,7 +75,7 @@ impl Repair {
 
     /// The answer's text as far as it was delivered.
     pub fn text(&self) -> &str {
-        &self.channels[0].delivered
+        &self.channels[TEXT].delivered
     }
 
     /// The stream broke, and one that begins anew takes its place.
@@ -118,7 +90,14 @@ impl Repair {
         self.channels.iter_mut().for_each(|channel| channel.replayed = channel.delivered.len());
     }
 
+    /// The provider of the stream that goes on was not shown this white space at the end of [`Repair::text`], and may well
+    /// begin with it.
+    pub fn hides(&mut self, white_space: &str) {
+        self.seam = Seam::new(white_space);
+    }
+
     fn restart(&mut self) {
+        self.seam = None;
         self.held.clear();
         self.holds = false;
         self.resumed = true;
@@ -186,10 +165,19 @@ impl Repair {
                 }
                 continue;
             };
+            let is_at_seam = channel == TEXT && self.seam.is_some();
+            let text = match self.seam.as_mut().filter(|_| is_at_seam) {
+                None => text,
+                Some(seam) => {
+                    let Some(new) = seam.take(&text) else { continue };
+                    self.seam = None;
+                    Cow::Owned(new)
+                }
+            };
             let channel = &mut self.channels[channel];
             let known = channel.take(&text)?;
             news.says_new |= known < text.len();
-            if self.resumed && known == 0 {
+            if self.resumed && known == 0 && !is_at_seam {
                 news.pieces.push(piece.clone());
             } else if self.resumed && known < text.len() {
                 news.pieces.push(with_text(piece, JsonString::encode(&text[known..])));
@@ -202,55 +190,6 @@ impl Repair {
         }
         Ok(news)
     }
-}
-
-/// Whether a piece cannot be compared with what another stream says: one of another choice, or a part of the answer in a form
-/// that nobody here knows.
-fn is_incomparable(piece: &Piece<'_>) -> bool {
-    let is_unknown = match piece {
-        Piece::Opaque(opaque) => opaque.is_answer,
-        Piece::Text { text, .. } | Piece::Refusal { text, .. } | Piece::Reasoning { text, .. } => {
-            // Only with escapes it may be half a character.
-            text.get().contains('\\') && text.decode().is_none()
-        }
-        Piece::Start(_)
-        | Piece::Begin { .. }
-        | Piece::Sealed { .. }
-        | Piece::Input { .. }
-        | Piece::End { .. }
-        | Piece::Finish { .. }
-        | Piece::Usage { .. }
-        | Piece::Alive(_) => false,
-    };
-    is_unknown || piece.choice().is_some_and(|choice| choice > 0)
-}
-
-/// The channel of a text, and the text.
-fn channel_of<'p, 's>(piece: &'p Piece<'s>) -> Option<(usize, &'p JsonString<'s>)> {
-    match piece {
-        Piece::Text { text, .. } => Some((0, text)),
-        Piece::Refusal { text, .. } => Some((1, text)),
-        Piece::Reasoning { form: ReasoningForm::Text | ReasoningForm::Summary, text, .. } => Some((2, text)),
-        Piece::Reasoning { form: ReasoningForm::Alias, text, .. } => Some((3, text)),
-        Piece::Start(_)
-        | Piece::Begin { .. }
-        | Piece::Sealed { .. }
-        | Piece::Input { .. }
-        | Piece::End { .. }
-        | Piece::Finish { .. }
-        | Piece::Usage { .. }
-        | Piece::Alive(_)
-        | Piece::Opaque(_) => None,
-    }
-}
-
-/// A piece of a channel with another text.
-fn with_text<'s>(piece: &Piece<'s>, new: JsonString<'s>) -> Piece<'s> {
-    let mut piece = piece.clone();
-    if let Piece::Text { text, .. } | Piece::Refusal { text, .. } | Piece::Reasoning { text, .. } = &mut piece {
-        *text = new;
-    }
-    piece
 }
 
 #[cfg(test)]
@@ -399,6 +338,29 @@ mod tests {
         let mut second = first.replaced(Dialect::OpenaiChat, Repair::go_on);
         let after = second.pass(&[role("b"), text("b", "world")]).expect("new text");
         assert_eq!(content(&(before + &after)), "Hello world");
+    }
+
+    #[test]
+    fn white_space_that_the_provider_was_not_shown_is_not_said_twice() {
+        for (delivered, unseen, continuation, expected) in [
+            ("Hello ", " ", " world", "Hello world"),
+            ("Hello ", " ", "world", "Hello world"),
+            ("One.\n\n", "\n\n", "\n\nTwo.", "One.\n\nTwo."),
+            ("Hello ", "", " world", "Hello  world"),
+        ] {
+            for place in 0..=continuation.len() {
+                let mut first = Passage::first();
+                let before = first.pass(&[role("a"), text("a", delivered)]).expect("no replay");
+                let mut repair = first.repair().clone();
+                repair.go_on();
+                repair.hides(unseen);
+                let mut second = Passage::new(Dialect::OpenaiChat, repair);
+                let (one, two) = continuation.split_at(place);
+                let after = second.pass(&[role("b"), text("b", one), text("b", two)]).expect("new text");
+                assert_eq!(content(&(before + &after)), expected, "{one:?} {two:?}");
+                assert_eq!(second.repair().text(), expected);
+            }
+        }
     }
 
     #[test]

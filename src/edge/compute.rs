@@ -17,17 +17,14 @@ use http::HeaderMap;
 use crate::edge::handles::{self, CacheLookup, InvalidUrl, OpenAnswer, RawBody};
 use crate::edge::panic;
 use crate::platform::{
-    Clearance, ClientGone, MAX_STORED_BYTES, Platform, RESOURCE, ReadError, ResponseHead, SendError, StaticBackend,
-    StoreError, Stored, Target, UpstreamRequest, UpstreamResponse, Wait, Write as KvWrite,
+    Clearance, ClientGone, FIRST_BYTE_TIMEOUT, KEEPALIVE, MAX_CONNECTIONS, MAX_STORED_BYTES, Platform, RESOURCE,
+    ReadError, ResponseHead, SendError, StaticBackend, StoreError, Stored, Target, UpstreamRequest, UpstreamResponse,
+    Wait, Write as KvWrite,
 };
 use crate::secret::Secret;
 
-/// The platform's own limit for a response head; the gateway's deadlines stand below it.
-const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(120);
 /// The host closes an aborted connection at once, with what it has not sent yet; flushing is not waited for.
 pub const ABORT_DELAY: Duration = Duration::from_millis(200);
-/// How long an idle connection to a provider is kept for the next request.
-const KEEPALIVE: Duration = Duration::from_secs(60);
 /// How much of a stored value is read at once.
 const STORED_READ_BYTES: usize = 16 * 1024;
 /// Whoever is elected says so at once, so that waiting longer for it is of no use.
@@ -268,6 +265,7 @@ fn static_backend(name: &str) -> Option<StaticBackend> {
     })
 }
 
+/// Builds a dynamic backend. All that it is built from is in its name, [`Target::backend_name`].
 fn create_backend(name: &str, target: &Target) -> Result<(), SendError> {
     let Target { url, connect_timeout, between_bytes_timeout, .. } = target;
     let mut builder = Backend::builder(name, url.authority())
@@ -275,7 +273,8 @@ fn create_backend(name: &str, target: &Target) -> Result<(), SendError> {
         .connect_timeout(*connect_timeout)
         .first_byte_timeout(FIRST_BYTE_TIMEOUT)
         .between_bytes_timeout(*between_bytes_timeout)
-        .http_keepalive_time(KEEPALIVE);
+        .http_keepalive_time(KEEPALIVE)
+        .max_connections(MAX_CONNECTIONS);
     if url.tls {
         builder = builder.enable_ssl().sni_hostname(&url.host).check_certificate(&url.host);
     } else {

@@ -30,6 +30,8 @@ pub struct Bounds {
     pub allowed: Vec<bool>,
     /// The only providers that may see the request; all where `None`.
     pub providers: Option<Vec<ProviderId>>,
+    /// The names of the rules that matched, in the policy's order.
+    pub rules: Vec<String>,
     /// The tier that the first matching rule with one decides, and the rule's name. It may lie outside the bounds.
     pub tier: Option<(TierId, String)>,
 }
@@ -42,6 +44,7 @@ pub fn rights(policy: &Policy, client_tiers: Option<&[String]>) -> Bounds {
         max: TierId(policy.tiers.len().saturating_sub(1)),
         allowed: allowed.collect(),
         providers: None,
+        rules: Vec::new(),
         tier: None,
     }
 }
@@ -50,6 +53,7 @@ pub fn bounds(policy: &Policy, facts: &Facts) -> Bounds {
     let mut bounds = rights(policy, facts.client_tiers);
     for rule in policy.rules.iter().filter(|rule| rule.when.matches(facts)) {
         let then = &rule.then;
+        bounds.rules.push(rule.name.clone());
         bounds.min = then.min_tier.map_or(bounds.min, |tier| tier.max(bounds.min));
         bounds.max = then.max_tier.map_or(bounds.max, |tier| tier.min(bounds.max));
         if let Some(only) = &then.providers {
@@ -204,7 +208,9 @@ mod tests {
             ),
         ];
         for (name, rules, (min, max), providers, tier) in cases {
-            let expected = Bounds { min, max, allowed: vec![true; 4], providers, tier };
+            let matching = rules.iter().enumerate().filter(|(_, (condition, _))| condition.matches(&FACTS));
+            let matching: Vec<String> = matching.map(|(position, _)| format!("rule {position}")).collect();
+            let expected = Bounds { min, max, allowed: vec![true; 4], providers, rules: matching, tier };
             assert_eq!(bounds(&policy(&rules), &FACTS), expected, "{name}");
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::record::Record;
-use crate::wire::usage::Usage;
+use crate::wire::usage::{Tally, Usage};
 
 /// Raised when a field changes its meaning or goes away; new fields do not raise it.
 const VERSION: u32 = 1;
@@ -31,6 +31,8 @@ struct Line<'a> {
     client: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claimed_client: Option<&'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tags: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,6 +43,8 @@ struct Line<'a> {
     source: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reason: Vec<&'a str>,
+    #[serde(skip_serializing_if = "slice_is_empty")]
+    rules: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     confidence: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,6 +106,10 @@ struct AttemptLine<'a> {
     provider: &'a str,
     model: &'a str,
     outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_piece_ms: Option<f64>,
     duration_ms: f64,
     #[serde(skip_serializing_if = "is_false")]
     hedge: bool,
@@ -117,14 +125,14 @@ struct AttemptLine<'a> {
 struct UsageLine {
     #[serde(rename = "gen_ai.usage.input_tokens")]
     input: u64,
-    #[serde(rename = "gen_ai.usage.output_tokens")]
-    output: u64,
+    #[serde(rename = "gen_ai.usage.output_tokens", skip_serializing_if = "Option::is_none")]
+    output: Option<u64>,
     #[serde(rename = "gen_ai.usage.cache_read.input_tokens")]
     cached_input: u64,
     #[serde(rename = "gen_ai.usage.cache_creation.input_tokens")]
     cache_write: u64,
-    #[serde(rename = "gen_ai.usage.reasoning.output_tokens")]
-    reasoning: u64,
+    #[serde(rename = "gen_ai.usage.reasoning.output_tokens", skip_serializing_if = "Option::is_none")]
+    reasoning: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -154,11 +162,13 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
         error: record.error,
         client: record.client.as_deref(),
         refusal: record.refusal,
+        claimed_client: record.claimed_client.as_deref(),
         tags: &record.tags,
         policy: record.policy.as_deref(),
         tier: record.tier.as_deref(),
         source: record.source.map(|source| source.as_str()),
         reason: record.reasons.iter().map(|reason| reason.as_str()).collect(),
+        rules: &record.rules,
         confidence: record.confidence,
         classifier: record.classifier.as_ref().map(|classifier| ClassifierLine {
             provider: &classifier.names.provider,
@@ -174,6 +184,8 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
                 provider: &attempt.names.provider,
                 model: &attempt.names.model,
                 outcome: attempt.end.to_string(),
+                head_ms: attempt.head.map(milliseconds),
+                first_piece_ms: attempt.first_piece.map(milliseconds),
                 duration_ms: milliseconds(attempt.duration),
                 hedge: attempt.hedge,
                 estimate_usd: attempt.estimate,
@@ -188,7 +200,7 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
         request_model: record.requested_model.as_deref(),
         response_model: record.response_model.as_deref(),
         finish_reasons: &record.finish_reasons,
-        usage: record.usage.map(usage_line),
+        usage: known_usage(&record.tally),
         cost_usd: record.cost,
         stream: record.stream,
         dropped: &record.dropped,
@@ -209,9 +221,15 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
     serde_json::to_string(&line).expect("a log line should serialise")
 }
 
+/// What an answer's provider counted; of one that counted only when it began, the input alone.
+fn known_usage(tally: &Tally) -> Option<UsageLine> {
+    let of_input = |usage| UsageLine { output: None, reasoning: None, ..usage_line(usage) };
+    tally.usage.map(usage_line).or(tally.usage_at_start.map(of_input))
+}
+
 fn usage_line(usage: Usage) -> UsageLine {
     let Usage { input, cached_input, cache_write, output, reasoning } = usage;
-    UsageLine { input, output, cached_input, cache_write, reasoning }
+    UsageLine { input, output: Some(output), cached_input, cache_write, reasoning: Some(reasoning) }
 }
 
 /// With three decimals, which is what the clock is good for.
@@ -244,7 +262,10 @@ mod tests {
             path: "/v1/chat/completions".into(),
             status: 200,
             requested_model: Some("gpt-4o\n".into()),
-            usage: Some(Usage { input: 10, cached_input: 2, cache_write: 4, output: 3, reasoning: 1 }),
+            tally: Tally {
+                usage: Some(Usage { input: 10, cached_input: 2, cache_write: 4, output: 3, reasoning: 1 }),
+                ..Tally::default()
+            },
             timings: Timings { total: Some(Duration::from_micros(1500)), ..Timings::default() },
             ..Record::default()
         };
@@ -260,5 +281,15 @@ mod tests {
             "duration_ms": {"total": 1.5}, "bytes": {"received": 0, "sent": 0}, "pop": "", "vcpu_ms": 4,
         });
         assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn output_that_was_not_counted_is_unknown() {
+        let usage_at_start = Some(Usage { input: 10, cached_input: 2, cache_write: 4, output: 1, reasoning: 0 });
+        let record = Record { tally: Tally { usage_at_start, ..Tally::default() }, ..Record::default() };
+        let value: serde_json::Value = serde_json::from_str(&line(&record, Duration::ZERO, 0)).expect("JSON");
+        assert_eq!(value["gen_ai.usage.input_tokens"], 10);
+        let keys = value.as_object().expect("an object").keys();
+        assert!(!keys.clone().any(|key| key.contains("output_tokens")), "{value}");
     }
 }

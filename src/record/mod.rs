@@ -3,6 +3,7 @@
 //! A record holds no prompt and no answer, and keys only to find what repeats them. Steps add to it and read nothing back
 //! from it.
 
+pub mod estimate;
 pub mod line;
 
 use std::collections::BTreeMap;
@@ -14,8 +15,8 @@ use http::StatusCode;
 use crate::error::Error;
 use crate::mask::keys::{Keys, without_known_shapes};
 use crate::platform::Received;
-use crate::policy::{ModelId, Policy};
-use crate::wire::usage::Usage;
+use crate::policy::{ModelId, Policy, Price};
+use crate::wire::usage::{Tally, Usage};
 
 const MAX_PATH_BYTES: usize = 1_000;
 /// HTTP bounds no method; those that are registered have 17 letters at most.
@@ -100,9 +101,12 @@ pub struct Record {
     pub method: String,
     pub path: String,
     pub pop: String,
+    /// The client whose key was presented, also of one that may not be used any more.
     pub client: Option<String>,
     /// Why a key was refused.
     pub refusal: Option<&'static str>,
+    /// The id in a key that was not found to be this client's, so that anybody may have written it.
+    pub claimed_client: Option<String>,
     /// The client's tags and those of `x-route-tags`.
     pub tags: BTreeMap<String, String>,
     /// The policy's label and the beginning of its document's digest.
@@ -112,10 +116,16 @@ pub struct Record {
     pub tier: Option<String>,
     pub source: Option<DecisionSource>,
     pub reasons: Vec<Reason>,
+    /// The policy's rules that the request met, by name.
+    pub rules: Vec<String>,
     /// The classifier's, 0 to 1.
     pub confidence: Option<f64>,
     pub classifier: Option<ClassifierRecord>,
+    /// The length of the request, as far as it was read, estimated from its bytes.
+    pub input_tokens: Option<u64>,
     pub attempts: Vec<AttemptRecord>,
+    /// The attempt whose answer the client gets, by its place.
+    pub serving: Option<usize>,
     /// Candidates that came last because they failed lately, as `provider/model`.
     pub cooling: Vec<String>,
     /// The candidate whose answer the client gets.
@@ -123,7 +133,8 @@ pub struct Record {
     /// Request fields that the serving model does not take.
     pub dropped: Vec<String>,
     pub timings: Timings,
-    pub usage: Option<Usage>,
+    /// What the answer that served used, as far as it is known.
+    pub tally: Tally,
     pub finish_reasons: Vec<String>,
     /// The model as the provider names it in its answer.
     pub response_model: Option<String>,
@@ -157,18 +168,61 @@ pub struct ModelNames {
 /// One attempt at a candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptRecord {
-    pub candidate: ModelId,
     pub names: ModelNames,
+    /// What its tokens cost, if the policy says so.
+    pub price: Option<Price>,
     pub end: AttemptEnd,
+    /// When it was started, on the request's clock. The other times count from here.
+    pub started: Duration,
+    /// To its end, of a stream that serves to the end of the stream.
     pub duration: Duration,
+    /// To the head of the provider's answer, if one came.
+    pub head: Option<Duration>,
+    /// To the first piece of a stream's answer, if one came.
+    pub first_piece: Option<Duration>,
     /// Whether it was started beside another one.
     pub hedge: bool,
     /// The provider's own name for the request.
     pub request_id: Option<String>,
     /// The Secret Store's entry that was not there.
     pub missing_entry: Option<String>,
-    /// US dollars that an attempt which was given up may have cost all the same; not part of `cost`.
+    pub billing: Billing,
+    /// What is known of what it used.
+    pub tally: Tally,
+    /// US dollars that it may have cost although it did not serve; not part of `cost`.
     pub estimate: Option<f64>,
+}
+
+/// Whether a provider may ask money for an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Billing {
+    /// It was not reached, or it refused.
+    Free,
+    /// It may have worked, whatever came of it.
+    Possible,
+    /// It serves: what it costs is what the request costs.
+    Served,
+}
+
+impl AttemptRecord {
+    /// An attempt at `model` that was started at `started` and has ended in no time, with nothing.
+    pub fn new(policy: &Policy, model: ModelId, started: Duration) -> Self {
+        Self {
+            names: ModelNames::of(policy, model),
+            price: policy.model(model).price,
+            end: AttemptEnd::Abandoned,
+            started,
+            duration: Duration::ZERO,
+            head: None,
+            first_piece: None,
+            hedge: false,
+            request_id: None,
+            missing_entry: None,
+            billing: Billing::Free,
+            tally: Tally::default(),
+            estimate: None,
+        }
+    }
 }
 
 /// How an attempt ended; as text, a status or a name such as `timeout`.
@@ -190,11 +244,6 @@ impl AttemptEnd {
     /// Whether it is an answer that served.
     pub fn is_answer(self) -> bool {
         matches!(self, AttemptEnd::Status(status) if status.is_success())
-    }
-
-    /// Whether the attempt was given up for another one's answer, so that it may be billed all the same.
-    pub fn is_given_up(self) -> bool {
-        matches!(self, AttemptEnd::Closed | AttemptEnd::Abandoned | AttemptEnd::Probing)
     }
 }
 
@@ -255,6 +304,20 @@ impl Record {
         }
     }
 
+    /// Notes the attempt whose answer the client gets.
+    pub fn serves(&mut self, attempt: AttemptRecord) {
+        self.serving = Some(self.attempts.len());
+        self.attempts.push(AttemptRecord { billing: Billing::Served, ..attempt });
+    }
+
+    /// The attempt that serves has ended at `now`, on the request's clock; nothing serves from here on.
+    pub fn end_serving(&mut self, now: Duration, tally: Tally) -> Option<&mut AttemptRecord> {
+        let attempt = self.serving.take().and_then(|place| self.attempts.get_mut(place))?;
+        attempt.duration = now.saturating_sub(attempt.started);
+        attempt.tally = tally;
+        Some(attempt)
+    }
+
     pub fn failed(&mut self, error: &Error) {
         self.error = Some(error.kind.code());
     }
@@ -263,12 +326,12 @@ impl Record {
     /// may be made from the record after this, since it would tell a client which of its words share something with a key.
     pub fn hide_keys(&mut self) {
         let Some(keys) = std::mem::take(&mut self.keys).forms() else { return };
-        let texts =
-            [Some(&mut self.method), Some(&mut self.path), self.requested_model.as_mut(), self.response_model.as_mut()];
+        let texts = [self.claimed_client.as_mut(), self.requested_model.as_mut(), self.response_model.as_mut()];
         let request_ids = self.attempts.iter_mut().filter_map(|attempt| attempt.request_id.as_mut());
         texts
             .into_iter()
             .flatten()
+            .chain([&mut self.method, &mut self.path])
             .chain(&mut self.finish_reasons)
             .chain(&mut self.dropped)
             .chain(request_ids)

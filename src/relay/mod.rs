@@ -135,7 +135,7 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
         let job = self.attempts.job;
         let outcome = Outcome::from(broken);
         self.serving.broke(job.platform, judge(&outcome).cooling, &job.policy.health);
-        self.attempts.visit.note_broken(outcome.end());
+        self.attempts.visit.note_broken(outcome.end(), self.answer.delivery.facts.tally);
         let Some(mut repair) = self.answer.delivery.repair().cloned() else { return Ok(None) };
         match job.tier.resume {
             Resume::Off => return Ok(None),

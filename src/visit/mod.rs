@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::admit::look_ups::Found;
+use crate::admit::look_ups::{Found, Refused};
 use crate::admit::memory::Memory;
 use crate::door::answer_headers;
 use crate::error::Error;
 use crate::platform::{ClientGone, Platform};
-use crate::record::{AttemptEnd, AttemptRecord, Reason, Record, line};
+use crate::record::{AttemptEnd, AttemptRecord, Billing, Reason, Record, line};
 use crate::secret::Secret;
 use crate::upstream::keyring::Keyring;
+use crate::wire::usage::Tally;
 use crate::wire::{media, sse};
 
 /// How often a client that waits hears that somebody is there.
@@ -104,12 +105,18 @@ impl<'a, P: Platform> Visit<'a, P> {
             record.reason(Reason::ClientStale);
         }
         record.refusal = found.client.refusal.map(|refusal| refusal.as_str());
+        match &found.client.refused {
+            Some(Refused::Client(id)) => record.client = Some(id.clone()),
+            Some(Refused::Claimed(id)) => record.claimed_client = Some(id.clone()),
+            None => {}
+        }
         if let Ok(client) = &found.client.client {
             record.client = Some(client.id.clone());
             record.tags.clone_from(&client.tags);
         }
     }
 
+    /// Notes an attempt that has ended and does not serve.
     pub fn note_attempt(&mut self, attempt: AttemptRecord) {
         if !attempt.end.is_answer() {
             self.memory.forget_index();
@@ -117,11 +124,18 @@ impl<'a, P: Platform> Visit<'a, P> {
         self.record.attempts.push(attempt);
     }
 
-    /// The attempt that served has broken after it had begun.
-    pub fn note_broken(&mut self, end: AttemptEnd) {
+    /// Notes the attempt whose answer the client gets from here on, as far as it has come.
+    pub fn note_serving(&mut self, attempt: AttemptRecord) {
+        self.record.serves(attempt);
+    }
+
+    /// The attempt that serves has broken after it had begun: how, and what it had used.
+    pub fn note_broken(&mut self, end: AttemptEnd, tally: Tally) {
         self.memory.forget_index();
-        if let Some(attempt) = self.record.attempts.last_mut() {
+        let now = self.platform.elapsed();
+        if let Some(attempt) = self.record.end_serving(now, tally) {
             attempt.end = end;
+            attempt.billing = Billing::Possible;
         }
     }
 

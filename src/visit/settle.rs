@@ -9,11 +9,11 @@ use crate::door::answer_headers;
 use crate::error::{Error, Kind};
 use crate::platform::{Platform, ResponseHead};
 use crate::policy::{ModelId, Policy};
-use crate::record::Record;
+use crate::record::estimate::{self, Basis};
+use crate::record::{Billing, Record};
 use crate::visit::{BrokenOff, Visit};
 use crate::wire::facts::AnswerFacts;
 use crate::wire::media;
-use crate::wire::usage::Usage;
 
 /// How a request ended.
 #[derive(Debug)]
@@ -58,9 +58,8 @@ impl Settled {
 
 /// Notes how the request ended and what it cost, answers if nothing has gone out, and writes the log line.
 pub fn settle<P: Platform>(mut visit: Visit<'_, P>, settled: Settled) {
-    if let Some(served) = settled.served {
-        note_served(&mut visit, served);
-    }
+    let is_cut = matches!(settled.ending, Ending::ClientGone | Ending::Failed(_));
+    note_costs(&mut visit, settled.served, is_cut);
     match settled.ending {
         Ending::Answer(status, body) => return visit.answer(status, body),
         Ending::Streamed => {}
@@ -79,18 +78,28 @@ pub fn settle<P: Platform>(mut visit: Visit<'_, P>, settled: Settled) {
     visit.log();
 }
 
-/// What the answer told about itself, and what it cost; also what those that were given up for it may have cost.
-fn note_served<P: Platform>(visit: &mut Visit<'_, P>, served: Served) {
-    let Served { policy, model, facts } = served;
-    let price = |model: ModelId, usage: Usage| policy.model(model).price.map(|price| usage.cost(&price));
+/// What the answer told about itself, and what it cost; also what those attempts may have cost that did not serve, and one
+/// whose answer was cut before its provider had counted it.
+fn note_costs<P: Platform>(visit: &mut Visit<'_, P>, served: Option<Served>, is_cut: bool) {
+    let now = visit.platform.elapsed();
     visit.note(|record| {
-        record.cost = facts.usage.and_then(|usage| price(model, usage));
-        for attempt in record.attempts.iter_mut().filter(|attempt| attempt.end.is_given_up()) {
-            attempt.estimate = facts.usage.and_then(|usage| price(attempt.candidate, usage));
+        if let Some(Served { policy, model, facts }) = served {
+            let AnswerFacts { tally, model: response_model, finish_reasons } = facts;
+            let price = policy.model(model).price;
+            record.cost = tally.usage.zip(price).map(|(usage, price)| usage.cost(&price));
+            (record.tally, record.response_model, record.finish_reasons) = (tally, response_model, finish_reasons);
         }
-        record.usage = facts.usage;
-        record.response_model = facts.model;
-        record.finish_reasons = facts.finish_reasons;
+        let tally = record.tally;
+        if let Some(attempt) = record.end_serving(now, tally)
+            && is_cut
+            && tally.usage.is_none()
+        {
+            attempt.billing = Billing::Possible;
+        }
+        let basis = Basis { served: tally.usage, input_tokens: record.input_tokens };
+        for attempt in &mut record.attempts {
+            attempt.estimate = estimate::cost(attempt, basis);
+        }
     });
 }
 

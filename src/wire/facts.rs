@@ -2,7 +2,7 @@
 
 use crate::mask::keys::cut;
 use crate::wire::piece::Piece;
-use crate::wire::usage::Usage;
+use crate::wire::usage::Tally;
 
 /// The longest name of a model that is logged, in bytes.
 const MAX_MODEL_BYTES: usize = 128;
@@ -14,7 +14,7 @@ const MAX_REASON_BYTES: usize = 64;
 /// The facts of one answer, made from its pieces.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AnswerFacts {
-    pub usage: Option<Usage>,
+    pub tally: Tally,
     /// The model as the provider names it, cut to [`MAX_MODEL_BYTES`].
     pub model: Option<String>,
     /// The reasons to finish, [`MAX_REASONS`] at most, each cut to [`MAX_REASON_BYTES`].
@@ -26,18 +26,18 @@ impl AnswerFacts {
     pub fn note(&mut self, piece: &Piece<'_>) {
         match piece {
             Piece::Start(start) => {
-                self.usage = start.usage.or(self.usage);
+                self.tally.usage_at_start = start.usage.or(self.tally.usage_at_start);
                 if let (None, Some(model)) = (&self.model, start.model.as_ref().and_then(|model| model.decode())) {
                     self.model = Some(cut(&model, MAX_MODEL_BYTES).to_owned());
                 }
             }
-            Piece::Usage { usage, .. } => self.usage = Some(*usage),
+            Piece::Usage { usage, .. } => self.tally.usage = Some(*usage),
+            Piece::Text { text, .. }
+            | Piece::Refusal { text, .. }
+            | Piece::Reasoning { text, .. }
+            | Piece::Input { fragment: text, .. } => self.tally.text_bytes += text.text_bytes() as u64,
             Piece::Begin { .. }
-            | Piece::Text { .. }
-            | Piece::Refusal { .. }
-            | Piece::Reasoning { .. }
             | Piece::Sealed { .. }
-            | Piece::Input { .. }
             | Piece::End { .. }
             | Piece::Finish { .. }
             | Piece::Alive(_)

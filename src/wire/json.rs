@@ -145,6 +145,22 @@ impl<'a> JsonString<'a> {
         is_blank(self.raw())
     }
 
+    /// How many bytes the text has, without decoding it; of half a surrogate pair, two.
+    pub fn text_bytes(&self) -> usize {
+        let inside = self.inside().as_bytes();
+        let (mut bytes, mut at) = (0, 0);
+        while let Some(escape) = memchr::memchr(b'\\', &inside[at..]) {
+            let code = inside.get(at + escape + 2..at + escape + 6);
+            let (length, stands_for) = match inside.get(at + escape + 1) {
+                Some(b'u') => (6, code.map_or(0, utf8_bytes)),
+                Some(_) | None => (2, 1),
+            };
+            bytes += escape + stands_for;
+            at = (at + escape + length).min(inside.len());
+        }
+        bytes + inside.len() - at
+    }
+
     /// The text, borrowed where it has no escapes; nothing if it is none, as with half of a surrogate pair.
     pub fn decode(&self) -> Option<Cow<'_, str>> {
         text(self.raw())
@@ -158,6 +174,15 @@ impl PartialEq for JsonString<'_> {
 }
 
 impl Eq for JsonString<'_> {}
+
+/// How many bytes of UTF-8 the four digits of a `\u` stand for; half of a surrogate pair for half of its four.
+fn utf8_bytes(digits: &[u8]) -> usize {
+    match digits {
+        [b'0', b'0', b'0'..=b'7', _] => 1,
+        [b'0', b'0'..=b'7', ..] | [b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..] => 2,
+        _ => 3,
+    }
+}
 
 /// The text of a JSON string, borrowed where it has no escapes; nothing for a value of another type.
 pub fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
@@ -222,12 +247,25 @@ mod tests {
             let string = JsonString::read(raw).expect("a string");
             assert_eq!((string.get(), string.decode().as_deref()), (json, text));
             assert_eq!(JsonString::read_some(Some(raw)).is_none(), json == "\"\"");
+            let bytes = text.map_or(2, str::len);
+            assert_eq!(string.text_bytes(), bytes, "{json}");
         }
         for json in ["7", "null", "[\"a\"]"] {
             assert_eq!(JsonString::read(serde_json::from_str(json).expect("JSON")), None);
         }
         assert_eq!(JsonString::encode("a\"b").inside(), "a\\\"b");
         assert_eq!(JsonString::empty(), JsonString::encode(""));
+    }
+
+    #[test]
+    fn the_bytes_of_a_text_are_counted_without_decoding_it() {
+        for text in ["", "plain", "\"quoted\"\n", "\\\\u0041", "\u{7f}\u{80}\u{7ff}\u{800}\u{ffff}", "\u{1f600}!"] {
+            let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+            for json in [serde_json::to_string(text).expect("JSON"), format!("\"{escaped}\"")] {
+                let string = JsonString(Json::parse(json.clone()).expect("JSON"));
+                assert_eq!((string.decode().as_deref(), string.text_bytes()), (Some(text), text.len()), "{json}");
+            }
+        }
     }
 
     #[test]

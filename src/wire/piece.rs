@@ -63,6 +63,7 @@ pub struct Start<'a> {
     pub model: Option<JsonString<'a>>,
     /// Seconds since 1970.
     pub created: u64,
+    /// What has been counted when it begins: the input.
     pub usage: Option<Usage>,
 }
 

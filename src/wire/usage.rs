@@ -14,6 +14,32 @@ pub struct Usage {
     pub reasoning: u64,
 }
 
+/// What is known of what an answer used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// What its provider counted.
+    pub usage: Option<Usage>,
+    /// What its provider counted when it began: the input. What stands there as output is none yet.
+    pub usage_at_start: Option<Usage>,
+    /// How many bytes of text came: the answer's, its reasoning's, and that of its calls.
+    pub text_bytes: u64,
+}
+
+/// About how many bytes of text one token stands for.
+const BYTES_PER_TOKEN: u64 = 4;
+
+impl Tally {
+    /// Whether anything of an answer is known to have been made.
+    pub fn is_empty(&self) -> bool {
+        *self == Tally::default()
+    }
+
+    /// About how many tokens have come; nothing if no text has.
+    pub fn output_estimate(&self) -> Option<u64> {
+        (self.text_bytes > 0).then(|| self.text_bytes.div_ceil(BYTES_PER_TOKEN))
+    }
+}
+
 impl Usage {
     /// What the tokens cost at `price`, in US dollars.
     pub fn cost(&self, price: &Price) -> f64 {

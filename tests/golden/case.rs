@@ -282,12 +282,14 @@ impl Case {
 }
 
 fn reads(told: &AnswerFacts) -> String {
-    let AnswerFacts { usage, model, finish_reasons } = told;
-    let usage = usage.map(|Usage { input, cached_input, cache_write, output, reasoning }| {
-        format!(
-            r#"{{"input":{input},"cached_input":{cached_input},"cache_write":{cache_write},"output":{output},"reasoning":{reasoning}}}"#
-        )
-    });
+    let AnswerFacts { tally, model, finish_reasons } = told;
+    let of_input = |Usage { input, cached_input, cache_write, .. }| {
+        format!(r#""input":{input},"cached_input":{cached_input},"cache_write":{cache_write}"#)
+    };
+    let of_all =
+        |usage: Usage| format!(r#"{{{},"output":{},"reasoning":{}}}"#, of_input(usage), usage.output, usage.reasoning);
+    let at_start = tally.usage_at_start.map(|usage| format!("{{{}}}", of_input(usage)));
+    let usage = tally.usage.map(of_all).or(at_start);
     let usage = usage.unwrap_or_else(|| "null".to_owned());
     format!(r#"{{"model":{},"finish_reasons":{},"usage":{usage}}}"#, json!(model), json!(finish_reasons))
 }

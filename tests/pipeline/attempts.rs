@@ -182,3 +182,26 @@ fn an_endless_answer_is_cut_off() {
     let scenario = large().provider(FIRST, reply(200, "application/json", parts)).provider(SECOND, answer("hi")).run();
     assert_eq!(scenario.response_header("x-route-attempts"), "first/one:too_large,second/two:200");
 }
+
+#[test]
+fn the_message_names_the_provider_whose_failure_it_tells() {
+    let message = |scenario: Scenario| {
+        let scenario = scenario.header("x-route-tier", "large").run();
+        scenario.json()["error"]["message"].as_str().expect("a message").to_owned()
+    };
+    let without = |hosts: &[&str]| {
+        let scenario = Scenario::new();
+        scenario.fake.secrets.borrow_mut().retain(|host, _| !hosts.contains(&host.as_str()));
+        scenario
+    };
+    let busy = || json_reply(503, json!({}));
+    for (scenario, expected) in [
+        (without(&[FIRST, SECOND]), "No candidate could answer; first may get nothing: "),
+        (without(&[FIRST]).provider(SECOND, busy()), "No candidate could answer; second answered 503"),
+        (without(&[SECOND]).provider(FIRST, busy()), "No candidate could answer; first answered 503"),
+    ] {
+        let message = message(scenario);
+        assert!(message.starts_with(expected), "{message} should begin with {expected}");
+        assert!(!message.contains(".example"), "which entry is missing is for the log: {message}");
+    }
+}

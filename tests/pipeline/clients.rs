@@ -27,6 +27,15 @@ fn every_refused_key_gets_the_same_401() {
     let mut answers = Vec::new();
     for (refusal, scenario) in cases {
         let scenario = scenario.run();
+        // Who it was is known of a key that is right, and of others what they claim.
+        let (client, claimed) = match refusal {
+            "disabled" | "expired" => (json!("app"), json!(null)),
+            "wrong_key" | "invalid_client_entry" => (json!(null), json!("app")),
+            "unknown_client" => (json!(null), json!("other")),
+            _ => (json!(null), json!(null)),
+        };
+        let log = scenario.log();
+        assert_eq!((&log["client"], &log["claimed_client"]), (&client, &claimed), "{refusal}");
         assert_eq!(scenario.status(), 401, "{refusal}");
         assert_eq!(scenario.error_code(), "invalid_api_key", "{refusal}");
         assert_eq!(scenario.log()["refusal"], refusal);
@@ -74,6 +83,7 @@ fn without_kv_keys_that_nobody_has_used_cannot_be_checked() {
         scenario.path(Method::POST, "/v1/chat/completions").header("authorization", &format!("Bearer {KEY}"));
     let scenario = without_kv(scenario).new_sandbox().again_after(Duration::from_secs(1));
     assert_eq!((scenario.status(), scenario.error_code().as_str()), (503, "auth_unavailable"));
+    assert_eq!((&scenario.log()["client"], &scenario.log()["claimed_client"]), (&json!(null), &json!("app")));
     assert_eq!(scenario.response_header("x-should-retry"), "true");
     assert!(scenario.response_header("x-route-reason").contains("policy_stale"));
 }

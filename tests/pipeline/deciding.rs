@@ -59,10 +59,12 @@ fn a_rule_decides_and_bounds() {
     ]);
     let cheap = Scenario::new().policy(ruled.clone()).provider(FIRST, answer("hi")).run();
     assert_eq!(decided(&cheap), is("small", "rule", ""));
+    assert_eq!(cheap.log()["rules"], json!(["cheap"]));
 
     let abroad = Scenario::new().policy(ruled.clone()).header("x-route-tier", "large").provider(SECOND, answer("hi"));
     abroad.fake.country.replace(Some("DE".to_owned()));
     let abroad = abroad.run();
+    assert_eq!(abroad.log()["rules"], json!(["cheap", "at home"]), "those that matched, not only the one that decides");
     assert_eq!((abroad.asked(), abroad.status()), (vec![SECOND.to_owned()], 200), "the rule bounds the candidates");
 
     ruled["rules"][0]["when"] = json!({"client": ["other"]});
@@ -284,7 +286,11 @@ fn the_route_endpoint_explains_without_asking_a_candidate() {
     assert_eq!(body["candidates"], json!([{"provider": "first", "model": "plain", "effort": null}]));
     let silent = Scenario::new().path(Method::POST, "/v1/route?classify=false").run();
     assert!(silent.asked().is_empty());
-    assert_eq!(silent.json()["source"], "default");
+    assert_eq!((&silent.json()["source"], &silent.json()["rules"]), (&json!("default"), &json!([])));
+    let mut ruled = policy();
+    ruled["rules"] = json!([{"name": "cheap", "when": {"client": ["app"]}, "then": {"max_tier": "small"}}]);
+    let ruled = Scenario::new().policy(ruled).path(Method::POST, "/v1/route?classify=false").run();
+    assert_eq!(ruled.json()["rules"], json!(["cheap"]));
 }
 
 #[test]

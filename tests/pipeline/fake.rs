@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, StatusCode};
 use tiergate::platform::{
-    ClientGone, Platform, ReadError, ResponseHead, SendError, StoreError, Stored, Target, UpstreamRequest,
-    UpstreamResponse, Wait, Write,
+    ClientGone, FIRST_BYTE_TIMEOUT, Platform, ReadError, ResponseHead, SendError, StoreError, Stored, Target,
+    UpstreamRequest, UpstreamResponse, Wait, Write,
 };
 use tiergate::secret::Secret;
 
@@ -98,18 +98,28 @@ pub struct Fake {
     pub stops_reading_after: Cell<Option<usize>>,
     pub no_backends: Cell<bool>,
     pub vcpu_ms: Cell<u64>,
-    pub keeps_timeouts: Cell<bool>,
+    /// The backends are static ones, whose timeouts are not the gateway's.
+    pub has_static_backends: Cell<bool>,
+}
+
+/// A provider's address.
+pub struct Backend {
+    host: String,
+    /// How long may pass between two parts of a body, if the platform sees to it.
+    between_bytes: Option<Duration>,
 }
 
 pub struct Pending {
     ready: Duration,
     reply: Reply,
+    between_bytes: Option<Duration>,
 }
 
 pub struct FakeBody {
     chunks: VecDeque<Chunk>,
-    /// When the first of `chunks` is there.
+    /// When the first of `chunks` is there, or the time for it is over.
     ready: Duration,
+    between_bytes: Option<Duration>,
 }
 
 pub struct Lookup<T> {
@@ -122,10 +132,30 @@ pub struct Downstream;
 const NEVER: Duration = Duration::MAX;
 
 impl Fake {
+    /// A client's body.
     pub fn body(&self, chunks: Vec<Chunk>) -> FakeBody {
-        let chunks: VecDeque<Chunk> = chunks.into();
-        let ready = chunks.front().map_or(self.clock.get(), |chunk| self.clock.get() + chunk.delay);
-        FakeBody { chunks, ready }
+        self.body_within(chunks.into(), None)
+    }
+
+    fn body_within(&self, chunks: VecDeque<Chunk>, between_bytes: Option<Duration>) -> FakeBody {
+        let mut body = FakeBody { chunks, ready: self.clock.get(), between_bytes };
+        self.await_next(&mut body);
+        body
+    }
+
+    /// From now on the next chunk of `body` is on its way. One that would take longer than the platform waits for it is an
+    /// error at that time.
+    fn await_next(&self, body: &mut FakeBody) {
+        let now = self.clock.get();
+        let Some(next) = body.chunks.front_mut() else {
+            body.ready = now;
+            return;
+        };
+        let between_bytes = body.between_bytes.unwrap_or(NEVER);
+        if next.delay > between_bytes {
+            *next = Chunk { delay: between_bytes, bytes: Err(ReadError) };
+        }
+        body.ready = now.checked_add(next.delay).unwrap_or(NEVER);
     }
 
     pub fn note(&self, event: Event) {
@@ -169,7 +199,7 @@ impl Platform for Fake {
     type Body = FakeBody;
     type KvLookup = Lookup<Stored>;
     type CacheLookup = Lookup<Vec<u8>>;
-    type Backend = String;
+    type Backend = Backend;
     type Downstream = Downstream;
 
     fn elapsed(&self) -> Duration {
@@ -251,31 +281,38 @@ impl Platform for Fake {
         Ok(self.secrets.borrow().get(entry).cloned().map(Secret::new))
     }
 
-    fn backend(&self, target: &Target) -> Result<String, SendError> {
+    fn backend(&self, target: &Target) -> Result<Backend, SendError> {
         if self.no_backends.get() {
             return Err(SendError::NoBackend);
         }
         self.note(Event::BackendReady(target.url.host.clone()));
-        Ok(target.url.host.clone())
+        let between_bytes = (!self.has_static_backends.get()).then_some(target.between_bytes_timeout);
+        Ok(Backend { host: target.url.host.clone(), between_bytes })
     }
 
-    fn keeps_timeouts(&self, _backend: &String) -> bool {
-        self.keeps_timeouts.get()
+    fn keeps_timeouts(&self, backend: &Backend) -> bool {
+        backend.between_bytes.is_some()
     }
 
-    fn send(&self, backend: &String, request: UpstreamRequest) -> Result<Pending, SendError> {
-        self.note(Event::Sent(backend.clone()));
+    fn send(&self, backend: &Backend, request: UpstreamRequest) -> Result<Pending, SendError> {
+        let Backend { ref host, between_bytes } = *backend;
+        self.note(Event::Sent(host.clone()));
         let UpstreamRequest { url, headers, body, .. } = request;
-        self.sent.borrow_mut().push(Sent { host: backend.clone(), url, headers, body, at: self.clock.get() });
-        let reply = self.providers.borrow_mut().get_mut(backend).and_then(VecDeque::pop_front);
-        let reply = reply.unwrap_or_else(|| panic!("{backend} should not be asked again"));
-        let ready = match &reply {
-            Reply::Answer { delay, .. } => self.clock.get() + *delay,
-            Reply::Fails(_) => self.clock.get(),
-            Reply::FailsAfter(delay, _) => self.clock.get() + *delay,
+        self.sent.borrow_mut().push(Sent { host: host.clone(), url, headers, body, at: self.clock.get() });
+        let reply = self.providers.borrow_mut().get_mut(host).and_then(VecDeque::pop_front);
+        let reply = reply.unwrap_or_else(|| panic!("{host} should not be asked again"));
+        let delay = match &reply {
+            Reply::Answer { delay, .. } => *delay,
+            Reply::Fails(_) => Duration::ZERO,
+            Reply::FailsAfter(delay, _) => *delay,
             Reply::Never => NEVER,
         };
-        Ok(Pending { ready, reply })
+        let (delay, reply) = match between_bytes {
+            Some(_) if delay > FIRST_BYTE_TIMEOUT => (FIRST_BYTE_TIMEOUT, Reply::Fails(SendError::Timeout)),
+            Some(_) | None => (delay, reply),
+        };
+        let ready = self.clock.get().checked_add(delay).unwrap_or(NEVER);
+        Ok(Pending { ready, reply, between_bytes })
     }
 
     fn response(&self, pending: Pending) -> Result<UpstreamResponse<FakeBody>, SendError> {
@@ -286,7 +323,8 @@ impl Platform for Fake {
                     .into_iter()
                     .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a header value")));
                 let status = StatusCode::from_u16(status).expect("a status");
-                Ok(UpstreamResponse { status, headers: headers.collect(), body: self.body(chunks) })
+                let body = self.body_within(chunks.into(), pending.between_bytes);
+                Ok(UpstreamResponse { status, headers: headers.collect(), body })
             }
             Reply::Fails(error) | Reply::FailsAfter(_, error) => Err(error),
             Reply::Never => unreachable!("waiting for it should not have ended"),
@@ -306,10 +344,7 @@ impl Platform for Fake {
             body.chunks.push_front(Chunk { delay: Duration::ZERO, bytes: Ok(rest) });
         }
         into.extend_from_slice(&bytes);
-        body.ready = body
-            .chunks
-            .front()
-            .map_or(self.clock.get(), |next| self.clock.get().checked_add(next.delay).unwrap_or(NEVER));
+        self.await_next(body);
         Ok(bytes.len())
     }
 
@@ -388,5 +423,64 @@ impl Platform for Fake {
     fn log(&self, line: &str) {
         self.note(Event::Logged);
         self.log.borrow_mut().push(line.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tiergate::platform::Clearance;
+    use tiergate::policy::BaseUrl;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// What comes of a request whose reply has these delays, read to its end: how, and when.
+    fn ask(fake: &Fake, reply: Reply) -> (Result<usize, SendError>, Duration) {
+        let url = BaseUrl::parse("https://a.example").expect("a URL");
+        let target =
+            Target { url, clearance: Clearance::Listed, connect_timeout: SECOND, between_bytes_timeout: 15 * SECOND };
+        fake.providers.borrow_mut().insert("a.example".to_owned(), VecDeque::from([reply]));
+        let request =
+            UpstreamRequest { method: http::Method::POST, url: String::new(), headers: HeaderMap::new(), body: vec![] };
+        let backend = fake.backend(&target).expect("a backend");
+        let pending = fake.send(&backend, request).expect("a request");
+        fake.wait_first(&[Wait::Response(&pending)], None);
+        let read = fake.response(pending).map(|mut response| {
+            let mut bytes = Vec::new();
+            loop {
+                fake.wait_first(&[Wait::Body(&response.body)], None);
+                match fake.read(&mut response.body, &mut bytes, 100) {
+                    Ok(read) if read > 0 => {}
+                    Ok(_) | Err(ReadError) => return bytes.len(),
+                }
+            }
+        });
+        (read, fake.elapsed())
+    }
+
+    #[test]
+    fn the_platforms_timeouts_are_kept_for_backends_that_it_made() {
+        let after = |head: u32, parts: &[u32]| Reply::Answer {
+            delay: SECOND * head,
+            status: 200,
+            headers: Vec::new(),
+            chunks: parts.iter().map(|delay| Chunk { delay: SECOND * *delay, bytes: Ok(b"x".to_vec()) }).collect(),
+        };
+        let late = Err(SendError::Timeout);
+        for (name, reply, made, is_static) in [
+            ("all in time", after(120, &[15, 15]), (Ok(2), 150), Some((Ok(2), 150))),
+            ("a late head", after(121, &[]), (late, 120), Some((Ok(0), 121))),
+            ("no head", Reply::Never, (late, 120), None),
+            ("a late first part", after(1, &[16, 1]), (Ok(0), 16), Some((Ok(2), 18))),
+            ("a late second part", after(1, &[5, 16]), (Ok(1), 21), Some((Ok(2), 22))),
+        ] {
+            let of = |(read, seconds): (Result<usize, SendError>, u32)| (read, SECOND * seconds);
+            assert_eq!(ask(&Fake::default(), reply.clone()), of(made), "{name}");
+            let Some(is_static) = is_static else { continue };
+            let fake = Fake::default();
+            fake.has_static_backends.set(true);
+            assert_eq!(ask(&fake, reply), of(is_static), "{name}, of a static backend");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The whole pipeline on a fake platform: what comes out, what went where, and when.
 #![allow(clippy::panic, clippy::unreachable, clippy::unwrap_used, reason = "a test that cannot go on stops there")]
 
+mod accounting;
 mod attempts;
 mod classifier;
 mod clients;

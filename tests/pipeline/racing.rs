@@ -167,7 +167,7 @@ fn a_stream_that_has_nothing_yet_gets_its_head_and_comments() {
     let tier = json!({"deadlines": deadlines, "early_head_ms": 20_000});
     let scenario = streaming(tier.clone())
         .provider(FIRST, json_reply(503, json!({})))
-        .provider(SECOND, timed(&[(40_000, HI)]))
+        .provider(SECOND, timed(&[(0, HI)]).after(40_000))
         .run();
     assert_eq!(scenario.text(), [": keep-alive\n\n", ": keep-alive\n\n", HI, STOP, DONE].concat());
     assert_eq!(scenario.status(), 200);

@@ -236,7 +236,9 @@ fn an_error_in_a_stream_is_judged_as_what_it_says() {
 
 #[test]
 fn a_deadline_does_not_cut_for_a_candidate_that_cannot_be_asked() {
-    let scenario = streaming(json!({})).provider(FIRST, slow_stream(6_000));
+    let deadlines = json!({
+        "connect_ms": 1000, "first_token_ms": 2000, "response_ms": 3000, "idle_ms": 9000, "total_ms": 10000});
+    let scenario = streaming(json!({"deadlines": deadlines})).provider(FIRST, slow_stream(6_000));
     scenario.fake.secrets.borrow_mut().remove(SECOND);
     let scenario = scenario.run();
     assert_eq!(scenario.response_header("x-route-attempts"), "second/two:no_secret,first/one:200");

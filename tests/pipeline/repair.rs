@@ -250,3 +250,44 @@ fn an_event_that_does_not_parse_is_a_break() {
         .run();
     assert_eq!(content(&scenario), ("Hel".into(), false));
 }
+
+#[test]
+fn a_continuation_does_not_double_the_white_space_that_its_provider_was_not_shown() {
+    let event = |data: Value| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap());
+    let message = |words: &str| {
+        let delta = json!({"type": "text_delta", "text": words});
+        let block = json!({"type": "text", "text": ""});
+        events(&[
+            event(json!({"type": "message_start", "message": {"id": "m", "model": "m"}})),
+            event(json!({"type": "content_block_start", "index": 0, "content_block": block})),
+            event(json!({"type": "content_block_delta", "index": 0, "delta": delta})),
+            event(json!({"type": "content_block_stop", "index": 0})),
+            event(json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}})),
+            event(json!({"type": "message_stop"})),
+        ])
+    };
+    let chat = |words: &str| events(&[role("b"), text("b", words), STOP.into(), DONE.into()]);
+    for (dialect, delivered, shown, continuation, expected) in [
+        ("anthropic-messages", "Hello ", "Hello", message(" world"), "Hello world"),
+        ("anthropic-messages", "Hello ", "Hello", message("world"), "Hello world"),
+        ("anthropic-messages", "Hello", "Hello", message(" world"), "Hello world"),
+        ("anthropic-messages", " ", "Hi", message(" Hello"), " Hello"),
+        ("openai-chat", "Hello ", "Hello ", chat("world"), "Hello world"),
+        ("openai-chat", "Hello ", "Hello ", chat(" world"), "Hello  world"),
+    ] {
+        let mut policy = policy();
+        policy["tiers"][1]["resume"] = json!("continue");
+        policy["models"]["two"]["prefill"] = json!("message");
+        policy["providers"]["second"]["dialect"] = json!(dialect);
+        let scenario = asking(json!({}), json!({}))
+            .policy(policy)
+            .ask(json!({"model": "x", "stream": true, "messages": [{"role": "user", "content": "Hi"}]}))
+            .provider(FIRST, events(&[role("a"), text("a", delivered)]))
+            .provider(SECOND, continuation)
+            .run();
+        assert_eq!(content(&scenario), (expected.into(), true), "{dialect} {delivered:?}");
+        let last = scenario.sent_to(SECOND)["messages"].as_array().expect("messages").last().cloned().expect("one");
+        let sent = last["content"].as_str().or(last["content"][0]["text"].as_str()).expect("a text");
+        assert_eq!(sent, shown, "{dialect} {delivered:?}");
+    }
+}

@@ -295,6 +295,9 @@ impl Scenario {
             }
         }
         assert!(!out.contains(KEY), "the client's key came back: {out}");
+        for name in ["x-route-id", "x-request-id"] {
+            assert_eq!(head.headers.get(name).map(|id| id.as_bytes()), Some(&b"request-1"[..]), "{name}");
+        }
         for sent in fake.sent.borrow().iter() {
             for name in sent.headers.keys() {
                 let known = [

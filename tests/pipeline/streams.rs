@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tiergate::platform::ReadError;
 
 use crate::fake::{Chunk, Event, Reply};
-use crate::scenario::{FIRST, SECOND, Scenario, chunk, reply, stream};
+use crate::scenario::{FIRST, SECOND, Scenario, chunk, policy, reply, stream};
 
 const ROLE: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}],\"usage\":null}\n\n";
 const HEL: &str = "data: {\"model\":\"m-1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"},\"finish_reason\":null}],\"usage\":null}\n\n";
@@ -83,7 +83,9 @@ fn the_last_candidate_is_not_cut_by_the_first_token_deadline() {
         chunk(ROLE),
         Chunk { delay: Duration::from_secs(7), bytes: Ok([HEL, STOP, DONE].concat().into()) },
     ]);
-    let scenario = streaming().provider(FIRST, Reply::Never).provider(SECOND, slow).run();
+    let mut patient = policy();
+    patient["tiers"][1]["deadlines"]["idle_ms"] = json!(10_000);
+    let scenario = streaming().policy(patient).provider(FIRST, Reply::Never).provider(SECOND, slow).run();
     assert_eq!(scenario.status(), 200);
     assert!(scenario.fake.answer.borrow().finished);
 }
@@ -240,10 +242,18 @@ fn an_event_that_is_cut_in_two_survives_the_hand_over() {
 #[test]
 fn a_stream_that_stalls_is_broken_also_where_the_platform_does_not_see_to_it() {
     let late = Chunk { delay: Duration::from_secs(60), bytes: Ok(LO.into()) };
-    let scenario = streaming().provider(FIRST, chunks(vec![chunk(ROLE), chunk(HEL), late])).run();
-    check_broken(&scenario, &[ROLE, HEL].concat(), "stream_broken");
-    let log = scenario.log();
-    assert_eq!((&log["duration_ms"]["total"], &log["attempts"][0]["outcome"]), (&json!(5_000.0), &json!("timeout")));
+    for is_static in [true, false] {
+        let parts = vec![chunk(ROLE), chunk(HEL), late.clone()];
+        let scenario = streaming().provider(FIRST, chunks(parts));
+        scenario.fake.has_static_backends.set(is_static);
+        let scenario = scenario.run();
+        check_broken(&scenario, &[ROLE, HEL].concat(), "stream_broken");
+        let log = scenario.log();
+        assert_eq!(log["duration_ms"]["total"], 5_000.0, "static: {is_static}");
+        if is_static {
+            assert_eq!(log["attempts"][0]["outcome"], "timeout");
+        }
+    }
 }
 
 #[test]
@@ -331,7 +341,7 @@ fn what_follows_a_finish_and_what_failed_are_no_end() {
 
 /// A policy whose first provider speaks the Messages API.
 fn messages() -> Value {
-    let mut policy = crate::scenario::policy();
+    let mut policy = policy();
     policy["providers"]["first"]["dialect"] = json!("anthropic-messages");
     policy
 }

@@ -187,5 +187,5 @@ fn read_reply(policy: &Policy, decode: DecodeOptions, body: Vec<u8>) -> Contents
     let reply = content.and_then(|text| reply::parse(policy, &text));
     let mut facts = AnswerFacts::default();
     pieces.iter().for_each(|piece| facts.note(piece));
-    Contents { reply: reply.ok_or(Reason::ClassifierInvalid.into()), usage: facts.usage }
+    Contents { reply: reply.ok_or(Reason::ClassifierInvalid.into()), usage: facts.tally.usage }
 }

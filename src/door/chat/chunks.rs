@@ -184,7 +184,6 @@ impl Encoder {
 
     /// The answer begins: the role goes out at once.
     fn start(&mut self, start: &Start<'_>, out: &mut Vec<u8>) {
-        self.usage = start.usage.or(self.usage);
         let created = self.identity.created.unwrap_or(start.created);
         let id = self.identity.id.clone().or_else(|| start.id.as_ref().map(|id| id.get().to_owned()));
         let id = id.unwrap_or_else(|| unknown_id(created));

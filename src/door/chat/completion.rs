@@ -8,7 +8,7 @@ use crate::wire::piece::{AnswerCall, AnswerItem, At, Finish, FinishReason, Piece
 /// The body that the client gets.
 pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Vec<u8> {
     let start = said.pieces.iter().find_map(|piece| if let Piece::Start(start) = piece { Some(start) } else { None });
-    let Start { id, model, created, usage } = start.cloned().unwrap_or_default();
+    let Start { id, model, created, .. } = start.cloned().unwrap_or_default();
     let id = id.map_or_else(|| unknown_id(created), |id| id.get().to_owned());
     let model = model.unwrap_or(JsonString::empty());
     let model = model.get();
@@ -23,7 +23,8 @@ pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Vec<u8> {
         Choice { options, said, number: *choice, finish }.write(&mut out);
     }
     out.push(b']');
-    if let Some(usage) = usage {
+    let usage = |piece: &Piece<'_>| if let Piece::Usage { usage, .. } = piece { Some(*usage) } else { None };
+    if let Some(usage) = said.pieces.iter().rev().find_map(usage) {
         out.extend_from_slice(br#","usage":"#);
         ClientUsage::write(usage, &mut out);
     }

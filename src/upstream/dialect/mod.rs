@@ -38,6 +38,8 @@ pub struct Encoded {
     pub body: Vec<u8>,
     /// Fields that were left out, or weakened, because the model does not take them.
     pub dropped: Vec<String>,
+    /// White space at the end of what an answer began that the provider is not shown, since it would refuse it.
+    pub hidden: String,
 }
 
 /// A 2xx body that is no answer.

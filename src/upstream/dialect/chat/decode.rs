@@ -82,8 +82,9 @@ pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a
         return Err(Defect::Error(ProviderError::default()));
     }
     let usage = usage(&chunk);
-    let start = Start { id: chunk.id, model: chunk.model, created: chunk.created.unwrap_or(created), usage };
+    let start = Start { id: chunk.id, model: chunk.model, created: chunk.created.unwrap_or(created), usage: None };
     pieces.insert(0, Piece::Start(start));
+    pieces.extend(usage.map(|usage| Piece::Usage { usage, stands_alone: false, raw: chunk.usage.map(Raw) }));
     Ok(())
 }
 

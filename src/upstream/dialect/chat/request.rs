@@ -279,7 +279,7 @@ impl Writer {
 
     fn finish(mut self) -> Encoded {
         self.body.push(b'}');
-        Encoded { path: PATH, body: self.body, dropped: self.dropped.0 }
+        Encoded { path: PATH, body: self.body, dropped: self.dropped.0, hidden: String::new() }
     }
 }
 

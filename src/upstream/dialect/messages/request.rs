@@ -42,7 +42,9 @@ pub fn encode_request(
     let mut dropped = Dropped::default();
     check_answers(content)?;
     let max_tokens = max_tokens(content, model, &mut dropped)?;
-    let begun = options.begun.as_deref().filter(|_| model.prefill.is_some()).map(|text| begun(content, text));
+    let text = options.begun.as_deref().filter(|_| model.prefill.is_some()).unwrap_or_default();
+    let (shown, hidden) = text.split_at(text.trim_end().len());
+    let begun = (!shown.is_empty()).then(|| begun(content, shown));
     let turns = turns::translate(content.list, content.items.iter().chain(&begun), model, &mut dropped)?;
     let tools = tools::translate(content, model, &turns.called, &mut dropped)?;
     let shape = shape(content, model, &mut dropped);
@@ -82,7 +84,7 @@ pub fn encode_request(
     body.system.extend(hints.into_iter().flatten().map(|hint| Block::note(&hint)));
     let mut json = Vec::with_capacity(request.bytes + request.bytes / 8 + 512);
     serde_json::to_writer(&mut json, &body).expect("strings and JSON should serialise");
-    Ok(Encoded { path: PATH, body: json, dropped: dropped.0 })
+    Ok(Encoded { path: PATH, body: json, dropped: dropped.0, hidden: hidden.to_owned() })
 }
 
 /// What an answer began, as the last thing that was said.

@@ -69,7 +69,7 @@ pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a
     }
     let usage = Counts::read(message.usage).map(Usage::from);
     let (id, model) = (answer::name(message.id), answer::name(message.model));
-    pieces.push(Piece::Start(Start { id, model, created, usage }));
+    pieces.push(Piece::Start(Start { id, model, created, usage: None }));
     let mut has_calls = false;
     for (item, block) in message.content.into_iter().enumerate() {
         has_calls |= block.r#type == "tool_use";
@@ -85,6 +85,7 @@ pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a
     finish.stop_string = message.stop_sequence.and_then(JsonString::read);
     finish.explanation = answer::explanation(message.stop_details);
     pieces.push(Piece::Finish { choice: 0, finish });
+    pieces.extend(usage.map(|usage| Piece::Usage { usage, stands_alone: false, raw: None }));
     Ok(())
 }
 
