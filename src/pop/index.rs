@@ -9,14 +9,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::platform::{Platform, StoreError};
-use crate::pop::{decode, millis, read_together, write};
+use crate::pop::{decode, millis, write};
 
 /// The Core Cache key of the index.
 pub const KEY: &str = "tiergate/health";
 /// The index is extended in such steps, so that not each change of a state writes it.
 const STEP_MS: u64 = 10_000;
 /// How often an extension is written again that another one has shortened.
-const TRIES: usize = 2;
+const TRIES: usize = 3;
 
 /// Until when there may be a state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,24 +41,15 @@ pub fn read<P: Platform>(platform: &P) -> Result<Index, StoreError> {
     super::read(platform, KEY)
 }
 
-/// Sees to it that the index lasts as long as a state that has been written, `known` being what it was a moment ago.
-pub fn extend<P: Platform>(platform: &P, known: Index, until_ms: u64) {
-    let mut known = known;
+/// Sees to it that the index lasts as long as a state that has been written.
+pub fn extend<P: Platform>(platform: &P, until_ms: u64) {
+    // Another one may have read before this is written, and write after it, so it is looked at again.
     for _ in 0..TRIES {
-        if known.until_ms >= until_ms {
+        if !read(platform).is_ok_and(|index| index.until_ms < until_ms) {
             return;
         }
         let extended = Index { until_ms: until_ms.div_ceil(STEP_MS).saturating_mul(STEP_MS) };
         let life = Duration::from_millis(extended.until_ms).saturating_sub(platform.unix_time());
         write(platform, KEY, &extended, life);
-        // Another one may have read before this was written, and write after it.
-        let Ok(present) = read(platform) else { return };
-        known = present;
     }
-}
-
-/// The index and the value of `key`, read together.
-pub fn read_with<P: Platform>(platform: &P, key: &str) -> [Result<Option<Vec<u8>>, StoreError>; 2] {
-    let mut answers = read_together(platform, &[KEY.to_owned(), key.to_owned()]).into_iter();
-    [(); 2].map(|()| answers.next().unwrap_or(Err(StoreError)))
 }

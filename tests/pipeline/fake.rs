@@ -79,6 +79,8 @@ pub struct Fake {
     /// Values, and when they end.
     pub cache: RefCell<HashMap<String, (Vec<u8>, Duration)>>,
     pub cache_delay: Cell<Duration>,
+    /// Keys of the cache that cannot be read.
+    pub unreadable: RefCell<Vec<String>>,
     /// Offices that are held, and until when.
     pub offices: RefCell<HashMap<String, Duration>>,
     pub secrets: RefCell<HashMap<String, String>>,
@@ -250,7 +252,9 @@ impl Platform for Fake {
         self.note(Event::CacheStarted(key.to_owned()));
         let now = self.unix_time();
         let value = self.cache.borrow().get(key).filter(|(_, end)| now < *end).map(|(value, _)| value.clone());
-        Ok(Lookup { ready: self.clock.get() + self.cache_delay.get(), value: Ok(value) })
+        let is_readable = self.unreadable.borrow().iter().all(|other| other != key);
+        let value = if is_readable { Ok(value) } else { Err(StoreError) };
+        Ok(Lookup { ready: self.clock.get() + self.cache_delay.get(), value })
     }
 
     fn finish_cache(&self, lookup: Lookup<Vec<u8>>) -> Result<Option<Vec<u8>>, StoreError> {

@@ -100,7 +100,7 @@ pub struct Inspected {
 }
 
 impl Found {
-    /// Whether a success has nothing to end, as far as the request knows; then [`confirm`] is for it.
+    /// Whether there was nothing that a success would end. Then a whole answer is told to [`confirm`], else to [`succeeded`].
     pub fn is_clear(&self) -> bool {
         self.state.is_none_or(|state| state.is_clear())
     }
@@ -153,15 +153,15 @@ pub fn failed<P: Platform>(platform: &P, name: &str, setback: Setback, settings:
     }
 }
 
-/// An attempt brought an answer; told where the request had found a state that it ends.
+/// An attempt brought an answer, which ends what the request had found; where that is nothing, nothing is read.
 pub fn succeeded<P: Platform>(platform: &P, name: &str, found: Found, success: Success) {
     if !found.is_clear() {
         change(platform, name, |state| state.succeeded(success, platform.unix_time()));
     }
 }
 
-/// An attempt brought an answer, and the request had found no state. Many may be under way when a row of failures begins, none
-/// of which knows of it, and few failures among them would look like a row; so some look again.
+/// An attempt brought a whole answer, and the request had found nothing that it would end. Many may be under way when a row of failures begins,
+/// none of which knows of it, and few failures among them would look like a row; so some look again.
 pub fn confirm<P: Platform>(platform: &P, name: &str, success: Success) {
     // The last residue, so that a random number of 0 says no.
     if platform.random() % SAMPLE == SAMPLE - 1 {
@@ -182,9 +182,7 @@ pub fn elect_probe<P: Platform>(platform: &P, name: &str, found: Found, lasts: D
     let Ok(state) = read::<P, State>(platform, &key(name)) else { return false };
     let is_same = state.cooldown == Some(ended);
     if is_same {
-        let now = platform.unix_time();
-        let known = index::read(platform).ok();
-        keep(platform, name, Change { state: state.probed(now, lasts), now, known });
+        keep(platform, name, state.probed(platform.unix_time(), lasts));
     }
     is_same
 }
@@ -200,35 +198,22 @@ fn end<P: Platform>(platform: &P, name: &str, success: Success) {
     }
 }
 
-/// A state to be written.
-struct Change {
-    state: State,
-    now: Duration,
-    /// The index, if it could be read.
-    known: Option<Index>,
-}
-
 /// Changes a state that could be read.
 fn change<P: Platform>(platform: &P, name: &str, change: impl FnOnce(State) -> State) {
-    let [known, stored] = index::read_with(platform, &key(name));
-    let Ok(stored) = stored else { return };
-    let before: State = decode(stored);
-    let (state, now) = (change(before), platform.unix_time());
-    let known = known.ok().map(Index::decode);
+    let Ok(before) = read::<P, State>(platform, &key(name)) else { return };
+    let state = change(before);
     if state != before {
-        keep(platform, name, Change { state, now, known });
-    } else if let (Some(known), Some(_)) = (known, state.cooldown) {
+        keep(platform, name, state);
+    } else if state.cooldown.is_some() {
         // Another one may have shortened the index.
-        index::extend(platform, known, state.end_ms(now));
+        index::extend(platform, state.end_ms(platform.unix_time()));
     }
 }
 
 /// Writes a state, and then sees to it that the index says so.
-fn keep<P: Platform>(platform: &P, name: &str, change: Change) {
-    let Change { state, now, known } = change;
+fn keep<P: Platform>(platform: &P, name: &str, state: State) {
+    let now = platform.unix_time();
     let end_ms = state.end_ms(now);
     write(platform, &key(name), &state, Duration::from_millis(end_ms.saturating_sub(millis(now))));
-    if let Some(known) = known {
-        index::extend(platform, known, end_ms);
-    }
+    index::extend(platform, end_ms);
 }
