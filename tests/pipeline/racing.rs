@@ -187,7 +187,7 @@ fn a_stream_that_has_nothing_yet_gets_its_head_and_comments() {
     assert_eq!(scenario.log()["error.type"], "provider_error");
 
     let never = json!({"deadlines": deadlines, "early_head_ms": 0});
-    let scenario = streaming(never).provider(FIRST, timed(&[(8_000, COMMENT), (60_000, HI)]));
+    let scenario = streaming(never).provider(FIRST, timed(&[(0, HI)]).after(60_000));
     let scenario = scenario.provider(SECOND, Reply::Never).run();
     assert!(scenario.text().starts_with(HI), "{}", scenario.text());
 }
