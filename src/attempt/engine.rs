@@ -288,7 +288,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let job = self.job;
         let candidate = self.queue.candidate(launch.place).clone();
         let now = job.platform.elapsed();
-        let judgement = judge(&outcome);
+        let judgement = judge(&outcome, job.tier.on_refusal);
         self.note(&candidate, launch, Ended { end: outcome.end(), request_id, missing_entry: None });
         // While another attempt is under way nobody waits to ask the same candidate again.
         let applied = match judgement.verdict {

@@ -138,7 +138,7 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
         let job = self.attempts.job;
         let name = health_name(job.policy, &self.candidate);
         let outcome = Outcome::from(broken);
-        let cooling = judge(&outcome).cooling;
+        let cooling = judge(&outcome, job.tier.on_refusal).cooling;
         self.attempts.visit.update_pop(|pop, now| {
             pop.health.failed(&name, Setback { cooling, at: now }, &job.policy.health);
         });
