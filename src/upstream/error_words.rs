@@ -63,11 +63,16 @@ pub fn parse(body: &[u8]) -> ProviderError {
     }
 }
 
-fn from_body(body: &Value) -> ProviderError {
-    let body = match body {
+/// What an array holds (Gemini), or the value itself.
+fn first_of(value: &Value) -> &Value {
+    match value {
         Value::Array(items) => items.iter().find(|item| !item.is_null()).unwrap_or(&Value::Null),
         other => other,
-    };
+    }
+}
+
+fn from_body(body: &Value) -> ProviderError {
+    let body = first_of(body);
     match (body.get("error"), body.get("detail")) {
         (Some(error @ Value::Object(_)), _) => from_value(error),
         (Some(Value::Array(errors)), _) if !errors.is_empty() => from_value(&errors[0]),
@@ -113,7 +118,7 @@ pub fn parse_event(data: &[u8]) -> ProviderError {
 /// services say so without one.
 pub fn without_answer(body: &[u8]) -> Option<ProviderError> {
     let value = serde_json::from_slice::<Value>(body).ok()?;
-    let says_so = value.as_object()?.iter().any(|(name, value)| is_complaint(name, value));
+    let says_so = first_of(&value).as_object()?.iter().any(|(name, value)| is_complaint(name, value));
     says_so.then(|| parse(body))
 }
 

@@ -8,6 +8,7 @@ mod deciding;
 mod fake;
 mod isolation;
 mod keys;
+mod meanings;
 mod policies;
 mod reliability;
 mod repair;
