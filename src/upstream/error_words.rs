@@ -188,9 +188,14 @@ fn words(value: &Value) -> Option<String> {
         Value::Null => return None,
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().filter_map(words).collect::<Vec<_>>().join("; "),
-        Value::Object(_) => {
-            MESSAGES.iter().find_map(|name| words(value.get(*name)?)).unwrap_or_else(|| value.to_string())
-        }
+        Value::Object(_) => match (MESSAGES.iter().find_map(|name| words(value.get(*name)?)), value.get("loc")) {
+            (Some(text), Some(Value::Array(place))) => {
+                let place: Vec<String> = place.iter().filter_map(words).collect();
+                format!("{}: {text}", place.join("."))
+            }
+            (Some(text), _) => text,
+            (None, _) => value.to_string(),
+        },
         Value::Bool(_) | Value::Number(_) => value.to_string(),
     };
     Some(text).filter(|text| !text.trim().is_empty())
@@ -302,7 +307,7 @@ mod tests {
             (r#"{"error":[{"message":"m","code":"c"}]}"#, Some("m"), Some("c")),
             (
                 r#"{"detail":[{"loc":["body","n"],"msg":"too large","input":9},{"msg":"x"}]}"#,
-                Some("too large; x"),
+                Some("body.n: too large; x"),
                 None,
             ),
             (r#"{"detail":{"error_type":"t","message":"m","code":"c"}}"#, Some("m"), Some("c")),

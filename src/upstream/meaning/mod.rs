@@ -115,13 +115,13 @@ impl<'a> Read<'a> {
     }
 
     fn is_named(&self, row: &Row) -> bool {
-        row.names.iter().any(|known| self.names.iter().any(|name| pattern::is_name(name, known)))
+        row.names().any(|known| self.names.iter().any(|name| pattern::is_name(name, known)))
             || (row.meaning == Meaning::Flagged && self.error.is_flagged)
     }
 
     fn says(&self, row: &Row, status: Option<u16>) -> bool {
         let may = status.is_none_or(|status| row.with.contains(&status));
-        may && self.may_mean(row.meaning) && row.phrases.iter().any(|phrase| pattern::is_in(&self.text, phrase))
+        may && self.may_mean(row.meaning) && row.phrases().any(|phrase| pattern::is_in(&self.text, phrase))
     }
 
     /// Whether the field that the error names, if it names one, leaves room for this.
