@@ -46,12 +46,19 @@ pub struct ProviderError {
     pub code: Option<String>,
     pub kind: Option<String>,
     pub param: Option<String>,
-    /// Names that stand deeper: Google's `details[].reason`, Azure's `innererror.code`, those of an error within this one.
-    pub reasons: Vec<String>,
-    /// An intermediary's moderation lists what it found in the input (OpenRouter's `metadata.reasons`).
-    pub is_flagged: bool,
     /// How long the provider asks to be left alone, in the body.
     pub retry_delay: Option<Duration>,
+    /// What stands deeper; few errors have any.
+    details: Option<Box<Details>>,
+}
+
+/// What stands deeper in an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Details {
+    /// Google's `details[].reason`, Azure's `innererror.code`, names of an error within this one.
+    reasons: Vec<String>,
+    /// An intermediary's moderation lists what it found in the input (OpenRouter's `metadata.reasons`).
+    is_flagged: bool,
 }
 
 /// Reads an error body; what cannot be read is an error without words.
@@ -166,12 +173,11 @@ pub fn from_value(error: &Value) -> ProviderError {
         code: name(&["code", "error_code", "errorCode", "status_code"], MAX_NAME_BYTES),
         kind: name(&["type", "status", "error_type", "__type"], MAX_NAME_BYTES),
         param: name(&["param"], MAX_TEXT_BYTES),
-        reasons: reasons(error),
-        is_flagged: metadata
-            .and_then(|metadata| metadata.get("reasons")?.as_array())
-            .is_some_and(|all| !all.is_empty()),
         retry_delay: retry_delay(error),
+        details: None,
     };
+    let flags = metadata.and_then(|metadata| metadata.get("reasons")?.as_array());
+    read.add(Details { reasons: reasons(error), is_flagged: flags.is_some_and(|flags| !flags.is_empty()) });
     if let Some(message) = MESSAGES.iter().find_map(|name| words(error.get(*name)?)) {
         read = read.with_message(&message);
     }
@@ -251,22 +257,40 @@ impl ProviderError {
         };
         let inner = from_body(&value);
         if inner.message.is_some() {
-            let names = [inner.code, inner.kind].into_iter().flatten().chain(inner.reasons);
-            self.reasons.extend(names);
-            self.reasons.truncate(MAX_REASONS);
+            let Details { reasons, is_flagged } = inner.details.map(|details| *details).unwrap_or_default();
+            let reasons = [inner.code, inner.kind].into_iter().flatten().chain(reasons).collect();
+            self.add(Details { reasons, is_flagged });
             self.message = inner.message;
             self.param = self.param.or(inner.param);
-            self.is_flagged |= inner.is_flagged;
             self.retry_delay = self.retry_delay.or(inner.retry_delay);
         }
         self
+    }
+
+    fn add(&mut self, details: Details) {
+        if details != Details::default() {
+            let own = self.details.get_or_insert_default();
+            own.reasons.extend(details.reasons);
+            own.reasons.truncate(MAX_REASONS);
+            own.is_flagged |= details.is_flagged;
+        }
+    }
+
+    /// Names that stand deeper than its code and type.
+    pub fn reasons(&self) -> &[String] {
+        self.details.as_ref().map_or(&[], |details| &details.reasons)
+    }
+
+    /// Whether an intermediary's moderation says what it found in the input.
+    pub fn is_flagged(&self) -> bool {
+        self.details.as_ref().is_some_and(|details| details.is_flagged)
     }
 
     /// Whether it says no more than a status would: a balancer's page, or an empty body.
     pub fn is_wordless(&self) -> bool {
         let is_number = |name: &String| name.bytes().all(|byte| byte.is_ascii_digit());
         let says_nothing = self.message.as_deref().is_none_or(is_markup);
-        says_nothing && [&self.code, &self.kind].into_iter().flatten().all(is_number) && self.reasons.is_empty()
+        says_nothing && [&self.code, &self.kind].into_iter().flatten().all(is_number) && self.reasons().is_empty()
     }
 
     /// The status that a numeric code names (OpenRouter).
@@ -382,22 +406,22 @@ mod tests {
         };
         let inner = raw(r#"{"error":{"message":"m","type":"t","code":"c","param":"p"}}"#);
         assert_eq!((inner.message.as_deref(), inner.code.as_deref()), (Some("m"), Some("400")));
-        assert_eq!((inner.reasons.join(","), inner.param.as_deref()), ("c,t".to_owned(), Some("p")));
+        assert_eq!((inner.reasons().join(","), inner.param.as_deref()), ("c,t".to_owned(), Some("p")));
         assert_eq!(raw("plain words").message.as_deref(), Some("plain words"));
         assert_eq!(raw("<html>busy").message.as_deref(), Some("Provider returned error"));
         let written = parse(br#"{"error":{"message":"{\"error\":{\"message\":\"m\",\"code\":\"c\"}}"}}"#);
-        assert_eq!((written.message.as_deref(), written.reasons.join(",")), (Some("m"), "c".to_owned()));
+        assert_eq!((written.message.as_deref(), written.reasons().join(",")), (Some("m"), "c".to_owned()));
     }
 
     #[test]
     fn names_that_stand_deeper_are_read() {
         let google =
             parse(br#"[{"error":{"code":400,"message":"x","details":[{"x":1},{"reason":"API_KEY_INVALID"}]}}]"#);
-        assert_eq!(google.reasons, ["API_KEY_INVALID"]);
+        assert_eq!(google.reasons(), ["API_KEY_INVALID"]);
         let azure = parse(br#"{"error":{"message":"x","innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#);
-        assert_eq!(azure.reasons, ["ResponsibleAIPolicyViolation"]);
+        assert_eq!(azure.reasons(), ["ResponsibleAIPolicyViolation"]);
         let flagged = parse(br#"{"error":{"message":"x","code":403,"metadata":{"reasons":["violence"]}}}"#);
-        assert!(flagged.is_flagged && !google.is_flagged);
+        assert!(flagged.is_flagged() && !google.is_flagged());
     }
 
     #[test]

@@ -109,14 +109,14 @@ struct Read<'a> {
 
 impl<'a> Read<'a> {
     fn of(error: &'a ProviderError) -> Self {
-        let names = [&error.code, &error.kind].into_iter().flatten().chain(&error.reasons);
+        let names = [&error.code, &error.kind].into_iter().flatten().chain(error.reasons());
         let names = names.map(|name| pattern::name(name)).collect();
         Self { error, names, text: error.message.as_deref().map(pattern::text).unwrap_or_default() }
     }
 
     fn is_named(&self, row: &Row) -> bool {
         row.names().any(|known| self.names.iter().any(|name| pattern::is_name(name, known)))
-            || (row.meaning == Meaning::Flagged && self.error.is_flagged)
+            || (row.meaning == Meaning::Flagged && self.error.is_flagged())
     }
 
     fn says(&self, row: &Row, status: Option<u16>) -> bool {

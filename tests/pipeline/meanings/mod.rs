@@ -259,3 +259,40 @@ fn the_second_candidates_error_is_told_like_the_firsts() {
         }
     }
 }
+
+#[test]
+fn an_error_in_mid_stream_counts_for_its_candidate_as_anywhere_else() {
+    for case in cases() {
+        for dialect in DIALECTS {
+            let cools = match expected(case.meaning).cooling {
+                Cooling::Long => true,
+                Cooling::None | Cooling::Alive => false,
+                Cooling::Failure | Cooling::Asked(_) => continue,
+            };
+            let name = format!("{dialect}: {}", case.body);
+            let scenario = gateway("large", dialect, true).provider(FIRST, broken_by(case, dialect)).run();
+            assert_eq!(scenario.log()["error.type"], "stream_broken", "{name}");
+            let host = if cools { SECOND } else { FIRST };
+            scenario.fake.sent.borrow_mut().clear();
+            let scenario = scenario.provider(host, served(dialect, true)).again_after(Duration::from_secs(1));
+            assert_eq!((scenario.status(), scenario.asked()), (200, vec![host.to_owned()]), "{name}");
+        }
+    }
+}
+
+/// A stream that says something, then the error.
+fn broken_by(case: &Case, dialect: &str) -> Reply {
+    let begun = match dialect {
+        "openai-chat" => {
+            vec![json!({"id": "c", "choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": null}]})]
+        }
+        _ => vec![
+            json!({"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "content": [], "usage": {"input_tokens": 6, "output_tokens": 1}}}),
+            json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+            json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hi"}}),
+        ],
+    };
+    let begun: String = begun.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let name = if dialect == "anthropic-messages" { "event: error\n" } else { "" };
+    stream(vec![begun.as_str(), format!("{name}data: {}\n\n", case.body).as_str()])
+}
