@@ -233,7 +233,7 @@ async fn nobody_left_is_told_well(runtime: &Runtime) {
     for (script, code) in [
         ("status=400", "provider_rejected"),
         ("list-message", "provider_rejected"),
-        ("content-policy", "provider_rejected"),
+        ("content-policy", "content_policy_violation"),
         ("context-length", "context_length_exceeded"),
         ("status=400 body=\"{\\\"error\\\":{\\\"message\\\":\\\"no: <key>\\\"}}\"", "provider_rejected"),
     ] {
