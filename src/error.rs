@@ -80,6 +80,7 @@ pub enum RejectedAs {
     BadRequest,
     ContextLength,
     TooLarge,
+    ContentPolicy,
     Unprocessable,
 }
 
@@ -114,6 +115,9 @@ impl Kind {
             Kind::Rejected(RejectedAs::BadRequest) => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "provider_rejected"),
             Kind::Rejected(RejectedAs::ContextLength) => {
                 (StatusCode::BAD_REQUEST, INVALID_REQUEST, "context_length_exceeded")
+            }
+            Kind::Rejected(RejectedAs::ContentPolicy) => {
+                (StatusCode::BAD_REQUEST, INVALID_REQUEST, "content_policy_violation")
             }
             Kind::Rejected(RejectedAs::TooLarge) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, "request_too_large")

@@ -100,5 +100,5 @@ check('the SDK does not retry what will not pass', async ({ prompt, wire, fault,
 check('a stream that cannot begin is a plain error', async ({ prompt, wire, fault }) => {
   await fault('openai', 'content-policy');
   const asking = ask(connect(wire), prompt, { stream: true });
-  await rejection(asking, OpenAI.BadRequestError, { code: 'provider_rejected' });
+  await rejection(asking, OpenAI.BadRequestError, { code: 'content_policy_violation' });
 });

@@ -115,7 +115,7 @@ def test_a_body_over_the_limit(client, control, prompt):
         ("flat", openai.BadRequestError, 400, "provider_rejected", None),
         ("list-message", openai.BadRequestError, 400, "provider_rejected", None),
         ("context-length", openai.BadRequestError, 400, "context_length_exceeded", None),
-        ("content-policy", openai.BadRequestError, 400, "provider_rejected", None),
+        ("content-policy", openai.BadRequestError, 400, "content_policy_violation", None),
         ("status=422", openai.UnprocessableEntityError, 422, "provider_rejected", None),
         ("status=413", openai.APIStatusError, 413, "request_too_large", None),
         ("status=401", openai.InternalServerError, 502, "provider_auth", "false"),

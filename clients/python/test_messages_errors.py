@@ -73,7 +73,7 @@ def test_what_only_the_other_api_carries_goes_there(client, control, prompt, hea
     [
         ("status=400", openai.BadRequestError, 400, "provider_rejected", None),
         ("context-length", openai.BadRequestError, 400, "context_length_exceeded", None),
-        ("content-policy", openai.BadRequestError, 400, "provider_rejected", None),
+        ("content-policy", openai.BadRequestError, 400, "content_policy_violation", None),
         ("status=413", openai.APIStatusError, 413, "request_too_large", None),
         ("status=401", openai.InternalServerError, 502, "provider_auth", "false"),
         ("leak-key", openai.InternalServerError, 502, "provider_auth", "false"),

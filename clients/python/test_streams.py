@@ -181,4 +181,4 @@ def test_a_stream_that_cannot_begin_is_a_plain_error(client, control, prompt):
     control.fault(OPENAI, prompt, "content-policy")
     with pytest.raises(openai.BadRequestError) as raised:
         client.chat.completions.create(model="fast", messages=user(prompt), stream=True)
-    assert raised.value.code == "provider_rejected"
+    assert raised.value.code == "content_policy_violation"

@@ -11,7 +11,7 @@
 //! | what came in, and when | `journal`, `stamp` |
 //! | what a provider takes, as data; another dialect is another arm there and another module below | `profile`, `providers` |
 //! | the language of faults and delays | `script` |
-//! | what is said | `reply`, `said`, `sample`, `foreign` |
+//! | what is said | `reply`, `said`, `sample`, `foreign`, `trouble_words` |
 //! | Mercury as the gateway's classifier, and the dialects Chat Completions and Messages | `classifier`, `openai`, `messages` |
 //! | plays a reply, faults included, and owns the connections | `delivery`, `server` |
 //! | OpenAI's description of its API, for tests | `description` |
@@ -39,13 +39,14 @@ mod sample;
 mod script;
 mod server;
 mod stamp;
+mod trouble_words;
 
 pub use journal::Recorded;
 pub use messages::judge as judge_messages_request;
 pub use profile::{
     Answers, Claude, ClaudeSampling, Dialect, ForcedTools, Model, Profile, Quirk, Sampling, Thinking, Tools,
 };
-pub use script::{Script, ScriptError, WORDS};
+pub use script::{Script, ScriptError, Trouble, WORDS};
 pub use stamp::{SENT_AT, now_ns};
 
 use server::State;

@@ -13,11 +13,13 @@ mod parse;
 mod quote;
 mod step;
 mod token;
+mod trouble;
 mod words;
 
 pub use fault::{ErrorBody, Fault, KEY};
 pub use step::{Script, Shape, Step, Times};
 pub use token::ScriptError;
+pub use trouble::Trouble;
 pub use words::WORDS;
 
 impl FromStr for Script {

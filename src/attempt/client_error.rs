@@ -9,7 +9,7 @@ use crate::attempt::outcome::{ClientError, judge};
 use crate::door::answer_headers::MAX_RETRY_AFTER;
 use crate::error::{Error, Kind, RejectedAs, Retry};
 use crate::mask::words;
-use crate::policy::Policy;
+use crate::policy::{OnRefusal, Policy};
 use crate::upstream::error_words::ProviderError;
 
 /// The longest text of a provider that a client is shown, in bytes.
@@ -31,7 +31,8 @@ pub fn of(policy: &Policy, failure: &Failure) -> Error {
         let message = format!("No candidate could answer; {provider} {what}.");
         Error::new(kind, message).with_retry(retry)
     };
-    match judge(&failure.outcome).client_error {
+    // What is told is the same whatever the tier says of refusals.
+    match judge(&failure.outcome, OnRefusal::End).client_error {
         ClientError::Failed(kind, what) => failed(kind, &what),
         ClientError::Own(error) => error,
         ClientError::Refused { how, words } => refused(policy, provider, how, &words),
@@ -42,7 +43,7 @@ pub fn of(policy: &Policy, failure: &Failure) -> Error {
 fn refused(policy: &Policy, provider: &str, how: RejectedAs, error: &ProviderError) -> Error {
     let is_model = |word: &str| policy.models.iter().any(|model| model.name == word || model.id == word);
     let shown = |text: &String| words::shown(text, is_model, MAX_REASON_BYTES);
-    let message = match (&error.message, error.is_context_length()) {
+    let message = match (&error.message, how == RejectedAs::ContextLength) {
         // Agents match on the words in which providers say it, so nothing is put before them.
         (Some(text), true) => shown(text).unwrap_or_else(|| TOO_LONG.to_owned()),
         (None, true) => TOO_LONG.to_owned(),
@@ -72,6 +73,7 @@ mod tests {
     use crate::upstream::error_words;
     use crate::upstream::keyring::NoSecret;
 
+    const WORDS: &str = r#"{"error":{"message":"x"}}"#;
     const BACK: Duration = Duration::from_secs(7);
 
     fn policy() -> Policy {
@@ -95,8 +97,11 @@ mod tests {
         for (outcome, expected, code) in [
             (status(401, ""), 502, "provider_auth"),
             (status(402, ""), 503, "provider_quota"),
-            (status(403, ""), 502, "provider_auth"),
-            (status(404, ""), 502, "provider_not_found"),
+            (status(403, WORDS), 502, "provider_auth"),
+            (status(403, "<html>"), 502, "provider_error"),
+            (status(404, WORDS), 502, "provider_not_found"),
+            (status(404, ""), 502, "provider_error"),
+            (status(409, WORDS), 502, "provider_error"),
             (status(429, ""), 429, "rate_limit_exceeded"),
             (status(429, quota), 503, "provider_quota"),
             (status(503, ""), 502, "provider_error"),
@@ -125,6 +130,7 @@ mod tests {
             (status(400, ""), 400, "provider_rejected"),
             (status(422, ""), 422, "provider_rejected"),
             (status(413, ""), 413, "request_too_large"),
+            (status(400, r#"{"error":{"code":"content_policy_violation"}}"#), 400, "content_policy_violation"),
             (inside, 400, "provider_rejected"),
         ] {
             let name = format!("{outcome:?}");

@@ -250,7 +250,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let failed = self.record(launch, outcome.end(), sighting);
         self.visit.note_attempt(AttemptRecord { billing, ..failed });
         let is_stale = outcome == Outcome::Send(SendError::Reset) && now - launch.started < STALE_CONNECTION;
-        let Judgement { verdict, cooling, expected_back, .. } = judge(&outcome);
+        let Judgement { verdict, cooling, expected_back, .. } = judge(&outcome, job.tier.on_refusal);
         race.keep_failure(job.failure_of(&candidate, outcome));
         if is_stale && race.is_empty() && self.queue.resend(place, now) {
             return;

@@ -8,12 +8,13 @@ use http::StatusCode;
 
 use crate::error::{Error, Kind, RejectedAs};
 use crate::platform::SendError;
-use crate::policy::Dialect;
+use crate::policy::{Dialect, OnRefusal};
 use crate::pop::health::Cooling;
 use crate::record::{AttemptEnd, Billing};
 use crate::upstream::dialect::CannotEncode;
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::NoSecret;
+use crate::upstream::meaning::{self, Meaning};
 use crate::wire::usage::Tally;
 
 /// A connection that ends so soon after the send was dead before.
@@ -113,8 +114,8 @@ pub struct Judgement {
     pub client_error: ClientError,
 }
 
-/// The table: what follows from `outcome`.
-pub fn judge(outcome: &Outcome) -> Judgement {
+/// The table: what follows from `outcome` where the tier says `on_refusal`.
+pub fn judge(outcome: &Outcome, on_refusal: OnRefusal) -> Judgement {
     use Verdict::{Next, Retry};
     let failed = |what: &'static str| client_error(Kind::ProviderError, what);
     match outcome {
@@ -138,74 +139,91 @@ pub fn judge(outcome: &Outcome) -> Judgement {
         Outcome::Send(
             error @ (SendError::Dns | SendError::Connect | SendError::Tls | SendError::Reset | SendError::Other),
         ) => row(Retry, Cooling::Failure, client_error(Kind::ProviderError, format!("could not be asked: {error}"))),
+        // A long thought is no fault: whether the candidate was late shows only beside another.
         Outcome::Send(SendError::Timeout) | Outcome::Timeout => {
-            let late = row(Next, Cooling::Failure, client_error(Kind::ProviderTimeout, "did not answer in time"));
+            let late = row(Next, Cooling::None, client_error(Kind::ProviderTimeout, "did not answer in time"));
             Judgement { expected_back: ExpectedBack::AfterCooldown, ..late }
         }
         Outcome::Status { status, error, delay } => {
-            let answer = Answered { status: status.as_u16(), error, delay: *delay };
-            judge_answer(&answer, format!("answered {status}"))
+            let answered = Answered { status: Some(*status), error, delay: *delay };
+            judge_answered(&answered, on_refusal)
         }
         Outcome::ErrorInside(error) => {
-            // What no status is known for is the provider's fault, unless its words say that it is the prompt's length.
-            let unknown = if error.is_context_length() { 400 } else { 500 };
-            let status = error.implied_status().unwrap_or(unknown);
-            judge_answer(&Answered { status, error, delay: error.retry_delay }, "answered with an error".to_owned())
+            judge_answered(&Answered { status: None, error, delay: error.retry_delay }, on_refusal)
         }
         Outcome::ModelRefused => {
-            let kind = Kind::Rejected(RejectedAs::BadRequest);
+            let kind = Kind::Rejected(RejectedAs::ContentPolicy);
             row(Next, Cooling::Alive, client_error(kind, "refused what the request asks for"))
         }
         Outcome::Stalled => row(Retry, Cooling::Failure, client_error(Kind::ProviderTimeout, "did not go on in time")),
         Outcome::Broken => row(Retry, Cooling::Failure, failed("broke off its answer")),
-        Outcome::Undecodable => {
-            let unread = row(Next, Cooling::Failure, failed("sent an answer that cannot be read"));
-            Judgement { expected_back: ExpectedBack::AfterCooldown, ..unread }
-        }
-        Outcome::TooLarge => row(Next, Cooling::Failure, failed("sent more than the gateway accepts")),
+        Outcome::Undecodable => row(Retry, Cooling::Failure, failed("sent an answer that cannot be read")),
+        Outcome::TooLarge => row(Next, Cooling::None, failed("sent more than the gateway accepts")),
     }
 }
 
 /// An error that a provider answered with, wherever it stood.
 struct Answered<'a> {
-    status: u16,
+    /// Nothing for an error within a 200, or in a stream.
+    status: Option<StatusCode>,
     error: &'a ProviderError,
     /// How long the provider asks to be left alone.
     delay: Option<Duration>,
 }
 
-/// The rows of answered errors; `otherwise` is what is told where no row says more.
-fn judge_answer(answer: &Answered<'_>, otherwise: String) -> Judgement {
-    use Verdict::{GiveUp, Next, NextLarger, Retry, Wait};
-    let Answered { status, error, delay } = *answer;
-    let refused = |verdict, how| {
-        let words = Box::new(error.clone());
-        row(verdict, Cooling::None, ClientError::Refused { how, words })
+/// The rows of answered errors: what an error means decides, not where it stood.
+fn judge_answered(answered: &Answered<'_>, on_refusal: OnRefusal) -> Judgement {
+    use Verdict::{Elsewhere, GiveUp, Next, NextLarger};
+    let Answered { status, error, delay } = *answered;
+    let refused = |how| ClientError::Refused { how, words: Box::new(error.clone()) };
+    let failed = || match status {
+        Some(status) => client_error(Kind::ProviderError, format!("answered {status}")),
+        None => client_error(Kind::ProviderError, "answered with an error"),
     };
-    let failed = |kind| client_error(kind, otherwise);
-    match status {
-        413 => refused(NextLarger, RejectedAs::TooLarge),
-        400 | 422 if error.is_context_length() => refused(NextLarger, RejectedAs::ContextLength),
-        400 => refused(GiveUp, RejectedAs::BadRequest),
-        422 => refused(GiveUp, RejectedAs::Unprocessable),
-        // Too much in the address or the headers is the client's doing.
-        414 | 431 => row(Next, Cooling::None, failed(Kind::ProviderError)),
-        402 => row(Next, Cooling::Long, client_error(Kind::ProviderQuota, NO_QUOTA)),
-        _ if error.is_quota() => row(Next, Cooling::Long, client_error(Kind::ProviderQuota, NO_QUOTA)),
-        401 | 403 => row(Next, Cooling::Long, client_error(Kind::ProviderAuth, "refused the gateway's key")),
-        404 => row(Next, Cooling::Long, client_error(Kind::ProviderNotFound, "does not know the model")),
-        408 | 425 | 429 | 500..=599 => {
-            let client_error = if status == 429 {
-                client_error(Kind::RateLimited, "is rate limited")
-            } else {
-                failed(Kind::ProviderError)
-            };
-            match delay {
-                Some(delay) => row(Wait(delay), Cooling::Asked(delay), client_error),
-                None => row(Retry, Cooling::Failure, client_error),
-            }
+    let rate_limited = || client_error(Kind::RateLimited, "is rate limited");
+    match meaning::find(status.map(|status| status.as_u16()), error) {
+        Meaning::Account => row(Next, Cooling::Long, client_error(Kind::ProviderQuota, NO_QUOTA)),
+        Meaning::Key => row(Next, Cooling::Long, client_error(Kind::ProviderAuth, "refused the gateway's key")),
+        Meaning::Region => {
+            let what = "does not serve the place that it was asked from";
+            row(Next, Cooling::Long, client_error(Kind::ProviderAuth, what))
         }
-        _ => row(Next, Cooling::Failure, failed(Kind::ProviderError)),
+        Meaning::Model => row(Next, Cooling::Long, client_error(Kind::ProviderNotFound, "does not know the model")),
+        Meaning::ContextLength => row(NextLarger, Cooling::None, refused(RejectedAs::ContextLength)),
+        Meaning::TooLarge => row(Next, Cooling::None, refused(RejectedAs::TooLarge)),
+        Meaning::HeadTooLarge => row(Next, Cooling::None, failed()),
+        Meaning::RateLimit => again(delay, rate_limited()),
+        Meaning::AboveRate if delay.is_some() => again(delay, rate_limited()),
+        Meaning::AboveRate => row(Next, Cooling::None, rate_limited()),
+        Meaning::ContentPolicy => {
+            let verdict = match on_refusal {
+                OnRefusal::End => GiveUp,
+                OnRefusal::Next => Next,
+            };
+            row(verdict, Cooling::None, refused(RejectedAs::ContentPolicy))
+        }
+        Meaning::Flagged => row(Next, Cooling::None, refused(RejectedAs::ContentPolicy)),
+        // What the account can still pay is the operator's business.
+        Meaning::Unaffordable => row(Next, Cooling::None, client_error(Kind::ProviderQuota, NO_QUOTA)),
+        Meaning::ThisRequest => row(Next, Cooling::None, refused(RejectedAs::BadRequest)),
+        Meaning::Refused => {
+            let how = match status {
+                Some(StatusCode::UNPROCESSABLE_ENTITY) => RejectedAs::Unprocessable,
+                None if error.numeric_status() == Some(422) => RejectedAs::Unprocessable,
+                Some(_) | None => RejectedAs::BadRequest,
+            };
+            row(Elsewhere, Cooling::Alive, refused(how))
+        }
+        Meaning::Overload => again(delay, failed()),
+        Meaning::Unknown => row(Next, Cooling::Failure, failed()),
+    }
+}
+
+/// What may well work the next time: after the delay that was asked for, or soon.
+fn again(delay: Option<Duration>, client_error: ClientError) -> Judgement {
+    match delay {
+        Some(delay) => row(Verdict::Wait(delay), Cooling::Asked(delay), client_error),
+        None => row(Verdict::Retry, Cooling::Failure, client_error),
     }
 }
 
@@ -265,7 +283,7 @@ impl Outcome {
         match self {
             Outcome::DialectUnavailable(_) | Outcome::NoSecret(_) | Outcome::Unfit(_) => FailureWeight::Unsent,
             Outcome::ModelRefused => FailureWeight::Request,
-            _ => match judge(self).verdict {
+            _ => match judge(self, OnRefusal::End).verdict {
                 Verdict::NextLarger | Verdict::Elsewhere | Verdict::GiveUp => FailureWeight::Request,
                 Verdict::Retry | Verdict::Wait(_) | Verdict::Next => FailureWeight::Provider,
             },
@@ -343,11 +361,13 @@ mod tests {
         let context = r#"{"error":{"message":"x","code":"context_length_exceeded"}}"#;
         let policy = r#"{"error":{"message":"x","code":"content_policy_violation"}}"#;
         let quota = r#"{"error":{"message":"x","code":"insufficient_quota"}}"#;
+        let words = r#"{"error":{"message":"x"}}"#;
         let again = (Verdict::Retry, Cooling::Failure);
         let next = (Verdict::Next, Cooling::Failure);
         let long = (Verdict::Next, Cooling::Long);
         let unsent = (Verdict::Next, Cooling::None);
         let larger = (Verdict::NextLarger, Cooling::None);
+        let elsewhere = (Verdict::Elsewhere, Cooling::Alive);
         let give_up = (Verdict::GiveUp, Cooling::None);
         let wait = (Verdict::Wait(SECOND), Cooling::Asked(SECOND));
         for (outcome, expected) in [
@@ -361,8 +381,8 @@ mod tests {
             (Outcome::Send(SendError::Tls), again),
             (Outcome::Send(SendError::Reset), again),
             (Outcome::Send(SendError::Other), again),
-            (Outcome::Send(SendError::Timeout), next),
-            (Outcome::Timeout, next),
+            (Outcome::Send(SendError::Timeout), unsent),
+            (Outcome::Timeout, unsent),
             (Outcome::OutOfTime, unsent),
             (status(429, "", Some(SECOND)), wait),
             (status(429, "", None), again),
@@ -374,33 +394,48 @@ mod tests {
             (status(529, "[]", None), again),
             (status(400, context, None), larger),
             (status(422, context, None), larger),
-            (status(413, "", None), larger),
+            (status(413, "", None), unsent),
+            (status(413, context, None), larger),
             (status(414, "", None), unsent),
             (status(431, "<html>", None), unsent),
             (inside(r#"{"error":{"message":"x","code":431}}"#), unsent),
-            (status(400, "", None), give_up),
+            (status(400, "", None), elsewhere),
             (status(400, policy, None), give_up),
-            (status(422, "nonsense", None), give_up),
+            (status(422, "nonsense", None), elsewhere),
             (status(401, "", None), long),
             (status(402, "", None), long),
-            (status(403, "", None), long),
-            (status(404, "", None), long),
+            (status(403, words, None), long),
+            (status(404, words, None), long),
+            (status(410, words, None), long),
+            (status(403, "", None), next),
+            (status(403, "<html>", None), next),
+            (status(404, "<html>", None), next),
+            (status(404, "{}", None), next),
             (status(302, "", None), next),
-            (status(409, "", None), next),
+            (status(409, "", None), again),
+            (status(409, "", Some(SECOND)), wait),
             (status(451, "", None), next),
             (inside(r#"{"error":{"message":"busy"}}"#), again),
-            (inside(r#"{"error":{"message":"x","code":400}}"#), give_up),
-            (inside(r#"{"error":{"message":"x","type":"invalid_request_error"}}"#), give_up),
+            (inside(r#"{"error":{"message":"x","code":400}}"#), elsewhere),
+            (inside(r#"{"error":{"message":"x","type":"invalid_request_error"}}"#), elsewhere),
             (inside(r#"{"error":{"message":"x","type":"overloaded_error"}}"#), again),
             (inside(r#"{"error":{"message":"x","type":"authentication_error"}}"#), long),
             (inside(context), larger),
             (inside(quota), long),
             (Outcome::Broken, again),
-            (Outcome::Undecodable, next),
-            (Outcome::TooLarge, next),
+            (Outcome::Undecodable, again),
+            (Outcome::TooLarge, unsent),
         ] {
-            let Judgement { verdict, cooling, .. } = judge(&outcome);
+            let Judgement { verdict, cooling, .. } = judge(&outcome, OnRefusal::End);
             assert_eq!((verdict, cooling), expected, "{outcome:?}");
         }
+    }
+
+    #[test]
+    fn a_tier_may_ask_elsewhere_what_one_provider_will_not_say() {
+        let policy = status(400, r#"{"error":{"message":"x","code":"content_policy_violation"}}"#, None);
+        let judgement = judge(&policy, OnRefusal::Next);
+        assert_eq!((judgement.verdict, judgement.cooling), (Verdict::Next, Cooling::None));
+        assert_eq!(judgement.client_error, judge(&policy, OnRefusal::End).client_error);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::attempt::exchange::Exchange;
 use crate::attempt::outcome::judge;
 use crate::platform::Platform;
-use crate::policy::HealthSettings;
+use crate::policy::{HealthSettings, OnRefusal};
 use crate::pop::health::{self, Cooling, Extent, Found, Setback, Stage, Success};
 
 /// The CPU time, in milliseconds, after which a probe is not looked at any more. An execution has 50.
@@ -41,7 +41,7 @@ impl Probe {
             let stage = if exchange.has_begun() { Stage::AfterBegin } else { Stage::BeforeBegin };
             match exchange.advance(platform) {
                 Some(Ok(_)) => return self.succeeded(platform),
-                Some(Err(outcome)) => return self.failed(platform, judge(&outcome).cooling, stage),
+                Some(Err(outcome)) => return self.failed(platform, judge(&outcome, OnRefusal::End).cooling, stage),
                 // What can be seen of it was good.
                 None if platform.vcpu_ms() >= MAX_VCPU_MS && exchange.has_begun() => return self.succeeded(platform),
                 None if platform.vcpu_ms() >= MAX_VCPU_MS => return,

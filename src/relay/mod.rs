@@ -134,7 +134,7 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
     fn repair(&mut self, broken: Break) -> Result<Option<Box<AnswerStream<P>>>, Stop> {
         let job = self.attempts.job;
         let outcome = Outcome::from(broken);
-        self.serving.broke(job.platform, judge(&outcome).cooling, &job.policy.health);
+        self.serving.broke(job.platform, judge(&outcome, job.tier.on_refusal).cooling, &job.policy.health);
         self.attempts.visit.note_broken(outcome.end(), self.answer.delivery.facts.tally);
         let Some(mut repair) = self.answer.delivery.repair().cloned() else { return Ok(None) };
         match job.tier.resume {

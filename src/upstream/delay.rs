@@ -1,7 +1,7 @@
 //! How long a provider asks to be left alone, in whichever way it says so.
 //!
 //! Read are, first found first: `retry-after-ms` (OpenAI's SDKs), `retry-after` in seconds or as a date (RFC 9110 §10.2.3),
-//! Gemini's `retryDelay` in the error's body (google.rpc.RetryInfo), and the reset times of the rate limits that are used
+//! the error's body (Google's `retryDelay`, of google.rpc.RetryInfo, else its words: "try again in 7.66s"), and the reset times of the rate limits that are used
 //! up (`x-ratelimit-reset-requests`, `-tokens`: "1s", "6m0s", "12ms").
 
 use std::time::{Duration, SystemTime};
@@ -10,6 +10,9 @@ use http::HeaderMap;
 
 /// Nobody means more than this; it also keeps sums of times far from overflow.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// How much of a message is searched for a delay, in bytes.
+const MAX_WORDS_BYTES: usize = 2_048;
 
 /// The delay that an error answer asks for; a date that has passed is none at all. `in_body` is what its body asks for, `now`
 /// the time since 1970.
@@ -51,6 +54,24 @@ pub fn parse(text: &str) -> Option<Duration> {
         rest = tail;
     }
     (!text.is_empty()).then_some(total.min(LONGEST))
+}
+
+/// The delay that a message asks for: "Please try again in 1m2.5s" (OpenAI, Groq), "Please retry after 26 seconds" (Azure).
+pub fn in_words(text: &str) -> Option<Duration> {
+    const ASKS: [&str; 5] = ["try again in ", "try again after ", "retry in ", "retry after ", "please wait "];
+    let text = text[..text.floor_char_boundary(MAX_WORDS_BYTES)].to_ascii_lowercase();
+    let rest = ASKS.iter().find_map(|asks| Some(&text[text.find(asks)? + asks.len()..]))?;
+    let mut words = rest.split_whitespace().map(|word| word.trim_end_matches(['.', ',', ';', '!', ')']));
+    let first = words.next()?;
+    let scale = match words.next() {
+        _ if first.ends_with(|last: char| last.is_ascii_alphabetic()) => return parse(first),
+        Some("second" | "seconds" | "sec" | "secs" | "s") => 1.0,
+        Some("minute" | "minutes" | "min" | "mins" | "m") => 60.0,
+        Some("hour" | "hours" | "h") => 3600.0,
+        Some("millisecond" | "milliseconds" | "ms") => 1e-3,
+        _ => return None,
+    };
+    seconds(first, scale)
 }
 
 /// A plain number of units, each `scale` seconds long.
@@ -125,11 +146,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn delays_in_words_are_read() {
+        for (text, expected) in [
+            ("Rate limit reached. Limit 6000, Used 5900. Please try again in 7.66s. Visit x", Some(7_660)),
+            ("Please try again in 1m2.5s.", Some(62_500)),
+            ("Please try again in 120ms. Need more tokens?", Some(120)),
+            ("Please retry after 26 seconds.", Some(26_000)),
+            ("Please wait 30 seconds before retrying.", Some(30_000)),
+            ("please try again in 2 minutes", Some(120_000)),
+            ("You exceeded your quota.\nPlease retry in 30.529s.", Some(30_529)),
+            ("Please try again in a few minutes.", None),
+            ("Please try again in 5", None),
+            ("Please wait before retrying.", None),
+            ("Please try again later.", None),
+            ("try again in ", None),
+        ] {
+            assert_eq!(in_words(text).map(|delay| delay.as_millis()), expected, "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_panics_or_asks_for_more_than_a_day(text in "\\PC{0,40}", number in any::<f64>()) {
             for text in [text, number.to_string(), format!("{number}s")] {
                 prop_assert!(parse(&text).is_none_or(|delay| delay <= LONGEST));
+                let asks = format!("retry in {text}");
+                prop_assert!(in_words(&asks).is_none_or(|delay| delay <= LONGEST));
                 if let Ok(value) = text.parse::<http::HeaderValue>() {
                     for name in ["retry-after", "retry-after-ms"] {
                         let headers = [(HeaderName::from_static(name), value.clone())].into_iter().collect();

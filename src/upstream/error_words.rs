@@ -1,7 +1,8 @@
-//! What a provider says when it refuses, in whichever shape it says so.
+//! What a provider says when something went wrong, in whichever shape it says so; `meaning` says what it means.
 //!
-//! Known shapes: OpenAI's envelope, the same in an array (Gemini), flat objects of many kinds, a bare string, HTML. The
-//! message may be of any JSON type (Mercury has sent a list). Nothing here reaches a client unmasked.
+//! Known shapes: OpenAI's envelope, the same in an array (Gemini), a text beside a code (xAI), flat objects of many kinds, a
+//! bare string, one event of a stream as the whole body, an error of another provider within one (OpenRouter); HTML has no
+//! words. The message may be of any JSON type (Mercury and FastAPI send lists). Nothing here reaches a client unmasked.
 
 use std::time::Duration;
 
@@ -11,14 +12,18 @@ use serde_json::Value;
 use crate::mask::keys::cut;
 use crate::mask::words::MAX_TEXT_BYTES as MAX_SHOWN_BYTES;
 use crate::upstream::delay;
+use crate::wire::sse::Decoder;
 
 /// One more than what is looked at, so that a text that was cut still shows that it was.
 const MAX_TEXT_BYTES: usize = MAX_SHOWN_BYTES + 4;
 /// The longest code or type that is looked at, in bytes.
 const MAX_NAME_BYTES: usize = 256;
+/// The most reasons that are kept of one error.
+const MAX_REASONS: usize = 8;
 /// Where the words are, in objects of many kinds.
-const MESSAGES: [&str; 11] = [
+const MESSAGES: [&str; 12] = [
     "message",
+    "Message",
     "detail",
     "error_message",
     "errorMessage",
@@ -30,6 +35,9 @@ const MESSAGES: [&str; 11] = [
     "title",
     "reason",
 ];
+/// What OpenRouter says where another provider's words say more.
+const NO_WORDS_OF_ITS_OWN: &str = "Provider returned error";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A provider's error, unmasked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,27 +46,76 @@ pub struct ProviderError {
     pub code: Option<String>,
     pub kind: Option<String>,
     pub param: Option<String>,
-    /// Gemini's `RetryInfo.retryDelay`.
+    /// How long the provider asks to be left alone, in the body.
     pub retry_delay: Option<Duration>,
+    /// What stands deeper; few errors have any.
+    details: Option<Box<Details>>,
+}
+
+/// What stands deeper in an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Details {
+    /// Google's `details[].reason`, Azure's `innererror.code`, names of an error within this one.
+    reasons: Vec<String>,
+    /// An intermediary's moderation lists what it found in the input (OpenRouter's `metadata.reasons`).
+    is_flagged: bool,
 }
 
 /// Reads an error body; what cannot be read is an error without words.
 pub fn parse(body: &[u8]) -> ProviderError {
-    let Ok(value) = serde_json::from_slice::<Value>(body) else {
-        return ProviderError::default();
-    };
-    let value = match &value {
-        Value::Array(items) => items.first().unwrap_or(&Value::Null),
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    match serde_json::from_slice::<Value>(body) {
+        Ok(value) => from_body(&value),
+        Err(_) => from_events(body.trim_ascii_start()).unwrap_or_default(),
+    }
+}
+
+/// What an array holds (Gemini), or the value itself.
+fn first_of(value: &Value) -> &Value {
+    match value {
+        Value::Array(items) => items.iter().find(|item| !item.is_null()).unwrap_or(&Value::Null),
         other => other,
-    };
-    from_value(value.get("error").filter(|error| !error.is_null()).unwrap_or(value))
+    }
+}
+
+fn from_body(body: &Value) -> ProviderError {
+    let body = first_of(body);
+    match (body.get("error"), body.get("detail")) {
+        (Some(error @ Value::Object(_)), _) => from_value(error),
+        (Some(Value::Array(errors)), _) if !errors.is_empty() => from_value(&errors[0]),
+        // The code stands beside it (xAI).
+        (Some(Value::String(text)), _) => from_value(body).with_message(text),
+        (_, Some(detail @ Value::Object(_))) => from_value(detail),
+        _ => from_value(body),
+    }
+}
+
+/// The first error in a body that is a stream although it should be none.
+fn from_events(body: &[u8]) -> Option<ProviderError> {
+    if ![&b"data:"[..], b"event:", b"id:", b"retry:", b":"].iter().any(|field| body.starts_with(field)) {
+        return None;
+    }
+    let mut decoder = Decoder::default();
+    decoder.space().extend_from_slice(body);
+    decoder.space().extend_from_slice(b"\n\n");
+    decoder.end();
+    while let Ok(Some(event)) = decoder.next_event() {
+        let Some(data) = event.data() else { continue };
+        if event.is_named_error() {
+            return Some(parse_event(&data));
+        }
+        if let Some(error) = without_answer(&data) {
+            return Some(error);
+        }
+    }
+    None
 }
 
 /// Reads the data of an event that is an error, whatever it is.
 pub fn parse_event(data: &[u8]) -> ProviderError {
     match std::str::from_utf8(data) {
         Ok(text) if serde_json::from_str::<IgnoredAny>(text).is_err() => {
-            ProviderError { message: Some(cut(text.trim(), MAX_TEXT_BYTES).to_owned()), ..ProviderError::default() }
+            ProviderError::default().with_message(text.trim())
         }
         Ok(_) | Err(_) => parse(data),
     }
@@ -68,7 +125,7 @@ pub fn parse_event(data: &[u8]) -> ProviderError {
 /// services say so without one.
 pub fn without_answer(body: &[u8]) -> Option<ProviderError> {
     let value = serde_json::from_slice::<Value>(body).ok()?;
-    let says_so = value.as_object()?.iter().any(|(name, value)| is_complaint(name, value));
+    let says_so = first_of(&value).as_object()?.iter().any(|(name, value)| is_complaint(name, value));
     says_so.then(|| parse(body))
 }
 
@@ -103,25 +160,73 @@ pub fn is_error_name(name: &str) -> bool {
 
 /// Reads the value of an `error` field, or an object that is an error itself.
 pub fn from_value(error: &Value) -> ProviderError {
-    let text = |names: &[&str], limit: usize| {
-        let value = names.iter().find_map(|name| error.get(*name).filter(|value| !value.is_null()))?;
-        Some(as_text(value, limit))
-    };
     if let Value::String(message) = error {
-        return ProviderError { message: Some(cut(message, MAX_TEXT_BYTES).to_owned()), ..ProviderError::default() };
+        return ProviderError::default().with_message(message);
     }
-    ProviderError {
-        message: text(&MESSAGES, MAX_TEXT_BYTES),
-        code: text(&["code", "error_code", "errorCode", "status_code"], MAX_NAME_BYTES),
-        kind: text(&["type", "status", "error_type"], MAX_NAME_BYTES),
-        param: text(&["param"], MAX_TEXT_BYTES),
+    let name = |names: &[&str], limit: usize| {
+        let value = names.iter().find_map(|name| error.get(*name).filter(|value| !value.is_null()))?;
+        Some(as_text(value, limit)).filter(|text| !text.trim().is_empty())
+    };
+    let metadata = error.get("metadata");
+    let mut read = ProviderError {
+        message: None,
+        code: name(&["code", "error_code", "errorCode", "status_code"], MAX_NAME_BYTES),
+        kind: name(&["type", "status", "error_type", "__type"], MAX_NAME_BYTES),
+        param: name(&["param"], MAX_TEXT_BYTES),
         retry_delay: retry_delay(error),
+        details: None,
+    };
+    let flags = metadata.and_then(|metadata| metadata.get("reasons")?.as_array());
+    read.add(Details { reasons: reasons(error), is_flagged: flags.is_some_and(|flags| !flags.is_empty()) });
+    if let Some(message) = MESSAGES.iter().find_map(|name| words(error.get(*name)?)) {
+        read = read.with_message(&message);
+    }
+    match metadata.and_then(|metadata| metadata.get("raw")) {
+        Some(Value::String(raw)) => read.with_inner(raw),
+        Some(raw @ Value::Object(_)) => read.with_inner(&raw.to_string()),
+        _ => read,
     }
 }
 
+/// What a value says: a text, or those of a list (FastAPI's have theirs in objects).
+fn words(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::Null => return None,
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().filter_map(words).collect::<Vec<_>>().join("; "),
+        Value::Object(_) => match (MESSAGES.iter().find_map(|name| words(value.get(*name)?)), value.get("loc")) {
+            (Some(text), Some(Value::Array(place))) => {
+                let place: Vec<String> = place.iter().filter_map(words).collect();
+                format!("{}: {text}", place.join("."))
+            }
+            (Some(text), _) => text,
+            (None, _) => value.to_string(),
+        },
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+    };
+    Some(text).filter(|text| !text.trim().is_empty())
+}
+
+fn details(error: &Value) -> &[Value] {
+    match error.get("details") {
+        Some(Value::Array(details)) => details,
+        Some(details @ Value::Object(_)) => std::slice::from_ref(details),
+        _ => &[],
+    }
+}
+
+fn reasons(error: &Value) -> Vec<String> {
+    let of_detail = |detail: &Value| {
+        let reason = detail.get("reason").or_else(|| detail.get("metadata")?.get("reason"))?;
+        Some(cut(reason.as_str()?, MAX_NAME_BYTES).to_owned())
+    };
+    let inner = error.get("innererror").or_else(|| error.get("inner_error")).and_then(|inner| inner.get("code"));
+    let inner = inner.and_then(Value::as_str).map(|code| cut(code, MAX_NAME_BYTES).to_owned());
+    details(error).iter().filter_map(of_detail).chain(inner).take(MAX_REASONS).collect()
+}
+
 fn retry_delay(error: &Value) -> Option<Duration> {
-    let details = error.get("details")?.as_array()?;
-    details.iter().find_map(|detail| delay::parse(detail.get("retryDelay")?.as_str()?))
+    details(error).iter().find_map(|detail| delay::parse(detail.get("retryDelay")?.as_str()?))
 }
 
 /// A text longer than `limit` bytes loses its end.
@@ -133,56 +238,72 @@ fn as_text(value: &Value, limit: usize) -> String {
 }
 
 impl ProviderError {
-    /// Whether the request was too long for the model.
-    pub fn is_context_length(&self) -> bool {
-        let says = |text: &Option<String>, parts: &[&str]| {
-            text.as_ref().is_some_and(|text| {
-                let text = text.to_ascii_lowercase();
-                parts.iter().any(|part| text.contains(part))
-            })
+    /// The same with these words; if they are another error written as a text, with that one's.
+    fn with_message(mut self, text: &str) -> Self {
+        self.message = Some(cut(text, MAX_TEXT_BYTES).to_owned());
+        self.retry_delay = self.retry_delay.or_else(|| delay::in_words(text));
+        if text.trim_start().starts_with(['{', '[']) { self.with_inner(text) } else { self }
+    }
+
+    /// The same with what the error within it says: a provider's behind an intermediary.
+    fn with_inner(mut self, text: &str) -> Self {
+        let Ok(value) = serde_json::from_str::<Value>(text) else {
+            let says_nothing = self.message.as_deref().is_none_or(|message| message == NO_WORDS_OF_ITS_OWN);
+            if says_nothing && !text.trim().is_empty() && !is_markup(text) {
+                self.message = Some(cut(text, MAX_TEXT_BYTES).to_owned());
+                self.retry_delay = self.retry_delay.or_else(|| delay::in_words(text));
+            }
+            return self;
         };
-        says(&self.code, &["context_length"])
-            || says(&self.kind, &["context_length"])
-            || says(
-                &self.message,
-                &["context length", "context window", "context limit", "prompt is too long", "maximum context"],
-            )
-    }
-
-    /// Whether it is about what the text says, not about who sends it.
-    pub fn is_content_policy(&self) -> bool {
-        const WORDS: [&str; 6] =
-            ["content_policy", "content policy", "content_filter", "content management", "moderation", "flagged"];
-        let texts = [&self.code, &self.kind, &self.message].into_iter().flatten();
-        texts.map(|text| text.to_ascii_lowercase()).any(|text| WORDS.iter().any(|word| text.contains(word)))
-    }
-
-    /// The status that the error would have had, had it not come in a 200: its numeric code (OpenRouter), or its type.
-    pub fn implied_status(&self) -> Option<u16> {
-        if self.is_context_length() {
-            return Some(400);
+        let inner = from_body(&value);
+        if inner.message.is_some() {
+            let Details { reasons, is_flagged } = inner.details.map(|details| *details).unwrap_or_default();
+            let reasons = [inner.code, inner.kind].into_iter().flatten().chain(reasons).collect();
+            self.add(Details { reasons, is_flagged });
+            self.message = inner.message;
+            self.param = self.param.or(inner.param);
+            self.retry_delay = self.retry_delay.or(inner.retry_delay);
         }
-        let code = self.code.as_ref().and_then(|code| code.parse().ok()).filter(|code| (400..600).contains(code));
-        code.or_else(|| match self.kind.as_deref()? {
-            "invalid_request_error" => Some(400),
-            "authentication_error" => Some(401),
-            "billing_error" => Some(402),
-            "permission_error" => Some(403),
-            "not_found_error" => Some(404),
-            "request_too_large" => Some(413),
-            "rate_limit_error" => Some(429),
-            "overloaded_error" => Some(529),
-            _ => None,
-        })
+        self
     }
 
-    /// Whether an account has used up what it paid for, so that waiting will not help.
-    pub fn is_quota(&self) -> bool {
-        let named = [&self.code, &self.kind].into_iter().flatten();
-        let mut named = named.map(|text| text == "insufficient_quota" || text == "billing_error");
-        // Anthropic has no name of its own for it.
-        named.any(|known| known) || self.message.as_ref().is_some_and(|text| text.contains("spend limit"))
+    fn add(&mut self, details: Details) {
+        if details != Details::default() {
+            let own = self.details.get_or_insert_default();
+            own.reasons.extend(details.reasons);
+            own.reasons.truncate(MAX_REASONS);
+            own.is_flagged |= details.is_flagged;
+        }
     }
+
+    /// Names that stand deeper than its code and type.
+    pub fn reasons(&self) -> &[String] {
+        self.details.as_ref().map_or(&[], |details| &details.reasons)
+    }
+
+    /// Whether an intermediary's moderation says what it found in the input.
+    pub fn is_flagged(&self) -> bool {
+        self.details.as_ref().is_some_and(|details| details.is_flagged)
+    }
+
+    /// Whether it says no more than a status would: a balancer's page, or an empty body.
+    pub fn is_wordless(&self) -> bool {
+        let is_number = |name: &String| name.bytes().all(|byte| byte.is_ascii_digit());
+        let says_nothing = self.message.as_deref().is_none_or(is_markup);
+        says_nothing && [&self.code, &self.kind].into_iter().flatten().all(is_number) && self.reasons().is_empty()
+    }
+
+    /// The status that a numeric code names (OpenRouter).
+    pub fn numeric_status(&self) -> Option<u16> {
+        let names = [&self.code, &self.kind].into_iter().flatten();
+        names.filter_map(|name| name.parse().ok()).find(|status| (400..600).contains(status))
+    }
+}
+
+/// Whether a text is a page of HTML.
+fn is_markup(text: &str) -> bool {
+    let begins = |tag: &str| text.trim_start().get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
+    begins("<html") || begins("<!doctype")
 }
 
 #[cfg(test)]
@@ -196,11 +317,38 @@ mod tests {
             (r#"[{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}}]"#, Some("m"), Some("429")),
             (r#"{"object":"error","message":"flat","code":400}"#, Some("flat"), Some("400")),
             (r#"{"error":"bare"}"#, Some("bare"), None),
-            (r#"{"error":{"message":["a","b"]}}"#, Some(r#"["a","b"]"#), None),
+            (r#"{"error":{"message":["a","b"]}}"#, Some("a; b"), None),
             (r#"{"detail":"fast api"}"#, Some("fast api"), None),
-            (r#"{"errors":["one","two"]}"#, Some(r#"["one","two"]"#), None),
+            (r#"{"errors":["one","two"]}"#, Some("one; two"), None),
             (r#"{"error_code":17,"error_msg":"Open api"}"#, Some("Open api"), Some("17")),
             (r#"{"error":null,"message":"flat"}"#, Some("flat"), None),
+            (
+                r#"{"error":"bare","code":"Client specified an invalid argument"}"#,
+                Some("bare"),
+                Some("Client specified an invalid argument"),
+            ),
+            (r#"{"error":true,"message":"flat"}"#, Some("flat"), None),
+            (r#"{"error":[{"message":"m","code":"c"}]}"#, Some("m"), Some("c")),
+            (
+                r#"{"detail":[{"loc":["body","n"],"msg":"too large","input":9},{"msg":"x"}]}"#,
+                Some("body.n: too large; x"),
+                None,
+            ),
+            (r#"{"detail":{"error_type":"t","message":"m","code":"c"}}"#, Some("m"), Some("c")),
+            (r#"{"error":{"message":{"text":1,"message":"deep"}}}"#, Some("deep"), None),
+            (r#"{"error":{"message":"m","code":"429"}}"#, Some("m"), Some("429")),
+            (r#"{"Message":"of AWS","__type":"ThrottlingException"}"#, Some("of AWS"), None),
+            ("data: {\"error\":{\"message\":\"framed\",\"code\":\"c\"}}\n\n", Some("framed"), Some("c")),
+            ("event: error\r\ndata: {\"error\":{\"message\":\"named\"}}", Some("named"), None),
+            (
+                ": hello\n\ndata: {\"choices\":[]}\n\ndata: {\"message\":\"late\"}\n\ndata: [DONE]\n\n",
+                Some("late"),
+                None,
+            ),
+            ("event: error\ndata: no JSON\n\n", Some("no JSON"), None),
+            ("data: [DONE]\n\n", None, None),
+            ("\u{feff}{\"error\":{\"message\":\"marked\"}}", Some("marked"), None),
+            (r#"{"error":{"message":""}}"#, None, None),
             ("<html>", None, None),
             ("[]", None, None),
             ("7", None, None),
@@ -250,34 +398,43 @@ mod tests {
     }
 
     #[test]
-    fn long_contexts_and_used_up_quotas_are_told_apart() {
-        let context = parse(br#"{"error":{"message":"x","code":"context_length_exceeded"}}"#);
-        assert!(context.is_context_length() && !context.is_quota());
-        let quota = parse(br#"{"error":{"message":"x","type":"insufficient_quota","code":"insufficient_quota"}}"#);
-        assert!(quota.is_quota() && !quota.is_context_length());
-        let spent =
-            br#"{"type":"error","error":{"type":"rate_limit_error","message":"The monthly spend limit is reached."}}"#;
-        assert!(parse(spent).is_quota());
+    fn an_error_within_an_error_speaks_for_it() {
+        let raw = |raw: &str| {
+            let error =
+                serde_json::json!({"message": "Provider returned error", "code": 400, "metadata": {"raw": raw}});
+            parse(serde_json::json!({ "error": error }).to_string().as_bytes())
+        };
+        let inner = raw(r#"{"error":{"message":"m","type":"t","code":"c","param":"p"}}"#);
+        assert_eq!((inner.message.as_deref(), inner.code.as_deref()), (Some("m"), Some("400")));
+        assert_eq!((inner.reasons().join(","), inner.param.as_deref()), ("c,t".to_owned(), Some("p")));
+        assert_eq!(raw("plain words").message.as_deref(), Some("plain words"));
+        assert_eq!(raw("<html>busy").message.as_deref(), Some("Provider returned error"));
+        let written = parse(br#"{"error":{"message":"{\"error\":{\"message\":\"m\",\"code\":\"c\"}}"}}"#);
+        assert_eq!((written.message.as_deref(), written.reasons().join(",")), (Some("m"), "c".to_owned()));
     }
 
     #[test]
-    fn errors_of_the_messages_api_are_read() {
-        for (kind, message, context_length, quota) in [
-            ("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum", true, false),
-            ("invalid_request_error", "input length and `max_tokens` exceed context limit: 1 + 2 > 2", true, false),
-            ("invalid_request_error", "messages: at least one message is required", false, false),
-            // It is about bytes, and its status says so.
-            ("request_too_large", "Request exceeds the maximum size", false, false),
-            ("billing_error", "Your credit balance is too low", false, true),
-            ("rate_limit_error", "This request would exceed your rate limit", false, false),
-            ("overloaded_error", "Overloaded", false, false),
-            ("api_error", "Internal server error", false, false),
+    fn names_that_stand_deeper_are_read() {
+        let google =
+            parse(br#"[{"error":{"code":400,"message":"x","details":[{"x":1},{"reason":"API_KEY_INVALID"}]}}]"#);
+        assert_eq!(google.reasons(), ["API_KEY_INVALID"]);
+        let azure = parse(br#"{"error":{"message":"x","innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#);
+        assert_eq!(azure.reasons(), ["ResponsibleAIPolicyViolation"]);
+        let flagged = parse(br#"{"error":{"message":"x","code":403,"metadata":{"reasons":["violence"]}}}"#);
+        assert!(flagged.is_flagged() && !google.is_flagged());
+    }
+
+    #[test]
+    fn pages_and_bare_numbers_have_no_words() {
+        for (body, expected) in [
+            ("", true),
+            ("<html><h1>403 Forbidden</h1>", true),
+            (r#"{"error":{"code":404}}"#, true),
+            (r#"{"error":{"message":"<!DOCTYPE html><p>Forbidden"}}"#, true),
+            (r#"{"error":{"message":"Forbidden"}}"#, false),
+            (r#"{"error":{"type":"permission_error"}}"#, false),
         ] {
-            let body =
-                serde_json::json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "r"});
-            let error = parse(body.to_string().as_bytes());
-            assert_eq!((error.kind.as_deref(), error.message.as_deref()), (Some(kind), Some(message)));
-            assert_eq!((error.is_context_length(), error.is_quota()), (context_length, quota), "{message}");
+            assert_eq!(parse(body.as_bytes()).is_wordless(), expected, "{body}");
         }
     }
 }

@@ -5,4 +5,5 @@ pub mod dialect;
 pub mod error_words;
 pub mod headers;
 pub mod keyring;
+pub mod meaning;
 pub mod stream;

@@ -57,10 +57,13 @@ fn the_next_candidate_serves_when_the_first_fails() {
 }
 
 #[test]
-fn a_refused_request_is_not_tried_elsewhere() {
+fn a_refused_request_is_tried_elsewhere_and_told_in_the_providers_words() {
     let body = json!({"error": {"message": format!("`top_k` is not known; key {} noted", secret_of(FIRST)), "param": "top_k"}});
     for status in [400, 422] {
-        let scenario = large().provider(FIRST, json_reply(status, body.clone())).run();
+        let refused = json_reply(status, body.clone());
+        let served = large().provider(FIRST, refused.clone()).provider(SECOND, answer("hi")).run();
+        assert_eq!(served.response_header("x-route-attempts"), format!("first/one:{status},second/two:200"));
+        let scenario = large().provider(FIRST, refused.clone()).provider(SECOND, refused).run();
         assert_eq!((scenario.status(), scenario.error_code().as_str()), (status, "provider_rejected"));
         let error = scenario.json();
         let message = error["error"]["message"].as_str().unwrap();

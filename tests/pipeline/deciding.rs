@@ -295,6 +295,7 @@ fn the_route_endpoint_explains_without_asking_a_candidate() {
 
 #[test]
 fn a_refusal_of_one_prompt_says_nothing_of_the_classifier() {
+    let error = |message: &str, code: &str| json!({"error": {"message": message, "code": code}});
     let flagged = json!({"error": {"message": "Your input was flagged", "code": 403}});
     for refusal in [
         json_reply(400, json!({})),
@@ -303,6 +304,12 @@ fn a_refusal_of_one_prompt_says_nothing_of_the_classifier() {
         json_reply(422, json!({})),
         json_reply(431, json!({})),
         json_reply(403, flagged),
+        json_reply(400, error("no such field", "unsupported_value")),
+        json_reply(403, error("the prompt exceeds the context window", "x")),
+        json_reply(404, error("No endpoints found that support structured outputs", "404")),
+        json_reply(402, error("You asked for 200 tokens, but can only afford 100", "402")),
+        json_reply(200, error("no", "content_policy_violation")),
+        json_reply(200, error("no", "400")),
     ] {
         let mut scenario = Scenario::new();
         for _ in 0..4 {
@@ -315,9 +322,18 @@ fn a_refusal_of_one_prompt_says_nothing_of_the_classifier() {
         }
         assert_eq!(decided(&scenario), is("large", "default", "classifier_error"), "it is still asked");
     }
-    for failure in
-        [json_reply(401, json!({})), json_reply(403, json!({})), json_reply(404, json!({})), json_reply(429, json!({}))]
-    {
+    for failure in [
+        json_reply(401, json!({})),
+        json_reply(403, json!({})),
+        json_reply(404, json!({})),
+        json_reply(429, json!({})),
+        json_reply(400, error("Your credit balance is too low", "x")),
+        json_reply(400, error("no", "API_KEY_INVALID")),
+        json_reply(400, error("no", "model_decommissioned")),
+        json_reply(400, error("no", "rate_limit_exceeded")),
+        json_reply(200, error("no", "429")),
+        json_reply(200, error("no", "insufficient_quota")),
+    ] {
         let mut scenario = Scenario::new();
         for _ in 0..3 {
             scenario = scenario.provider(CLASSIFIER, failure.clone()).provider(FIRST, answer("hi"));

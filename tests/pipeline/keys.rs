@@ -97,7 +97,9 @@ fn in_messages_dialect(scenario: Scenario) -> Scenario {
 fn places(text: &str) -> Vec<Scenario> {
     let quoted = Value::from(text);
     let error = json!({"error": {"message": text, "type": "invalid_request_error", "param": null, "code": null}});
-    let whole = |status: u16, body: Value| asking(false).provider(FIRST, json_reply(status, body));
+    // What a refusal is told is the first one's, and another provider is asked before.
+    let refused = |scenario: Scenario, reply: Reply| scenario.provider(FIRST, reply.clone()).provider(SECOND, reply);
+    let whole = |status: u16, body: Value| refused(asking(false), json_reply(status, body));
     let streamed = |parts: &[&str]| asking(true).provider(FIRST, stream(parts.to_vec()));
     let event = format!("data: {error}\n\n");
     let mut places = vec![
@@ -117,7 +119,7 @@ fn places(text: &str) -> Vec<Scenario> {
         whole(200, json!({"error": {"message": text, "code": 400}})),
         whole(200, json!({"message": text, "code": 400})),
         whole(200, json!({"choices": [], "error_code": 400, "error_msg": text})),
-        asking(false).provider(FIRST, reply(400, "text/html", vec![&format!("<html>{text}</html>")])),
+        refused(asking(false), reply(400, "text/html", vec![&format!("<html>{text}</html>")])),
         in_messages_dialect(whole(
             400,
             json!({"type": "error", "error": {"type": "invalid_request_error", "message": text}}),
@@ -128,8 +130,8 @@ fn places(text: &str) -> Vec<Scenario> {
         )),
         in_messages_dialect(whole(200, json!({"type": "invalid_request_error", "message": text}))),
         streamed(&[&event]).provider(SECOND, stream(vec![ROLE, HEL, STOP, DONE])),
-        streamed(&[&format!("data: {}\n\n", json!({"error": {"message": text, "code": 400}}))]),
-        asking(true).provider(FIRST, json_reply(200, json!({"error": {"message": text, "code": 422}}))),
+        refused(asking(true), stream(vec![&format!("data: {}\n\n", json!({"error": {"message": text, "code": 400}}))])),
+        refused(asking(true), json_reply(200, json!({"error": {"message": text, "code": 422}}))),
         streamed(&[ROLE, HEL, &event]),
     ];
     let outside = [
@@ -285,7 +287,7 @@ fn what_a_client_wrote_is_masked_in_the_log() {
     let tags = format!("{}=1, job={}, team=mine", &key[..12], &key[10..30]);
     for failing in [answer("hi"), json_reply(400, json!({"error": {"message": "no"}}))] {
         let asking = Scenario::new().header("x-route-tier", "large").header("x-route-tags", &tags).ask(body.clone());
-        let (scenario, _) = run(asking.provider(FIRST, failing), key);
+        let (scenario, _) = run(asking.provider(FIRST, failing.clone()).provider(SECOND, failing), key);
         let log = scenario.log();
         assert_eq!(log["gen_ai.request.model"], "[masked]");
         assert_eq!(log["tags"], json!({"[masked]": "1", "job": "[masked]", "team": "search"}));

@@ -13,6 +13,7 @@ mod health_load;
 mod health_world;
 mod isolation;
 mod keys;
+mod meanings;
 mod policies;
 mod racing;
 mod reliability;

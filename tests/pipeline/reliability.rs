@@ -201,9 +201,10 @@ fn a_refused_key_cools_down_longer_and_health_shows_it() {
 #[test]
 fn a_rejected_request_says_nothing_about_the_candidate() {
     let rejected = || json_reply(400, json!({"error": {"message": "no such field"}}));
-    let scenario = large(json!({})).provider(FIRST, rejected()).run();
-    let scenario = scenario.provider(FIRST, rejected()).again_after(Duration::from_millis(10));
-    assert_eq!(scenario.asked(), [FIRST, FIRST]);
+    let both = |scenario: Scenario| scenario.provider(FIRST, rejected()).provider(SECOND, rejected());
+    let scenario = both(large(json!({}))).run();
+    let scenario = both(scenario).again_after(Duration::from_millis(10));
+    assert_eq!(scenario.asked(), [FIRST, SECOND, FIRST, SECOND]);
     assert_eq!(scenario.log()["cooling"], Value::Null);
 }
 
@@ -258,8 +259,9 @@ fn an_error_whose_body_hangs_is_judged_by_its_status() {
 #[test]
 fn an_error_inside_a_200_is_judged_as_what_it_says() {
     let inside = |error: Value| json_reply(200, json!({"error": error}));
-    let rejected = large(json!({})).provider(FIRST, inside(json!({"message": "bad", "code": 400}))).run();
-    assert_eq!((rejected.status(), rejected.asked().len()), (400, 1));
+    let bad = inside(json!({"message": "bad", "code": 400}));
+    let rejected = large(json!({})).provider(FIRST, bad.clone()).provider(SECOND, bad).run();
+    assert_eq!((rejected.status(), rejected.asked().len()), (400, 2));
     let auth = inside(json!({"message": "no", "type": "authentication_error"}));
     let scenario = large(json!({"retries": 1})).provider(FIRST, auth).provider(SECOND, answer("hi")).run();
     assert_eq!(scenario.asked(), [FIRST, SECOND]);

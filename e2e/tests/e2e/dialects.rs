@@ -166,17 +166,23 @@ async fn a_broken_message_is_never_whole(runtime: &Runtime) {
 }
 
 async fn errors_of_the_messages_api_are_the_clients_terms(runtime: &Runtime) {
-    for (script, outcome) in [("status=529", "529"), ("status=401", "401"), ("quota", "429"), ("rate-limit=1s", "429")]
-    {
+    for (script, outcome) in [
+        ("status=529", "529"),
+        ("status=401", "401"),
+        ("quota", "429"),
+        ("rate-limit=1s", "429"),
+        ("error=account", "400"),
+        ("error=refused", "400"),
+    ] {
         let case = runtime.case("from-messages");
         runtime.third.script(script).unwrap();
         let got = ask(runtime, &case, &request(false, json!({}))).await;
         assert_eq!(got.header("x-route-attempts"), case.passed_on(outcome), "{script}: {}", got.text);
     }
     let case = runtime.case("from-messages");
-    runtime.third.script("status=400").unwrap();
+    runtime.third.script("error=policy").unwrap();
     let got = ask(runtime, &case, &request(false, json!({}))).await;
-    assert_eq!((got.status, got.code().as_str()), (400, "provider_rejected"), "{}", got.text);
+    assert_eq!((got.status, got.code().as_str()), (400, "content_policy_violation"), "{}", got.text);
 }
 
 async fn a_request_without_words_in_the_dialect_goes_elsewhere(runtime: &Runtime) {

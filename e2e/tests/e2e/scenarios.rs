@@ -37,6 +37,7 @@ scenarios!(
     only_listed_headers_cross,
     failover_is_invisible,
     nobody_left_is_told_well,
+    each_trouble_has_its_own_meaning,
     a_stream_passes_event_by_event,
     a_broken_stream_is_never_whole,
     a_client_that_leaves_is_noticed,
@@ -233,7 +234,7 @@ async fn nobody_left_is_told_well(runtime: &Runtime) {
     for (script, code) in [
         ("status=400", "provider_rejected"),
         ("list-message", "provider_rejected"),
-        ("content-policy", "provider_rejected"),
+        ("content-policy", "content_policy_violation"),
         ("context-length", "context_length_exceeded"),
         ("status=400 body=\"{\\\"error\\\":{\\\"message\\\":\\\"no: <key>\\\"}}\"", "provider_rejected"),
     ] {
@@ -242,6 +243,35 @@ async fn nobody_left_is_told_well(runtime: &Runtime) {
         assert_eq!((rejected.status, rejected.code().as_str()), (400, code), "{script}");
     }
     assert_eq!(runtime.first.received(), 8, "each was asked once");
+}
+
+async fn each_trouble_has_its_own_meaning(runtime: &Runtime) {
+    let case = runtime.case("alone");
+    for (trouble, status, code) in [
+        ("account", 503, "provider_quota"),
+        ("key", 502, "provider_auth"),
+        ("region", 502, "provider_auth"),
+        ("model", 502, "provider_not_found"),
+        ("retired", 502, "provider_not_found"),
+        ("context", 400, "context_length_exceeded"),
+        ("above-rate", 429, "rate_limit_exceeded"),
+        ("policy", 400, "content_policy_violation"),
+        ("flagged", 400, "content_policy_violation"),
+        ("unaffordable", 503, "provider_quota"),
+        ("no-endpoint", 400, "provider_rejected"),
+        ("refused", 400, "provider_rejected"),
+        ("overload", 502, "provider_error"),
+    ] {
+        for script in [format!("error={trouble}"), format!("status=200 error={trouble}")] {
+            runtime.first.script(&script).unwrap();
+            let got = send(runtime.chat(&case.tier, "Hello")).await;
+            assert_eq!((got.status, got.code().as_str()), (status, code), "{script}: {}", got.text);
+        }
+    }
+    // It asks for 1.5 s, which are waited for.
+    runtime.first.script("error=rate").unwrap();
+    let got = send(runtime.chat(&runtime.case("alone").tier, "Hello")).await;
+    assert!(got.answer().contains("first"), "{}", got.text);
 }
 
 async fn a_stream_passes_event_by_event(runtime: &Runtime) {

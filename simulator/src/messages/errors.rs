@@ -9,6 +9,7 @@ use super::encode;
 use crate::foreign;
 use crate::reply::{Asked, Refusal, Reply};
 use crate::script::{ErrorBody, KEY};
+use crate::trouble_words;
 
 pub fn encode_error(asked: &Asked<'_>, refusal: &Refusal) -> Reply {
     Reply::json(asked.profile, refusal.status, encode::to_bytes(&envelope(asked, refusal)))
@@ -20,8 +21,8 @@ pub fn error_inside(asked: &Asked<'_>) -> Reply {
     Reply { status: 200, ..encode_error(asked, &refusal) }
 }
 
-pub fn scripted_error(asked: &Asked<'_>, status: Option<u16>, body: &ErrorBody) -> Reply {
-    let status = status.unwrap_or_else(|| body.usual_status());
+pub fn scripted_error(asked: &Asked<'_>, given: Option<u16>, body: &ErrorBody) -> Reply {
+    let status = given.unwrap_or_else(|| body.usual_status());
     let message = match status {
         529 => "Overloaded".to_owned(),
         413 => "Request exceeds the maximum size".to_owned(),
@@ -33,6 +34,10 @@ pub fn scripted_error(asked: &Asked<'_>, status: Option<u16>, body: &ErrorBody) 
         ErrorBody::Envelope => encode_error(asked, &refusal),
         ErrorBody::Text(text) => {
             Reply::json(asked.profile, status, Bytes::from(text.replace(KEY, asked.request.key()).into_bytes()))
+        }
+        ErrorBody::Trouble(trouble) => {
+            let told = trouble_words::in_messages(*trouble, &asked.request_id());
+            Reply::json(asked.profile, given.unwrap_or(told.status), encode::to_bytes(&told.body))
         }
         ErrorBody::Quota => with_message("This account has reached its monthly spend limit."),
         ErrorBody::Html => {

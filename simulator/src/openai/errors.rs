@@ -10,6 +10,7 @@ use crate::foreign;
 use crate::profile::{Profile, Quirk};
 use crate::reply::{Asked, Refusal, Reply};
 use crate::script::{ErrorBody, KEY};
+use crate::trouble_words;
 
 pub fn encode_error(profile: &Profile, refusal: &Refusal) -> Reply {
     Reply::json(profile, refusal.status, encode::to_bytes(&error_value(profile, refusal)))
@@ -21,13 +22,18 @@ pub fn error_inside(profile: &Profile) -> Reply {
     Reply { status: 200, ..encode_error(profile, &refusal) }
 }
 
-pub fn scripted_error(asked: &Asked<'_>, status: Option<u16>, body: &ErrorBody) -> Reply {
+pub fn scripted_error(asked: &Asked<'_>, given: Option<u16>, body: &ErrorBody) -> Reply {
     let (profile, key) = (asked.profile, asked.request.key());
-    let status = status.unwrap_or_else(|| body.usual_status());
+    let status = given.unwrap_or_else(|| body.usual_status());
     let refusal = Refusal::invalid(format!("a scripted error with status {status}")).with_status(status);
     match body {
         ErrorBody::Envelope => encode_error(profile, &refusal),
         ErrorBody::Text(text) => Reply::json(profile, status, Bytes::from(text.replace(KEY, key).into_bytes())),
+        ErrorBody::Trouble(trouble) => {
+            let is_array = profile.has(Quirk::ArrayErrors);
+            let told = if is_array { trouble_words::in_array(*trouble) } else { trouble_words::in_envelope(*trouble) };
+            Reply::json(profile, given.unwrap_or(told.status), encode::to_bytes(&told.body))
+        }
         ErrorBody::Quota => encode_error(
             profile,
             &Refusal { message: "the quota of this account is used up".to_owned(), ..refusal }

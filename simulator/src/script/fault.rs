@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use super::trouble::Trouble;
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
     Close,
@@ -44,6 +46,8 @@ pub enum ErrorBody {
     /// Where it says [`KEY`], the key of the request stands.
     Text(String),
     Quota,
+    /// What the provider says of this trouble, with the status that it uses.
+    Trouble(Trouble),
     Html,
     Array,
     Flat,

@@ -7,6 +7,7 @@ use super::fault::{ErrorBody, Fault};
 use super::quote::{duration, value};
 use super::step::Step;
 use super::token::{ScriptError, Word};
+use super::trouble::Trouble;
 
 /// A word of the language.
 pub struct Entry {
@@ -80,6 +81,11 @@ pub const WORDS: &[Entry] = &[
         form: "body=TEXT",
         meaning: "the body as given, with status 200 unless `status` says otherwise; `<key>` in it is the request's key",
         effect: Effect::Body(|word| word.text().map(ErrorBody::Text), 200),
+    },
+    Entry {
+        form: "error=TROUBLE",
+        meaning: "the provider's own error, with its own status, for one of the troubles below",
+        effect: Effect::Body(|word| Trouble::read(word).map(ErrorBody::Trouble), 400),
     },
     Entry {
         form: "quota",
@@ -324,6 +330,7 @@ impl ErrorBody {
         Some(match self {
             ErrorBody::Text(text) | ErrorBody::RetryDelay(text) => format!("{name}={}", value(text)),
             ErrorBody::RateLimit(wait) => format!("{name}={}", duration(*wait)),
+            ErrorBody::Trouble(trouble) => format!("{name}={}", trouble.as_str()),
             _ => name.to_owned(),
         })
     }
@@ -343,6 +350,7 @@ impl ErrorBody {
         match self {
             ErrorBody::Text(text) | ErrorBody::RetryDelay(text) => Some(text.clone()),
             ErrorBody::RateLimit(wait) => Some(duration(*wait)),
+            ErrorBody::Trouble(trouble) => Some(trouble.as_str().to_owned()),
             _ => None,
         }
     }
@@ -358,7 +366,11 @@ mod tests {
         for Entry { form, .. } in WORDS {
             let example = match form.strip_suffix("=N") {
                 Some(name) => format!("{name}=3"),
-                None => form.replace("DURATION", "5ms").replace("CODE", "500").replace("NUMBER", "0.5"),
+                None => form
+                    .replace("DURATION", "5ms")
+                    .replace("CODE", "500")
+                    .replace("NUMBER", "0.5")
+                    .replace("TROUBLE", "key"),
             };
             example.parse::<Script>().unwrap_or_else(|error| panic!("{example}: {error}"));
         }
@@ -370,6 +382,9 @@ mod tests {
         for Entry { form, meaning, .. } in WORDS {
             let row = format!("| `{form}` | {meaning} |");
             assert!(page.contains(&row), "docs/simulators.md lacks the row {row}");
+        }
+        for trouble in Trouble::ALL {
+            assert!(page.contains(&format!("`{}`", trouble.as_str())), "docs/simulators.md lacks {trouble:?}");
         }
     }
 }

@@ -14,7 +14,7 @@ fn body(more: &Value) -> Value {
 #[tokio::test]
 async fn scripted_errors_have_their_status_body_and_headers() {
     type Fits = fn(&str) -> bool;
-    let cases: [(&str, u16, Fits); 10] = [
+    let cases: [(&str, u16, Fits); 13] = [
         ("status=503", 503, |text| text.contains("\"server_error\"")),
         ("status=429", 429, |text| text.contains("\"rate_limit_exceeded\"")),
         ("status=500 body=\"a b\"", 500, |text| text == "a b"),
@@ -24,6 +24,9 @@ async fn scripted_errors_have_their_status_body_and_headers() {
         ("flat", 400, |text| text.contains("\"object\":\"error\"") && !text.contains("\"error\":{")),
         ("list-message", 400, |text| text.contains("\"message\":[")),
         ("context-length", 400, |text| text.contains("\"context_length_exceeded\"")),
+        ("error=account", 429, |text| text.contains("\"insufficient_quota\"")),
+        ("error=flagged", 403, |text| text.contains("\"reasons\":[\"violence\"]")),
+        ("status=200 error=rate", 200, |text| text.contains("try again in 1.5s")),
         ("error-200", 200, |text| text.starts_with("{\"error\"")),
     ];
     let simulator = start(Profile::openai()).await;

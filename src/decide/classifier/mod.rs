@@ -10,12 +10,15 @@ pub mod reply;
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::platform::{Platform, SendError, UpstreamRequest, Wait};
 use crate::policy::{Candidate, Classifier, Policy};
 use crate::record::Reason;
-use crate::upstream::dialect::{self, DecodeOptions, EncodeOptions};
-use crate::upstream::error_words;
+use crate::upstream::dialect::{self, DecodeOptions, Defect, EncodeOptions};
+use crate::upstream::error_words::{self, ProviderError};
 use crate::upstream::keyring::Keyring;
+use crate::upstream::meaning;
 use crate::wire::ask::Ask;
 use crate::wire::facts::AnswerFacts;
 use crate::wire::media;
@@ -149,37 +152,39 @@ fn receive<P: Platform>(platform: &P, question: SentQuestion<P>) -> Result<Vec<u
         _ => Reason::ClassifierError,
     })?;
     let status = response.status;
-    match status.as_u16() {
-        200..=299 => {}
-        400 | 413 | 414 | 422 | 431 => return Err(NoReply::to_this_question(Reason::ClassifierError)),
-        // What it says decides whether it is about the key or about the text.
-        403 => {}
-        _ => return Err(Reason::ClassifierError.into()),
-    }
     let mut body = Vec::new();
-    loop {
-        in_time(Wait::Body(&response.body))?;
-        let read = platform.read(&mut response.body, &mut body, READ_BYTES).map_err(|_| Reason::ClassifierError)?;
-        if read == 0 {
-            break;
+    let mut read = || -> Result<(), NoReply> {
+        loop {
+            in_time(Wait::Body(&response.body))?;
+            let read = platform.read(&mut response.body, &mut body, READ_BYTES).map_err(|_| Reason::ClassifierError)?;
+            if read == 0 {
+                return Ok(());
+            }
+            if body.len() > MAX_REPLY_BYTES {
+                return Err(Reason::ClassifierInvalid.into());
+            }
         }
-        if body.len() > MAX_REPLY_BYTES {
-            return Err(Reason::ClassifierInvalid.into());
-        }
+    };
+    let read = read();
+    if !status.is_success() {
+        // As much of its words as has come.
+        return Err(failure(Some(status), &error_words::parse(&body)));
     }
-    match status.is_success() {
-        true => Ok(body),
-        false if error_words::parse(&body).is_content_policy() => {
-            Err(NoReply::to_this_question(Reason::ClassifierError))
-        }
-        false => Err(Reason::ClassifierError.into()),
-    }
+    read.map(|()| body)
+}
+
+/// An error in place of a reply: what it means says whether it is about the classifier or about the one question.
+fn failure(status: Option<StatusCode>, error: &ProviderError) -> NoReply {
+    let meaning = meaning::find(status.map(|status| status.as_u16()), error);
+    NoReply { reason: Reason::ClassifierError, counts: !meaning.is_about_this_request() }
 }
 
 fn read_reply(policy: &Policy, decode: DecodeOptions, body: Vec<u8>) -> Contents {
     let body = dialect::mend_answer(decode, body);
-    let Ok(pieces) = dialect::decode_answer(decode, &body) else {
-        return Contents { reply: Err(Reason::ClassifierInvalid.into()), usage: None };
+    let pieces = match dialect::decode_answer(decode, &body) {
+        Ok(pieces) => pieces,
+        Err(Defect::Error(error)) => return Contents { reply: Err(failure(None, &error)), usage: None },
+        Err(_) => return Contents { reply: Err(Reason::ClassifierInvalid.into()), usage: None },
     };
     let is_cut =
         |piece: &Piece<'_>| matches!(piece, Piece::Finish { finish, .. } if finish.reason == FinishReason::Length);

@@ -1,6 +1,7 @@
 //! What providers of this dialect answer, decoded into pieces, and whether it is whole.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::chunk::{self, Chunk};
 use crate::upstream::dialect::{DecodeOptions, Defect, Heard};
@@ -53,6 +54,8 @@ impl From<ProviderUsage> for Usage {
 /// The error in place of an answer: of all of it, of a choice, or, without an envelope, `whole` itself.
 fn error(chunk: &Chunk<'_>, whole: &[u8]) -> Option<ProviderError> {
     match &chunk.error {
+        // A bare text has its code beside it (xAI).
+        Some(Value::String(_)) if chunk.choices == 0 => Some(error_words::parse(whole)),
         Some(error) => Some(error_words::from_value(error)),
         None if chunk.is_error => Some(error_words::parse(whole)),
         None if !chunk.says_something => error_words::without_answer(whole),
