@@ -176,7 +176,7 @@ pub fn policy() -> Value {
             "model": "judge", "timeout_ms": 400, "min_confidence": 0.5, "excerpt_bytes": 400,
             "breaker": {"failures": 100, "open_s": 1},
         },
-        "health": {"cooldown_s": 1, "max_cooldown_s": 60, "hedge_share": 1.0},
+        "health": {"failures": 1, "cooldown_s": 1, "max_cooldown_s": 60, "hedge_share": 1.0},
         "tiers": tiers,
         "models": models,
         "providers": {
