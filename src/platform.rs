@@ -71,7 +71,7 @@ pub trait Platform {
     /// Appends what has arrived, at most `limit` bytes, and waits if nothing has; 0 is the end of the body.
     fn read(&self, body: &mut Self::Body, into: &mut Vec<u8>, limit: usize) -> Result<usize, ReadError>;
 
-    /// The position of the first that is ready, or nothing if `at_most` passes before. `None` waits without limit.
+    /// The position of the first that is ready, of any number, or nothing if `at_most` passes before. `None` waits without limit.
     fn wait_first(&self, waits: &[Wait<'_, Self>], at_most: Option<Duration>) -> Option<usize>;
 
     fn sleep(&self, duration: Duration);

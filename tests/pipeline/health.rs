@@ -316,3 +316,47 @@ fn the_breaker_lets_one_call_probe_and_hears_of_no_old_one() {
     breaker::failed(&fake, &Breaker { failures: 1, ..classifier.breaker }, began);
     assert!(matches!(permit(&fake), Allowance::Call(_)), "what began before the probe says nothing after it");
 }
+
+#[test]
+fn the_sandbox_that_saw_a_failure_knows_of_it_at_once() {
+    let scenario = large().provider(FIRST, busy()).provider(SECOND, answer("hi")).run();
+    let scenario = scenario.provider(SECOND, answer("hi")).again_after(Duration::from_millis(10));
+    assert_eq!(scenario.response_header("x-route-attempts"), "second/two:200");
+}
+
+#[test]
+fn who_is_not_elected_asks_the_others_first() {
+    let due = || {
+        let scenario = large().provider(FIRST, busy()).provider(SECOND, answer("hi")).run();
+        let fake = &scenario.fake;
+        let state: Value = serde_json::from_slice(&fake.cache.borrow()[STATE].0).unwrap();
+        let office = format!("tiergate/probe/{ONE}/{}", state["cooldown"]["until_ms"]);
+        fake.offices.borrow_mut().insert(office, fake.unix_time() + Duration::from_secs(60));
+        scenario
+    };
+    let scenario = second(due(), Duration::from_secs(6));
+    assert_eq!(scenario.response_header("x-route-attempts"), "second/two:200");
+    let scenario = due().provider(SECOND, busy()).provider(FIRST, answer("hi"));
+    let scenario = scenario.new_sandbox().again_after(Duration::from_secs(6));
+    assert_eq!(scenario.response_header("x-route-attempts"), "second/two:503,first/one:200", "a last resort");
+    assert!(!has_row(&scenario.fake), "which has served, so that no probe is needed");
+}
+
+#[test]
+fn a_probe_that_begins_and_breaks_doubles_the_cooldown() {
+    let hi = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n";
+    let end = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let ask = json!({"stream": true, "messages": [{"role": "user", "content": "Hello"}]});
+    let breaks = || stream(vec![hi]);
+    let mut scenario = large().ask(ask).provider(FIRST, breaks()).run();
+    for cooldown in [5, 10, 20] {
+        scenario = scenario.provider(SECOND, stream(vec![hi, end])).new_sandbox();
+        scenario = scenario.again_after(Duration::from_secs(cooldown - 1));
+        assert_eq!(scenario.response_header("x-route-attempts"), "second/two:200", "{cooldown}");
+        scenario = scenario.provider(FIRST, breaks()).new_sandbox().again_after(Duration::from_secs(1));
+        assert_eq!(scenario.log()["attempts"][0]["outcome"], "broken", "{cooldown}");
+    }
+    scenario = scenario.provider(FIRST, stream(vec![hi, end])).new_sandbox().again_after(Duration::from_secs(40));
+    assert_eq!(scenario.response_header("x-route-attempts"), "first/one:200");
+    assert!(!has_row(&scenario.fake), "a whole answer ends it");
+}

@@ -63,7 +63,7 @@ fn course() -> impl Strategy<Value = Course> {
 }
 
 fn steps(course: impl Strategy<Value = Course> + Clone + 'static) -> impl Strategy<Value = Vec<Step>> {
-    let hesitates = prop_oneof![4 => Just(Duration::ZERO), 1 => milliseconds(0..20_000)];
+    let hesitates = prop_oneof![4 => Just(Duration::ZERO), 1 => milliseconds(0..60_000)];
     let request = (0..SANDBOXES, hesitates, course.clone()).prop_map(|(sandbox, hesitates, course)| Step::Request {
         sandbox,
         hesitates,

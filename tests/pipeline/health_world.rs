@@ -15,6 +15,8 @@ use crate::fake::Fake;
 const NAME: &str = "first/one";
 /// How long a sandbox uses its copy of the index.
 const COPY_AGE: Duration = Duration::from_secs(1);
+/// How long a cool-down that has ended is remembered.
+const MEMORY: Duration = Duration::from_secs(600);
 /// How long a probe lasts.
 pub const PROBE: Duration = Duration::from_secs(15);
 
@@ -57,12 +59,14 @@ pub struct World {
     attempts: Vec<Attempt>,
     /// When each cool-down or probe began, by its end.
     pub cooldowns: BTreeMap<Duration, Duration>,
+    /// The end of the cool-down or probe that came last, until a success or until it may be forgotten.
+    last: Option<Duration>,
 }
 
 impl World {
     pub fn new(settings: HealthSettings, sandboxes: usize) -> Self {
         let copies = vec![None; sandboxes];
-        Self { fake: Fake::default(), settings, copies, attempts: Vec::new(), cooldowns: BTreeMap::new() }
+        Self { fake: Fake::default(), settings, copies, attempts: Vec::new(), cooldowns: BTreeMap::new(), last: None }
     }
 
     pub fn now(&self) -> Duration {
@@ -172,7 +176,11 @@ impl World {
     }
 
     fn note_cooldown(&mut self) {
-        if let Some(until) = self.until() {
+        let state = self.state();
+        if !state.is_null() {
+            self.last = state["cooldown"]["until_ms"].as_u64().map(Duration::from_millis);
+        }
+        if let Some(until) = self.last {
             self.cooldowns.entry(until).or_insert(self.fake.unix_time());
         }
     }
@@ -186,6 +194,6 @@ impl World {
 
     /// When the present cool-down, or probe, ends; also one that has ended, until a success.
     pub fn until(&self) -> Option<Duration> {
-        self.state()["cooldown"]["until_ms"].as_u64().map(Duration::from_millis)
+        self.last.filter(|until| self.now() < *until + MEMORY)
     }
 }
