@@ -84,6 +84,14 @@ async fn it_announces_what_runs_and_serves_it() -> Result<()> {
     assert_eq!((put("local").await?, read("kv/policy").await?.as_str()), (401, shipped.as_str()));
     let token = running.announced("FASTLY_API_TOKEN=").split(' ').next().unwrap_or_default().to_owned();
     assert_eq!((put(&token).await?, read("kv/policy").await?.as_str()), (200, "changed"));
+    for told in [
+        "KV: a change of `policy` was refused: 401 Unauthorized",
+        "policy: it is not valid, so the last good one stays in force:",
+        "  $: ",
+    ] {
+        let line = running.lines.next_line().await?.unwrap_or_default();
+        assert!(line.starts_with(told), "{line} should begin with {told}");
+    }
 
     let rebound = reqwest::Client::new().get(format!("{gateway}/kv/policy")).header("host", "evil.example");
     assert_eq!(rebound.send().await?.status().as_u16(), 421, "a page of another name reaches nothing");

@@ -10,11 +10,12 @@ use anyhow::{Context, Result};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tiergate_cli::gateway::{Gateway, GatewayOptions};
-use tiergate_cli::kv_api::KvApi;
+use tiergate_cli::kv_api::{KvApi, Watcher};
 use tiergate_cli::kv_token::KvToken;
 use tiergate_cli::wasm::{self, Guest};
 use tiergate_guests::kv::ListOptions;
 use tokio::process::Command;
+use tokio::sync::mpsc::unbounded_channel;
 
 /// What the tests call with; each run of `tiergate dev` has another one.
 const TOKEN: &str = "token-of-the-tests";
@@ -29,8 +30,12 @@ struct Running {
 }
 
 async fn start() -> Result<Running> {
+    start_watched(None).await
+}
+
+async fn start_watched(watcher: Watcher) -> Result<Running> {
     let gateway = Gateway::start(GatewayOptions::new(wasm::guest(Guest::Probe)?).kv("policy", "first")).await?;
-    let api = KvApi::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, gateway.kv(), token()?, None)?;
+    let api = KvApi::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, gateway.kv(), token()?, watcher)?;
     Ok(Running { gateway, api })
 }
 
@@ -49,6 +54,27 @@ impl Running {
         let text = response.text().await?;
         Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
     }
+}
+
+#[tokio::test]
+async fn a_watcher_is_told_of_every_write() -> Result<()> {
+    let (watcher, mut writes) = unbounded_channel();
+    let running = start_watched(Some(watcher)).await?;
+    for (method, path, body, told) in [
+        ("GET", "/tiergate/keys/policy", "", None),
+        ("PUT", "/tiergate/keys/policy", "second", Some((Some("policy"), 200))),
+        ("PUT", "/tiergate/keys/client%2Fapp", "{}", Some((Some("client/app"), 200))),
+        ("PUT", "/other/keys/policy", "third", Some((Some("policy"), 404))),
+        ("PUT", "/tiergate/batch", "", Some((None, 200))),
+        ("PUT", "/tiergate/batch", "{", Some((None, 400))),
+        ("DELETE", "/tiergate/keys/policy", "", Some((Some("policy"), 204))),
+    ] {
+        let (status, _) = running.call(method, path, body).await?;
+        let expected = told.map(|(key, status)| (key.map(str::to_owned), status));
+        let write = writes.try_recv().ok().map(|write| (write.key, write.status.as_u16()));
+        assert_eq!(write, expected, "{method} {path}: {status}");
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -2,12 +2,12 @@
 //! for them.
 
 pub mod answer_headers;
-mod channel;
+pub mod channel;
 pub mod chat;
 pub mod cors;
 pub mod delivery;
 pub mod headers;
 pub mod repair;
 pub mod route;
-mod seam;
+pub mod seam;
 pub mod upload;

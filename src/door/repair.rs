@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use crate::door::channel::{CHANNELS, Channel, Differs, TEXT, channel_of, is_incomparable, with_text};
+use crate::door::channel::{CHANNELS, Channel, Differs, channel_of, with_text};
 use crate::door::chat::answer::unknown_id;
 use crate::door::chat::chunks::{Encoder, Identity};
 use crate::door::seam::Seam;
@@ -75,7 +75,7 @@ impl Repair {
 
     /// The answer's text as far as it was delivered.
     pub fn text(&self) -> &str {
-        &self.channels[TEXT].delivered
+        &self.channels[0].delivered
     }
 
     /// The stream broke, and one that begins anew takes its place.
@@ -165,7 +165,7 @@ impl Repair {
                 }
                 continue;
             };
-            let is_at_seam = channel == TEXT && self.seam.is_some();
+            let is_at_seam = matches!(piece, Piece::Text { .. }) && self.seam.is_some();
             let text = match self.seam.as_mut().filter(|_| is_at_seam) {
                 None => text,
                 Some(seam) => {
@@ -190,6 +190,27 @@ impl Repair {
         }
         Ok(news)
     }
+}
+
+/// Whether a piece cannot be compared with what another stream says: one of another choice, or a part of the answer in a form
+/// that nobody here knows.
+fn is_incomparable(piece: &Piece<'_>) -> bool {
+    let is_unknown = match piece {
+        Piece::Opaque(opaque) => opaque.is_answer,
+        Piece::Text { text, .. } | Piece::Refusal { text, .. } | Piece::Reasoning { text, .. } => {
+            // Only with escapes it may be half a character.
+            text.get().contains('\\') && text.decode().is_none()
+        }
+        Piece::Start(_)
+        | Piece::Begin { .. }
+        | Piece::Sealed { .. }
+        | Piece::Input { .. }
+        | Piece::End { .. }
+        | Piece::Finish { .. }
+        | Piece::Usage { .. }
+        | Piece::Alive(_) => false,
+    };
+    is_unknown || piece.choice().is_some_and(|choice| choice > 0)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::record::Record;
 use crate::wire::usage::{Tally, Usage};
 
 /// Raised when a field changes its meaning or goes away; new fields do not raise it.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -273,7 +273,7 @@ mod tests {
         assert!(!line.contains('\n'));
         let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         let expected = serde_json::json!({
-            "v": 1, "time": "2026-09-21T14:13:20.123Z", "id": "id1", "http.request.method": "POST",
+            "v": 2, "time": "2026-09-21T14:13:20.123Z", "id": "id1", "http.request.method": "POST",
             "url.path": "/v1/chat/completions", "http.response.status_code": 200, "gen_ai.operation.name": "chat",
             "gen_ai.request.model": "gpt-4o\n", "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 3,
             "gen_ai.usage.cache_read.input_tokens": 2, "gen_ai.usage.cache_creation.input_tokens": 4,

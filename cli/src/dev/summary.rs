@@ -107,7 +107,7 @@ mod tests {
     fn a_request_is_one_short_line() {
         for (json, expected) in [
             (
-                r#"{"v":1,"http.request.method":"POST","url.path":"/v1/chat/completions","http.response.status_code":200,
+                r#"{"v":2,"http.request.method":"POST","url.path":"/v1/chat/completions","http.response.status_code":200,
                 "tier":"fast","source":"classifier","reason":["low_confidence"],"gen_ai.provider.name":"openai",
                 "model":"gpt-6-luna","duration_ms":{"decide":12.4,"first_byte":30.1,"total":41.6}}"#,
                 "200 POST /v1/chat/completions  fast by classifier [low_confidence]  openai/gpt-6-luna  42 ms (decided in 12)",
