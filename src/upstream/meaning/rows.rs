@@ -331,7 +331,7 @@ pub const ROWS: &[Row] = &[
         Meaning::ContentPolicy,
         POLICY,
         "content policy | content management polic | content filter | content moderation | usage policy | \
-         usage policies | usage guidelines | violates our | safety system | content exists risk | considered \
+         usage policies | usage guidelines | violates our polic | violates our content | violates our usage | safety system | content exists risk | considered \
          high risk | inappropriate content | sensitive content | was flagged | been flagged | flagged as",
         "OpenAI, Azure, Anthropic: 400; xAI: 403; DeepSeek, Moonshot, Alibaba: 400 (documented, report)",
     ),
@@ -393,6 +393,28 @@ pub const NAMED_STATUSES: &[NamedStatus] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The row as the page has it.
+    fn line(row: &Row) -> String {
+        let names = row.names().map(|name| format!("`{name}`"));
+        let phrases = row.phrases().map(|phrase| format!("\"{phrase}\""));
+        let said: Vec<String> = names.chain(phrases).collect();
+        let said = if said.is_empty() { "a list of what was found".to_owned() } else { said.join(", ") };
+        let with: Vec<String> = row.with.iter().map(u16::to_string).collect();
+        let with = if with.is_empty() { "any".to_owned() } else { with.join(" ") };
+        format!("| {:?} | {said} | {with} | {} |", row.meaning, row.source)
+    }
+
+    #[test]
+    fn the_page_has_every_row_in_this_order() {
+        let page = include_str!("../../../docs/providers.md");
+        let lines: Vec<String> = ROWS.iter().map(line).collect();
+        assert!(page.contains(&lines.join("\n")), "docs/providers.md should have:\n{}", lines.join("\n"));
+        for NamedStatus { name, status, source } in NAMED_STATUSES {
+            let line = format!("| `{name}` | {status} | {source} |");
+            assert!(page.contains(&line), "docs/providers.md should have:\n{line}");
+        }
+    }
 
     #[test]
     fn every_row_is_well_formed_and_has_a_source() {
