@@ -56,14 +56,14 @@ pub const ROWS: &[Row] = &[
         Meaning::Unaffordable,
         &[402],
         "can only afford | prompt tokens limit exceeded: *> | requires more credits, or fewer",
-        "OpenRouter: Kilo-Org/kilocode #9006 (report)",
+        "OpenRouter: awsl-project/maxx #818 (report)",
     ),
     worded(
         Meaning::ThisRequest,
         &[400, 404],
         "no endpoints found that support | no endpoints found that can | no endpoints found for the requested \
          param",
-        "OpenRouter: awsl-project/maxx #818 (report)",
+        "OpenRouter: Kilo-Org/kilocode #9006 (report)",
     ),
     named(Meaning::Flagged, "", "OpenRouter, errors: 403 with `metadata.reasons` (documented)"),
     worded(
@@ -107,7 +107,7 @@ pub const ROWS: &[Row] = &[
     worded(
         Meaning::ContextLength,
         CONTEXT,
-        "context length | context window | context limit | context size | maximum context | max context | \
+        "context length | context overflow | token limit exceeded | context window | context limit | context size | maximum context | max context | \
          prompt is too long | prompt too long | prompt length exceeds",
         "OpenAI, Anthropic, Mistral, vLLM, SGLang, DeepSeek, LM Studio, llama.cpp (documented, report)",
     ),
@@ -167,8 +167,8 @@ pub const ROWS: &[Row] = &[
         Meaning::Account,
         "insufficientquota* | insufficientbalance* | insufficientcredit* | insufficientfunds | \
          billinghardlimitreached | billinghardlimitexceeded | billingnotactive | accountdeactivated | \
-         accessterminated | billingerror | budgetexceeded",
-        "OpenAI, error codes: 429, images: 400 (documented); Anthropic, errors: 402 (documented)",
+         accessterminated | creditbalance* | *spendlimitexceeded | budgetexceeded",
+        "OpenAI, error codes and spend limits: 429, images: 400 (documented)",
     ),
     named(Meaning::Account, "exceededcurrentquota*", "Moonshot, error codes: 429 (documented)"),
     named(
@@ -215,8 +215,8 @@ pub const ROWS: &[Row] = &[
         "used all available credits | purchase more credits | purchase credits | out of credits | no credits \
          left | no credits remaining | run out of credits | credits are depleted | credits have been depleted \
          | credits are exhausted | credits exhausted | monthly included credits | key limit exceeded | \
-         monthly budget",
-        "xAI: 403 and 429; Gemini's prepaid credits; Hugging Face: 402; OpenRouter: 403 (report)",
+         have any credits | monthly budget | reached your usage limit | access terminated",
+        "xAI: 403 and 429, continuedev/continue #10373; Gemini's prepaid credits; OpenRouter: 403 (report); Kimi Code: 403 (documented)",
     ),
     worded(
         Meaning::Account,
@@ -247,7 +247,7 @@ pub const ROWS: &[Row] = &[
     ),
     named(
         Meaning::Key,
-        "invalidauthentication* | unrecognizedclientexception | expiredtokenexception | \
+        "invalidauthentication* | unrecognizedclientexception | invalidclienttokenid | expiredtokenexception | \
          invalidsignatureexception | ipnotauthorized | mismatchedorganization | invalidorganization",
         "Moonshot: 401; Bedrock: 403; OpenAI: 401 (documented)",
     ),
@@ -338,8 +338,7 @@ pub const ROWS: &[Row] = &[
     // Overload, where the status says something else.
     named(
         Meaning::Overload,
-        "overloadederror | engineoverloaded* | serverisoverloaded | serveroverloaded | overcapacity | \
-         slowdown",
+        "overloadederror | engineoverloaded* | serverisoverloaded | serveroverloaded | overcapacity",
         "Anthropic: 529; Moonshot: 429; OpenAI: 503; Volcengine Ark: 429; Groq: 498 (documented)",
     ),
 ];
@@ -368,6 +367,7 @@ pub const NAMED_STATUSES: &[NamedStatus] = &[
     status("validationexception", 400, "Bedrock (documented)"),
     status("authenticationerror", 401, "Anthropic (documented)"),
     status("unauthenticated", 401, "google.rpc.Code (documented)"),
+    status("billingerror", 402, "Anthropic (documented)"),
     status("permissionerror", 403, "Anthropic (documented)"),
     status("permissiondenied", 403, "google.rpc.Code (documented)"),
     status("permissiondeniederror", 403, "Moonshot (documented)"),

@@ -102,6 +102,22 @@ pub const CASES: &[Case] = &[
         403,
         r#"{"message":"Access is denied: INVALID_PAYMENT: a valid payment instrument must be provided."}"#,
     ),
+    case(
+        Meaning::Account,
+        429,
+        r#"{"error":{"message":"x","type":"rate_limit_error","param":null,"code":"project_spend_limit_exceeded"}}"#,
+    ),
+    case(
+        Meaning::Account,
+        429,
+        r#"{"error":{"message":"x","type":"invalid_request_error","code":"credit_balance_exhausted"}}"#,
+    ),
+    case(
+        Meaning::Account,
+        403,
+        r#"{"error":{"message":"You've reached your usage limit for this billing cycle","type":"permission_error"}}"#,
+    ),
+    case(Meaning::Account, 403, r#"{"code":"x","error":"Your new team doesn't have any credits or licenses yet."}"#),
     // Key.
     case(
         Meaning::Key,
@@ -340,6 +356,11 @@ pub const CASES: &[Case] = &[
         Meaning::ThisRequest,
         404,
         r#"{"error":{"message":"No endpoints found that support image input","code":404}}"#,
+    ),
+    case(
+        Meaning::Unaffordable,
+        402,
+        r#"{"type":"error","error":{"type":"billing_error","message":"You asked for much, but can only afford 900."}}"#,
     ),
     // The rest.
     case(
