@@ -136,9 +136,27 @@ impl<'a> Read<'a> {
         }
     }
 
-    /// The field of the request that the error names, if it is not the model.
+    /// The field of the request that the error names, if it is not the model. What follows a path may be a name of the
+    /// client's own, without quotes ("tools.0.any name: Extra inputs are not permitted").
     fn field(&self) -> Option<&str> {
-        self.error.param.as_deref().filter(|field| !["", "null", "model"].contains(field))
+        const FIELDS: [&str; 12] = [
+            "body",
+            "contents",
+            "functions",
+            "input",
+            "messages",
+            "metadata",
+            "output_config",
+            "response_format",
+            "system",
+            "thinking",
+            "tool_choice",
+            "tools",
+        ];
+        let begins_with =
+            |field: &&str| self.text.strip_prefix(*field).is_some_and(|rest| rest.starts_with(['.', '[', ':']));
+        let param = self.error.param.as_deref().filter(|field| !["", "null", "model"].contains(field));
+        param.or_else(|| FIELDS.iter().copied().find(begins_with))
     }
 
     fn is_above_rate(&self, status: Option<u16>) -> bool {

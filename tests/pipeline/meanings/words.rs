@@ -470,5 +470,10 @@ pub const REFUSED: &[&str] = &[
     r#"{"detail":[{"loc":["body","messages"],"msg":"Field required","input":"insufficient credits"}]}"#,
     r#"{"error":{"message":"Try again in 5s with a valid body"}}"#,
     r#"{"error":{"message":"`stop` is not supported by this model's reasoning","param":"stop"}}"#,
+    r#"{"type":"error","error":{"type":"invalid_request_error","message":"tools.0.custom.x credit balance is too low: Extra inputs are not permitted"}}"#,
+    r#"{"type":"error","error":{"type":"invalid_request_error","message":"messages.1.content.0.invalid api key: Extra inputs are not permitted"}}"#,
+    r#"{"detail":[{"loc":["body","a","rate limit exceeded"],"msg":"Extra inputs are not permitted"}]}"#,
+    r#"{"error":{"message":"1 validation error: Input should be a string [input_value={'text': 'insufficient balance'}, input_type=dict]"}}"#,
+    r#"{"error":{"message":"Invalid JSON payload received. Unknown name \"no such model\" at 'tools[0]'","status":"INVALID_ARGUMENT"}}"#,
     r#"{}"#,
 ];
