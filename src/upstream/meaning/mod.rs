@@ -191,3 +191,56 @@ impl<'a> Read<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::error_words;
+
+    fn means(status: u16, message: &str, param: Option<&str>) -> Meaning {
+        let body = serde_json::json!({"error": {"message": message, "param": param}});
+        find(Some(status), &error_words::parse(body.to_string().as_bytes()))
+    }
+
+    /// What a phrase may look like in a message.
+    fn example(phrase: &str) -> String {
+        phrase.trim_start_matches('^').replace('?', "m-1").replace('*', "so many ").replace('"', "'x'")
+    }
+
+    #[test]
+    fn every_phrase_is_met_with_each_of_its_statuses() {
+        for row in ROWS {
+            for (phrase, status) in
+                row.phrases().flat_map(|phrase| row.with.iter().map(move |status| (phrase, *status)))
+            {
+                let found = means(status, &example(phrase), None);
+                let is_narrower = row.meaning == Meaning::RateLimit && found == Meaning::AboveRate;
+                assert!(found == row.meaning || is_narrower, "{status} {phrase}: {found:?}");
+            }
+            for name in row.names().map(|name| name.replace('*', "x")) {
+                let error = error_words::parse(serde_json::json!({"error": {"code": name}}).to_string().as_bytes());
+                assert_eq!(find(Some(400), &error), row.meaning, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_quoted_or_a_field_of_the_request_is_never_the_operators() {
+        for phrase in ROWS.iter().filter(|row| row.meaning.is_operators()).flat_map(Row::phrases).map(example) {
+            for message in [
+                format!("Invalid value: '{phrase}'. Try another."),
+                format!("Invalid value: `{phrase}`"),
+                format!("Invalid value: \"{phrase}\", \"x\""),
+                format!("Invalid value: \"one said \"{phrase}\" twice\""),
+                format!("Invalid value: “{phrase}”"),
+                format!("tools.0.custom.{phrase}: Extra inputs are not permitted"),
+                format!("messages[1].x {phrase}: Extra inputs are not permitted"),
+            ] {
+                let found = means(400, &message, None);
+                assert!(!found.is_operators(), "{found:?}: {message}");
+            }
+            let found = means(400, &phrase, Some("tools[0].function.name"));
+            assert!(!found.is_operators(), "{found:?}: {phrase}");
+        }
+    }
+}
