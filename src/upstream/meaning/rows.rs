@@ -323,7 +323,7 @@ pub const ROWS: &[Row] = &[
     // Content.
     named(
         Meaning::ContentPolicy,
-        "contentpolicy* | contentfilter* | moderationblocked | invalidprompt | responsibleaipolicyviolation | \
+        "contentpolicy* | contentfilter* | moderationblocked | responsibleaipolicyviolation | \
          datainspectionfailed | sensitivecontentdetected* | safetycheck*",
         "OpenAI: 400; Azure: 400; Moonshot: 400; Alibaba: 400; Volcengine Ark (documented)",
     ),
