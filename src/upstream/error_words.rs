@@ -35,6 +35,8 @@ const MESSAGES: [&str; 12] = [
     "title",
     "reason",
 ];
+/// How much of a body that is a stream is searched for an error, in bytes.
+const MAX_STREAM_BYTES: usize = 64 * 1024;
 /// What OpenRouter says where another provider's words say more.
 const NO_WORDS_OF_ITS_OWN: &str = "Provider returned error";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -96,7 +98,7 @@ fn from_events(body: &[u8]) -> Option<ProviderError> {
         return None;
     }
     let mut decoder = Decoder::default();
-    decoder.space().extend_from_slice(body);
+    decoder.space().extend_from_slice(&body[..body.len().min(MAX_STREAM_BYTES)]);
     decoder.space().extend_from_slice(b"\n\n");
     decoder.end();
     while let Ok(Some(event)) = decoder.next_event() {

@@ -130,8 +130,8 @@ async fn failover_crosses_dialects(runtime: &Runtime) {
     for stream in [false, true] {
         for tools in [json!({}), tools()] {
             for (kind, faults) in [
-                ("to-messages", ["status=503", "close", "error-200", "cut=0"]),
-                ("from-messages", ["status=529", "close", "quota", "cut=0"]),
+                ("to-messages", ["status=503", "close x2", "error-200", "cut=0"]),
+                ("from-messages", ["status=529", "close x2", "quota", "cut=0"]),
             ] {
                 let fault = faults[usize::from(stream) * 2 + usize::from(tools["tools"].is_array())];
                 let case = runtime.case(kind);

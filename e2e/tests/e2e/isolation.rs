@@ -40,7 +40,7 @@ async fn the_name_of_a_static_backend_lets_nothing_through() {
     // An entry for the port at which nobody speaks TLS, so that what goes its own way fails on this machine.
     let listed = format!("https://{}", other.addr());
     let key = secret(FIRST);
-    let dynamic = format!("tiergate_https_127.0.0.1_{}_1000_2000", other.addr().port());
+    let dynamic = format!("tiergate_https_127.0.0.1_{}_1000_15000_120-60-0", other.addr().port());
     let no_secret = (503, "no_secret".to_owned(), "first/one:no_secret".to_owned());
     let no_backend = (503, "no_backend".to_owned(), "first/one:no_backend".to_owned());
 

@@ -136,9 +136,27 @@ impl<'a> Read<'a> {
         }
     }
 
-    /// The field of the request that the error names, if it is not the model.
+    /// The field of the request that the error names, if it is not the model. What follows a path may be a name of the
+    /// client's own, without quotes ("tools.0.any name: Extra inputs are not permitted").
     fn field(&self) -> Option<&str> {
-        self.error.param.as_deref().filter(|field| !["", "null", "model"].contains(field))
+        const FIELDS: [&str; 12] = [
+            "body",
+            "contents",
+            "functions",
+            "input",
+            "messages",
+            "metadata",
+            "output_config",
+            "response_format",
+            "system",
+            "thinking",
+            "tool_choice",
+            "tools",
+        ];
+        let begins_with =
+            |field: &&str| self.text.strip_prefix(*field).is_some_and(|rest| rest.starts_with(['.', '[', ':']));
+        let param = self.error.param.as_deref().filter(|field| !["", "null", "model"].contains(field));
+        param.or_else(|| FIELDS.iter().copied().find(begins_with))
     }
 
     fn is_above_rate(&self, status: Option<u16>) -> bool {
@@ -170,6 +188,59 @@ impl<'a> Read<'a> {
             Some(400 | 422) => Meaning::Refused,
             Some(408 | 409 | 425 | 500..=599) => Meaning::Overload,
             Some(_) => Meaning::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::error_words;
+
+    fn means(status: u16, message: &str, param: Option<&str>) -> Meaning {
+        let body = serde_json::json!({"error": {"message": message, "param": param}});
+        find(Some(status), &error_words::parse(body.to_string().as_bytes()))
+    }
+
+    /// What a phrase may look like in a message.
+    fn example(phrase: &str) -> String {
+        phrase.trim_start_matches('^').replace('?', "m-1").replace('*', "so many ").replace('"', "'x'")
+    }
+
+    #[test]
+    fn every_phrase_is_met_with_each_of_its_statuses() {
+        for row in ROWS {
+            for (phrase, status) in
+                row.phrases().flat_map(|phrase| row.with.iter().map(move |status| (phrase, *status)))
+            {
+                let found = means(status, &example(phrase), None);
+                let is_narrower = row.meaning == Meaning::RateLimit && found == Meaning::AboveRate;
+                assert!(found == row.meaning || is_narrower, "{status} {phrase}: {found:?}");
+            }
+            for name in row.names().map(|name| name.replace('*', "x")) {
+                let error = error_words::parse(serde_json::json!({"error": {"code": name}}).to_string().as_bytes());
+                assert_eq!(find(Some(400), &error), row.meaning, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_quoted_or_a_field_of_the_request_is_never_the_operators() {
+        for phrase in ROWS.iter().filter(|row| row.meaning.is_operators()).flat_map(Row::phrases).map(example) {
+            for message in [
+                format!("Invalid value: '{phrase}'. Try another."),
+                format!("Invalid value: `{phrase}`"),
+                format!("Invalid value: \"{phrase}\", \"x\""),
+                format!("Invalid value: \"one said \"{phrase}\" twice\""),
+                format!("Invalid value: “{phrase}”"),
+                format!("tools.0.custom.{phrase}: Extra inputs are not permitted"),
+                format!("messages[1].x {phrase}: Extra inputs are not permitted"),
+            ] {
+                let found = means(400, &message, None);
+                assert!(!found.is_operators(), "{found:?}: {message}");
+            }
+            let found = means(400, &phrase, Some("tools[0].function.name"));
+            assert!(!found.is_operators(), "{found:?}: {phrase}");
         }
     }
 }

@@ -56,14 +56,14 @@ pub const ROWS: &[Row] = &[
         Meaning::Unaffordable,
         &[402],
         "can only afford | prompt tokens limit exceeded: *> | requires more credits, or fewer",
-        "OpenRouter: Kilo-Org/kilocode #9006 (report)",
+        "OpenRouter: awsl-project/maxx #818 (report)",
     ),
     worded(
         Meaning::ThisRequest,
         &[400, 404],
         "no endpoints found that support | no endpoints found that can | no endpoints found for the requested \
          param",
-        "OpenRouter: awsl-project/maxx #818 (report)",
+        "OpenRouter: Kilo-Org/kilocode #9006 (report)",
     ),
     named(Meaning::Flagged, "", "OpenRouter, errors: 403 with `metadata.reasons` (documented)"),
     worded(
@@ -107,7 +107,7 @@ pub const ROWS: &[Row] = &[
     worded(
         Meaning::ContextLength,
         CONTEXT,
-        "context length | context window | context limit | context size | maximum context | max context | \
+        "context length | context overflow | token limit exceeded | context window | context limit | context size | maximum context | max context | \
          prompt is too long | prompt too long | prompt length exceeds",
         "OpenAI, Anthropic, Mistral, vLLM, SGLang, DeepSeek, LM Studio, llama.cpp (documented, report)",
     ),
@@ -167,8 +167,8 @@ pub const ROWS: &[Row] = &[
         Meaning::Account,
         "insufficientquota* | insufficientbalance* | insufficientcredit* | insufficientfunds | \
          billinghardlimitreached | billinghardlimitexceeded | billingnotactive | accountdeactivated | \
-         accessterminated | billingerror | budgetexceeded",
-        "OpenAI, error codes: 429, images: 400 (documented); Anthropic, errors: 402 (documented)",
+         accessterminated | creditbalance* | *spendlimitexceeded | budgetexceeded",
+        "OpenAI, error codes and spend limits: 429, images: 400 (documented)",
     ),
     named(Meaning::Account, "exceededcurrentquota*", "Moonshot, error codes: 429 (documented)"),
     named(
@@ -215,8 +215,8 @@ pub const ROWS: &[Row] = &[
         "used all available credits | purchase more credits | purchase credits | out of credits | no credits \
          left | no credits remaining | run out of credits | credits are depleted | credits have been depleted \
          | credits are exhausted | credits exhausted | monthly included credits | key limit exceeded | \
-         monthly budget",
-        "xAI: 403 and 429; Gemini's prepaid credits; Hugging Face: 402; OpenRouter: 403 (report)",
+         have any credits | monthly budget | reached your usage limit | access terminated",
+        "xAI: 403 and 429, continuedev/continue #10373; Gemini's prepaid credits; OpenRouter: 403 (report); Kimi Code: 403 (documented)",
     ),
     worded(
         Meaning::Account,
@@ -247,7 +247,7 @@ pub const ROWS: &[Row] = &[
     ),
     named(
         Meaning::Key,
-        "invalidauthentication* | unrecognizedclientexception | expiredtokenexception | \
+        "invalidauthentication* | unrecognizedclientexception | invalidclienttokenid | expiredtokenexception | \
          invalidsignatureexception | ipnotauthorized | mismatchedorganization | invalidorganization",
         "Moonshot: 401; Bedrock: 403; OpenAI: 401 (documented)",
     ),
@@ -323,7 +323,7 @@ pub const ROWS: &[Row] = &[
     // Content.
     named(
         Meaning::ContentPolicy,
-        "contentpolicy* | contentfilter* | moderationblocked | invalidprompt | responsibleaipolicyviolation | \
+        "contentpolicy* | contentfilter* | moderationblocked | responsibleaipolicyviolation | \
          datainspectionfailed | sensitivecontentdetected* | safetycheck*",
         "OpenAI: 400; Azure: 400; Moonshot: 400; Alibaba: 400; Volcengine Ark (documented)",
     ),
@@ -331,15 +331,14 @@ pub const ROWS: &[Row] = &[
         Meaning::ContentPolicy,
         POLICY,
         "content policy | content management polic | content filter | content moderation | usage policy | \
-         usage policies | usage guidelines | violates our | safety system | content exists risk | considered \
+         usage policies | usage guidelines | violates our polic | violates our content | violates our usage | safety system | content exists risk | considered \
          high risk | inappropriate content | sensitive content | was flagged | been flagged | flagged as",
         "OpenAI, Azure, Anthropic: 400; xAI: 403; DeepSeek, Moonshot, Alibaba: 400 (documented, report)",
     ),
     // Overload, where the status says something else.
     named(
         Meaning::Overload,
-        "overloadederror | engineoverloaded* | serverisoverloaded | serveroverloaded | overcapacity | \
-         slowdown",
+        "overloadederror | engineoverloaded* | serverisoverloaded | serveroverloaded | overcapacity",
         "Anthropic: 529; Moonshot: 429; OpenAI: 503; Volcengine Ark: 429; Groq: 498 (documented)",
     ),
 ];
@@ -368,6 +367,7 @@ pub const NAMED_STATUSES: &[NamedStatus] = &[
     status("validationexception", 400, "Bedrock (documented)"),
     status("authenticationerror", 401, "Anthropic (documented)"),
     status("unauthenticated", 401, "google.rpc.Code (documented)"),
+    status("billingerror", 402, "Anthropic (documented)"),
     status("permissionerror", 403, "Anthropic (documented)"),
     status("permissiondenied", 403, "google.rpc.Code (documented)"),
     status("permissiondeniederror", 403, "Moonshot (documented)"),
@@ -393,6 +393,28 @@ pub const NAMED_STATUSES: &[NamedStatus] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The row as the page has it.
+    fn line(row: &Row) -> String {
+        let names = row.names().map(|name| format!("`{name}`"));
+        let phrases = row.phrases().map(|phrase| format!("\"{phrase}\""));
+        let said: Vec<String> = names.chain(phrases).collect();
+        let said = if said.is_empty() { "a list of what was found".to_owned() } else { said.join(", ") };
+        let with: Vec<String> = row.with.iter().map(u16::to_string).collect();
+        let with = if with.is_empty() { "any".to_owned() } else { with.join(" ") };
+        format!("| {:?} | {said} | {with} | {} |", row.meaning, row.source)
+    }
+
+    #[test]
+    fn the_page_has_every_row_in_this_order() {
+        let page = include_str!("../../../docs/providers.md");
+        let lines: Vec<String> = ROWS.iter().map(line).collect();
+        assert!(page.contains(&lines.join("\n")), "docs/providers.md should have:\n{}", lines.join("\n"));
+        for NamedStatus { name, status, source } in NAMED_STATUSES {
+            let line = format!("| `{name}` | {status} | {source} |");
+            assert!(page.contains(&line), "docs/providers.md should have:\n{line}");
+        }
+    }
 
     #[test]
     fn every_row_is_well_formed_and_has_a_source() {

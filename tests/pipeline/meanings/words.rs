@@ -102,6 +102,22 @@ pub const CASES: &[Case] = &[
         403,
         r#"{"message":"Access is denied: INVALID_PAYMENT: a valid payment instrument must be provided."}"#,
     ),
+    case(
+        Meaning::Account,
+        429,
+        r#"{"error":{"message":"x","type":"rate_limit_error","param":null,"code":"project_spend_limit_exceeded"}}"#,
+    ),
+    case(
+        Meaning::Account,
+        429,
+        r#"{"error":{"message":"x","type":"invalid_request_error","code":"credit_balance_exhausted"}}"#,
+    ),
+    case(
+        Meaning::Account,
+        403,
+        r#"{"error":{"message":"You've reached your usage limit for this billing cycle","type":"permission_error"}}"#,
+    ),
+    case(Meaning::Account, 403, r#"{"code":"x","error":"Your new team doesn't have any credits or licenses yet."}"#),
     // Key.
     case(
         Meaning::Key,
@@ -341,6 +357,11 @@ pub const CASES: &[Case] = &[
         404,
         r#"{"error":{"message":"No endpoints found that support image input","code":404}}"#,
     ),
+    case(
+        Meaning::Unaffordable,
+        402,
+        r#"{"type":"error","error":{"type":"billing_error","message":"You asked for much, but can only afford 900."}}"#,
+    ),
     // The rest.
     case(
         Meaning::Refused,
@@ -449,5 +470,10 @@ pub const REFUSED: &[&str] = &[
     r#"{"detail":[{"loc":["body","messages"],"msg":"Field required","input":"insufficient credits"}]}"#,
     r#"{"error":{"message":"Try again in 5s with a valid body"}}"#,
     r#"{"error":{"message":"`stop` is not supported by this model's reasoning","param":"stop"}}"#,
+    r#"{"type":"error","error":{"type":"invalid_request_error","message":"tools.0.custom.x credit balance is too low: Extra inputs are not permitted"}}"#,
+    r#"{"type":"error","error":{"type":"invalid_request_error","message":"messages.1.content.0.invalid api key: Extra inputs are not permitted"}}"#,
+    r#"{"detail":[{"loc":["body","a","rate limit exceeded"],"msg":"Extra inputs are not permitted"}]}"#,
+    r#"{"error":{"message":"1 validation error: Input should be a string [input_value={'text': 'insufficient balance'}, input_type=dict]"}}"#,
+    r#"{"error":{"message":"Invalid JSON payload received. Unknown name \"no such model\" at 'tools[0]'","status":"INVALID_ARGUMENT"}}"#,
     r#"{}"#,
 ];
