@@ -353,10 +353,12 @@ fn a_probe_that_begins_and_breaks_doubles_the_cooldown() {
         scenario = scenario.provider(SECOND, stream(vec![hi, end])).new_sandbox();
         scenario = scenario.again_after(Duration::from_secs(cooldown - 1));
         assert_eq!(scenario.response_header("x-route-attempts"), "second/two:200", "{cooldown}");
-        scenario = scenario.provider(FIRST, breaks()).new_sandbox().again_after(Duration::from_secs(1));
-        assert_eq!(scenario.log()["attempts"][0]["outcome"], "broken", "{cooldown}");
+        let probing = scenario.provider(FIRST, breaks()).provider(SECOND, stream(vec![hi, end]).after(9));
+        scenario = probing.new_sandbox().again_after(Duration::from_secs(1));
+        assert_eq!(scenario.log()["attempts"][1]["outcome"], "broken", "{cooldown}");
     }
-    scenario = scenario.provider(FIRST, stream(vec![hi, end])).new_sandbox().again_after(Duration::from_secs(40));
-    assert_eq!(scenario.response_header("x-route-attempts"), "first/one:200");
+    scenario = scenario.provider(FIRST, stream(vec![hi, end])).provider(SECOND, stream(vec![hi, end]).after(9));
+    scenario = scenario.new_sandbox().again_after(Duration::from_secs(40));
+    assert_eq!(scenario.response_header("x-route-attempts"), "second/two:abandoned,first/one:200");
     assert!(!has_row(&scenario.fake), "a whole answer ends it");
 }
