@@ -233,3 +233,115 @@ fn a_refusal_is_put_to_the_next_candidate_where_the_tier_says_so() {
     let scenario = scenario.provider(SECOND, json_reply(503, json!({}))).run();
     assert_eq!(scenario.status(), 400, "{}", scenario.text());
 }
+
+/// A tier's `cooling` in the log of the next request, which the second candidate serves.
+fn cooling_next(scenario: Scenario, after: Duration) -> (Value, Scenario) {
+    let scenario = scenario.provider(SECOND, timed(&[(0, HI)])).new_sandbox().again_after(after);
+    (scenario.log()["cooling"].clone(), scenario)
+}
+
+#[test]
+fn a_candidate_that_always_loses_to_its_hedge_cools_down() {
+    let second = Duration::from_secs(1);
+    let hedged = || streaming(json!({"hedge_after_ms": 500})).provider(FIRST, Reply::Never);
+    let scenario = hedged().provider(SECOND, timed(&[(200, HI)])).run();
+    assert_eq!(attempts(&scenario), "first/one:abandoned,second/two:200");
+    let (cooling, scenario) = cooling_next(scenario, second);
+    assert_eq!(cooling, json!(["first/one"]));
+    assert_eq!(attempts(&scenario), "second/two:200");
+
+    // One that has sent its head may be thinking, and one that is hardly slower is not late.
+    for (first, pause) in [(timed(&[(5_000, HI)]), 200), (Reply::Never, 600)] {
+        let scenario = streaming(json!({"hedge_after_ms": 500})).provider(FIRST, first);
+        let scenario = scenario.provider(SECOND, timed(&[(pause, HI)])).run();
+        assert!(attempts(&scenario).ends_with("second/two:200"));
+        let scenario = scenario.provider(FIRST, timed(&[(0, HI)])).new_sandbox().again_after(second);
+        assert_eq!(attempts(&scenario), "first/one:200");
+    }
+}
+
+#[test]
+fn three_late_in_a_row_cool_a_candidate_down_if_another_was_in_time() {
+    let late = |first: Reply, second: Option<Reply>| {
+        let mut policy = policy();
+        policy["health"]["failures"] = json!(3);
+        let mut scenario = Scenario::new().policy(policy).header("x-route-tier", "large");
+        for round in 0..3 {
+            scenario = scenario.provider(FIRST, first.clone());
+            scenario = second.iter().fold(scenario, |scenario, second| scenario.provider(SECOND, second.clone()));
+            scenario = if round == 0 { scenario.run() } else { scenario.again_after(Duration::from_secs(1)) };
+        }
+        let scenario = scenario.provider(FIRST, answer("hi")).provider(SECOND, answer("hi"));
+        scenario.new_sandbox().again_after(Duration::from_secs(1))
+    };
+    assert_eq!(attempts(&late(Reply::Never, Some(answer("hi")))), "second/two:200");
+    assert_eq!(attempts(&late(Reply::Never, Some(Reply::Never))), "first/one:200", "nobody was in time");
+    assert_eq!(attempts(&late(answer("hi").after(2_900), None)), "first/one:200", "within its time");
+    assert_eq!(attempts(&late(answer("hi").after(3_500), Some(answer("hi").after(900)))), "first/one:200", "it won");
+}
+
+#[test]
+fn nobody_pays_for_a_probe() {
+    let failed = |first: Reply| {
+        let scenario = streaming(json!({})).provider(FIRST, json_reply(503, json!({})));
+        let scenario = scenario.provider(SECOND, timed(&[(0, HI)])).run();
+        scenario.provider(FIRST, first).new_sandbox().provider(SECOND, timed(&[(100, HI)]))
+    };
+    let cooled = Duration::from_secs(5);
+    // The probe hangs: the other serves at once, and the cool-down is twice as long.
+    let scenario = failed(Reply::Never).again_after(cooled);
+    assert_eq!(attempts(&scenario), "first/one:probing,second/two:200");
+    assert_eq!(scenario.log()["duration_ms"]["first_byte"], 100.0);
+    let (cooling, scenario) = cooling_next(scenario, Duration::from_secs(9));
+    assert_eq!((cooling, attempts(&scenario).as_str()), (json!(["first/one"]), "second/two:200"));
+
+    // The probe is slower but works to its end: it is heard of after the answer.
+    let scenario = failed(timed(&[(900, HI)])).again_after(cooled);
+    assert_eq!(attempts(&scenario), "first/one:probing,second/two:200");
+    let scenario = scenario.provider(FIRST, timed(&[(0, HI)])).new_sandbox().again_after(Duration::from_secs(1));
+    assert_eq!(attempts(&scenario), "first/one:200");
+
+    // It begins, but breaks off.
+    let mut breaking = timed(&[(900, HI)]);
+    if let Reply::Answer { chunks, .. } = &mut breaking {
+        chunks.truncate(1);
+    }
+    let scenario = failed(breaking).again_after(cooled);
+    let (cooling, _) = cooling_next(scenario, Duration::from_secs(9));
+    assert_eq!(cooling, json!(["first/one"]));
+
+    // It is quicker: it serves, and what was started beside it is dropped.
+    let scenario = failed(timed(&[(50, HI)])).again_after(cooled);
+    assert_eq!(attempts(&scenario), "second/two:closed,first/one:200");
+    let scenario = scenario.provider(FIRST, timed(&[(0, HI)])).new_sandbox().again_after(Duration::from_secs(1));
+    assert_eq!(attempts(&scenario), "first/one:200");
+
+    // It is refused for what it asks, so it is there.
+    let scenario = failed(rejected()).again_after(cooled);
+    assert_eq!(attempts(&scenario), "first/one:400,second/two:200");
+    let scenario = scenario.provider(FIRST, timed(&[(0, HI)])).new_sandbox().again_after(Duration::from_secs(1));
+    assert_eq!(attempts(&scenario), "first/one:200");
+}
+
+#[test]
+fn a_refused_request_is_put_to_one_other_provider() {
+    let refused = |words: &str| json_reply(400, json!({"error": {"message": words, "type": "invalid_request_error"}}));
+    let tier = || json!({"candidates": three()});
+    let scenario = large(tier()).provider(FIRST, refused("no such field")).provider(SECOND, answer("hi")).run();
+    assert_eq!(attempts(&scenario), "first/one:400,second/two:200");
+    let scenario = scenario.provider(FIRST, answer("hi")).new_sandbox().again_after(Duration::from_secs(1));
+    assert_eq!(attempts(&scenario), "first/one:200", "nothing cools");
+    for stream in [false, true] {
+        let scenario = if stream { streaming(tier()) } else { large(tier()) };
+        let scenario = scenario.provider(FIRST, refused("first words")).provider(SECOND, refused("other words")).run();
+        assert_eq!((scenario.status(), scenario.error_code().as_str()), (400, "provider_rejected"));
+        assert!(scenario.text().contains("first words"), "{}", scenario.text());
+        assert_eq!(scenario.asked(), [FIRST, SECOND], "two agree");
+    }
+    let scenario = large(tier())
+        .provider(FIRST, refused("first words"))
+        .provider(SECOND, json_reply(503, json!({})))
+        .provider(THIRD, json_reply(503, json!({})))
+        .run();
+    assert_eq!((scenario.status(), scenario.asked().len()), (400, 3), "what is about the request is told");
+}
