@@ -109,6 +109,11 @@ fn a_rate_limit_is_waited_for_as_long_as_its_words_ask() {
         ),
         (400, r#"{"error":{"message":"Please retry in 120ms","code":"rate_limit_exceeded"}}"#, 120),
         (429, r#"[{"error":{"code":429,"message":"x","details":[{"retryDelay":"17s"}]}}]"#, 17_000),
+        (
+            429,
+            r#"{"error":{"message":"{\"error\":{\"code\":429,\"message\":\"You exceeded your current quota, see billing details. Please retry in 14.2s.\",\"status\":\"RESOURCE_EXHAUSTED\"}}","code":429}}"#,
+            14_200,
+        ),
     ] {
         for outcome in outcomes(&Case { meaning: Meaning::RateLimit, status, body }) {
             let outcome = match outcome {

@@ -161,6 +161,8 @@ pub const CASES: &[Case] = &[
     ),
     case(Meaning::Key, 401, r#"{"error":{"message":"Invalid Authentication","type":"invalid_authentication_error"}}"#),
     case(Meaning::Key, 400, "data: {\"error\":{\"message\":\"x\",\"code\":\"invalid_api_key\"}}\n\n"),
+    case(Meaning::Key, 401, r#"{"error":{"message":"User not found.","code":401}}"#),
+    case(Meaning::Key, 400, r#"{"error":{"message":"No.","code":"401"}}"#),
     // Region.
     case(
         Meaning::Region,
@@ -305,6 +307,7 @@ pub const CASES: &[Case] = &[
         r#"{"message":"Too many tokens, please wait before trying again.","__type":"ThrottlingException"}"#,
     ),
     case(Meaning::RateLimit, 429, r#"{"error":{"code":"Throttling.RateQuota","message":"x"}}"#),
+    case(Meaning::RateLimit, 400, r#"{"error":{"message":"Later.","code":"429"}}"#),
     // Content policy.
     case(
         Meaning::ContentPolicy,
