@@ -41,6 +41,8 @@ pub enum Outcome {
     ErrorInside(Box<ProviderError>),
     /// A 2xx that is no answer of this dialect.
     Undecodable,
+    /// A 2xx in a coding that nobody asked for and the gateway cannot read.
+    UnknownCoding,
     /// The body ended early.
     Broken,
     /// More than the gateway holds.
@@ -138,6 +140,7 @@ pub fn judge(outcome: &Outcome) -> Judgement {
             let unread = row(Next, Cooling::Failure, failed("sent an answer that cannot be read"));
             Judgement { expected_back: ExpectedBack::AfterCooldown, ..unread }
         }
+        Outcome::UnknownCoding => row(Next, Cooling::Failure, failed("sent its answer in a coding that nobody asked for")),
         Outcome::TooLarge => row(Next, Cooling::Failure, failed("sent more than the gateway accepts")),
     }
 }
@@ -229,6 +232,7 @@ impl Outcome {
             Outcome::Send(SendError::Other) => "send_error",
             Outcome::ErrorInside(_) => "error_in_200",
             Outcome::Undecodable => "undecodable",
+            Outcome::UnknownCoding => "unknown_coding",
             Outcome::Broken => "broken",
             Outcome::TooLarge => "too_large",
         };
@@ -317,6 +321,7 @@ mod tests {
             (inside(quota), long),
             (Outcome::Broken, again),
             (Outcome::Undecodable, next),
+            (Outcome::UnknownCoding, next),
             (Outcome::TooLarge, next),
         ] {
             let Judgement { verdict, cooling, .. } = judge(&outcome);

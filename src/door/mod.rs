@@ -2,6 +2,7 @@
 //! for them.
 
 pub mod answer_headers;
+pub mod channel;
 pub mod chat;
 pub mod cors;
 pub mod delivery;

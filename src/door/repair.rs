@@ -5,16 +5,14 @@
 //! are never joined: they are held back until their choice has finished, so that a stream which breaks inside one has
 //! delivered nothing of it.
 
+use crate::door::channel::{CHANNELS, Channel, Differs, channel_of, with_text};
 use crate::door::chat::answer::unknown_id;
 use crate::door::chat::chunks::{Encoder, Identity};
 use crate::wire::json::JsonString;
-use crate::wire::piece::{Piece, ReasoningForm, Said};
+use crate::wire::piece::{Piece, Said};
 
 /// The most bytes of text, or of calls, that are kept; a stream with more cannot be repaired.
 const MAX_KEPT_BYTES: usize = 1 << 20;
-
-/// How many channels of text an answer has: text, refusal, and reasoning under its two names.
-const CHANNELS: usize = 4;
 
 /// What a client has been given of one answer.
 #[derive(Clone, Debug)]
@@ -32,13 +30,6 @@ pub struct Repair {
     repairable: bool,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Channel {
-    delivered: String,
-    /// How many bytes of it a replay has said again.
-    replayed: usize,
-}
-
 /// What an event says that was not delivered before.
 struct News<'s> {
     /// The new pieces; they are collected only for a stream that takes the place of another, since else all are new.
@@ -46,10 +37,6 @@ struct News<'s> {
     /// Whether there is a text among it.
     says_new: bool,
 }
-
-/// A replay says something else than what was delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Differs;
 
 impl Default for Repair {
     fn default() -> Self {
@@ -60,27 +47,6 @@ impl Default for Repair {
             holds: false,
             resumed: false,
             repairable: true,
-        }
-    }
-}
-
-impl Channel {
-    fn is_behind(&self) -> bool {
-        self.replayed < self.delivered.len()
-    }
-
-    /// Takes what a stream says, and gives how much of it was delivered before.
-    fn take(&mut self, text: &str) -> Result<usize, Differs> {
-        let expected = &self.delivered[self.replayed..];
-        if text.starts_with(expected) {
-            let known = expected.len();
-            self.replayed = self.delivered.len();
-            Ok(known)
-        } else if expected.starts_with(text) {
-            self.replayed += text.len();
-            Ok(text.len())
-        } else {
-            Err(Differs)
         }
     }
 }
@@ -131,13 +97,17 @@ impl Repair {
             encoder.encode(said, out);
             return Ok(());
         }
-        if said.pieces.iter().any(is_incomparable) {
+        let has_text = said.pieces.iter().any(|piece| channel_of(piece).is_some());
+        // What stands beside a text is compared by that.
+        let is_unknown = |piece: &Piece<'_>| matches!(piece, Piece::Opaque(opaque) if opaque.is_answer && !has_text);
+        if said.pieces.iter().any(|piece| is_incomparable(piece) || is_unknown(piece)) {
             self.repairable = false;
             out.append(&mut self.held);
             encoder.encode(said, out);
             return Ok(());
         }
-        let finishes = said.pieces.iter().any(|piece| matches!(piece, Piece::Finish { .. }));
+        // A reason to finish that comes with a text may come with every text.
+        let finishes = !has_text && said.pieces.iter().any(|piece| matches!(piece, Piece::Finish { .. }));
         let calls = said.pieces.iter().any(Piece::is_of_a_call);
         let holds = self.holds || calls;
         let bytes = said.came.map_or(0, |came| came.data.len());
@@ -158,9 +128,20 @@ impl Repair {
             encoder.encode(said, out);
             return Ok(());
         }
-        let is_new = |piece: &Piece<'_>| says_something || piece.choice().is_none();
+        let is_new = |piece: &Piece<'_>| {
+            says_something || piece.choice().is_none() || matches!(piece, Piece::Finish { .. })
+        };
         let pieces: Vec<Piece<'_>> = pieces.into_iter().filter(is_new).collect();
         encoder.encode(&Said { pieces: &pieces, came: None, ..*said }, out);
+        Ok(())
+    }
+
+    /// The answer is whole: appends what was held back of it to `out`, unless a replay has not said all that was delivered.
+    pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Differs> {
+        if self.channels.iter().any(Channel::is_behind) {
+            return Err(Differs);
+        }
+        out.append(&mut self.held);
         Ok(())
     }
 
@@ -204,11 +185,9 @@ impl Repair {
     }
 }
 
-/// Whether a piece cannot be compared with what another stream says: one of another choice, or a part of the answer in a form
-/// that nobody here knows.
+/// Whether a piece cannot be compared with what another stream says: one of another choice, or half a character.
 fn is_incomparable(piece: &Piece<'_>) -> bool {
-    let is_unknown = match piece {
-        Piece::Opaque(opaque) => opaque.is_answer,
+    let is_half = match piece {
         Piece::Text { text, .. } | Piece::Refusal { text, .. } | Piece::Reasoning { text, .. } => {
             // Only with escapes it may be half a character.
             text.get().contains('\\') && text.decode().is_none()
@@ -220,37 +199,10 @@ fn is_incomparable(piece: &Piece<'_>) -> bool {
         | Piece::End { .. }
         | Piece::Finish { .. }
         | Piece::Usage { .. }
-        | Piece::Alive(_) => false,
-    };
-    is_unknown || piece.choice().is_some_and(|choice| choice > 0)
-}
-
-/// The channel of a text, and the text.
-fn channel_of<'p, 's>(piece: &'p Piece<'s>) -> Option<(usize, &'p JsonString<'s>)> {
-    match piece {
-        Piece::Text { text, .. } => Some((0, text)),
-        Piece::Refusal { text, .. } => Some((1, text)),
-        Piece::Reasoning { form: ReasoningForm::Text | ReasoningForm::Summary, text, .. } => Some((2, text)),
-        Piece::Reasoning { form: ReasoningForm::Alias, text, .. } => Some((3, text)),
-        Piece::Start(_)
-        | Piece::Begin { .. }
-        | Piece::Sealed { .. }
-        | Piece::Input { .. }
-        | Piece::End { .. }
-        | Piece::Finish { .. }
-        | Piece::Usage { .. }
         | Piece::Alive(_)
-        | Piece::Opaque(_) => None,
-    }
-}
-
-/// A piece of a channel with another text.
-fn with_text<'s>(piece: &Piece<'s>, new: JsonString<'s>) -> Piece<'s> {
-    let mut piece = piece.clone();
-    if let Piece::Text { text, .. } | Piece::Refusal { text, .. } | Piece::Reasoning { text, .. } = &mut piece {
-        *text = new;
-    }
-    piece
+        | Piece::Opaque(_) => false,
+    };
+    is_half || piece.choice().is_some_and(|choice| choice > 0)
 }
 
 #[cfg(test)]
@@ -314,6 +266,16 @@ mod tests {
             }
             if self.delivery.has_differed() { Err(Differs) } else { Ok(String::from_utf8(out).expect("text")) }
         }
+
+        /// What the client gets for the events, the last of which end the answer, without the end marker.
+        fn pass_all(&mut self, events: &[String]) -> Result<String, Differs> {
+            let passed = self.pass(events)?;
+            assert!(self.stream.is_finished());
+            let mut out = Vec::new();
+            self.delivery.end(&mut out);
+            let end = String::from_utf8(out).expect("text");
+            if self.delivery.has_differed() { Err(Differs) } else { Ok(passed + end.trim_end_matches("data: [DONE]\n\n")) }
+        }
     }
 
     fn chunk(id: &str, delta: Value, finish: Option<&str>) -> String {
@@ -362,7 +324,7 @@ mod tests {
         let after = second.pass(&events).expect("the same text");
         assert_eq!(content(&(before + &after)), "Hello world!");
         assert!(!after.contains("\"b\"") && !after.contains("role"), "one identity, one role: {after}");
-        let end = second.pass(&[chunk("b", json!({}), Some("stop"))]).expect("an end");
+        let end = second.pass_all(&[chunk("b", json!({}), Some("stop"))]).expect("an end");
         assert!(end.contains("\"stop\""), "{end}");
     }
 
@@ -415,7 +377,7 @@ mod tests {
             r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#.to_owned(),
         ];
         let events = events.map(|data| format!("data: {data}\n\n"));
-        let after = second.pass(&events).expect("the same text");
+        let after = second.pass_all(&events).expect("the same text");
         all += &after;
         assert_eq!(content(&all), "He\u{e4}lo");
         assert!(chunks(&all).iter().all(|chunk| chunk["id"] == "a"), "{all}");
@@ -429,9 +391,43 @@ mod tests {
         assert!(!before.contains("tool_calls") && !first.repair().is_transparent());
         let mut second = first.replayed();
         let events = [role("b"), text("b", "Look:"), call("b", "{}"), chunk("b", json!({}), Some("tool_calls"))];
-        let after = second.pass(&events).expect("the same text");
+        let after = second.pass_all(&events).expect("the same text");
         assert_eq!(after.matches("tool_calls").count(), 2, "the call and the reason: {after}");
         assert!(second.delivery.repair().is_none(), "a delivered call is not joined");
+    }
+
+    #[test]
+    fn a_reason_to_finish_in_every_chunk_ends_no_replay() {
+        let stopping = |id: &str, content: &str| chunk(id, json!({"content": content}), Some("stop"));
+        let mut first = Passage::first();
+        let before = first.pass(&[role("a"), stopping("a", "One "), stopping("a", "two")]).expect("no replay");
+        let mut second = first.replayed();
+        let events = [role("b"), stopping("b", "One "), stopping("b", "two "), stopping("b", "three")];
+        let after = second.pass_all(&events).expect("the same text");
+        assert_eq!(content(&(before + &after)), "One two three");
+        let reasons = |text: &str| text.matches("\"finish_reason\":\"stop\"").count();
+        let last = after.split_terminator("\n\n").last().unwrap_or_default();
+        assert_eq!((reasons(&after), reasons(last)), (1, 1), "one reason, at the end: {after}");
+        let mut all_known = first.replayed();
+        let again = all_known.pass_all(&[role("b"), stopping("b", "One two")]).expect("the same text");
+        assert_eq!(reasons(&again), 1, "{again}");
+        let mut short = first.replayed();
+        assert_eq!(short.pass_all(&[role("b"), stopping("b", "One ")]), Err(Differs), "it ends before the first broke");
+    }
+
+    #[test]
+    fn what_stands_beside_a_text_is_repaired_with_it() {
+        let thought = |id: &str, text: &str, details: &str| {
+            chunk(id, json!({"reasoning": text, "reasoning_details": [{"type": "reasoning.text", "text": details}]}), None)
+        };
+        let mut first = Passage::first();
+        first.pass(&[role("a"), thought("a", "Hm", "Hm")]).expect("no replay");
+        let after = first.replayed().pass(&[role("b"), thought("b", "Hm", "Hm"), thought("b", ", so", ", so")]);
+        let after = after.expect("the same thought");
+        assert_eq!(after.matches("reasoning_details").count(), 1, "{after}");
+        let mut image = Passage::first();
+        image.pass(&[role("a"), chunk("a", json!({"images": [{"url": "x"}]}), None)]).expect("no replay");
+        assert!(image.delivery.repair().is_none(), "an image cannot be compared");
     }
 
     #[test]
@@ -460,7 +456,7 @@ mod tests {
             chunk("b", json!({"tool_calls": call}), None),
             chunk("b", json!({}), Some("tool_calls")),
         ];
-        let after = chunks(&first.replayed().pass(&events).expect("the same text"));
+        let after = chunks(&first.replayed().pass_all(&events).expect("the same text"));
         assert_eq!(after.len(), 3, "{after:?}");
         let expected = json!({"content": "!", "annotations": [{"url": "x"}]});
         assert_eq!((&after[0]["choices"][0]["delta"], &after[0]["model"]), (&expected, &json!("m")));

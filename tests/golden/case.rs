@@ -282,7 +282,7 @@ impl Case {
 }
 
 fn reads(told: &AnswerFacts) -> String {
-    let AnswerFacts { usage, model, finish_reasons } = told;
+    let AnswerFacts { usage, model, finish_reasons, .. } = told;
     let usage = usage.map(|Usage { input, cached_input, cache_write, output, reasoning }| {
         format!(
             r#"{{"input":{input},"cached_input":{cached_input},"cache_write":{cache_write},"output":{output},"reasoning":{reasoning}}}"#

@@ -10,9 +10,10 @@ pub mod reply;
 
 use std::time::Duration;
 
-use crate::platform::{Platform, SendError, UpstreamRequest, Wait};
+use crate::platform::{Platform, SendError, UpstreamRequest, UpstreamResponse, Wait};
 use crate::policy::{Candidate, Classifier, Policy};
 use crate::record::Reason;
+use crate::upstream::coding::{BodyFailure, PlainBody, UnknownCoding};
 use crate::upstream::dialect::{self, DecodeOptions, EncodeOptions};
 use crate::upstream::error_words;
 use crate::upstream::keyring::Keyring;
@@ -133,11 +134,11 @@ fn receive<P: Platform>(platform: &P, classifier: &Classifier, question: SentQue
         _ => Err(Reason::ClassifierTimeout),
     };
     in_time(Wait::Response(&question.pending))?;
-    let mut response = platform.response(question.pending).map_err(|error| match error {
-        SendError::Timeout => Reason::ClassifierTimeout,
-        _ => Reason::ClassifierError,
-    })?;
-    let status = response.status;
+    let UpstreamResponse { status, headers, body } =
+        platform.response(question.pending).map_err(|error| match error {
+            SendError::Timeout => Reason::ClassifierTimeout,
+            _ => Reason::ClassifierError,
+        })?;
     match status.as_u16() {
         200..=299 => {}
         400 | 413 | 414 | 422 | 431 => return Err(NoReply::to_this_question(Reason::ClassifierError)),
@@ -145,13 +146,15 @@ fn receive<P: Platform>(platform: &P, classifier: &Classifier, question: SentQue
         403 => {}
         _ => return Err(Reason::ClassifierError.into()),
     }
+    let invalid = |UnknownCoding| if status.is_success() { Reason::ClassifierInvalid } else { Reason::ClassifierError };
+    let mut plain = PlainBody::new(body, &headers).map_err(invalid)?;
     let mut body = Vec::new();
-    loop {
-        in_time(Wait::Body(&response.body))?;
-        let read = platform.read(&mut response.body, &mut body, READ_BYTES).map_err(|_| Reason::ClassifierError)?;
-        if read == 0 {
-            break;
-        }
+    while !plain.is_over() {
+        in_time(plain.wait())?;
+        plain.read(platform, &mut body, READ_BYTES).map_err(|failure| match failure {
+            BodyFailure::Broken => Reason::ClassifierError,
+            BodyFailure::Corrupt => Reason::ClassifierInvalid,
+        })?;
         if body.len() > MAX_REPLY_BYTES {
             return Err(Reason::ClassifierInvalid.into());
         }
