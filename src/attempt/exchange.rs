@@ -209,7 +209,9 @@ impl<P: Platform> Exchange<P> {
             Ok(body) => body,
             Err(UnknownCoding) if status.is_success() => return Some(Err(Outcome::UnknownCoding)),
             // Its status says enough.
-            Err(UnknownCoding) => return Some(Err(refusal(platform, &UpstreamResponse { status, headers, body: () }, b""))),
+            Err(UnknownCoding) => {
+                return Some(Err(refusal(platform, &UpstreamResponse { status, headers, body: () }, b"")));
+            }
         };
         let kind = match self.terms.commit_at {
             _ if !status.is_success() => {

@@ -140,7 +140,9 @@ pub fn judge(outcome: &Outcome) -> Judgement {
             let unread = row(Next, Cooling::Failure, failed("sent an answer that cannot be read"));
             Judgement { expected_back: ExpectedBack::AfterCooldown, ..unread }
         }
-        Outcome::UnknownCoding => row(Next, Cooling::Failure, failed("sent its answer in a coding that nobody asked for")),
+        Outcome::UnknownCoding => {
+            row(Next, Cooling::Failure, failed("sent its answer in a coding that nobody asked for"))
+        }
         Outcome::TooLarge => row(Next, Cooling::Failure, failed("sent more than the gateway accepts")),
     }
 }

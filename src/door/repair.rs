@@ -128,9 +128,8 @@ impl Repair {
             encoder.encode(said, out);
             return Ok(());
         }
-        let is_new = |piece: &Piece<'_>| {
-            says_something || piece.choice().is_none() || matches!(piece, Piece::Finish { .. })
-        };
+        let is_new =
+            |piece: &Piece<'_>| says_something || piece.choice().is_none() || matches!(piece, Piece::Finish { .. });
         let pieces: Vec<Piece<'_>> = pieces.into_iter().filter(is_new).collect();
         encoder.encode(&Said { pieces: &pieces, came: None, ..*said }, out);
         Ok(())
@@ -274,7 +273,11 @@ mod tests {
             let mut out = Vec::new();
             self.delivery.end(&mut out);
             let end = String::from_utf8(out).expect("text");
-            if self.delivery.has_differed() { Err(Differs) } else { Ok(passed + end.trim_end_matches("data: [DONE]\n\n")) }
+            if self.delivery.has_differed() {
+                Err(Differs)
+            } else {
+                Ok(passed + end.trim_end_matches("data: [DONE]\n\n"))
+            }
         }
     }
 
@@ -418,7 +421,11 @@ mod tests {
     #[test]
     fn what_stands_beside_a_text_is_repaired_with_it() {
         let thought = |id: &str, text: &str, details: &str| {
-            chunk(id, json!({"reasoning": text, "reasoning_details": [{"type": "reasoning.text", "text": details}]}), None)
+            chunk(
+                id,
+                json!({"reasoning": text, "reasoning_details": [{"type": "reasoning.text", "text": details}]}),
+                None,
+            )
         };
         let mut first = Passage::first();
         first.pass(&[role("a"), thought("a", "Hm", "Hm")]).expect("no replay");

@@ -76,9 +76,7 @@ impl<P: Platform> PlainBody<P> {
         };
         let read = match inflater.is_pending {
             true => None,
-            false => {
-                Some(platform.read(&mut self.body, &mut inflater.input, limit).map_err(|_| BodyFailure::Broken)?)
-            }
+            false => Some(platform.read(&mut self.body, &mut inflater.input, limit).map_err(|_| BodyFailure::Broken)?),
         };
         inflater.inflate(into)?;
         let is_open = !inflater.is_pending && !inflater.is_whole();
@@ -272,4 +270,130 @@ fn gzip_header_bytes(bytes: &[u8]) -> Result<Option<usize>, BodyFailure> {
     }
     length += if flags & CHECKSUM != 0 { 2 } else { 0 };
     Ok((bytes.len() >= length).then_some(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXT: &[u8] = b"data: {\"choices\":[{\"delta\":{\"content\":\"Hello, hello, hello\"}}]}\n\n";
+
+    /// A member of gzip with these flags, and what they say stands in its header.
+    fn gzip(flags: u8, header: &[u8], plain: &[u8]) -> Vec<u8> {
+        let fixed = [0x1F, 0x8B, 8, flags, 0, 0, 0, 0, 0, 3];
+        [&fixed[..], header, &compress_to_vec(plain, 6), &[0; TRAILER_BYTES]].concat()
+    }
+
+    /// What comes of a body in these parts, and whether it may end there.
+    fn decode(coding: Coding, parts: &[&[u8]]) -> Result<(Vec<u8>, bool), BodyFailure> {
+        let (mut inflater, mut out) = (Inflater::new(coding), Vec::new());
+        for part in parts {
+            inflater.input.extend_from_slice(part);
+            loop {
+                let before = out.len();
+                inflater.inflate(&mut out)?;
+                assert!(out.len() - before <= MAX_DECODED_BYTES + STEP_BYTES);
+                if !inflater.is_pending {
+                    break;
+                }
+            }
+        }
+        Ok((out, inflater.is_whole()))
+    }
+
+    #[test]
+    fn a_body_is_the_same_at_every_split() {
+        let extra = [&[3, 0][..], b"abc", b"name\0", b"comment\0", &[9, 9]].concat();
+        let twice = [gzip(0, b"", &TEXT[..9]), gzip(0, b"", &TEXT[9..])].concat();
+        let padded = [gzip(0, b"", TEXT), vec![0; 20]].concat();
+        for (coding, body) in [
+            (Coding::Gzip, gzip(0, b"", TEXT)),
+            (Coding::Gzip, gzip(2 | 4 | 8 | 16, &extra, TEXT)),
+            (Coding::Gzip, twice),
+            (Coding::Gzip, padded),
+            (Coding::Gzip, TEXT.to_vec()),
+            (Coding::Deflate, compress_to_vec_zlib(TEXT, 6)),
+            (Coding::Deflate, compress_to_vec(TEXT, 6)),
+        ] {
+            for at in 0..=body.len() {
+                let (head, tail) = body.split_at(at);
+                assert_eq!(decode(coding, &[head, tail]), Ok((TEXT.to_vec(), true)), "{coding:?} split at {at}");
+            }
+            let single: Vec<&[u8]> = body.chunks(1).collect();
+            assert_eq!(decode(coding, &single), Ok((TEXT.to_vec(), true)), "{coding:?} byte by byte");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_cut_is_not_whole() {
+        let body = gzip(8, b"name\0", TEXT);
+        for at in 1..body.len() - TRAILER_BYTES {
+            let (out, is_whole) = decode(Coding::Gzip, &[&body[..at]]).expect("a beginning");
+            assert!(!is_whole && TEXT.starts_with(&out), "cut at {at}");
+        }
+        assert_eq!(decode(Coding::Gzip, &[]), Ok((Vec::new(), true)), "nothing is nothing");
+    }
+
+    #[test]
+    fn what_is_not_what_it_says_is_corrupt() {
+        let mut damaged = compress_to_vec_zlib(TEXT, 6);
+        damaged[20] ^= 0xFF;
+        let endless = [&gzip(8, b"", b"")[..10], &[b'x'; MAX_HEADER_BYTES]].concat();
+        for (coding, body) in [
+            (Coding::Gzip, b"\x1F\x8B\x09\0\0\0\0\0\0\0data".to_vec()),
+            (Coding::Gzip, endless),
+            (Coding::Deflate, damaged),
+            (Coding::Deflate, b"\xFF\xFF\xFF".to_vec()),
+        ] {
+            assert_eq!(decode(coding, &[&body]).err(), Some(BodyFailure::Corrupt), "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_goes_off_in_small_parts() {
+        let bomb = gzip(0, b"", &vec![b' '; 40 << 20]);
+        assert!(bomb.len() < 64 * 1024);
+        let (out, is_whole) = decode(Coding::Gzip, &[&bomb]).expect("blanks");
+        assert_eq!((out.len(), is_whole), (40 << 20, true));
+    }
+
+    #[test]
+    fn codings_are_known_by_their_names() {
+        let of = |values: &[&'static str]| {
+            let headers: HeaderMap =
+                values.iter().map(|value| (CONTENT_ENCODING, http::HeaderValue::from_static(value))).collect();
+            coding(&headers)
+        };
+        for (values, expected) in [
+            (&[][..], Ok(None)),
+            (&["identity"], Ok(None)),
+            (&[""], Ok(None)),
+            (&["GZip"], Ok(Some(Coding::Gzip))),
+            (&["x-gzip"], Ok(Some(Coding::Gzip))),
+            (&[" identity , gzip"], Ok(Some(Coding::Gzip))),
+            (&["deflate"], Ok(Some(Coding::Deflate))),
+            (&["br"], Err(UnknownCoding)),
+            (&["zstd"], Err(UnknownCoding)),
+            (&["gzip, br"], Err(UnknownCoding)),
+            (&["gzip, gzip"], Err(UnknownCoding)),
+        ] {
+            assert_eq!(of(values), expected, "{values:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_bytes_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..256), is_framed: bool, split in 0_usize..256) {
+            let bytes = if is_framed { [&[0x1F, 0x8B, 8][..], &bytes].concat() } else { bytes };
+            let (head, tail) = bytes.split_at(split.min(bytes.len()));
+            for coding in [Coding::Gzip, Coding::Deflate] {
+                prop_assert_eq!(decode(coding, &[head, tail]), decode(coding, &[&bytes]));
+            }
+        }
+    }
 }

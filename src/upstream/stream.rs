@@ -212,7 +212,8 @@ impl<P: Platform> ProviderStream<P> {
     fn take_whole(&mut self, tell: &mut impl FnMut(&Said<'_>) -> Weight) -> Result<Progress, Break> {
         let body = dialect::mend_answer(self.options, std::mem::take(&mut self.decoder).into_unread());
         let pieces = dialect::decode_answer(self.options, &body)?;
-        let has_finished = |choice| pieces.iter().any(|piece| matches!(piece, Piece::Finish { choice: of, .. } if *of == choice));
+        let has_finished =
+            |choice| pieces.iter().any(|piece| matches!(piece, Piece::Finish { choice: of, .. } if *of == choice));
         if !pieces.iter().filter_map(Piece::choice).all(has_finished) {
             return Err(Break::Cut);
         }
@@ -232,7 +233,9 @@ impl<P: Platform> ProviderStream<P> {
             let mut pieces = recycle(std::mem::take(&mut self.pieces));
             match self.dialect.take(&data, &mut pieces)? {
                 // Comments before the answer only keep the connection to the gateway open, so they go no further.
-                Heard::Pieces if !self.begun && matches!(pieces[..], [Piece::Alive(Alive::Comment)]) => self.alive = true,
+                Heard::Pieces if !self.begun && matches!(pieces[..], [Piece::Alive(Alive::Comment)]) => {
+                    self.alive = true;
+                }
                 Heard::Pieces => {
                     let said = Said { dialect: self.dialect.dialect(), pieces: &pieces, came: data.as_it_came() };
                     match tell(&said) {

@@ -33,7 +33,7 @@ impl AnswerFacts {
                     self.model = Some(cut(&model, MAX_MODEL_BYTES).to_owned());
                 }
             }
-            Piece::Usage { usage, .. } => self.usage = Some(*usage),
+            Piece::Usage { usage, .. } => self.usage = usage.or(self.usage),
             Piece::Begin { .. }
             | Piece::Text { .. }
             | Piece::Refusal { .. }

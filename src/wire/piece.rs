@@ -38,7 +38,8 @@ pub enum Piece<'a> {
     Finish { choice: u64, finish: Finish<'a> },
     /// What has been counted so far, all of it.
     Usage {
-        usage: Usage,
+        /// Nothing where it cannot be read.
+        usage: Option<Usage>,
         /// Whether its event says nothing else, so that a client that did not ask for it need not get the event.
         stands_alone: bool,
         /// The dialect's own count, which may say more, for a client of the same dialect.

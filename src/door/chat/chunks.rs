@@ -200,8 +200,10 @@ impl Encoder {
         match piece {
             Piece::Start(start) => self.start(start, out),
             Piece::Usage { usage, raw, .. } => {
-                self.usage = Some(*usage);
-                self.own_usage = raw.map(|raw| raw.0.get().to_owned());
+                if usage.is_some() {
+                    self.usage = *usage;
+                    self.own_usage = raw.map(|raw| raw.0.get().to_owned());
+                }
             }
             Piece::Alive(Alive::Ping) => out.extend_from_slice(b": ping\n\n"),
             Piece::Alive(Alive::Comment) => out.extend_from_slice(sse::COMMENT),

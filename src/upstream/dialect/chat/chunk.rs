@@ -218,9 +218,7 @@ impl<'a> Visitor<'a> for ChoiceReader<'_, '_, 'a> {
                     let from = if name == own { ReadFrom::Own } else { ReadFrom::Other };
                     // One that is null takes the place of none but its like.
                     if is_there || from == read_from {
-                        let is_of_the_earlier = |piece: &Piece<'_>| {
-                            !matches!(piece, Piece::Opaque(opaque) if opaque.holder == Holder::Choice)
-                        };
+                        let is_of_the_earlier = |piece: &Piece<'_>| !matches!(piece, Piece::Opaque(opaque) if opaque.holder == Holder::Choice);
                         remove(self.pieces, first..mark, is_of_the_earlier);
                         read_from = if is_there { from } else { ReadFrom::Nothing };
                     }

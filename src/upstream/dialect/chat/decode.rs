@@ -14,13 +14,15 @@ use crate::wire::usage::Usage;
 /// The usage, as far as it can be read: an answer is worth more than its count. What was put out is unknown unless the
 /// provider says it, and then it is all that is not input: some leave the reasoning out of it (xAI, Gemini).
 fn usage<'a>(chunk: &Chunk<'a>) -> Option<Counted<'a>> {
-    let usages = [chunk.usage, chunk.choices.usage];
-    usages.into_iter().flatten().find_map(|raw| Some(Counted { usage: read_usage(raw)?, raw: Raw(raw) }))
+    let usages = [chunk.usage, chunk.choices.usage].into_iter().flatten();
+    let mut counted = usages.map(|raw| Counted { usage: read_usage(raw), raw: Raw(raw) });
+    let first = counted.next()?;
+    Some(if first.usage.is_some() { first } else { counted.next().unwrap_or(first) })
 }
 
 /// Usage, and how the provider wrote it.
 struct Counted<'a> {
-    usage: Usage,
+    usage: Option<Usage>,
     raw: Raw<'a>,
 }
 
@@ -91,7 +93,7 @@ pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a
     if chunk.choices.have_failed {
         return Err(Defect::Error(ProviderError::default()));
     }
-    let usage = usage(&chunk).map(|counted| counted.usage);
+    let usage = usage(&chunk).and_then(|counted| counted.usage);
     let start = Start { id: chunk.id, model: chunk.model, created: chunk.created.unwrap_or(created), usage };
     pieces.insert(0, Piece::Start(start));
     Ok(())
@@ -143,7 +145,8 @@ impl ChatStream {
         }
         let usage = usage(&chunk);
         let stands_alone = chunk.choices.count == 0;
-        if stands_alone && usage.is_none() && !chunk.is_around_an_answer() {
+        let is_counted = usage.as_ref().is_some_and(|counted| counted.usage.is_some());
+        if stands_alone && !is_counted && !chunk.is_around_an_answer() {
             return Ok(Heard::Foreign);
         }
         pieces.extend(usage.map(|Counted { usage, raw }| Piece::Usage { usage, stands_alone, raw: Some(raw) }));
@@ -302,7 +305,10 @@ mod tests {
                 "call=g input=2",
             ),
         ] {
-            for data in [format!(r#"{{"choices":[{choice}]}}"#), format!(r#"{{"choices":[{{"delta":{{"content":"x"}}}}],"choices":[{choice}]}}"#)] {
+            for data in [
+                format!(r#"{{"choices":[{choice}]}}"#),
+                format!(r#"{{"choices":[{{"delta":{{"content":"x"}}}}],"choices":[{choice}]}}"#),
+            ] {
                 assert_eq!(said(&take(&data).expect(&data)), expected, "{data}");
             }
         }
@@ -325,10 +331,15 @@ mod tests {
             (r#"{"delta":{"content":"a"},"finish_reason":{}}"#, "0=a"),
             (r#"{"delta":{"content":"a"},"finish_reason":"stop"}"#, "0=a 0:stop"),
             (r#"{"delta":{"content":"a"},"error":{}}"#, "0=a"),
-            (r#"{"delta":{"tool_calls":[{"index":"1","id":7,"function":{"name":"f","arguments":"{}"}}]}}"#, "call=f input={}"),
+            (
+                r#"{"delta":{"tool_calls":[{"index":"1","id":7,"function":{"name":"f","arguments":"{}"}}]}}"#,
+                "call=f input={}",
+            ),
         ] {
             let around = r#""id":7,"model":7,"created":"x","object":7,"error":"","usage":"many""#;
-            for data in [format!(r#"{{{around},"choices":[{choice}]}}"#), format!(r#"{{"choices":[{choice}],{around}}}"#)] {
+            for data in
+                [format!(r#"{{{around},"choices":[{choice}]}}"#), format!(r#"{{"choices":[{choice}],{around}}}"#)]
+            {
                 let pieces = take(&data).expect(&data);
                 assert!(matches!(&pieces[0], Piece::Start(start) if start.id.is_none() && start.created == 7));
                 assert_eq!(said(&pieces), expected, "{data}");
@@ -366,7 +377,10 @@ mod tests {
                 r#"{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":7,"completion_tokens_details":[]}"#,
                 Some([9, 0, 2, 0]),
             ),
-            (r#"{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":-1}}"#, Some([9, 0, 2, 0])),
+            (
+                r#"{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":-1}}"#,
+                Some([9, 0, 2, 0]),
+            ),
             // Unknown is not 0.
             (r#"{"prompt_tokens":1151,"completion_tokens":-35,"total_tokens":1116}"#, None),
             (r#"{"prompt_tokens":9,"completion_tokens":18446744073709551616}"#, None),
@@ -379,7 +393,7 @@ mod tests {
         }
         let data = r#"{"choices":[{"delta":{},"finish_reason":"stop","usage":{"prompt_tokens":9,"completion_tokens":2}}],"usage":null}"#;
         let pieces = take(data).expect("an answer");
-        let is_told = |piece: &Piece<'_>| matches!(piece, Piece::Usage { usage, stands_alone: false, .. } if usage.output == 2);
+        let is_told = |piece: &Piece<'_>| matches!(piece, Piece::Usage { usage, stands_alone: false, .. } if usage.is_some_and(|usage| usage.output == 2));
         assert!(pieces.iter().any(is_told), "usage in a choice");
     }
 
@@ -402,7 +416,8 @@ mod tests {
             (vec![BOTH, BOTH], settled(false, true)),
             (vec![BOTH, BOTH, STOP], settled(true, true)),
         ] {
-            let options = DecodeOptions { dialect: Dialect::OpenaiChat, created: 7, choices: 1, mends: Mends::default() };
+            let options =
+                DecodeOptions { dialect: Dialect::OpenaiChat, created: 7, choices: 1, mends: Mends::default() };
             let mut stream = ChatStream::new(options);
             for event in &events {
                 stream.take(event.as_bytes(), &mut Vec::new()).expect("a chunk");

@@ -84,3 +84,53 @@ fn decode_block<'a>(at: At, block: Block<'a>, pieces: &mut Vec<Piece<'a>>) -> Re
     pieces.push(Piece::End { at, end: ItemEnd::Complete });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `check` needs to know of an answer: its texts, and why it ended.
+    fn read(body: &[u8]) -> Result<String, Defect> {
+        let mut pieces = Vec::new();
+        decode_answer(body, 7, &mut pieces)?;
+        let shown = pieces.iter().filter_map(|piece| match piece {
+            Piece::Text { text, .. } => Some(text.inside().to_owned()),
+            Piece::Finish { finish, .. } => Some(format!("({})", finish.word.inside())),
+            _ => None,
+        });
+        Ok(shown.collect())
+    }
+
+    #[test]
+    fn an_answer_is_worth_more_than_what_is_not_needed_of_it() {
+        let text = r#"[{"type":"text","text":"a\ud83d"}]"#;
+        for (body, expected) in [
+            (format!(r#"{{"content":{text},"stop_reason":"end_turn"}}"#), r"a\ud83d(end_turn)"),
+            (format!("\u{FEFF}{{\"content\":{text},\"stop_reason\":\"end_turn\"}}"), r"a\ud83d(end_turn)"),
+            (format!(r#"{{"content":[7],"content":{text},"stop_reason":"","stop_reason":"x"}}"#), r"a\ud83d(x)"),
+            (
+                format!(r#"{{"id":7,"type":7,"model":[],"usage":7,"error":{{}},"content":{text},"stop_reason":"x"}}"#),
+                r"a\ud83d(x)",
+            ),
+            (r#"{"content":[{"type":"text"},{"type":"new"},{}],"stop_reason":"x"}"#.to_owned(), "(x)"),
+        ] {
+            assert_eq!(read(body.as_bytes()).as_deref(), Ok(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_a_text_or_has_no_end_cannot_be_read() {
+        for body in [
+            &br#"{"content":["a"],"stop_reason":"end_turn"}"#[..],
+            br#"{"content":[{"type":"text","text":7}],"stop_reason":"end_turn"}"#,
+            br#"{"content":"a","stop_reason":"end_turn"}"#,
+            br#"{"content":[],"stop_reason":null}"#,
+            br#"{"content":[],"stop_reason":" null"}"#,
+            br#"{"content":[],"stop_reason":7}"#,
+            b"{\"content\":[{\"type\":\"text\",\"text\":\"\xFF\"}],\"stop_reason\":\"end_turn\"}",
+            b"{",
+        ] {
+            assert_eq!(read(body), Err(Defect::Undecodable), "{}", String::from_utf8_lossy(body));
+        }
+    }
+}

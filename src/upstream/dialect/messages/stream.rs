@@ -92,10 +92,11 @@ impl MessagesStream {
         let is_error = event.error.is_some_and(|error| !says_nothing(error));
         match event.kind.as_ref() {
             _ if is_error => return Err(Defect::Error(error_words::parse(data))),
-            "content_block_delta" => match event.delta {
-                Some(delta) => self.delta(&Delta::read(delta).ok_or(Undecodable)?, event.index, pieces)?,
-                None => {}
-            },
+            "content_block_delta" => {
+                if let Some(delta) = event.delta {
+                    self.delta(&Delta::read(delta).ok_or(Undecodable)?, event.index, pieces)?;
+                }
+            }
             "content_block_start" => self.begin_block(&event, pieces)?,
             "content_block_stop" => self.end_block(&event, pieces)?,
             "message_start" => self.begin(&event, pieces)?,
@@ -115,8 +116,7 @@ impl MessagesStream {
 
     fn begin<'a>(&mut self, event: &Event<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
         let message = event.message.ok_or(Undecodable)?;
-        let [id, model, usage] =
-            fields_named(message.get(), &["id", "model", "usage"]).map_err(|_| Undecodable)?;
+        let [id, model, usage] = fields_named(message.get(), &["id", "model", "usage"]).map_err(|_| Undecodable)?;
         let id = answer::name(id);
         let name = id.as_ref().map(|id| id.get().to_owned());
         if let Some(known) = &self.begun {
@@ -227,7 +227,7 @@ impl MessagesStream {
 
     fn finish<'a>(&mut self, event: &Event<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
         if self.count(event.usage) {
-            let usage = self.counts.map(Usage::from).unwrap_or_default();
+            let usage = self.counts.map(Usage::from);
             pieces.push(Piece::Usage { usage, stands_alone: false, raw: None });
         }
         let Some(delta) = event.delta else { return Ok(()) };
@@ -252,12 +252,7 @@ impl MessagesStream {
     }
 
     /// Text, unless there is none.
-    fn text<'a>(
-        &mut self,
-        at: At,
-        text: Option<&'a RawValue>,
-        pieces: &mut Vec<Piece<'a>>,
-    ) -> Result<(), Undecodable> {
+    fn text<'a>(&mut self, at: At, text: Option<&'a RawValue>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
         let Some(text) = given(text) else { return Ok(()) };
         match string(Some(text))? {
             text if text.is_empty() => Ok(()),
@@ -372,7 +367,7 @@ mod tests {
             Piece::Finish { finish: Finish { reason, word, stop_string, .. }, .. } => {
                 format!("{reason:?}({},{:?})", word.inside(), stop_string.as_ref().map(JsonString::inside))
             }
-            Piece::Usage { usage, .. } => format!("usage({})", usage.output),
+            Piece::Usage { usage, .. } => format!("usage({:?})", usage.map(|usage| usage.output)),
             Piece::Alive(alive) => format!("{alive:?}"),
             Piece::Opaque(opaque) => opaque.name.clone().into_owned(),
         }
@@ -401,7 +396,7 @@ mod tests {
                     finish("pause_turn"),
                 ],
                 "0:reasoning Thinking 0=hm\\n 0:Signature(anthropic-messages,c2ln) 0:Complete 0:reasoning \
-                 0:Redacted(anthropic-messages,eA==) 0:Complete usage(9) Paused(pause_turn,Some(\"END\"))",
+                 0:Redacted(anthropic-messages,eA==) 0:Complete usage(Some(9)) Paused(pause_turn,Some(\"END\"))",
             ),
             (
                 vec![
@@ -410,15 +405,15 @@ mod tests {
                     delta(r#"{"type":"text_delta","text":"Hi"}"#),
                     finish("stop_sequence"),
                 ],
-                "Ping 0:text 0=Hi usage(9) 0:Complete StopString(stop_sequence,Some(\"END\"))",
+                "Ping 0:text 0=Hi usage(Some(9)) 0:Complete StopString(stop_sequence,Some(\"END\"))",
             ),
             (
                 vec![begin(r#"{"type":"tool_use","id":"t","name":"f","input":{}}"#), finish("max_tokens")],
-                "0:call(Function) usage(9) 0:Cut Length(max_tokens,Some(\"END\"))",
+                "0:call(Function) usage(Some(9)) 0:Cut Length(max_tokens,Some(\"END\"))",
             ),
             (
                 vec![begin(r#"{"type":"tool_use","id":"t","name":"f","input":{"a":1}}"#), finish("tool_use")],
-                "0:call(Function) usage(9) 0+{\\\"a\\\":1} 0:Complete Calls(tool_use,Some(\"END\"))",
+                "0:call(Function) usage(Some(9)) 0+{\\\"a\\\":1} 0:Complete Calls(tool_use,Some(\"END\"))",
             ),
         ] {
             let events: Vec<&str> = std::iter::once(start).chain(events.iter().map(String::as_str)).collect();
