@@ -73,7 +73,7 @@ impl<P: Platform> AnswerStream<P> {
     /// Whether the client gets other bytes than the provider sends.
     pub fn is_rewritten(&self) -> bool {
         let dialect = self.provider.dialect();
-        dialect.is_mended() || self.delivery.rewrites(dialect.dialect())
+        dialect.is_mended() || self.provider.is_coded() || self.delivery.rewrites(dialect.dialect())
     }
 
     fn note(&mut self, progress: Progress) -> Progress {

@@ -13,12 +13,15 @@ use crate::door::chat::answer::AnswerOptions;
 use crate::door::delivery::{self, Delivery};
 use crate::door::repair::Repair;
 use crate::platform::{Platform, UpstreamResponse, Wait};
-use crate::upstream::dialect::{self, DecodeOptions, Defect, Stream};
+use crate::upstream::coding::{BodyFailure, PlainBody, UnknownCoding};
+use crate::upstream::dialect::{self, DecodeOptions, Defect};
 use crate::upstream::error_words;
 use crate::upstream::headers;
-use crate::upstream::stream::{AFTER_FINISH, Break, Progress, ProviderStream};
+use crate::upstream::stream::{Break, Progress, ProviderStream};
+use crate::wire::json;
 use crate::wire::media;
 use crate::wire::piece::Said;
+use crate::wire::sse::{self, Beginning};
 use crate::wire::usage::Tally;
 
 /// The largest answer that is held as a whole, in bytes.
@@ -105,7 +108,7 @@ enum Stage<P: Platform> {
 
 /// A body that is read as a whole.
 struct HeldBody<P: Platform> {
-    response: UpstreamResponse<P::Body>,
+    response: UpstreamResponse<PlainBody<P>>,
     /// What has come.
     bytes: Vec<u8>,
     kind: BodyKind,
@@ -117,8 +120,6 @@ enum BodyKind {
     Answer,
     /// The words of an answer other than 2xx.
     Error,
-    /// A 2xx that is no stream although one was asked for.
-    NoStream,
 }
 
 /// What an exchange brought that may be committed.
@@ -151,7 +152,7 @@ impl<P: Platform> Exchange<P> {
         match &self.stage {
             Stage::Head(pending) => Some(Wait::Response(pending)),
             Stage::Stream { answer, .. } => Some(answer.provider.wait()),
-            Stage::Body(held) => Some(Wait::Body(&held.response.body)),
+            Stage::Body(held) => Some(held.response.body.wait()),
             Stage::Over => None,
         }
     }
@@ -219,7 +220,7 @@ impl<P: Platform> Exchange<P> {
         self.clocks.heard = platform.elapsed();
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Head(pending) => match platform.response(pending) {
-                Ok(response) => self.take_head(response),
+                Ok(response) => self.take_head(platform, response),
                 Err(error) => Some(Err(Outcome::Send(error))),
             },
             Stage::Stream { headers, answer } => self.read_stream(platform, headers, answer),
@@ -234,7 +235,7 @@ impl<P: Platform> Exchange<P> {
             Stage::Body(HeldBody { response, bytes, kind: BodyKind::Error }) => {
                 Some(Err(refusal(platform, &response, &bytes)))
             }
-            Stage::Stream { headers, mut answer } if answer.provider.is_finished() => {
+            Stage::Stream { headers, mut answer } if answer.provider.settles_in(self.terms.idle).is_some() => {
                 let ended = answer.end().map_err(Outcome::from);
                 Some(ended.map(|_| Arrival::stream(headers, answer)))
             }
@@ -244,32 +245,38 @@ impl<P: Platform> Exchange<P> {
         }
     }
 
-    fn take_head(&mut self, response: UpstreamResponse<P::Body>) -> Advance<P> {
+    fn take_head(&mut self, platform: &P, response: UpstreamResponse<P::Body>) -> Advance<P> {
         self.status = response.status;
         self.clocks.head = Some(self.clocks.heard);
         self.request_id = headers::request_id(&response.headers);
-        let kind = match (self.terms.commit_at, is_event_stream(&response.headers)) {
-            _ if !response.status.is_success() => {
+        let UpstreamResponse { status, headers, body } = response;
+        let body = match PlainBody::new(body, &headers) {
+            Ok(body) => body,
+            Err(UnknownCoding) if status.is_success() => return Some(Err(Outcome::UnknownCoding)),
+            // Its status says enough.
+            Err(UnknownCoding) => {
+                return Some(Err(refusal(platform, &UpstreamResponse { status, headers, body: () }, b"")));
+            }
+        };
+        let kind = match self.terms.commit_at {
+            _ if !status.is_success() => {
                 self.clocks.end = Some(self.clocks.heard + ERROR_BODY_TIMEOUT);
                 BodyKind::Error
             }
-            (CommitAt::WholeAnswer, false) => BodyKind::Answer,
-            (CommitAt::WholeAnswer, true) => return Some(Err(Outcome::Undecodable)),
-            (CommitAt::FirstPiece | CommitAt::WholeStream, false) => BodyKind::NoStream,
-            (CommitAt::FirstPiece | CommitAt::WholeStream, true) => {
+            CommitAt::WholeAnswer => BodyKind::Answer,
+            CommitAt::FirstPiece | CommitAt::WholeStream => {
                 let Carrying { decode, encode, ref mut repair, cut_after } = self.carrying;
-                let Some(dialect) = Stream::new(decode) else {
+                let Some(provider) = ProviderStream::new(body, decode, cut_after) else {
                     return Some(Err(Outcome::DialectUnavailable(decode.dialect)));
                 };
-                let provider = ProviderStream::new(response.body, dialect, cut_after);
                 let answer = Box::new(AnswerStream::new(provider, Delivery::new(encode, repair.take())));
-                self.stage = Stage::Stream { headers: response.headers, answer };
+                self.stage = Stage::Stream { headers, answer };
                 return None;
             }
         };
-        let length = media::content_length(&response.headers).unwrap_or(4096);
+        let length = media::content_length(&headers).unwrap_or(4096);
         let bytes = Vec::with_capacity(length.min(MAX_ERROR_BYTES as u64) as usize);
-        self.stage = Stage::Body(HeldBody { response, bytes, kind });
+        self.stage = Stage::Body(HeldBody { response: UpstreamResponse { status, headers, body }, bytes, kind });
         None
     }
 
@@ -294,8 +301,8 @@ impl<P: Platform> Exchange<P> {
         if answer.held.len() > limit {
             return Some(Err(Outcome::TooLarge));
         }
-        if answer.provider.is_finished() {
-            self.clocks.end = Some(self.clocks.heard + AFTER_FINISH);
+        if let Some(patience) = answer.provider.settles_in(self.terms.idle) {
+            self.clocks.end = Some(self.clocks.heard + patience);
         } else if answer.provider.has_begun() {
             // From here on the time between two reads counts.
             self.clocks.end = Some(self.clocks.heard + self.terms.idle);
@@ -315,29 +322,22 @@ impl<P: Platform> Exchange<P> {
 
     fn read_body(&mut self, platform: &P, held: HeldBody<P>) -> Advance<P> {
         let HeldBody { mut response, mut bytes, kind } = held;
-        let length = media::content_length(&response.headers);
-        let mut ended = length == Some(bytes.len() as u64);
-        let mut broken = false;
-        if !ended {
-            match platform.read(&mut response.body, &mut bytes, READ_BYTES) {
-                // The local runtime's wait swallows the error of a body that broke off, so its length is checked too.
-                Ok(0) => (ended, broken) = (true, length.is_some()),
-                Ok(_) => ended = length == Some(bytes.len() as u64),
-                Err(_) => (ended, broken) = (true, true),
-            }
-        }
+        let body = &mut response.body;
+        let read = if body.is_over() { Ok(()) } else { body.read(platform, &mut bytes, READ_BYTES) };
         let limit = if kind == BodyKind::Answer { MAX_ANSWER_BYTES } else { MAX_ERROR_BYTES };
         let is_large = bytes.len() > limit;
-        if !ended && !is_large {
+        // Whatever its content type says, a stream is no whole answer, and may be long.
+        let is_stream = kind == BodyKind::Answer && sse::beginning(&bytes) == Beginning::Events;
+        if read.is_ok() && !body.is_over() && !is_large && !is_stream {
             self.stage = Stage::Body(HeldBody { response, bytes, kind });
             return None;
         }
-        Some(match kind {
-            BodyKind::Error => Err(refusal(platform, &response, &bytes)),
+        Some(match (kind, read) {
+            (BodyKind::Error, _) => Err(refusal(platform, &response, &bytes)),
             _ if is_large => Err(Outcome::TooLarge),
-            _ if broken => Err(Outcome::Broken),
-            BodyKind::NoStream => Err(error_inside(&bytes)),
-            BodyKind::Answer => {
+            (BodyKind::Answer, Err(BodyFailure::Broken)) => Err(Outcome::Broken),
+            (BodyKind::Answer, Err(BodyFailure::Corrupt)) => Err(Outcome::Undecodable),
+            (BodyKind::Answer, Ok(())) => {
                 self.clocks.first_piece = Some(self.clocks.heard);
                 self.carry(response.headers, bytes).map_err(Outcome::from)
             }
@@ -364,24 +364,10 @@ impl<P: Platform> Arrival<P> {
     }
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with(media::EVENT_STREAM))
-}
-
-fn refusal<P: Platform>(platform: &P, response: &UpstreamResponse<P::Body>, body: &[u8]) -> Outcome {
-    let error = Box::new(error_words::parse(body));
+fn refusal<P: Platform, B>(platform: &P, response: &UpstreamResponse<B>, body: &[u8]) -> Outcome {
+    let error = Box::new(error_words::parse(json::without_mark(body)));
     let delay = dialect::asked_delay(&response.headers, &error, platform.unix_time());
     Outcome::Status { status: response.status, error, delay }
-}
-
-fn error_inside(body: &[u8]) -> Outcome {
-    let error = error_words::parse(body);
-    if error == error_words::ProviderError::default() {
-        Outcome::Undecodable
-    } else {
-        Outcome::ErrorInside(Box::new(error))
-    }
 }
 
 impl From<Break> for Outcome {

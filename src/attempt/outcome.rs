@@ -50,6 +50,8 @@ pub enum Outcome {
     ModelRefused,
     /// A 2xx that is no answer of this dialect.
     Undecodable,
+    /// A 2xx in a coding that nobody asked for and the gateway cannot read.
+    UnknownCoding,
     /// The body ended early.
     Broken,
     /// More than the gateway holds.
@@ -158,6 +160,9 @@ pub fn judge(outcome: &Outcome, on_refusal: OnRefusal) -> Judgement {
         Outcome::Stalled => row(Retry, Cooling::Failure, client_error(Kind::ProviderTimeout, "did not go on in time")),
         Outcome::Broken => row(Retry, Cooling::Failure, failed("broke off its answer")),
         Outcome::Undecodable => row(Retry, Cooling::Failure, failed("sent an answer that cannot be read")),
+        Outcome::UnknownCoding => {
+            row(Next, Cooling::Failure, failed("sent its answer in a coding that nobody asked for"))
+        }
         Outcome::TooLarge => row(Next, Cooling::None, failed("sent more than the gateway accepts")),
     }
 }
@@ -272,6 +277,7 @@ impl Outcome {
             Outcome::ErrorInside(_) => "error_in_200",
             Outcome::ModelRefused => "refused",
             Outcome::Undecodable => "undecodable",
+            Outcome::UnknownCoding => "unknown_coding",
             Outcome::Broken => "broken",
             Outcome::TooLarge => "too_large",
         };
@@ -306,6 +312,7 @@ impl Outcome {
             | Outcome::Stalled
             | Outcome::ModelRefused
             | Outcome::Undecodable
+            | Outcome::UnknownCoding
             | Outcome::Broken
             | Outcome::TooLarge => true,
         };
@@ -424,6 +431,7 @@ mod tests {
             (inside(quota), long),
             (Outcome::Broken, again),
             (Outcome::Undecodable, again),
+            (Outcome::UnknownCoding, (Verdict::Next, Cooling::Failure)),
             (Outcome::TooLarge, unsent),
         ] {
             let Judgement { verdict, cooling, .. } = judge(&outcome, OnRefusal::End);

@@ -47,6 +47,9 @@ impl Delivery {
 
     /// The answer is whole; what the client gets for that is appended to `out`.
     pub fn end(&mut self, out: &mut Vec<u8>) {
+        if let Some(repair) = &mut self.repair {
+            self.differs |= repair.end(out) == Err(Differs);
+        }
         if !self.differs {
             self.encoder.end(out);
         }
@@ -82,8 +85,8 @@ pub fn facts(options: &AnswerOptions, said: &Said<'_>) -> AnswerFacts {
 
 fn note(facts: &mut AnswerFacts, options: &AnswerOptions, said: &Said<'_>) {
     for piece in said.pieces {
-        if let Piece::Finish { finish, .. } = piece {
-            facts.note_finish_reason(&options.finish_word(said.dialect, finish));
+        if let Piece::Finish { choice, finish } = piece {
+            facts.note_finish_reason(*choice, &options.finish_word(said.dialect, finish));
         } else {
             facts.note(piece);
         }

@@ -110,13 +110,17 @@ impl Repair {
             encoder.encode(said, out);
             return Ok(());
         }
-        if said.pieces.iter().any(is_incomparable) {
+        let has_text = said.pieces.iter().any(|piece| channel_of(piece).is_some());
+        // What stands beside a text is compared by that.
+        let is_unknown = |piece: &Piece<'_>| matches!(piece, Piece::Opaque(opaque) if opaque.is_answer && !has_text);
+        if said.pieces.iter().any(|piece| is_incomparable(piece) || is_unknown(piece)) {
             self.repairable = false;
             out.append(&mut self.held);
             encoder.encode(said, out);
             return Ok(());
         }
-        let finishes = said.pieces.iter().any(|piece| matches!(piece, Piece::Finish { .. }));
+        // A reason to finish that comes with a text may come with every text.
+        let finishes = !has_text && said.pieces.iter().any(|piece| matches!(piece, Piece::Finish { .. }));
         let calls = said.pieces.iter().any(Piece::is_of_a_call);
         let holds = self.holds || calls;
         let bytes = said.came.map_or(0, |came| came.data.len());
@@ -137,9 +141,19 @@ impl Repair {
             encoder.encode(said, out);
             return Ok(());
         }
-        let is_new = |piece: &Piece<'_>| says_something || piece.choice().is_none();
+        let is_new =
+            |piece: &Piece<'_>| says_something || piece.choice().is_none() || matches!(piece, Piece::Finish { .. });
         let pieces: Vec<Piece<'_>> = pieces.into_iter().filter(is_new).collect();
         encoder.encode(&Said { pieces: &pieces, came: None, ..*said }, out);
+        Ok(())
+    }
+
+    /// The answer is whole: appends what was held back of it to `out`, unless a replay has not said all that was delivered.
+    pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Differs> {
+        if self.channels.iter().any(Channel::is_behind) {
+            return Err(Differs);
+        }
+        out.append(&mut self.held);
         Ok(())
     }
 
@@ -192,11 +206,9 @@ impl Repair {
     }
 }
 
-/// Whether a piece cannot be compared with what another stream says: one of another choice, or a part of the answer in a form
-/// that nobody here knows.
+/// Whether a piece cannot be compared with what another stream says: one of another choice, or half a character.
 fn is_incomparable(piece: &Piece<'_>) -> bool {
-    let is_unknown = match piece {
-        Piece::Opaque(opaque) => opaque.is_answer,
+    let is_half = match piece {
         Piece::Text { text, .. } | Piece::Refusal { text, .. } | Piece::Reasoning { text, .. } => {
             // Only with escapes it may be half a character.
             text.get().contains('\\') && text.decode().is_none()
@@ -208,9 +220,10 @@ fn is_incomparable(piece: &Piece<'_>) -> bool {
         | Piece::End { .. }
         | Piece::Finish { .. }
         | Piece::Usage { .. }
-        | Piece::Alive(_) => false,
+        | Piece::Alive(_)
+        | Piece::Opaque(_) => false,
     };
-    is_unknown || piece.choice().is_some_and(|choice| choice > 0)
+    is_half || piece.choice().is_some_and(|choice| choice > 0)
 }
 
 #[cfg(test)]
@@ -274,6 +287,20 @@ mod tests {
             }
             if self.delivery.has_differed() { Err(Differs) } else { Ok(String::from_utf8(out).expect("text")) }
         }
+
+        /// What the client gets for the events, the last of which end the answer, without the end marker.
+        fn pass_all(&mut self, events: &[String]) -> Result<String, Differs> {
+            let passed = self.pass(events)?;
+            assert!(self.stream.is_finished());
+            let mut out = Vec::new();
+            self.delivery.end(&mut out);
+            let end = String::from_utf8(out).expect("text");
+            if self.delivery.has_differed() {
+                Err(Differs)
+            } else {
+                Ok(passed + end.trim_end_matches("data: [DONE]\n\n"))
+            }
+        }
     }
 
     fn chunk(id: &str, delta: Value, finish: Option<&str>) -> String {
@@ -322,7 +349,7 @@ mod tests {
         let after = second.pass(&events).expect("the same text");
         assert_eq!(content(&(before + &after)), "Hello world!");
         assert!(!after.contains("\"b\"") && !after.contains("role"), "one identity, one role: {after}");
-        let end = second.pass(&[chunk("b", json!({}), Some("stop"))]).expect("an end");
+        let end = second.pass_all(&[chunk("b", json!({}), Some("stop"))]).expect("an end");
         assert!(end.contains("\"stop\""), "{end}");
     }
 
@@ -398,7 +425,7 @@ mod tests {
             r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#.to_owned(),
         ];
         let events = events.map(|data| format!("data: {data}\n\n"));
-        let after = second.pass(&events).expect("the same text");
+        let after = second.pass_all(&events).expect("the same text");
         all += &after;
         assert_eq!(content(&all), "He\u{e4}lo");
         assert!(chunks(&all).iter().all(|chunk| chunk["id"] == "a"), "{all}");
@@ -412,9 +439,47 @@ mod tests {
         assert!(!before.contains("tool_calls") && !first.repair().is_transparent());
         let mut second = first.replayed();
         let events = [role("b"), text("b", "Look:"), call("b", "{}"), chunk("b", json!({}), Some("tool_calls"))];
-        let after = second.pass(&events).expect("the same text");
+        let after = second.pass_all(&events).expect("the same text");
         assert_eq!(after.matches("tool_calls").count(), 2, "the call and the reason: {after}");
         assert!(second.delivery.repair().is_none(), "a delivered call is not joined");
+    }
+
+    #[test]
+    fn a_reason_to_finish_in_every_chunk_ends_no_replay() {
+        let stopping = |id: &str, content: &str| chunk(id, json!({"content": content}), Some("stop"));
+        let mut first = Passage::first();
+        let before = first.pass(&[role("a"), stopping("a", "One "), stopping("a", "two")]).expect("no replay");
+        let mut second = first.replayed();
+        let events = [role("b"), stopping("b", "One "), stopping("b", "two "), stopping("b", "three")];
+        let after = second.pass_all(&events).expect("the same text");
+        assert_eq!(content(&(before + &after)), "One two three");
+        let reasons = |text: &str| text.matches("\"finish_reason\":\"stop\"").count();
+        let last = after.split_terminator("\n\n").last().unwrap_or_default();
+        assert_eq!((reasons(&after), reasons(last)), (1, 1), "one reason, at the end: {after}");
+        let mut all_known = first.replayed();
+        let again = all_known.pass_all(&[role("b"), stopping("b", "One two")]).expect("the same text");
+        assert_eq!(reasons(&again), 1, "{again}");
+        let mut short = first.replayed();
+        assert_eq!(short.pass_all(&[role("b"), stopping("b", "One ")]), Err(Differs), "it ends before the first broke");
+    }
+
+    #[test]
+    fn what_stands_beside_a_text_is_repaired_with_it() {
+        let thought = |id: &str, text: &str, details: &str| {
+            chunk(
+                id,
+                json!({"reasoning": text, "reasoning_details": [{"type": "reasoning.text", "text": details}]}),
+                None,
+            )
+        };
+        let mut first = Passage::first();
+        first.pass(&[role("a"), thought("a", "Hm", "Hm")]).expect("no replay");
+        let after = first.replayed().pass(&[role("b"), thought("b", "Hm", "Hm"), thought("b", ", so", ", so")]);
+        let after = after.expect("the same thought");
+        assert_eq!(after.matches("reasoning_details").count(), 1, "{after}");
+        let mut image = Passage::first();
+        image.pass(&[role("a"), chunk("a", json!({"images": [{"url": "x"}]}), None)]).expect("no replay");
+        assert!(image.delivery.repair().is_none(), "an image cannot be compared");
     }
 
     #[test]
@@ -443,7 +508,7 @@ mod tests {
             chunk("b", json!({"tool_calls": call}), None),
             chunk("b", json!({}), Some("tool_calls")),
         ];
-        let after = chunks(&first.replayed().pass(&events).expect("the same text"));
+        let after = chunks(&first.replayed().pass_all(&events).expect("the same text"));
         assert_eq!(after.len(), 3, "{after:?}");
         let expected = json!({"content": "!", "annotations": [{"url": "x"}]});
         assert_eq!((&after[0]["choices"][0]["delta"], &after[0]["model"]), (&expected, &json!("m")));

@@ -12,7 +12,7 @@ use crate::attempt::{Answer, Committed, Serving, Stop};
 use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
 use crate::policy::{Resume, StreamMode};
-use crate::upstream::stream::{AFTER_FINISH, Break, Progress};
+use crate::upstream::stream::{Break, Progress};
 use crate::visit::settle::Ending;
 use crate::wire::facts::AnswerFacts;
 
@@ -85,7 +85,7 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
             if self.answer.progress == Progress::Ended {
                 return Ok(End::Whole);
             }
-            if job.tier.stream == StreamMode::Handoff {
+            if job.tier.stream == StreamMode::Handoff && !self.answer.provider.is_coded() {
                 return Ok(End::HandOver);
             }
             reads += 1;
@@ -113,15 +113,17 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
         let (job, provider) = (self.attempts.job, &self.answer.provider);
         let left = job.total.saturating_sub(job.platform.elapsed());
         let has_time = |limit| job.platform.wait_first(&[provider.wait()], Some(limit)).is_some();
-        if !provider.is_finished()
-            && (left.is_zero() || (reads.is_multiple_of(READS_PER_LOOK) && job.platform.vcpu_ms() >= MAX_VCPU_MS))
-        {
+        let idle = job.tier.deadlines.idle;
+        let is_at_limit =
+            left.is_zero() || (reads.is_multiple_of(READS_PER_LOOK) && job.platform.vcpu_ms() >= MAX_VCPU_MS);
+        // Where nothing is missing but usage and the end marker, no limit makes the answer less whole.
+        if let Some(patience) = provider.settles_in(idle) {
+            let is_there = !is_at_limit && has_time(patience.min(left));
+            return if is_there { Ready::Body } else { Ready::Silence };
+        }
+        if is_at_limit {
             return Ready::Limit;
         }
-        if provider.is_finished() {
-            return if has_time(AFTER_FINISH.min(left)) { Ready::Body } else { Ready::Silence };
-        }
-        let idle = job.tier.deadlines.idle;
         // Where the platform ends a body that stalls, waiting apart is needed only near the end of the total.
         let is_near = left <= idle;
         if (provider.cut_after.is_some_and(|limit| limit <= idle) && !is_near) || has_time(idle.min(left)) {

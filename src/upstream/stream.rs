@@ -4,35 +4,54 @@
 //! end of the body came. An event that begins as a JSON object and does not parse is a break, since it may have carried text;
 //! data that is no JSON object at all is left out and counted. One read is decoded at a time, so that what arrived together
 //! goes out together.
+//!
+//! What has come is known by its first bytes, since content types are often wrong or missing. A whole answer in place of a
+//! stream is read as one, and told at its end.
 
 use std::time::Duration;
 
 use crate::platform::{Platform, Wait};
-use crate::upstream::dialect::{Defect, Heard, Stream};
+use crate::upstream::coding::{BodyFailure, PlainBody};
+use crate::upstream::dialect::{self, DecodeOptions, Defect, EndOfAnswer, Heard, Stream};
 use crate::upstream::error_words::ProviderError;
 use crate::wire::piece::{Alive, AsItCame, Piece, Said, Weight, recycle};
-use crate::wire::sse::Decoder;
+use crate::wire::sse::{self, Beginning, Decoder, MAX_EVENT_BYTES};
 
 /// How long usage and the end marker are awaited after every choice has finished.
 pub const AFTER_FINISH: Duration = Duration::from_secs(2);
 /// The most that one read of a stream brings, in bytes.
 const READ_BYTES: usize = 32 * 1024;
+/// The most white space that may stand before anything else, in bytes.
+const MAX_BLANK_BYTES: usize = 64 * 1024;
 
 /// A stream under way.
 pub struct ProviderStream<P: Platform> {
-    body: P::Body,
+    body: PlainBody<P>,
     decoder: Decoder,
+    form: Form,
+    options: DecodeOptions,
     dialect: Stream,
     /// The buffer for the pieces of one event.
     pieces: Vec<Piece<'static>>,
     /// Whether a piece of an answer has come.
     begun: bool,
+    /// Whether an event has come that shows that the model works.
+    alive: bool,
     /// Events whose data was no JSON object.
     pub ignored: u32,
-    /// Whether an event has come, since this was last asked, that shows that the model works.
-    alive: bool,
+    /// How many bytes of the body have come, decoded.
+    pub bytes: u64,
     /// After how much silence the platform itself ends the body, if it does.
     pub cut_after: Option<Duration>,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Unknown,
+    Events,
+    /// One JSON document.
+    Whole,
 }
 
 /// How far a stream is.
@@ -73,17 +92,21 @@ impl From<Defect> for Break {
 }
 
 impl<P: Platform> ProviderStream<P> {
-    pub fn new(body: P::Body, dialect: Stream, cut_after: Option<Duration>) -> Self {
-        Self {
+    /// Nothing if the dialect cannot be read.
+    pub fn new(body: PlainBody<P>, options: DecodeOptions, cut_after: Option<Duration>) -> Option<Self> {
+        Some(Self {
             body,
             decoder: Decoder::default(),
-            dialect,
+            form: Form::Unknown,
+            options,
+            dialect: Stream::new(options)?,
             pieces: Vec::new(),
             begun: false,
-            ignored: 0,
             alive: false,
+            ignored: 0,
+            bytes: 0,
             cut_after,
-        }
+        })
     }
 
     /// Whether a piece of an answer has come.
@@ -96,9 +119,26 @@ impl<P: Platform> ProviderStream<P> {
         self.dialect.is_finished()
     }
 
-    /// Whether an event has come, since this was last asked, that shows that the model works but is no piece of its answer.
+    /// How long more is awaited once every choice has finished; nothing while one has not, or where the answer has gone on after
+    /// a reason to finish before. One that came with a part of the answer may be one of many, so it is waited as long as for
+    /// any other part, `idle`.
+    pub fn settles_in(&self, idle: Duration) -> Option<Duration> {
+        match self.dialect.end() {
+            _ if !self.is_finished() => None,
+            EndOfAnswer { went_on: true, .. } => None,
+            EndOfAnswer { stood_alone: true, .. } => Some(AFTER_FINISH),
+            EndOfAnswer { stood_alone: false, .. } => Some(idle.max(AFTER_FINISH)),
+        }
+    }
+
+    /// Whether since the last call an event has come that is no piece of the answer, and shows that the model works.
     pub fn take_alive(&mut self) -> bool {
         std::mem::take(&mut self.alive)
+    }
+
+    /// Whether the body is not what was sent, so that nobody else can pass on the rest.
+    pub fn is_coded(&self) -> bool {
+        self.body.is_coded()
     }
 
     /// The decoder of the provider's dialect.
@@ -108,23 +148,49 @@ impl<P: Platform> ProviderStream<P> {
 
     /// What the next read waits for.
     pub fn wait(&self) -> Wait<'_, P> {
-        Wait::Body(&self.body)
+        self.body.wait()
     }
 
     /// Reads once, waiting if nothing has come, and gives `tell` what each event says. What was told before a break is good.
     pub fn read(&mut self, platform: &P, tell: &mut impl FnMut(&Said<'_>) -> Weight) -> Result<Progress, Break> {
-        match platform.read(&mut self.body, self.decoder.space(), READ_BYTES) {
-            Ok(read) if read > 0 => self.take_events(tell),
+        let space = self.decoder.space();
+        let before = space.len();
+        let read = self.body.read(platform, space, READ_BYTES);
+        self.bytes += (space.len() - before) as u64;
+        match read {
+            Ok(()) if !self.body.is_over() => self.take(tell),
+            Err(BodyFailure::Corrupt) => Err(Break::Undecodable),
             // A body that broke off and one that ended are told apart by what they brought.
-            Ok(_) | Err(_) => self.end(tell),
+            Ok(()) | Err(BodyFailure::Broken) => self.end(tell),
+        }
+    }
+
+    /// Takes what has come, once it is known what it is.
+    fn take(&mut self, tell: &mut impl FnMut(&Said<'_>) -> Weight) -> Result<Progress, Break> {
+        let come = self.decoder.unread();
+        if self.form == Form::Unknown {
+            self.form = match sse::beginning(come) {
+                Beginning::Events => Form::Events,
+                Beginning::Json => Form::Whole,
+                Beginning::Unknown if come.len() <= MAX_BLANK_BYTES => return Ok(Progress::Preamble),
+                Beginning::Unknown | Beginning::Other => return Err(Break::Undecodable),
+            };
+        }
+        match self.form {
+            Form::Events => self.take_events(tell),
+            Form::Whole if come.len() > MAX_EVENT_BYTES => Err(Break::TooLong),
+            Form::Unknown | Form::Whole => Ok(Progress::Preamble),
         }
     }
 
     /// The provider will say no more: whole if every choice has finished, also without an end marker.
     pub fn end(&mut self, tell: &mut impl FnMut(&Said<'_>) -> Weight) -> Result<Progress, Break> {
         self.decoder.end();
-        if self.take_events(tell)? == Progress::Ended {
+        if self.take(tell)? == Progress::Ended {
             return Ok(Progress::Ended);
+        }
+        if self.form == Form::Whole {
+            return self.take_whole(tell);
         }
         let last = self.dialect.data(&self.decoder.remainder());
         let mut pieces = recycle(std::mem::take(&mut self.pieces));
@@ -142,23 +208,40 @@ impl<P: Platform> ProviderStream<P> {
         Ok(Progress::Ended)
     }
 
+    /// Takes a whole answer that came in place of a stream.
+    fn take_whole(&mut self, tell: &mut impl FnMut(&Said<'_>) -> Weight) -> Result<Progress, Break> {
+        let body = dialect::mend_answer(self.options, std::mem::take(&mut self.decoder).into_unread());
+        let pieces = dialect::decode_answer(self.options, &body)?;
+        let has_finished =
+            |choice| pieces.iter().any(|piece| matches!(piece, Piece::Finish { choice: of, .. } if *of == choice));
+        if !pieces.iter().filter_map(Piece::choice).all(has_finished) {
+            return Err(Break::Cut);
+        }
+        tell(&Said { dialect: self.options.dialect, pieces: &pieces, came: None });
+        self.begun = true;
+        Ok(Progress::Ended)
+    }
+
     /// What was read and not told, and the body that goes on from there.
     pub fn into_rest(self) -> (Vec<u8>, P::Body) {
-        (self.decoder.remainder().raw.to_vec(), self.body)
+        (self.decoder.into_unread(), self.body.into_inner())
     }
 
     fn take_events(&mut self, tell: &mut impl FnMut(&Said<'_>) -> Weight) -> Result<Progress, Break> {
         while let Some(event) = self.decoder.next_event().map_err(|_| Break::TooLong)? {
             let data = self.dialect.data(&event);
             let mut pieces = recycle(std::mem::take(&mut self.pieces));
-            let heard = self.dialect.take(&data, &mut pieces)?;
-            self.alive |= heard == Heard::Pieces;
-            match heard {
+            match self.dialect.take(&data, &mut pieces)? {
                 // Comments before the answer only keep the connection to the gateway open, so they go no further.
-                Heard::Pieces if !self.begun && matches!(pieces[..], [Piece::Alive(Alive::Comment)]) => {}
+                Heard::Pieces if !self.begun && matches!(pieces[..], [Piece::Alive(Alive::Comment)]) => {
+                    self.alive = true;
+                }
                 Heard::Pieces => {
                     let said = Said { dialect: self.dialect.dialect(), pieces: &pieces, came: data.as_it_came() };
-                    self.begun |= tell(&said) == Weight::Answer;
+                    match tell(&said) {
+                        Weight::Answer => self.begun = true,
+                        Weight::Nothing => self.alive = true,
+                    }
                 }
                 Heard::Foreign => self.ignored += 1,
                 Heard::End if self.dialect.is_finished() => return Ok(Progress::Ended),

@@ -84,7 +84,7 @@ fn note_costs<P: Platform>(visit: &mut Visit<'_, P>, served: Option<Served>, is_
     let now = visit.platform.elapsed();
     visit.note(|record| {
         if let Some(Served { policy, model, facts }) = served {
-            let AnswerFacts { tally, model: response_model, finish_reasons } = facts;
+            let AnswerFacts { tally, model: response_model, finish_reasons, .. } = facts;
             let price = policy.model(model).price;
             record.cost = tally.usage.zip(price).map(|(usage, price)| usage.cost(&price));
             (record.tally, record.response_model, record.finish_reasons) = (tally, response_model, finish_reasons);

@@ -19,6 +19,8 @@ pub struct AnswerFacts {
     pub model: Option<String>,
     /// The reasons to finish, [`MAX_REASONS`] at most, each cut to [`MAX_REASON_BYTES`].
     pub finish_reasons: Vec<String>,
+    /// The choice of each of them.
+    finished: Vec<u64>,
 }
 
 impl AnswerFacts {
@@ -31,7 +33,7 @@ impl AnswerFacts {
                     self.model = Some(cut(&model, MAX_MODEL_BYTES).to_owned());
                 }
             }
-            Piece::Usage { usage, .. } => self.tally.usage = Some(*usage),
+            Piece::Usage { usage, .. } => self.tally.usage = usage.or(self.tally.usage),
             Piece::Text { text, .. }
             | Piece::Refusal { text, .. }
             | Piece::Reasoning { text, .. }
@@ -45,10 +47,16 @@ impl AnswerFacts {
         }
     }
 
-    /// Notes why a choice has finished, in the word that the client gets.
-    pub fn note_finish_reason(&mut self, reason: &str) {
-        if self.finish_reasons.len() < MAX_REASONS {
-            self.finish_reasons.push(cut(reason, MAX_REASON_BYTES).to_owned());
+    /// Notes why `choice` has finished, in the word that the client gets. What it said before was not the end.
+    pub fn note_finish_reason(&mut self, choice: u64, reason: &str) {
+        let reason = cut(reason, MAX_REASON_BYTES);
+        match self.finished.iter().position(|known| *known == choice) {
+            Some(position) => reason.clone_into(&mut self.finish_reasons[position]),
+            None if self.finished.len() < MAX_REASONS => {
+                self.finished.push(choice);
+                self.finish_reasons.push(reason.to_owned());
+            }
+            None => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -10,6 +10,9 @@ use super::walk::string_end;
 
 /// The deepest nesting of what a client sends, and of JSON in a text of it.
 pub const MAX_DEPTH: usize = 128;
+
+/// U+FEFF in UTF-8, which some write before a text.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// One member of an object, its value raw.
 #[derive(Clone, Debug)]
@@ -47,9 +50,52 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
+/// The values of the fields of these names; of a name that comes twice the last, as every reader of JSON takes it. A null is
+/// nothing.
+pub fn fields_named<'a, const N: usize>(
+    json: &'a str,
+    names: &[&str; N],
+) -> Result<[Option<&'a RawValue>; N], serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let values = FieldsNamed { names }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(values)
+}
+
+struct FieldsNamed<'n, const N: usize> {
+    names: &'n [&'n str; N],
+}
+
+impl<'de, const N: usize> DeserializeSeed<'de> for FieldsNamed<'_, N> {
+    type Value = [Option<&'de RawValue>; N];
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, const N: usize> Visitor<'de> for FieldsNamed<'_, N> {
+    type Value = [Option<&'de RawValue>; N];
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values = [None; N];
+        while let Some(Borrowing(name)) = map.next_key::<Borrowing<'de>>()? {
+            match self.names.iter().position(|known| *known == name) {
+                Some(position) => values[position] = map.next_value()?,
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(values)
+    }
+}
+
 /// A text, borrowed where it has no escapes (`Cow` alone would always copy).
 #[derive(Deserialize)]
-struct Borrowing<'a>(#[serde(borrow)] Cow<'a, str>);
+pub struct Borrowing<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// The text of a JSON string, borrowed where it has no escapes; nothing for a value of another type.
 pub fn decoded(json: &str) -> Option<Cow<'_, str>> {
@@ -130,6 +176,14 @@ impl<'a> JsonString<'a> {
         self.0.get()
     }
 
+    /// The same, of its own.
+    pub fn into_owned(self) -> JsonString<'static> {
+        JsonString(match self.0 {
+            Json::Borrowed(raw) => Json::Owned(raw.to_owned()),
+            Json::Owned(raw) => Json::Owned(raw),
+        })
+    }
+
     /// What stands between the quotes, with its escapes.
     pub fn inside(&self) -> &str {
         let json = self.get();
@@ -203,6 +257,31 @@ pub fn given(raw: Option<&RawValue>) -> Option<&RawValue> {
     raw.filter(|raw| !is_null(raw))
 }
 
+/// A whole number that is not negative, however it is written: `5`, `5.0` and `"5"` are the same. Nothing for any other value.
+pub fn whole(raw: &RawValue) -> Option<u64> {
+    /// Above it a number with a fraction, or an exponent, is not exact.
+    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+    let text = raw.get().trim_matches('"').trim();
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok();
+    }
+    let number: f64 = text.parse().ok()?;
+    ((0.0..=MAX_EXACT).contains(&number) && number.fract() == 0.0).then_some(number as u64)
+}
+
+/// Whether a value says nothing: null, false, an empty text, array or object.
+pub fn says_nothing(raw: &RawValue) -> bool {
+    let json = raw.get();
+    let inside = |open, close| json.strip_prefix(open).and_then(|rest: &str| rest.strip_suffix(close));
+    matches!(json, "null" | "false" | "\"\"")
+        || inside('[', ']').or_else(|| inside('{', '}')).is_some_and(|inside| inside.trim().is_empty())
+}
+
+/// JSON without the byte order mark that some put before it; readers may pass over one (RFC 8259, section 8.1).
+pub fn without_mark(json: &[u8]) -> &[u8] {
+    json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json)
+}
+
 /// Whether a JSON string holds nothing but white space.
 pub fn is_blank(raw: &RawValue) -> bool {
     let inside = raw.get().trim_matches('"').trim_start();
@@ -265,6 +344,63 @@ mod tests {
                 let string = JsonString(Json::parse(json.clone()).expect("JSON"));
                 assert_eq!((string.decode().as_deref(), string.text_bytes()), (Some(text), text.len()), "{json}");
             }
+        }
+    }
+
+    #[test]
+    fn a_count_is_read_however_it_is_written() {
+        for (json, count) in [
+            ("0", Some(0)),
+            ("5", Some(5)),
+            ("5.0", Some(5)),
+            ("5e2", Some(500)),
+            ("-0", Some(0)),
+            (r#""5""#, Some(5)),
+            (r#"" 5 ""#, Some(5)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("1e300", None),
+            ("-35", None),
+            ("5.5", None),
+            (r#""""#, None),
+            (r#""five""#, None),
+            (r#""inf""#, None),
+            (r#""NaN""#, None),
+            ("null", None),
+            ("true", None),
+            ("[5]", None),
+            (r#"{"n":5}"#, None),
+        ] {
+            assert_eq!(whole(serde_json::from_str(json).expect("JSON")), count, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_says_nothing_is_told_from_others() {
+        for json in ["null", "false", "\"\"", "[]", "[ ]", "{}", "{\n}"] {
+            assert!(says_nothing(serde_json::from_str(json).expect("JSON")), "{json}");
+        }
+        for json in ["0", "true", "\" \"", "[null]", "{\"a\":null}", "\"[]\""] {
+            assert!(!says_nothing(serde_json::from_str(json).expect("JSON")), "{json}");
+        }
+    }
+
+    #[test]
+    fn of_a_field_that_comes_twice_the_last_counts() {
+        let read = |json| {
+            let fields = fields_named(json, &["a", "b"]).ok()?;
+            Some(fields.map(|value| value.map_or("-", RawValue::get)).join(" "))
+        };
+        for (json, expected) in [
+            (r#"{"a":1,"c":{"a":2},"a":3}"#, Some("3 -")),
+            (r#"{"a":1,"b":[ 2 ],"a":null}"#, Some("- [ 2 ]")),
+            (r#"{"\u0061":"\ud83d"}"#, Some(r#""\ud83d" -"#)),
+            ("{}", Some("- -")),
+            ("[]", None),
+            ("{} x", None),
+            (r#"{"a":1"#, None),
+        ] {
+            assert_eq!(read(json).as_deref(), expected, "{json}");
         }
     }
 

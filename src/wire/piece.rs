@@ -33,11 +33,13 @@ pub enum Piece<'a> {
     Input { at: At, fragment: JsonString<'a> },
     /// An item ends. Dialects without ends of items leave it out.
     End { at: At, end: ItemEnd },
-    /// A choice has finished.
+    /// A choice has finished, unless more of it comes. Some servers say so in every chunk, so it may come again: the last one
+    /// holds.
     Finish { choice: u64, finish: Finish<'a> },
     /// What has been counted so far, all of it.
     Usage {
-        usage: Usage,
+        /// Nothing where it cannot be read.
+        usage: Option<Usage>,
         /// Whether its event says nothing else, so that a client that did not ask for it need not get the event.
         stands_alone: bool,
         /// The dialect's own count, which may say more, for a client of the same dialect.
@@ -155,7 +157,7 @@ pub struct Opaque<'a> {
     pub holder: Holder,
     pub name: Cow<'a, str>,
     pub value: Raw<'a>,
-    /// Whether it is a part of the answer all the same (audio), so that an answer begins with it.
+    /// Whether it is a part of the answer all the same (an image, audio), so that an answer begins with it.
     pub is_answer: bool,
 }
 
@@ -272,6 +274,18 @@ impl Piece<'_> {
     }
 }
 
+impl Finish<'_> {
+    /// The same, of its own.
+    pub fn into_owned(self) -> Finish<'static> {
+        Finish {
+            reason: self.reason,
+            word: self.word.into_owned(),
+            stop_string: self.stop_string.map(JsonString::into_owned),
+            explanation: self.explanation.map(JsonString::into_owned),
+        }
+    }
+}
+
 /// Empties a buffer of pieces, for those of another event.
 pub fn recycle<'a>(mut pieces: Vec<Piece<'_>>) -> Vec<Piece<'a>> {
     pieces.clear();
@@ -298,12 +312,22 @@ pub fn text<'p>(pieces: &'p [Piece<'_>]) -> Option<String> {
 
 /// Whether a choice has finished with this: some servers send an empty reason, or the word null, in every chunk.
 pub fn is_reason(finish_reason: &str) -> bool {
-    !matches!(finish_reason.trim(), "" | "null")
+    let word = finish_reason.trim();
+    !word.is_empty() && !word.eq_ignore_ascii_case("null")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_reason_is_none() {
+        for (word, expected) in
+            [("stop", true), ("nullable", true), ("", false), (" \t", false), ("null", false), (" Null ", false)]
+        {
+            assert_eq!(is_reason(word), expected, "{word:?}");
+        }
+    }
 
     #[test]
     fn a_buffer_is_used_again() {

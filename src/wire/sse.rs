@@ -4,8 +4,13 @@
 //! are joined by LF; lines that begin with a colon are comments. It never splits a character, since it works on bytes and
 //! hands out whole lines only. One event may be [`MAX_EVENT_BYTES`] long at most.
 
-/// The longest event that is accepted, with its line ends.
-pub const MAX_EVENT_BYTES: usize = 1 << 20;
+use super::json::BYTE_ORDER_MARK;
+
+/// The longest event that is accepted, with its line ends: as much as of a whole answer, since an image comes as one event.
+/// What is read, what is to be sent and a vector that grows hold it at most four times, of a guest's 128 MiB.
+pub const MAX_EVENT_BYTES: usize = 16 << 20;
+/// The most that a decoder keeps allocated for events that are short again, in bytes.
+const MAX_KEPT_BYTES: usize = 256 << 10;
 
 /// Keeps a connection open; every client ignores it.
 pub const COMMENT: &[u8] = b": keep-alive\n\n";
@@ -50,8 +55,21 @@ impl Decoder {
             self.scanned -= self.start;
             self.line_start -= self.start;
             self.start = 0;
+            if self.buffer.capacity() > MAX_KEPT_BYTES && self.buffer.len() < MAX_KEPT_BYTES {
+                self.buffer.shrink_to(MAX_KEPT_BYTES);
+            }
         }
         &mut self.buffer
+    }
+
+    /// What has come and is no part of an event that was taken.
+    pub fn unread(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    /// The same, for who takes it all.
+    pub fn into_unread(mut self) -> Vec<u8> {
+        self.buffer.split_off(self.start)
     }
 
     /// Notes that no more bytes come, so that a CR that came last has ended its line.
@@ -111,7 +129,7 @@ impl Decoder {
 
     /// Drops one leading byte order mark; false while it cannot be told yet whether there is one.
     fn begin(&mut self) -> bool {
-        const MARK: &[u8] = b"\xEF\xBB\xBF";
+        const MARK: &[u8] = BYTE_ORDER_MARK;
         if !self.began {
             if self.buffer.len() < MARK.len() && MARK.starts_with(&self.buffer) {
                 return false;
@@ -168,6 +186,41 @@ impl Event<'_> {
             out.push(b'\n');
         }
         out.push(b'\n');
+    }
+}
+
+/// What bytes are the beginning of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// Too little to tell.
+    Unknown,
+    /// A stream of events: a field of one, or a comment.
+    Events,
+    /// JSON.
+    Json,
+    /// Anything else.
+    Other,
+}
+
+/// What `bytes` are the beginning of, by what they are: content types are often wrong, or missing.
+pub fn beginning(bytes: &[u8]) -> Beginning {
+    const FIELDS: [&[u8]; 4] = [b"data", b"event", b"id", b"retry"];
+    if bytes.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(bytes) {
+        return Beginning::Unknown;
+    }
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes).trim_ascii_start();
+    match text.first() {
+        None => Beginning::Unknown,
+        Some(b':') => Beginning::Events,
+        Some(b'{' | b'[') => Beginning::Json,
+        Some(_) => {
+            let name = text.split(|byte| matches!(byte, b':' | b'\n' | b'\r')).next().unwrap_or_default();
+            match name.len() == text.len() {
+                true if FIELDS.iter().any(|field| field.starts_with(name)) => Beginning::Unknown,
+                false if FIELDS.contains(&name) => Beginning::Events,
+                _ => Beginning::Other,
+            }
+        }
     }
 }
 
@@ -242,6 +295,40 @@ mod tests {
         decoder.space().extend_from_slice(b": c\ndata: a");
         assert_eq!(decoder.next_event(), Ok(None));
         assert!(!decoder.remainder().is_bare(), "what came before the last line counts too");
+    }
+
+    #[test]
+    fn a_stream_is_known_by_its_first_bytes() {
+        for (bytes, expected) in [
+            ("data: x", Beginning::Events),
+            ("\r\n\ndata:x", Beginning::Events),
+            ("\u{FEFF}event: x", Beginning::Events),
+            (": hello", Beginning::Events),
+            ("id:1", Beginning::Events),
+            ("retry: 1", Beginning::Events),
+            ("data\n\n", Beginning::Events),
+            ("{\"error\"", Beginning::Json),
+            ("\u{FEFF} [", Beginning::Json),
+            ("<html>", Beginning::Other),
+            ("database: no", Beginning::Other),
+            ("Internal error: no", Beginning::Other),
+            ("datum", Beginning::Other),
+        ] {
+            assert_eq!(beginning(bytes.as_bytes()), expected, "{bytes:?}");
+            // Fewer bytes say the same, or nothing yet.
+            for at in 0..bytes.len() {
+                let early = beginning(&bytes.as_bytes()[..at]);
+                assert!(early == Beginning::Unknown || early == expected, "{bytes:?} cut at {at}: {early:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_event_leaves_no_large_buffer_behind() {
+        let mut decoder = Decoder::default();
+        decoder.space().extend_from_slice(format!("data: {}\n\n", "x".repeat(1_500_000)).as_bytes());
+        assert_eq!(decoder.next_event().map(|event| event.map(|event| event.raw.len())), Ok(Some(1_500_008)));
+        assert!(decoder.space().capacity() <= 2 * MAX_KEPT_BYTES);
     }
 
     #[test]

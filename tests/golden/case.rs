@@ -282,7 +282,7 @@ impl Case {
 }
 
 fn reads(told: &AnswerFacts) -> String {
-    let AnswerFacts { tally, model, finish_reasons } = told;
+    let AnswerFacts { tally, model, finish_reasons, .. } = told;
     let of_input = |Usage { input, cached_input, cache_write, .. }| {
         format!(r#""input":{input},"cached_input":{cached_input},"cache_write":{cache_write}"#)
     };

@@ -303,6 +303,7 @@ impl Scenario {
                 let known = [
                     "content-type",
                     "accept",
+                    "accept-encoding",
                     "user-agent",
                     "authorization",
                     "traceparent",

@@ -162,7 +162,16 @@ async fn only_listed_headers_cross(runtime: &Runtime) {
             .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     )
     .await;
-    let known = ["content-type", "content-length", "accept", "user-agent", "authorization", "traceparent", "host"];
+    let known = [
+        "content-type",
+        "content-length",
+        "accept",
+        "accept-encoding",
+        "user-agent",
+        "authorization",
+        "traceparent",
+        "host",
+    ];
     let requests = runtime.first.requests();
     for name in requests[0].headers.keys() {
         assert!(known.contains(&name.as_str()), "{name} reached the provider");

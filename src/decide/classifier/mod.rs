@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::platform::{Platform, SendError, UpstreamRequest, Wait};
+use crate::platform::{Platform, SendError, UpstreamRequest, UpstreamResponse, Wait};
 use crate::policy::{Candidate, Classifier, Policy};
 use crate::record::Reason;
+use crate::upstream::coding::{BodyFailure, PlainBody};
 use crate::upstream::dialect::{self, DecodeOptions, Defect, EncodeOptions};
 use crate::upstream::error_words::{self, ProviderError};
 use crate::upstream::keyring::Keyring;
@@ -147,30 +148,32 @@ fn receive<P: Platform>(platform: &P, question: SentQuestion<P>) -> Result<Vec<u
         _ => Err(lateness),
     };
     in_time(Wait::Response(&question.pending))?;
-    let mut response = platform.response(question.pending).map_err(|error| match error {
-        SendError::Timeout => Reason::ClassifierTimeout,
-        _ => Reason::ClassifierError,
-    })?;
-    let status = response.status;
-    let mut body = Vec::new();
-    let mut read = || -> Result<(), NoReply> {
-        loop {
-            in_time(Wait::Body(&response.body))?;
-            let read = platform.read(&mut response.body, &mut body, READ_BYTES).map_err(|_| Reason::ClassifierError)?;
-            if read == 0 {
-                return Ok(());
-            }
-            if body.len() > MAX_REPLY_BYTES {
+    let UpstreamResponse { status, headers, body } =
+        platform.response(question.pending).map_err(|error| match error {
+            SendError::Timeout => Reason::ClassifierTimeout,
+            _ => Reason::ClassifierError,
+        })?;
+    let mut bytes = Vec::new();
+    let read = || -> Result<(), NoReply> {
+        let mut plain = PlainBody::new(body, &headers).map_err(|_| Reason::ClassifierInvalid)?;
+        while !plain.is_over() {
+            in_time(plain.wait())?;
+            plain.read(platform, &mut bytes, READ_BYTES).map_err(|failure| match failure {
+                BodyFailure::Broken => Reason::ClassifierError,
+                BodyFailure::Corrupt => Reason::ClassifierInvalid,
+            })?;
+            if bytes.len() > MAX_REPLY_BYTES {
                 return Err(Reason::ClassifierInvalid.into());
             }
         }
+        Ok(())
     };
     let read = read();
     if !status.is_success() {
         // As much of its words as has come.
-        return Err(failure(Some(status), &error_words::parse(&body)));
+        return Err(failure(Some(status), &error_words::parse(&bytes)));
     }
-    read.map(|()| body)
+    read.map(|()| bytes)
 }
 
 /// An error in place of a reply: what it means says whether it is about the classifier or about the one question.

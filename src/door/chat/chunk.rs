@@ -96,12 +96,16 @@ impl<'w> ChunkWriter<'w> {
         self.write_tool(part, "arguments");
     }
 
-    /// The reason to finish stands apart from calls, as OpenAI sends it.
-    pub fn finish(&mut self, choice: u64, finish: &Finish<'_>) {
-        let calls = DeltaField::ToolCalls.bit() | DeltaField::FunctionCall.bit();
-        if self.state.open.as_ref().is_some_and(|delta| delta.fields & calls != 0) {
-            self.close();
+    /// Writes what stands in the choice beside its delta, if there is any.
+    pub fn keep_beside(&mut self, choice: u64) {
+        let is_beside = |opaque: &Opaque<'_>| opaque.holder == Holder::Choice && opaque.choice == choice;
+        if self.opaque_fields().any(is_beside) {
+            self.open(choice);
         }
+    }
+
+    /// The reason to finish stands apart from what it ends, as OpenAI sends it.
+    pub fn finish(&mut self, choice: u64, finish: &Finish<'_>) {
         match &finish.explanation {
             Some(why) if finish.reason == FinishReason::Filtered => self.text(choice, DeltaField::Refusal, why),
             Some(_) | None => self.open(choice),

@@ -2,14 +2,15 @@
 //!
 //! What a provider of the same dialect sends goes out as it came, unless it takes the place of a stream that broke. Otherwise
 //! an event gives one chunk or none, but for what cannot stand in one. Role, id and name of a call are sent once, and calls are
-//! counted from 0 in each choice. Texts pass from JSON to JSON.
+//! counted from 0 in each choice. Texts pass from JSON to JSON. The reason to finish is written at the end, since a provider
+//! may give one in every chunk, and a client takes the first for the last.
 
 use crate::door::chat::answer::{AnswerOptions, CallShape, ClientUsage, DIALECT, is_unasked, unknown_id};
 use crate::door::chat::chunk::{CallPart, ChunkState, ChunkWriter, DeltaField};
 use crate::policy::Dialect;
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
-use crate::wire::piece::{Alive, AnswerItem, At, Holder, Piece, ReasoningForm, Said, Start};
+use crate::wire::piece::{Alive, AnswerItem, At, Finish, Holder, Piece, ReasoningForm, Said, Start};
 use crate::wire::sse::{self, Event};
 use crate::wire::usage::Usage;
 
@@ -37,6 +38,8 @@ pub struct Encoder {
     /// Whether what comes in the client's own dialect goes out as it came.
     passes: bool,
     calls: Vec<KnownCall>,
+    /// The reason to finish of each choice that has one, for the end.
+    finishes: Vec<HeldFinish>,
     /// What is to be told at the end, and the same in the words of a provider of the client's own dialect.
     usage: Option<Usage>,
     own_usage: Option<String>,
@@ -48,6 +51,14 @@ struct KnownCall {
     kind: CallKind,
     /// Which of its choice's calls it is.
     ordinal: u64,
+}
+
+/// Why a choice has finished, as far as is known.
+#[derive(Debug)]
+struct HeldFinish {
+    choice: u64,
+    dialect: Dialect,
+    finish: Finish<'static>,
 }
 
 /// A call, and whether the client hears of it for the first time.
@@ -65,6 +76,7 @@ impl Encoder {
             has_role: false,
             passes: true,
             calls: Vec::new(),
+            finishes: Vec::new(),
             usage: None,
             own_usage: None,
         }
@@ -98,6 +110,7 @@ impl Encoder {
 
     /// The answer is whole.
     pub fn end(&mut self, out: &mut Vec<u8>) {
+        self.write_finishes(out);
         if let (true, Some(usage)) = (self.options.includes_usage, self.usage) {
             out.extend_from_slice(self.prefix().as_bytes());
             out.extend_from_slice(br#"],"usage":"#);
@@ -144,7 +157,14 @@ impl Encoder {
                 Piece::Opaque(opaque) if opaque.holder == Holder::Delta && said.dialect == DIALECT => {
                     chunk.opaque(opaque);
                 }
-                Piece::Finish { choice, finish } => chunk.finish(*choice, finish),
+                Piece::Finish { choice, finish } => {
+                    chunk.keep_beside(*choice);
+                    self.hold_finish(HeldFinish {
+                        choice: *choice,
+                        dialect: said.dialect,
+                        finish: finish.clone().into_owned(),
+                    });
+                }
                 // The dialect has no place for them, or they stand beside what another piece brings.
                 Piece::Begin { item: AnswerItem::Text | AnswerItem::Reasoning, .. }
                 | Piece::Sealed { .. }
@@ -159,13 +179,31 @@ impl Encoder {
         self.prefix = Some(prefix);
     }
 
+    fn hold_finish(&mut self, held: HeldFinish) {
+        self.finishes.retain(|earlier| earlier.choice != held.choice);
+        self.finishes.push(held);
+    }
+
+    fn write_finishes(&mut self, out: &mut Vec<u8>) {
+        let finishes = std::mem::take(&mut self.finishes);
+        let (prefix, options) = (std::mem::take(self.prefix()), self.options);
+        for HeldFinish { choice, dialect, finish } in finishes {
+            let said = &Said { dialect, pieces: &[], came: None };
+            let mut chunk = ChunkWriter { options: &options, prefix: &prefix, said, out, state: ChunkState::default() };
+            chunk.finish(choice, &finish);
+        }
+        self.prefix = Some(prefix);
+    }
+
     /// Notes what is no choice's.
     fn note(&mut self, piece: &Piece<'_>, out: &mut Vec<u8>) {
         match piece {
             Piece::Start(start) => self.start(start, out),
             Piece::Usage { usage, raw, .. } => {
-                self.usage = Some(*usage);
-                self.own_usage = raw.map(|raw| raw.0.get().to_owned());
+                if usage.is_some() {
+                    self.usage = *usage;
+                    self.own_usage = raw.map(|raw| raw.0.get().to_owned());
+                }
             }
             Piece::Alive(Alive::Ping) => out.extend_from_slice(b": ping\n\n"),
             Piece::Alive(Alive::Comment) => out.extend_from_slice(sse::COMMENT),

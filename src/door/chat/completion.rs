@@ -23,7 +23,7 @@ pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Vec<u8> {
         Choice { options, said, number: *choice, finish }.write(&mut out);
     }
     out.push(b']');
-    let usage = |piece: &Piece<'_>| if let Piece::Usage { usage, .. } = piece { Some(*usage) } else { None };
+    let usage = |piece: &Piece<'_>| if let Piece::Usage { usage, .. } = piece { *usage } else { None };
     if let Some(usage) = said.pieces.iter().rev().find_map(usage) {
         out.extend_from_slice(br#","usage":"#);
         ClientUsage::write(usage, &mut out);

@@ -12,7 +12,9 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
 
 use serde_json::value::RawValue;
 
@@ -26,6 +28,7 @@ use crate::upstream::error_words;
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::Permit;
 use crate::wire::ask::Ask;
+use crate::wire::json::BYTE_ORDER_MARK;
 use crate::wire::media;
 use crate::wire::piece::{Alive, AsItCame, Piece};
 use crate::wire::sse::Event;
@@ -59,6 +62,28 @@ pub enum Heard {
     End,
     /// No JSON object, or none that belongs to an answer; SDKs would stumble over it, so it goes no further.
     Foreign,
+}
+
+/// How surely a stream that has its reasons to finish has ended. Some servers give one in every chunk, so that the first says
+/// nothing, and neither does silence after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndOfAnswer {
+    /// Whether the last reason to finish came apart from what it ends.
+    pub stood_alone: bool,
+    /// Whether the answer has gone on after a reason to finish.
+    pub went_on: bool,
+}
+
+impl EndOfAnswer {
+    /// A reason to finish came, in an event that says more or in one of its own.
+    pub fn note_finish(&mut self, says_more: bool) {
+        self.stood_alone = !says_more;
+    }
+
+    /// A part of the answer came, perhaps behind a reason to finish.
+    pub fn note_content(&mut self, had_finished: bool) {
+        self.went_on |= had_finished;
+    }
 }
 
 /// How a request is to be put besides what the client asks for.
@@ -158,8 +183,11 @@ impl DecodeOptions {
     }
 }
 
-/// The body of a whole answer, put right where the provider's row says so.
-pub fn mend_answer(options: DecodeOptions, body: Vec<u8>) -> Vec<u8> {
+/// The body of a whole answer, without a byte order mark, and put right where the provider's row says so.
+pub fn mend_answer(options: DecodeOptions, mut body: Vec<u8>) -> Vec<u8> {
+    if body.starts_with(BYTE_ORDER_MARK) {
+        body.drain(..BYTE_ORDER_MARK.len());
+    }
     match options.dialect {
         Dialect::OpenaiChat if options.mends.any() => options.mends.answer(body),
         Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::OpenaiResponses => body,
@@ -224,7 +252,11 @@ impl Stream {
     /// The data of an event, which [`Stream::take`] takes next.
     pub fn data<'a>(&mut self, event: &Event<'a>) -> EventData<'a> {
         let is_named_error = event.is_named_error();
-        let (data, whole) = (event.data(), event.is_bare().then_some(event.raw));
+        let (mut data, mut whole) = (event.data(), event.is_bare().then_some(event.raw));
+        if let Some(unmarked) = data.as_deref().and_then(|data| data.strip_prefix(BYTE_ORDER_MARK)) {
+            // No reader of events drops it here, and no reader of JSON has to.
+            (data, whole) = (Some(unmarked.to_vec().into()), None);
+        }
         let mender = match self {
             Self::OpenaiChat { mender: Some(mender), .. } if !is_named_error => mender,
             Self::OpenaiChat { .. } | Self::AnthropicMessages(_) => return EventData { data, whole, is_named_error },
@@ -245,6 +277,10 @@ impl Stream {
         if event.is_named_error {
             return Err(Defect::Error(error_words::parse_event(data)));
         }
+        // What begins otherwise is no JSON, and is looked at by nobody.
+        if !data.trim_ascii_start().starts_with(b"{") && std::str::from_utf8(data).is_err() {
+            return Err(Defect::Undecodable);
+        }
         match self {
             Self::OpenaiChat { stream, .. } => stream.take(data, pieces),
             Self::AnthropicMessages(stream) => stream.take(data, pieces),
@@ -256,6 +292,14 @@ impl Stream {
         match self {
             Self::OpenaiChat { stream, .. } => stream.is_finished(),
             Self::AnthropicMessages(stream) => stream.is_finished(),
+        }
+    }
+
+    /// How surely what was said last is the end, if every choice has finished.
+    pub fn end(&self) -> EndOfAnswer {
+        match self {
+            Self::OpenaiChat { stream, .. } => stream.end(),
+            Self::AnthropicMessages(stream) => stream.end(),
         }
     }
 
@@ -284,9 +328,11 @@ pub fn target(
 
 /// All headers of a request to `provider` but those that are forwarded from the client.
 pub fn request_headers(provider: &Provider, secret: Option<&Secret<String>>, accept: &'static str) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(6);
+    let mut headers = HeaderMap::with_capacity(7);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media::JSON));
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    // Without it a provider may choose any coding, and each event would have to be decompressed.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("tiergate/", env!("CARGO_PKG_VERSION"))));
     let own = match provider.dialect {
         Dialect::AnthropicMessages => messages::HEADERS,

@@ -3,22 +3,26 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::chunk::FieldName;
 use crate::wire::call::CallKind;
-use crate::wire::json::JsonString;
+use crate::wire::json::{Borrowing, JsonString, fields_named, whole};
 use crate::wire::piece::{AnswerCall, AnswerItem, At, Holder, Opaque, Piece, Raw};
 
 /// A function with its arguments, or a custom tool with its input.
-#[derive(Default, Deserialize)]
+#[derive(Default)]
 struct Tool<'a> {
-    #[serde(borrow, default)]
     name: Option<&'a RawValue>,
-    #[serde(borrow, default, alias = "input")]
     arguments: Option<&'a RawValue>,
+}
+
+impl<'a> Tool<'a> {
+    /// Nothing if it is no object.
+    fn read(raw: &'a RawValue) -> Option<Self> {
+        let [name, arguments, input] = fields_named(raw.get(), &["name", "arguments", "input"]).ok()?;
+        Some(Self { name, arguments: arguments.or(input) })
+    }
 }
 
 /// Reads `tool_calls`; false, and nothing is read, if they have another form.
@@ -34,7 +38,7 @@ pub fn read_calls<'a>(raw: &'a RawValue, pieces: &mut Vec<Piece<'a>>) -> bool {
 
 /// Reads `function_call`; false, and nothing is read, if it has another form.
 pub fn read_legacy_call<'a>(raw: &'a RawValue, pieces: &mut Vec<Piece<'a>>) -> bool {
-    let Ok(tool) = serde_json::from_str::<Tool<'a>>(raw.get()) else { return false };
+    let Some(tool) = Tool::read(raw) else { return false };
     push(CallFields { kind: Some(CallKind::Legacy), tool, ..CallFields::default() }, pieces);
     true
 }
@@ -100,14 +104,20 @@ impl<'a> Visitor<'a> for CallReader<'_, 'a> {
         let mut call = CallFields { item: self.place, ..CallFields::default() };
         // What nobody knows of a call comes after it, wherever it stood.
         let mut unknown: Vec<(Cow<'a, str>, &'a RawValue)> = Vec::new();
-        while let Some(FieldName(name)) = fields.next_key::<FieldName<'a>>()? {
+        while let Some(Borrowing(name)) = fields.next_key::<Borrowing<'a>>()? {
             match name.as_ref() {
-                "index" => call.item = fields.next_value::<Option<u64>>()?.unwrap_or(self.place),
+                "index" => {
+                    let index: Option<&RawValue> = fields.next_value()?;
+                    call.item = index.and_then(whole).unwrap_or(self.place);
+                }
                 "id" => call.id = JsonString::read_some(fields.next_value()?),
-                "function" => call.tool = fields.next_value::<Option<Tool<'a>>>()?.unwrap_or_default(),
+                // What stands under another name, or is no object, is no tool.
+                "function" => call.tool = tool(fields.next_value()?).unwrap_or(call.tool),
                 "custom" => {
-                    call.tool = fields.next_value::<Option<Tool<'a>>>()?.unwrap_or_default();
-                    call.kind = Some(CallKind::Custom);
+                    if let Some(custom) = tool(fields.next_value()?) {
+                        call.tool = custom;
+                        call.kind = Some(CallKind::Custom);
+                    }
                 }
                 "type" => {
                     let kind: Option<&RawValue> = fields.next_value()?;
@@ -128,6 +138,10 @@ impl<'a> Visitor<'a> for CallReader<'_, 'a> {
         }));
         Ok(())
     }
+}
+
+fn tool(raw: Option<&RawValue>) -> Option<Tool<'_>> {
+    raw.and_then(Tool::read)
 }
 
 /// A call that names itself begins; another goes on, if only with nothing.

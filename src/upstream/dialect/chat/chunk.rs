@@ -1,19 +1,28 @@
 //! One object of an answer, a chunk or a whole completion, read once into pieces.
 //!
 //! Fields may come in any order, so what a choice's or a call's pieces lack is put in when it ends. Providers deviate, so
-//! everything is optional, and what nobody here knows is kept as it came.
+//! everything is optional, a field that comes twice is what it was last, what cannot be read and is not needed is absent, and
+//! what nobody here knows is kept as it came.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::RangeBounds;
 
-use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::calls;
-use crate::wire::json::JsonString;
-use crate::wire::piece::{At, Finish, FinishReason, Holder, Opaque, Piece, Raw, ReasoningForm, is_reason};
+use super::delta::DeltaReader;
+use crate::wire::json::{Borrowing, JsonString, whole};
+use crate::wire::piece::{Finish, FinishReason, Holder, Opaque, Piece, Raw, is_reason};
+
+/// What is read: of a choice that has both a delta and a message, clients look at one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A chunk of a stream.
+    Chunk,
+    /// A whole answer.
+    Answer,
+}
 
 /// What an object says beside its pieces.
 #[derive(Default)]
@@ -22,19 +31,29 @@ pub struct Chunk<'a> {
     pub model: Option<JsonString<'a>>,
     pub created: Option<u64>,
     pub usage: Option<&'a RawValue>,
-    /// The error in place of an answer: of all of it, or of a choice (OpenRouter).
-    pub error: Option<Value>,
+    /// The error in place of an answer.
+    pub error: Option<&'a RawValue>,
     /// Whether it calls itself an error.
     pub is_error: bool,
-    pub choices: usize,
-    /// Choices that hold neither a delta nor a message.
-    pub empty_choices: usize,
-    pub says_something: bool,
-    /// Whether a choice ended because something went wrong (OpenRouter, Mistral).
-    pub has_failed: bool,
+    pub choices: Choices<'a>,
     /// Whether there is a field of which nobody here knows that it may stand around an answer.
     has_strange_field: bool,
     has_choices_field: bool,
+}
+
+/// What the choices of an object say beside their pieces.
+#[derive(Default)]
+pub struct Choices<'a> {
+    pub count: usize,
+    /// Choices that hold neither a delta nor a message.
+    pub empty: usize,
+    pub say_something: bool,
+    /// Whether one ended because something went wrong (OpenRouter, Mistral).
+    pub have_failed: bool,
+    /// The error in place of one (OpenRouter).
+    pub error: Option<&'a RawValue>,
+    /// Usage that stands in one.
+    pub usage: Option<&'a RawValue>,
 }
 
 impl Chunk<'_> {
@@ -45,18 +64,15 @@ impl Chunk<'_> {
 }
 
 /// Reads `json` and appends its pieces to `pieces`.
-pub fn read<'a>(json: &'a str, pieces: &mut Vec<Piece<'a>>) -> Result<Chunk<'a>, serde_json::Error> {
+pub fn read<'a>(json: &'a str, form: Form, pieces: &mut Vec<Piece<'a>>) -> Result<Chunk<'a>, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let chunk = ChunkReader { pieces }.deserialize(&mut deserializer)?;
+    let chunk = ChunkReader { form, pieces }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(chunk)
 }
 
-/// The name of a field.
-#[derive(Deserialize)]
-pub struct FieldName<'a>(#[serde(borrow)] pub Cow<'a, str>);
-
 struct ChunkReader<'p, 'a> {
+    form: Form,
     pieces: &'p mut Vec<Piece<'a>>,
 }
 
@@ -76,22 +92,21 @@ impl<'a> Visitor<'a> for ChunkReader<'_, 'a> {
     }
 
     fn visit_map<M: MapAccess<'a>>(self, mut fields: M) -> Result<Chunk<'a>, M::Error> {
+        let first = self.pieces.len();
         let mut chunk = Chunk::default();
-        while let Some(FieldName(name)) = fields.next_key::<FieldName<'a>>()? {
+        while let Some(Borrowing(name)) = fields.next_key::<Borrowing<'a>>()? {
             match name.as_ref() {
                 "id" => chunk.id = JsonString::read_some(fields.next_value()?),
                 "model" => chunk.model = JsonString::read_some(fields.next_value()?),
-                "created" => chunk.created = number(fields.next_value()?),
-                "choices" if chunk.has_choices_field => return Err(M::Error::duplicate_field("choices")),
+                "created" => chunk.created = fields.next_value::<Option<&RawValue>>()?.and_then(whole),
                 "choices" => {
-                    chunk.has_choices_field = true;
-                    fields.next_value_seed(ChoicesReader { chunk: &mut chunk, pieces: self.pieces })?;
+                    if std::mem::replace(&mut chunk.has_choices_field, true) {
+                        remove(self.pieces, first.., |piece| piece.choice().is_some());
+                    }
+                    chunk.choices = fields.next_value_seed(ChoicesReader { form: self.form, pieces: self.pieces })?;
                 }
                 "usage" => chunk.usage = fields.next_value()?,
-                "error" => {
-                    let error: Option<Value> = fields.next_value()?;
-                    chunk.error = error.or(chunk.error);
-                }
+                "error" => chunk.error = fields.next_value()?,
                 "object" => {
                     let object: Option<&RawValue> = fields.next_value()?;
                     chunk.is_error = object.is_some_and(|object| object.get() == "\"error\"");
@@ -112,8 +127,9 @@ impl<'a> Visitor<'a> for ChunkReader<'_, 'a> {
     }
 }
 
-fn number(raw: Option<&RawValue>) -> Option<u64> {
-    raw?.get().parse().ok()
+/// Removes the pieces of `range` of which `is_void` says so.
+fn remove(pieces: &mut Vec<Piece<'_>>, range: impl RangeBounds<usize>, is_void: impl Fn(&Piece<'_>) -> bool) {
+    pieces.extract_if(range, |piece| is_void(piece)).for_each(drop);
 }
 
 fn beside<'a>(name: Cow<'a, str>, value: &'a RawValue) -> Piece<'a> {
@@ -121,41 +137,54 @@ fn beside<'a>(name: Cow<'a, str>, value: &'a RawValue) -> Piece<'a> {
 }
 
 /// Reads the choices, or null for none.
-struct ChoicesReader<'p, 'c, 'a> {
-    chunk: &'c mut Chunk<'a>,
+struct ChoicesReader<'p, 'a> {
+    form: Form,
     pieces: &'p mut Vec<Piece<'a>>,
 }
 
-impl<'a> DeserializeSeed<'a> for ChoicesReader<'_, '_, 'a> {
-    type Value = ();
+impl<'a> DeserializeSeed<'a> for ChoicesReader<'_, 'a> {
+    type Value = Choices<'a>;
 
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Choices<'a>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'a> Visitor<'a> for ChoicesReader<'_, '_, 'a> {
-    type Value = ();
+impl<'a> Visitor<'a> for ChoicesReader<'_, 'a> {
+    type Value = Choices<'a>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an array of choices")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
+    fn visit_unit<E: Error>(self) -> Result<Choices<'a>, E> {
+        Ok(Choices::default())
     }
 
-    fn visit_seq<S: SeqAccess<'a>>(self, mut choices: S) -> Result<(), S::Error> {
-        while let Some(()) = choices.next_element_seed(ChoiceReader { chunk: self.chunk, pieces: self.pieces })? {
-            self.chunk.choices += 1;
+    fn visit_seq<S: SeqAccess<'a>>(self, mut items: S) -> Result<Choices<'a>, S::Error> {
+        let mut choices = Choices::default();
+        while let Some(()) =
+            items.next_element_seed(ChoiceReader { form: self.form, choices: &mut choices, pieces: self.pieces })?
+        {
+            choices.count += 1;
         }
-        Ok(())
+        Ok(choices)
     }
 }
 
 struct ChoiceReader<'p, 'c, 'a> {
-    chunk: &'c mut Chunk<'a>,
+    form: Form,
+    choices: &'c mut Choices<'a>,
     pieces: &'p mut Vec<Piece<'a>>,
+}
+
+/// What a choice has been read from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ReadFrom {
+    Nothing,
+    /// The field that clients do not look at.
+    Other,
+    Own,
 }
 
 impl<'a> DeserializeSeed<'a> for ChoiceReader<'_, '_, 'a> {
@@ -174,18 +203,29 @@ impl<'a> Visitor<'a> for ChoiceReader<'_, '_, 'a> {
     }
 
     fn visit_map<M: MapAccess<'a>>(self, mut fields: M) -> Result<(), M::Error> {
+        let own = if self.form == Form::Chunk { "delta" } else { "message" };
         let first = self.pieces.len();
-        let (mut index, mut finish, mut holds_some) = (None, None, false);
-        while let Some(FieldName(name)) = fields.next_key::<FieldName<'a>>()? {
+        let (mut index, mut finish, mut read_from) = (None, None, ReadFrom::Nothing);
+        while let Some(Borrowing(name)) = fields.next_key::<Borrowing<'a>>()? {
             match name.as_ref() {
-                "index" => index = fields.next_value::<Option<u64>>()?,
-                "delta" | "message" if holds_some => return Err(M::Error::duplicate_field("delta")),
-                "delta" | "message" => holds_some = fields.next_value_seed(DeltaReader { pieces: self.pieces })?,
-                "finish_reason" => finish = fields.next_value::<Option<&RawValue>>()?,
-                "error" => {
-                    let error: Option<Value> = fields.next_value()?;
-                    self.chunk.error = self.chunk.error.take().or(error);
+                "index" => index = fields.next_value::<Option<&RawValue>>()?.and_then(whole),
+                "delta" | "message" if name != own && read_from == ReadFrom::Own => {
+                    let IgnoredAny = fields.next_value()?;
                 }
+                "delta" | "message" => {
+                    let mark = self.pieces.len();
+                    let is_there = fields.next_value_seed(DeltaReader { pieces: self.pieces })?;
+                    let from = if name == own { ReadFrom::Own } else { ReadFrom::Other };
+                    // One that is null takes the place of none but its like.
+                    if is_there || from == read_from {
+                        let is_of_the_earlier = |piece: &Piece<'_>| !matches!(piece, Piece::Opaque(opaque) if opaque.holder == Holder::Choice);
+                        remove(self.pieces, first..mark, is_of_the_earlier);
+                        read_from = if is_there { from } else { ReadFrom::Nothing };
+                    }
+                }
+                "finish_reason" => finish = fields.next_value::<Option<&RawValue>>()?,
+                "error" => self.choices.error = fields.next_value::<Option<&RawValue>>()?.or(self.choices.error),
+                "usage" => self.choices.usage = fields.next_value()?,
                 _ => {
                     let value: Option<&RawValue> = fields.next_value()?;
                     let opaque =
@@ -194,19 +234,20 @@ impl<'a> Visitor<'a> for ChoiceReader<'_, '_, 'a> {
                 }
             }
         }
-        if let Some(raw) = finish {
-            let word = JsonString::read(raw).ok_or_else(|| M::Error::custom("a reason to finish is a text"))?;
-            let text = word.decode().ok_or_else(|| M::Error::custom("a reason to finish is a text"))?;
-            self.chunk.has_failed |= text == "error";
-            if is_reason(&text) {
-                let reason = reason(&text);
-                let finish = Finish { reason, word: word.clone(), stop_string: None, explanation: None };
-                self.pieces.push(Piece::Finish { choice: 0, finish });
-            }
+        if let Some(word) = finish.and_then(JsonString::read)
+            && let Some(text) = word.decode()
+            && is_reason(&text)
+        {
+            self.choices.have_failed |= text == "error";
+            let reason = reason(&text);
+            let finish = Finish { reason, word: word.clone(), stop_string: None, explanation: None };
+            self.pieces.push(Piece::Finish { choice: 0, finish });
         }
-        self.chunk.empty_choices += usize::from(!holds_some);
-        self.chunk.says_something |= self.pieces[first..].iter().any(Piece::says_something);
-        if let Some(index) = index.filter(|index| *index != 0) {
+        self.choices.empty += usize::from(read_from == ReadFrom::Nothing);
+        self.choices.say_something |= self.pieces[first..].iter().any(Piece::says_something);
+        // Without a number it is the one of its place.
+        let index = index.unwrap_or(self.choices.count as u64);
+        if index != 0 {
             self.pieces[first..].iter_mut().for_each(|piece| piece.set_choice(index));
         }
         Ok(())
@@ -220,67 +261,5 @@ fn reason(word: &str) -> FinishReason {
         "length" => FinishReason::Length,
         "content_filter" => FinishReason::Filtered,
         _ => FinishReason::Other,
-    }
-}
-
-/// Reads a delta, or a message; says whether there is one.
-struct DeltaReader<'p, 'a> {
-    pieces: &'p mut Vec<Piece<'a>>,
-}
-
-impl<'a> DeserializeSeed<'a> for DeltaReader<'_, 'a> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'a> Visitor<'a> for DeltaReader<'_, 'a> {
-    type Value = bool;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a delta")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<bool, E> {
-        Ok(false)
-    }
-
-    fn visit_map<M: MapAccess<'a>>(self, mut fields: M) -> Result<bool, M::Error> {
-        /// The fields that carry an answer, of which each may come once.
-        const FIELDS: [&str; 7] =
-            ["content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call", "audio"];
-        let at = At::default();
-        let mut seen = [false; FIELDS.len()];
-        while let Some(FieldName(name)) = fields.next_key::<FieldName<'a>>()? {
-            let value: Option<&'a RawValue> = fields.next_value()?;
-            if let Some(position) = FIELDS.iter().position(|known| *known == name)
-                && std::mem::replace(&mut seen[position], true)
-            {
-                return Err(M::Error::duplicate_field(FIELDS[position]));
-            }
-            let Some(value) = value.filter(|value| !matches!(value.get(), "\"\"" | "[]" | "{}")) else { continue };
-            let text = JsonString::read(value);
-            match (name.as_ref(), text) {
-                ("content", Some(text)) => self.pieces.push(Piece::Text { at, text }),
-                ("refusal", Some(text)) => self.pieces.push(Piece::Refusal { at, text }),
-                ("reasoning_content", Some(text)) => {
-                    self.pieces.push(Piece::Reasoning { at, form: ReasoningForm::Text, text });
-                }
-                ("reasoning", Some(text)) => {
-                    self.pieces.push(Piece::Reasoning { at, form: ReasoningForm::Alias, text });
-                }
-                ("tool_calls", _) if calls::read_calls(value, self.pieces) => {}
-                ("function_call", _) if calls::read_legacy_call(value, self.pieces) => {}
-                ("role", _) => {}
-                _ => {
-                    let is_answer = FIELDS.contains(&name.as_ref());
-                    let opaque = Opaque { choice: 0, holder: Holder::Delta, name, value: Raw(value), is_answer };
-                    self.pieces.push(Piece::Opaque(opaque));
-                }
-            }
-        }
-        Ok(true)
     }
 }

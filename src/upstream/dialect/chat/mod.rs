@@ -2,7 +2,7 @@
 //!
 //! Going up, a request that came in this dialect almost passes: `request` changes only what the gateway owns or the model
 //! needs, and forwards the rest byte for byte; `build` puts a request that came in other words into this dialect's first.
-//! Coming down, `chunk` and `calls` read what a provider sends into pieces, once, and `decode` knows whether it is whole; a
+//! Coming down, `chunk`, `delta` and `calls` read what a provider sends into pieces, once, and `decode` knows whether it is whole; a
 //! door of the same dialect passes the bytes. Where a provider deviates so far that SDKs stumble, and its policy row says
 //! so, `mend` rewrites what it sends before anybody reads it.
 
@@ -10,6 +10,7 @@ mod build;
 mod calls;
 mod chunk;
 mod decode;
+mod delta;
 mod mend;
 mod messages;
 mod request;

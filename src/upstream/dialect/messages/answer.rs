@@ -1,61 +1,62 @@
 //! What whole answers and streams of the Messages API have in common: usage, reasons to stop, the answer's own names.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::policy::Dialect;
-use crate::wire::json::JsonString;
-use crate::wire::piece::{Finish, FinishReason};
+use crate::wire::json::{JsonString, fields_named, whole};
+use crate::wire::piece::{Finish, FinishReason, is_reason};
 use crate::wire::seal::{SealKind, SealOrigin, Sealed};
 use crate::wire::usage::Usage;
 
 /// A longer id, or name of a model, is none: it would stand in every chunk.
 const MAX_NAME_BYTES: usize = 256;
 
-/// The counts of a message, each as far as it is known. They are cumulative: a later one replaces an earlier one.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+/// The counts of a message, each as far as it is known. They are cumulative, so of two the larger is the later one, also where
+/// a provider repeats a count as 0.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
-    #[serde(default)]
-    input_tokens: Option<u64>,
-    #[serde(default)]
-    cache_creation_input_tokens: Option<u64>,
-    #[serde(default)]
-    cache_read_input_tokens: Option<u64>,
-    #[serde(default)]
-    output_tokens: Option<u64>,
-    #[serde(default)]
-    output_tokens_details: Option<OutputDetails>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-struct OutputDetails {
-    #[serde(default)]
-    thinking_tokens: Option<u64>,
+    input: Option<u64>,
+    cache_creation: Option<u64>,
+    cache_read: Option<u64>,
+    output: Option<u64>,
+    thinking: Option<u64>,
 }
 
 impl Counts {
     /// What cannot be read counts nothing: an answer is worth more than its count.
     pub fn read(raw: Option<&RawValue>) -> Option<Self> {
-        serde_json::from_str::<Option<Counts>>(raw?.get()).ok().flatten()
+        let names = [
+            "input_tokens",
+            "cache_creation_input_tokens",
+            "cache_read_input_tokens",
+            "output_tokens",
+            "output_tokens_details",
+        ];
+        let [input, cache_creation, cache_read, output, details] = fields_named(raw?.get(), &names).ok()?;
+        let thinking = details.and_then(|details| fields_named(details.get(), &["thinking_tokens"]).ok()?[0]);
+        let [input, cache_creation, cache_read, output, thinking] =
+            [input, cache_creation, cache_read, output, thinking].map(|count| count.and_then(whole));
+        let is_known = [input, cache_creation, cache_read, output, thinking].iter().any(Option::is_some);
+        is_known.then_some(Self { input, cache_creation, cache_read, output, thinking })
     }
 
     pub fn update(&mut self, later: Counts) {
-        self.input_tokens = later.input_tokens.or(self.input_tokens);
-        self.cache_creation_input_tokens = later.cache_creation_input_tokens.or(self.cache_creation_input_tokens);
-        self.cache_read_input_tokens = later.cache_read_input_tokens.or(self.cache_read_input_tokens);
-        self.output_tokens = later.output_tokens.or(self.output_tokens);
-        self.output_tokens_details = later.output_tokens_details.or(self.output_tokens_details);
+        self.input = self.input.max(later.input);
+        self.cache_creation = self.cache_creation.max(later.cache_creation);
+        self.cache_read = self.cache_read.max(later.cache_read);
+        self.output = self.output.max(later.output);
+        self.thinking = self.thinking.max(later.thinking);
     }
 }
 
 impl From<Counts> for Usage {
     /// The API counts what was read from the cache and put into it apart from the other input.
     fn from(counts: Counts) -> Self {
-        let cached_input = counts.cache_read_input_tokens.unwrap_or_default();
-        let cache_write = counts.cache_creation_input_tokens.unwrap_or_default();
-        let input = counts.input_tokens.unwrap_or_default().saturating_add(cached_input).saturating_add(cache_write);
-        let reasoning = counts.output_tokens_details.and_then(|details| details.thinking_tokens).unwrap_or_default();
-        Usage { input, cached_input, cache_write, output: counts.output_tokens.unwrap_or_default(), reasoning }
+        let cached_input = counts.cache_read.unwrap_or_default();
+        let cache_write = counts.cache_creation.unwrap_or_default();
+        let input = counts.input.unwrap_or_default().saturating_add(cached_input).saturating_add(cache_write);
+        let (output, reasoning) = (counts.output.unwrap_or_default(), counts.thinking.unwrap_or_default());
+        Usage { input, cached_input, cache_write, output, reasoning }
     }
 }
 
@@ -67,6 +68,11 @@ pub enum BlockKind {
     Call,
     /// What the gateway passes over; its fragments are not those of a call.
     Other,
+}
+
+/// The word for why a message ended, if there is one.
+pub fn reason(raw: Option<&RawValue>) -> Option<JsonString<'_>> {
+    raw.and_then(JsonString::read).filter(|word| word.decode().is_some_and(|word| is_reason(&word)))
 }
 
 /// Why a message ended, by the API's word for it. Without a call, an end that was meant for one is an ordinary one.
@@ -91,13 +97,8 @@ pub fn sealed(kind: SealKind, state: JsonString<'_>) -> Sealed<'_> {
 
 /// The explanation in the `stop_details` of a refusal.
 pub fn explanation(stop_details: Option<&RawValue>) -> Option<JsonString<'_>> {
-    #[derive(Deserialize)]
-    struct Details<'a> {
-        #[serde(borrow, default)]
-        explanation: Option<&'a RawValue>,
-    }
-    let details: Option<Details<'_>> = serde_json::from_str(stop_details?.get()).ok()?;
-    details?.explanation.and_then(JsonString::read)
+    let [explanation] = fields_named(stop_details?.get(), &["explanation"]).ok()?;
+    explanation.and_then(JsonString::read)
 }
 
 /// An id, or the name of a model, if it is one.

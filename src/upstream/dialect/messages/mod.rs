@@ -3,11 +3,12 @@
 //! Going up, `request` puts the neutral content of a request into the API's words: `turns` its items, `parts` their parts,
 //! `tools` its tools, `schema` its schemas, `reasoning` effort and thinking, `cache` the marks; `wire` is what is sent. What a
 //! model takes is data of the policy, never its name. Coming down, `response` reads whole answers and `stream` events, both
-//! into pieces, and `answer` is what they have in common. What cannot be carried is an error with its `param`; what is left
+//! into pieces; `events` is how their parts are read, and `answer` what they have in common. What cannot be carried is an error with its `param`; what is left
 //! out, or carried in a weaker form, is named in [`Encoded::dropped`](super::Encoded).
 
 mod answer;
 mod cache;
+mod events;
 mod limits;
 mod parts;
 mod reasoning;

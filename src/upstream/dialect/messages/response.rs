@@ -2,90 +2,49 @@
 //!
 //! Blocks are told apart by their type, not their place; those of unknown types are passed over.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::{self, Counts};
+use super::events::Block;
 use crate::upstream::dialect::Defect;
 use crate::upstream::error_words;
 use crate::wire::call::CallKind;
-use crate::wire::json::JsonString;
-use crate::wire::json::{given, text};
-use crate::wire::piece::{AnswerCall, AnswerItem, At, ItemEnd, Piece, ReasoningForm, Start, is_reason};
+use crate::wire::json::{JsonString, fields_named, given, says_nothing, text, without_mark};
+use crate::wire::piece::{AnswerCall, AnswerItem, At, ItemEnd, Piece, ReasoningForm, Start};
 use crate::wire::seal::SealKind;
 use crate::wire::usage::Usage;
 
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow, default)]
-    r#type: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    model: Option<&'a RawValue>,
-    #[serde(borrow)]
-    content: Vec<Block<'a>>,
-    #[serde(borrow, default)]
-    stop_reason: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    stop_sequence: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    stop_details: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Block<'a> {
-    #[serde(borrow)]
-    r#type: Cow<'a, str>,
-    #[serde(borrow, default)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    thinking: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    signature: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    input: Option<&'a RawValue>,
-}
-
 /// Reads a whole answer; `created` is Unix time.
 pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a>>) -> Result<(), Defect> {
-    let message = std::str::from_utf8(body).ok().and_then(|json| serde_json::from_str::<Message<'_>>(json).ok());
-    let message = message.ok_or_else(|| defect(body))?;
-    let is_error = given(message.r#type).and_then(text).is_some_and(|kind| error_words::is_error_name(&kind));
-    if is_error || given(message.error).is_some() {
+    let body = without_mark(body);
+    let names = ["type", "error", "id", "model", "content", "stop_reason", "stop_sequence", "stop_details", "usage"];
+    let message = std::str::from_utf8(body).ok().and_then(|json| fields_named(json, &names).ok());
+    let [kind, error, id, model, content, stop_reason, stop_string, details, usage] =
+        message.ok_or_else(|| defect(body))?;
+    let is_error = kind.and_then(text).is_some_and(|kind| error_words::is_error_name(&kind));
+    if is_error || error.is_some_and(|error| content.is_none() || !says_nothing(error)) {
         return Err(Defect::Error(error_words::parse(body)));
     }
-    let usage = Counts::read(message.usage).map(Usage::from);
-    let (id, model) = (answer::name(message.id), answer::name(message.model));
+    let blocks: Vec<&RawValue> =
+        content.and_then(|content| serde_json::from_str(content.get()).ok()).ok_or_else(|| defect(body))?;
+    let usage = Counts::read(usage).map(Usage::from);
+    let (id, model) = (answer::name(id), answer::name(model));
     pieces.push(Piece::Start(Start { id, model, created, usage: None }));
     let mut has_calls = false;
-    for (item, block) in message.content.into_iter().enumerate() {
-        has_calls |= block.r#type == "tool_use";
+    for (item, block) in blocks.into_iter().enumerate() {
+        // What is no object may be a text.
+        let block = Block::read(block).ok_or(Defect::Undecodable)?;
+        has_calls |= block.kind == "tool_use";
         decode_block(At { choice: 0, item: item as u64 }, block, pieces)?;
     }
-    let stop_reason = given(message.stop_reason).and_then(JsonString::read);
     // A whole message says why it ended; one that does not is a part of one.
-    let says_why = |word: &JsonString<'_>| {
-        word.decode().is_some_and(|word| is_reason(&word) && !error_words::is_error_name(&word))
-    };
-    let word = stop_reason.filter(says_why).ok_or(Defect::Undecodable)?;
+    let says_why = |word: &JsonString<'_>| word.decode().is_some_and(|word| !error_words::is_error_name(&word));
+    let word = answer::reason(stop_reason).filter(says_why).ok_or(Defect::Undecodable)?;
     let mut finish = answer::finish(word, has_calls);
-    finish.stop_string = message.stop_sequence.and_then(JsonString::read);
-    finish.explanation = answer::explanation(message.stop_details);
+    finish.stop_string = stop_string.and_then(JsonString::read);
+    finish.explanation = answer::explanation(details);
     pieces.push(Piece::Finish { choice: 0, finish });
-    pieces.extend(usage.map(|usage| Piece::Usage { usage, stands_alone: false, raw: None }));
+    pieces.extend(usage.map(|usage| Piece::Usage { usage: Some(usage), stands_alone: false, raw: None }));
     Ok(())
 }
 
@@ -100,9 +59,9 @@ fn decode_block<'a>(at: At, block: Block<'a>, pieces: &mut Vec<Piece<'a>>) -> Re
         let state = JsonString::read_some(state);
         state.map(|state| Piece::Sealed { at, sealed: answer::sealed(kind, state) })
     };
-    match block.r#type.as_ref() {
+    match block.kind.as_ref() {
         "text" => {
-            let text = string(block.text)?;
+            let text = given(block.text).map_or_else(|| Ok(JsonString::empty()), |text| string(Some(text)))?;
             pieces.extend([Piece::Begin { at, item: AnswerItem::Text }, Piece::Text { at, text }]);
         }
         "thinking" => {
@@ -125,4 +84,54 @@ fn decode_block<'a>(at: At, block: Block<'a>, pieces: &mut Vec<Piece<'a>>) -> Re
     }
     pieces.push(Piece::End { at, end: ItemEnd::Complete });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `check` needs to know of an answer: its texts, and why it ended.
+    fn read(body: &[u8]) -> Result<String, Defect> {
+        let mut pieces = Vec::new();
+        decode_answer(body, 7, &mut pieces)?;
+        let shown = pieces.iter().filter_map(|piece| match piece {
+            Piece::Text { text, .. } => Some(text.inside().to_owned()),
+            Piece::Finish { finish, .. } => Some(format!("({})", finish.word.inside())),
+            _ => None,
+        });
+        Ok(shown.collect())
+    }
+
+    #[test]
+    fn an_answer_is_worth_more_than_what_is_not_needed_of_it() {
+        let text = r#"[{"type":"text","text":"a\ud83d"}]"#;
+        for (body, expected) in [
+            (format!(r#"{{"content":{text},"stop_reason":"end_turn"}}"#), r"a\ud83d(end_turn)"),
+            (format!("\u{FEFF}{{\"content\":{text},\"stop_reason\":\"end_turn\"}}"), r"a\ud83d(end_turn)"),
+            (format!(r#"{{"content":[7],"content":{text},"stop_reason":"","stop_reason":"x"}}"#), r"a\ud83d(x)"),
+            (
+                format!(r#"{{"id":7,"type":7,"model":[],"usage":7,"error":{{}},"content":{text},"stop_reason":"x"}}"#),
+                r"a\ud83d(x)",
+            ),
+            (r#"{"content":[{"type":"text"},{"type":"new"},{}],"stop_reason":"x"}"#.to_owned(), "(x)"),
+        ] {
+            assert_eq!(read(body.as_bytes()).as_deref(), Ok(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_a_text_or_has_no_end_cannot_be_read() {
+        for body in [
+            &br#"{"content":["a"],"stop_reason":"end_turn"}"#[..],
+            br#"{"content":[{"type":"text","text":7}],"stop_reason":"end_turn"}"#,
+            br#"{"content":"a","stop_reason":"end_turn"}"#,
+            br#"{"content":[],"stop_reason":null}"#,
+            br#"{"content":[],"stop_reason":" null"}"#,
+            br#"{"content":[],"stop_reason":7}"#,
+            b"{\"content\":[{\"type\":\"text\",\"text\":\"\xFF\"}],\"stop_reason\":\"end_turn\"}",
+            b"{",
+        ] {
+            assert_eq!(read(body), Err(Defect::Undecodable), "{}", String::from_utf8_lossy(body));
+        }
+    }
 }

@@ -1,22 +1,17 @@
 //! A streamed answer of the Messages API, event by event, as pieces.
 //!
 //! Texts pass without being decoded. A call's input is its fragments; where none comes, the input that stood at its beginning
-//! is one. Unknown events, blocks and deltas are passed over, and nothing is said after the reason to stop.
+//! is one. Unknown events, blocks and deltas are passed over. What follows a reason to stop shows that it was none.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::{self, BlockKind, Counts};
-use crate::upstream::dialect::{DecodeOptions, Defect, Heard};
+use super::events::{Block, Delta, Event, Fragment};
+use crate::upstream::dialect::{DecodeOptions, Defect, EndOfAnswer, Heard};
 use crate::upstream::error_words;
 use crate::wire::call::CallKind;
-use crate::wire::json::JsonString;
-use crate::wire::json::{given, text};
-use crate::wire::piece::{
-    Alive, AnswerCall, AnswerItem, At, FinishReason, ItemEnd, Piece, ReasoningForm, Start, is_reason,
-};
+use crate::wire::json::{JsonString, fields_named, given, says_nothing};
+use crate::wire::piece::{Alive, AnswerCall, AnswerItem, At, FinishReason, ItemEnd, Piece, ReasoningForm, Start};
 use crate::wire::seal::SealKind;
 use crate::wire::usage::Usage;
 
@@ -33,8 +28,11 @@ pub struct MessagesStream {
     begun: Option<Option<String>>,
     counts: Option<Counts>,
     open: Vec<OpenBlock>,
+    /// How many blocks have begun.
+    blocks: u64,
     has_calls: bool,
     finished: bool,
+    end: EndOfAnswer,
 }
 
 #[derive(Debug)]
@@ -43,88 +41,6 @@ struct OpenBlock {
     kind: BlockKind,
     /// What a call's input is if no fragment of it comes.
     input: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(borrow, default)]
-    r#type: Cow<'a, str>,
-    #[serde(borrow, default)]
-    index: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    message: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    content_block: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    delta: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-}
-
-/// A fragment of a block, as the API writes it: what most events are.
-#[derive(Deserialize)]
-struct Fragment<'a> {
-    #[serde(borrow)]
-    r#type: Cow<'a, str>,
-    index: u64,
-    #[serde(borrow)]
-    delta: Delta<'a>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    model: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Block<'a> {
-    #[serde(borrow, default)]
-    r#type: Cow<'a, str>,
-    #[serde(borrow, default)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    thinking: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    input: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow, default)]
-    r#type: Cow<'a, str>,
-    #[serde(borrow, default)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    thinking: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    signature: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    partial_json: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct End<'a> {
-    #[serde(borrow, default)]
-    stop_reason: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    stop_sequence: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    stop_details: Option<&'a RawValue>,
 }
 
 /// What an event says that cannot be read, or that cannot be at its place.
@@ -143,14 +59,21 @@ impl MessagesStream {
             begun: None,
             counts: None,
             open: Vec::new(),
+            blocks: 0,
             has_calls: false,
             finished: false,
+            end: EndOfAnswer::default(),
         }
     }
 
     /// Whether the reason why the answer ended has come.
     pub fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    /// How surely what was said last is the end; see [`EndOfAnswer`].
+    pub fn end(&self) -> EndOfAnswer {
+        self.end
     }
 
     /// Takes in the data of one event and appends its pieces to `pieces`.
@@ -165,10 +88,15 @@ impl MessagesStream {
             self.delta(&delta, Some(index), pieces)?;
             return Ok(Heard::Pieces);
         }
-        let event: Event<'_> = serde_json::from_str(json).map_err(|_| Defect::Undecodable)?;
-        match event.r#type.as_ref() {
-            _ if given(event.error).is_some() => return Err(Defect::Error(error_words::parse(data))),
-            "content_block_delta" => self.delta(&read(event.delta)?, index(&event).ok(), pieces)?,
+        let event = Event::read(json).ok_or(Defect::Undecodable)?;
+        let is_error = event.error.is_some_and(|error| !says_nothing(error));
+        match event.kind.as_ref() {
+            _ if is_error => return Err(Defect::Error(error_words::parse(data))),
+            "content_block_delta" => {
+                if let Some(delta) = event.delta {
+                    self.delta(&Delta::read(delta).ok_or(Undecodable)?, event.index, pieces)?;
+                }
+            }
             "content_block_start" => self.begin_block(&event, pieces)?,
             "content_block_stop" => self.end_block(&event, pieces)?,
             "message_start" => self.begin(&event, pieces)?,
@@ -187,30 +115,34 @@ impl MessagesStream {
     }
 
     fn begin<'a>(&mut self, event: &Event<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
-        let message: Message<'a> = read(event.message)?;
-        let id = answer::name(message.id);
+        let message = event.message.ok_or(Undecodable)?;
+        let [id, model, usage] = fields_named(message.get(), &["id", "model", "usage"]).map_err(|_| Undecodable)?;
+        let id = answer::name(id);
         let name = id.as_ref().map(|id| id.get().to_owned());
         if let Some(known) = &self.begun {
             // Another message in the same stream is no part of this one.
             return if *known == name { Ok(()) } else { Err(Undecodable) };
         }
         self.begun = Some(name);
-        self.count(message.usage);
+        self.count(usage);
         let usage = self.counts.map(Usage::from);
-        pieces.push(Piece::Start(Start { id, model: answer::name(message.model), created: self.created, usage }));
+        pieces.push(Piece::Start(Start { id, model: answer::name(model), created: self.created, usage }));
         Ok(())
     }
 
     fn begin_block<'a>(&mut self, event: &Event<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
-        let block: Block<'a> = read(event.content_block)?;
-        let index = index(event)?;
+        let Some(block) = event.content_block else { return Ok(()) };
+        let block = Block::read(block).ok_or(Undecodable)?;
+        // Without a number it is the one of its place.
+        let index = event.index.unwrap_or(self.blocks);
+        self.blocks += 1;
         self.open.retain(|open| open.index != index);
         if self.open.len() >= MAX_OPEN_BLOCKS {
             return Err(Undecodable);
         }
         let at = At { choice: 0, item: index };
         let (mut kind, mut input) = (BlockKind::Other, None);
-        match block.r#type.as_ref() {
+        match block.kind.as_ref() {
             "text" => {
                 kind = BlockKind::Text;
                 self.push(Piece::Begin { at, item: AnswerItem::Text }, pieces)?;
@@ -247,17 +179,17 @@ impl MessagesStream {
         index: Option<u64>,
         pieces: &mut Vec<Piece<'a>>,
     ) -> Result<(), Undecodable> {
+        // A fragment without a number is one of the block that began last.
+        let index = index.or_else(|| self.open.last().map(|open| open.index));
         // Which block a text is of is not needed to pass it on.
         let at = At { choice: 0, item: index.unwrap_or_default() };
         match delta.r#type.as_ref() {
-            "text_delta" => {
-                string(delta.text)?;
-                self.text(at, delta.text, pieces)
-            }
+            "text_delta" => self.text(at, delta.text, pieces),
             "thinking_delta" => self.thinking(at, delta.thinking, pieces),
             "signature_delta" => self.push_all(seal(at, SealKind::Signature, delta.signature), pieces),
             "input_json_delta" => {
-                let fragment = string(delta.partial_json)?;
+                let Some(fragment) = given(delta.partial_json) else { return Ok(()) };
+                let fragment = string(Some(fragment))?;
                 let index = index.ok_or(Undecodable)?;
                 let open = self.open.iter_mut().find(|open| open.index == index).ok_or(Undecodable)?;
                 if open.kind != BlockKind::Call || fragment.is_empty() {
@@ -271,10 +203,10 @@ impl MessagesStream {
     }
 
     fn end_block<'a>(&mut self, event: &Event<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
-        let index = index(event)?;
-        match self.open.iter().position(|open| open.index == index) {
+        let is_meant = |open: &OpenBlock| event.index.is_none_or(|index| open.index == index);
+        match self.open.iter().rposition(is_meant) {
             Some(position) => {
-                let open = self.open.swap_remove(position);
+                let open = self.open.remove(position);
                 self.close(open, ItemEnd::Complete, pieces)
             }
             None => Ok(()),
@@ -282,7 +214,7 @@ impl MessagesStream {
     }
 
     /// Ends a block. A call that was cut off must not look like a whole one.
-    fn close<'a>(&self, block: OpenBlock, end: ItemEnd, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
+    fn close<'a>(&mut self, block: OpenBlock, end: ItemEnd, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
         let at = At { choice: 0, item: block.index };
         if block.kind == BlockKind::Other {
             return Ok(());
@@ -295,23 +227,19 @@ impl MessagesStream {
 
     fn finish<'a>(&mut self, event: &Event<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
         if self.count(event.usage) {
-            let usage = self.counts.map(Usage::from).unwrap_or_default();
+            let usage = self.counts.map(Usage::from);
             pieces.push(Piece::Usage { usage, stands_alone: false, raw: None });
         }
-        let end: End<'a> = read(event.delta)?;
-        let Some(stop_reason) = given(end.stop_reason).filter(|_| !self.finished) else {
-            return Ok(());
-        };
-        let word = text(stop_reason).ok_or(Undecodable)?;
-        if !is_reason(&word) {
-            return Ok(());
-        }
-        if error_words::is_error_name(&word) {
+        let Some(delta) = event.delta else { return Ok(()) };
+        let names = ["stop_reason", "stop_sequence", "stop_details"];
+        let [reason, stop_string, details] = fields_named(delta.get(), &names).map_err(|_| Undecodable)?;
+        let Some(word) = answer::reason(reason) else { return Ok(()) };
+        if word.decode().is_some_and(|word| error_words::is_error_name(&word)) {
             return Err(Undecodable);
         }
-        let mut finish = answer::finish(JsonString::read(stop_reason).ok_or(Undecodable)?, self.has_calls);
-        finish.stop_string = end.stop_sequence.and_then(JsonString::read);
-        finish.explanation = answer::explanation(end.stop_details);
+        let mut finish = answer::finish(word, self.has_calls);
+        finish.stop_string = stop_string.and_then(JsonString::read);
+        finish.explanation = answer::explanation(details);
         let is_cut = matches!(finish.reason, FinishReason::Length | FinishReason::Window);
         let how = if is_cut { ItemEnd::Cut } else { ItemEnd::Complete };
         for open in std::mem::take(&mut self.open) {
@@ -319,19 +247,21 @@ impl MessagesStream {
         }
         self.push(Piece::Finish { choice: 0, finish }, pieces)?;
         self.finished = true;
+        self.end.note_finish(false);
         Ok(())
     }
 
     /// Text, unless there is none.
-    fn text<'a>(&self, at: At, text: Option<&'a RawValue>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
-        match JsonString::read_some(text) {
-            Some(text) => self.push(Piece::Text { at, text }, pieces),
-            None => Ok(()),
+    fn text<'a>(&mut self, at: At, text: Option<&'a RawValue>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
+        let Some(text) = given(text) else { return Ok(()) };
+        match string(Some(text))? {
+            text if text.is_empty() => Ok(()),
+            text => self.push(Piece::Text { at, text }, pieces),
         }
     }
 
     fn thinking<'a>(
-        &self,
+        &mut self,
         at: At,
         thinking: Option<&'a RawValue>,
         pieces: &mut Vec<Piece<'a>>,
@@ -343,20 +273,21 @@ impl MessagesStream {
     }
 
     fn push_all<'a>(
-        &self,
+        &mut self,
         some: impl IntoIterator<Item = Piece<'a>>,
         pieces: &mut Vec<Piece<'a>>,
     ) -> Result<(), Undecodable> {
         some.into_iter().try_for_each(|piece| self.push(piece, pieces))
     }
 
-    /// A piece of the answer; none before its beginning, and none after its end.
-    fn push<'a>(&self, piece: Piece<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
-        if self.finished {
-            return Ok(());
-        }
+    /// A piece of the answer; none before its beginning.
+    fn push<'a>(&mut self, piece: Piece<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
         if self.begun.is_none() {
             return Err(Undecodable);
+        }
+        if piece.says_something() && !matches!(piece, Piece::Finish { .. }) {
+            self.end.note_content(self.finished);
+            self.finished = false;
         }
         pieces.push(piece);
         Ok(())
@@ -372,10 +303,6 @@ impl MessagesStream {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Result<T, Undecodable> {
-    serde_json::from_str(raw.ok_or(Undecodable)?.get()).map_err(|_| Undecodable)
-}
-
 /// The sealed state of a block, unless it is empty.
 fn seal(at: At, kind: SealKind, state: Option<&RawValue>) -> Option<Piece<'_>> {
     JsonString::read_some(state).map(|state| Piece::Sealed { at, sealed: answer::sealed(kind, state) })
@@ -383,10 +310,6 @@ fn seal(at: At, kind: SealKind, state: Option<&RawValue>) -> Option<Piece<'_>> {
 
 fn string(raw: Option<&RawValue>) -> Result<JsonString<'_>, Undecodable> {
     raw.and_then(JsonString::read).ok_or(Undecodable)
-}
-
-fn index(event: &Event<'_>) -> Result<u64, Undecodable> {
-    event.index.and_then(|index| index.get().parse().ok()).ok_or(Undecodable)
 }
 
 /// The input that stands at a call's beginning; the API's own is always empty, and the fragments bring it.
@@ -444,7 +367,7 @@ mod tests {
             Piece::Finish { finish: Finish { reason, word, stop_string, .. }, .. } => {
                 format!("{reason:?}({},{:?})", word.inside(), stop_string.as_ref().map(JsonString::inside))
             }
-            Piece::Usage { usage, .. } => format!("usage({})", usage.output),
+            Piece::Usage { usage, .. } => format!("usage({:?})", usage.map(|usage| usage.output)),
             Piece::Alive(alive) => format!("{alive:?}"),
             Piece::Opaque(opaque) => opaque.name.clone().into_owned(),
         }
@@ -473,7 +396,7 @@ mod tests {
                     finish("pause_turn"),
                 ],
                 "0:reasoning Thinking 0=hm\\n 0:Signature(anthropic-messages,c2ln) 0:Complete 0:reasoning \
-                 0:Redacted(anthropic-messages,eA==) 0:Complete usage(9) Paused(pause_turn,Some(\"END\"))",
+                 0:Redacted(anthropic-messages,eA==) 0:Complete usage(Some(9)) Paused(pause_turn,Some(\"END\"))",
             ),
             (
                 vec![
@@ -482,15 +405,15 @@ mod tests {
                     delta(r#"{"type":"text_delta","text":"Hi"}"#),
                     finish("stop_sequence"),
                 ],
-                "Ping 0:text 0=Hi usage(9) 0:Complete StopString(stop_sequence,Some(\"END\"))",
+                "Ping 0:text 0=Hi usage(Some(9)) 0:Complete StopString(stop_sequence,Some(\"END\"))",
             ),
             (
                 vec![begin(r#"{"type":"tool_use","id":"t","name":"f","input":{}}"#), finish("max_tokens")],
-                "0:call(Function) usage(9) 0:Cut Length(max_tokens,Some(\"END\"))",
+                "0:call(Function) usage(Some(9)) 0:Cut Length(max_tokens,Some(\"END\"))",
             ),
             (
                 vec![begin(r#"{"type":"tool_use","id":"t","name":"f","input":{"a":1}}"#), finish("tool_use")],
-                "0:call(Function) usage(9) 0+{\\\"a\\\":1} 0:Complete Calls(tool_use,Some(\"END\"))",
+                "0:call(Function) usage(Some(9)) 0+{\\\"a\\\":1} 0:Complete Calls(tool_use,Some(\"END\"))",
             ),
         ] {
             let events: Vec<&str> = std::iter::once(start).chain(events.iter().map(String::as_str)).collect();

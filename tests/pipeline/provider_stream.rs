@@ -1,0 +1,109 @@
+//! A provider's stream by itself: what it says of its progress, and that any bytes are taken.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, header};
+use proptest::prelude::*;
+use serde_json::json;
+use tiergate::policy::Dialect;
+use tiergate::upstream::coding::PlainBody;
+use tiergate::upstream::dialect::DecodeOptions;
+use tiergate::upstream::dialect::chat::Mends;
+use tiergate::upstream::stream::{AFTER_FINISH, Break, Progress, ProviderStream};
+use tiergate::wire::piece::{Piece, Said, Weight};
+
+use crate::fake::{Chunk, Fake};
+
+const IDLE: Duration = Duration::from_secs(7);
+
+fn open(fake: &Fake, dialect: Dialect, parts: &[&[u8]], coding: &'static str) -> ProviderStream<Fake> {
+    let chunks = parts.iter().map(|part| Chunk { delay: Duration::ZERO, bytes: Ok(part.to_vec()) }).collect();
+    let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static(coding))]);
+    let body = PlainBody::new(fake.body(chunks), &headers).unwrap_or_else(|_| panic!("{coding} should be known"));
+    let options = DecodeOptions { dialect, created: 7, choices: 1, mends: Mends::default() };
+    ProviderStream::new(body, options, None).expect("the dialect should be built")
+}
+
+fn weigh(said: &Said<'_>) -> Weight {
+    if said.pieces.iter().any(Piece::says_something) { Weight::Answer } else { Weight::Nothing }
+}
+
+fn event(data: &str) -> String {
+    format!("data: {data}\n\n")
+}
+
+#[test]
+fn what_is_no_piece_shows_that_the_model_works() {
+    let choice = |delta: &str| event(&format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#));
+    for (dialect, data, is_alive) in [
+        (Dialect::OpenaiChat, ": keep-alive\n\n".to_owned(), true),
+        (Dialect::OpenaiChat, choice(r#"{"role":"assistant","content":""}"#), true),
+        (Dialect::OpenaiChat, choice("{}"), true),
+        (Dialect::OpenaiChat, event("not JSON"), false),
+        (Dialect::OpenaiChat, choice(r#"{"content":"Hi"}"#), false),
+        (Dialect::OpenaiChat, "data: {\"cho".to_owned(), false),
+        (Dialect::AnthropicMessages, event(r#"{"type":"message_start","message":{"id":"m"}}"#), true),
+        (Dialect::AnthropicMessages, event(r#"{"type":"ping"}"#), true),
+    ] {
+        let fake = Fake::default();
+        let mut stream = open(&fake, dialect, &[data.as_bytes(), b": later\n\n"], "identity");
+        stream.read(&fake, &mut weigh).expect("a good beginning");
+        assert_eq!((stream.take_alive(), stream.take_alive()), (is_alive, false), "{data}");
+        assert_eq!(stream.bytes, data.len() as u64);
+    }
+}
+
+#[test]
+fn how_long_more_is_awaited_depends_on_how_the_reason_came() {
+    let text = |reason| event(&json!({"choices": [{"delta": {"content": "a"}, "finish_reason": reason}]}).to_string());
+    let alone = event(&json!({"choices": [{"delta": {}, "finish_reason": "stop"}]}).to_string());
+    let (said, both) = (text(None), text(Some("stop")));
+    for (events, expected) in [
+        (vec![&said], None),
+        (vec![&said, &alone], Some(AFTER_FINISH)),
+        (vec![&both], Some(IDLE)),
+        (vec![&both, &alone], Some(AFTER_FINISH)),
+        (vec![&both, &said], None),
+        (vec![&both, &both], None),
+        (vec![&both, &both, &alone], None),
+    ] {
+        let fake = Fake::default();
+        let parts: Vec<&[u8]> = events.iter().map(|event| event.as_bytes()).chain([&b": later\n\n"[..]]).collect();
+        let mut stream = open(&fake, Dialect::OpenaiChat, &parts, "identity");
+        for _ in &events {
+            stream.read(&fake, &mut weigh).expect("a good event");
+        }
+        assert_eq!(stream.settles_in(IDLE), expected, "{events:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_taken(
+        beginning in prop::sample::select(&["", "data: ", "data: {\"choices\":[{\"delta\":", "{\"choices\":[", "\u{FEFF}", "\x1F", "event: "][..]),
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        text in "[{}\\[\\]\":,a-z0-9\\\\ \n]{0,80}",
+        size in 1_usize..80,
+        coding in prop::sample::select(&["identity", "gzip", "deflate"][..]),
+        is_text: bool,
+    ) {
+        let rest = if is_text { text.into_bytes() } else { bytes };
+        let body = [beginning.as_bytes(), &rest].concat();
+        for dialect in [Dialect::OpenaiChat, Dialect::AnthropicMessages] {
+            let parts: Vec<&[u8]> = body.chunks(size).collect();
+            let fake = Fake::default();
+            let mut stream = open(&fake, dialect, &parts, coding);
+            let ended = loop {
+                match stream.read(&fake, &mut weigh) {
+                    Ok(Progress::Ended) => break Ok(()),
+                    Ok(Progress::Preamble | Progress::Begun) => {}
+                    Err(broken) => break Err(broken),
+                }
+            };
+            prop_assert!(ended.is_err() || stream.has_begun(), "nothing is no answer");
+            prop_assert!(ended != Err(Break::TooLong));
+        }
+    }
+}
