@@ -17,7 +17,7 @@ use crate::upstream::coding::{BodyFailure, PlainBody, UnknownCoding};
 use crate::upstream::dialect::{self, DecodeOptions, Defect};
 use crate::upstream::error_words;
 use crate::upstream::headers;
-use crate::upstream::stream::{AFTER_FINISH, Break, Progress, ProviderStream};
+use crate::upstream::stream::{Break, Progress, ProviderStream};
 use crate::wire::json;
 use crate::wire::media;
 use crate::wire::piece::Said;
@@ -168,7 +168,7 @@ impl<P: Platform> Exchange<P> {
     pub fn outcome_is_known(&self) -> bool {
         match &self.stage {
             Stage::Head(_) | Stage::Over => false,
-            Stage::Stream { answer, .. } => answer.provider.is_finished(),
+            Stage::Stream { answer, .. } => answer.provider.settles_in(self.terms.idle).is_some(),
             Stage::Body(held) => held.kind == BodyKind::Error,
         }
     }
@@ -192,7 +192,7 @@ impl<P: Platform> Exchange<P> {
             Stage::Body(HeldBody { response, bytes, kind: BodyKind::Error }) => {
                 Some(Err(refusal(platform, &response, &bytes)))
             }
-            Stage::Stream { headers, mut answer } if answer.provider.is_finished() => {
+            Stage::Stream { headers, mut answer } if answer.provider.settles_in(self.terms.idle).is_some() => {
                 let ended = answer.end().map_err(Outcome::from);
                 Some(ended.map(|_| Arrival { headers, answer: Answer::Stream(answer) }))
             }
@@ -251,8 +251,8 @@ impl<P: Platform> Exchange<P> {
         if answer.held.len() > limit {
             return Some(Err(Outcome::TooLarge));
         }
-        if answer.provider.is_finished() {
-            self.deadline = platform.elapsed() + AFTER_FINISH;
+        if let Some(patience) = answer.provider.settles_in(self.terms.idle) {
+            self.deadline = platform.elapsed() + patience;
         } else if answer.provider.has_begun() {
             // From here on the time between two reads counts.
             self.deadline = platform.elapsed() + self.terms.idle;

@@ -296,6 +296,20 @@ fn a_reason_in_every_chunk_ends_nothing_by_silence() {
 }
 
 #[test]
+fn a_stream_that_is_held_is_not_cut_at_an_early_reason() {
+    let mut policy = crate::scenario::policy();
+    policy["tiers"][1]["stream"] = json!("hold");
+    let (one, two) = (early("One ", "stop"), early("two.", "stop"));
+    let whole = [one.as_str(), &two, STOP].concat();
+    let served = parts(vec![chunk(&one), later(3, &two), later(3, STOP), chunk(DONE)]);
+    let scenario = streaming().policy(policy.clone()).provider(FIRST, served).run();
+    assert_eq!(scenario.text(), whole + DONE);
+    let stalled = parts(vec![chunk(&one), later(1, &two), later(20, "")]);
+    let scenario = streaming().policy(policy).provider(FIRST, stalled).provider(SECOND, stream(vec![HEL, STOP, DONE]));
+    assert_eq!(scenario.run().response_header("x-route-attempts"), "first/one:timeout,second/two:200");
+}
+
+#[test]
 fn a_whole_answer_is_whole_at_the_limit_of_the_cpu() {
     let call = "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},\"finish_reason\":null}]}\n\n";
     for resume in ["off", "replay"] {
