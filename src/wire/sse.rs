@@ -212,7 +212,7 @@ pub fn beginning(bytes: &[u8]) -> Beginning {
     match text.first() {
         None => Beginning::Unknown,
         Some(b':') => Beginning::Events,
-        Some(b'{' | b'[') => Beginning::Json,
+        Some(b'{' | b'[' | b'"') => Beginning::Json,
         Some(_) => {
             let name = text.split(|byte| matches!(byte, b':' | b'\n' | b'\r')).next().unwrap_or_default();
             match name.len() == text.len() {
@@ -309,6 +309,7 @@ mod tests {
             ("data\n\n", Beginning::Events),
             ("{\"error\"", Beginning::Json),
             ("\u{FEFF} [", Beginning::Json),
+            ("\"no such model\"", Beginning::Json),
             ("<html>", Beginning::Other),
             ("database: no", Beginning::Other),
             ("Internal error: no", Beginning::Other),

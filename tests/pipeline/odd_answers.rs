@@ -186,6 +186,7 @@ fn what_is_no_stream_is_known_too() {
             (r#"{"choices":[]}"#, "undecodable"),
             (error, "error_in_200"),
             (r#"[{"error":{"message":"no","code":503}}]"#, "error_in_200"),
+            (r#""overloaded""#, "error_in_200"),
             ("", "broken"),
             ("dat", "broken"),
         ] {
@@ -230,6 +231,21 @@ fn a_whole_answer_in_place_of_a_stream_is_streamed() {
     assert_eq!(told("/choices/0/finish_reason"), Some(json!("tool_calls")));
     assert_eq!(told("/usage/completion_tokens"), Some(json!(2)));
     assert!(text.ends_with(DONE) && chunks.iter().all(|chunk| chunk["id"] == "c1"), "{text}");
+    let mut policy = crate::scenario::policy();
+    policy["providers"]["first"] = json!({"base_url": format!("https://{FIRST}"), "dialect": "anthropic-messages"});
+    let message = json!({
+        "id": "m1", "model": "m", "stop_reason": "tool_use",
+        "content": [{"type": "text", "text": "Hello"}, {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}],
+    });
+    let text = streaming().policy(policy.clone()).provider(FIRST, json_reply(200, message)).run().text();
+    for part in
+        [r#""content":"Hello""#, r#""name":"f","arguments":"{\"a\":1}""#, r#""finish_reason":"tool_calls""#, DONE]
+    {
+        assert_eq!(text.matches(part).count(), 1, "{part}: {text}");
+    }
+    let error = json_reply(200, json!([{"error": {"message": "no", "type": "overloaded_error"}}]));
+    let scenario = streaming().policy(policy).provider(FIRST, error).provider(SECOND, stream(vec![HEL, STOP]));
+    assert_eq!(scenario.run().response_header("x-route-attempts"), "first/one:error_in_200,second/two:200");
     let mut unfinished = whole;
     unfinished["choices"][0]["finish_reason"] = Value::Null;
     let scenario = streaming().provider(FIRST, json_reply(200, unfinished)).provider(SECOND, stream(vec![HEL, STOP]));
@@ -293,6 +309,20 @@ fn a_reason_in_every_chunk_ends_nothing_by_silence() {
         "a reason that came before says nothing of the last: {}",
         scenario.text()
     );
+}
+
+#[test]
+fn a_stream_that_is_held_is_not_cut_at_an_early_reason() {
+    let mut policy = crate::scenario::policy();
+    policy["tiers"][1]["stream"] = json!("hold");
+    let (one, two) = (early("One ", "stop"), early("two.", "stop"));
+    let whole = [one.as_str(), &two, STOP].concat();
+    let served = parts(vec![chunk(&one), later(3, &two), later(3, STOP), chunk(DONE)]);
+    let scenario = streaming().policy(policy.clone()).provider(FIRST, served).run();
+    assert_eq!(scenario.text(), whole + DONE);
+    let stalled = parts(vec![chunk(&one), later(1, &two), later(20, "")]);
+    let scenario = streaming().policy(policy).provider(FIRST, stalled).provider(SECOND, stream(vec![HEL, STOP, DONE]));
+    assert_eq!(scenario.run().response_header("x-route-attempts"), "first/one:timeout,second/two:200");
 }
 
 #[test]

@@ -277,7 +277,7 @@ impl Stream {
         if event.is_named_error {
             return Err(Defect::Error(error_words::parse_event(data)));
         }
-        // What begins otherwise is no JSON, and is looked at by nobody.
+        // Data that begins as JSON is checked where it is read.
         if !data.trim_ascii_start().starts_with(b"{") && std::str::from_utf8(data).is_err() {
             return Err(Defect::Undecodable);
         }

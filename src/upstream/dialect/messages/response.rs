@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::answer::{self, Counts};
 use super::events::Block;
 use crate::upstream::dialect::Defect;
-use crate::upstream::error_words;
+use crate::upstream::error_words::{self, ProviderError};
 use crate::wire::call::CallKind;
 use crate::wire::json::{JsonString, fields_named, given, says_nothing, text, without_mark};
 use crate::wire::piece::{AnswerCall, AnswerItem, At, ItemEnd, Piece, ReasoningForm, Start};
@@ -20,7 +20,10 @@ pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a
     let names = ["type", "error", "id", "model", "content", "stop_reason", "stop_sequence", "stop_details", "usage"];
     let message = std::str::from_utf8(body).ok().and_then(|json| fields_named(json, &names).ok());
     let [kind, error, id, model, content, stop_reason, stop_string, details, usage] =
-        message.ok_or_else(|| defect(body))?;
+        message.ok_or_else(|| match error_words::parse(body) {
+            error if error == ProviderError::default() => Defect::Undecodable,
+            error => Defect::Error(error),
+        })?;
     let is_error = kind.and_then(text).is_some_and(|kind| error_words::is_error_name(&kind));
     if is_error || error.is_some_and(|error| content.is_none() || !says_nothing(error)) {
         return Err(Defect::Error(error_words::parse(body)));
