@@ -213,9 +213,7 @@ fn policy(rounds: usize) -> Value {
             models[&failing] = model(failure);
         }
     }
-    // The first failure is a cool-down, so that one request shows what it costs.
-    let health = json!({"failures": 1});
-    json!({"version": "outage", "default_tier": DIRECT, "health": health, "tiers": tiers, "models": models, "providers": providers})
+    json!({"version": "outage", "default_tier": DIRECT, "tiers": tiers, "models": models, "providers": providers})
 }
 
 #[cfg(test)]
