@@ -1,7 +1,7 @@
 //! Whether a provider's answer was whole, by a strict rule that shares no code with the gateway.
 //!
 //! A stream is whole if no event before its end was an error or unreadable, and every choice that said anything has a
-//! reason for its end that is no empty word. A whole body is whole if all its bytes came, and they are an answer.
+//! reason for its end that is no empty word, and after which it said no more. A whole body is whole if all its bytes came, and they are an answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -182,8 +182,6 @@ impl DecodeOptions {
             "message_delta" if is_reason(&value["delta"]["stop_reason"]) => {
                 self.finished.insert(0);
             }
-            // What comes after the reason for the end is no part of the answer.
-            _ if self.finished.contains(&0) => {}
             "content_block_start" if value["content_block"]["type"] == "text" => {
                 self.add(0, value["content_block"]["text"].as_str().unwrap_or_default());
             }
@@ -205,6 +203,8 @@ impl DecodeOptions {
 
     fn add(&mut self, index: u64, text: &str) {
         if !text.is_empty() {
+            // What more of the answer follows was not its end.
+            self.finished.remove(&index);
             self.spoke.insert(index);
             self.text.entry(index).or_default().push_str(text);
         }
