@@ -4,6 +4,7 @@
 #![allow(clippy::panic, clippy::unreachable, clippy::unwrap_used, reason = "a test that cannot go on stops there")]
 
 mod dialects;
+mod herd;
 mod isolation;
 mod reliability;
 mod runtime;
