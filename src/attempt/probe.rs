@@ -25,18 +25,23 @@ pub struct Probe {
 
 impl Probe {
     /// Follows `exchange` to its end, and tells the POP. One that has not begun in its own time has failed if not even its head
-    /// has come; of others nothing is known then.
+    /// has come; of others nothing is known then, nor where the request's time ends before.
     pub fn finish<P: Platform>(self, platform: &P, mut exchange: Exchange<P>) {
         exchange.complete();
         loop {
             let until = exchange.ends_at().or(exchange.late_at()).unwrap_or(self.total).min(self.total);
             let left = until.saturating_sub(platform.elapsed());
             let Some(wait) = exchange.wait() else { return };
-            if left.is_zero() || platform.wait_first(&[wait], Some(left)).is_none() {
-                return match exchange.has_head() {
-                    true => {}
-                    false => self.failed(platform, Cooling::Failure, Stage::BeforeBegin),
-                };
+            // What came while the client got its answer is there, however late it is now.
+            if platform.wait_first(&[wait], Some(left)).is_none() {
+                let now = platform.elapsed();
+                if now < until {
+                    continue;
+                }
+                if !exchange.has_head() && exchange.late_at().is_some_and(|late| late <= now) {
+                    self.failed(platform, Cooling::Failure, Stage::BeforeBegin);
+                }
+                return;
             }
             let stage = if exchange.has_begun() { Stage::AfterBegin } else { Stage::BeforeBegin };
             match exchange.advance(platform) {

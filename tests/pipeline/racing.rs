@@ -324,6 +324,29 @@ fn nobody_pays_for_a_probe() {
 }
 
 #[test]
+fn a_probe_is_judged_by_what_came_while_the_client_got_its_answer() {
+    let cooled = || {
+        let scenario = streaming(json!({})).provider(FIRST, json_reply(503, json!({})));
+        scenario.provider(SECOND, timed(&[(0, HI)])).run().new_sandbox()
+    };
+    // It works, and has long said all when somebody looks.
+    let long = timed(&[(100, HI), (3_000, HI), (3_000, HI)]);
+    let scenario = cooled().provider(FIRST, timed(&[(0, HI)]).after(900)).provider(SECOND, long);
+    let scenario = scenario.again_after(Duration::from_secs(5));
+    assert_eq!(attempts(&scenario), "first/one:probing,second/two:200");
+    let scenario = scenario.provider(FIRST, timed(&[(0, HI)])).new_sandbox().again_after(Duration::from_secs(1));
+    assert_eq!(attempts(&scenario), "first/one:200");
+
+    // The client's time is over before the candidate's own.
+    let scenario = cooled().header("x-route-timeout-ms", "1000").provider(FIRST, Reply::Never);
+    let scenario = scenario.provider(SECOND, timed(&[(100, HI)])).again_after(Duration::from_secs(5));
+    assert_eq!(attempts(&scenario), "first/one:probing,second/two:200");
+    let scenario = scenario.provider(FIRST, timed(&[(0, HI)]));
+    let (cooling, _) = cooling_next(scenario, Duration::from_secs(3));
+    assert_eq!(cooling, json!(null), "the next probe is due");
+}
+
+#[test]
 fn a_refused_request_is_put_to_one_other_provider() {
     let refused = |words: &str| json_reply(400, json!({"error": {"message": words, "type": "invalid_request_error"}}));
     let tier = || json!({"candidates": three()});
