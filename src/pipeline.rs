@@ -117,8 +117,9 @@ fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Req
     let ranking = attempt::rank(policy, &plan.candidates, &found);
     visit.note_reasons(ranking.is_changed.then_some(Reason::CandidateCooling));
     visit.note(|record| record.cooling = ranking.cooling);
-    if job.may_hedge() {
-        hedge::count(visit.platform, policy.health.hedge_share);
+    if job.hedge_after().is_some() {
+        let share = policy.health.hedge_share;
+        visit.leave(move |platform| hedge::count(platform, share));
     }
     match (job.commit_at, job.tier.early_head) {
         (CommitAt::WholeStream, _) => visit.keep_alive(),

@@ -99,7 +99,8 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                 }
                 continue;
             }
-            let (position, advance) = match race.ended(now) {
+            let ended = race.ended(now).or_else(|| self.replaced(now, &race));
+            let (position, advance) = match ended {
                 Some(position) => (position, race.active[position].exchange.expire(job.platform)),
                 None => match race.wait(job.platform, self.wakes_at(now, &race) - now) {
                     Some(position) => (position, race.active[position].exchange.advance(job.platform)),
@@ -120,7 +121,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                 Next::SleepUntil(_) | Next::Nothing => None,
             };
         }
-        if !race.has_room() {
+        if !race.has_room() || self.job.ask.is_large() {
             None
         } else if race.is_late(now) {
             self.queue.fresh().map(|place| (place, Occasion::Late))
@@ -137,8 +138,12 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
 
     /// When a second candidate is started beside one that shows no sign of life; nothing if none is to be.
     fn hedge_at(&self, race: &Race<P>) -> Option<Duration> {
-        let may_hedge = self.job.ask.stream && !self.hedged && !self.job.ask.is_large();
-        race.hedge_at(self.job.tier.hedge_after.filter(|_| may_hedge)?)
+        race.hedge_at(self.job.hedge_after().filter(|_| !self.hedged)?)
+    }
+
+    /// The attempt at a large request whose place the next candidate takes, since it is late and there is no room for two.
+    fn replaced(&self, now: Duration, race: &Race<P>) -> Option<usize> {
+        (self.job.ask.is_large() && race.is_late(now) && self.has_fresh()).then_some(0)
     }
 
     /// The next time at which something is to be done, later than `now`.

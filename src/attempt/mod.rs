@@ -117,9 +117,9 @@ impl<'a, P: Platform> Job<'a, P> {
         Failure { outcome, provider, back: None }
     }
 
-    /// Whether a second candidate may be asked beside a slow first one.
-    pub fn may_hedge(&self) -> bool {
-        self.ask.stream && self.tier.hedge_after.is_some()
+    /// After how long without a sign of life a second candidate may be asked beside the first; nothing if never.
+    pub fn hedge_after(&self) -> Option<Duration> {
+        self.tier.hedge_after.filter(|_| self.ask.stream && !self.ask.is_large())
     }
 
     /// How the request is to be put. A stream that is handed to the platform passes as it comes, a usage chunk too, so only the

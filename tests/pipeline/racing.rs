@@ -347,6 +347,28 @@ fn a_probe_is_judged_by_what_came_while_the_client_got_its_answer() {
 }
 
 #[test]
+fn a_large_request_has_one_attempt_at_a_time() {
+    let large = |first: Reply, second: Reply| {
+        let scenario = streaming(json!({"hedge_after_ms": 500}));
+        let mut policy: Value = serde_json::from_slice(&scenario.fake.stored("policy").unwrap()).unwrap();
+        policy["limits"]["body_bytes"] = json!(16 << 20);
+        for model in ["one", "two"] {
+            policy["models"][model]["context"] = json!(100_000_000);
+        }
+        let message = json!({"role": "user", "content": "word ".repeat((8 << 20) / 5 + 1)});
+        let scenario = scenario.policy(policy).ask(json!({"stream": true, "messages": [message]}));
+        scenario.provider(FIRST, first).provider(SECOND, second).run()
+    };
+    let scenario = large(timed(&[(3_000, HI)]), timed(&[(1_500, HI)]));
+    assert_eq!((attempts(&scenario).as_str(), starts(&scenario)), ("first/one:timeout,second/two:200", vec![0, 2_000]));
+    assert_eq!(scenario.log()["duration_ms"]["first_byte"], 3_500.0, "the second took the place of the first");
+    // A probe has no company either.
+    let scenario = large(json_reply(503, json!({})), timed(&[(0, HI)])).provider(FIRST, timed(&[(500, HI)]));
+    let scenario = scenario.new_sandbox().again_after(Duration::from_secs(5));
+    assert_eq!(attempts(&scenario), "first/one:200");
+}
+
+#[test]
 fn a_refused_request_is_put_to_one_other_provider() {
     let refused = |words: &str| json_reply(400, json!({"error": {"message": words, "type": "invalid_request_error"}}));
     let tier = || json!({"candidates": three()});
