@@ -254,7 +254,8 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let billing = outcome.billing(now - launch.started, &sighting.tally);
         let failed = self.record(launch, outcome.end(), sighting);
         self.visit.note_attempt(AttemptRecord { billing, ..failed });
-        let is_stale = outcome == Outcome::Send(SendError::Reset) && now - launch.started < STALE_CONNECTION;
+        let is_early_reset = outcome == Outcome::Send(SendError::Reset) && now - launch.started < STALE_CONNECTION;
+        let is_stale = is_early_reset && self.queue.note_stale(place);
         let Judgement { verdict, cooling, expected_back, .. } = judge(&outcome, job.tier.on_refusal);
         race.keep_failure(job.failure_of(&candidate, outcome));
         if is_stale && race.is_empty() && self.queue.resend(place, now) {
@@ -272,7 +273,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             wait: job.tier.wait,
             random: job.platform.random(),
         };
-        if !self.queue.failed(place, applied, limits) {
+        if !self.queue.failed(place, applied, limits) && !is_stale {
             self.tell_health(launch, cooling);
         }
         race.back.retain(|(other, _)| *other != place);

@@ -54,8 +54,8 @@ struct Slot {
     contender: Contender,
     /// When the candidate was asked, on the request's clock.
     starts: Vec<Duration>,
-    /// Whether it was asked once more because its connection was stale.
-    resent: bool,
+    /// Whether a connection to it had been closed before the request came.
+    was_stale: bool,
     due: Due,
 }
 
@@ -95,7 +95,7 @@ pub struct RetryLimits {
 impl Queue {
     /// A queue of candidates that come in the policy's order.
     pub fn new(contenders: impl IntoIterator<Item = Contender>) -> Self {
-        let slot = |contender| Slot { contender, starts: Vec::new(), resent: false, due: Due::Fresh };
+        let slot = |contender| Slot { contender, starts: Vec::new(), was_stale: false, due: Due::Fresh };
         Self {
             slots: contenders.into_iter().map(slot).collect(),
             sends_left: MAX_SENDS,
@@ -191,16 +191,18 @@ impl Queue {
         }
     }
 
-    /// The connection to the candidate at `place` had been closed before the request came: it is asked once more, now. Says
-    /// whether it will be.
+    /// The connection to the candidate at `place` had been closed before the request came. Says whether that is to be believed:
+    /// once.
+    pub fn note_stale(&mut self, place: usize) -> bool {
+        !std::mem::replace(&mut self.slots[place].was_stale, true)
+    }
+
+    /// The candidate at `place` is asked once more, now. Says whether it will be.
     pub fn resend(&mut self, place: usize, now: Duration) -> bool {
-        let slot = &mut self.slots[place];
-        let may = !slot.resent && self.sends_left > 0;
-        if may {
-            slot.resent = true;
-            slot.due = Due::At(now);
+        if self.sends_left > 0 {
+            self.slots[place].due = Due::At(now);
         }
-        may
+        self.sends_left > 0
     }
 
     /// An attempt at `place` failed. Says whether it will be repeated.
@@ -239,7 +241,7 @@ impl Queue {
 
     fn retry_time(&self, place: usize, limits: RetryLimits) -> Option<Duration> {
         let slot = &self.slots[place];
-        let repeated = slot.starts.len().saturating_sub(1 + usize::from(slot.resent));
+        let repeated = slot.starts.len().saturating_sub(1 + usize::from(slot.was_stale));
         let retries = u32::try_from(repeated).unwrap_or(u32::MAX);
         // A probe asks once, and whoever cools down has failed often enough, while there is somebody else.
         let is_doubtful = slot.contender.standing != Standing::Healthy && self.fresh().is_some();
@@ -417,10 +419,10 @@ mod tests {
     fn a_stale_connection_costs_no_retry() {
         let mut only = queue(&[(Standing::Healthy, 9)]);
         only.asked(0, SECOND);
-        assert!(only.resend(0, SECOND));
+        assert!(only.note_stale(0) && only.resend(0, SECOND));
         assert_eq!(only.next(SECOND), Next::Ask(0));
         only.asked(0, SECOND);
-        assert!(!only.resend(0, SECOND), "once");
+        assert!(!only.note_stale(0), "once");
         assert!(only.failed(0, Verdict::Retry, limits(SECOND, 1)));
     }
 

@@ -369,6 +369,15 @@ fn a_large_request_has_one_attempt_at_a_time() {
 }
 
 #[test]
+fn a_stale_connection_says_nothing_of_a_candidate_that_was_asked_beside_another() {
+    let scenario = streaming(json!({"hedge_after_ms": 500})).provider(FIRST, timed(&[(1_000, HI)]));
+    let scenario = scenario.provider(SECOND, Reply::Fails(SendError::Reset).after(100)).run();
+    assert_eq!(attempts(&scenario), "second/two:reset,first/one:200");
+    let scenario = scenario.provider(FIRST, timed(&[(0, HI)])).new_sandbox().again_after(Duration::from_secs(1));
+    assert_eq!(scenario.log()["cooling"], json!(null));
+}
+
+#[test]
 fn a_refused_request_is_put_to_one_other_provider() {
     let refused = |words: &str| json_reply(400, json!({"error": {"message": words, "type": "invalid_request_error"}}));
     let tier = || json!({"candidates": three()});
