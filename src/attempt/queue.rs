@@ -215,7 +215,10 @@ impl Queue {
                 None
             }
             Verdict::Elsewhere => {
-                self.refused_by.push(self.slots[place].contender.provider);
+                let provider = self.slots[place].contender.provider;
+                if !self.refused_by.contains(&provider) {
+                    self.refused_by.push(provider);
+                }
                 if self.refused_by.len() >= REFUSALS {
                     self.give_up();
                 }
@@ -231,6 +234,7 @@ impl Queue {
         let Some(time) = time.filter(|time| *time < limits.total && self.sends_left > 0) else {
             return false;
         };
+        self.waited |= matches!(verdict, Verdict::Wait(_));
         self.slots[place].due = Due::At(time);
         true
     }
@@ -252,12 +256,11 @@ impl Queue {
         Some((limits.now + jittered(longest, limits.random)).max(self.calm(place)))
     }
 
-    fn wait_time(&mut self, place: usize, delay: Duration, limits: RetryLimits) -> Option<Duration> {
+    fn wait_time(&self, place: usize, delay: Duration, limits: RetryLimits) -> Option<Duration> {
         let longest = if self.fresh_ready().is_some() { limits.wait } else { limits.wait.max(MAX_WAIT) };
         if self.waited || delay > longest {
             return None;
         }
-        self.waited = true;
         // Not all who were told the same delay should come back at once.
         let time = limits.now + delay + jittered(BACK_OFF, limits.random);
         Some(time.max(self.calm(place)))
@@ -424,6 +427,16 @@ mod tests {
         only.asked(0, SECOND);
         assert!(!only.note_stale(0), "once");
         assert!(only.failed(0, Verdict::Retry, limits(SECOND, 1)));
+    }
+
+    #[test]
+    fn a_delay_that_does_not_fit_leaves_the_wait_to_another() {
+        let mut two = queue(&[(Standing::Healthy, 9), (Standing::Healthy, 9)]);
+        two.asked(0, SECOND);
+        two.asked(1, SECOND);
+        let late = RetryLimits { total: 4 * SECOND, ..limits(SECOND, 0) };
+        assert!(!two.failed(0, Verdict::Wait(4 * SECOND), late));
+        assert!(two.failed(1, Verdict::Wait(SECOND), late));
     }
 
     #[test]

@@ -378,6 +378,15 @@ fn a_stale_connection_says_nothing_of_a_candidate_that_was_asked_beside_another(
 }
 
 #[test]
+fn two_refusals_of_one_provider_are_one() {
+    let tier = json!({"hedge_after_ms": 500,
+        "candidates": [{"model": "one"}, {"model": "one", "effort": "low"}, {"model": "two"}]});
+    let scenario = streaming(tier).provider(FIRST, rejected().after(1_000)).provider(FIRST, rejected().after(1_000));
+    let scenario = scenario.provider(SECOND, timed(&[(0, HI)])).run();
+    assert_eq!(attempts(&scenario), "first/one:400,first/one:400,second/two:200");
+}
+
+#[test]
 fn a_refused_request_is_put_to_one_other_provider() {
     let refused = |words: &str| json_reply(400, json!({"error": {"message": words, "type": "invalid_request_error"}}));
     let tier = || json!({"candidates": three()});
