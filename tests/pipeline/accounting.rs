@@ -143,6 +143,17 @@ fn an_answer_that_is_cut_is_estimated_by_its_text() {
 }
 
 #[test]
+fn what_was_counted_of_an_answer_that_broke_is_billed_once() {
+    let usage = r#","usage":{"prompt_tokens":100,"completion_tokens":10}}"#;
+    let counted = text("Hello").replace("}\n\n", &format!("{usage}\n\n"));
+    let broken = asking(true, json!({})).provider(FIRST, stream(vec![&counted])).run();
+    assert_eq!(broken.log()["error.type"], "stream_broken");
+    check("broken", &broken, &[Some(price(100.0, 10.0))]);
+    assert_eq!(broken.log()["cost_usd"], json!(null));
+    assert_eq!(broken.log()["gen_ai.usage.input_tokens"], 100);
+}
+
+#[test]
 fn a_client_that_leaves_before_a_held_answer_leaves_a_bill() {
     let tier = json!({"stream": "hold", "deadlines": {
         "connect_ms": 1000, "first_token_ms": 60_000, "response_ms": 60_000, "idle_ms": 60_000, "total_ms": 100_000}});
