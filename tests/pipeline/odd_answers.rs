@@ -302,13 +302,15 @@ fn a_reason_in_every_chunk_ends_nothing_by_silence() {
             assert!(!scenario.fake.answer.borrow().finished);
         }
     }
-    let stalled = parts(vec![chunk(&early("One ", "stop")), later(1, &early("two", "stop")), later(20, "")]);
-    let scenario = streaming().provider(FIRST, stalled).run();
-    assert!(
-        !scenario.text().contains("[DONE]"),
-        "a reason that came before says nothing of the last: {}",
-        scenario.text()
-    );
+    for end in [Chunk { delay: Duration::ZERO, bytes: Err(ReadError) }, later(20, "")] {
+        let cut = parts(vec![chunk(&early("One ", "stop")), later(1, &early("two", "stop")), end]);
+        let scenario = streaming().provider(FIRST, cut).run();
+        assert!(
+            !scenario.text().contains("[DONE]"),
+            "a reason that came before says nothing of the last: {}",
+            scenario.text()
+        );
+    }
 }
 
 #[test]
