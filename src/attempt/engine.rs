@@ -80,7 +80,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         loop {
             let now = job.platform.elapsed();
             if self.visit.comment_due().is_some_and(|due| due <= now)
-                && let Err(ClientGone) = self.visit.send_comment()
+                && let Err(ClientGone) = self.visit.send_comment(job.total)
             {
                 self.abandon(&mut race);
                 return Err(Stop::ClientGone);

@@ -231,6 +231,7 @@ impl<P: Platform> Exchange<P> {
 
     /// Ends the exchange with what has come until now.
     pub fn expire(&mut self, platform: &P) -> Advance<P> {
+        let now = platform.elapsed();
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Body(HeldBody { response, bytes, kind: BodyKind::Error }) => {
                 Some(Err(refusal(platform, &response, &bytes)))
@@ -239,8 +240,11 @@ impl<P: Platform> Exchange<P> {
                 let ended = answer.end().map_err(Outcome::from);
                 Some(ended.map(|_| Arrival::stream(headers, answer)))
             }
-            Stage::Stream { answer, .. } if answer.provider.has_begun() => Some(Err(Outcome::Stalled)),
-            _ if platform.elapsed() < self.clocks.started + self.terms.own_time => Some(Err(Outcome::OutOfTime)),
+            Stage::Stream { answer, .. } if answer.provider.has_begun() => {
+                let has_stalled = self.clocks.end.is_some_and(|end| end <= now);
+                Some(Err(if has_stalled { Outcome::Stalled } else { Outcome::OutOfTime }))
+            }
+            _ if now < self.clocks.started + self.terms.own_time => Some(Err(Outcome::OutOfTime)),
             Stage::Head(_) | Stage::Stream { .. } | Stage::Body(_) | Stage::Over => Some(Err(Outcome::Timeout)),
         }
     }

@@ -113,6 +113,27 @@ fn a_held_answer_has_won_when_it_begins() {
 }
 
 #[test]
+fn a_held_answer_that_takes_longer_than_the_client_waits_is_no_failure() {
+    let parts: Vec<(u64, &str)> = vec![(400, HI); 6];
+    let scenario = streaming(json!({"stream": "hold"})).header("x-route-timeout-ms", "1000");
+    let scenario = scenario.provider(FIRST, timed(&parts)).run();
+    assert_eq!((scenario.status(), attempts(&scenario).as_str()), (504, "first/one:out_of_time"));
+    let scenario = scenario.without_header("x-route-timeout-ms").provider(FIRST, timed(&[(0, HI)]));
+    let scenario = scenario.new_sandbox().again_after(Duration::from_secs(1));
+    assert_eq!(attempts(&scenario), "first/one:200");
+}
+
+#[test]
+fn a_comment_that_nobody_takes_is_waited_for_no_longer_than_the_request_lasts() {
+    let deadlines = json!({"first_token_ms": 10_000, "idle_ms": 10_000, "total_ms": 20_000});
+    let scenario = streaming(json!({"stream": "hold", "deadlines": deadlines, "candidates": [{"model": "one"}]}));
+    scenario.fake.stops_reading_after.set(Some(0));
+    let scenario = scenario.provider(FIRST, Reply::Never).run();
+    assert_eq!(scenario.log()["client_closed"], true);
+    assert_eq!(scenario.log()["duration_ms"]["total"], 20_000.0, "{}", scenario.log());
+}
+
+#[test]
 fn signs_of_life_put_off_the_deadline_and_the_hedge() {
     let thinking: Vec<(u64, &str)> = [(400, COMMENT); 8].into_iter().chain([(400, HI)]).collect();
     let tier = json!({"hedge_after_ms": 1_000});
