@@ -1,3 +1,5 @@
+//! Who is asked next after which outcomes.
+
 use proptest::prelude::*;
 
 use super::*;
