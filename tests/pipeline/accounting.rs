@@ -187,6 +187,32 @@ fn of_a_message_that_is_cut_only_the_input_is_known() {
 }
 
 #[test]
+fn what_a_message_does_not_count_as_output_is_unknown() {
+    let mut policy = policy();
+    policy["providers"]["first"]["dialect"] = json!("anthropic-messages");
+    let event = |data: Value| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap());
+    let input = json!({"input_tokens": 120});
+    let text = json!({"type": "text", "text": "Hello"});
+    let whole = json!({"id": "m", "type": "message", "content": [text], "stop_reason": "end_turn", "usage": input});
+    let start = json!({"id": "m", "model": "m", "usage": {"input_tokens": 120, "output_tokens": 1}});
+    let parts = [
+        event(json!({"type": "message_start", "message": start})),
+        event(json!({"type": "content_block_start", "index": 0, "content_block": text})),
+        event(json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": input})),
+        event(json!({"type": "message_stop"})),
+    ];
+    for (streams, reply) in
+        [(false, json_reply(200, whole)), (true, stream(parts.iter().map(String::as_str).collect()))]
+    {
+        let body = json!({"model": "x", "stream": streams, "messages": [{"role": "user", "content": "Hello"}]});
+        let scenario = Scenario::new().policy(policy.clone()).header("x-route-tier", "large").ask(body);
+        let log = scenario.provider(FIRST, reply).run().log();
+        assert_eq!(log["http.response.status_code"], 200);
+        assert_eq!((&log["gen_ai.usage.output_tokens"], &log["cost_usd"]), (&json!(null), &json!(null)), "{log}");
+    }
+}
+
+#[test]
 fn an_attempt_lasts_to_the_end_of_its_stream() {
     let scenario = asking(true, json!({})).provider(FIRST, serving(300)).run();
     let attempt = scenario.log()["attempts"][0].clone();
