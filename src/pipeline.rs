@@ -42,7 +42,6 @@ pub fn handle<P: Platform>(platform: &P, memory: &Memory, received: Received<P::
     settle(visit, settled);
     afterwards.into_iter().for_each(|work| work(platform));
     memory.secret_store.set(keyring.used());
-    look_ups::do_chores(platform, memory);
 }
 
 fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> Result<Settled, Error> {
@@ -56,8 +55,11 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
     let body =
         (route.takes_body() && content.is_ok()).then(|| Upload::new(&mut body, media::content_length(&client_headers)));
     let shared = if route.looks_at_pop() { Shared::Wanted } else { Shared::Ignored };
-    let found = look_ups::look_up(visit.platform, visit.memory, Wanted { presented, body, shared });
+    let mut found = look_ups::look_up(visit.platform, visit.memory, Wanted { presented, body, shared });
     visit.note_found(&found);
+    for chore in std::mem::take(&mut found.chores) {
+        visit.leave(move |platform| chore.perform(platform));
+    }
     if is_keyless && !route.needs_key() {
         // A key that is presented and refused changes nothing about the answer, but is logged.
         visit.note(|record| record.refusal = None);
