@@ -144,7 +144,7 @@ fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Req
     let served = Served { policy: Rc::clone(policy), model: serving.candidate.model, facts };
     // What was left to the platform was good as far as it was seen.
     if matches!(ending, Ending::Answer(..) | Ending::Streamed | Ending::HandedOver) {
-        visit.leave(move |platform| serving.completed(platform));
+        visit.leave(move |platform| serving.witness.was_whole(platform));
     }
     Ok(Settled { served: Some(served), ending })
 }

@@ -7,11 +7,12 @@
 
 use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::engine::Attempts;
-use crate::attempt::outcome::{Outcome, judge};
+use crate::attempt::outcome::Outcome;
 use crate::attempt::{Answer, Committed, Serving, Stop};
 use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
 use crate::policy::{Resume, StreamMode};
+use crate::pop::health::Stage;
 use crate::upstream::stream::{Break, Progress};
 use crate::visit::settle::Ending;
 use crate::wire::facts::AnswerFacts;
@@ -136,7 +137,7 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
     fn repair(&mut self, broken: Break) -> Result<Option<Box<AnswerStream<P>>>, Stop> {
         let job = self.attempts.job;
         let outcome = Outcome::from(broken);
-        self.serving.broke(job.platform, judge(&outcome, job.tier.on_refusal).cooling, &job.policy.health);
+        self.serving.witness.failed(job.platform, &outcome, Stage::AfterBegin);
         self.attempts.visit.note_broken(outcome.end(), self.answer.delivery.facts.tally);
         let Some(mut repair) = self.answer.delivery.repair().cloned() else { return Ok(None) };
         match job.tier.resume {
