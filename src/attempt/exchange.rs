@@ -147,7 +147,16 @@ impl<P: Platform> Exchange<P> {
         }
     }
 
-    /// What the next step waits for; nothing if the exchange is over.
+    /// Whether the next step waits for nothing.
+    pub fn is_pending(&self) -> bool {
+        match &self.stage {
+            Stage::Stream { answer, .. } => answer.provider.is_pending(),
+            Stage::Body(held) => held.response.body.is_pending(),
+            Stage::Head(_) | Stage::Over => false,
+        }
+    }
+
+    /// What the next step waits for, if for anything; nothing if the exchange is over.
     pub fn wait(&self) -> Option<Wait<'_, P>> {
         match &self.stage {
             Stage::Head(pending) => Some(Wait::Response(pending)),

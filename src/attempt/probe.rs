@@ -21,7 +21,7 @@ pub fn follow<P: Platform>(platform: &P, mut exchange: Exchange<P>, witness: &Wi
         let left = until.saturating_sub(platform.elapsed());
         let Some(wait) = exchange.wait() else { return };
         // What came while the client got its answer is there, however late it is now.
-        if platform.wait_first(&[wait], Some(left)).is_none() {
+        if !exchange.is_pending() && platform.wait_first(&[wait], Some(left)).is_none() {
             let now = platform.elapsed();
             if now < until {
                 continue;

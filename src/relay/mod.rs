@@ -113,7 +113,8 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
     fn wait(&self, reads: u32) -> Ready {
         let (job, provider) = (self.attempts.job, &self.answer.provider);
         let left = job.total.saturating_sub(job.platform.elapsed());
-        let has_time = |limit| job.platform.wait_first(&[provider.wait()], Some(limit)).is_some();
+        let has_time =
+            |limit| provider.is_pending() || job.platform.wait_first(&[provider.wait()], Some(limit)).is_some();
         let idle = job.tier.deadlines.idle;
         let is_at_limit =
             left.is_zero() || (reads.is_multiple_of(READS_PER_LOOK) && job.platform.vcpu_ms() >= MAX_VCPU_MS);

@@ -146,7 +146,12 @@ impl<P: Platform> ProviderStream<P> {
         &self.dialect
     }
 
-    /// What the next read waits for.
+    /// Whether the next read waits for nothing.
+    pub fn is_pending(&self) -> bool {
+        self.body.is_pending()
+    }
+
+    /// What the next read waits for, if for anything.
     pub fn wait(&self) -> Wait<'_, P> {
         self.body.wait()
     }

@@ -265,6 +265,25 @@ fn bytes_that_are_no_text_are_undecodable() {
 }
 
 #[test]
+fn what_came_in_a_few_bytes_waits_for_no_more() {
+    let long = HEL.replace("Hel", &"Hel".repeat(1 << 20));
+    let whole = gzip([ROLE, HEL, &long, LO, STOP, DONE].concat().as_bytes());
+    // The end of the body is late, and nothing is missing but the checksum.
+    for stream in ["guarded", "hold"] {
+        let mut policy = crate::scenario::policy();
+        policy["tiers"][1]["stream"] = json!(stream);
+        let (data, trailer) = whole.split_at(whole.len() - 8);
+        let chunks = [(0, data), (60, trailer)]
+            .map(|(seconds, bytes)| Chunk { delay: Duration::from_secs(seconds), bytes: Ok(bytes.to_vec()) });
+        let headers = vec![("content-type", "text/event-stream".to_owned()), ("content-encoding", "gzip".to_owned())];
+        let reply = Reply::Answer { delay: Duration::ZERO, status: 200, headers, chunks: chunks.into() };
+        let scenario = streaming().policy(policy).provider(FIRST, reply).run();
+        assert!(scenario.text() == [ROLE, HEL, &long, LO, STOP, DONE].concat(), "{stream}: {}", scenario.log());
+        assert_eq!(scenario.log()["duration_ms"]["total"], 0.0, "{stream}");
+    }
+}
+
+#[test]
 fn an_event_with_a_mark_passes_without_it() {
     let marked = HEL.replace("data: ", "data: \u{FEFF}");
     let scenario = streaming().provider(FIRST, stream(vec![ROLE, &marked, LO, STOP, DONE])).run();
