@@ -42,7 +42,6 @@ pub fn handle<P: Platform>(platform: &P, memory: &Memory, received: Received<P::
     settle(visit, settled);
     afterwards.into_iter().for_each(|work| work(platform));
     memory.secret_store.set(keyring.used());
-    look_ups::do_chores(platform, memory);
 }
 
 fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> Result<Settled, Error> {
@@ -56,8 +55,11 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
     let body =
         (route.takes_body() && content.is_ok()).then(|| Upload::new(&mut body, media::content_length(&client_headers)));
     let shared = if route.looks_at_pop() { Shared::Wanted } else { Shared::Ignored };
-    let found = look_ups::look_up(visit.platform, visit.memory, Wanted { presented, body, shared });
+    let mut found = look_ups::look_up(visit.platform, visit.memory, Wanted { presented, body, shared });
     visit.note_found(&found);
+    for chore in std::mem::take(&mut found.chores) {
+        visit.leave(move |platform| chore.perform(platform));
+    }
     if is_keyless && !route.needs_key() {
         // A key that is presented and refused changes nothing about the answer, but is logged.
         visit.note(|record| record.refusal = None);
@@ -117,8 +119,9 @@ fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Req
     let ranking = attempt::rank(policy, &plan.candidates, &found);
     visit.note_reasons(ranking.is_changed.then_some(Reason::CandidateCooling));
     visit.note(|record| record.cooling = ranking.cooling);
-    if job.may_hedge() {
-        hedge::count(visit.platform, policy.health.hedge_share);
+    if job.hedge_after().is_some() {
+        let share = policy.health.hedge_share;
+        visit.leave(move |platform| hedge::count(platform, share));
     }
     match (job.commit_at, job.tier.early_head) {
         (CommitAt::WholeStream, _) => visit.keep_alive(),
@@ -141,7 +144,7 @@ fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Req
     let served = Served { policy: Rc::clone(policy), model: serving.candidate.model, facts };
     // What was left to the platform was good as far as it was seen.
     if matches!(ending, Ending::Answer(..) | Ending::Streamed | Ending::HandedOver) {
-        visit.leave(move |platform| serving.completed(platform));
+        visit.leave(move |platform| serving.witness.was_whole(platform));
     }
     Ok(Settled { served: Some(served), ending })
 }

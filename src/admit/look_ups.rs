@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::admit::auth::{self, Client, Presented, PresentedKey, Refusal};
 use crate::admit::client_cache;
-use crate::admit::in_force::{self, Answers, InForce, KnownPolicy, POLICY_KEY};
-use crate::admit::memory::{Chore, Memory};
+use crate::admit::in_force::{self, Answers, GoodCopy, InForce, KnownPolicy, POLICY_KEY};
+use crate::admit::memory::Memory;
 use crate::door::headers::RouteHeaders;
 use crate::door::upload::Upload;
 use crate::error::{Error, Kind, Retry};
@@ -52,6 +52,8 @@ pub struct Found<'a, B> {
     pub client: Checked,
     /// Until when any candidate has a state in this POP.
     pub index: Index,
+    /// What is to be done after the answer.
+    pub chores: Vec<Chore>,
     /// The part of the body that has come.
     body: Option<Upload<'a, B>>,
     /// When the policy and the client were known, since receipt.
@@ -128,7 +130,7 @@ pub fn look_up<'a, P: Platform>(platform: &P, memory: &Memory, wanted: Wanted<'a
     let client = lookups.client(&stores, in_force, &presented);
     let client_known = platform.elapsed();
     let index = lookups.index(memory, now);
-    Found { policy, client, index, body, policy_known, client_known }
+    Found { policy, client, index, chores: lookups.chores, body, policy_known, client_known }
 }
 
 impl<B> Found<'_, B> {
@@ -155,10 +157,20 @@ pub fn body_deadline(policy: &Policy, asked: Option<&RouteHeaders>, time_left: D
     longest.min(timeout).min(time_left)
 }
 
-/// Does what a request left for the time after its answer, when nobody waits for it.
-pub fn do_chores<P: Platform>(platform: &P, memory: &Memory) {
-    for chore in memory.take_chores() {
-        match chore {
+/// What look-ups leave to be done after the answer, when nobody waits for it.
+#[derive(Debug)]
+pub enum Chore {
+    /// This document is to be in KV as the last good one.
+    KeepPolicy(GoodCopy),
+    /// A key was verified against this entry of the client.
+    KeepClient(String, Vec<u8>),
+    /// A key of this client was refused; what KV holds of it.
+    ForgetClient(String, Option<Vec<u8>>),
+}
+
+impl Chore {
+    pub fn perform<P: Platform>(self, platform: &P) {
+        match self {
             Chore::KeepPolicy(copy) => in_force::keep(platform, &copy),
             Chore::KeepClient(id, entry) => client_cache::keep(platform, &id, &entry),
             Chore::ForgetClient(id, entry) => client_cache::forget(platform, &id, entry.as_deref()),
@@ -218,6 +230,7 @@ struct Lookups<P: Platform> {
     /// What is known of the client without a look-up.
     known_client: Option<Option<Rc<Client>>>,
     index: Lookup<P::CacheLookup, Vec<u8>>,
+    chores: Vec<Chore>,
 }
 
 impl<P: Platform> Lookups<P> {
@@ -242,6 +255,7 @@ impl<P: Platform> Lookups<P> {
             client,
             known_client,
             index: Lookup::begin(asks_index, || platform.start_cache(index::KEY)),
+            chores: Vec::new(),
         }
     }
 
@@ -304,7 +318,7 @@ impl<P: Platform> Lookups<P> {
         let answers = Answers { policy, cached: self.policy_copy.answer().and_then(Result::ok).flatten() };
         let (known, keep) = in_force::resolve(platform, before.as_ref(), answers, deadline);
         if let Some(copy) = keep {
-            memory.leave(Chore::KeepPolicy(copy));
+            self.chores.push(Chore::KeepPolicy(copy));
         }
         memory.keep_policy(known.clone());
         known
@@ -356,9 +370,9 @@ impl<P: Platform> Lookups<P> {
         let checked = client.and_then(|client| client.check(key, now).map(|()| client));
         match (&checked, said) {
             (Ok(_), Some(Some(entry))) if memory.must_cache_client(&key.id, now) => {
-                memory.leave(Chore::KeepClient(key.id.clone(), entry));
+                self.chores.push(Chore::KeepClient(key.id.clone(), entry));
             }
-            (Err(_), Some(entry)) => memory.leave(Chore::ForgetClient(key.id.clone(), entry)),
+            (Err(_), Some(entry)) => self.chores.push(Chore::ForgetClient(key.id.clone(), entry)),
             (_, _) => {}
         }
         let checked = checked.map_or_else(|refusal| Checked::refused(refusal, Some(key)), Checked::known);

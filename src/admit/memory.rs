@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::admit::auth::Client;
 use crate::admit::client_cache;
-use crate::admit::in_force::{GoodCopy, KnownPolicy};
+use crate::admit::in_force::KnownPolicy;
 use crate::pop::index::Index;
 use crate::upstream::keyring::StoreUse;
 
@@ -29,23 +29,11 @@ pub struct Memory {
     clients: RefCell<HashMap<String, Timed<Option<Rc<Client>>>>>,
     /// When this sandbox wrote a client's entry to the POP's cache.
     cached_clients: RefCell<HashMap<String, Duration>>,
-    chores: RefCell<Vec<Chore>>,
     index: Cell<Option<Timed<Index>>>,
     /// What the sandbox has used of the Secret Store.
     pub secret_store: Cell<StoreUse>,
     /// The sandbox's CPU time at its last log line.
     pub vcpu_ms: Cell<u64>,
-}
-
-/// What a request leaves to be done after its answer.
-#[derive(Debug)]
-pub enum Chore {
-    /// This document is to be in KV as the last good one.
-    KeepPolicy(GoodCopy),
-    /// A key was verified against this entry of the client.
-    KeepClient(String, Vec<u8>),
-    /// A key of this client was refused; what KV holds of it.
-    ForgetClient(String, Option<Vec<u8>>),
 }
 
 #[derive(Clone, Copy)]
@@ -102,16 +90,6 @@ impl Memory {
         }
         cached.insert(id.to_owned(), now);
         true
-    }
-
-    /// Leaves something to be done after the answer.
-    pub fn leave(&self, chore: Chore) {
-        self.chores.borrow_mut().push(chore);
-    }
-
-    /// What was left to be done, once.
-    pub fn take_chores(&self) -> Vec<Chore> {
-        self.chores.take()
     }
 
     /// Until when anything has a state in this POP, if its cache need not be asked.

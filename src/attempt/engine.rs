@@ -5,25 +5,23 @@ use std::time::Duration;
 use crate::attempt::answer_stream::Opening;
 use crate::attempt::exchange::{Advance, Arrival, Carrying, Exchange, Sighting, Terms};
 use crate::attempt::outcome::{ExpectedBack, Judgement, Outcome, Verdict, judge};
-use crate::attempt::probe::Probe;
+use crate::attempt::probe;
 use crate::attempt::queue::{Next, Queue, RetryLimits};
 use crate::attempt::race::{Attempt, Launch, Occasion, Race, Win};
+use crate::attempt::witness::Witness;
 use crate::attempt::{Committed, Failure, Job, Prepared, Serving, Stop, client_error, prepare};
 use crate::door::chat::answer::AnswerOptions;
 use crate::door::repair::Repair;
 use crate::error::{Error, Kind, Retry};
-use crate::platform::{ClientGone, Platform, SendError};
+use crate::platform::{ClientGone, Platform};
 use crate::policy::{OnRefusal, Resume};
-use crate::pop::health::{self, Cooling, Extent, Setback, Stage, Standing, Success};
+use crate::pop::health::{self, Stage, Standing};
 use crate::pop::hedge;
 use crate::record::{AttemptEnd, AttemptRecord, Billing, ModelNames};
 use crate::upstream::dialect::{DecodeOptions, EncodeOptions};
 use crate::upstream::headers;
 use crate::upstream::keyring::NoSecret;
 use crate::visit::Visit;
-
-/// A connection that is reset so soon after a request was sent had been closed before.
-const STALE_CONNECTION: Duration = Duration::from_secs(1);
 
 /// The attempts at one request.
 pub struct Attempts<'a, 'v, P: Platform> {
@@ -80,7 +78,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         loop {
             let now = job.platform.elapsed();
             if self.visit.comment_due().is_some_and(|due| due <= now)
-                && let Err(ClientGone) = self.visit.send_comment()
+                && let Err(ClientGone) = self.visit.send_comment(job.total)
             {
                 self.abandon(&mut race);
                 return Err(Stop::ClientGone);
@@ -99,7 +97,8 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                 }
                 continue;
             }
-            let (position, advance) = match race.ended(now) {
+            let ended = race.ended(now).or_else(|| self.replaced(now, &race));
+            let (position, advance) = match ended {
                 Some(position) => (position, race.active[position].exchange.expire(job.platform)),
                 None => match race.wait(job.platform, self.wakes_at(now, &race) - now) {
                     Some(position) => (position, race.active[position].exchange.advance(job.platform)),
@@ -120,7 +119,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                 Next::SleepUntil(_) | Next::Nothing => None,
             };
         }
-        if !race.has_room() {
+        if !race.has_room() || self.job.ask.is_large() {
             None
         } else if race.is_late(now) {
             self.queue.fresh().map(|place| (place, Occasion::Late))
@@ -137,8 +136,12 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
 
     /// When a second candidate is started beside one that shows no sign of life; nothing if none is to be.
     fn hedge_at(&self, race: &Race<P>) -> Option<Duration> {
-        let may_hedge = self.job.ask.stream && !self.hedged && !self.job.ask.is_large();
-        race.hedge_at(self.job.tier.hedge_after.filter(|_| may_hedge)?)
+        race.hedge_at(self.job.hedge_after().filter(|_| !self.hedged)?)
+    }
+
+    /// The attempt at a large request whose place the next candidate takes, since it is late and there is no room for two.
+    fn replaced(&self, now: Duration, race: &Race<P>) -> Option<usize> {
+        (self.job.ask.is_large() && race.is_late(now) && self.has_fresh()).then_some(0)
     }
 
     /// The next time at which something is to be done, later than `now`.
@@ -246,12 +249,13 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let job = self.job;
         let candidate = self.queue.candidate(place).clone();
         let now = job.platform.elapsed();
-        let billing = outcome.billing(now - launch.started, &sighting.tally);
+        let took = now - launch.started;
+        let billing = outcome.billing(took, &sighting.tally);
         let failed = self.record(launch, outcome.end(), sighting);
         self.visit.note_attempt(AttemptRecord { billing, ..failed });
-        let is_stale = outcome == Outcome::Send(SendError::Reset) && now - launch.started < STALE_CONNECTION;
-        let Judgement { verdict, cooling, expected_back, .. } = judge(&outcome, job.tier.on_refusal);
-        race.keep_failure(job.failure_of(&candidate, outcome));
+        let is_stale = outcome.is_stale_connection(took) && self.queue.note_stale(place);
+        let Judgement { verdict, expected_back, .. } = judge(&outcome, job.tier.on_refusal);
+        race.keep_failure(job.failure_of(&candidate, outcome.clone()));
         if is_stale && race.is_empty() && self.queue.resend(place, now) {
             return;
         }
@@ -267,8 +271,8 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             wait: job.tier.wait,
             random: job.platform.random(),
         };
-        if !self.queue.failed(place, applied, limits) {
-            self.tell_health(launch, cooling);
+        if !self.queue.failed(place, applied, limits) && !is_stale {
+            self.witness(launch).failed(job.platform, &outcome, Stage::BeforeBegin);
         }
         race.back.retain(|(other, _)| *other != place);
         match expected_back {
@@ -278,24 +282,12 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         }
     }
 
-    /// Tells the POP what an attempt that came to nothing says about its candidate.
-    fn tell_health(&self, launch: Launch, cooling: Cooling) {
+    /// Who tells the POP of an attempt.
+    fn witness(&self, launch: Launch) -> Witness {
         let Launch { place, began, is_probe, .. } = launch;
-        let job = self.job;
-        let name = job.health_name(self.queue.candidate(place));
-        match cooling {
-            Cooling::None => {}
-            Cooling::Alive => {
-                // A probe that is refused for what it asks has shown all that it could.
-                let extent = if is_probe { Extent::Whole } else { Extent::Begun };
-                let success = Success { began, extent };
-                health::succeeded(job.platform, &name, self.queue.found(place), success);
-            }
-            Cooling::Failure | Cooling::Asked(_) | Cooling::Long => {
-                let setback = Setback { cooling, began, at: job.platform.unix_time(), stage: Stage::BeforeBegin };
-                health::failed(job.platform, &name, setback, &job.policy.health);
-            }
-        }
+        let (job, found) = (self.job, self.queue.found(place));
+        let health_name = job.health_name(self.queue.candidate(place));
+        Witness { health_name, found, began, is_probe, settings: job.policy.health.clone() }
     }
 
     fn commit(&mut self, attempt: Attempt<P>, arrival: Arrival<P>, race: &mut Race<P>) -> Committed<P> {
@@ -305,13 +297,8 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let candidate = self.queue.candidate(launch.place).clone();
         let answering = self.record(launch, AttemptEnd::Status(exchange.status()), exchange.sighting());
         self.visit.note_serving(answering);
-        let serving = Serving {
-            health_name: job.health_name(&candidate),
-            found: self.queue.found(launch.place),
-            began: launch.began,
-            candidate,
-        };
-        serving.begun(job.platform);
+        let serving = Serving { candidate, witness: self.witness(launch) };
+        serving.witness.has_begun(job.platform);
         let upstream = job.platform.elapsed() - race.started;
         self.visit.note(|record| {
             record.dropped = dropped;
@@ -348,7 +335,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         for loser in std::mem::take(&mut race.active) {
             let launch = loser.launch;
             if !launch.is_probe && loser.was_late(win, job.own_time()) {
-                self.tell_health(launch, Cooling::Failure);
+                self.witness(launch).was_late(job.platform);
             }
             let is_late = loser.exchange.late_at().is_some_and(|late| late <= win.at);
             let end = match launch.is_probe {
@@ -359,14 +346,8 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             let lost = self.record(launch, end, loser.exchange.sighting());
             self.visit.note_attempt(lost);
             if launch.is_probe {
-                let probe = Probe {
-                    health_name: job.health_name(self.queue.candidate(launch.place)),
-                    found: self.queue.found(launch.place),
-                    began: launch.began,
-                    settings: job.policy.health.clone(),
-                    total: job.total,
-                };
-                self.visit.leave(move |platform| probe.finish(platform, loser.exchange));
+                let (witness, total) = (self.witness(launch), job.total);
+                self.visit.leave(move |platform| probe::follow(platform, loser.exchange, &witness, total));
             }
         }
     }

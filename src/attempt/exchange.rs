@@ -147,7 +147,16 @@ impl<P: Platform> Exchange<P> {
         }
     }
 
-    /// What the next step waits for; nothing if the exchange is over.
+    /// Whether the next step waits for nothing.
+    pub fn is_pending(&self) -> bool {
+        match &self.stage {
+            Stage::Stream { answer, .. } => answer.provider.is_pending(),
+            Stage::Body(held) => held.response.body.is_pending(),
+            Stage::Head(_) | Stage::Over => false,
+        }
+    }
+
+    /// What the next step waits for, if for anything; nothing if the exchange is over.
     pub fn wait(&self) -> Option<Wait<'_, P>> {
         match &self.stage {
             Stage::Head(pending) => Some(Wait::Response(pending)),
@@ -231,6 +240,7 @@ impl<P: Platform> Exchange<P> {
 
     /// Ends the exchange with what has come until now.
     pub fn expire(&mut self, platform: &P) -> Advance<P> {
+        let now = platform.elapsed();
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Body(HeldBody { response, bytes, kind: BodyKind::Error }) => {
                 Some(Err(refusal(platform, &response, &bytes)))
@@ -239,8 +249,11 @@ impl<P: Platform> Exchange<P> {
                 let ended = answer.end().map_err(Outcome::from);
                 Some(ended.map(|_| Arrival::stream(headers, answer)))
             }
-            Stage::Stream { answer, .. } if answer.provider.has_begun() => Some(Err(Outcome::Stalled)),
-            _ if platform.elapsed() < self.clocks.started + self.terms.own_time => Some(Err(Outcome::OutOfTime)),
+            Stage::Stream { answer, .. } if answer.provider.has_begun() => {
+                let has_stalled = self.clocks.end.is_some_and(|end| end <= now);
+                Some(Err(if has_stalled { Outcome::Stalled } else { Outcome::OutOfTime }))
+            }
+            _ if now < self.clocks.started + self.terms.own_time => Some(Err(Outcome::OutOfTime)),
             Stage::Head(_) | Stage::Stream { .. } | Stage::Body(_) | Stage::Over => Some(Err(Outcome::Timeout)),
         }
     }

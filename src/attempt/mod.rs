@@ -1,9 +1,10 @@
 //! What all attempts at a request share: the job, a candidate's request made ready, the order of candidates.
 //!
 //! `engine` asks candidates until one begins to answer, `race` holds those under way, `exchange` is one of them, `probe` follows
-//! one that finds out if its candidate works again, `queue` says who is next, `outcome` judges failures, `client_error` puts the last one in the client's terms. Nothing of an answer goes to the client from here: a
-//! stream is held until its first piece (or until it is whole, as [`CommitAt`] says), a whole answer until it decodes, so that
-//! every failure before that leaves the next candidate free to serve.
+//! one that finds out if its candidate works again, `queue` says who is next, `outcome` judges failures, `witness` tells the POP
+//! of them, `client_error` puts the last one in the client's terms. Nothing of an answer goes to the client from here: a stream
+//! is held until its first piece (or until it is whole, as [`CommitAt`] says), a whole answer until it decodes, so that every
+//! failure before that leaves the next candidate free to serve.
 
 pub mod answer_stream;
 pub mod client_error;
@@ -13,6 +14,7 @@ pub mod outcome;
 mod probe;
 pub mod queue;
 mod race;
+mod witness;
 
 use std::time::Duration;
 
@@ -21,10 +23,11 @@ use http::{HeaderMap, Method};
 use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::outcome::Outcome;
 use crate::attempt::queue::{Contender, Queue};
+use crate::attempt::witness::Witness;
 use crate::error::Error;
 use crate::platform::{Platform, UpstreamRequest};
-use crate::policy::{Candidate, HealthSettings, Policy, StreamMode, Tier, TierId};
-use crate::pop::health::{self, Cooling, Extent, Found, Setback, Stage, Standing, Success};
+use crate::policy::{Candidate, Policy, StreamMode, Tier, TierId};
+use crate::pop::health::{Found, Standing};
 use crate::record::ModelNames;
 use crate::secret::Secret;
 use crate::upstream::dialect::{self, EncodeOptions, Encoded};
@@ -117,9 +120,9 @@ impl<'a, P: Platform> Job<'a, P> {
         Failure { outcome, provider, back: None }
     }
 
-    /// Whether a second candidate may be asked beside a slow first one.
-    pub fn may_hedge(&self) -> bool {
-        self.ask.stream && self.tier.hedge_after.is_some()
+    /// After how long without a sign of life a second candidate may be asked beside the first; nothing if never.
+    pub fn hedge_after(&self) -> Option<Duration> {
+        self.tier.hedge_after.filter(|_| self.ask.stream && !self.ask.is_large())
     }
 
     /// How the request is to be put. A stream that is handed to the platform passes as it comes, a usage chunk too, so only the
@@ -161,40 +164,7 @@ pub struct Committed<P: Platform> {
 #[derive(Clone, Debug)]
 pub struct Serving {
     pub candidate: Candidate,
-    health_name: String,
-    /// What the POP knew of the candidate.
-    found: Found,
-    /// When the attempt began, since 1970.
-    began: Duration,
-}
-
-impl Serving {
-    /// Tells the POP that the candidate has begun to answer, where there is something that this ends.
-    fn begun<P: Platform>(&self, platform: &P) {
-        let success = Success { began: self.began, extent: Extent::Begun };
-        health::succeeded(platform, &self.health_name, self.found, success);
-    }
-
-    /// Tells the POP that the candidate's answer was whole.
-    pub fn completed<P: Platform>(&self, platform: &P) {
-        let success = Success { began: self.began, extent: Extent::Whole };
-        if self.found.is_clear() {
-            health::confirm(platform, &self.health_name, success);
-        } else {
-            health::succeeded(platform, &self.health_name, self.found, success);
-        }
-    }
-
-    /// Tells the POP that a stream broke after it had begun, if that is to be counted.
-    pub fn broke<P: Platform>(&self, platform: &P, cooling: Cooling, settings: &HealthSettings) {
-        let setback = Setback { cooling, began: self.began, at: platform.unix_time(), stage: Stage::AfterBegin };
-        match cooling {
-            Cooling::None | Cooling::Alive => {}
-            Cooling::Failure | Cooling::Asked(_) | Cooling::Long => {
-                health::failed(platform, &self.health_name, setback, settings);
-            }
-        }
-    }
+    pub witness: Witness,
 }
 
 /// What an attempt brought for the client.

@@ -17,8 +17,8 @@ use crate::upstream::keyring::NoSecret;
 use crate::upstream::meaning::{self, Meaning};
 use crate::wire::usage::Tally;
 
-/// A connection that ends so soon after the send was dead before.
-const AT_ONCE: Duration = Duration::from_secs(1);
+/// A connection that is reset so soon after a request was sent had been closed before.
+const STALE_CONNECTION: Duration = Duration::from_secs(1);
 
 /// How an attempt failed.
 #[derive(Clone, Debug, PartialEq)]
@@ -296,14 +296,19 @@ impl Outcome {
         }
     }
 
+    /// Whether an attempt that ended so after `took` shows no more than that its connection had been kept for too long.
+    pub fn is_stale_connection(&self, took: Duration) -> bool {
+        *self == Outcome::Send(SendError::Reset) && took < STALE_CONNECTION
+    }
+
     /// Whether the provider may bill an attempt that ended so after `took`, of which `tally` is known.
     pub fn billing(&self, took: Duration, tally: &Tally) -> Billing {
         let may_bill = match self {
             Outcome::DialectUnavailable(_) | Outcome::NoSecret(_) | Outcome::Unfit(_) | Outcome::Status { .. } => false,
             Outcome::Send(error) => match error {
                 SendError::Dns | SendError::Connect | SendError::Tls | SendError::NoBackend | SendError::Other => false,
-                // At once it is a connection that was kept for too long; later, somebody was at work.
-                SendError::Reset => took >= AT_ONCE,
+                // Somebody may have been at work.
+                SendError::Reset => !self.is_stale_connection(took),
                 SendError::Timeout => true,
             },
             Outcome::ErrorInside(_) => !tally.is_empty(),

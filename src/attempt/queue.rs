@@ -54,8 +54,8 @@ struct Slot {
     contender: Contender,
     /// When the candidate was asked, on the request's clock.
     starts: Vec<Duration>,
-    /// Whether it was asked once more because its connection was stale.
-    resent: bool,
+    /// Whether a connection to it had been closed before the request came.
+    was_stale: bool,
     due: Due,
 }
 
@@ -95,7 +95,7 @@ pub struct RetryLimits {
 impl Queue {
     /// A queue of candidates that come in the policy's order.
     pub fn new(contenders: impl IntoIterator<Item = Contender>) -> Self {
-        let slot = |contender| Slot { contender, starts: Vec::new(), resent: false, due: Due::Fresh };
+        let slot = |contender| Slot { contender, starts: Vec::new(), was_stale: false, due: Due::Fresh };
         Self {
             slots: contenders.into_iter().map(slot).collect(),
             sends_left: MAX_SENDS,
@@ -191,16 +191,18 @@ impl Queue {
         }
     }
 
-    /// The connection to the candidate at `place` had been closed before the request came: it is asked once more, now. Says
-    /// whether it will be.
+    /// The connection to the candidate at `place` had been closed before the request came. Says whether that is to be believed:
+    /// once.
+    pub fn note_stale(&mut self, place: usize) -> bool {
+        !std::mem::replace(&mut self.slots[place].was_stale, true)
+    }
+
+    /// The candidate at `place` is asked once more, now. Says whether it will be.
     pub fn resend(&mut self, place: usize, now: Duration) -> bool {
-        let slot = &mut self.slots[place];
-        let may = !slot.resent && self.sends_left > 0;
-        if may {
-            slot.resent = true;
-            slot.due = Due::At(now);
+        if self.sends_left > 0 {
+            self.slots[place].due = Due::At(now);
         }
-        may
+        self.sends_left > 0
     }
 
     /// An attempt at `place` failed. Says whether it will be repeated.
@@ -213,7 +215,10 @@ impl Queue {
                 None
             }
             Verdict::Elsewhere => {
-                self.refused_by.push(self.slots[place].contender.provider);
+                let provider = self.slots[place].contender.provider;
+                if !self.refused_by.contains(&provider) {
+                    self.refused_by.push(provider);
+                }
                 if self.refused_by.len() >= REFUSALS {
                     self.give_up();
                 }
@@ -229,17 +234,18 @@ impl Queue {
         let Some(time) = time.filter(|time| *time < limits.total && self.sends_left > 0) else {
             return false;
         };
+        self.waited |= matches!(verdict, Verdict::Wait(_));
         self.slots[place].due = Due::At(time);
         true
     }
 
     fn give_up(&mut self) {
-        self.slots.iter_mut().for_each(|slot| slot.due = Due::Done);
+        self.sends_left = 0;
     }
 
     fn retry_time(&self, place: usize, limits: RetryLimits) -> Option<Duration> {
         let slot = &self.slots[place];
-        let repeated = slot.starts.len().saturating_sub(1 + usize::from(slot.resent));
+        let repeated = slot.starts.len().saturating_sub(1 + usize::from(slot.was_stale));
         let retries = u32::try_from(repeated).unwrap_or(u32::MAX);
         // A probe asks once, and whoever cools down has failed often enough, while there is somebody else.
         let is_doubtful = slot.contender.standing != Standing::Healthy && self.fresh().is_some();
@@ -250,12 +256,11 @@ impl Queue {
         Some((limits.now + jittered(longest, limits.random)).max(self.calm(place)))
     }
 
-    fn wait_time(&mut self, place: usize, delay: Duration, limits: RetryLimits) -> Option<Duration> {
+    fn wait_time(&self, place: usize, delay: Duration, limits: RetryLimits) -> Option<Duration> {
         let longest = if self.fresh_ready().is_some() { limits.wait } else { limits.wait.max(MAX_WAIT) };
         if self.waited || delay > longest {
             return None;
         }
-        self.waited = true;
         // Not all who were told the same delay should come back at once.
         let time = limits.now + delay + jittered(BACK_OFF, limits.random);
         Some(time.max(self.calm(place)))
@@ -281,203 +286,4 @@ fn jittered(longest: Duration, random: u64) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::policy::{ModelId, ProviderId};
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn queue(candidates: &[(Standing, u64)]) -> Queue {
-        Queue::new(candidates.iter().enumerate().map(|(place, (standing, context))| {
-            let candidate = Candidate { model: ModelId(place), effort: None };
-            Contender {
-                candidate,
-                provider: ProviderId(place / 2),
-                found: Found::default(),
-                standing: *standing,
-                context: *context,
-            }
-        }))
-    }
-
-    fn limits(now: Duration, retries: u32) -> RetryLimits {
-        RetryLimits { now, total: 60 * SECOND, retries, wait: Duration::ZERO, random: 7 }
-    }
-
-    #[test]
-    fn healthy_candidates_come_first_in_their_order() {
-        use Standing::{Cooling, Healthy, ProbeDue};
-        let mut queue = queue(&[(Cooling, 9), (Healthy, 9), (ProbeDue, 9), (Cooling, 9)]);
-        let mut order = Vec::new();
-        while let Next::Ask(place) = queue.next(SECOND) {
-            order.push(queue.candidate(place).model.0);
-            queue.asked(place, SECOND);
-            assert!(!queue.failed(place, Verdict::Next, limits(SECOND, 3)));
-        }
-        assert_eq!(order, [1, 2, 0, 3], "nobody is removed");
-    }
-
-    #[test]
-    fn a_retry_comes_before_the_next_and_never_hammers() {
-        let mut queue = queue(&[(Standing::Healthy, 9), (Standing::Healthy, 9)]);
-        let mut now = SECOND;
-        let mut starts = Vec::new();
-        loop {
-            match queue.next(now) {
-                Next::SleepUntil(time) => now = time,
-                Next::Ask(0) => {
-                    starts.push(now);
-                    queue.asked(0, now);
-                    queue.failed(0, Verdict::Retry, limits(now, 3));
-                }
-                other => {
-                    assert_eq!(other, Next::Ask(1));
-                    break;
-                }
-            }
-        }
-        assert_eq!(starts.len(), 4, "one attempt and three retries");
-        assert!(starts[1] - starts[0] <= BACK_OFF, "the first retry is quick");
-        assert!(starts.windows(3).all(|three| three[2] - three[0] >= CALM), "{starts:?}");
-    }
-
-    #[test]
-    fn a_delay_is_waited_for_once_and_only_if_nobody_else_is_healthy() {
-        let wait = Verdict::Wait(2 * SECOND);
-        let mut two = queue(&[(Standing::Healthy, 9), (Standing::Healthy, 9)]);
-        two.asked(0, SECOND);
-        assert!(!two.failed(0, wait, limits(SECOND, 0)));
-        assert_eq!(two.next(SECOND), Next::Ask(1));
-        two.asked(1, SECOND);
-        assert!(two.failed(1, wait, limits(SECOND, 0)), "the other has failed");
-        let Next::SleepUntil(time) = two.next(SECOND) else { panic!("it should wait") };
-        assert!((3 * SECOND..3 * SECOND + BACK_OFF).contains(&time), "{time:?}");
-        two.asked(1, time);
-        assert!(!two.failed(1, wait, limits(time, 0)), "once");
-        assert_eq!(two.next(time), Next::Nothing);
-
-        let mut one = queue(&[(Standing::Healthy, 9), (Standing::Cooling, 9)]);
-        one.asked(0, SECOND);
-        assert!(!one.failed(0, Verdict::Wait(6 * SECOND), limits(SECOND, 0)), "too long");
-        let mut late = queue(&[(Standing::Healthy, 9)]);
-        late.asked(0, 59 * SECOND);
-        assert!(!late.failed(0, wait, limits(59 * SECOND, 0)), "it does not fit what is left");
-    }
-
-    #[test]
-    fn only_a_larger_context_helps_and_a_rejection_ends_it() {
-        let mut larger = queue(&[(Standing::Healthy, 5), (Standing::Healthy, 5), (Standing::Healthy, 6)]);
-        larger.asked(0, SECOND);
-        larger.failed(0, Verdict::NextLarger, limits(SECOND, 3));
-        assert_eq!(larger.next(SECOND), Next::Ask(2));
-        let mut rejected = queue(&[(Standing::Healthy, 5), (Standing::Healthy, 5)]);
-        rejected.asked(0, SECOND);
-        rejected.failed(0, Verdict::GiveUp, limits(SECOND, 3));
-        assert_eq!(rejected.next(SECOND), Next::Nothing);
-    }
-
-    #[test]
-    fn a_refused_request_is_put_once_more_and_to_another_provider() {
-        let refuse = |queue: &mut Queue, place| {
-            assert_eq!(queue.next(SECOND), Next::Ask(place));
-            queue.asked(place, SECOND);
-            assert!(!queue.failed(place, Verdict::Elsewhere, limits(SECOND, 3)));
-        };
-        // Places 0 and 1 are one provider's, 2 and 3 another's, 4 a third one's.
-        let mut two = queue(&[(Standing::Healthy, 9); 5]);
-        refuse(&mut two, 0);
-        refuse(&mut two, 2);
-        assert_eq!(two.next(SECOND), Next::Nothing, "two have said so");
-
-        let mut busy = queue(&[(Standing::Healthy, 9); 5]);
-        refuse(&mut busy, 0);
-        busy.asked(2, SECOND);
-        busy.failed(2, Verdict::Next, limits(SECOND, 0));
-        busy.asked(3, SECOND);
-        busy.failed(3, Verdict::Next, limits(SECOND, 0));
-        refuse(&mut busy, 4);
-        assert_eq!(busy.next(SECOND), Next::Nothing);
-        let mut same = queue(&[(Standing::Healthy, 9); 2]);
-        refuse(&mut same, 0);
-        assert_eq!(same.next(SECOND), Next::Nothing, "the same provider would say the same");
-    }
-
-    #[test]
-    fn whoever_cools_down_is_asked_again_only_if_nobody_else_is_left() {
-        let mut both = queue(&[(Standing::Cooling, 9), (Standing::Cooling, 9)]);
-        both.asked(0, SECOND);
-        assert!(!both.failed(0, Verdict::Retry, limits(SECOND, 1)));
-        both.asked(1, SECOND);
-        assert!(both.failed(1, Verdict::Retry, limits(SECOND, 1)));
-    }
-
-    #[test]
-    fn a_stale_connection_costs_no_retry() {
-        let mut only = queue(&[(Standing::Healthy, 9)]);
-        only.asked(0, SECOND);
-        assert!(only.resend(0, SECOND));
-        assert_eq!(only.next(SECOND), Next::Ask(0));
-        only.asked(0, SECOND);
-        assert!(!only.resend(0, SECOND), "once");
-        assert!(only.failed(0, Verdict::Retry, limits(SECOND, 1)));
-    }
-
-    #[test]
-    fn the_policy_may_have_a_delay_waited_for_although_others_are_there() {
-        let waits = RetryLimits { wait: 8 * SECOND, ..limits(SECOND, 0) };
-        for (delay, expected) in [(8, true), (9, false)] {
-            let mut two = queue(&[(Standing::Healthy, 9), (Standing::Healthy, 9)]);
-            two.asked(0, SECOND);
-            assert_eq!(two.failed(0, Verdict::Wait(delay * SECOND), waits), expected);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_history_is_bounded(verdicts in proptest::collection::vec((0_u8..5, 0_u64..8_000, any::<u64>()), 40),
-                                    retries in 0_u32..4, wait in 0_u64..9_000, standings in proptest::collection::vec(0_u8..3, 1..8)) {
-            let standings: Vec<(Standing, u64)> = standings.iter().map(|standing| match standing {
-                0 => (Standing::Healthy, 9),
-                1 => (Standing::ProbeDue, 9),
-                _ => (Standing::Cooling, 9),
-            }).collect();
-            let mut queue = queue(&standings);
-            let mut now = Duration::ZERO;
-            let mut starts = vec![Vec::new(); standings.len()];
-            let mut sends = 0;
-            let total = Duration::from_secs(20);
-            let wait = Duration::from_millis(wait);
-            for (verdict, milliseconds, random) in verdicts {
-                match queue.next(now) {
-                    Next::Nothing => break,
-                    Next::SleepUntil(time) => {
-                        prop_assert!(time > now && time < total);
-                        prop_assert!(time - now <= MAX_WAIT.max(wait) + CALM);
-                        now = time;
-                    }
-                    Next::Ask(place) => {
-                        queue.asked(place, now);
-                        starts[place].push(now);
-                        sends += 1;
-                        let delay = Duration::from_millis(milliseconds);
-                        now += Duration::from_millis(milliseconds / 100);
-                        let verdict = match verdict {
-                            0 => Verdict::Retry,
-                            1 => Verdict::Wait(delay),
-                            2 => Verdict::Next,
-                            3 => Verdict::Elsewhere,
-                            _ => Verdict::NextLarger,
-                        };
-                        queue.failed(place, verdict, RetryLimits { now, total, retries, wait, random });
-                    }
-                }
-            }
-            prop_assert!(sends <= MAX_SENDS);
-            for starts in starts {
-                prop_assert!(starts.windows(3).all(|three| three[2] - three[0] >= CALM));
-            }
-        }
-    }
-}
+mod tests;

@@ -107,6 +107,9 @@ impl<P: Platform> Race<P> {
 
     /// Waits for the first attempt of which something comes.
     pub fn wait(&self, platform: &P, at_most: Duration) -> Option<usize> {
+        if let Some(pending) = self.active.iter().position(|attempt| attempt.exchange.is_pending()) {
+            return Some(pending);
+        }
         // One that is over waits for nothing, but is taken out at once, so that positions are those of the attempts.
         let waits: Vec<_> = self.active.iter().filter_map(|attempt| attempt.exchange.wait()).collect();
         platform.wait_first(&waits, Some(at_most))

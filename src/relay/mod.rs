@@ -7,11 +7,12 @@
 
 use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::engine::Attempts;
-use crate::attempt::outcome::{Outcome, judge};
+use crate::attempt::outcome::Outcome;
 use crate::attempt::{Answer, Committed, Serving, Stop};
 use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
 use crate::policy::{Resume, StreamMode};
+use crate::pop::health::Stage;
 use crate::upstream::stream::{Break, Progress};
 use crate::visit::settle::Ending;
 use crate::wire::facts::AnswerFacts;
@@ -112,7 +113,8 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
     fn wait(&self, reads: u32) -> Ready {
         let (job, provider) = (self.attempts.job, &self.answer.provider);
         let left = job.total.saturating_sub(job.platform.elapsed());
-        let has_time = |limit| job.platform.wait_first(&[provider.wait()], Some(limit)).is_some();
+        let has_time =
+            |limit| provider.is_pending() || job.platform.wait_first(&[provider.wait()], Some(limit)).is_some();
         let idle = job.tier.deadlines.idle;
         let is_at_limit =
             left.is_zero() || (reads.is_multiple_of(READS_PER_LOOK) && job.platform.vcpu_ms() >= MAX_VCPU_MS);
@@ -136,7 +138,7 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
     fn repair(&mut self, broken: Break) -> Result<Option<Box<AnswerStream<P>>>, Stop> {
         let job = self.attempts.job;
         let outcome = Outcome::from(broken);
-        self.serving.broke(job.platform, judge(&outcome, job.tier.on_refusal).cooling, &job.policy.health);
+        self.serving.witness.failed(job.platform, &outcome, Stage::AfterBegin);
         self.attempts.visit.note_broken(outcome.end(), self.answer.delivery.facts.tally);
         let Some(mut repair) = self.answer.delivery.repair().cloned() else { return Ok(None) };
         match job.tier.resume {

@@ -52,14 +52,19 @@ impl<P: Platform> PlainBody<P> {
         Ok(Self { body, inflater, length, received: 0, has_ended: length == Some(0) })
     }
 
-    /// What the next read waits for.
+    /// Whether the next read waits for nothing, since more can be decoded of what has come.
+    pub fn is_pending(&self) -> bool {
+        self.inflater.as_ref().is_some_and(|inflater| inflater.is_pending)
+    }
+
+    /// What the next read waits for, if for anything.
     pub fn wait(&self) -> Wait<'_, P> {
         Wait::Body(&self.body)
     }
 
     /// Whether there is nothing left to be read.
     pub fn is_over(&self) -> bool {
-        self.has_ended && !self.inflater.as_ref().is_some_and(|inflater| inflater.is_pending)
+        self.has_ended && !self.is_pending()
     }
 
     /// Whether it is not what was sent.

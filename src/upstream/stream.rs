@@ -146,7 +146,12 @@ impl<P: Platform> ProviderStream<P> {
         &self.dialect
     }
 
-    /// What the next read waits for.
+    /// Whether the next read waits for nothing.
+    pub fn is_pending(&self) -> bool {
+        self.body.is_pending()
+    }
+
+    /// What the next read waits for, if for anything.
     pub fn wait(&self) -> Wait<'_, P> {
         self.body.wait()
     }
@@ -160,7 +165,14 @@ impl<P: Platform> ProviderStream<P> {
         match read {
             Ok(()) if !self.body.is_over() => self.take(tell),
             Err(BodyFailure::Corrupt) => Err(Break::Undecodable),
-            // A body that broke off and one that ended are told apart by what they brought.
+            // Neither does a reason to finish say that what broke off was whole, once the answer has gone on after one.
+            Err(BodyFailure::Broken) if self.dialect.end().went_on => {
+                self.take(tell).and_then(|progress| match progress {
+                    Progress::Ended => Ok(progress),
+                    Progress::Preamble | Progress::Begun => Err(Break::Cut),
+                })
+            }
+            // Else a body that broke off and one that ended are told apart by what they brought.
             Ok(()) | Err(BodyFailure::Broken) => self.end(tell),
         }
     }

@@ -184,10 +184,10 @@ impl<'a, P: Platform> Visit<'a, P> {
         self.comment_due
     }
 
-    /// Sends a comment, after the head if that has not gone out.
-    pub fn send_comment(&mut self) -> Result<(), ClientGone> {
+    /// Sends a comment as [`Visit::write`] does.
+    pub fn send_comment(&mut self, until: Duration) -> Result<(), ClientGone> {
         self.comment_due = self.comment_due.map(|due| due + KEEP_ALIVE);
-        self.send(sse::COMMENT, READER_PATIENCE)
+        self.write(sse::COMMENT, until)
     }
 
     /// Sends bytes of a streamed answer, after the head if that has not gone out. `until` is when the request's time is over.

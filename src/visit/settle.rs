@@ -90,11 +90,11 @@ fn note_costs<P: Platform>(visit: &mut Visit<'_, P>, served: Option<Served>, is_
             (record.tally, record.response_model, record.finish_reasons) = (tally, response_model, finish_reasons);
         }
         let tally = record.tally;
-        if let Some(attempt) = record.end_serving(now, tally)
-            && is_cut
-            && tally.usage.is_none()
-        {
-            attempt.billing = Billing::Possible;
+        match record.end_serving(now, tally) {
+            Some(attempt) if is_cut && tally.usage.is_none() => attempt.billing = Billing::Possible,
+            Some(_) => {}
+            // It has broken before, so that what was counted is its own bill.
+            None => record.cost = None,
         }
         let basis = Basis { served: tally.usage, input_tokens: record.input_tokens };
         for attempt in &mut record.attempts {

@@ -143,6 +143,17 @@ fn an_answer_that_is_cut_is_estimated_by_its_text() {
 }
 
 #[test]
+fn what_was_counted_of_an_answer_that_broke_is_billed_once() {
+    let usage = r#","usage":{"prompt_tokens":100,"completion_tokens":10}}"#;
+    let counted = text("Hello").replace("}\n\n", &format!("{usage}\n\n"));
+    let broken = asking(true, json!({})).provider(FIRST, stream(vec![&counted])).run();
+    assert_eq!(broken.log()["error.type"], "stream_broken");
+    check("broken", &broken, &[Some(price(100.0, 10.0))]);
+    assert_eq!(broken.log()["cost_usd"], json!(null));
+    assert_eq!(broken.log()["gen_ai.usage.input_tokens"], 100);
+}
+
+#[test]
 fn a_client_that_leaves_before_a_held_answer_leaves_a_bill() {
     let tier = json!({"stream": "hold", "deadlines": {
         "connect_ms": 1000, "first_token_ms": 60_000, "response_ms": 60_000, "idle_ms": 60_000, "total_ms": 100_000}});
@@ -173,6 +184,32 @@ fn of_a_message_that_is_cut_only_the_input_is_known() {
     let known = (&log["gen_ai.usage.input_tokens"], &log["gen_ai.usage.output_tokens"], &log["cost_usd"]);
     assert_eq!(known, (&json!(120), &json!(null), &json!(null)));
     check("a message", &scenario, &[Some(price(120.0, 50.0))]);
+}
+
+#[test]
+fn what_a_message_does_not_count_as_output_is_unknown() {
+    let mut policy = policy();
+    policy["providers"]["first"]["dialect"] = json!("anthropic-messages");
+    let event = |data: Value| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap());
+    let input = json!({"input_tokens": 120});
+    let text = json!({"type": "text", "text": "Hello"});
+    let whole = json!({"id": "m", "type": "message", "content": [text], "stop_reason": "end_turn", "usage": input});
+    let start = json!({"id": "m", "model": "m", "usage": {"input_tokens": 120, "output_tokens": 1}});
+    let parts = [
+        event(json!({"type": "message_start", "message": start})),
+        event(json!({"type": "content_block_start", "index": 0, "content_block": text})),
+        event(json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": input})),
+        event(json!({"type": "message_stop"})),
+    ];
+    for (streams, reply) in
+        [(false, json_reply(200, whole)), (true, stream(parts.iter().map(String::as_str).collect()))]
+    {
+        let body = json!({"model": "x", "stream": streams, "messages": [{"role": "user", "content": "Hello"}]});
+        let scenario = Scenario::new().policy(policy.clone()).header("x-route-tier", "large").ask(body);
+        let log = scenario.provider(FIRST, reply).run().log();
+        assert_eq!(log["http.response.status_code"], 200);
+        assert_eq!((&log["gen_ai.usage.output_tokens"], &log["cost_usd"]), (&json!(null), &json!(null)), "{log}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The classifier as a candidate: its question is put, and its reply read, as its provider's row and its model's say.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::scenario::{CLASSIFIER, FIRST, Scenario, answer, json_reply, policy, verdict};
@@ -130,4 +132,19 @@ fn a_reply_is_found_in_prose() {
     let scenario = Scenario::new().provider(CLASSIFIER, answer(prose)).provider(FIRST, answer("hi")).run();
     assert_eq!(scenario.response_header("x-route-tier"), "small");
     assert_eq!(scenario.response_header("x-route-confidence"), "0.80");
+}
+
+#[test]
+fn a_classifier_that_a_client_did_not_wait_for_has_shown_nothing() {
+    use crate::fake::Reply;
+    let asking = |scenario: Scenario| scenario.provider(CLASSIFIER, Reply::Never).new_sandbox();
+    let served = |scenario: Scenario| asking(scenario).provider(FIRST, answer("hi"));
+    let second = Duration::from_secs(1);
+    let scenario = served(served(Scenario::new()).run()).again_after(second);
+    let scenario = asking(scenario.header("x-route-timeout-ms", "200")).again_after(second);
+    assert_eq!(scenario.response_header("x-route-reason"), "classifier_timeout");
+    let scenario = served(scenario.without_header("x-route-timeout-ms")).again_after(second);
+    // The third that says something.
+    let scenario = scenario.new_sandbox().provider(FIRST, answer("hi")).again_after(second);
+    assert_eq!(scenario.response_header("x-route-reason"), "classifier_breaker_open");
 }

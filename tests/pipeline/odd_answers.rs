@@ -265,6 +265,25 @@ fn bytes_that_are_no_text_are_undecodable() {
 }
 
 #[test]
+fn what_came_in_a_few_bytes_waits_for_no_more() {
+    let long = HEL.replace("Hel", &"Hel".repeat(1 << 20));
+    let whole = gzip([ROLE, HEL, &long, LO, STOP, DONE].concat().as_bytes());
+    // The end of the body is late, and nothing is missing but the checksum.
+    for stream in ["guarded", "hold"] {
+        let mut policy = crate::scenario::policy();
+        policy["tiers"][1]["stream"] = json!(stream);
+        let (data, trailer) = whole.split_at(whole.len() - 8);
+        let chunks = [(0, data), (60, trailer)]
+            .map(|(seconds, bytes)| Chunk { delay: Duration::from_secs(seconds), bytes: Ok(bytes.to_vec()) });
+        let headers = vec![("content-type", "text/event-stream".to_owned()), ("content-encoding", "gzip".to_owned())];
+        let reply = Reply::Answer { delay: Duration::ZERO, status: 200, headers, chunks: chunks.into() };
+        let scenario = streaming().policy(policy).provider(FIRST, reply).run();
+        assert!(scenario.text() == [ROLE, HEL, &long, LO, STOP, DONE].concat(), "{stream}: {}", scenario.log());
+        assert_eq!(scenario.log()["duration_ms"]["total"], 0.0, "{stream}");
+    }
+}
+
+#[test]
 fn an_event_with_a_mark_passes_without_it() {
     let marked = HEL.replace("data: ", "data: \u{FEFF}");
     let scenario = streaming().provider(FIRST, stream(vec![ROLE, &marked, LO, STOP, DONE])).run();
@@ -302,13 +321,15 @@ fn a_reason_in_every_chunk_ends_nothing_by_silence() {
             assert!(!scenario.fake.answer.borrow().finished);
         }
     }
-    let stalled = parts(vec![chunk(&early("One ", "stop")), later(1, &early("two", "stop")), later(20, "")]);
-    let scenario = streaming().provider(FIRST, stalled).run();
-    assert!(
-        !scenario.text().contains("[DONE]"),
-        "a reason that came before says nothing of the last: {}",
-        scenario.text()
-    );
+    for end in [Chunk { delay: Duration::ZERO, bytes: Err(ReadError) }, later(20, "")] {
+        let cut = parts(vec![chunk(&early("One ", "stop")), later(1, &early("two", "stop")), end]);
+        let scenario = streaming().provider(FIRST, cut).run();
+        assert!(
+            !scenario.text().contains("[DONE]"),
+            "a reason that came before says nothing of the last: {}",
+            scenario.text()
+        );
+    }
 }
 
 #[test]

@@ -113,6 +113,27 @@ fn a_held_answer_has_won_when_it_begins() {
 }
 
 #[test]
+fn a_held_answer_that_takes_longer_than_the_client_waits_is_no_failure() {
+    let parts: Vec<(u64, &str)> = vec![(400, HI); 6];
+    let scenario = streaming(json!({"stream": "hold"})).header("x-route-timeout-ms", "1000");
+    let scenario = scenario.provider(FIRST, timed(&parts)).run();
+    assert_eq!((scenario.status(), attempts(&scenario).as_str()), (504, "first/one:out_of_time"));
+    let scenario = scenario.without_header("x-route-timeout-ms").provider(FIRST, timed(&[(0, HI)]));
+    let scenario = scenario.new_sandbox().again_after(Duration::from_secs(1));
+    assert_eq!(attempts(&scenario), "first/one:200");
+}
+
+#[test]
+fn a_comment_that_nobody_takes_is_waited_for_no_longer_than_the_request_lasts() {
+    let deadlines = json!({"first_token_ms": 10_000, "idle_ms": 10_000, "total_ms": 20_000});
+    let scenario = streaming(json!({"stream": "hold", "deadlines": deadlines, "candidates": [{"model": "one"}]}));
+    scenario.fake.stops_reading_after.set(Some(0));
+    let scenario = scenario.provider(FIRST, Reply::Never).run();
+    assert_eq!(scenario.log()["client_closed"], true);
+    assert_eq!(scenario.log()["duration_ms"]["total"], 20_000.0, "{}", scenario.log());
+}
+
+#[test]
 fn signs_of_life_put_off_the_deadline_and_the_hedge() {
     let thinking: Vec<(u64, &str)> = [(400, COMMENT); 8].into_iter().chain([(400, HI)]).collect();
     let tier = json!({"hedge_after_ms": 1_000});
@@ -321,6 +342,69 @@ fn nobody_pays_for_a_probe() {
     assert_eq!(attempts(&scenario), "first/one:400,second/two:200");
     let scenario = scenario.provider(FIRST, timed(&[(0, HI)])).new_sandbox().again_after(Duration::from_secs(1));
     assert_eq!(attempts(&scenario), "first/one:200");
+}
+
+#[test]
+fn a_probe_is_judged_by_what_came_while_the_client_got_its_answer() {
+    let cooled = || {
+        let scenario = streaming(json!({})).provider(FIRST, json_reply(503, json!({})));
+        scenario.provider(SECOND, timed(&[(0, HI)])).run().new_sandbox()
+    };
+    // It works, and has long said all when somebody looks.
+    let long = timed(&[(100, HI), (3_000, HI), (3_000, HI)]);
+    let scenario = cooled().provider(FIRST, timed(&[(0, HI)]).after(900)).provider(SECOND, long);
+    let scenario = scenario.again_after(Duration::from_secs(5));
+    assert_eq!(attempts(&scenario), "first/one:probing,second/two:200");
+    let scenario = scenario.provider(FIRST, timed(&[(0, HI)])).new_sandbox().again_after(Duration::from_secs(1));
+    assert_eq!(attempts(&scenario), "first/one:200");
+
+    // The client's time is over before the candidate's own.
+    let scenario = cooled().header("x-route-timeout-ms", "1000").provider(FIRST, Reply::Never);
+    let scenario = scenario.provider(SECOND, timed(&[(100, HI)])).again_after(Duration::from_secs(5));
+    assert_eq!(attempts(&scenario), "first/one:probing,second/two:200");
+    let scenario = scenario.provider(FIRST, timed(&[(0, HI)]));
+    let (cooling, _) = cooling_next(scenario, Duration::from_secs(3));
+    assert_eq!(cooling, json!(null), "the next probe is due");
+}
+
+#[test]
+fn a_large_request_has_one_attempt_at_a_time() {
+    let large = |first: Reply, second: Reply| {
+        let scenario = streaming(json!({"hedge_after_ms": 500}));
+        let mut policy: Value = serde_json::from_slice(&scenario.fake.stored("policy").unwrap()).unwrap();
+        policy["limits"]["body_bytes"] = json!(16 << 20);
+        for model in ["one", "two"] {
+            policy["models"][model]["context"] = json!(100_000_000);
+        }
+        let message = json!({"role": "user", "content": "word ".repeat((8 << 20) / 5 + 1)});
+        let scenario = scenario.policy(policy).ask(json!({"stream": true, "messages": [message]}));
+        scenario.provider(FIRST, first).provider(SECOND, second).run()
+    };
+    let scenario = large(timed(&[(3_000, HI)]), timed(&[(1_500, HI)]));
+    assert_eq!((attempts(&scenario).as_str(), starts(&scenario)), ("first/one:timeout,second/two:200", vec![0, 2_000]));
+    assert_eq!(scenario.log()["duration_ms"]["first_byte"], 3_500.0, "the second took the place of the first");
+    // A probe has no company either.
+    let scenario = large(json_reply(503, json!({})), timed(&[(0, HI)])).provider(FIRST, timed(&[(500, HI)]));
+    let scenario = scenario.new_sandbox().again_after(Duration::from_secs(5));
+    assert_eq!(attempts(&scenario), "first/one:200");
+}
+
+#[test]
+fn a_stale_connection_says_nothing_of_a_candidate_that_was_asked_beside_another() {
+    let scenario = streaming(json!({"hedge_after_ms": 500})).provider(FIRST, timed(&[(1_000, HI)]));
+    let scenario = scenario.provider(SECOND, Reply::Fails(SendError::Reset).after(100)).run();
+    assert_eq!(attempts(&scenario), "second/two:reset,first/one:200");
+    let scenario = scenario.provider(FIRST, timed(&[(0, HI)])).new_sandbox().again_after(Duration::from_secs(1));
+    assert_eq!(scenario.log()["cooling"], json!(null));
+}
+
+#[test]
+fn two_refusals_of_one_provider_are_one() {
+    let tier = json!({"hedge_after_ms": 500,
+        "candidates": [{"model": "one"}, {"model": "one", "effort": "low"}, {"model": "two"}]});
+    let scenario = streaming(tier).provider(FIRST, rejected().after(1_000)).provider(FIRST, rejected().after(1_000));
+    let scenario = scenario.provider(SECOND, timed(&[(0, HI)])).run();
+    assert_eq!(attempts(&scenario), "first/one:400,first/one:400,second/two:200");
 }
 
 #[test]

@@ -61,9 +61,10 @@ fn details<const N: usize>(raw: Option<&RawValue>, names: &[&str; N]) -> [Option
 }
 
 /// The error in place of an answer: of all of it, of a choice, or, without an envelope, `data` itself. One that says nothing
-/// is none beside an answer.
+/// is none beside choices.
 fn error(chunk: &Chunk<'_>, data: &[u8]) -> Option<ProviderError> {
-    let is_error = |error: &&RawValue| !chunk.choices.say_something || !(says_nothing(error) || error.get() == "0");
+    let has_choices = chunk.choices.count > 0 || chunk.is_around_an_answer();
+    let is_error = |error: &&RawValue| !has_choices || !(says_nothing(error) || error.get() == "0");
     match [chunk.error, chunk.choices.error].into_iter().flatten().find(is_error) {
         // A bare text has its code beside it (xAI).
         Some(error) if error.get().starts_with('"') && chunk.choices.count == 0 => Some(error_words::parse(data)),
@@ -351,6 +352,23 @@ mod tests {
                 decode_answer(body.as_bytes(), 7, &mut whole).expect(&body);
                 assert_eq!(said(&whole), expected, "{body}");
             }
+        }
+    }
+
+    #[test]
+    fn an_error_that_says_nothing_is_none_beside_choices() {
+        const ROLE: &str = r#"{"delta":{"role":"assistant","content":""}}"#;
+        for error in [r#""""#, "{}", "[]", "false", "0", "null"] {
+            for data in [
+                format!(r#"{{"choices":[{ROLE}],"error":{error}}}"#),
+                format!(r#"{{"choices":[{{"delta":{{"role":"assistant","content":""}},"error":{error}}}]}}"#),
+                format!(r#"{{"choices":[],"usage":{{"prompt_tokens":9,"completion_tokens":2}},"error":{error}}}"#),
+            ] {
+                assert_eq!(said(&take(&data).expect(&data)), "", "{data}");
+            }
+        }
+        for data in [r#"{"error":""}"#, r#"{"choices":null,"error":{"message":"busy"}}"#] {
+            assert!(matches!(take(data), Err(Defect::Error(_))), "{data}");
         }
     }
 

@@ -40,6 +40,16 @@ impl Counts {
         is_known.then_some(Self { input, cache_creation, cache_read, output, thinking })
     }
 
+    /// The usage of an answer; nothing while its output is unknown.
+    pub fn usage(self) -> Option<Usage> {
+        self.output.map(|_| self.into())
+    }
+
+    /// What is known when an answer begins, of which no output has been counted yet: the API writes 1 there.
+    pub fn at_start(self) -> Self {
+        Self { output: None, ..self }
+    }
+
     pub fn update(&mut self, later: Counts) {
         self.input = self.input.max(later.input);
         self.cache_creation = self.cache_creation.max(later.cache_creation);

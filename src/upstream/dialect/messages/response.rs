@@ -12,7 +12,6 @@ use crate::wire::call::CallKind;
 use crate::wire::json::{JsonString, fields_named, given, says_nothing, text, without_mark};
 use crate::wire::piece::{AnswerCall, AnswerItem, At, ItemEnd, Piece, ReasoningForm, Start};
 use crate::wire::seal::SealKind;
-use crate::wire::usage::Usage;
 
 /// Reads a whole answer; `created` is Unix time.
 pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a>>) -> Result<(), Defect> {
@@ -30,7 +29,7 @@ pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a
     }
     let blocks: Vec<&RawValue> =
         content.and_then(|content| serde_json::from_str(content.get()).ok()).ok_or_else(|| defect(body))?;
-    let usage = Counts::read(usage).map(Usage::from);
+    let usage = Counts::read(usage).and_then(Counts::usage);
     let (id, model) = (answer::name(id), answer::name(model));
     pieces.push(Piece::Start(Start { id, model, created, usage: None }));
     let mut has_calls = false;

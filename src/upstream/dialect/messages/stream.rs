@@ -124,7 +124,7 @@ impl MessagesStream {
             return if *known == name { Ok(()) } else { Err(Undecodable) };
         }
         self.begun = Some(name);
-        self.count(usage);
+        self.counts = Counts::read(usage).map(Counts::at_start);
         let usage = self.counts.map(Usage::from);
         pieces.push(Piece::Start(Start { id, model: answer::name(model), created: self.created, usage }));
         Ok(())
@@ -226,9 +226,10 @@ impl MessagesStream {
     }
 
     fn finish<'a>(&mut self, event: &Event<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
-        if self.count(event.usage) {
-            let usage = self.counts.map(Usage::from);
-            pieces.push(Piece::Usage { usage, stands_alone: false, raw: None });
+        if let Some(later) = Counts::read(event.usage) {
+            let counts = self.counts.get_or_insert_default();
+            counts.update(later);
+            pieces.push(Piece::Usage { usage: counts.usage(), stands_alone: false, raw: None });
         }
         let Some(delta) = event.delta else { return Ok(()) };
         let names = ["stop_reason", "stop_sequence", "stop_details"];
@@ -291,15 +292,6 @@ impl MessagesStream {
         }
         pieces.push(piece);
         Ok(())
-    }
-
-    /// Counts what can be read, and says whether there was any.
-    fn count(&mut self, usage: Option<&RawValue>) -> bool {
-        let later = Counts::read(usage);
-        if let Some(later) = later {
-            self.counts.get_or_insert_default().update(later);
-        }
-        later.is_some()
     }
 }
 
