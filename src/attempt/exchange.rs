@@ -208,6 +208,15 @@ impl<P: Platform> Exchange<P> {
         !matches!(self.stage, Stage::Head(_))
     }
 
+    /// Whether no byte of a body has come, which even a model that thinks in silence would be introduced by.
+    pub fn is_silent(&self) -> bool {
+        match &self.stage {
+            Stage::Head(_) => true,
+            Stage::Stream { answer, .. } => answer.provider.bytes == 0,
+            Stage::Body(_) | Stage::Over => false,
+        }
+    }
+
     /// Whether a piece of an answer has come.
     pub fn has_begun(&self) -> bool {
         matches!(&self.stage, Stage::Stream { answer, .. } if answer.provider.has_begun())

@@ -12,7 +12,7 @@ use crate::pop::health::Stage;
 const MAX_VCPU_MS: u64 = 35;
 
 /// Follows a probe to its end, or to `total` on the request's clock, and lets `witness` tell of it. One that has not begun in
-/// its own time has failed if not even its head has come; of others nothing is known then, nor where the request's time ends
+/// its own time has failed if nothing at all has come; of others nothing is known then, nor where the request's time ends
 /// before.
 pub fn follow<P: Platform>(platform: &P, mut exchange: Exchange<P>, witness: &Witness, total: Duration) {
     exchange.complete();
@@ -26,7 +26,7 @@ pub fn follow<P: Platform>(platform: &P, mut exchange: Exchange<P>, witness: &Wi
             if now < until {
                 continue;
             }
-            if !exchange.has_head() && exchange.late_at().is_some_and(|late| late <= now) {
+            if exchange.is_silent() && exchange.late_at().is_some_and(|late| late <= now) {
                 witness.was_late(platform);
             }
             return;

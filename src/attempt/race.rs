@@ -146,15 +146,16 @@ impl<P: Platform> Attempt<P> {
 
     /// Whether losing to `win` shows that the candidate did not answer in time.
     ///
-    /// Of a stream: nothing at all has come of it, not even a head, for twice as long as the other one needed that was started
-    /// later; whoever has sent a head may be thinking. Of a whole answer: it is later than the tier allows, and the other one
-    /// was not.
+    /// Of a stream: nothing at all has come of it for twice as long as the other one needed that was started later; if its head
+    /// has, also for as long as the tier allows. Whatever comes after the head shows that the model may be thinking. Of a
+    /// whole answer: it is later than the tier allows, and the other one was not.
     pub fn was_late(&self, win: Win, own_time: Duration) -> bool {
         let (taken, needed) = (win.at - self.launch.started, win.at - win.started);
         match self.exchange.commit_at() {
             CommitAt::WholeAnswer => taken >= own_time && needed < own_time,
             CommitAt::FirstPiece | CommitAt::WholeStream => {
-                self.launch.started < win.started && !self.exchange.has_head() && taken >= needed * 2
+                let is_patient = !self.exchange.has_head() || taken >= own_time;
+                self.launch.started < win.started && self.exchange.is_silent() && is_patient && taken >= needed * 2
             }
         }
     }

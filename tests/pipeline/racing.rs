@@ -271,13 +271,25 @@ fn a_candidate_that_always_loses_to_its_hedge_cools_down() {
     assert_eq!(cooling, json!(["first/one"]));
     assert_eq!(attempts(&scenario), "second/two:200");
 
-    // One that has sent its head may be thinking, and one that is hardly slower is not late.
-    for (first, pause) in [(timed(&[(5_000, HI)]), 200), (Reply::Never, 600)] {
+    // One that has sent its head in time, or shows that it works, may be thinking; one that is hardly slower is not late.
+    for (first, pause) in [(timed(&[(5_000, HI)]), 200), (timed(&[(0, ROLE), (5_000, HI)]), 200), (Reply::Never, 600)] {
         let scenario = streaming(json!({"hedge_after_ms": 500})).provider(FIRST, first);
         let scenario = scenario.provider(SECOND, timed(&[(pause, HI)])).run();
         assert!(attempts(&scenario).ends_with("second/two:200"));
         let scenario = scenario.provider(FIRST, timed(&[(0, HI)])).new_sandbox().again_after(second);
         assert_eq!(attempts(&scenario), "first/one:200");
+    }
+}
+
+#[test]
+fn a_head_with_nothing_after_it_is_late_like_none() {
+    let second = Duration::from_secs(1);
+    for (first, cools) in [(timed(&[(9_000, HI)]), true), (timed(&[(0, ROLE), (9_000, HI)]), false)] {
+        let scenario = streaming(json!({})).provider(FIRST, first).provider(SECOND, timed(&[(100, HI)])).run();
+        assert_eq!(attempts(&scenario), "first/one:timeout,second/two:200");
+        let scenario = scenario.provider(FIRST, timed(&[(0, HI)])).provider(SECOND, timed(&[(0, HI)]));
+        let scenario = scenario.new_sandbox().again_after(second);
+        assert_eq!(attempts(&scenario), if cools { "second/two:200" } else { "first/one:200" });
     }
 }
 
