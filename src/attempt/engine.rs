@@ -21,6 +21,7 @@ use crate::record::{AttemptEnd, AttemptRecord, Billing, ModelNames};
 use crate::upstream::dialect::{DecodeOptions, EncodeOptions};
 use crate::upstream::headers;
 use crate::upstream::keyring::NoSecret;
+use crate::upstream::meaning::Meaning;
 use crate::visit::Visit;
 
 /// The attempts at one request.
@@ -252,7 +253,8 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let took = now - launch.started;
         let billing = outcome.billing(took, &sighting.tally);
         let failed = self.record(launch, outcome.end(), sighting);
-        self.visit.note_attempt(AttemptRecord { billing, ..failed });
+        let meaning = outcome.meaning().map(Meaning::as_str);
+        self.visit.note_attempt(AttemptRecord { billing, meaning, ..failed });
         let is_stale = outcome.is_stale_connection(took) && self.queue.note_stale(place);
         let Judgement { verdict, expected_back, .. } = judge(&outcome, job.tier.on_refusal);
         race.keep_failure(job.failure_of(&candidate, outcome.clone()));

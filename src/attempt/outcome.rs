@@ -284,6 +284,15 @@ impl Outcome {
         AttemptEnd::Failed(name)
     }
 
+    /// What the provider's error means, if it is one.
+    pub fn meaning(&self) -> Option<Meaning> {
+        match self {
+            Outcome::Status { status, error, .. } => Some(meaning::find(Some(status.as_u16()), error)),
+            Outcome::ErrorInside(error) => Some(meaning::find(None, error)),
+            _ => None,
+        }
+    }
+
     /// How much it says to the client.
     pub fn weight(&self) -> FailureWeight {
         match self {

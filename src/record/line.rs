@@ -116,6 +116,8 @@ struct AttemptLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     estimate_usd: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    meaning: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_entry: Option<&'a str>,
@@ -189,6 +191,7 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
                 duration_ms: milliseconds(attempt.duration),
                 hedge: attempt.hedge,
                 estimate_usd: attempt.estimate,
+                meaning: attempt.meaning,
                 request_id: attempt.request_id.as_deref(),
                 missing_entry: attempt.missing_entry.as_deref(),
             })

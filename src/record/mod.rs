@@ -182,6 +182,8 @@ pub struct AttemptRecord {
     pub first_piece: Option<Duration>,
     /// Whether it was started beside another one.
     pub hedge: bool,
+    /// What the provider's error means, if it ended with one.
+    pub meaning: Option<&'static str>,
     /// The provider's own name for the request.
     pub request_id: Option<String>,
     /// The Secret Store's entry that was not there.
@@ -216,6 +218,7 @@ impl AttemptRecord {
             head: None,
             first_piece: None,
             hedge: false,
+            meaning: None,
             request_id: None,
             missing_entry: None,
             billing: Billing::Free,

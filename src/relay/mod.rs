@@ -13,6 +13,7 @@ use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
 use crate::policy::{Resume, StreamMode};
 use crate::pop::health::Stage;
+use crate::upstream::meaning::Meaning;
 use crate::upstream::stream::{Break, Progress};
 use crate::visit::settle::Ending;
 use crate::wire::facts::AnswerFacts;
@@ -139,7 +140,8 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
         let job = self.attempts.job;
         let outcome = Outcome::from(broken);
         self.serving.witness.failed(job.platform, &outcome, Stage::AfterBegin);
-        self.attempts.visit.note_broken(outcome.end(), self.answer.delivery.facts.tally);
+        let meaning = outcome.meaning().map(Meaning::as_str);
+        self.attempts.visit.note_broken(outcome.end(), meaning, self.answer.delivery.facts.tally);
         let Some(mut repair) = self.answer.delivery.repair().cloned() else { return Ok(None) };
         match job.tier.resume {
             Resume::Off => return Ok(None),

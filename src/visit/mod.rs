@@ -129,12 +129,13 @@ impl<'a, P: Platform> Visit<'a, P> {
         self.record.serves(attempt);
     }
 
-    /// The attempt that serves has broken after it had begun: how, and what it had used.
-    pub fn note_broken(&mut self, end: AttemptEnd, tally: Tally) {
+    /// The attempt that serves has broken after it had begun: how, what an error meant that it ended with, and what it had used.
+    pub fn note_broken(&mut self, end: AttemptEnd, meaning: Option<&'static str>, tally: Tally) {
         self.memory.forget_index();
         let now = self.platform.elapsed();
         if let Some(attempt) = self.record.end_serving(now, tally) {
             attempt.end = end;
+            attempt.meaning = meaning;
             attempt.billing = Billing::Possible;
         }
     }

@@ -70,6 +70,28 @@ impl Meaning {
         }
     }
 
+    /// As it stands in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Meaning::Account => "account",
+            Meaning::Key => "key",
+            Meaning::Region => "region",
+            Meaning::Model => "model",
+            Meaning::ContextLength => "context_length",
+            Meaning::TooLarge => "too_large",
+            Meaning::HeadTooLarge => "head_too_large",
+            Meaning::RateLimit => "rate_limit",
+            Meaning::AboveRate => "above_rate",
+            Meaning::ContentPolicy => "content_policy",
+            Meaning::Flagged => "flagged",
+            Meaning::Unaffordable => "unaffordable",
+            Meaning::ThisRequest => "this_request",
+            Meaning::Refused => "refused",
+            Meaning::Overload => "overload",
+            Meaning::Unknown => "unknown",
+        }
+    }
+
     /// Whether it is the operator's to mend, so that words about a field of the request do not mean it.
     fn is_operators(self) -> bool {
         matches!(self, Meaning::Account | Meaning::Key | Meaning::Region | Meaning::Model | Meaning::RateLimit)

@@ -257,6 +257,11 @@ fn the_second_candidates_error_is_told_like_the_firsts() {
             gateway("large", dialect, streams).provider(FIRST, busy).provider(SECOND, place(case, at, dialect)).run();
         let name = format!("{at:?} {dialect} {streams}: {}", case.body);
         assert_eq!((scenario.status(), scenario.error_code().as_str()), told, "{name}");
+        let log = scenario.log();
+        let last = log["attempts"].as_array().and_then(|attempts| attempts.last()).expect("an attempt");
+        assert_eq!(last["meaning"], case.meaning.as_str(), "{name}");
+        let named = format!("`{}`", case.meaning.as_str());
+        assert!(include_str!("../../../docs/log.md").contains(&named), "docs/log.md should name {named}");
     }
 }
 
@@ -272,6 +277,7 @@ fn an_error_in_mid_stream_counts_for_its_candidate_as_anywhere_else() {
             let name = format!("{dialect}: {}", case.body);
             let scenario = gateway("large", dialect, true).provider(FIRST, broken_by(case, dialect)).run();
             assert_eq!(scenario.log()["error.type"], "stream_broken", "{name}");
+            assert_eq!(scenario.log()["attempts"][0]["meaning"], case.meaning.as_str(), "{name}");
             let host = if cools { SECOND } else { FIRST };
             scenario.fake.sent.borrow_mut().clear();
             let scenario = scenario.provider(host, served(dialect, true)).again_after(Duration::from_secs(1));
