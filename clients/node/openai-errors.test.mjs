@@ -63,7 +63,7 @@ for (const [words, errorClass, status, code, shouldRetry] of [
   ['quota', OpenAI.InternalServerError, 503, 'provider_quota', 'false'],
   ['status=429', OpenAI.RateLimitError, 429, 'rate_limit_exceeded', 'true'],
   ['status=529', OpenAI.InternalServerError, 502, 'provider_error', 'true'],
-  ['close', OpenAI.InternalServerError, 502, 'provider_error', 'true'],
+  ['close x2', OpenAI.InternalServerError, 502, 'provider_error', 'true'],
   ['cut=20', OpenAI.InternalServerError, 502, 'provider_error', 'true'],
 ]) {
   check(`a provider's failure by ${words} is mapped`, async ({ prompt, wire, fault }) => {

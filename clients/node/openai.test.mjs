@@ -65,7 +65,7 @@ check('the provider gets the request and its own key only', async ({ prompt, wir
   assert.deepEqual(request.body, { model: 'gpt-6-luna', ...body });
   assert.equal(response.headers.get('x-route-dropped'), 'a_new_field');
   assert.equal(request.headers.authorization, `Bearer ${world.provider_keys.openai}`);
-  const allowed = ['authorization', 'accept', 'content-type', 'content-length', 'host', 'traceparent', 'user-agent'];
+  const allowed = ['authorization', 'accept', 'accept-encoding', 'content-type', 'content-length', 'host', 'traceparent', 'user-agent'];
   assert.deepEqual(Object.keys(request.headers).filter((name) => !allowed.includes(name)), []);
 });
 

@@ -95,7 +95,7 @@ def test_the_provider_gets_the_request_and_its_own_key_only(connect, control, pr
     request = control.request(OPENAI, prompt)
     assert request["path"] == "/v1/chat/completions"
     assert request["headers"]["authorization"] == f"Bearer {provider_keys['openai']}"
-    allowed = {"authorization", "accept", "content-type", "content-length", "host", "traceparent", "user-agent"}
+    allowed = {"authorization", "accept", "accept-encoding", "content-type", "content-length", "host", "traceparent", "user-agent"}
     assert request["headers"].keys() <= allowed
     assert request["headers"]["user-agent"].startswith("tiergate/")
     assert keys["app"] not in str(request)

@@ -128,7 +128,7 @@ def test_a_body_over_the_limit(client, control, prompt):
         ("status=529", openai.InternalServerError, 502, "provider_error", "true"),
         ("html", openai.InternalServerError, 502, "provider_error", "true"),
         ("array", openai.InternalServerError, 502, "provider_error", "true"),
-        ("close", openai.InternalServerError, 502, "provider_error", "true"),
+        ("close x2", openai.InternalServerError, 502, "provider_error", "true"),
         ("error-200", openai.InternalServerError, 502, "provider_error", "true"),
         ("garbage", openai.InternalServerError, 502, "provider_error", "true"),
         ("cut=20", openai.InternalServerError, 502, "provider_error", "true"),

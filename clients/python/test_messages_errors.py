@@ -88,7 +88,7 @@ def test_what_only_the_other_api_carries_goes_there(client, control, prompt, hea
         ("status=504", openai.InternalServerError, 502, "provider_error", "true"),
         ("status=529", openai.InternalServerError, 502, "provider_error", "true"),
         ("html", openai.InternalServerError, 502, "provider_error", "true"),
-        ("close", openai.InternalServerError, 502, "provider_error", "true"),
+        ("close x2", openai.InternalServerError, 502, "provider_error", "true"),
         ("error-200", openai.InternalServerError, 502, "provider_error", "true"),
         ("garbage", openai.InternalServerError, 502, "provider_error", "true"),
     ],
@@ -117,7 +117,7 @@ def test_the_sdk_retries_what_may_pass(connect, control, exchanges, prompt):
 
 @pytest.mark.parametrize(
     "fault",
-    ["status=429", "rate-limit=1s", "quota", "status=529", "status=401", "close", "error-200", "cut=0", "error-event=0"],
+    ["status=429", "rate-limit=1s", "quota", "status=529", "status=401", "close x2", "error-200", "cut=0", "error-event=0"],
 )
 @pytest.mark.parametrize("tools", [False, True], ids=["text", "tools"])
 @STREAM_OR_WHOLE
@@ -126,7 +126,7 @@ def test_openai_makes_up_for_a_failing_message(client, control, prompt, healthy,
     fails_over(client, control, prompt, "claude-or-gpt", (OPUS, LUNA), tools, stream)
 
 
-@pytest.mark.parametrize("fault", ["status=503", "status=429", "close", "cut=0", "error-event=0"])
+@pytest.mark.parametrize("fault", ["status=503", "status=429", "close x2", "cut=0", "error-event=0"])
 @pytest.mark.parametrize("tools", [False, True], ids=["text", "tools"])
 @STREAM_OR_WHOLE
 def test_a_message_makes_up_for_a_failing_completion(client, control, prompt, healthy, fault, tools, stream):

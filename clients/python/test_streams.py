@@ -154,7 +154,7 @@ def test_a_missing_end_marker_is_made_up_for(client, control, exchanges, prompt)
         "quota",
         "html",
         "array",
-        "close",
+        "close x2",
         "reset",
         "empty",
         "garbage",

@@ -347,6 +347,9 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             };
             let lost = self.record(launch, end, loser.exchange.sighting());
             self.visit.note_attempt(lost);
+            if !launch.is_probe && !is_late {
+                self.queue.lost(launch.place);
+            }
             if launch.is_probe {
                 let (witness, total) = (self.witness(launch), job.total);
                 self.visit.leave(move |platform| probe::follow(platform, loser.exchange, &witness, total));

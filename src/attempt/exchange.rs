@@ -52,7 +52,7 @@ pub struct Sighting {
     /// The provider's own name for the request.
     pub request_id: Option<String>,
     pub head: Option<Duration>,
-    /// When the first piece of an answer came, or the whole answer.
+    /// When the first piece of a stream's answer came.
     pub first_piece: Option<Duration>,
     pub tally: Tally,
 }
@@ -359,10 +359,7 @@ impl<P: Platform> Exchange<P> {
             _ if is_large => Err(Outcome::TooLarge),
             (BodyKind::Answer, Err(BodyFailure::Broken)) => Err(Outcome::Broken),
             (BodyKind::Answer, Err(BodyFailure::Corrupt)) => Err(Outcome::Undecodable),
-            (BodyKind::Answer, Ok(())) => {
-                self.clocks.first_piece = Some(self.clocks.heard);
-                self.carry(response.headers, bytes).map_err(Outcome::from)
-            }
+            (BodyKind::Answer, Ok(())) => self.carry(response.headers, bytes).map_err(Outcome::from),
         })
     }
 

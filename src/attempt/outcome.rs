@@ -320,7 +320,7 @@ impl Outcome {
                 SendError::Reset => !self.is_stale_connection(took),
                 SendError::Timeout => true,
             },
-            Outcome::ErrorInside(_) => !tally.is_empty(),
+            Outcome::ErrorInside(_) => tally.text_bytes > 0,
             Outcome::Timeout
             | Outcome::OutOfTime
             | Outcome::Stalled

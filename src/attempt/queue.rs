@@ -162,13 +162,17 @@ impl Queue {
     }
 
     fn find(&self, wanted: impl Fn(&Slot) -> bool) -> Option<usize> {
-        let may = |slot: &Slot| {
-            slot.due == Due::Fresh
-                && slot.contender.context > self.too_small
-                && !self.refused_by.contains(&slot.contender.provider)
-                && wanted(slot)
-        };
-        self.slots.iter().position(may).filter(|_| self.sends_left > 0)
+        self.slots.iter().position(|slot| self.is_fresh(slot) && wanted(slot)).filter(|_| self.sends_left > 0)
+    }
+
+    fn is_fresh(&self, slot: &Slot) -> bool {
+        slot.due == Due::Fresh
+            && slot.contender.context > self.too_small
+            && !self.refused_by.contains(&slot.contender.provider)
+    }
+
+    fn fresh_count(&self) -> usize {
+        self.slots.iter().filter(|slot| self.is_fresh(slot)).count()
     }
 
     /// The candidate at `place` is being asked.
@@ -176,6 +180,12 @@ impl Queue {
         self.slots[place].starts.push(now);
         self.slots[place].due = Due::Done;
         self.sends_left = self.sends_left.saturating_sub(1);
+    }
+
+    /// The candidate at `place` was given up for another one that began before it, which says nothing of it: it may be asked
+    /// again, should that one break.
+    pub fn lost(&mut self, place: usize) {
+        self.slots[place].due = Due::Fresh;
     }
 
     /// The candidate at `place` will not be asked (again).
@@ -199,10 +209,12 @@ impl Queue {
 
     /// The candidate at `place` is asked once more, now. Says whether it will be.
     pub fn resend(&mut self, place: usize, now: Duration) -> bool {
-        if self.sends_left > 0 {
+        // One send is kept for each candidate that was not asked yet.
+        let has_sends = self.sends_left > self.fresh_count();
+        if has_sends {
             self.slots[place].due = Due::At(now);
         }
-        self.sends_left > 0
+        has_sends
     }
 
     /// An attempt at `place` failed. Says whether it will be repeated.
@@ -231,7 +243,9 @@ impl Queue {
             Verdict::Retry => self.retry_time(place, limits),
             Verdict::Wait(delay) => self.wait_time(place, delay, limits),
         };
-        let Some(time) = time.filter(|time| *time < limits.total && self.sends_left > 0) else {
+        // One send is kept for each candidate that was not asked yet.
+        let has_sends = self.sends_left > self.fresh_count();
+        let Some(time) = time.filter(|time| *time < limits.total && has_sends) else {
             return false;
         };
         self.waited |= matches!(verdict, Verdict::Wait(_));

@@ -165,16 +165,28 @@ impl<P: Platform> ProviderStream<P> {
         match read {
             Ok(()) if !self.body.is_over() => self.take(tell),
             Err(BodyFailure::Corrupt) => Err(Break::Undecodable),
-            // Neither does a reason to finish say that what broke off was whole, once the answer has gone on after one.
-            Err(BodyFailure::Broken) if self.dialect.end().went_on => {
-                self.take(tell).and_then(|progress| match progress {
-                    Progress::Ended => Ok(progress),
-                    Progress::Preamble | Progress::Begun => Err(Break::Cut),
-                })
-            }
-            // Else a body that broke off and one that ended are told apart by what they brought.
-            Ok(()) | Err(BodyFailure::Broken) => self.end(tell),
+            Ok(()) => self.end(tell),
+            Err(BodyFailure::Broken) => self.break_off(tell),
         }
+    }
+
+    /// The body broke off. What has come tells it from one that ended: whole is what the end marker ended, or a reason to
+    /// finish that stood alone and was the only one; one that came with a part of the answer may be one of many.
+    fn break_off(&mut self, tell: &mut impl FnMut(&Said<'_>) -> Weight) -> Result<Progress, Break> {
+        let is_sure = |end: EndOfAnswer| end.stood_alone && !end.went_on;
+        let had_finished = self.is_finished();
+        if had_finished && !is_sure(self.dialect.end()) {
+            return match self.take(tell)? {
+                Progress::Ended => Ok(Progress::Ended),
+                Progress::Preamble | Progress::Begun => Err(Break::Cut),
+            };
+        }
+        let progress = self.end(tell)?;
+        // The last event had come, but for the line that ends it.
+        if !had_finished && self.form == Form::Events && !is_sure(self.dialect.end()) {
+            return Err(Break::Cut);
+        }
+        Ok(progress)
     }
 
     /// Takes what has come, once it is known what it is.

@@ -74,6 +74,25 @@ fn a_late_candidate_serves_if_the_next_one_fails() {
 }
 
 #[test]
+fn whoever_only_lost_a_race_is_there_for_a_repair() {
+    let tier = json!({"hedge_after_ms": 500, "resume": "replay"});
+    let breaking = |delay| {
+        let Reply::Answer { chunks, headers, .. } = timed(&[(delay, HI)]) else { panic!("an answer") };
+        Reply::Answer { delay: Duration::ZERO, status: 200, headers, chunks: chunks[..1].to_vec() }
+    };
+    let scenario = streaming(tier)
+        .provider(FIRST, breaking(700))
+        .provider(SECOND, timed(&[(900, HI)]))
+        .provider(SECOND, timed(&[(0, HI)]))
+        .run();
+    assert!(scenario.text().starts_with(HI) && scenario.text().ends_with(DONE), "{}", scenario.text());
+    assert_eq!(
+        (scenario.asked(), &scenario.log()["resumed"]),
+        (vec![FIRST.into(), SECOND.into(), SECOND.into()], &json!(1))
+    );
+}
+
+#[test]
 fn what_refuses_a_hedge_does_not_end_the_first_attempt() {
     let filtered = json_reply(400, json!({"error": {"message": "x", "code": "content_policy_violation"}}));
     for refusal in [rejected(), filtered] {

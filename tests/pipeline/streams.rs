@@ -124,6 +124,24 @@ fn a_stream_of_no_choices_does_not_count_as_finished() {
 }
 
 #[test]
+fn a_reason_that_came_with_text_makes_no_broken_body_whole() {
+    let with_reason = HEL.replace("\"finish_reason\":null", "\"finish_reason\":\"stop\"");
+    assert_ne!(with_reason, HEL);
+    let broken = Chunk { delay: Duration::ZERO, bytes: Err(ReadError) };
+    for (parts, is_whole) in [
+        (vec![chunk(ROLE), chunk(&with_reason), broken.clone()], false),
+        (vec![chunk(ROLE), chunk(HEL), chunk(with_reason.trim_end()), broken.clone()], false),
+        (vec![chunk(ROLE), chunk(&with_reason)], true),
+        (vec![chunk(ROLE), chunk(&with_reason), chunk(DONE), broken.clone()], true),
+        (vec![chunk(ROLE), chunk(HEL), chunk(STOP), broken], true),
+    ] {
+        let scenario = streaming().provider(FIRST, chunks(parts)).run();
+        assert_eq!(scenario.fake.answer.borrow().finished, is_whole, "{}", scenario.text());
+        assert_eq!(scenario.text().contains("[DONE]"), is_whole, "{}", scenario.text());
+    }
+}
+
+#[test]
 fn what_arrives_together_is_written_together() {
     let joined = [ROLE, HEL, LO].concat();
     let scenario = streaming().provider(FIRST, stream(vec![&joined, &[STOP, DONE].concat()])).run();

@@ -172,6 +172,25 @@ fn the_policy_may_have_a_delay_waited_for_although_others_are_there() {
     }
 }
 
+#[test]
+fn retries_leave_a_send_for_everybody() {
+    let mut queue = queue(&[(Standing::Healthy, 9), (Standing::Healthy, 9), (Standing::Healthy, 9)]);
+    let mut asked = Vec::new();
+    let mut now = SECOND;
+    loop {
+        match queue.next(now) {
+            Next::Nothing => break,
+            Next::SleepUntil(time) => now = time,
+            Next::Ask(place) => {
+                asked.push(place);
+                queue.asked(place, now);
+                queue.failed(place, Verdict::Retry, limits(now, 3));
+            }
+        }
+    }
+    assert_eq!((asked.len(), asked.last()), (MAX_SENDS, Some(&2)), "{asked:?}");
+}
+
 proptest! {
     #[test]
     fn every_history_is_bounded(verdicts in proptest::collection::vec((0_u8..5, 0_u64..8_000, any::<u64>()), 40),

@@ -11,6 +11,21 @@ mod rows;
 use crate::upstream::error_words::ProviderError;
 use rows::{NAMED_STATUSES, ROWS, Row};
 
+/// How providers speak of a server that is not theirs: one that holds an image, or a file, that the request names by its URL.
+/// Python's `requests` says "client error: … for url", vLLM "loading multimodal data", OpenAI "error while downloading".
+const OF_ANOTHER_SERVER: [&str; 10] = [
+    "client error: * for url",
+    "server error: * for url",
+    "for url:",
+    "while downloading",
+    "failed to download",
+    "error loading",
+    "failed to load",
+    "while loading",
+    "failed to fetch",
+    "upstream status code",
+];
+
 /// What an error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
@@ -143,7 +158,24 @@ impl<'a> Read<'a> {
 
     fn says(&self, row: &Row, status: Option<u16>) -> bool {
         let may = status.is_none_or(|status| row.with.contains(&status));
-        may && self.may_mean(row.meaning) && row.phrases().any(|phrase| pattern::is_in(&self.text, phrase))
+        let text = self.believed(row.meaning, status);
+        may && self.may_mean(row.meaning) && row.phrases().any(|phrase| pattern::is_in(text, phrase))
+    }
+
+    /// The part of the message that may say this. Of the operator's affairs nothing is believed that speaks of another server,
+    /// from which the provider fetched what the request names, nor, where the request may be at fault, what stands behind a
+    /// quotation: the client may have written its end. A model's name is quoted by providers themselves.
+    fn believed(&self, meaning: Meaning, status: Option<u16>) -> &str {
+        if !meaning.is_operators() {
+            return &self.text;
+        }
+        if OF_ANOTHER_SERVER.iter().any(|phrase| pattern::is_in(&self.text, phrase)) {
+            return "";
+        }
+        match status {
+            Some(400 | 422) | None if meaning != Meaning::Model => pattern::before_quotation(&self.text),
+            Some(_) | None => &self.text,
+        }
     }
 
     /// Whether the field that the error names, if it names one, leaves room for this.
@@ -255,12 +287,20 @@ mod tests {
                 format!("Invalid value: \"{phrase}\", \"x\""),
                 format!("Invalid value: \"one said \"{phrase}\" twice\""),
                 format!("Invalid value: “{phrase}”"),
+                // Of these the client has written the reason of a server, or the end of a quotation.
+                format!("402 Client Error: {phrase} for url: https://elsewhere.example/x.png"),
+                format!("Error while downloading file. Upstream status code: 402. {phrase}"),
+                format!("An exception occurred while loading multimodal data: {phrase}"),
                 format!("tools.0.custom.{phrase}: Extra inputs are not permitted"),
                 format!("messages[1].x {phrase}: Extra inputs are not permitted"),
             ] {
                 let found = means(400, &message, None);
                 assert!(!found.is_operators(), "{found:?}: {message}");
             }
+            // Providers quote the names of models before they say that these are gone.
+            let message = format!("Invalid value: 'foo' {phrase} 'bar'.");
+            let found = means(400, &message, None);
+            assert!(!found.is_operators() || found == Meaning::Model, "{found:?}: {message}");
             let found = means(400, &phrase, Some("tools[0].function.name"));
             assert!(!found.is_operators(), "{found:?}: {phrase}");
         }

@@ -62,6 +62,11 @@ pub fn text(message: &str) -> String {
     text
 }
 
+/// The part of a `text` that stands before all that it quotes.
+pub fn before_quotation(text: &str) -> &str {
+    text.find(QUOTED).map_or(text, |at| &text[..at])
+}
+
 /// Whether `phrase` begins at a word of `text`. In it `?` stands for one word or none, `*` for a few; `^` before it means
 /// that the text begins with it.
 pub fn is_in(text: &str, phrase: &str) -> bool {
