@@ -41,10 +41,10 @@ impl Reading {
             Api::Chat => ["tools", "functions"].into_iter().filter_map(|name| request.field(name)).any(matters),
             Api::Gateway => request.features.has_tools,
         };
-        match request.content() {
-            Ok(content) if may_matter => Self::of_content(&content),
-            Ok(_) | Err(_) => Self::default(),
+        if !may_matter {
+            return Self::default();
         }
+        request.content().map(|content| Self::of_content(&content)).unwrap_or_default()
     }
 
     pub fn of_content(content: &Content<'_>) -> Self {

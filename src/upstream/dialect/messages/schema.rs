@@ -123,7 +123,8 @@ impl Writer {
             match name.as_ref() {
                 "description" | "additionalProperties" => {}
                 "$schema" | "$id" | "$comment" | "examples" | "deprecated" | "readOnly" | "writeOnly" => {}
-                "enum" | "const" if !is_simple(value) => self.describe(name, value, &mut constraints),
+                "enum" if !are_simple(value) => self.describe(name, value, &mut constraints),
+                "const" if !is_simple(value) => self.describe(name, value, &mut constraints),
                 "minItems" if matches!(value.get(), "0" | "1") => self.field(object, name, value.get()),
                 "pattern" if text(value).is_some_and(|pattern| is_simple_pattern(&pattern)) => {
                     self.field(object, name, value.get());
@@ -334,12 +335,14 @@ fn flattened(mut fields: Vec<Field<'_>>) -> Option<Vec<Field<'_>>> {
     None
 }
 
-/// Whether a value, or each of a list of them, is neither an object nor a list.
+/// Whether a value is neither an object nor a list.
 fn is_simple(value: &RawValue) -> bool {
-    match serde_json::from_str::<Vec<&RawValue>>(value.get()) {
-        Ok(values) => values.iter().all(|value| !value.get().starts_with(['{', '['])),
-        Err(_) => !value.get().starts_with(['{', '[']),
-    }
+    !value.get().starts_with(['{', '['])
+}
+
+/// Whether each of a list of values is simple.
+fn are_simple(values: &RawValue) -> bool {
+    serde_json::from_str::<Vec<&RawValue>>(values.get()).is_ok_and(|values| values.iter().all(|value| is_simple(value)))
 }
 
 /// Whether the API keeps a pattern.
