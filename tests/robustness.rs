@@ -209,7 +209,7 @@ proptest! {
         let request = door::chat::parse(br#"{"messages":[{"role":"user","content":"x"}]}"#).expect("valid");
         let quirks = if mended { vec![Quirk::ToolDeltaWithoutIndex, Quirk::FinishReasons] } else { Vec::new() };
         let mends = Mends::of(&quirks);
-        let options = DecodeOptions { dialect: Dialect::OpenaiChat, created: 0, choices: 1, mends };
+        let options = DecodeOptions { mends, ..DecodeOptions::plain(Dialect::OpenaiChat, 0) };
         let mut stream = Stream::new(options).expect("a dialect that is built");
         let mut delivery = Delivery::new(AnswerOptions::of(&request, false), None);
         for (value, cut) in events {

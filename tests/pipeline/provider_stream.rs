@@ -8,7 +8,6 @@ use serde_json::json;
 use tiergate::policy::Dialect;
 use tiergate::upstream::coding::PlainBody;
 use tiergate::upstream::dialect::DecodeOptions;
-use tiergate::upstream::dialect::chat::Mends;
 use tiergate::upstream::stream::{AFTER_FINISH, Break, Progress, ProviderStream};
 use tiergate::wire::piece::{Piece, Said, Weight};
 
@@ -20,7 +19,7 @@ fn open(fake: &Fake, dialect: Dialect, parts: &[&[u8]], coding: &'static str) ->
     let chunks = parts.iter().map(|part| Chunk { delay: Duration::ZERO, bytes: Ok(part.to_vec()) }).collect();
     let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static(coding))]);
     let body = PlainBody::new(fake.body(chunks), &headers).unwrap_or_else(|_| panic!("{coding} should be known"));
-    let options = DecodeOptions { dialect, created: 7, choices: 1, mends: Mends::default() };
+    let options = DecodeOptions::plain(dialect, 7);
     ProviderStream::new(body, options, None).expect("the dialect should be built")
 }
 

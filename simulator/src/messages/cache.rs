@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use serde_json::{Value, json};
 
 use super::request::{MessagesRequest, blocks_of};
+use crate::reply::Refusal;
 
 pub const MAX_BREAKPOINTS: usize = 4;
 /// Shorter prefixes are not kept.
@@ -80,6 +81,23 @@ pub fn breakpoints(request: &MessagesRequest<'_>) -> usize {
             + usize::from(block["block"]["cache_control"].is_object())
     });
     inner.sum::<usize>() + usize::from(request.field("cache_control").is_some())
+}
+
+/// What is kept for an hour stands before what is kept for five minutes.
+pub fn check_lifetimes(request: &MessagesRequest<'_>) -> Result<(), Refusal> {
+    let mut is_short = false;
+    for block in blocks(request) {
+        let control = &block["block"]["cache_control"];
+        let is_long = control["ttl"] == "1h";
+        if is_long && is_short {
+            return Err(Refusal::invalid(
+                "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block; blocks are processed in \
+                 the order `tools`, `system`, `messages`",
+            ));
+        }
+        is_short |= control.is_object() && !is_long;
+    }
+    Ok(())
 }
 
 pub fn prompt_tokens(request: &MessagesRequest<'_>) -> usize {

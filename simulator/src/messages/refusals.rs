@@ -10,10 +10,12 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 use super::request::{MessagesRequest, NEWEST_VERSION};
+use super::schemas::StrictSchemas;
 use super::{cache, schemas, turns};
 use crate::profile::{ClaudeSampling, ForcedTools, Model, Thinking};
 use crate::reply::Refusal;
 
+const MAX_USER_CHARS: usize = 256;
 const VERSIONS: &[&str] = &["2023-06-01", NEWEST_VERSION];
 
 static FORM: LazyLock<Validator> = LazyLock::new(|| {
@@ -48,12 +50,12 @@ pub fn check(model: &Model, request: &MessagesRequest<'_>, version: &str) -> Res
     check_sampling(model, request, version)?;
     check_thinking(model, request)?;
     check_effort(model, request)?;
+    check_user(request)?;
     check_tools(model, request)?;
     check_sources(request)?;
     turns::check(model, request, version)?;
-    if let Some(schema) = request.output_schema() {
-        schemas::check(schema, "output_config.format.schema")?;
-    }
+    check_strict_schemas(request)?;
+    cache::check_lifetimes(request)?;
     let breakpoints = cache::breakpoints(request);
     if breakpoints > cache::MAX_BREAKPOINTS {
         return Err(Refusal::invalid(format!(
@@ -156,10 +158,7 @@ fn check_tools(model: &Model, request: &MessagesRequest<'_>) -> Result<(), Refus
             return Err(Refusal::invalid("tools: Tool names must be unique."));
         }
         let place = format!("tools.{index}.input_schema");
-        schemas::check_form(&tool["input_schema"], &place)?;
-        if tool["strict"] == true {
-            schemas::check(&tool["input_schema"], &place)?;
-        }
+        schemas::check_input(&tool["input_schema"], &place)?;
     }
     let Some(choice) = request.field("tool_choice") else {
         return Ok(());
@@ -181,6 +180,40 @@ fn check_tools(model: &Model, request: &MessagesRequest<'_>) -> Result<(), Refus
         let message =
             format!("tool_choice.type: {} is not supported by `{}` while it thinks", choice["type"], model.id);
         return Err(Refusal::invalid(message));
+    }
+    Ok(())
+}
+
+/// The schemas that an answer or a call must fit, one by one and together.
+fn check_strict_schemas(request: &MessagesRequest<'_>) -> Result<(), Refusal> {
+    let mut taken = StrictSchemas::default();
+    if let Some(schema) = request.output_schema() {
+        taken.take(schema, "output_config.format.schema")?;
+    }
+    let strict = request.tools().iter().enumerate().filter(|(_, tool)| tool["strict"] == true);
+    for (index, tool) in strict {
+        taken.take_tool(&tool["input_schema"], &format!("tools.{index}.input_schema"))?;
+    }
+    taken.check()
+}
+
+/// The id of a user may not say who that is.
+fn check_user(request: &MessagesRequest<'_>) -> Result<(), Refusal> {
+    let Some(user) = request.field("metadata").and_then(|metadata| metadata["user_id"].as_str()) else {
+        return Ok(());
+    };
+    let refuse = |problem: &str| Err(Refusal::invalid(format!("metadata.user_id: {problem}")));
+    if user.chars().count() > MAX_USER_CHARS {
+        return refuse("String should have at most 256 characters");
+    }
+    if user.contains('@') {
+        return refuse("user_id appears to contain an email address");
+    }
+    let digits = user.chars().filter(char::is_ascii_digit).count();
+    let is_in_number = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '(' | ')' | '.' | ' ');
+    let is_spaced = user.contains(|c: char| !c.is_ascii_digit());
+    if (7..=15).contains(&digits) && user.chars().all(is_in_number) && (is_spaced || digits >= 10) {
+        return refuse("user_id appears to contain a phone number");
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! What the Messages API takes of JSON Schema where an answer or the input of a strict tool must fit one.
+//! What the Messages API takes of JSON Schema: for the input of any tool, and where an answer or the input of a strict tool must
+//! fit one; there some limits hold for all schemas of a request together.
 
 use serde_json::Value;
 
@@ -13,15 +14,21 @@ const REFUSED: &[&str] = &[
     "multipleOf",
     "minLength",
     "maxLength",
-    "pattern",
-    "minItems",
     "maxItems",
     "uniqueItems",
     "minProperties",
     "maxProperties",
 ];
-/// Properties that may be left out, in all of a schema.
+/// What joins schemas, which may not stand at the root of a tool's.
+const JOINTS: &[&str] = &["oneOf", "allOf", "anyOf"];
+/// What a grammar cannot say of a pattern: assertions, references back, word boundaries, classes by property.
+const HARD_IN_PATTERNS: &[&str] =
+    &["(?", "\\b", "\\B", "\\p", "\\P", "\\k", "\\1", "\\2", "\\3", "\\4", "\\5", "\\6", "\\7", "\\8", "\\9"];
+const MAX_PROPERTY_CHARS: usize = 64;
+/// Tools with `strict`, properties that may be left out, and those of several types, in all schemas of a request.
+const MAX_STRICT_TOOLS: usize = 20;
 const MAX_OPTIONAL: usize = 24;
+const MAX_UNIONS: usize = 16;
 /// References followed one within the other before a schema counts as recursive.
 const MAX_DEPTH: usize = 64;
 
@@ -31,16 +38,76 @@ pub fn check_form(schema: &Value, place: &str) -> Result<(), Refusal> {
         .map_err(|error| Refusal::invalid(format!("{place}: JSON schema is invalid: {error}")))
 }
 
-/// Refuses what does not compile into the provider's grammar.
-pub fn check(schema: &Value, place: &str) -> Result<(), Refusal> {
+/// Refuses the schema of a tool's input that the API takes of no tool, strict or not.
+pub fn check_input(schema: &Value, place: &str) -> Result<(), Refusal> {
     check_form(schema, place)?;
-    let mut walk = Walk { root: schema, open: Vec::new(), optional: 0 };
-    walk.visit(schema, 0).map_err(|problem| Refusal::invalid(format!("{place}: {problem}")))?;
-    if walk.optional > MAX_OPTIONAL {
-        let problem = format!("{} optional properties, and the most is {MAX_OPTIONAL}", walk.optional);
-        return Err(Refusal::invalid(format!("{place}: the schema is too complex: {problem}")));
+    let refuse = |problem: &str| Err(Refusal::invalid(format!("{place}: {problem}")));
+    if JOINTS.iter().any(|name| schema.get(name).is_some()) {
+        return refuse("input_schema does not support oneOf, allOf, or anyOf at the top level");
     }
-    Ok(())
+    match has_odd_name(schema) {
+        true => refuse("Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'"),
+        false => Ok(()),
+    }
+}
+
+/// Whether a property, at any depth, has a name that the API does not take.
+fn has_odd_name(schema: &Value) -> bool {
+    if !schema.is_object() {
+        return false;
+    }
+    let is_plain = |name: &str| {
+        let is_known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+        (1..=MAX_PROPERTY_CHARS).contains(&name.len()) && name.bytes().all(is_known)
+    };
+    let properties = schema["properties"].as_object();
+    let inner = properties.into_iter().flatten().map(|(_, property)| property);
+    let joined = ["anyOf", "allOf", "oneOf", "prefixItems"].into_iter().filter_map(|word| schema[word].as_array());
+    let defined = ["$defs", "definitions"].into_iter().filter_map(|word| schema[word].as_object());
+    properties.is_some_and(|properties| properties.keys().any(|name| !is_plain(name)))
+        || inner.chain([&schema["items"], &schema["not"], &schema["additionalProperties"]]).any(has_odd_name)
+        || joined.flatten().any(has_odd_name)
+        || defined.flatten().any(|(_, definition)| has_odd_name(definition))
+}
+
+/// How much of the limits on a request's strict schemas is taken.
+#[derive(Default)]
+pub struct StrictSchemas {
+    tools: usize,
+    optional: usize,
+    unions: usize,
+}
+
+impl StrictSchemas {
+    /// Refuses a schema that does not compile into the provider's grammar, and counts it.
+    pub fn take(&mut self, schema: &Value, place: &str) -> Result<(), Refusal> {
+        check_form(schema, place)?;
+        let mut walk = Walk { root: schema, open: Vec::new(), optional: 0, unions: 0 };
+        walk.visit(schema, 0).map_err(|problem| Refusal::invalid(format!("{place}: {problem}")))?;
+        self.optional += walk.optional;
+        self.unions += walk.unions;
+        Ok(())
+    }
+
+    pub fn take_tool(&mut self, schema: &Value, place: &str) -> Result<(), Refusal> {
+        self.tools += 1;
+        self.take(schema, place)
+    }
+
+    /// Refuses what is too much in all.
+    pub fn check(&self) -> Result<(), Refusal> {
+        for (count, most, what) in [
+            (self.tools, MAX_STRICT_TOOLS, "strict tools"),
+            (self.optional, MAX_OPTIONAL, "optional parameters"),
+            (self.unions, MAX_UNIONS, "parameters with union types"),
+        ] {
+            if count > most {
+                let problem = format!("Too many {what}: {count}, and the most in all strict schemas is {most}");
+                return Err(Refusal::invalid(format!("Schema is too complex. {problem}.")));
+            }
+        }
+        Ok(())
+    }
 }
 
 struct Walk<'a> {
@@ -48,6 +115,7 @@ struct Walk<'a> {
     /// The references that are being followed.
     open: Vec<&'a str>,
     optional: usize,
+    unions: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -61,6 +129,20 @@ impl<'a> Walk<'a> {
         if let Some(name) = REFUSED.iter().find(|name| fields.contains_key(**name)) {
             return Err(format!("`{name}` is not supported"));
         }
+        if schema["minItems"].as_u64().is_some_and(|least| least > 1) {
+            return Err("For 'array' type, `minItems` values other than 0 or 1 are not supported".to_owned());
+        }
+        if schema["pattern"].as_str().is_some_and(|pattern| HARD_IN_PATTERNS.iter().any(|part| pattern.contains(part)))
+        {
+            return Err("the regular expression in `pattern` is not supported".to_owned());
+        }
+        let listed = schema["enum"].as_array().into_iter().flatten();
+        if listed.chain(fields.get("const")).any(|value| value.is_object() || value.is_array()) {
+            return Err("`enum` and `const` take strings, numbers, booleans and null only".to_owned());
+        }
+        let several =
+            ["anyOf", "oneOf", "type"].into_iter().any(|word| schema[word].as_array().is_some_and(|of| of.len() > 1));
+        self.unions += usize::from(several);
         let is_object = schema["type"] == "object"
             || schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "object"))
             || fields.contains_key("properties");

@@ -25,6 +25,7 @@ pub fn check(model: &Model, request: &MessagesRequest<'_>, version: &str) -> Res
     if turns.first().is_some_and(|turn| turn.role != "user") {
         return Err(Refusal::invalid("messages: first message must use the \"user\" role"));
     }
+    check_system(&turns)?;
     check_calls(&turns)?;
     check_thinking(model, request, &turns)?;
     check_prefill(model, request)
@@ -55,6 +56,21 @@ fn check_blocks(turn: &Turn<'_>, version: &str) -> Result<(), Refusal> {
             _ => continue,
         };
         return Err(Refusal::invalid(format!("messages.{at}.content.{nth}: {problem} in {version}")));
+    }
+    Ok(())
+}
+
+/// A system message stands behind a user turn, and at the end or before an answer.
+fn check_system(turns: &[Turn<'_>]) -> Result<(), Refusal> {
+    for (index, turn) in turns.iter().enumerate().filter(|(_, turn)| turn.role == "system") {
+        let follows_user = index.checked_sub(1).is_some_and(|before| turns[before].role == "user");
+        let is_followed_well = turns.get(index + 1).is_none_or(|next| next.role == "assistant");
+        if !follows_user || !is_followed_well {
+            let at = turn.blocks.first().map_or(0, |(at, ..)| *at);
+            return Err(Refusal::invalid(format!(
+                "messages.{at}: a `system` message must follow a user message, and be the last or precede an assistant message"
+            )));
+        }
     }
     Ok(())
 }
@@ -144,6 +160,9 @@ fn check_prefill(model: &Model, request: &MessagesRequest<'_>) -> Result<(), Ref
     if !model.claude.prefill || request.thinking() == Some("enabled") {
         let problem = "does not support assistant message prefill. The conversation must end with a user message.";
         return Err(Refusal::invalid(format!("messages: `{}` {problem}", model.id)));
+    }
+    if request.output_schema().is_some() {
+        return Err(Refusal::invalid("output_config.format: is incompatible with assistant message prefill"));
     }
     if prefill.ends_with(char::is_whitespace) {
         return Err(Refusal::invalid("messages: final assistant content cannot end with trailing whitespace"));

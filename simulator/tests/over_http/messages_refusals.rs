@@ -250,11 +250,19 @@ async fn calls_and_results_belong_together() {
     ];
     check("claude-opus-4-8", &refused, &taken).await;
 
-    let system = json!({"messages": [
-        {"role": "user", "content": "a"}, {"role": "system", "content": "be brief"}, {"role": "user", "content": "b"},
-    ]});
+    let said = |roles: &[&str]| {
+        let messages: Vec<Value> = roles.iter().map(|role| json!({"role": role, "content": "x"})).collect();
+        json!({"messages": messages})
+    };
+    let system = said(&["user", "system", "assistant", "user"]);
+    let misplaced = "must follow a user message";
+    let refused = [
+        (misplaced, said(&["user", "system", "user"])),
+        (misplaced, said(&["user", "assistant", "system", "user"])),
+        (misplaced, said(&["user", "assistant", "system"])),
+    ];
     for model in ["claude-opus-4-8", "claude-opus-5", "claude-sonnet-5-5"] {
-        check(model, &[], std::slice::from_ref(&system)).await;
+        check(model, &refused, &[system.clone(), said(&["user", "system"]), said(&["user", "system", "system"])]).await;
     }
     for model in ["claude-opus-4-7", "claude-sonnet-5", "claude-haiku-4-5"] {
         check(model, &[("role 'system'", system.clone())], &[]).await;
@@ -312,11 +320,14 @@ async fn schemas_and_breakpoints_have_their_limits() {
         ("additionalProperties", of_a(open)),
         ("`minimum`", of_a(json!({"type": "integer", "minimum": 1}))),
         ("`maxLength`", of_a(json!({"type": "string", "maxLength": 9}))),
-        ("`pattern`", of_a(json!({"anyOf": [{"type": "string", "pattern": "x"}, {"type": "null"}]}))),
-        ("`minItems`", of_a(json!({"type": "array", "items": {"type": "string"}, "minItems": 1}))),
+        ("`pattern`", of_a(json!({"anyOf": [{"type": "string", "pattern": "(?=x)y"}, {"type": "null"}]}))),
+        ("`pattern`", of_a(json!({"type": "string", "pattern": "\\bx"}))),
+        ("`minItems`", of_a(json!({"type": "array", "items": {"type": "string"}, "minItems": 2}))),
+        ("`enum`", of_a(json!({"enum": [{"a": 1}]}))),
+        ("`enum`", of_a(json!({"const": [1]}))),
         ("recursive", format(recursive)),
         ("leads nowhere", of_a(json!({"$ref": "#/$defs/missing"}))),
-        ("25 optional", format(object(many.clone(), json!([])))),
+        ("Too many optional parameters: 25", format(object(many.clone(), json!([])))),
         ("JSON schema is invalid", of_a(json!({"type": "text"}))),
         ("additionalProperties", json!({"tools": strict})),
         ("A maximum of 4 blocks", marked(5)),
@@ -325,8 +336,101 @@ async fn schemas_and_breakpoints_have_their_limits() {
     let mut named = of_a(json!({"$ref": "#/$defs/b"}));
     named["output_config"]["format"]["schema"]["$defs"] =
         json!({"b": object(json!({"pattern": {"type": "null"}}), json!([]))});
-    let taken = [named, of_a(json!({"type": ["string", "null"], "enum": ["a", null]})), marked(4)];
+    let taken = [
+        named,
+        of_a(json!({"type": ["string", "null"], "enum": ["a", null]})),
+        of_a(json!({"type": "array", "items": {"type": "string", "pattern": "^[a-z]+$"}, "minItems": 1})),
+        marked(4),
+    ];
     check("claude-opus-4-8", &refused, &taken).await;
+}
+
+#[tokio::test]
+async fn strict_schemas_have_limits_that_hold_for_all_of_them() {
+    let tools = |count: usize, properties: &Value, required: &Value| {
+        let tool = |at: usize| {
+            let schema = json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
+            json!({"name": format!("t{at}"), "strict": true, "input_schema": schema})
+        };
+        json!({"tools": (0..count).map(tool).collect::<Vec<_>>()})
+    };
+    let two = json!({"a": {"type": "string"}, "b": {"type": "string"}});
+    let unions = json!({"a": {"type": ["string", "null"]}, "b": {"anyOf": [{"type": "string"}, {"type": "null"}]}});
+    let (all, none) = (json!(["a", "b"]), json!([]));
+    let mut with_format = tools(12, &two, &none);
+    let schema = json!({"type": "object", "properties": {"x": {"type": "string"}}, "additionalProperties": false});
+    with_format["output_config"] = json!({"format": {"type": "json_schema", "schema": schema}});
+    let refused = [
+        ("Too many strict tools: 21", tools(21, &two, &all)),
+        ("Too many optional parameters: 26", tools(13, &two, &none)),
+        ("Too many parameters with union types: 18", tools(9, &unions, &all)),
+        ("Too many optional parameters: 25", with_format),
+    ];
+    let taken = [tools(20, &two, &all), tools(12, &two, &none), tools(8, &unions, &all)];
+    check("claude-opus-4-8", &refused, &taken).await;
+}
+
+#[tokio::test]
+async fn the_schema_of_any_tool_has_a_plain_root_and_plain_names() {
+    let tool = |schema: Value| json!({"tools": [{"name": "find", "input_schema": schema}]});
+    let with = |more: Value| {
+        let mut schema = json!({"type": "object", "properties": {"id": {"type": "string"}}});
+        schema.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        tool(schema)
+    };
+    let named = |name: &str| tool(json!({"type": "object", "properties": {name: {"type": "integer"}}}));
+    let (root, name) = ("does not support oneOf, allOf, or anyOf at the top level", "Property keys should match");
+    let inner = json!({"properties": {"a": {"type": "object", "properties": {"b c": {}}}}});
+    let refused = [
+        (root, with(json!({"anyOf": [{"required": ["id"]}]}))),
+        (root, with(json!({"oneOf": [{"required": ["id"]}]}))),
+        (root, with(json!({"allOf": [{"required": ["id"]}]}))),
+        (name, named("$top")),
+        (name, named("filter[name]")),
+        (name, named(&"x".repeat(65))),
+        (name, named("")),
+        (name, with(inner)),
+    ];
+    let taken = [
+        named("a.b-c_D9"),
+        named(&"x".repeat(64)),
+        with(json!({"properties": {"a": {"anyOf": [{"type": "string"}, {"type": "null"}]}}})),
+    ];
+    check("claude-opus-4-8", &refused, &taken).await;
+}
+
+#[tokio::test]
+async fn users_stay_unknown_and_prompts_are_kept_longest_first() {
+    let user = |id: &str| json!({"metadata": {"user_id": id}});
+    let mark = |ttl: &str| json!({"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": ttl}});
+    let refused = [
+        ("email address", user("someone@example.org")),
+        ("phone number", user("+47 22 00 00 00")),
+        ("phone number", user("5550100200")),
+        ("at most 256", user(&"x".repeat(257))),
+        ("ttl='1h'", json!({"system": [mark("5m"), mark("1h")]})),
+    ];
+    let taken = [user("user-7"), user("123456"), user(&"x".repeat(256)), json!({"system": [mark("1h"), mark("5m")]})];
+    check("claude-opus-4-8", &refused, &taken).await;
+}
+
+#[tokio::test]
+async fn a_schema_does_not_go_with_the_beginning_of_an_answer() {
+    let schema = json!({"type": "object", "properties": {}, "additionalProperties": false});
+    let begun = json!({
+        "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "{"}],
+        "output_config": {"format": {"type": "json_schema", "schema": schema}},
+    });
+    check("claude-sonnet-4-5", &[("prefill", begun)], &[]).await;
+}
+
+#[tokio::test]
+async fn json_asked_for_in_words_is_answered_as_json() {
+    let simulator = start(Profile::anthropic()).await;
+    let words = "Answer with one JSON object and nothing else: no words around it, no code fence.";
+    let (_, answer) = ask(&simulator, &request("claude-opus-5-5", "hi", &json!({"system": words}))).await;
+    let text = answer["content"].as_array().unwrap().iter().find_map(|block| block["text"].as_str()).unwrap();
+    assert!(serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_object()), "{answer}");
 }
 
 #[tokio::test]

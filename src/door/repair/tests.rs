@@ -7,7 +7,6 @@ use super::*;
 use crate::door::chat::answer::{AnswerOptions, CallShape};
 use crate::door::delivery::Delivery;
 use crate::policy::Dialect;
-use crate::upstream::dialect::chat::Mends;
 use crate::upstream::dialect::{DecodeOptions, Heard, Stream};
 use crate::wire::sse::Decoder;
 
@@ -22,7 +21,7 @@ struct Passage {
 
 impl Passage {
     fn new(dialect: Dialect, repair: Repair) -> Self {
-        let options = DecodeOptions { dialect, created: 7, choices: 1, mends: Mends::default() };
+        let options = DecodeOptions::plain(dialect, 7);
         let stream = Stream::new(options).expect("the dialect should be built");
         Self { stream, delivery: Delivery::new(OPTIONS, Some(repair)) }
     }

@@ -169,6 +169,7 @@ pub struct DecodeOptions {
     /// How many choices were asked for.
     pub choices: u32,
     pub mends: Mends,
+    pub calls: messages::Reading,
 }
 
 impl DecodeOptions {
@@ -179,7 +180,16 @@ impl DecodeOptions {
             created: now.as_secs(),
             choices: request.field("n").and_then(|value| value.get().parse().ok()).unwrap_or(1),
             mends: Mends::of(&provider.quirks),
+            calls: match provider.dialect {
+                Dialect::AnthropicMessages => messages::Reading::of(request),
+                Dialect::OpenaiChat | Dialect::OpenaiResponses => messages::Reading::default(),
+            },
         }
+    }
+
+    /// How to read answers of a dialect to which nothing needs to be mended; `created` is Unix time.
+    pub fn plain(dialect: Dialect, created: u64) -> Self {
+        Self { dialect, created, choices: 1, mends: Mends::default(), calls: messages::Reading::default() }
     }
 }
 
@@ -199,7 +209,7 @@ pub fn decode_answer(options: DecodeOptions, body: &[u8]) -> Result<Vec<Piece<'_
     let mut pieces = Vec::new();
     match options.dialect {
         Dialect::OpenaiChat => chat::decode_answer(body, options.created, &mut pieces)?,
-        Dialect::AnthropicMessages => messages::decode_answer(body, options.created, &mut pieces)?,
+        Dialect::AnthropicMessages => messages::decode_answer(body, &options, &mut pieces)?,
         Dialect::OpenaiResponses => return Err(Defect::Undecodable),
     }
     Ok(pieces)

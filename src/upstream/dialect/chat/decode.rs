@@ -203,13 +203,12 @@ fn bit(choice: Option<u64>) -> u128 {
 mod tests {
     use super::*;
     use crate::policy::Dialect;
-    use crate::upstream::dialect::chat::Mends;
     use crate::wire::call::CallKind;
     use crate::wire::json::JsonString;
     use crate::wire::piece::{AnswerItem, At, FinishReason, ReasoningForm};
 
     fn take(data: &str) -> Result<Vec<Piece<'_>>, Defect> {
-        let options = DecodeOptions { dialect: Dialect::OpenaiChat, created: 7, choices: 1, mends: Mends::default() };
+        let options = DecodeOptions::plain(Dialect::OpenaiChat, 7);
         let mut pieces = Vec::new();
         ChatStream::new(options).take(data.as_bytes(), &mut pieces).map(|_| pieces)
     }
@@ -437,8 +436,7 @@ mod tests {
             (vec![BOTH, BOTH], settled(false, true)),
             (vec![BOTH, BOTH, STOP], settled(true, true)),
         ] {
-            let options =
-                DecodeOptions { dialect: Dialect::OpenaiChat, created: 7, choices: 1, mends: Mends::default() };
+            let options = DecodeOptions::plain(Dialect::OpenaiChat, 7);
             let mut stream = ChatStream::new(options);
             for event in &events {
                 stream.take(event.as_bytes(), &mut Vec::new()).expect("a chunk");

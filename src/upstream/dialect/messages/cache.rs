@@ -3,23 +3,80 @@
 //! The Messages API caches a prefix (tools, then system, then messages) up to each marked block, of which there may be
 //! four. Tools and system prompt are stable, so their ends are marked; a conversation grows at its end, so once it has had
 //! an answer the ends of its last two user turns are marked: one finds what the last request wrote, the other writes.
+//!
+//! A client that marks its prompt itself knows better: then its marks are all there are.
 
-use super::wire::{Block, Body, CacheControl, Role};
-use crate::wire::json::Json;
+use super::wire::{Block, Body, CacheControl, Lifetime, Role};
+use crate::upstream::dialect::dropped::Dropped;
+use crate::wire::ask::items::CacheMark;
+use crate::wire::json::{Json, fields_named};
+
+/// How many marks the API takes.
+const MAX_MARKS: usize = 4;
+
+/// A client's mark in the API's words; named if it is none that the API knows.
+pub fn read(mark: &CacheMark<'_>, dropped: &mut Dropped) -> Option<CacheControl> {
+    let says_no = mark.value.get() == "false";
+    let [kind, ttl] = fields_named(mark.value.get(), &["type", "ttl"]).unwrap_or_default();
+    if says_no {
+        return None;
+    }
+    if kind.is_some_and(|kind| kind.get() != r#""ephemeral""#) {
+        dropped.note(mark.name);
+        return None;
+    }
+    let ttl = match ttl.map(|ttl| ttl.get()) {
+        Some(r#""5m""#) => Some(Lifetime::FiveMinutes),
+        Some(r#""1h""#) => Some(Lifetime::Hour),
+        Some(_) => {
+            dropped.note(mark.name);
+            None
+        }
+        None => None,
+    };
+    Some(CacheControl::Ephemeral { ttl, name: Some(mark.name) })
+}
+
+/// Keeps as many of the client's marks as the API takes, the last ones, and of those for an hour the ones that stand before all
+/// others, as it demands. Says whether there are any.
+pub fn keep_marks(body: &mut Body<'_>, dropped: &mut Dropped) -> bool {
+    let tools = body.tools.iter_mut().map(|tool| &mut tool.cache_control);
+    let messages = body.messages.iter_mut().flat_map(|message| &mut message.content);
+    let blocks = body.system.iter_mut().chain(messages).map(Block::cache_control);
+    let mut marks: Vec<&mut Option<CacheControl>> = tools.chain(blocks).filter(|mark| mark.is_some()).collect();
+    let superfluous = marks.len().saturating_sub(MAX_MARKS);
+    for mark in marks.drain(..superfluous) {
+        if let Some(CacheControl::Ephemeral { name: Some(name), .. }) = mark.take() {
+            dropped.note(name);
+        }
+    }
+    let mut is_short = false;
+    for mark in &mut marks {
+        let Some(CacheControl::Ephemeral { ttl, name }) = mark else { continue };
+        let is_long = *ttl == Some(Lifetime::Hour);
+        if let (true, true, Some(name)) = (is_long, is_short, *name) {
+            *ttl = None;
+            dropped.note(name);
+        }
+        is_short |= !is_long;
+    }
+    !marks.is_empty()
+}
 
 /// Marks what is at least `min_tokens` long, counting from the beginning of the prompt.
 pub fn mark(body: &mut Body<'_>, min_tokens: u64) {
     // Before the system prompt was lengthened by the gateway's own sentences, which depend on the request.
     let of_tools: usize = body.tools.iter().map(|tool| tool.input_schema.get().len() + 64).sum();
-    let described: usize = body.tools.iter().filter_map(|tool| tool.description).map(|text| text.get().len()).sum();
+    let described: usize =
+        body.tools.iter().filter_map(|tool| tool.description.as_ref()).map(|text| text.get().len()).sum();
     let tools = of_tools + described;
     let system = tools + bytes(&body.system);
     let is_long = |bytes: usize| bytes as u64 / 4 >= min_tokens;
     if let Some(tool) = body.tools.last_mut().filter(|_| is_long(tools)) {
-        tool.cache_control = Some(CacheControl::Ephemeral);
+        tool.cache_control = Some(CacheControl::OWN);
     }
     if let Some(block) = body.system.last_mut().filter(|_| is_long(system)) {
-        *block.cache_control() = Some(CacheControl::Ephemeral);
+        *block.cache_control() = Some(CacheControl::OWN);
     }
     if !body.messages.iter().any(|message| message.role == Role::Assistant) {
         return;
@@ -33,7 +90,7 @@ pub fn mark(body: &mut Body<'_>, min_tokens: u64) {
             && is_long(end)
             && let Some(block) = message.content.last_mut()
         {
-            *block.cache_control() = Some(CacheControl::Ephemeral);
+            *block.cache_control() = Some(CacheControl::OWN);
             marked += 1;
         }
         end -= length;

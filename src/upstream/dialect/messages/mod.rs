@@ -1,25 +1,33 @@
 //! Anthropic's Messages API, both ways, as pure functions.
 //!
 //! Going up, `request` puts the neutral content of a request into the API's words: `turns` its items, `parts` their parts,
-//! `tools` its tools, `schema` its schemas, `reasoning` effort and thinking, `cache` the marks; `wire` is what is sent. What a
+//! `tools` its tools, `roots`, `property_names`, `schema` and `strict` their schemas, `reasoning` effort and thinking, `user` who
+//! asks, `cache` the marks; `wire` is what is sent, and `calls` says how what comes back is to be read. What a
 //! model takes is data of the policy, never its name. Coming down, `response` reads whole answers and `stream` events, both
 //! into pieces; `events` is how their parts are read, and `answer` what they have in common. What cannot be carried is an error with its `param`; what is left
 //! out, or carried in a weaker form, is named in [`Encoded::dropped`](super::Encoded).
 
 mod answer;
 mod cache;
+mod calls;
 mod events;
 mod limits;
 mod parts;
+mod property_names;
 mod reasoning;
 mod request;
 mod response;
+mod roots;
 mod schema;
 mod stream;
+mod strict;
+mod text_files;
 mod tools;
 mod turns;
+mod user;
 mod wire;
 
+pub use calls::Reading;
 pub use limits::reset_delay;
 pub use request::encode_request;
 pub use response::decode_answer;

@@ -1,13 +1,14 @@
-//! The parts of one message's content, as blocks: text, images, PDF files.
+//! The parts of one message's content, as blocks: text, images, files that are PDFs or text.
 //!
 //! Empty and blank text is left out, since the Messages API refuses it. Audio and files by id cannot be carried.
 
 use std::borrow::Cow;
 
 use super::wire::{self, Block};
+use super::{cache, text_files};
 use crate::error::{Error, Kind};
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::ask::items::{MediaSource, Part, PartKind};
+use crate::wire::ask::items::{CacheMark, MediaSource, Part, PartKind};
 use crate::wire::ask::place::{Located, Place};
 use crate::wire::json::{Json, JsonString};
 
@@ -28,9 +29,7 @@ pub fn push_parts<'x>(
     dropped: &mut Dropped,
 ) -> Result<(), Error> {
     for part in parts {
-        if let Some(mark) = &part.cache {
-            dropped.note(mark.name);
-        }
+        let before = blocks.len();
         match (&part.kind, speaker) {
             (PartKind::Text(text), _) | (PartKind::Refusal(text), Speaker::Assistant) => push_text(text, blocks),
             (PartKind::Image { source, detail }, Speaker::User | Speaker::Tool) => {
@@ -41,7 +40,10 @@ pub fn push_parts<'x>(
             }
             (PartKind::File { source, name }, Speaker::User | Speaker::Tool) => {
                 let title = name.as_ref().filter(|name| !name.is_blank()).map(JsonString::raw);
-                blocks.push(Block::Document { source: file(source, part.place)?, title, cache_control: None });
+                // A file of nothing but white space says as little as such a text.
+                if let Some(source) = file(source, part.place)? {
+                    blocks.push(Block::Document { source, title, cache_control: None });
+                }
             }
             (PartKind::Json(json), _) => blocks.push(Block::text(Json::text(json.get()))),
             (PartKind::EarlierAudio(_), _) => {
@@ -59,8 +61,22 @@ pub fn push_parts<'x>(
                 return Err(part.place.leaf("type").fault(message).into());
             }
         }
+        if let Some(mark) = &part.cache {
+            mark_last(&mut blocks[before..], mark, dropped);
+        }
     }
     Ok(())
+}
+
+/// Puts a client's mark on the last of the blocks that it is for; it is named if there is none.
+pub fn mark_last(blocks: &mut [Block<'_>], mark: &CacheMark<'_>, dropped: &mut Dropped) {
+    match blocks.last_mut() {
+        Some(block) => {
+            let cache_control = block.cache_control();
+            *cache_control = cache::read(mark, dropped).or(*cache_control);
+        }
+        None => dropped.note(mark.name),
+    }
 }
 
 /// Appends a text block, unless the text is blank.
@@ -99,9 +115,12 @@ fn image<'x>(source: &'x MediaSource<'x>, place: Place) -> Result<wire::Source<'
     Ok(wire::Source::Base64 { media_type, data: data.into() })
 }
 
-fn file<'x>(source: &'x MediaSource<'x>, place: Place) -> Result<wire::Source<'x>, Error> {
-    let refused = |leaf| Error::from(place.leaf(leaf).fault("must be a base64 data URI of a PDF"));
+fn file<'x>(source: &'x MediaSource<'x>, place: Place) -> Result<Option<wire::Source<'x>>, Error> {
+    let refused = |leaf| Error::from(place.leaf(leaf).fault("must be a base64 data URI of a PDF or of a text"));
     let (media_type, data, leaf) = match source {
+        MediaSource::Url(Located { value: url, .. }) if has_scheme(url, "https:") => {
+            return Ok(Some(wire::Source::Url { url: Cow::Borrowed(url) }));
+        }
         MediaSource::Url(Located { leaf, value }) => {
             let (media_type, data) = data_uri(value).ok_or_else(|| refused(leaf))?;
             (media_type, data, leaf)
@@ -112,10 +131,15 @@ fn file<'x>(source: &'x MediaSource<'x>, place: Place) -> Result<wire::Source<'x
             return Err(place.leaf(id.leaf).fault(message).into());
         }
     };
-    match media_type.as_str() {
-        "application/pdf" => Ok(wire::Source::Base64 { media_type: "application/pdf", data: data.into() }),
-        _ => Err(refused(leaf)),
+    if media_type == "application/pdf" {
+        return Ok(Some(wire::Source::Base64 { media_type: "application/pdf", data: data.into() }));
     }
+    if !text_files::is_text(&media_type) {
+        return Err(refused(leaf));
+    }
+    let message = "must be a text in UTF-8, in base64";
+    let data = text_files::decode(data).ok_or_else(|| Error::from(place.leaf(leaf).fault(message)))?;
+    Ok((!data.trim().is_empty()).then_some(wire::Source::Text { media_type: "text/plain", data }))
 }
 
 /// Media type, in lower case and without parameters, and data of `data:TYPE;base64,DATA`.

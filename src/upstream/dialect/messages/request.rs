@@ -4,10 +4,12 @@
 
 use serde_json::value::RawValue;
 
+use super::calls::Reading;
 use super::parts::invalid;
 use super::reasoning::{self, Circumstances};
-use super::wire::{Block, Body, Format, Metadata, OutputConfig, Thinking};
-use super::{PATH, cache, schema, tools, turns};
+use super::schema::Costs;
+use super::wire::{Block, Body, Format, Metadata, OutputConfig, ServiceTier, Thinking};
+use super::{PATH, cache, schema, strict, tools, turns, user};
 use crate::error::Error;
 use crate::policy::{Candidate, Model, Policy};
 use crate::upstream::dialect::dropped::Dropped;
@@ -24,6 +26,7 @@ struct Shape {
     format: Option<Format>,
     /// For the end of the system prompt.
     hint: Option<String>,
+    costs: Costs,
 }
 
 /// The request as `candidate` takes it. Usage is told without being asked for.
@@ -45,9 +48,14 @@ pub fn encode_request(
     let text = options.begun.as_deref().filter(|_| model.prefill.is_some()).unwrap_or_default();
     let (shown, hidden) = text.split_at(text.trim_end().len());
     let begun = (!shown.is_empty()).then(|| begun(content, shown));
-    let turns = turns::translate(content.list, content.items.iter().chain(&begun), model, &mut dropped)?;
-    let tools = tools::translate(content, model, &turns.called, &mut dropped)?;
-    let shape = shape(content, model, &mut dropped);
+    let reading = Reading::of_content(content);
+    let setting = turns::Setting { list: content.list, model, reading: &reading };
+    let turns = turns::translate(setting, content.items.iter().chain(&begun), &mut dropped)?;
+    // The API keeps no schema where it goes on with an answer.
+    let keeps_schemas = model.json_schema && !turns.has_prefill;
+    let shape = shape(content, keeps_schemas, &mut dropped);
+    let circumstances = tools::Circumstances { called: &turns.called, reading: &reading, costs: shape.costs };
+    let tools = tools::translate(content, model, &circumstances, &mut dropped)?;
     let circumstances = Circumstances {
         max_tokens,
         forced_call: tools.forced,
@@ -73,10 +81,14 @@ pub fn encode_request(
         stop_sequences: stop_sequences(content, &mut dropped)?,
         temperature,
         top_p,
-        metadata: user_id(content).map(|user_id| Metadata { user_id }),
+        metadata: content
+            .setting(SettingKind::User)
+            .map(|setting| Metadata { user_id: user::id(setting, &mut dropped) }),
+        service_tier: service_tier(content, &mut dropped),
         stream: request.stream,
     };
-    if let Some(min_tokens) = model.prompt_cache_min {
+    let is_marked = cache::keep_marks(&mut body, &mut dropped);
+    if let Some(min_tokens) = model.prompt_cache_min.filter(|_| !is_marked) {
         cache::mark(&mut body, min_tokens);
     }
     // What depends on the request stands behind what a cache may hold.
@@ -114,23 +126,29 @@ fn max_tokens(content: &Content<'_>, model: &Model, dropped: &mut Dropped) -> Re
     }
 }
 
-fn shape(content: &Content<'_>, model: &Model, dropped: &mut Dropped) -> Shape {
+fn shape(content: &Content<'_>, keeps_schemas: bool, dropped: &mut Dropped) -> Shape {
     let Some(format) = content.last_format() else { return Shape::default() };
     let FormatKind::Schema { description, schema: Some(schema), .. } = &format.kind else {
         dropped.note(format.name);
-        return Shape { format: None, hint: Some(in_words(None)) };
+        return Shape { hint: Some(in_words(None)), ..Shape::default() };
     };
     let description = description.as_ref().map(|text| text.decode().unwrap_or_default());
-    let sanitised = match model.json_schema {
-        true => schema::sanitise(schema.get(), description.as_deref(), &mut schema::Budget::default()),
+    let is_cheap = |sanitised: &schema::Sanitised| {
+        let Costs { optional, unions } = sanitised.costs;
+        optional <= strict::MAX_COSTS.optional && unions <= strict::MAX_COSTS.unions
+    };
+    let sanitised = match keeps_schemas {
+        true => schema::sanitise(schema.get(), description.as_deref(), &mut schema::Budget::default()).filter(is_cheap),
         false => None,
     };
     if sanitised.as_ref().is_none_or(|sanitised| sanitised.weakened) {
         dropped.note(format.name);
     }
     match sanitised {
-        Some(sanitised) => Shape { format: Some(Format::JsonSchema { schema: sanitised.schema }), hint: None },
-        None => Shape { format: None, hint: Some(in_words(Some(schema.raw()))) },
+        Some(schema::Sanitised { schema, costs, .. }) => {
+            Shape { format: Some(Format::JsonSchema { schema }), hint: None, costs }
+        }
+        None => Shape { hint: Some(in_words(Some(schema.raw()))), ..Shape::default() },
     }
 }
 
@@ -183,8 +201,17 @@ fn stop_sequences<'x>(content: &'x Content<'x>, dropped: &mut Dropped) -> Result
     Ok(sequences)
 }
 
-fn user_id<'x>(content: &'x Content<'x>) -> Option<&'x RawValue> {
-    content.setting(SettingKind::User).map(|setting| setting.value.raw())
+/// The capacity that serves the request, in the API's words: what it does by itself is called automatic there too.
+fn service_tier(content: &Content<'_>, dropped: &mut Dropped) -> Option<ServiceTier> {
+    let setting = content.setting(SettingKind::ServiceTier)?;
+    match setting.value.get() {
+        r#""default""# | r#""standard""# | r#""standard_only""# => Some(ServiceTier::StandardOnly),
+        r#""auto""# => None,
+        _ => {
+            dropped.note(&setting.name);
+            None
+        }
+    }
 }
 
 /// Names the settings that the API has no word for.
@@ -198,6 +225,7 @@ fn drop_unknown(content: &Content<'_>, dropped: &mut Dropped) {
             | SettingKind::TopP
             | SettingKind::Stop
             | SettingKind::ParallelCalls
+            | SettingKind::ServiceTier
             | SettingKind::User => {}
             SettingKind::ReasoningSummary
             | SettingKind::Verbosity
@@ -210,7 +238,6 @@ fn drop_unknown(content: &Content<'_>, dropped: &mut Dropped) {
             | SettingKind::TopLogprobs
             | SettingKind::CacheKey
             | SettingKind::Metadata
-            | SettingKind::ServiceTier
             | SettingKind::Store
             | SettingKind::Other => dropped.note(&setting.name),
         }

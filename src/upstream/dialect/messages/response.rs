@@ -5,16 +5,17 @@
 use serde_json::value::RawValue;
 
 use super::answer::{self, Counts};
+use super::calls::Reading;
 use super::events::Block;
-use crate::upstream::dialect::Defect;
+use crate::upstream::dialect::{DecodeOptions, Defect};
 use crate::upstream::error_words::{self, ProviderError};
-use crate::wire::call::CallKind;
 use crate::wire::json::{JsonString, fields_named, given, says_nothing, text, without_mark};
 use crate::wire::piece::{AnswerCall, AnswerItem, At, ItemEnd, Piece, ReasoningForm, Start};
 use crate::wire::seal::SealKind;
 
-/// Reads a whole answer; `created` is Unix time.
-pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a>>) -> Result<(), Defect> {
+/// Reads a whole answer.
+pub fn decode_answer<'a>(body: &'a [u8], options: &DecodeOptions, pieces: &mut Vec<Piece<'a>>) -> Result<(), Defect> {
+    let created = options.created;
     let body = without_mark(body);
     let names = ["type", "error", "id", "model", "content", "stop_reason", "stop_sequence", "stop_details", "usage"];
     let message = std::str::from_utf8(body).ok().and_then(|json| fields_named(json, &names).ok());
@@ -37,7 +38,7 @@ pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a
         // What is no object may be a text.
         let block = Block::read(block).ok_or(Defect::Undecodable)?;
         has_calls |= block.kind == "tool_use";
-        decode_block(At { choice: 0, item: item as u64 }, block, pieces)?;
+        decode_block(At { choice: 0, item: item as u64 }, block, &options.calls, pieces)?;
     }
     // A whole message says why it ended; one that does not is a part of one.
     let says_why = |word: &JsonString<'_>| word.decode().is_some_and(|word| !error_words::is_error_name(&word));
@@ -55,7 +56,7 @@ fn defect(body: &[u8]) -> Defect {
     error_words::without_answer(body).map_or(Defect::Undecodable, Defect::Error)
 }
 
-fn decode_block<'a>(at: At, block: Block<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Defect> {
+fn decode_block<'a>(at: At, block: Block<'a>, calls: &Reading, pieces: &mut Vec<Piece<'a>>) -> Result<(), Defect> {
     let string = |raw: Option<&'a RawValue>| raw.and_then(JsonString::read).ok_or(Defect::Undecodable);
     let seal = |kind, state| {
         let state = JsonString::read_some(state);
@@ -78,8 +79,14 @@ fn decode_block<'a>(at: At, block: Block<'a>, pieces: &mut Vec<Piece<'a>>) -> Re
         }
         "tool_use" => {
             let id = Some(string(block.id)?);
-            let call = AnswerCall { kind: CallKind::Function, id, name: Some(string(block.name)?), namespace: None };
-            let fragment = JsonString::encode(given(block.input).map_or("{}", RawValue::get));
+            let name = string(block.name)?;
+            let kind = calls.kind(&name);
+            let call = AnswerCall { kind, id, name: Some(name), namespace: None };
+            let input = given(block.input).map_or("{}", RawValue::get);
+            let fragment = match calls.reader(kind) {
+                None => JsonString::encode(input),
+                Some(mut reader) => JsonString::encode(&(reader.take(input) + &reader.end())),
+            };
             pieces.extend([Piece::Begin { at, item: AnswerItem::Call(call) }, Piece::Input { at, fragment }]);
         }
         _ => return Ok(()),
@@ -91,11 +98,12 @@ fn decode_block<'a>(at: At, block: Block<'a>, pieces: &mut Vec<Piece<'a>>) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Dialect;
 
     /// What `check` needs to know of an answer: its texts, and why it ended.
     fn read(body: &[u8]) -> Result<String, Defect> {
         let mut pieces = Vec::new();
-        decode_answer(body, 7, &mut pieces)?;
+        decode_answer(body, &DecodeOptions::plain(Dialect::AnthropicMessages, 7), &mut pieces)?;
         let shown = pieces.iter().filter_map(|piece| match piece {
             Piece::Text { text, .. } => Some(text.inside().to_owned()),
             Piece::Finish { finish, .. } => Some(format!("({})", finish.word.inside())),

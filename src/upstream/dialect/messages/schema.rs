@@ -1,9 +1,9 @@
 //! JSON Schemas in the subset that the Messages API's structured output takes.
 //!
-//! Every object is closed; limits on numbers, lengths, patterns and items become words in the description, where the model
-//! still reads them. What cannot be said at all without changing the meaning (recursion, objects with free keys, several
-//! schemas at once, very many optional properties) makes the schema unfit, and the caller asks in words instead. Order is
-//! kept, since models answer in the order of the properties.
+//! Every object is closed; limits on numbers, lengths, items and values, and patterns that are not simple, become words in the
+//! description, where the model still reads them. What cannot be said at all without changing the meaning (recursion, objects
+//! with free keys, several schemas at once) makes the schema unfit, and the caller asks in words instead; what it costs of the
+//! limits on all schemas of a request is told. Order is kept, since models answer in the order of the properties.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use crate::wire::json::text;
 use crate::wire::json::{Field, object_fields};
 
-/// Documented limit of the API.
-const MAX_OPTIONAL_PROPERTIES: usize = 24;
+/// What a pattern may not hold that the API keeps: assertions, references back, word boundaries, classes by property.
+const HARD_IN_PATTERNS: [&str; 7] = ["(?", r"\b", r"\B", r"\p", r"\P", r"\k", r"\c"];
 const MAX_DEPTH: usize = 32;
 const MAX_DEFINITIONS: usize = 256;
 /// What may be read of all schemas of a request, in bytes, those of an inner one counted at each level above it.
@@ -40,6 +40,25 @@ pub struct Sanitised {
     pub schema: Box<RawValue>,
     /// Whether it allows more, or less, than the client's.
     pub weakened: bool,
+    pub costs: Costs,
+}
+
+/// What a schema takes of the API's limits on all schemas of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Costs {
+    /// Properties that are not required.
+    pub optional: usize,
+    /// What has several types.
+    pub unions: usize,
+}
+
+impl Costs {
+    pub fn plus(self, other: Costs) -> Costs {
+        Costs {
+            optional: self.optional.saturating_add(other.optional),
+            unions: self.unions.saturating_add(other.unions),
+        }
+    }
 }
 
 /// The schema as the API takes it, with `description` where it has none of its own; nothing if it cannot be said.
@@ -48,11 +67,9 @@ pub fn sanitise(schema: &str, description: Option<&str>, budget: &mut Budget) ->
     let written = writer.schema(schema, 0, description);
     budget.0 = writer.budget.0;
     written?;
-    if writer.optional_properties()? > MAX_OPTIONAL_PROPERTIES {
-        return None;
-    }
+    let costs = writer.costs()?;
     let schema = RawValue::from_string(writer.out).ok()?;
-    Some(Sanitised { schema, weakened: writer.weakened })
+    Some(Sanitised { schema, weakened: writer.weakened, costs })
 }
 
 #[derive(Default)]
@@ -71,8 +88,7 @@ struct Writer {
 
 #[derive(Default)]
 struct Part {
-    /// Properties that are not required.
-    optional: usize,
+    costs: Costs,
     references: Vec<String>,
 }
 
@@ -94,7 +110,7 @@ impl Writer {
         if matches!(json, "true" | "false") {
             return None;
         }
-        let fields = object_fields(json).ok()?;
+        let fields = flattened(object_fields(json).ok()?)?;
         let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
         let mut described: Option<String> = get("description").and_then(text).map(|text| text.into_owned());
         if described.is_none() {
@@ -107,6 +123,12 @@ impl Writer {
             match name.as_ref() {
                 "description" | "additionalProperties" => {}
                 "$schema" | "$id" | "$comment" | "examples" | "deprecated" | "readOnly" | "writeOnly" => {}
+                "enum" if !are_simple(value) => self.describe(name, value, &mut constraints),
+                "const" if !is_simple(value) => self.describe(name, value, &mut constraints),
+                "minItems" if matches!(value.get(), "0" | "1") => self.field(object, name, value.get()),
+                "pattern" if text(value).is_some_and(|pattern| is_simple_pattern(&pattern)) => {
+                    self.field(object, name, value.get());
+                }
                 "type" | "enum" | "const" | "title" | "default" | "required" => self.field(object, name, value.get()),
                 "format"
                     if text(value).is_some_and(|format| FORMATS.contains(&format.as_ref()) || format == "uuid") =>
@@ -121,25 +143,17 @@ impl Writer {
                 }
                 "anyOf" | "oneOf" => self.alternatives(object, value)?,
                 // Several schemas at once could not each be closed.
-                "allOf" => {
-                    let all: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
-                    if all.len() != 1 || get("anyOf").is_some() || get("oneOf").is_some() {
-                        return None;
-                    }
-                    self.alternatives(object, value)?;
-                }
+                "allOf" => return None,
                 "$ref" => {
                     self.refer(&text(value)?)?;
                     self.field(object, name, value.get());
                 }
-                name => {
-                    self.weakened = true;
-                    if value.get().len() <= MAX_DESCRIBED_BYTES {
-                        constraints.push(format!("{name}: {value}"));
-                    }
-                }
+                name => self.describe(name, value, &mut constraints),
             }
         }
+        let lists = ["type", "anyOf", "oneOf"].into_iter().filter_map(get);
+        let is_union = lists.map(RawValue::get).any(has_several);
+        self.part().costs.unions += usize::from(is_union);
         if get("anyOf").is_some() && get("oneOf").is_some() {
             return None;
         }
@@ -155,6 +169,14 @@ impl Writer {
         }
         self.out.push('}');
         Some(())
+    }
+
+    /// Notes a constraint that the API does not keep, to be told in words.
+    fn describe(&mut self, name: &str, value: &RawValue, constraints: &mut Vec<String>) {
+        self.weakened = true;
+        if value.get().len() <= MAX_DESCRIBED_BYTES {
+            constraints.push(format!("{name}: {value}"));
+        }
     }
 
     /// Closes what may be an object, and counts its optional properties.
@@ -177,7 +199,7 @@ impl Writer {
             Some(required) => serde_json::from_str(required.get()).ok()?,
             None => BTreeSet::new(),
         };
-        self.part().optional += properties.iter().filter(|field| !required.contains(field.name.as_ref())).count();
+        self.part().costs.optional += properties.iter().filter(|field| !required.contains(field.name.as_ref())).count();
         self.field(object, "additionalProperties", "false");
         Some(())
     }
@@ -247,17 +269,17 @@ impl Writer {
         }
     }
 
-    /// Optional properties, those of a definition counted wherever it is referred to. Nothing if a definition leads to
-    /// itself, or a reference to nothing.
-    fn optional_properties(&self) -> Option<usize> {
+    /// What the schema costs, definitions counted wherever they are referred to. Nothing if a definition leads to itself, or a
+    /// reference to nothing.
+    fn costs(&self) -> Option<Costs> {
         #[derive(Clone, Copy)]
         enum State {
             Unseen,
             Open,
-            Counted(usize),
+            Counted(Costs),
         }
-        fn count(writer: &Writer, part: &Part, states: &mut [State]) -> Option<usize> {
-            part.references.iter().try_fold(part.optional, |sum, reference| {
+        fn count(writer: &Writer, part: &Part, states: &mut [State]) -> Option<Costs> {
+            part.references.iter().try_fold(part.costs, |sum, reference| {
                 let at = *writer.positions.get(reference)?;
                 let counted = match states[at] {
                     State::Unseen => {
@@ -269,7 +291,7 @@ impl Writer {
                     State::Open => return None,
                     State::Counted(counted) => counted,
                 };
-                Some(sum.saturating_add(counted))
+                Some(sum.plus(counted))
             })
         }
         let mut states = vec![State::Unseen; self.definitions.len()];
@@ -292,6 +314,53 @@ impl Writer {
         self.name(object, name);
         self.out.push_str(json);
     }
+}
+
+/// The members of a schema, with those of the only one in `allOf` in its place, as generators write it beside a reference.
+/// Nothing if both say something of the same that is not the same, but a description.
+fn flattened(mut fields: Vec<Field<'_>>) -> Option<Vec<Field<'_>>> {
+    for _ in 0..MAX_DEPTH {
+        let Some(at) = fields.iter().position(|field| field.name == "allOf") else { return Some(fields) };
+        let all: Vec<&RawValue> = serde_json::from_str(fields[at].value.get()).ok()?;
+        let [only] = all[..] else { return None };
+        fields.remove(at);
+        for (place, inner) in object_fields(only.get()).ok()?.into_iter().enumerate() {
+            match fields.iter().find(|field| field.name == inner.name) {
+                Some(outer) if outer.value.get() == inner.value.get() || outer.name == "description" => {}
+                Some(_) => return None,
+                None => fields.insert((at + place).min(fields.len()), inner),
+            }
+        }
+    }
+    None
+}
+
+/// Whether a value is neither an object nor a list.
+fn is_simple(value: &RawValue) -> bool {
+    !value.get().starts_with(['{', '['])
+}
+
+/// Whether each of a list of values is simple.
+fn are_simple(values: &RawValue) -> bool {
+    serde_json::from_str::<Vec<&RawValue>>(values.get()).is_ok_and(|values| values.iter().all(|value| is_simple(value)))
+}
+
+/// Whether the API keeps a pattern.
+fn is_simple_pattern(pattern: &str) -> bool {
+    /// The largest count of repetitions that counts as simple.
+    const MAX_REPETITIONS: u32 = 100;
+    let is_reference = |pair: &[u8]| matches!(pair, [b'\\', b'1'..=b'9']);
+    let counts = pattern.split('{').skip(1).filter_map(|rest| rest.split(['}', ',']).next());
+    pattern.is_ascii()
+        && !HARD_IN_PATTERNS.iter().any(|part| pattern.contains(part))
+        && !pattern.as_bytes().windows(2).any(is_reference)
+        && !pattern.contains(",}")
+        && counts.map(str::parse::<u32>).all(|count| count.is_ok_and(|count| count <= MAX_REPETITIONS))
+}
+
+/// Whether a JSON array has more than one element.
+fn has_several(json: &str) -> bool {
+    serde_json::from_str::<Vec<&RawValue>>(json).is_ok_and(|values| values.len() > 1)
 }
 
 #[cfg(test)]
@@ -325,8 +394,25 @@ mod tests {
             ),
             (
                 r##"{"$schema":"x","$defs":{"A":{"type":"string"}},"allOf":[{"$ref":"#/$defs/A"}]}"##,
-                r##"{"$defs":{"A":{"type":"string"}},"anyOf":[{"$ref":"#/$defs/A"}]}"##,
+                r##"{"$defs":{"A":{"type":"string"}},"$ref":"#/$defs/A"}"##,
                 false,
+            ),
+            (
+                r#"{"description":"Outer.","allOf":[{"type":"string","description":"Inner."}],"default":"x"}"#,
+                r#"{"type":"string","default":"x","description":"Outer."}"#,
+                false,
+            ),
+            (r#"{"enum":[{"a":1},{"a":2}]}"#, r#"{"description":"(enum: [{\"a\":1},{\"a\":2}])"}"#, true),
+            (r#"{"const":[1]}"#, r#"{"description":"(const: [1])"}"#, true),
+            (
+                r#"{"type":"array","items":{"type":"string","pattern":"^[a-z]{2,3}$"},"minItems":1}"#,
+                r#"{"type":"array","items":{"type":"string","pattern":"^[a-z]{2,3}$"},"minItems":1}"#,
+                false,
+            ),
+            (
+                r#"{"type":"array","items":{"type":"string","pattern":"(?=a)b"},"minItems":2}"#,
+                r#"{"type":"array","items":{"type":"string","description":"(pattern: \"(?=a)b\")"},"description":"(minItems: 2)"}"#,
+                true,
             ),
             (
                 r#"{"type":"object","properties":{"a":{}},"required":["a"],"additionalProperties":true}"#,
@@ -352,8 +438,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_said_is_refused() {
-        let properties = |count| (0..count).map(|at| format!(r#""p{at}":{{}}"#)).collect::<Vec<_>>().join(",");
-        let (many, few) = (properties(25), properties(13));
         for schema in [
             r##"{"type":"object","properties":{"child":{"$ref":"#"}}}"##,
             r##"{"$defs":{"A":{"$ref":"#/$defs/B"},"B":{"$ref":"#/$defs/A"}},"$ref":"#/$defs/A"}"##,
@@ -366,13 +450,27 @@ mod tests {
             r#"{"items":true}"#,
             r#"{"items":[{}]}"#,
             "7",
-            &format!(r#"{{"type":"object","properties":{{{many}}}}}"#),
-            &format!(
-                r##"{{"$defs":{{"A":{{"type":"object","properties":{{{few}}}}}}},"anyOf":[{{"$ref":"#/$defs/A"}},{{"$ref":"#/$defs/A"}}]}}"##
-            ),
+            r#"{"type":"integer","allOf":[{"type":"string"}]}"#,
             &(r#"{"items":"#.repeat(100) + "{}" + &"}".repeat(100)),
         ] {
             assert_eq!(check(schema), None, "{schema}");
+        }
+    }
+
+    #[test]
+    fn costs_count_definitions_wherever_they_are_referred_to() {
+        for (schema, optional, unions) in [
+            (r#"{"type":"object","properties":{"a":{"type":["string","null"]},"b":{}},"required":["a"]}"#, 1, 1),
+            (r#"{"anyOf":[{"type":"string"},{"type":"null"}]}"#, 0, 1),
+            (r#"{"anyOf":[{"type":"string"}]}"#, 0, 0),
+            (
+                r##"{"$defs":{"A":{"type":"object","properties":{"a":{}}}},"anyOf":[{"$ref":"#/$defs/A"},{"$ref":"#/$defs/A"}]}"##,
+                2,
+                1,
+            ),
+        ] {
+            let costs = sanitise(schema, None, &mut Budget::default()).map(|sanitised| sanitised.costs);
+            assert_eq!(costs, Some(Costs { optional, unions }), "{schema}");
         }
     }
 }

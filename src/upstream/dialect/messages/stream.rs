@@ -6,10 +6,10 @@
 use serde_json::value::RawValue;
 
 use super::answer::{self, BlockKind, Counts};
+use super::calls::{InputReader, Reading};
 use super::events::{Block, Delta, Event, Fragment};
 use crate::upstream::dialect::{DecodeOptions, Defect, EndOfAnswer, Heard};
 use crate::upstream::error_words;
-use crate::wire::call::CallKind;
 use crate::wire::json::{JsonString, fields_named, given, says_nothing};
 use crate::wire::piece::{Alive, AnswerCall, AnswerItem, At, FinishReason, ItemEnd, Piece, ReasoningForm, Start};
 use crate::wire::seal::SealKind;
@@ -24,6 +24,7 @@ const MAX_INPUT_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct MessagesStream {
     created: u64,
+    calls: Reading,
     /// The message's id, once it has begun; nothing in it if it has none.
     begun: Option<Option<String>>,
     counts: Option<Counts>,
@@ -41,6 +42,8 @@ struct OpenBlock {
     kind: BlockKind,
     /// What a call's input is if no fragment of it comes.
     input: Option<String>,
+    /// What reads a call's input, where it is not told as it comes.
+    reader: Option<InputReader>,
 }
 
 /// What an event says that cannot be read, or that cannot be at its place.
@@ -56,6 +59,7 @@ impl MessagesStream {
     pub fn new(options: DecodeOptions) -> Self {
         Self {
             created: options.created,
+            calls: options.calls,
             begun: None,
             counts: None,
             open: Vec::new(),
@@ -141,7 +145,7 @@ impl MessagesStream {
             return Err(Undecodable);
         }
         let at = At { choice: 0, item: index };
-        let (mut kind, mut input) = (BlockKind::Other, None);
+        let (mut kind, mut input, mut reader) = (BlockKind::Other, None, None);
         match block.kind.as_ref() {
             "text" => {
                 kind = BlockKind::Text;
@@ -162,14 +166,16 @@ impl MessagesStream {
                 kind = BlockKind::Call;
                 input = Some(first_input(block.input)?);
                 let id = Some(string(block.id)?);
-                let call =
-                    AnswerCall { kind: CallKind::Function, id, name: Some(string(block.name)?), namespace: None };
+                let name = string(block.name)?;
+                let kind = self.calls.kind(&name);
+                reader = self.calls.reader(kind);
+                let call = AnswerCall { kind, id, name: Some(name), namespace: None };
                 self.push(Piece::Begin { at, item: AnswerItem::Call(call) }, pieces)?;
                 self.has_calls = true;
             }
             _ => {}
         }
-        self.open.push(OpenBlock { index, kind, input });
+        self.open.push(OpenBlock { index, kind, input, reader });
         Ok(())
     }
 
@@ -196,7 +202,11 @@ impl MessagesStream {
                     return Ok(());
                 }
                 open.input = None;
-                self.push(Piece::Input { at, fragment }, pieces)
+                let fragment = match &mut open.reader {
+                    None => fragment,
+                    Some(reader) => JsonString::encode(&reader.take(&fragment.decode().ok_or(Undecodable)?)),
+                };
+                self.push_all((!fragment.is_empty()).then_some(Piece::Input { at, fragment }), pieces)
             }
             _ => Ok(()),
         }
@@ -219,8 +229,13 @@ impl MessagesStream {
         if block.kind == BlockKind::Other {
             return Ok(());
         }
-        if let (Some(input), ItemEnd::Complete) = (block.input, end) {
-            self.push(Piece::Input { at, fragment: JsonString::encode(&input) }, pieces)?;
+        let whole = block.input.filter(|_| end == ItemEnd::Complete).unwrap_or_default();
+        let rest = match block.reader {
+            None => whole,
+            Some(mut reader) => reader.take(&whole) + &reader.end(),
+        };
+        if !rest.is_empty() {
+            self.push(Piece::Input { at, fragment: JsonString::encode(&rest) }, pieces)?;
         }
         self.push(Piece::End { at, end }, pieces)
     }
@@ -317,15 +332,12 @@ fn first_input(raw: Option<&RawValue>) -> Result<String, Undecodable> {
 mod tests {
     use super::*;
     use crate::policy::Dialect;
-    use crate::upstream::dialect::chat::Mends;
     use crate::wire::piece::Finish;
     use crate::wire::seal::Sealed;
 
     /// The pieces of a stream, each as `check` sees it.
     fn decode(events: &[&str]) -> String {
-        let options =
-            DecodeOptions { dialect: Dialect::AnthropicMessages, created: 7, choices: 1, mends: Mends::default() };
-        let mut stream = MessagesStream::new(options);
+        let mut stream = MessagesStream::new(DecodeOptions::plain(Dialect::AnthropicMessages, 7));
         let mut shown = Vec::new();
         for event in events {
             let mut pieces = Vec::new();

@@ -1,6 +1,7 @@
 //! Tools and how they may be used.
 //!
-//! Functions, also the legacy ones, become tools with an `input_schema`. A choice that demands a call becomes the API's own
+//! Functions, also the legacy ones, become tools with an `input_schema`, whose root is plain and whose properties have names that
+//! the API takes. A custom tool becomes a function with one text ([`super::calls`]). A choice that demands a call becomes the API's own
 //! where the model can be forced. Where it cannot, the fall-back is `auto` with only the tool that was asked for and a
 //! sentence in the system prompt: then a call is likely, not certain.
 
@@ -9,17 +10,18 @@ use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
+use super::calls::{self, Reading};
 use super::parts::invalid;
-use super::schema;
+use super::schema::Costs;
 use super::wire::{Tool, ToolChoice};
+use super::{cache, property_names, roots, strict};
 use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::ask::content::{self, Choice, Content, SettingKind, ToolKind};
+use crate::wire::ask::content::{self, Choice, Content, Grammar, SettingKind, ToolKind};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::place::{Located, Place};
-use crate::wire::call::CallKind;
-use crate::wire::json::{Field, Json, object_fields};
+use crate::wire::json::{Json, JsonString, object_fields};
 
 /// What `input_schema` says where the client says nothing.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
@@ -36,7 +38,7 @@ pub struct Tools<'a> {
     pub forced: bool,
 }
 
-type Names<'a> = BTreeSet<Cow<'a, str>>;
+pub type Names<'a> = BTreeSet<Cow<'a, str>>;
 
 /// What the client demands.
 enum Demand<'a> {
@@ -53,17 +55,27 @@ struct Allowed<'x> {
     place: Place,
 }
 
-/// The request's tools; `called` are the tools of the conversation's calls.
+/// What else decides about tools.
+pub struct Circumstances<'c, 'x> {
+    /// The tools of the conversation's calls.
+    pub called: &'c Names<'x>,
+    pub reading: &'c Reading,
+    /// What the schema of the answer's form costs.
+    pub costs: Costs,
+}
+
+/// The request's tools.
 ///
 /// # Errors
-/// A 400 for tools that are no functions, and for a choice of what is no tool.
+/// A 400 for tools that the API cannot have, and for a choice of what is no tool.
 pub fn translate<'x>(
     content: &'x Content<'x>,
     model: &Model,
-    called: &Names<'x>,
+    circumstances: &Circumstances<'_, 'x>,
     dropped: &mut Dropped,
 ) -> Result<Tools<'x>, Error> {
-    let mut builder = Builder { model, dropped, budget: schema::Budget::default() };
+    let Circumstances { called, reading, costs } = *circumstances;
+    let mut builder = Builder { reading, dropped, custom_tools: 0 };
     let mut tools = content.all_tools().map(|tool| builder.build(tool)).collect::<Result<Vec<_>, _>>()?;
     let (demand, allowed) = match &content.choice {
         Some(choice) => read_choice(choice)?,
@@ -94,7 +106,8 @@ pub fn translate<'x>(
     }
     let parallel = content.setting(SettingKind::ParallelCalls);
     let one_call = parallel.is_some_and(|setting| setting.value.get() == "false");
-    let tools = choose(tools, demand, one_call, model);
+    let mut tools = choose(tools, demand, one_call, model);
+    strict::settle(&mut tools.tools, model, costs, dropped);
     if tools.hint.is_some() {
         dropped.note(&place.to_string());
     }
@@ -148,67 +161,99 @@ fn only_called<'a>(called: &Names<'a>) -> Tools<'a> {
 }
 
 /// Makes the tools of one request.
-struct Builder<'m, 'd> {
-    model: &'m Model,
+struct Builder<'r, 'd> {
+    reading: &'r Reading,
     dropped: &'d mut Dropped,
-    budget: schema::Budget,
+    custom_tools: usize,
 }
 
 impl Builder<'_, '_> {
     fn build<'x>(&mut self, tool: &'x content::Tool<'x>) -> Result<Tool<'x>, Error> {
         let place = tool.place;
-        let ToolKind::Function { parameters, strict } = &tool.kind else {
-            let message = "must be `function`: the serving model's API has no custom tools";
-            return Err(place.leaf("type").fault(message).into());
-        };
         let name = qualified(tool.namespace.as_deref(), &tool.name.value);
-        if !is_name(&name) {
+        if !is_name(&name) && !matches!(tool.kind, ToolKind::Hosted) {
             let expected = "must be a string of 1 to 128 characters from [a-zA-Z0-9_-]";
             return Err(place.leaf(tool.name.leaf).fault(expected).into());
         }
-        let mut strict = *strict == Some(true);
-        let mut input_schema = match parameters {
-            Some(Located { leaf, value }) => input_schema(value, place, leaf)?,
-            None => no_parameters(),
-        };
-        if strict {
-            let sanitised = schema::sanitise(input_schema.get(), None, &mut self.budget);
-            match sanitised.filter(|_| self.model.json_schema) {
-                Some(sanitised) => {
-                    if sanitised.weakened {
-                        self.dropped.note("tools.strict");
+        let cache_control = tool.cache.as_ref().and_then(|mark| cache::read(mark, self.dropped));
+        let description = tool.description.as_ref().map(|text| Json::Borrowed(text.raw()));
+        match &tool.kind {
+            ToolKind::Function { parameters, strict } => {
+                let input_schema = match parameters {
+                    Some(Located { leaf, value }) => self.input_schema(value, place, leaf)?,
+                    None => no_parameters(),
+                };
+                Ok(Tool { name, description, input_schema, strict: *strict == Some(true), cache_control })
+            }
+            ToolKind::Custom { grammar } => {
+                self.custom_tools += 1;
+                if self.custom_tools > calls::MAX_CUSTOM_TOOLS {
+                    let message = format!("is one of more than {} custom tools", calls::MAX_CUSTOM_TOOLS);
+                    return Err(place.fault(message).into());
+                }
+                let description = match grammar {
+                    Some(grammar) => {
+                        self.dropped.note("tools.format");
+                        Some(with_grammar(tool.description.as_ref(), grammar))
                     }
-                    input_schema = Json::Owned(sanitised.schema);
-                }
-                None => {
-                    self.dropped.note("tools.strict");
-                    strict = false;
-                }
+                    None => description,
+                };
+                let input_schema = Json::parse(calls::INPUT_SCHEMA.to_owned()).expect("a constant should be JSON");
+                Ok(Tool { name, description, input_schema, strict: false, cache_control })
+            }
+            ToolKind::Hosted => {
+                let message = "must be `function` or `custom`: only its own provider runs this tool";
+                Err(place.leaf("type").fault(message).into())
             }
         }
-        let description = tool.description.as_ref().map(|text| text.raw());
-        Ok(Tool { name, description, input_schema, strict, cache_control: None })
     }
+
+    /// The schema of a function's parameters, which must say that they are an object.
+    fn input_schema<'x>(
+        &mut self,
+        parameters: &'x RawValue,
+        place: Place,
+        leaf: &'static str,
+    ) -> Result<Json<'x>, Error> {
+        let must_be_object = || Error::from(place.leaf(leaf).fault("must be an object"));
+        let fields = object_fields(parameters.get()).map_err(|_| must_be_object())?;
+        let kind = fields.iter().find(|field| field.name == "type").map(|field| field.value.get());
+        if kind.is_some_and(|kind| kind != r#""object""#) {
+            return Err(invalid(&format!("{}.type", place.leaf(leaf)), "must be `object`"));
+        }
+        let schema = if roots::is_joined(&fields) {
+            self.dropped.note("tools.parameters");
+            Json::parse(roots::merged(&fields)).ok_or_else(must_be_object)?
+        } else if kind.is_some() {
+            Json::Borrowed(parameters)
+        } else if fields.is_empty() {
+            no_parameters()
+        } else {
+            let rest = parameters.get().strip_prefix('{').unwrap_or_default();
+            Json::parse(format!(r#"{{"type":"object",{rest}"#)).ok_or_else(must_be_object)?
+        };
+        if !self.reading.escapes {
+            return Ok(schema);
+        }
+        let escaped = property_names::escape_schema(schema.get()).and_then(Json::parse);
+        escaped.ok_or_else(|| {
+            let message = "has a property whose name is too long, or lies too deep, for the serving model's API";
+            place.leaf(leaf).fault(message).into()
+        })
+    }
+}
+
+/// The description of a custom tool whose input has a grammar, which the API cannot keep.
+fn with_grammar(description: Option<&JsonString<'_>>, grammar: &Grammar<'_>) -> Json<'static> {
+    let text = |text: &JsonString<'_>| text.decode().map(Cow::into_owned).unwrap_or_default();
+    let own = description.map(text).unwrap_or_default();
+    let space = if own.is_empty() { "" } else { " " };
+    let (syntax, definition) = (text(&grammar.syntax), text(&grammar.definition));
+    Json::text(&format!("{own}{space}The input must follow this grammar ({syntax}): {definition}"))
 }
 
 fn no_parameters() -> Json<'static> {
     Json::parse(NO_PARAMETERS.to_owned()).expect("a constant should be JSON")
-}
-
-/// The schema of a function's parameters, which must say that they are an object.
-fn input_schema<'x>(parameters: &'x RawValue, place: Place, leaf: &'static str) -> Result<Json<'x>, Error> {
-    let must_be_object = || Error::from(place.leaf(leaf).fault("must be an object"));
-    let fields = object_fields(parameters.get()).map_err(|_| must_be_object())?;
-    match fields.iter().find(|Field { name, .. }| name == "type").map(|field| field.value.get()) {
-        Some(r#""object""#) => return Ok(Json::Borrowed(parameters)),
-        Some(_) => return Err(invalid(&format!("{}.type", place.leaf(leaf)), "must be `object`")),
-        None => {}
-    }
-    if fields.is_empty() {
-        return Ok(no_parameters());
-    }
-    let rest = parameters.get().strip_prefix('{').unwrap_or_default();
-    Json::parse(format!(r#"{{"type":"object",{rest}"#)).ok_or_else(must_be_object)
 }
 
 /// What the client demands, and to which tools it narrows its demand.
@@ -218,10 +263,7 @@ fn read_choice<'x>(choice: &'x Choice<'x>) -> Result<(Demand<'x>, Option<Allowed
         content::Demand::Auto => Demand::Auto,
         content::Demand::None => Demand::None,
         content::Demand::Any => Demand::Any,
-        content::Demand::Tool(tool) => match tool.kind {
-            CallKind::Function | CallKind::Legacy => Demand::Tool(Cow::Borrowed(tool.name.as_ref())),
-            CallKind::Custom => return unknown(choice.place.leaf("type")),
-        },
+        content::Demand::Tool(tool) => Demand::Tool(Cow::Borrowed(tool.name.as_ref())),
         content::Demand::Allowed { must_call, tools } => {
             let demand = if *must_call { Demand::Any } else { Demand::Auto };
             let names = tools.value.iter().map(|tool| tool.name.as_ref()).collect();

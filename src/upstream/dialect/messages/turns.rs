@@ -7,13 +7,15 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::parts::{Speaker, push_parts};
-use super::tools;
+use super::calls::Reading;
+use super::parts::{Speaker, mark_last, push_parts};
+use super::property_names::{self, Renamer};
 use super::wire::{Block, Message, Role};
+use super::{cache, calls, tools};
 use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::ask::items::{Call, CallResult, Item, ItemKind, Level, Part, qualified};
+use crate::wire::ask::items::{CacheMark, Call, CallResult, Item, ItemKind, Level, Part, qualified};
 use crate::wire::ask::place::Place;
 use crate::wire::call::CallKind;
 use crate::wire::json::{Json, MAX_DEPTH, is_too_deep};
@@ -35,25 +37,34 @@ pub struct Turns<'a> {
     pub has_prefill: bool,
 }
 
-/// All items of a conversation, which stands in the field `list`.
+/// What a conversation is translated for.
+#[derive(Clone, Copy)]
+pub struct Setting<'s> {
+    /// The field that the conversation stands in.
+    pub list: &'static str,
+    pub model: &'s Model,
+    pub reading: &'s Reading,
+}
+
+/// All items of a conversation.
 ///
 /// # Errors
 /// A 400 for a part that cannot be carried, and for calls and results that do not match.
 pub fn translate<'x>(
-    list: &'static str,
+    setting: Setting<'_>,
     items: impl Iterator<Item = &'x Item<'x>>,
-    model: &Model,
     dropped: &mut Dropped,
 ) -> Result<Turns<'x>, Error> {
-    let mut builder = Builder { list, turns: Turns::default(), calls: Calls::default(), results: Vec::new(), dropped };
+    let mut builder =
+        Builder { setting, turns: Turns::default(), calls: Calls::default(), results: Vec::new(), dropped };
     for item in items {
-        builder.push(item, model)?;
+        builder.push(item)?;
     }
-    builder.finish(model)
+    builder.finish()
 }
 
 struct Builder<'x, 'd> {
-    list: &'static str,
+    setting: Setting<'d>,
     turns: Turns<'x>,
     calls: Calls<'x>,
     /// What stands before the rest of the last turn: results of calls, which may come after words.
@@ -102,84 +113,109 @@ impl<'a> Calls<'a> {
 }
 
 impl<'x> Builder<'x, '_> {
-    fn push(&mut self, item: &'x Item<'x>, model: &Model) -> Result<(), Error> {
+    fn push(&mut self, item: &'x Item<'x>) -> Result<(), Error> {
+        let list = self.setting.list;
         for name in item.unread.iter().map(AsRef::as_ref).chain(item.name.as_ref().map(|_| "name")) {
-            self.dropped.note(&format!("{}.{name}", self.list));
+            self.dropped.note(&format!("{list}.{name}"));
         }
-        if let Some(mark) = &item.cache {
-            self.dropped.note(mark.name);
-        }
+        let mark = item.cache.as_ref();
         match &item.kind {
-            ItemKind::Instruction { level, parts } => self.push_instruction(*level, parts, model),
+            ItemKind::Instruction { level, parts } => {
+                let blocks = self.blocks(parts, Speaker::System, mark)?;
+                self.push_instruction(*level, blocks);
+                Ok(())
+            }
             ItemKind::User(parts) => {
-                let blocks = self.blocks(parts, Speaker::User)?;
+                let blocks = self.blocks(parts, Speaker::User, mark)?;
                 self.append(Role::User, blocks);
                 Ok(())
             }
             ItemKind::Text { parts, .. } => {
-                let blocks = self.blocks(parts, Speaker::Assistant)?;
+                let blocks = self.blocks(parts, Speaker::Assistant, mark)?;
                 self.check_answered_before()?;
                 self.append(Role::Assistant, blocks);
                 Ok(())
             }
-            ItemKind::Call(call) => self.push_call(call, item.place),
-            ItemKind::Result(result) => self.push_result(result, item.place),
+            ItemKind::Call(call) => self.push_call(call, item.place, mark),
+            ItemKind::Result(result) => self.push_result(result, item.place, mark),
             // What others thought means nothing here; tools and settings are gathered from all items.
             ItemKind::Reasoning(_) | ItemKind::ToolsAdded(_) | ItemKind::ToolsRemoved(_) | ItemKind::Config { .. } => {
                 Ok(())
             }
             ItemKind::Opaque { .. } => {
-                self.dropped.note(self.list);
+                self.dropped.note(list);
                 Ok(())
             }
         }
     }
 
-    fn push_instruction(&mut self, level: Level, parts: &'x [Part<'x>], model: &Model) -> Result<(), Error> {
-        let mut blocks = self.blocks(parts, Speaker::System)?;
+    fn push_instruction(&mut self, level: Level, mut blocks: Vec<Block<'x>>) {
         if blocks.is_empty() {
-            return Ok(());
+            return;
         }
-        if level == Level::Top || self.turns.messages.is_empty() {
+        let last = self.turns.messages.last().map(|turn| turn.role);
+        let may_stay = self.setting.model.system_turns
+            && self.calls.pending.is_empty()
+            && matches!(last, Some(Role::User | Role::System));
+        if level == Level::Top || last.is_none() {
             self.turns.system.append(&mut blocks);
-        } else if model.system_turns && self.calls.pending.is_empty() {
+        } else if may_stay {
             self.append(Role::System, blocks);
         } else {
             self.turns.system.append(&mut blocks);
-            self.dropped.note(self.list);
+            self.dropped.note(self.setting.list);
         }
-        Ok(())
     }
 
-    fn push_call(&mut self, call: &'x Call<'x>, place: Place) -> Result<(), Error> {
+    fn push_call(&mut self, call: &'x Call<'x>, place: Place, mark: Option<&CacheMark<'_>>) -> Result<(), Error> {
         self.check_answered_before()?;
-        if call.kind == CallKind::Custom {
-            let message = "must be `function`: calls of custom tools cannot be carried to the serving model";
-            return Err(place.leaf("type").fault(message).into());
-        }
         let name = plain_name(qualified(call.namespace.as_deref(), &call.name));
-        let input = input(call, place)?;
+        let input = match call.kind {
+            CallKind::Custom => custom_input(call),
+            CallKind::Function | CallKind::Legacy => input(call, place)?,
+        };
+        let input = match self.setting.reading.escapes && call.kind != CallKind::Custom {
+            true => escaped(input),
+            false => input,
+        };
         let id = self.calls.begin(&call.id, place);
         self.turns.called.insert(name.clone());
-        self.append(Role::Assistant, vec![Block::ToolUse { id, name, input, cache_control: None }]);
+        let cache_control = mark.and_then(|mark| cache::read(mark, self.dropped));
+        self.append(Role::Assistant, vec![Block::ToolUse { id, name, input, cache_control }]);
         Ok(())
     }
 
-    fn push_result(&mut self, result: &'x CallResult<'x>, place: Place) -> Result<(), Error> {
+    fn push_result(
+        &mut self,
+        result: &'x CallResult<'x>,
+        place: Place,
+        mark: Option<&CacheMark<'_>>,
+    ) -> Result<(), Error> {
         let Some(tool_use_id) = self.calls.end(&result.id.value) else {
             let message = "answers no call of the message before it";
             return Err(place.leaf(result.id.leaf).fault(message).into());
         };
-        let content = self.blocks(&result.parts, Speaker::Tool)?;
+        let mut content = self.blocks(&result.parts, Speaker::Tool, mark)?;
+        // A mark inside of a result is one of the whole of it.
+        let cache_control = content.iter_mut().filter_map(|block| block.cache_control().take()).last();
         self.begin(Role::User);
         let is_error = result.is_error;
-        self.results.push(Block::ToolResult { tool_use_id, content, is_error, cache_control: None });
+        self.results.push(Block::ToolResult { tool_use_id, content, is_error, cache_control });
         Ok(())
     }
 
-    fn blocks(&mut self, parts: &'x [Part<'x>], speaker: Speaker) -> Result<Vec<Block<'x>>, Error> {
+    /// The blocks of one item; `mark` is that of its end.
+    fn blocks(
+        &mut self,
+        parts: &'x [Part<'x>],
+        speaker: Speaker,
+        mark: Option<&CacheMark<'_>>,
+    ) -> Result<Vec<Block<'x>>, Error> {
         let mut blocks = Vec::with_capacity(parts.len());
         push_parts(parts, speaker, &mut blocks, self.dropped)?;
+        if let Some(mark) = mark {
+            mark_last(&mut blocks, mark, self.dropped);
+        }
         Ok(blocks)
     }
 
@@ -196,6 +232,9 @@ impl<'x> Builder<'x, '_> {
 
     /// Makes the last turn one of `role`.
     fn begin(&mut self, role: Role) {
+        if role == Role::User {
+            self.move_system_turn();
+        }
         let last = self.turns.messages.last().map(|turn| turn.role);
         if last == Some(role) {
             return;
@@ -203,10 +242,18 @@ impl<'x> Builder<'x, '_> {
         if last.is_none() && role != Role::User {
             let content = vec![Block::note(OPENING)];
             self.turns.messages.push(Message { role: Role::User, content });
-            self.dropped.note(self.list);
+            self.dropped.note(self.setting.list);
         }
         self.put_results_first();
         self.turns.messages.push(Message { role, content: Vec::new() });
+    }
+
+    /// A system message that another of the user's follows stands where the API does not take it.
+    fn move_system_turn(&mut self) {
+        if let Some(turn) = self.turns.messages.pop_if(|turn| turn.role == Role::System) {
+            self.turns.system.extend(turn.content);
+            self.dropped.note(self.setting.list);
+        }
     }
 
     /// Ends the last turn. Results are put into it all at once, since each would move everything behind it.
@@ -236,25 +283,28 @@ impl<'x> Builder<'x, '_> {
         }
     }
 
-    fn finish(mut self, model: &Model) -> Result<Turns<'x>, Error> {
+    fn finish(mut self) -> Result<Turns<'x>, Error> {
         self.check_answered()?;
+        let can_go_on = self.setting.model.prefill.is_some();
         match self.turns.messages.last_mut() {
             None => {
-                self.dropped.note(self.list);
+                self.dropped.note(self.setting.list);
                 self.append(Role::User, vec![Block::note(OPENING)]);
             }
-            Some(last) if last.role == Role::Assistant && model.prefill.is_some() => {
+            Some(last) if last.role == Role::Assistant && can_go_on => {
                 trim_end(last);
                 self.turns.has_prefill = true;
             }
             Some(last) if last.role == Role::Assistant => {
-                self.dropped.note(self.list);
+                self.dropped.note(self.setting.list);
                 self.append(Role::User, vec![Block::note(CONTINUE)]);
             }
             Some(_) => {}
         }
-        self.turns.in_tool_loop = !self.results.is_empty();
         self.put_results_first();
+        let last = self.turns.messages.iter().rfind(|turn| turn.role != Role::System);
+        let first = last.filter(|turn| turn.role == Role::User).and_then(|turn| turn.content.first());
+        self.turns.in_tool_loop = matches!(first, Some(Block::ToolResult { .. }));
         Ok(self.turns)
     }
 }
@@ -269,6 +319,18 @@ fn input<'x>(call: &'x Call<'x>, place: Place) -> Result<Json<'x>, Error> {
     let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
     let input = Json::borrow(arguments).filter(|input| input.get().starts_with('{'));
     input.ok_or_else(|| place.fault("must be a JSON object, in a string").into())
+}
+
+/// The input of a custom tool's call, which is any text.
+fn custom_input(call: &Call<'_>) -> Json<'static> {
+    let text = serde_json::to_string(call.payload.value.as_ref()).expect("a string should serialise");
+    Json::parse(format!(r#"{{"{}":{text}}}"#, calls::INPUT)).expect("an object of a string should be JSON")
+}
+
+/// An input with the names of its properties as the schemas of this request have them.
+fn escaped(input: Json<'_>) -> Json<'_> {
+    let written = Renamer::new(property_names::escape).take(input.get());
+    Json::parse(written).unwrap_or(input)
 }
 
 /// The name of a function, which a model may have made up, in the characters that the API takes.

@@ -30,6 +30,8 @@ pub struct Body<'a> {
     pub top_p: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<ServiceTier>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stream: bool,
 }
@@ -91,6 +93,7 @@ pub enum Block<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Source<'a> {
     Base64 { media_type: &'static str, data: Cow<'a, str> },
+    Text { media_type: &'static str, data: String },
     Url { url: Cow<'a, str> },
 }
 
@@ -98,14 +101,41 @@ pub enum Source<'a> {
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum CacheControl {
-    Ephemeral,
+    Ephemeral {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ttl: Option<Lifetime>,
+        /// The client's name for the mark, where it is the client's.
+        #[serde(skip)]
+        name: Option<&'static str>,
+    },
+}
+
+impl CacheControl {
+    /// A mark of the gateway's own.
+    pub const OWN: Self = Self::Ephemeral { ttl: None, name: None };
+}
+
+/// How long a prefix is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Lifetime {
+    #[serde(rename = "5m")]
+    FiveMinutes,
+    #[serde(rename = "1h")]
+    Hour,
+}
+
+/// Which capacity serves a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceTier {
+    StandardOnly,
 }
 
 #[derive(Debug, Serialize)]
 pub struct Tool<'a> {
     pub name: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<&'a RawValue>,
+    pub description: Option<Json<'a>>,
     pub input_schema: Json<'a>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub strict: bool,
@@ -173,7 +203,7 @@ pub enum Format {
 
 #[derive(Debug, Serialize)]
 pub struct Metadata<'a> {
-    pub user_id: &'a RawValue,
+    pub user_id: Json<'a>,
 }
 
 impl<'a> Block<'a> {
