@@ -243,6 +243,14 @@ pub fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     decoded(raw.get())
 }
 
+/// What is wrong with a value that [`text`] cannot read.
+pub fn text_fault(raw: Option<&RawValue>) -> &'static str {
+    match raw.is_some_and(is_text) {
+        true => "holds half of a surrogate pair (a `\\ud83d` without its other half), which stands for no character",
+        false => "must be a string",
+    }
+}
+
 /// Whether a value is a string, without looking at all of it.
 pub fn is_text(raw: &RawValue) -> bool {
     raw.get().starts_with('"')

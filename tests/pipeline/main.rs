@@ -3,6 +3,7 @@
 
 mod accounting;
 mod attempts;
+mod bodies;
 mod classifier;
 mod clients;
 mod deciding;

@@ -25,9 +25,10 @@ use fields::check_fields;
 use messages::{holds_media, parse_turns};
 
 use crate::error::{Error, Kind};
+use crate::wire::ask::place::Place;
 use crate::wire::ask::turns::Turn;
 use crate::wire::ask::{Api, Ask, Features, Neutral};
-use crate::wire::json::{given, object_fields};
+use crate::wire::json::{given, object_fields, text as text_of, text_fault};
 
 /// As OpenAI has it.
 const MAX_CHOICES: u64 = 128;
@@ -43,6 +44,8 @@ pub fn parse(body: &[u8]) -> Result<Ask<'_>, Error> {
         let place = error.valid_up_to();
         Error::new(Kind::InvalidJson, format!("The body is not valid UTF-8: see byte {place}."))
     })?;
+    // A byte order mark, which some write before a text, is no part of it (RFC 8259, section 8.1).
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     check(text)?;
     let fields = object_fields(text).map_err(|error| no_object(text, &error))?;
     check_fields(&fields)?;
@@ -72,7 +75,10 @@ pub fn parse(body: &[u8]) -> Result<Ask<'_>, Error> {
         input_tokens: estimate_tokens(&turns, &tools),
         max_output: first(["max_completion_tokens", "max_tokens"]).and_then(number),
     };
-    let model = get("model").and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default();
+    let model = match given(get("model")) {
+        None => Cow::Borrowed(""),
+        Some(model) => text_of(model).ok_or_else(|| Place::field("model").fault(text_fault(Some(model))))?,
+    };
     let include_usage = get("stream_options").is_some_and(includes_usage);
     let [holds_tools, holds_functions] = tools.map(|tools| tools.is_some());
     let legacy_calls = holds_functions && !holds_tools;
@@ -101,6 +107,13 @@ fn no_object(text: &str, error: &serde_json::Error) -> Error {
         return Error::new(Kind::InvalidJson, "The body must be a JSON object with a `messages` array.");
     }
     let (line, column) = (error.line(), error.column());
+    // Of all that is no value only names of fields are decoded, which is where the parser finds such a thing.
+    if ["surrogate", "hex escape"].iter().any(|words| error.to_string().contains(words)) {
+        let message = format!(
+            "A field's name holds half of a surrogate pair, which stands for no character: see line {line}, column {column}."
+        );
+        return Error::new(Kind::InvalidJson, message);
+    }
     Error::new(Kind::InvalidJson, format!("The body is not valid JSON: see line {line}, column {column}."))
 }
 
