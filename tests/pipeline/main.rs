@@ -16,6 +16,7 @@ mod isolation;
 mod keys;
 mod meanings;
 mod odd_answers;
+mod paths;
 mod policies;
 mod provider_stream;
 mod racing;
