@@ -1,9 +1,10 @@
-//! Bodies of requests as clients send them: compressed, behind a byte order mark and with half a surrogate pair in them.
+//! Bodies of requests as clients send them: compressed, behind a byte order mark with half a surrogate pair in them, and with more
+//! than text in them.
 
 use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::scenario::{FIRST, Scenario, answer, policy};
+use crate::scenario::{FIRST, SECOND, Scenario, answer, client, policy};
 
 const ASK: &str = r#"{"messages":[{"role":"user","content":"Hello"}]}"#;
 
@@ -100,4 +101,69 @@ fn half_a_surrogate_pair_is_named_as_what_it_is() {
     // A text passes as it is to a provider of the same API.
     let text = small().raw_body(format!(r#"{{"messages":[{{"role":"user","content":"{HALF}"}}]}}"#).as_bytes()).run();
     assert_eq!(text.status(), 200, "{}", text.text());
+}
+
+/// `text` as Python's `json.dumps` writes it by default.
+fn escaped(text: &str) -> String {
+    text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()
+}
+
+#[test]
+fn the_same_text_counts_the_same_however_it_is_written() {
+    let text = "中\u{1F600}".repeat(400);
+    let tools = |schema: &Value| json!([{"type": "function", "function": {"name": "f", "parameters": schema}}]);
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string", "description": text}}});
+    let tight = tools(&schema).to_string();
+    let wide = serde_json::to_string_pretty(&tools(&schema)).expect("JSON");
+    let count = |body: String| {
+        let pin = client(json!({"may_pin": true}));
+        let scenario = Scenario::new().client(pin).header("x-route-model", "one").raw_body(body.as_bytes());
+        let scenario = scenario.provider(FIRST, answer("hi")).run();
+        assert_eq!(scenario.status(), 200, "{}", scenario.text());
+        // What the plan is made by is what the classifier is told.
+        tiergate::door::chat::parse(body.as_bytes()).expect("a request").features.input_tokens
+    };
+    let asked = |content: String| count(format!(r#"{{"messages":[{{"role":"user","content":{content}}}]}}"#));
+    let plain = asked(format!("\"{text}\""));
+    assert_eq!(plain, asked(format!("\"{}\"", escaped(&text))));
+    assert_eq!(plain, asked(format!(r#"[{{"type":"text","text":"{}"}}]"#, escaped(&text))));
+    assert_eq!(plain, asked(format!("[ {{\n\n    \"type\": \"text\",   \"text\": \"{text}\" }}\n\n ]")));
+    let with_tools =
+        |tools: &str| count(format!(r#"{{"messages":[{{"role":"user","content":"x"}}],"tools":{tools}}}"#));
+    assert_eq!(with_tools(&tight), with_tools(&wide));
+    assert_eq!(with_tools(&tight), with_tools(&tight.replace(&text, &escaped(&text))));
+}
+
+#[test]
+fn files_audio_and_video_go_to_models_that_take_them() {
+    let with = |flag: &str| {
+        let mut policy = policy();
+        policy["models"]["two"][flag] = json!(true);
+        policy["models"]["one"]["vision"] = json!(true);
+        policy
+    };
+    let file = json!([{"type": "file", "file": {"file_data": "data:application/pdf;base64,AA=="}}]);
+    let audio = json!([{"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}]);
+    let video = json!([{"type": "video_url", "video_url": {"url": "https://a.example/v.mp4"}}]);
+    let plain = json!("x");
+    for (flag, reason, content, more) in [
+        ("files", "needs_files", file, json!({})),
+        ("audio", "needs_audio", audio, json!({})),
+        ("video", "needs_video", video, json!({})),
+        (
+            "audio",
+            "needs_audio",
+            plain,
+            json!({"modalities": ["text", "audio"], "audio": {"voice": "a", "format": "wav"}}),
+        ),
+    ] {
+        let mut body = json!({"messages": [{"role": "user", "content": content}]});
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let ask = |policy: Value| Scenario::new().policy(policy).header("x-route-tier", "large").ask(body.clone());
+        let refused = ask(policy()).run();
+        assert_eq!((refused.status(), refused.error_code().as_str()), (400, "no_capable_candidate"), "{reason}");
+        assert!(refused.text().contains(reason), "{}", refused.text());
+        let served = ask(with(flag)).provider(SECOND, answer("hi")).run();
+        assert_eq!((served.status(), served.asked()), (200, vec![SECOND.to_owned()]), "{flag}: {}", served.text());
+    }
 }

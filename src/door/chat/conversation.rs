@@ -93,8 +93,11 @@ impl<'a> Message<'a> {
         }
         let kind = match role {
             Role::System | Role::Developer => {
-                let is_instruction = |item: &Item<'_>| matches!(item.kind, ItemKind::Instruction { .. });
-                let level = if items.iter().all(is_instruction) { Level::Top } else { Level::Mid };
+                // The one before it says it for all before that.
+                let follows_the_top = items
+                    .last()
+                    .is_none_or(|item| matches!(item.kind, ItemKind::Instruction { level: Level::Top, .. }));
+                let level = if follows_the_top { Level::Top } else { Level::Mid };
                 ItemKind::Instruction { level, parts }
             }
             Role::User => ItemKind::User(parts),
@@ -221,6 +224,8 @@ struct PartFields<'a> {
     #[serde(borrow, default)]
     input_audio: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    video_url: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     thinking: Option<&'a RawValue>,
     #[serde(borrow, default)]
     prompt_cache_breakpoint: Option<&'a RawValue>,
@@ -273,6 +278,11 @@ fn part<'a>(fields: &PartFields<'a>, place: Place) -> Result<Part<'a>, RequestFa
         "input_audio" => {
             let audio = given(fields.input_audio).ok_or_else(|| missing("input_audio"))?;
             ("input_audio", PartKind::Audio(audio))
+        }
+        // Only providers of this API have it.
+        "video_url" => {
+            let raw = given(fields.video_url).ok_or_else(|| missing("video_url"))?;
+            ("video_url", PartKind::Opaque { api: Api::Chat, raw })
         }
         "thinking" => {
             let raw = given(fields.thinking).ok_or_else(|| missing("thinking"))?;
