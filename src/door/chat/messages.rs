@@ -261,7 +261,7 @@ impl<'a> Reader<'_, 'a> {
                 _ if !says_something(value) => {}
                 _ => match media_field(&name) {
                     Some(known) if known == name && own.iter().all(|(other, _)| *other != known) => {
-                        own.push((known, value))
+                        own.push((known, value));
                     }
                     None if matches!(name.as_ref(), "refusal" | "thinking") => said = Some(value),
                     Some(_) => media = Some(name),
