@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use http::StatusCode;
+use http::header::{HeaderMap, ORIGIN};
 
 use crate::admit::auth::{self, Presented};
 use crate::admit::look_ups::{self, Shared, Wanted, body_deadline};
@@ -46,7 +47,13 @@ pub fn handle<P: Platform>(platform: &P, memory: &Memory, received: Received<P::
 
 fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> Result<Settled, Error> {
     let Received { method, path, query, headers: client_headers, mut body, time_left, .. } = received;
-    let route = route::find(&method, &path)?;
+    let route = match route::find(&method, &path) {
+        Ok(route) => route,
+        Err(error) => {
+            admit_origin(visit, &client_headers);
+            return Err(error);
+        }
+    };
     let presented = auth::presented(&client_headers);
     let is_keyless = matches!(presented, Presented::Nothing);
     let route_headers = headers::parse_route_headers(&client_headers);
@@ -77,7 +84,7 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
             let gathered = found.gather(visit.platform, until)?;
             let bytes_received = gathered.body.len() as u64;
             visit.note(|record| record.bytes_received = bytes_received);
-            content?;
+            let gathered = gathered.decoded(content?)?;
             let route_headers = route_headers?;
             let ask = chat::parse(&gathered.body)?;
             let case = Case::new(visit.platform, &gathered, &route_headers, &ask);
@@ -92,6 +99,18 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
                 _ => complete(visit, &case, request),
             }
         }
+    }
+}
+
+/// Lets a browser read that there is nothing where it asked. For others no store is asked, since scanners come for nothing else.
+fn admit_origin<P: Platform>(visit: &mut Visit<'_, P>, client_headers: &HeaderMap) {
+    if !client_headers.contains_key(ORIGIN) {
+        return;
+    }
+    let wanted = Wanted { presented: Presented::Nothing, body: None, shared: Shared::Ignored };
+    let found = look_ups::look_up(visit.platform, visit.memory, wanted);
+    if let Ok(in_force) = found.policy.in_force() {
+        visit.add_headers(cors::of_answer(&in_force.policy, client_headers));
     }
 }
 

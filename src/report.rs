@@ -8,6 +8,7 @@ use crate::admit::auth::Client;
 use crate::admit::look_ups::Found;
 use crate::decide::case::Chosen;
 use crate::decide::pin;
+use crate::decide::rung::tier_of_model;
 use crate::door::cors;
 use crate::door::route::Route;
 use crate::error::{Error, Kind};
@@ -64,7 +65,12 @@ struct ModelObject<'a> {
     owned_by: &'a str,
 }
 
-/// `GET /v1/models`: the tiers that this client may use and, if it may pin, the policy's models.
+/// The model that is listed for requests that the gateway decides; any other name that is none of the policy's does the same.
+const AUTO: &str = "auto";
+/// Whose the models are that the policy defines as tiers.
+const OWNER: &str = "tiergate";
+
+/// `GET /v1/models`: [`AUTO`], the tiers that this client may use and, if it may pin, the policy's models.
 fn models(policy: &Policy, client: &Client) -> Vec<u8> {
     to_bytes(&json!({"object": "list", "data": visible(policy, client)}))
 }
@@ -75,7 +81,9 @@ fn models(policy: &Policy, client: &Client) -> Vec<u8> {
 /// [`Kind::UnknownModel`], also for one that this client may not use.
 fn model(policy: &Policy, client: &Client, name: &str) -> Result<Vec<u8>, Error> {
     let visible = visible(policy, client);
-    match visible.iter().find(|model| model.id == name) {
+    let tier = || tier_of_model(policy, name).map(|id| policy.tier(id).name.as_str());
+    let by_name = |name: &str| visible.iter().find(|model| model.id == name);
+    match by_name(name).or_else(|| by_name(tier()?)) {
         Some(model) => Ok(to_bytes(model)),
         None => {
             let valid: Vec<&str> = visible.iter().map(|model| model.id).collect();
@@ -90,10 +98,15 @@ fn visible<'a>(policy: &'a Policy, client: &Client) -> Vec<ModelObject<'a>> {
     let tiers = policy.tiers.iter().filter(|tier| client.tiers.as_ref().is_none_or(|names| names.contains(&tier.name)));
     let rights = rules::rights(policy, client.tiers.as_deref());
     let models = pin::pinnable(policy, &rights).filter(|_| client.may_pin);
-    let visible = tiers
-        .map(|tier| object(tier.name.as_str(), "tiergate"))
-        .chain(models.map(|model| object(&model.name, &policy.provider(model.provider).name)));
-    visible.collect()
+    let mut visible: Vec<_> = tiers
+        .map(|tier| object(tier.name.as_str(), OWNER))
+        .chain(models.map(|model| object(&model.name, &policy.provider(model.provider).name)))
+        .collect();
+    // A policy may have given the name to something of its own.
+    if !visible.is_empty() && visible.iter().all(|model| model.id != AUTO) {
+        visible.insert(0, object(AUTO, OWNER));
+    }
+    visible
 }
 
 /// `POST /v1/route`: the decision and the plan.

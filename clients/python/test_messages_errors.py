@@ -33,10 +33,8 @@ def part(**fields):
     ("fields", "param"),
     [
         ({"n": 2}, "n"),
-        (
-            {"messages": part(type="input_audio", input_audio={"data": "AAAA", "format": "wav"})},
-            "messages[0].content[1].type",
-        ),
+        # No model here takes audio, whoever would have to carry it.
+        ({"messages": part(type="input_audio", input_audio={"data": "AAAA", "format": "wav"})}, None),
         ({"messages": part(type="file", file={"file_id": "file-1"})}, "messages[0].content[1].file.file_id"),
         (
             {"messages": part(type="image_url", image_url={"url": "data:image/bmp;base64,AAAA"})},

@@ -3,15 +3,15 @@
 import openai
 import pytest
 
-TIERS = ["fast", "balanced", "quality", "reasoning"]
+TIERS = ["auto", "fast", "balanced", "quality", "reasoning"]
 
 
 def test_tiers_are_listed_and_models_for_those_who_may_pin(connect):
     ids = [model.id for model in connect().models.list()]
     assert ids == TIERS
     ids = [model.id for model in connect("pinner").models.list()]
-    assert ids[:4] == TIERS and {"gpt-6-luna", "gemini-3.8-flash", "mercury-2"} <= set(ids[4:])
-    assert [model.id for model in connect("cheap").models.list()] == ["fast"]
+    assert ids[:5] == TIERS and {"gpt-6-luna", "gemini-3.8-flash", "mercury-2"} <= set(ids[5:])
+    assert [model.id for model in connect("cheap").models.list()] == ["auto", "fast"]
 
 
 async def test_models_are_listed_asynchronously(async_client):

@@ -12,11 +12,12 @@ use crate::admit::client_cache;
 use crate::admit::in_force::{self, Answers, GoodCopy, InForce, KnownPolicy, POLICY_KEY};
 use crate::admit::memory::Memory;
 use crate::door::headers::RouteHeaders;
-use crate::door::upload::Upload;
+use crate::door::upload::{self, Upload};
 use crate::error::{Error, Kind, Retry};
 use crate::platform::{Platform, StoreError, Stored, Wait};
 use crate::policy::{Auth, Policy};
 use crate::pop::index::{self, Index};
+use crate::wire::coding::Coding;
 
 /// A store that has not answered by then counts as one that does not; for all look-ups of a request together.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -131,6 +132,18 @@ pub fn look_up<'a, P: Platform>(platform: &P, memory: &Memory, wanted: Wanted<'a
     let client_known = platform.elapsed();
     let index = lookups.index(memory, now);
     Found { policy, client, index, chores: lookups.chores, body, policy_known, client_known }
+}
+
+impl Gathered {
+    /// The same with the body that the client has coded so, at most as long as the policy's limit.
+    ///
+    /// # Errors
+    /// [`Kind::BodyTooLarge`], and [`Kind::InvalidJson`] for a body that is not what its coding says.
+    pub fn decoded(self, coding: Option<Coding>) -> Result<Self, Error> {
+        let limit = self.policy.policy.limits.body_bytes;
+        let body = upload::decoded(self.body, coding, limit)?;
+        Ok(Self { body, ..self })
+    }
 }
 
 impl<B> Found<'_, B> {

@@ -123,17 +123,18 @@ fn draw(members: &[&Weighted], random: u64) -> Option<usize> {
 /// Why `model` cannot carry the request.
 fn misfit(model: &Model, features: &Features) -> Option<Reason> {
     let output = features.max_output.unwrap_or_default().min(model.max_output);
-    if features.has_tools && !model.tools {
-        Some(Reason::NeedsTools)
-    } else if features.has_images && !model.vision {
-        Some(Reason::NeedsVision)
-    } else if features.json_schema && !model.json_schema {
-        Some(Reason::NeedsJsonSchema)
-    } else if features.input_tokens.saturating_add(output) > model.context {
-        Some(Reason::ContextTooLong)
-    } else {
-        None
-    }
+    let length = features.input_tokens.saturating_add(output);
+    [
+        (features.has_tools && !model.tools, Reason::NeedsTools),
+        (features.has_images && !model.vision, Reason::NeedsVision),
+        (features.has_files && !model.files, Reason::NeedsFiles),
+        (features.has_audio && !model.audio, Reason::NeedsAudio),
+        (features.has_video && !model.video, Reason::NeedsVideo),
+        (features.json_schema && !model.json_schema, Reason::NeedsJsonSchema),
+        (length > model.context, Reason::ContextTooLong),
+    ]
+    .into_iter()
+    .find_map(|(is_missing, reason)| is_missing.then_some(reason))
 }
 
 fn incapable(reasons: &[Reason]) -> Error {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
 
+use crate::door::answer_headers;
 use crate::error::{Error, Kind};
 use crate::mask::keys::without_known_shapes;
+use crate::wire::coding::{Coding, READ_CODINGS, coding};
 use crate::wire::media::JSON;
 
 /// A client's routing headers.
@@ -23,6 +25,7 @@ pub struct RouteHeaders {
 /// All routing headers, which browsers may send too. None goes to a provider.
 pub const ROUTING: [&str; 7] = [TIER, MODEL, SESSION, AFFINITY, CACHE, TIMEOUT, TAGS];
 
+const PREFIX: &str = "x-route-";
 const TIER: &str = "x-route-tier";
 const MODEL: &str = "x-route-model";
 const SESSION: &str = "x-route-session";
@@ -44,6 +47,9 @@ const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 1..=120_000;
 /// [`Kind::InvalidHeader`] that names the header and its valid values. Names of tiers and models are checked later, by
 /// the policy.
 pub fn parse_route_headers(headers: &HeaderMap) -> Result<RouteHeaders, Error> {
+    if let Some(name) = headers.keys().map(HeaderName::as_str).find(|name| is_unknown(name)) {
+        return Err(unknown(name));
+    }
     let cache = single(headers, CACHE)?;
     if cache.is_some_and(|value| !matches!(value, "no-store" | "no-cache")) {
         return Err(invalid(CACHE, "one of: no-store, no-cache"));
@@ -67,6 +73,18 @@ pub fn parse_route_headers(headers: &HeaderMap) -> Result<RouteHeaders, Error> {
         timeout,
         tags: single(headers, TAGS)?.map_or(Ok(BTreeMap::new()), parse_tags)?,
     })
+}
+
+/// Whether a header looks like one for the gateway and is none. A demand that is misspelt must not be passed over, and one that
+/// says who has served (`x-route-provider`) must not pass for a demand, so those of answers are no exception.
+fn is_unknown(name: &str) -> bool {
+    name.starts_with(PREFIX) && !ROUTING.contains(&name)
+}
+
+fn unknown(name: &str) -> Error {
+    let hint = if answer_headers::SENT.contains(&name) { ", which is a header of answers" } else { "" };
+    let (name, valid) = (without_known_shapes(name, MAX_SHOWN_BYTES), ROUTING.join(", "));
+    Error::new(Kind::InvalidHeader, format!("There is no header `{name}` for requests{hint}; valid: {valid}."))
 }
 
 fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Error> {
@@ -100,24 +118,26 @@ fn invalid(name: &str, expected: &str) -> Error {
     Error::new(Kind::InvalidHeader, format!("The header {name} must be {expected}."))
 }
 
-/// Checks that a body is what the gateway reads, by the headers that describe it.
+/// Checks that a body is what the gateway reads, by the headers that describe it, and gives the coding that it has.
 ///
 /// Browsers send forms and plain text to any host without asking first, so nothing but JSON passes for JSON.
 ///
 /// # Errors
 /// [`Kind::UnsupportedContent`] that says what is expected.
-pub fn check_content(headers: &HeaderMap) -> Result<(), Error> {
+pub fn check_content(headers: &HeaderMap) -> Result<Option<Coding>, Error> {
     let unsupported = |message: String| Err(Error::new(Kind::UnsupportedContent, message));
-    let codings = headers.get_all(CONTENT_ENCODING).iter().map(|value| value.to_str().unwrap_or("?"));
-    let mut codings = codings.flat_map(|value| value.split(',')).map(str::trim);
-    if let Some(coding) = codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity")) {
-        let coding = without_known_shapes(coding, MAX_SHOWN_BYTES);
-        return unsupported(format!("The body comes with the content-encoding `{coding}`; valid: none, or identity."));
-    }
+    let Ok(coding) = coding(headers) else {
+        let named = headers.get_all(CONTENT_ENCODING).iter().map(|value| value.to_str().unwrap_or("?"));
+        let named = without_known_shapes(&named.collect::<Vec<_>>().join(", "), MAX_SHOWN_BYTES);
+        return unsupported(format!(
+            "The body comes with the content-encoding `{named}`; valid: one of {READ_CODINGS}, or none. \
+             Most clients that compress can be told to send the body as it is."
+        ));
+    };
     let mut types = headers.get_all(CONTENT_TYPE).iter().map(|value| value.to_str().unwrap_or_default());
     match (types.next(), types.next()) {
-        (None, _) => Ok(()),
-        (Some(given), None) if is_json(given) => Ok(()),
+        (None, _) => Ok(coding),
+        (Some(given), None) if is_json(given) => Ok(coding),
         (Some(given), _) => {
             let given = without_known_shapes(given, MAX_SHOWN_BYTES);
             unsupported(format!(
@@ -140,7 +160,7 @@ fn is_json(content_type: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::header::{HeaderName, HeaderValue};
+    use http::header::HeaderValue;
 
     use super::*;
 
@@ -191,9 +211,12 @@ mod tests {
             (&[("content-type", "json")], false),
             (&[("content-type", "application/+json")], false),
             (&[("content-type", "application/json"), ("content-type", "text/plain")], false),
-            (&[("content-encoding", "gzip")], false),
+            (&[("content-encoding", "gzip")], true),
+            (&[("content-encoding", "identity"), ("content-encoding", "Deflate")], true),
             (&[("content-encoding", "identity, br")], false),
-            (&[("content-encoding", "identity"), ("content-encoding", "deflate")], false),
+            (&[("content-encoding", "zstd")], false),
+            (&[("content-encoding", "gzip, gzip")], false),
+            (&[("content-encoding", "gzip"), ("content-type", "text/plain")], false),
         ] {
             let mut headers = HeaderMap::new();
             for (name, value) in given {

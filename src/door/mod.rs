@@ -10,4 +10,5 @@ pub mod headers;
 pub mod repair;
 pub mod route;
 pub mod seam;
+mod unserved;
 pub mod upload;

@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use crate::door::unserved;
 use crate::error::{Error, Kind};
 
 /// An endpoint (docs/contract.md, HTTP).
@@ -14,7 +15,7 @@ pub enum Route {
     /// The decision alone.
     Decision,
     Health,
-    /// A CORS preflight for any of them.
+    /// A CORS preflight, for any path: without it a browser does not ask, and shows nobody the 404 that it would get.
     Preflight,
 }
 
@@ -62,6 +63,9 @@ pub fn target(url: &str) -> (&str, Option<&str>) {
 /// # Errors
 /// [`Kind::UnknownPath`], [`Kind::MethodNotAllowed`].
 pub fn find(method: &Method, path: &str) -> Result<Route, Error> {
+    if method == Method::OPTIONS && path.starts_with('/') {
+        return Ok(Route::Preflight);
+    }
     let below = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
     let below = below.strip_suffix('/').unwrap_or(below);
     let (route, methods) = match below {
@@ -70,15 +74,11 @@ pub fn find(method: &Method, path: &str) -> Result<Route, Error> {
         "/models" => (Route::Models, METHODS_GET),
         "/healthz" => (Route::Health, METHODS_GET),
         other => match other.strip_prefix("/models/") {
-            Some(name) => (Route::Model(name.to_owned()), METHODS_GET),
-            None => {
-                let valid = "POST /v1/chat/completions, POST /v1/route, GET /v1/models, GET /healthz";
-                return Err(Error::new(Kind::UnknownPath, format!("There is nothing at this path; valid: {valid}.")));
-            }
+            Some(name) => (Route::Model(percent_decoded(name)), METHODS_GET),
+            None => return Err(Error::new(Kind::UnknownPath, unserved::explain(other))),
         },
     };
     match *method {
-        Method::OPTIONS => Ok(Route::Preflight),
         Method::POST if methods == METHODS_POST => Ok(route),
         Method::GET if methods == METHODS_GET => Ok(route),
         // Load balancers probe with it; the platform leaves the body out.
@@ -88,6 +88,21 @@ pub fn find(method: &Method, path: &str) -> Result<Route, Error> {
             Err(Error::new(Kind::MethodNotAllowed(methods), message))
         }
     }
+}
+
+/// The name that a part of a path stands for (RFC 3986, section 2.1), since SDKs write the slash in one as `%2F`. What is no
+/// such writing stays as it is.
+fn percent_decoded(part: &str) -> String {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let pair = behind.first_chunk::<2>().filter(|_| *first == b'%');
+        let code = pair.and_then(|[high, low]| Some(digit(*high)? * 16 + digit(*low)?));
+        bytes.push(code.unwrap_or(*first));
+        rest = if code.is_some() { &behind[2..] } else { behind };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| part.to_owned())
 }
 
 #[cfg(test)]
@@ -126,7 +141,11 @@ mod tests {
             (Method::GET, "/", Err(Kind::UnknownPath)),
             (Method::POST, "/v1", Err(Kind::UnknownPath)),
             (Method::POST, "/v1chat/completions", Err(Kind::UnknownPath)),
-            (Method::OPTIONS, "/nowhere", Err(Kind::UnknownPath)),
+            (Method::GET, "/v1/models/vendor%2fn%C3%A4me%", Ok(Route::Model("vendor/näme%".into()))),
+            (Method::GET, "/v1/models/%FF%2", Ok(Route::Model("%FF%2".into()))),
+            (Method::OPTIONS, "/nowhere", Ok(Route::Preflight)),
+            (Method::OPTIONS, "*", Err(Kind::UnknownPath)),
+            (Method::GET, "/nowhere", Err(Kind::UnknownPath)),
         ] {
             assert_eq!(find(&method, path).map_err(|error| error.kind), expected, "{method} {path}");
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind};
 use crate::platform::{Platform, Wait};
+use crate::wire::coding::{Coding, DecodeFailure, decode};
 
 /// What is read of a body before its client is known.
 pub const EARLY_BYTES: usize = 64 * 1024;
@@ -105,9 +106,29 @@ impl<'a, B> Upload<'a, B> {
 
     fn check_size(&self, limit: usize) -> Result<(), Error> {
         if self.bytes.len() > limit || self.announced.is_some_and(|length| length > limit as u64) {
-            let message = format!("The request body is larger than the {limit} bytes that this gateway accepts.");
-            return Err(Error::new(Kind::BodyTooLarge, message));
+            return Err(too_large(limit));
         }
         Ok(())
     }
+}
+
+/// What a body of this coding decodes to: at most `limit` bytes, however few were sent.
+///
+/// # Errors
+/// [`Kind::BodyTooLarge`], and [`Kind::InvalidJson`] for what is not what its coding says.
+pub fn decoded(body: Vec<u8>, coding: Option<Coding>, limit: usize) -> Result<Vec<u8>, Error> {
+    let Some(coding) = coding else { return Ok(body) };
+    decode(coding, body, limit).map_err(|failure| match failure {
+        DecodeFailure::TooLarge => too_large(limit),
+        DecodeFailure::Corrupt => {
+            let message =
+                "The request body is not what its content-encoding says: it is damaged, or a part of it is missing.";
+            Error::new(Kind::InvalidJson, message)
+        }
+    })
+}
+
+fn too_large(limit: usize) -> Error {
+    let message = format!("The request body is larger than the {limit} bytes that this gateway accepts.");
+    Error::new(Kind::BodyTooLarge, message)
 }

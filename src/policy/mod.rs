@@ -183,6 +183,10 @@ pub struct Model {
     /// Whether `tool_choice` may force a call.
     pub forced_tools: bool,
     pub vision: bool,
+    pub files: bool,
+    /// Whether it takes audio, and answers with it.
+    pub audio: bool,
+    pub video: bool,
     pub json_schema: bool,
     /// Whether it takes sampling parameters and `max_tokens`; otherwise they are dropped, or renamed.
     pub sampling: bool,

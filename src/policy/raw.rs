@@ -184,6 +184,12 @@ object! {
         optional forced_tools: bool = true,
         /// Whether it takes images.
         optional vision: bool = false,
+        /// Whether it takes files, such as PDFs.
+        optional files: bool = false,
+        /// Whether it takes audio, and answers with audio if that is asked for.
+        optional audio: bool = false,
+        /// Whether it takes video.
+        optional video: bool = false,
         /// Whether it takes response_format json_schema.
         optional json_schema: bool = false,
         /// Whether it takes temperature and the like, and max_tokens under that name.

@@ -201,18 +201,7 @@ impl<'a> JsonString<'a> {
 
     /// How many bytes the text has, without decoding it; of half a surrogate pair, two.
     pub fn text_bytes(&self) -> usize {
-        let inside = self.inside().as_bytes();
-        let (mut bytes, mut at) = (0, 0);
-        while let Some(escape) = memchr::memchr(b'\\', &inside[at..]) {
-            let code = inside.get(at + escape + 2..at + escape + 6);
-            let (length, stands_for) = match inside.get(at + escape + 1) {
-                Some(b'u') => (6, code.map_or(0, utf8_bytes)),
-                Some(_) | None => (2, 1),
-            };
-            bytes += escape + stands_for;
-            at = (at + escape + length).min(inside.len());
-        }
-        bytes + inside.len() - at
+        text_bytes(self.inside())
     }
 
     /// The text, borrowed where it has no escapes; nothing if it is none, as with half of a surrogate pair.
@@ -229,6 +218,22 @@ impl PartialEq for JsonString<'_> {
 
 impl Eq for JsonString<'_> {}
 
+/// How many bytes the text has that stands so between quotes, without decoding it; of half a surrogate pair, two.
+pub fn text_bytes(inside: &str) -> usize {
+    let inside = inside.as_bytes();
+    let (mut bytes, mut at) = (0, 0);
+    while let Some(escape) = memchr::memchr(b'\\', &inside[at..]) {
+        let code = inside.get(at + escape + 2..at + escape + 6);
+        let (length, stands_for) = match inside.get(at + escape + 1) {
+            Some(b'u') => (6, code.map_or(0, utf8_bytes)),
+            Some(_) | None => (2, 1),
+        };
+        bytes += escape + stands_for;
+        at = (at + escape + length).min(inside.len());
+    }
+    bytes + inside.len() - at
+}
+
 /// How many bytes of UTF-8 the four digits of a `\u` stand for; half of a surrogate pair for half of its four.
 fn utf8_bytes(digits: &[u8]) -> usize {
     match digits {
@@ -241,6 +246,14 @@ fn utf8_bytes(digits: &[u8]) -> usize {
 /// The text of a JSON string, borrowed where it has no escapes; nothing for a value of another type.
 pub fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     decoded(raw.get())
+}
+
+/// What is wrong with a value that [`text`] cannot read.
+pub fn text_fault(raw: Option<&RawValue>) -> &'static str {
+    match raw.is_some_and(is_text) {
+        true => "holds half of a surrogate pair (a `\\ud83d` without its other half), which stands for no character",
+        false => "must be a string",
+    }
 }
 
 /// Whether a value is a string, without looking at all of it.

@@ -4,6 +4,7 @@
 pub mod ask;
 pub mod call;
 pub mod chat;
+pub mod coding;
 pub mod facts;
 pub mod json;
 pub mod media;

@@ -3,6 +3,7 @@
 
 mod accounting;
 mod attempts;
+mod bodies;
 mod classifier;
 mod clients;
 mod deciding;
@@ -15,6 +16,7 @@ mod isolation;
 mod keys;
 mod meanings;
 mod odd_answers;
+mod paths;
 mod policies;
 mod provider_stream;
 mod racing;

@@ -173,7 +173,9 @@ fn no_spelling_hides_tools_or_media_from_a_rule() {
     let bound = |when: serde_json::Value| {
         let mut policy = policy();
         policy["rules"] = json!([{"name": "r", "when": when, "then": {"providers": ["second"]}}]);
-        policy["models"]["two"]["vision"] = json!(true);
+        for flag in ["vision", "files", "audio"] {
+            policy["models"]["two"][flag] = json!(true);
+        }
         policy["classifier"] = serde_json::Value::Null;
         policy.as_object_mut().unwrap().remove("classifier");
         policy

@@ -66,6 +66,7 @@ fn what_is_absent_has_its_default() {
     assert_eq!((tier.retries, tier.hedge_after, tier.stream, tier.resume), (0, None, StreamMode::Guarded, Resume::Off));
     assert_eq!((tier.deadlines.connect.as_millis(), tier.deadlines.response.as_millis()), (600, 300));
     assert_eq!((model.tools, model.vision, model.json_schema, model.tools_effort), (false, false, false, None));
+    assert_eq!((model.files, model.audio, model.video), (false, false, false));
     assert_eq!((model.forced_tools, model.sampling, model.sampling_exclusive), (true, true, false));
     assert_eq!((model.thinking, model.thinking_display, model.efforts.as_ref()), (Thinking::Always, false, None));
     assert_eq!((model.prefill, model.system_turns, model.prompt_cache_min), (None, false, None));

@@ -7,9 +7,16 @@ pub mod rule;
 
 use crate::error::{Error, Kind};
 use crate::mask::keys::without_known_shapes;
+use crate::policy::{Policy, TierId};
 
 /// The longest part of a client's own word that an error quotes, in bytes.
 const MAX_QUOTED_BYTES: usize = 64;
+
+/// The tier that a client's `model` names: by its name, else by the same name in another case, since that is nothing else.
+pub fn tier_of_model(policy: &Policy, name: &str) -> Option<TierId> {
+    let in_any_case = || policy.tier_ids().find(|id| policy.tier(*id).name.as_str().eq_ignore_ascii_case(name));
+    policy.tier_named(name).or_else(in_any_case)
+}
 
 /// The error for a header that names what is not there.
 pub fn unknown(header: &str, name: &str, valid: &str) -> Error {

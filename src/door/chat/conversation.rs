@@ -14,7 +14,7 @@ use crate::wire::ask::items::{CacheMark, Call, CallResult, Item, ItemKind, Level
 use crate::wire::ask::place::{Located, Place, RequestFault};
 use crate::wire::ask::turns::{Role, Turn};
 use crate::wire::call::CallKind;
-use crate::wire::json::{JsonString, given, is_null, is_text, object_fields, text};
+use crate::wire::json::{JsonString, given, is_null, is_text, object_fields, text, text_fault};
 
 /// Fields of messages that other APIs answer with, and clients send back, without meaning for a model.
 const ECHOED: [&str; 3] = ["annotations", "logprobs", "id"];
@@ -93,8 +93,11 @@ impl<'a> Message<'a> {
         }
         let kind = match role {
             Role::System | Role::Developer => {
-                let is_instruction = |item: &Item<'_>| matches!(item.kind, ItemKind::Instruction { .. });
-                let level = if items.iter().all(is_instruction) { Level::Top } else { Level::Mid };
+                // The one before it says it for all before that.
+                let follows_the_top = items
+                    .last()
+                    .is_none_or(|item| matches!(item.kind, ItemKind::Instruction { level: Level::Top, .. }));
+                let level = if follows_the_top { Level::Top } else { Level::Mid };
                 ItemKind::Instruction { level, parts }
             }
             Role::User => ItemKind::User(parts),
@@ -124,14 +127,14 @@ impl<'a> Message<'a> {
 
     fn result(&self, parts: Vec<Part<'a>>) -> Result<ItemKind<'a>, RequestFault> {
         let leaf = "tool_call_id";
-        let value = self.tool_call_id.and_then(text).ok_or_else(|| self.place.leaf(leaf).fault("must be a string"))?;
+        let value = read_text(self.tool_call_id, self.place.leaf(leaf))?;
         let id = Located { leaf, value };
         Ok(ItemKind::Result(CallResult { kind: CallKind::Function, id, parts, is_error: false }))
     }
 
     fn legacy_result(&self, parts: Vec<Part<'a>>) -> Result<ItemKind<'a>, RequestFault> {
         let leaf = "name";
-        let name = self.name.and_then(text).ok_or_else(|| self.place.leaf(leaf).fault("must be a string"))?;
+        let name = read_text(self.name, self.place.leaf(leaf))?;
         let id = Located { leaf, value: function_id(&name).into() };
         Ok(ItemKind::Result(CallResult { kind: CallKind::Legacy, id, parts, is_error: false }))
     }
@@ -157,6 +160,11 @@ impl<'a> Message<'a> {
     }
 }
 
+/// The text at a place where one must be.
+fn read_text(value: Option<&RawValue>, place: Place) -> Result<Cow<'_, str>, RequestFault> {
+    value.and_then(text).ok_or_else(|| place.fault(text_fault(value)))
+}
+
 /// What stands for the id that calls of legacy functions lack; no id of the API looks like it.
 fn function_id(name: &str) -> String {
     format!("function {name}")
@@ -166,8 +174,7 @@ fn call<'a>(raw: &'a RawValue, place: Place) -> Result<Call<'a>, RequestFault> {
     let fields = object_fields(raw.get()).map_err(|_| place.fault("must be an object"))?;
     let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
     let is_custom = given(get("type")).is_some_and(|kind| kind.get() == r#""custom""#);
-    let id = given(get("id")).map_or(Some(Cow::Borrowed("")), text);
-    let id = id.ok_or_else(|| place.leaf("id").fault("must be a string"))?;
+    let id = given(get("id")).map_or(Ok("".into()), |id| read_text(Some(id), place.leaf("id")))?;
     let leaves = if is_custom { &CUSTOM } else { &FUNCTION };
     let member = get(leaves.holder).ok_or_else(|| place.leaf(leaves.holder).fault("is missing"))?;
     let (name, payload) = function(member, place, leaves)?;
@@ -193,10 +200,12 @@ type NameAndPayload<'a> = (Cow<'a, str>, Located<Cow<'a, str>>);
 fn function<'a>(call: &'a RawValue, place: Place, leaves: &Leaves) -> Result<NameAndPayload<'a>, RequestFault> {
     let fields = object_fields(call.get()).map_err(|_| place.leaf(leaves.holder).fault("must be an object"))?;
     let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
-    let name = get("name").and_then(text).filter(|name| !name.is_empty());
-    let name = name.ok_or_else(|| place.leaf(leaves.name).fault("must be a string that is not empty"))?;
-    let payload = given(get(leaves.payload_name)).map_or(Some(Cow::Borrowed("")), text);
-    let value = payload.ok_or_else(|| place.leaf(leaves.payload).fault("must be a string"))?;
+    let name = read_text(get("name"), place.leaf(leaves.name))?;
+    if name.is_empty() {
+        return Err(place.leaf(leaves.name).fault("must be a string that is not empty"));
+    }
+    let payload = given(get(leaves.payload_name));
+    let value = payload.map_or(Ok("".into()), |payload| read_text(Some(payload), place.leaf(leaves.payload)))?;
     Ok((name, Located { leaf: leaves.payload, value }))
 }
 
@@ -214,6 +223,8 @@ struct PartFields<'a> {
     file: Option<&'a RawValue>,
     #[serde(borrow, default)]
     input_audio: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    video_url: Option<&'a RawValue>,
     #[serde(borrow, default)]
     thinking: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -268,6 +279,11 @@ fn part<'a>(fields: &PartFields<'a>, place: Place) -> Result<Part<'a>, RequestFa
             let audio = given(fields.input_audio).ok_or_else(|| missing("input_audio"))?;
             ("input_audio", PartKind::Audio(audio))
         }
+        // Only providers of this API have it.
+        "video_url" => {
+            let raw = given(fields.video_url).ok_or_else(|| missing("video_url"))?;
+            ("video_url", PartKind::Opaque { api: Api::Chat, raw })
+        }
         "thinking" => {
             let raw = given(fields.thinking).ok_or_else(|| missing("thinking"))?;
             ("thinking", PartKind::Opaque { api: Api::Chat, raw })
@@ -287,7 +303,7 @@ fn image<'a>(image: &'a RawValue, place: Place) -> Result<PartKind<'a>, RequestF
             .map_err(|_| place.leaf("image_url").fault("must be an object with `url`"))?,
     };
     let leaf = "image_url.url";
-    let value = fields.url.and_then(text).ok_or_else(|| place.leaf(leaf).fault("must be a string"))?;
+    let value = read_text(fields.url, place.leaf(leaf))?;
     let detail = given(fields.detail).filter(|detail| detail.get() != r#""auto""#);
     let detail = detail.map(|value| Located { leaf: "image_url.detail", value });
     Ok(PartKind::Image { source: MediaSource::Url(Located { leaf, value }), detail })
@@ -303,7 +319,7 @@ fn file<'a>(file: &'a RawValue, place: Place) -> Result<PartKind<'a>, RequestFau
         return Ok(PartKind::File { source: MediaSource::Id(Located { leaf, value }), name });
     }
     let leaf = "file.file_data";
-    let value = file.file_data.and_then(text).ok_or_else(|| place.leaf(leaf).fault("must be a string"))?;
+    let value = read_text(file.file_data, place.leaf(leaf))?;
     let source = match value.starts_with(PDF_START) {
         true => MediaSource::Data { media_type: "application/pdf".into(), data: Located { leaf, value } },
         false => MediaSource::Url(Located { leaf, value }),

@@ -6,15 +6,13 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::fields::{lower, same_but_for_case, shown};
+use super::estimate::Size;
+use super::fields::{same_but_for_case, shown};
+use super::media::{MAX_WORD_BYTES, Media, holds_media, media_field, says_something};
 use crate::error::{Error, Kind};
-use crate::wire::ask::turns::{Role, Texts, Turn};
+use crate::wire::ask::turns::{MediaSeen, Role, Texts, Turn};
 use crate::wire::json::decoded;
-use crate::wire::walk::{Walk, string_end};
-
-/// An image costs about this many tokens, whatever the length of its URL or its base64 (OpenAI's tiles, Anthropic's
-/// width x height / 750 and Gemini's 258 a tile all stay near it).
-const IMAGE_TOKENS: u64 = 1_500;
+use crate::wire::walk::Walk;
 
 /// One part of a message's content.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +20,8 @@ struct Part<'a> {
     kind: PartKind,
     /// A JSON string.
     text: Option<&'a str>,
+    /// What its own field holds.
+    own: Option<&'a str>,
 }
 
 /// A message's content.
@@ -36,28 +36,25 @@ enum Content<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PartKind {
     Text,
-    Image,
-    Audio,
-    File,
+    Media(Media),
     Refusal,
     /// What Mistral's reasoning models answer with, and clients send back.
     Thinking,
 }
 
-const KINDS: [(&str, PartKind); 6] = [
+const KINDS: [(&str, PartKind); 7] = [
     ("text", PartKind::Text),
-    ("image_url", PartKind::Image),
-    ("input_audio", PartKind::Audio),
-    ("file", PartKind::File),
+    ("image_url", PartKind::Media(Media::Image)),
+    ("input_audio", PartKind::Media(Media::Audio)),
+    ("file", PartKind::Media(Media::File)),
+    // No part of OpenAI's API, but of several others in its form.
+    ("video_url", PartKind::Media(Media::Video)),
     ("refusal", PartKind::Refusal),
     ("thinking", PartKind::Thinking),
 ];
 
-/// The longest role or type, as it is written, that is decoded.
-const MAX_WORD_BYTES: usize = 256;
-
 /// What other APIs call the parts of this one.
-const FOREIGN_KINDS: [(&str, &str); 9] = [
+const FOREIGN_KINDS: [(&str, &str); 11] = [
     ("input_text", "text"),
     ("output_text", "text"),
     ("input_image", "image_url"),
@@ -67,39 +64,12 @@ const FOREIGN_KINDS: [(&str, &str); 9] = [
     ("document_url", "file"),
     ("audio", "input_audio"),
     ("audio_url", "input_audio"),
+    ("input_video", "video_url"),
+    ("video", "video_url"),
 ];
 
 /// More fields than any message or part has.
 const MAX_MEMBERS: usize = 64;
-
-/// Fields under which some API or other takes what is no text, whatever their case and with or without underscores.
-const MEDIA_FIELDS: [&str; 25] = [
-    "attachments",
-    "audio",
-    "audio_url",
-    "document",
-    "document_url",
-    "documents",
-    "file",
-    "file_data",
-    "file_url",
-    "files",
-    "image",
-    "image_data",
-    "image_url",
-    "image_urls",
-    "images",
-    "inline_data",
-    "input_audio",
-    "input_file",
-    "input_image",
-    "media",
-    "media_url",
-    "source",
-    "video",
-    "video_url",
-    "videos",
-];
 
 /// Fields of a message that mean something here; a provider's parser may take another case of them for them.
 const MESSAGE_FIELDS: [&str; 8] =
@@ -128,19 +98,15 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// A rough count of its tokens: four bytes of text make one in English. An image counts the same whatever its encoded
-    /// length.
-    fn tokens(&self, raw: &str) -> u64 {
-        let of_text = |text: &str| text.len() as u64 / 4;
-        let of_part = |part: &Part<'_>| match part.kind {
-            PartKind::Image => IMAGE_TOKENS,
-            PartKind::Text | PartKind::Audio | PartKind::File | PartKind::Refusal | PartKind::Thinking => {
-                part.text.map_or(0, of_text)
-            }
-        };
+    fn add_to(&self, size: &mut Size) {
         match self {
-            Content::None | Content::Text(_) => of_text(raw),
-            Content::Parts(parts) => parts.iter().map(of_part).sum(),
+            Content::None => {}
+            Content::Text(text) => size.add_text(text),
+            Content::Parts(parts) => parts.iter().for_each(|part| match (part.kind, part.own) {
+                (PartKind::Media(kind), own) => size.add_media(kind, own.unwrap_or_default()),
+                (PartKind::Text, _) => size.add_text(part.text.unwrap_or_default()),
+                (PartKind::Refusal | PartKind::Thinking, own) => size.add_json(own.unwrap_or_default()),
+            }),
         }
     }
 }
@@ -182,7 +148,8 @@ impl<'a> Reader<'_, 'a> {
         if !self.walk.pass(b'{') {
             return Err(self.invalid("", "must be an object with `role` and `content`"));
         }
-        let (mut role, mut content, mut has_media) = (None, None, false);
+        let (mut role, mut content) = (None, None);
+        let (mut seen, mut size) = (MediaSeen::default(), Size::of_message());
         let mut members = 0;
         while let Some(name) = self.walk.member() {
             members += 1;
@@ -201,9 +168,21 @@ impl<'a> Reader<'_, 'a> {
                         return Err(self.invalid(&format!(".{}", shown(name)), &message));
                     }
                     let value = self.walk.value();
-                    // `audio` names an earlier answer of the provider's own.
-                    has_media |= name != "audio" && says_something(value) && media_field(name).is_some();
-                    has_media |= holds_media(value);
+                    match media_field(name).filter(|_| says_something(value)) {
+                        // It names an earlier answer of the provider's own.
+                        Some("audio") if name == "audio" => {
+                            seen.earlier_audio = true;
+                            seen.other |= holds_media(value);
+                        }
+                        Some(_) => {
+                            seen.other = true;
+                            size.add_media(Media::Image, "");
+                        }
+                        None => {
+                            seen.other |= holds_media(value);
+                            size.add_json(value);
+                        }
+                    }
                 }
             }
         }
@@ -219,16 +198,17 @@ impl<'a> Reader<'_, 'a> {
         {
             return Err(self.invalid(&format!(".content[{at}].type"), &valid_kinds("thinking")));
         }
-        let has = |wanted: &[PartKind]| parts.iter().any(|part| wanted.contains(&part.kind));
+        let has = |wanted: Media| parts.iter().any(|part| part.kind == PartKind::Media(wanted));
+        let media = MediaSeen {
+            images: has(Media::Image),
+            files: has(Media::File),
+            audio: has(Media::Audio),
+            video: has(Media::Video),
+            ..seen
+        };
+        content.add_to(&mut size);
         let raw = self.walk.since(start);
-        Ok(Turn {
-            role,
-            texts: content.texts(),
-            has_images: has(&[PartKind::Image]),
-            has_media: has_media || has(&[PartKind::Image, PartKind::Audio, PartKind::File]),
-            tokens: content.tokens(raw),
-            raw,
-        })
+        Ok(Turn { role, texts: content.texts(), media, tokens: size.tokens(), raw })
     }
 
     fn content(&mut self) -> Result<Content<'a>, Error> {
@@ -256,8 +236,8 @@ impl<'a> Reader<'_, 'a> {
             return Err(self.invalid(&place(""), "must be an object with `type`"));
         }
         let (mut kind, mut text, mut media) = (None, None, None::<Cow<'a, str>>);
-        let mut own = Vec::new();
-        let (mut members, mut nested) = (0, None::<Cow<'a, str>>);
+        let mut own: Vec<(&'static str, &'a str)> = Vec::new();
+        let (mut members, mut said, mut nested) = (0, None, None::<Cow<'a, str>>);
         while let Some(name) = self.walk.member() {
             let value = self.walk.value();
             members += 1;
@@ -280,7 +260,10 @@ impl<'a> Reader<'_, 'a> {
                 }
                 _ if !says_something(value) => {}
                 _ => match media_field(&name) {
-                    Some(known) if known == name && !own.contains(&known) => own.push(known),
+                    Some(known) if known == name && own.iter().all(|(other, _)| *other != known) => {
+                        own.push((known, value));
+                    }
+                    None if matches!(name.as_ref(), "refusal" | "thinking") => said = Some(value),
                     Some(_) => media = Some(name),
                     None => {}
                 },
@@ -290,12 +273,13 @@ impl<'a> Reader<'_, 'a> {
         let Some((_, kind)) = KINDS.iter().find(|(name, _)| named.as_deref() == Some(*name)) else {
             return Err(self.invalid(&place(".type"), &valid_kinds(named.as_deref().unwrap_or_default())));
         };
-        let other = own.iter().copied().find(|name| *name != kind.own_field());
+        let other = own.iter().map(|(name, _)| *name).find(|name| *name != kind.own_field());
         if let Some(name) = other.or(media.as_deref()).or(nested.as_deref()) {
             let message = format!("does not belong into a part of the type `{}`", kind.own_field());
             return Err(self.invalid(&place(&format!(".{}", shown(name))), &message));
         }
-        Ok(Part { kind: *kind, text: text.filter(|text| text.starts_with('"')) })
+        let own = own.first().map(|(_, value)| *value).or(said);
+        Ok(Part { kind: *kind, text: text.filter(|text| text.starts_with('"')), own })
     }
 }
 
@@ -307,35 +291,6 @@ fn valid_kinds(name: &str) -> String {
     let hint = FOREIGN_KINDS.iter().find(|(foreign, _)| *foreign == name);
     let hint = hint.map_or(String::new(), |(foreign, known)| format!(" (`{foreign}` is `{known}` here)"));
     format!("must be one of: {}{hint}", valid.join(", "))
-}
-
-fn media_field(name: &str) -> Option<&'static str> {
-    let is_written = |character: &char| !matches!(character, '_' | '-');
-    let letters = name.chars().filter(is_written).map(lower);
-    MEDIA_FIELDS.into_iter().find(|known| letters.clone().eq(known.chars().filter(is_written)))
-}
-
-/// Whether an object or array has, at any depth, a field that holds what is no text.
-pub fn holds_media(json: &str) -> bool {
-    if !json.starts_with(['{', '[']) {
-        return false;
-    }
-    let bytes = json.as_bytes();
-    let mut at = 0;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr(b'"', rest)) {
-        let (start, end) = (at + found, string_end(bytes, at + found));
-        let rest = json.get(end..).unwrap_or_default();
-        let is_name = rest.trim_start().starts_with(':') && end - start <= MAX_WORD_BYTES;
-        if is_name && json.get(start..end).and_then(decoded).is_some_and(|name| media_field(&name).is_some()) {
-            return true;
-        }
-        at = end;
-    }
-    false
-}
-
-fn says_something(value: &str) -> bool {
-    !matches!(value, "null" | "[]" | "{}" | "\"\"")
 }
 
 #[cfg(test)]
@@ -350,7 +305,7 @@ mod tests {
         let turns = parse_turns(Some(&raw)).map_err(|error| error.param)?;
         let walked: Vec<&str> = turns.iter().map(|turn| turn.raw).collect();
         assert_eq!(format!("[{}]", walked.join(",")), raw.get());
-        Ok(turns.iter().map(|turn| (turn.has_images, turn.has_media)).collect())
+        Ok(turns.iter().map(|turn| (turn.media.images, turn.media.any())).collect())
     }
 
     #[test]
@@ -419,6 +374,7 @@ mod tests {
             ("image of a tool", tool(image), (true, true)),
             ("audio", user(json!({"type": "input_audio", "input_audio": {"data": "a"}})), (false, true)),
             ("file", user(json!({"file": {"file_id": "a"}, "type": "file"})), (false, true)),
+            ("video", user(json!({"type": "video_url", "video_url": {"url": "a"}})), (false, true)),
             (
                 "nothing said",
                 user(json!({"type": "text", "text": "x", "image_url": null, "files": []})),

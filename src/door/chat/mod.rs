@@ -11,7 +11,9 @@ pub mod chunks;
 pub mod completion;
 mod content;
 mod conversation;
+mod estimate;
 pub mod fields;
+mod media;
 pub mod messages;
 mod tools;
 
@@ -21,13 +23,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use bounds::check;
+use estimate::Size;
 use fields::check_fields;
-use messages::{holds_media, parse_turns};
+use media::holds_media;
+use messages::parse_turns;
 
 use crate::error::{Error, Kind};
-use crate::wire::ask::turns::Turn;
+use crate::wire::ask::place::Place;
+use crate::wire::ask::turns::{MediaSeen, Turn};
 use crate::wire::ask::{Api, Ask, Features, Neutral};
-use crate::wire::json::{given, object_fields};
+use crate::wire::json::{given, object_fields, text as text_of, text_fault};
 
 /// As OpenAI has it.
 const MAX_CHOICES: u64 = 128;
@@ -43,6 +48,8 @@ pub fn parse(body: &[u8]) -> Result<Ask<'_>, Error> {
         let place = error.valid_up_to();
         Error::new(Kind::InvalidJson, format!("The body is not valid UTF-8: see byte {place}."))
     })?;
+    // A byte order mark, which some write before a text, is no part of it (RFC 8259, section 8.1).
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     check(text)?;
     let fields = object_fields(text).map_err(|error| no_object(text, &error))?;
     check_fields(&fields)?;
@@ -62,17 +69,24 @@ pub fn parse(body: &[u8]) -> Result<Ask<'_>, Error> {
         let message = format!("`n` must be at most {MAX_CHOICES}.");
         return Err(Error::new(Kind::InvalidRequest, message).with_param("n"));
     }
+    let holds = |wanted: fn(MediaSeen) -> bool| turns.iter().any(|turn| wanted(turn.media));
+    let schemas = tools.into_iter().chain([given(get("response_format"))]).flatten();
     let features = Features {
         has_tools: tools.iter().any(Option::is_some),
         forced_tools: choices.into_iter().flatten().any(forces_a_call),
-        has_images: turns.iter().any(|turn| turn.has_images),
-        has_media: turns.iter().any(|turn| turn.has_media)
-            || get("prediction").is_some_and(|value| holds_media(value.get())),
+        has_images: holds(|media| media.images),
+        has_files: holds(|media| media.files),
+        has_audio: holds(|media| media.audio || media.earlier_audio) || get("modalities").is_some_and(asks_for_audio),
+        has_video: holds(|media| media.video),
+        has_media: holds(MediaSeen::any) || get("prediction").is_some_and(|value| holds_media(value.get())),
         json_schema: get("response_format").is_some_and(is_json_schema),
-        input_tokens: estimate_tokens(&turns, &tools),
+        input_tokens: estimate_tokens(&turns, schemas),
         max_output: first(["max_completion_tokens", "max_tokens"]).and_then(number),
     };
-    let model = get("model").and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default();
+    let model = match given(get("model")) {
+        None => Cow::Borrowed(""),
+        Some(model) => text_of(model).ok_or_else(|| Place::field("model").fault(text_fault(Some(model))))?,
+    };
     let include_usage = get("stream_options").is_some_and(includes_usage);
     let [holds_tools, holds_functions] = tools.map(|tools| tools.is_some());
     let legacy_calls = holds_functions && !holds_tools;
@@ -91,9 +105,15 @@ pub fn parse(body: &[u8]) -> Result<Ask<'_>, Error> {
 }
 
 /// A rough count of the input's tokens: schemas are text too.
-fn estimate_tokens(turns: &[Turn<'_>], tools: &[Option<&RawValue>]) -> u64 {
-    let of_tools = tools.iter().flatten().map(|value| value.get().len() as u64 / 4);
-    turns.iter().map(|turn| turn.tokens).sum::<u64>() + of_tools.sum::<u64>()
+fn estimate_tokens<'a>(turns: &[Turn<'_>], schemas: impl Iterator<Item = &'a RawValue>) -> u64 {
+    let mut size = Size::default();
+    schemas.for_each(|schema| size.add_json(schema.get()));
+    turns.iter().map(|turn| turn.tokens).sum::<u64>() + size.tokens()
+}
+
+fn asks_for_audio(modalities: &RawValue) -> bool {
+    let words: Vec<&RawValue> = serde_json::from_str(modalities.get()).unwrap_or_default();
+    words.iter().any(|word| word.get() == r#""audio""#)
 }
 
 fn no_object(text: &str, error: &serde_json::Error) -> Error {
@@ -101,6 +121,13 @@ fn no_object(text: &str, error: &serde_json::Error) -> Error {
         return Error::new(Kind::InvalidJson, "The body must be a JSON object with a `messages` array.");
     }
     let (line, column) = (error.line(), error.column());
+    // Of all that is no value only names of fields are decoded, which is where the parser finds such a thing.
+    if ["surrogate", "hex escape"].iter().any(|words| error.to_string().contains(words)) {
+        let message = format!(
+            "A field's name holds half of a surrogate pair, which stands for no character: see line {line}, column {column}."
+        );
+        return Error::new(Kind::InvalidJson, message);
+    }
     Error::new(Kind::InvalidJson, format!("The body is not valid JSON: see line {line}, column {column}."))
 }
 
@@ -224,6 +251,9 @@ mod tests {
             has_tools: true,
             forced_tools: true,
             has_images: true,
+            has_files: false,
+            has_audio: false,
+            has_video: false,
             has_media: true,
             json_schema: true,
             input_tokens: request.features.input_tokens,

@@ -9,7 +9,7 @@ use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Choice, Demand, Grammar, Tool, ToolKind, ToolName};
 use crate::wire::ask::place::{Located, Place, RequestFault};
 use crate::wire::call::CallKind;
-use crate::wire::json::{Field, JsonString, given, object_fields, text};
+use crate::wire::json::{Field, JsonString, given, object_fields, text, text_fault};
 
 /// What a request says of tools.
 pub struct Tools<'a> {
@@ -71,7 +71,7 @@ fn tool<'a>(raw: &'a RawValue, place: Place) -> Result<Tool<'a>, RequestFault> {
             let members =
                 get(&fields, "custom").and_then(|custom| object_fields(custom.get()).ok()).unwrap_or_default();
             let kind = ToolKind::Custom { grammar: get(&members, "format").and_then(grammar) };
-            Ok(described(&members, Tool { kind, ..bare(raw, place, "custom.name") }))
+            described(&members, Tool { kind, ..bare(raw, place, "custom.name") })
         }
         Some(_) => Ok(bare(raw, place, "type")),
     }
@@ -94,7 +94,7 @@ fn function<'a>(
     let parameters = get(&members, "parameters").map(|value| Located { leaf: leaves.parameters, value });
     let strict = get(&members, "strict").map(|strict| strict.get() == "true");
     let kind = ToolKind::Function { parameters, strict };
-    Ok(described(&members, Tool { kind, ..bare(raw, place, leaves.name) }))
+    described(&members, Tool { kind, ..bare(raw, place, leaves.name) })
 }
 
 fn bare<'a>(raw: &'a RawValue, place: Place, leaf: &'static str) -> Tool<'a> {
@@ -110,10 +110,13 @@ fn bare<'a>(raw: &'a RawValue, place: Place, leaf: &'static str) -> Tool<'a> {
     }
 }
 
-fn described<'a>(members: &[Field<'a>], tool: Tool<'a>) -> Tool<'a> {
-    let value = get(members, "name").and_then(text).unwrap_or_default();
+fn described<'a>(members: &[Field<'a>], tool: Tool<'a>) -> Result<Tool<'a>, RequestFault> {
+    let value = match get(members, "name") {
+        None => Cow::Borrowed(""),
+        Some(name) => text(name).ok_or_else(|| tool.place.leaf(tool.name.leaf).fault(text_fault(Some(name))))?,
+    };
     let name = Located { value, ..tool.name };
-    Tool { name, description: get(members, "description").and_then(JsonString::read), ..tool }
+    Ok(Tool { name, description: get(members, "description").and_then(JsonString::read), ..tool })
 }
 
 fn legacy_choice(raw: &RawValue) -> Choice<'_> {

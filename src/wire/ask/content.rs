@@ -1,6 +1,7 @@
 //! What a request asks for, in no dialect's words: settings, tools, the form of the answer and the conversation.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
@@ -178,13 +179,17 @@ impl<'a> Content<'a> {
             ItemKind::ToolsAdded(tools) => Some(tools),
             _ => None,
         });
-        let is_removed = |tool: &Tool<'_>| {
-            self.items.iter().any(|item| match &item.kind {
-                ItemKind::ToolsRemoved(names) => names.contains(&tool.name.value),
-                _ => false,
+        let removed: BTreeSet<&str> = self
+            .items
+            .iter()
+            .filter_map(|item| match &item.kind {
+                ItemKind::ToolsRemoved(names) => Some(names),
+                _ => None,
             })
-        };
-        self.tools.iter().chain(added.flatten()).filter(move |tool| !is_removed(tool))
+            .flatten()
+            .map(AsRef::as_ref)
+            .collect();
+        self.tools.iter().chain(added.flatten()).filter(move |tool| !removed.contains(tool.name.value.as_ref()))
     }
 
     /// The form of the answer, as the conversation has it at its end.

@@ -69,11 +69,15 @@ pub struct Features {
     /// The client demands a call.
     pub forced_tools: bool,
     pub has_images: bool,
+    pub has_files: bool,
+    /// Audio is given, or asked for.
+    pub has_audio: bool,
+    pub has_video: bool,
     /// Images, files, audio or video.
     pub has_media: bool,
     /// The answer is to follow a JSON schema.
     pub json_schema: bool,
-    /// Estimated from bytes.
+    /// Estimated from what is said, not from how it is written.
     pub input_tokens: u64,
     /// What the client allows for the answer, if it says so.
     pub max_output: Option<u64>,

@@ -9,11 +9,22 @@ pub struct Turn<'a> {
     pub texts: Texts<'a>,
     /// The turn as the client wrote it.
     pub raw: &'a str,
-    pub has_images: bool,
-    /// Images, files, audio or video.
-    pub has_media: bool,
+    pub media: MediaSeen,
     /// About how many tokens it has.
     pub tokens: u64,
+}
+
+/// What a turn holds that is no text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MediaSeen {
+    pub images: bool,
+    pub files: bool,
+    pub audio: bool,
+    pub video: bool,
+    /// Something of which nobody knows the kind.
+    pub other: bool,
+    /// The name of an earlier answer's audio, which only its provider has.
+    pub earlier_audio: bool,
 }
 
 /// Who speaks in a turn, in the words of the Chat Completions API.
@@ -61,10 +72,18 @@ impl Role {
     }
 }
 
+impl MediaSeen {
+    /// Whether something that is no text is here.
+    pub fn any(self) -> bool {
+        let Self { images, files, audio, video, other, earlier_audio: _ } = self;
+        images || files || audio || video || other
+    }
+}
+
 impl<'a> Turn<'a> {
     /// A turn that nobody looks into.
     pub fn written(role: Role, raw: &'a str) -> Self {
-        Self { role, texts: Texts::None, raw, has_images: false, has_media: false, tokens: 0 }
+        Self { role, texts: Texts::None, raw, media: MediaSeen::default(), tokens: 0 }
     }
 
     /// The texts, as JSON strings.

@@ -1,0 +1,173 @@
+//! About how many tokens a request has, by what it says: four bytes of text make one in English, and what is no text counts
+//! as what it is. How a client writes its JSON, with escapes or indented, does not matter.
+//!
+//! Only the bounds of a model's context are kept by it, so what cannot be known is counted low: a request that is refused here
+//! is served nowhere.
+
+use super::media::Media;
+use crate::wire::json::text_bytes;
+use crate::wire::walk::{Walk, string_end};
+
+const BYTES_OF_TOKEN: u64 = 4;
+/// What the borders of a message cost.
+const MESSAGE_TOKENS: u64 = 4;
+/// An image costs about this many tokens, whatever the length of its URL or its base64 (OpenAI's tiles, Anthropic's
+/// width x height / 750 and Gemini's 258 a tile all stay near it). So does a page of a document.
+const IMAGE_TOKENS: u64 = 1_500;
+/// An image that is only to be looked at roughly.
+const ROUGH_IMAGE_TOKENS: u64 = 100;
+/// How many bytes of a document that is no text make a token: a page of 100 KB is one of text and a picture.
+const DOCUMENT_BYTES_OF_TOKEN: u64 = 100;
+/// How many bytes of a recording make a token: a second of speech is 8 to 32 KB, and 10 to 32 tokens.
+const RECORDING_BYTES_OF_TOKEN: u64 = 1_000;
+
+/// What is counted of a message, or of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Size {
+    text_bytes: u64,
+    media_tokens: u64,
+}
+
+impl Size {
+    /// The size of a message that says nothing.
+    pub fn of_message() -> Self {
+        Self { text_bytes: 0, media_tokens: MESSAGE_TOKENS }
+    }
+
+    /// Adds a text, as a JSON string.
+    pub fn add_text(&mut self, text: &str) {
+        self.text_bytes += bytes_of_string(text);
+    }
+
+    /// Adds any JSON, such as a schema.
+    pub fn add_json(&mut self, json: &str) {
+        let bytes = json.as_bytes();
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            match byte {
+                b'"' => {
+                    let end = string_end(bytes, at);
+                    self.text_bytes += 2 + json.get(at..end).map_or(0, bytes_of_string);
+                    at = end;
+                    continue;
+                }
+                b' ' | b'\n' | b'\r' | b'\t' => {}
+                _ => self.text_bytes += 1,
+            }
+            at += 1;
+        }
+    }
+
+    /// Adds what a field of this kind holds.
+    pub fn add_media(&mut self, kind: Media, value: &str) {
+        let payload = payload(value);
+        // Of base64; an address says nothing of how much is there.
+        let bytes = payload.data.map_or(0, |data| data.len() as u64 / 4 * 3);
+        match kind {
+            Media::Image if payload.is_rough => self.media_tokens += ROUGH_IMAGE_TOKENS,
+            Media::Image => self.media_tokens += IMAGE_TOKENS,
+            Media::File if payload.is_text => self.text_bytes += bytes,
+            Media::File => self.media_tokens += (bytes / DOCUMENT_BYTES_OF_TOKEN).max(IMAGE_TOKENS),
+            Media::Audio => self.media_tokens += bytes / RECORDING_BYTES_OF_TOKEN,
+            Media::Video => self.media_tokens += (bytes / RECORDING_BYTES_OF_TOKEN).max(IMAGE_TOKENS),
+        }
+    }
+
+    pub fn tokens(self) -> u64 {
+        self.text_bytes / BYTES_OF_TOKEN + self.media_tokens
+    }
+}
+
+/// The bytes of a text, without the quotes around it.
+fn bytes_of_string(json: &str) -> u64 {
+    json.get(1..json.len().saturating_sub(1)).map_or(0, text_bytes) as u64
+}
+
+/// What is known of something that is no text.
+#[derive(Default)]
+struct Payload<'a> {
+    /// What holds it, if it is here.
+    data: Option<&'a str>,
+    is_text: bool,
+    is_rough: bool,
+}
+
+/// Looks into the field of a part, a string or an object.
+fn payload(value: &str) -> Payload<'_> {
+    let mut payload = Payload::default();
+    let mut walk = Walk::new(value);
+    if value.starts_with('"') {
+        payload.take(value);
+    }
+    if walk.pass(b'{') {
+        while let Some(name) = walk.member() {
+            let value = walk.value();
+            match name.as_ref() {
+                "data" | "file_data" | "url" => payload.take(value),
+                "detail" => payload.is_rough = value == r#""low""#,
+                _ => {}
+            }
+        }
+    }
+    payload
+}
+
+impl<'a> Payload<'a> {
+    fn take(&mut self, json: &'a str) {
+        let inside = json.trim_matches('"');
+        if inside.starts_with("http:") || inside.starts_with("https:") {
+            return;
+        }
+        let (head, data) = match inside.strip_prefix("data:").and_then(|rest| rest.split_once(',')) {
+            Some((head, data)) => (head, data),
+            None => ("", inside),
+        };
+        self.is_text = head.starts_with("text/") || head.starts_with("application/json");
+        self.data = Some(data);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn media(kind: Media, value: &str) -> u64 {
+        let mut size = Size::default();
+        size.add_media(kind, value);
+        size.tokens()
+    }
+
+    #[test]
+    fn what_is_no_text_counts_as_what_it_is() {
+        let data = "A".repeat(4_000_000);
+        for (name, kind, value, expected) in [
+            ("an address", Media::Image, r#"{"url":"https://a.example/"}"#.to_owned(), 1_500),
+            ("an image", Media::Image, format!(r#"{{"url":"data:image/png;base64,{data}"}}"#), 1_500),
+            ("a rough image", Media::Image, format!(r#"{{"detail":"low","url":"data:image/png;base64,{data}"}}"#), 100),
+            ("a bare address", Media::Image, r#""https://a.example/""#.to_owned(), 1_500),
+            ("a file by its id", Media::File, r#"{"file_id":"file-1"}"#.to_owned(), 1_500),
+            ("a document", Media::File, format!(r#"{{"file_data":"data:application/pdf;base64,{data}"}}"#), 30_000),
+            ("a bare document", Media::File, format!(r#"{{"file_data":"{data}"}}"#), 30_000),
+            ("a small document", Media::File, r#"{"file_data":"JVBERi0="}"#.to_owned(), 1_500),
+            ("a text", Media::File, format!(r#"{{"file_data":"data:text/csv;base64,{data}"}}"#), 750_000),
+            ("a recording", Media::Audio, format!(r#"{{"data":"{data}","format":"mp3"}}"#), 3_000),
+            ("a film", Media::Video, format!(r#"{{"url":"data:video/mp4;base64,{data}"}}"#), 3_000),
+            ("a film elsewhere", Media::Video, r#"{"url":"https://a.example/"}"#.to_owned(), 1_500),
+            ("nothing", Media::File, "7".to_owned(), 1_500),
+        ] {
+            assert_eq!(media(kind, &value), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_form_of_json_does_not_count() {
+        let tokens = |json: &str| {
+            let mut size = Size::default();
+            size.add_json(json);
+            size.tokens()
+        };
+        assert_eq!(tokens(r#"{"a":["\u4e2d\u4e2d"],"b":true}"#), tokens("{ \"a\" : [\n\t\"中中\" ], \"b\": true }"));
+        assert_eq!(tokens(r#"{"a":"\"\\\n"}"#), 2);
+        assert_eq!(tokens("\"open"), 1);
+    }
+}
