@@ -204,6 +204,10 @@ object! {
         optional system_turns: bool = false,
         /// Tokens from which a stable beginning of the prompt is marked for the cache of anthropic-messages; without it nothing is.
         optional prompt_cache_min: Tokens,
+        /// Request fields that it refuses beside those of its provider's row.
+        optional unsupported_fields: List<FieldName, 0> = Node::List(Vec::new()),
+        /// Request fields that it takes beside those of its provider's row, for openai-chat; * for whatever a client sends.
+        optional extra_fields: List<ExtraField, 0> = Node::List(Vec::new()),
         /// What it costs; without it the log has no cost.
         optional price: Price,
     }
@@ -250,10 +254,18 @@ object! {
         optional show_reasoning: bool = false,
         /// Deviations from the dialect.
         optional quirks: List<Quirk, 0> = Node::List(Vec::new()),
-        /// Request fields that it refuses; they are left out, and named in x-route-dropped.
+        /// The only request fields of OpenAI's API that it takes, for openai-chat; without it all of them. Others are left out, and named in x-route-dropped.
+        optional fields: List<FieldName, 0>,
+        /// Request fields that it refuses, also below the top level (messages.refusal, tools.strict); they are left out, and named in x-route-dropped.
         optional unsupported_fields: List<FieldName, 0> = Node::List(Vec::new()),
         /// Request fields that it takes beside those of OpenAI's API, for openai-chat; * for whatever a client sends. Others are left out, and named in x-route-dropped.
         optional extra_fields: List<ExtraField, 0> = Node::List(Vec::new()),
+        /// Fields that its messages may have beside those of OpenAI's API, such as reasoning_content; * for any.
+        optional message_fields: List<ExtraField, 0> = Node::List(Vec::new()),
+        /// Fields, and types, that parts of a message's content may have beside those of OpenAI's API; * for any.
+        optional part_fields: List<ExtraField, 0> = Node::List(Vec::new()),
+        /// Fields, and types, that tools and calls may have beside those of OpenAI's API, such as extra_content; * for any.
+        optional tool_fields: List<ExtraField, 0> = Node::List(Vec::new()),
     }
 
     /// A bound, or a decision, for the requests that match.
