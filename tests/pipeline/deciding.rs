@@ -273,7 +273,7 @@ fn a_split_draws_by_weight_and_falls_back_to_its_siblings() {
             .run();
         let asked = scenario.asked();
         assert!(asked == [FIRST, SECOND] || asked == [SECOND, FIRST], "{at}: {asked:?}");
-        drawn.push(asked[0].to_owned());
+        drawn.push(asked[0].clone());
     }
     let first = drawn.iter().filter(|host| *host == FIRST).count();
     assert!((11..20).contains(&first), "three of four go to the first: {drawn:?}");
@@ -295,7 +295,7 @@ fn a_conversation_stays_with_the_member_that_began_it() {
                 .provider(FIRST, answer("hi"))
                 .provider(SECOND, answer("hi"));
             scenario.fake.random.set(step);
-            served.push(scenario.run().asked()[0].to_owned());
+            served.push(scenario.run().asked()[0].clone());
             messages.push(json!({"role": "assistant", "content": "hi"}));
             messages.push(json!({"role": "user", "content": "Go on."}));
         }
