@@ -4,6 +4,7 @@
 //! Nothing outside this folder sees a raw document. References between parts are indices that `parse` has checked, so
 //! looking one up cannot fail. `docs/policy.md` describes the parts for operators.
 
+mod additions;
 mod base_url;
 mod build;
 pub mod country;
@@ -24,6 +25,7 @@ pub mod warnings;
 
 use std::time::Duration;
 
+pub use additions::DefaultField;
 pub use names::{Auth, AuthStyle, Dialect, Effort, OnRefusal, Prefill, Quirk, Resume, StreamMode, Thinking};
 pub use provider::OWNED_FIELDS;
 
@@ -242,6 +244,10 @@ pub struct Provider {
     pub auth: AuthStyle,
     /// The Secret Store entry; always named after `base_url.host`, so that no policy sends one host's key to another.
     pub secret: String,
+    /// Headers of every request, none of which is a credential.
+    pub headers: Vec<Header>,
+    /// Fields that every request has unless its client gives them.
+    pub body: Vec<DefaultField>,
     /// Whether clients see the thinking that a dialect translates, as `reasoning_content`.
     pub show_reasoning: bool,
     pub quirks: Vec<Quirk>,
@@ -257,6 +263,13 @@ pub struct Provider {
     pub part_fields: Names,
     /// What tools and calls may carry, and be, beside that.
     pub tool_fields: Names,
+}
+
+/// A header that a row adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub name: String,
+    pub value: String,
 }
 
 /// Names of fields that are none of the published API; `*` among them stands for any.

@@ -6,7 +6,7 @@ use super::fault::{Faults, Path};
 use super::raw;
 use super::read::{List, Presence};
 use super::scalar::FieldName;
-use super::{Dialect, Names, Provider};
+use super::{Dialect, Header, Names, Provider};
 
 /// Fields that are the gateway's own, or mean something that leaving them out would change.
 pub const OWNED_FIELDS: [&str; 5] = ["messages", "model", "stream", "tool_choice", "tools"];
@@ -61,6 +61,9 @@ pub fn build_provider(row: Row<raw::Provider>, path: &Path, faults: &mut Faults)
             ("part_fields", &raw.part_fields),
             ("tool_fields", &raw.tool_fields),
         ];
+        if raw.body.as_given().is_some() {
+            faults.note(&path.field("body"), "only of a provider whose dialect is openai-chat; valid: none");
+        }
         for (name, _) in lists.into_iter().filter(|(_, list)| is_given(list)) {
             faults.note(&path.field(name), "only of a provider whose dialect is openai-chat; valid: []");
         }
@@ -73,6 +76,14 @@ pub fn build_provider(row: Row<raw::Provider>, path: &Path, faults: &mut Faults)
         Some(fields) => Some(all(fields.0.into_iter().map(|name| name.map(String::from)))?),
         None => None,
     };
+    let headers = match raw.headers.optional()? {
+        Some(headers) => all(headers.0.into_iter().map(|(name, value)| {
+            let value = String::from(value?);
+            Some(Header { name, value })
+        }))?,
+        None => Vec::new(),
+    };
+    let body = raw.body.optional()?.map_or_else(Vec::new, |body| body.0);
     let base_url = raw.base_url.given()?;
     let secret = raw.secret.optional()?.map_or_else(|| base_url.host.clone(), String::from);
     Some(Provider {
@@ -81,6 +92,8 @@ pub fn build_provider(row: Row<raw::Provider>, path: &Path, faults: &mut Faults)
         dialect: raw.dialect.given()?,
         auth: raw.auth.given()?,
         secret,
+        headers,
+        body,
         show_reasoning: raw.show_reasoning.given()?,
         quirks: all(raw.quirks.given()?.0.into_iter())?,
         fields,

@@ -4,6 +4,7 @@
 
 #![expect(dead_code, reason = "`$schema` and `note` are read only to be checked")]
 
+use super::additions::{Defaults, HeaderField, HeaderText};
 use super::country::Country;
 use super::extra::ExtraField;
 use super::read::{List, Map, object};
@@ -250,6 +251,10 @@ object! {
         optional auth: AuthStyle = "bearer",
         /// The Secret Store entry with the key: HOST of base_url, or HOST__LABEL; HOST where it is absent.
         optional secret: SecretName,
+        /// Headers of every request, such as anthropic-beta; never credentials.
+        optional headers: Map<HeaderField, HeaderText>,
+        /// Fields that a request of openai-chat has unless the client gives them, with their values.
+        optional body: Defaults,
         /// Whether clients see the thinking of anthropic-messages, as reasoning_content.
         optional show_reasoning: bool = false,
         /// Deviations from the dialect.

@@ -341,6 +341,13 @@ pub fn request_headers(provider: &Provider, secret: Option<&Secret<String>>, acc
     for (name, value) in own {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
+    for row in &provider.headers {
+        // The policy's reader takes only names and values that are such.
+        let header = HeaderName::from_bytes(row.name.as_bytes()).ok().zip(HeaderValue::from_str(&row.value).ok());
+        if let Some((name, value)) = header {
+            headers.insert(name, value);
+        }
+    }
     if let Some((name, value)) = secret.and_then(|secret| credential(provider.auth, secret)) {
         headers.insert(name, value);
     }

@@ -139,6 +139,11 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
     if form.stream && options.counts_usage && !wrote_stream_options && recipient.takes("stream_options") {
         writer.field("stream_options", r#"{"include_usage":true}"#);
     }
+    for default in &recipient.provider.body {
+        if !writer.has(&default.name) {
+            writer.field(&default.name, &default.json);
+        }
+    }
     Ok(writer.finish())
 }
 
@@ -231,6 +236,8 @@ fn with_usage(options: &RawValue) -> Vec<u8> {
 
 struct Writer {
     body: Vec<u8>,
+    /// The names of the fields that are written.
+    names: Vec<String>,
     dropped: Dropped,
 }
 
@@ -239,10 +246,15 @@ impl Writer {
         let length: usize = form.fields.iter().map(|field| field.name.len() + field.value.get().len() + 4).sum();
         let mut body = Vec::with_capacity(length + 128);
         body.push(b'{');
-        Self { body, dropped: Dropped::default() }
+        Self { body, names: Vec::new(), dropped: Dropped::default() }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
     }
 
     fn name(&mut self, name: &str) {
+        self.names.push(name.to_owned());
         if self.body.len() > 1 {
             self.body.push(b',');
         }
