@@ -211,9 +211,7 @@ fn encode_error(asked: &Asked<'_>, refusal: &Refusal) -> Reply {
 fn check_key(profile: &Profile, request: &Recorded) -> Result<(), Refusal> {
     let Some(expected) = &profile.key else { return Ok(()) };
     let given = match profile.dialect {
-        Dialect::OpenAiChat if profile.has(Quirk::ApiKeyHeader) => {
-            request.headers.get("api-key").and_then(|key| key.to_str().ok())
-        }
+        Dialect::OpenAiChat if profile.has(Quirk::ApiKeyHeader) => Some(request.key()),
         Dialect::OpenAiChat => request.bearer(),
         Dialect::AnthropicMessages => Some(request.key()),
     };

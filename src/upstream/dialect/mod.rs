@@ -367,3 +367,20 @@ fn credential(auth: AuthStyle, secret: &Secret<String>) -> Option<(HeaderName, H
     value.set_sensitive(true);
     Some((name, value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Header, default_policy};
+
+    #[test]
+    fn the_headers_of_a_row_stand_beside_the_key_and_never_in_its_place() {
+        let mut provider = default_policy().providers.remove(0);
+        let header = |name: &str, value: &str| Header { name: name.to_owned(), value: value.to_owned() };
+        provider.headers = vec![header("http-referer", "https://a.example"), header("authorization", "Bearer other")];
+        let secret = Secret::new("key".to_owned());
+        let headers = request_headers(&provider, Some(&secret), media::JSON);
+        assert_eq!(headers["http-referer"], "https://a.example");
+        assert_eq!(headers["authorization"], "Bearer key");
+    }
+}
