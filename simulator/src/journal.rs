@@ -28,7 +28,7 @@ impl Recorded {
 
     /// The key that came with the request: a bearer token, else an `x-api-key`; empty if there is neither.
     pub fn key(&self) -> &str {
-        self.bearer().or_else(|| self.header("x-api-key")).unwrap_or_default()
+        self.bearer().or_else(|| self.header("x-api-key")).or_else(|| self.header("api-key")).unwrap_or_default()
     }
 
     pub fn bearer(&self) -> Option<&str> {

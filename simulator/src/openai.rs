@@ -13,6 +13,7 @@ use crate::script::Fault;
 mod content;
 mod encode;
 mod errors;
+mod history;
 mod refusals;
 mod request;
 
@@ -72,15 +73,14 @@ fn answer_request(asked: &Asked<'_>) -> Result<Reply, Refusal> {
         return Err(Refusal::invalid("the body must be a JSON object"));
     };
     let request = ChatRequest(&fields);
-    let model = find_model(profile, &request)?;
-    refusals::check(profile, &model, &request, body.len())?;
+    let model = examine(profile, &request, body.len())?;
     let schema = classifier::wanted_schema(request.output_schema(), &request.instructions());
     let question = Question::read(schema.as_deref(), request.last_user_text());
     if question.is_some() && profile.has(Quirk::Classifies) {
         classifier::check(&fields)?;
     }
     let reasoning = refusals::reasons(&model, &request);
-    let cap = request.max_tokens();
+    let cap = request.max_tokens(profile);
     let reasoning_tokens = if reasoning { cap.map_or(8, |cap| (cap / 2).min(8)) } else { 0 };
     let said = if step.dictates() {
         said::dictated(step, &content::plain_text(profile, &request, call), request.prefill().as_deref())
@@ -102,6 +102,21 @@ fn answer_request(asked: &Asked<'_>) -> Result<Reply, Refusal> {
         warning: refusals::warning(&model, &request),
     };
     Ok(shape(&encoder, request.streams(), &choices, asked))
+}
+
+/// Whether a provider would take this body; if not, its words.
+///
+/// The simulator refuses by the same rules; this is for those who have a request and no simulator.
+pub fn judge(profile: &Profile, body: &Value) -> Result<(), String> {
+    let Value::Object(fields) = body else { return Err("the body must be a JSON object".to_owned()) };
+    let length = body.to_string().len();
+    examine(profile, &ChatRequest(fields), length).map(|_| ()).map_err(|refusal| refusal.message)
+}
+
+fn examine(profile: &Profile, request: &ChatRequest<'_>, length: usize) -> Result<Model, Refusal> {
+    let model = find_model(profile, request)?;
+    refusals::check(profile, &model, request, length)?;
+    Ok(model)
 }
 
 /// Encodes what is said, or what a script's fault makes of it.

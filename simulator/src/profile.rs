@@ -2,8 +2,10 @@
 
 /// What only the Messages dialect asks of a model.
 mod claude;
+mod known;
 
 pub use claude::{Claude, ClaudeSampling, ForcedTools, Thinking};
+pub use known::Known;
 
 /// Everything that makes one simulated provider differ from another.
 #[derive(Clone)]
@@ -16,6 +18,8 @@ pub struct Profile {
     pub models: Vec<Model>,
     /// Top-level request fields that are a 400 whenever they are given.
     pub refused_fields: &'static [&'static str],
+    /// The fields that are known; others are a 400 even where they are null.
+    pub known: Known,
     pub quirks: &'static [Quirk],
     pub answers: Answers,
     /// Sent with every answer; some of them must not get through a gateway.
@@ -73,8 +77,26 @@ pub enum Quirk {
     ArrayErrors,
     /// A tool call streams in one piece without index or id, and its finish reason is `stop`.
     WholeToolCalls,
-    /// Tool calls carry a thought signature that must come back with them.
+    /// Tool calls carry a thought signature that must come back with the first call of each step of the present turn.
     ThoughtSignatures,
+    /// Ids of calls have 40 characters at most.
+    IdsOfForty,
+    /// Ids of calls have nine letters and digits.
+    IdsOfNine,
+    /// Names of functions have 1 to 64 characters from `[a-zA-Z0-9_-]`.
+    PlainNames,
+    /// An empty list of calls, or of tools, is refused.
+    NoEmptyLists,
+    /// While it thinks, which is unless `thinking` says otherwise, calls must come back with their `reasoning_content`.
+    ReasoningWithCalls,
+    /// A user turn may not follow a tool's result.
+    NoUserAfterTool,
+    /// An assistant message at the end needs `"prefix": true`.
+    PrefixedPrefill,
+    /// The limit on the answer is `max_tokens` only; the newer name is passed over.
+    OnlyMaxTokens,
+    /// The key comes as `api-key`.
+    ApiKeyHeader,
     /// A conversation without a user turn is refused.
     NeedsUserTurn,
     /// A conversation that ends with an assistant message is refused instead of gone on with.
@@ -130,6 +152,7 @@ impl Profile {
             key: None,
             models: Vec::new(),
             refused_fields: &[],
+            known: Known::default(),
             quirks: &[],
             answers: Answers::Varied,
             headers: OPENAI_HEADERS,

@@ -1,10 +1,11 @@
 //! The providers that are known, a row each. The facts are those of the providers' documentation and of reports as of
 //! November 2026; a row changes when its provider's behaviour does.
 
-use crate::profile::{Claude, ClaudeSampling, ForcedTools, Model, Profile, Quirk, Sampling, Thinking, Tools};
+use crate::profile::{Claude, ClaudeSampling, ForcedTools, Known, Model, Profile, Quirk, Sampling, Thinking, Tools};
 
-const OPENAI_EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max"];
-const OPENAI_EFFORTS_WITHOUT_NONE: &[&str] = &["minimal", "low", "medium", "high", "xhigh", "max"];
+const OPENAI_EFFORTS: &[&str] = &["none", "low", "medium", "high", "xhigh", "max"];
+const OPENAI_EFFORTS_WITHOUT_NONE: &[&str] = &["low", "medium", "high", "xhigh", "max"];
+const GEMINI_EFFORTS: &[&str] = &["minimal", "low", "medium", "high"];
 const MERCURY_EFFORTS: &[&str] = &["instant", "low", "medium", "high"];
 
 const PLAIN_HEADERS: &[(&str, &str)] =
@@ -36,14 +37,107 @@ impl Profile {
                 with_none("gpt-5.6-terra"),
                 with_none("gpt-5.6-sol"),
             ],
-            quirks: &[Quirk::StreamOptionsOnlyWithStream, Quirk::NoPrefill],
+            quirks: &[
+                Quirk::StreamOptionsOnlyWithStream,
+                Quirk::NoPrefill,
+                Quirk::IdsOfForty,
+                Quirk::PlainNames,
+                Quirk::NoEmptyLists,
+            ],
+            known: Known::OPENAI,
             ..Self::generic("openai")
         }
     }
 
+    /// Azure's endpoint v1, whose models are the deployments of a resource.
+    pub fn azure() -> Self {
+        Self {
+            quirks: &[Quirk::IdsOfForty, Quirk::PlainNames, Quirk::NoEmptyLists, Quirk::ApiKeyHeader],
+            known: Known::OPENAI,
+            ..Self::generic("azure")
+        }
+    }
+
+    pub fn mistral() -> Self {
+        Self {
+            quirks: &[
+                Quirk::NoDeveloperRole,
+                Quirk::IdsOfNine,
+                Quirk::PlainNames,
+                Quirk::NoUserAfterTool,
+                Quirk::PrefixedPrefill,
+            ],
+            known: Known::MISTRAL,
+            headers: PLAIN_HEADERS,
+            ..Self::generic("mistral")
+        }
+    }
+
+    pub fn groq() -> Self {
+        Self { quirks: &[Quirk::PlainNames], known: Known::GROQ, ..Self::generic("groq") }
+    }
+
+    pub fn cerebras() -> Self {
+        Self {
+            refused_fields: &[
+                "frequency_penalty",
+                "presence_penalty",
+                "logit_bias",
+                "parallel_tool_calls",
+                "service_tier",
+            ],
+            known: Known::CEREBRAS,
+            headers: PLAIN_HEADERS,
+            ..Self::generic("cerebras")
+        }
+    }
+
+    pub fn deepseek() -> Self {
+        Self {
+            quirks: &[
+                Quirk::NoDeveloperRole,
+                Quirk::NoEmptyLists,
+                Quirk::ReasoningWithCalls,
+                Quirk::OnlyMaxTokens,
+                Quirk::PrefixedPrefill,
+            ],
+            headers: PLAIN_HEADERS,
+            ..Self::generic("deepseek")
+        }
+    }
+
+    /// xAI, as its reasoning models are.
+    pub fn xai() -> Self {
+        Self {
+            refused_fields: &["frequency_penalty", "presence_penalty", "stop", "logit_bias"],
+            headers: PLAIN_HEADERS,
+            ..Self::generic("xai")
+        }
+    }
+
+    pub fn together() -> Self {
+        Self { headers: PLAIN_HEADERS, ..Self::generic("together") }
+    }
+
+    pub fn fireworks() -> Self {
+        Self { headers: PLAIN_HEADERS, ..Self::generic("fireworks") }
+    }
+
+    pub fn openrouter() -> Self {
+        Self { headers: PLAIN_HEADERS, ..Self::generic("openrouter") }
+    }
+
+    pub fn vllm() -> Self {
+        Self { headers: PLAIN_HEADERS, ..Self::generic("vllm") }
+    }
+
+    pub fn ollama() -> Self {
+        Self { quirks: &[Quirk::OnlyMaxTokens], headers: PLAIN_HEADERS, ..Self::generic("ollama") }
+    }
+
     /// Gemini behind its OpenAI-compatible endpoint.
     pub fn google() -> Self {
-        let model = |id: &str| Model { context_tokens: 1_000_000, ..Model::plain(id) };
+        let model = |id: &str| Model { context_tokens: 1_000_000, efforts: GEMINI_EFFORTS, ..Model::plain(id) };
         Self {
             models: vec![model("gemini-3.8-flash"), model("gemini-3.5-flash-lite"), model("gemini-3.1-pro-preview")],
             quirks: &[
@@ -53,6 +147,7 @@ impl Profile {
                 Quirk::NeedsUserTurn,
                 Quirk::NoPrefill,
             ],
+            known: Known::GOOGLE,
             headers: PLAIN_HEADERS,
             ..Self::generic("google")
         }

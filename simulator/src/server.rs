@@ -21,7 +21,7 @@ use crate::delivery;
 use crate::journal::{Journal, Presence, Recorded};
 use crate::messages::{self, PromptCache};
 use crate::openai;
-use crate::profile::{Dialect, Profile};
+use crate::profile::{Dialect, Profile, Quirk};
 use crate::reply::{Asked, Refusal, Reply};
 use crate::script::{Fault, Queue, Step};
 
@@ -106,7 +106,7 @@ async fn respond(request: Request<Incoming>, state: &State, hangup: mpsc::Sender
     let presence = state.journal.presence();
     let (mut parts, body) = request.into_parts();
     let body = axum::body::to_bytes(Body::new(body), MAX_BODY).await;
-    for name in [header::AUTHORIZATION, HeaderName::from_static("x-api-key")] {
+    for name in [header::AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")] {
         if let Some(key) = parts.headers.get_mut(name) {
             key.set_sensitive(true);
         }
@@ -211,6 +211,7 @@ fn encode_error(asked: &Asked<'_>, refusal: &Refusal) -> Reply {
 fn check_key(profile: &Profile, request: &Recorded) -> Result<(), Refusal> {
     let Some(expected) = &profile.key else { return Ok(()) };
     let given = match profile.dialect {
+        Dialect::OpenAiChat if profile.has(Quirk::ApiKeyHeader) => Some(request.key()),
         Dialect::OpenAiChat => request.bearer(),
         Dialect::AnthropicMessages => Some(request.key()),
     };

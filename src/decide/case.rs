@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::admit::auth::Client;
 use crate::admit::look_ups::Gathered;
-use crate::decide::plan::{self, Draw, Plan};
+use crate::decide::plan::{self, Plan, Wish};
 use crate::decide::{ClassifierUse, Decision, Question};
 use crate::door::headers::RouteHeaders;
 use crate::error::Error;
@@ -31,8 +31,6 @@ pub struct Case<'a> {
     pub ask: &'a Ask<'a>,
     /// What the policy's rules and the client's rights allow.
     pub bounds: Bounds,
-    /// Draws from splits.
-    random: u64,
     /// When deciding began, on [`Platform::elapsed`]'s clock.
     started: Duration,
 }
@@ -58,7 +56,7 @@ impl<'a> Case<'a> {
             client_tiers: client.tiers.as_deref(),
         };
         let bounds = rules::bounds(policy, &facts);
-        Self { policy, client, index: *index, headers, ask, bounds, random: platform.random(), started }
+        Self { policy, client, index: *index, headers, ask, bounds, started }
     }
 
     /// Notes what the client asked for.
@@ -105,7 +103,7 @@ impl<'a> Case<'a> {
     /// # Errors
     /// Those of [`plan::plan`].
     pub fn plan(&self, decision: &Decision) -> Result<Plan, Error> {
-        let draw = Draw { bounds: &self.bounds, random: self.random };
-        plan::plan(self.policy, decision, &self.ask.features, &draw)
+        let wish = Wish { client: &self.client.id, ask: self.ask, bounds: &self.bounds };
+        plan::plan(self.policy, decision, &wish)
     }
 }

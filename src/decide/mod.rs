@@ -6,6 +6,7 @@
 
 pub mod case;
 pub mod classifier;
+mod conversation;
 pub mod pin;
 pub mod plan;
 pub mod rung;

@@ -3,12 +3,14 @@
 //! Candidates that cannot carry the request, or that a rule forbids, are dropped before anything is ranked. If that
 //! empties the decided tier, the next more capable tier serves, else the nearest below, and a reason says why.
 
-use crate::decide::Decision;
+use std::cell::LazyCell;
+
+use crate::decide::{Decision, conversation};
 use crate::error::{Error, Kind};
 use crate::policy::rules::Bounds;
 use crate::policy::{Candidate, Entry, Model, Policy, TierId, Weighted};
 use crate::record::Reason;
-use crate::wire::ask::Features;
+use crate::wire::ask::{Ask, Features};
 
 /// The candidates of one tier, best first; at least one.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,11 +21,12 @@ pub struct Plan {
     pub reasons: Vec<Reason>,
 }
 
-/// What bounds a plan, and what draws from its splits.
+/// Who asks for what, within which bounds.
 #[derive(Clone, Copy, Debug)]
-pub struct Draw<'a> {
+pub struct Wish<'a> {
+    pub client: &'a str,
+    pub ask: &'a Ask<'a>,
     pub bounds: &'a Bounds,
-    pub random: u64,
 }
 
 /// Makes the plan.
@@ -31,8 +34,10 @@ pub struct Draw<'a> {
 /// # Errors
 /// [`Kind::NoCapableCandidate`] that names what no candidate can carry, [`Kind::NoAllowedCandidate`] if rules forbid
 /// those that could.
-pub fn plan(policy: &Policy, decision: &Decision, features: &Features, draw: &Draw<'_>) -> Result<Plan, Error> {
-    let Draw { bounds, random } = *draw;
+pub fn plan(policy: &Policy, decision: &Decision, wish: &Wish<'_>) -> Result<Plan, Error> {
+    let Wish { client, ask, bounds } = *wish;
+    let features = &ask.features;
+    let conversation = LazyCell::new(|| conversation::number(client, ask));
     let mut reasons = Vec::new();
     if let Some(model) = decision.pinned {
         return match misfit(policy.model(model), features) {
@@ -52,7 +57,7 @@ pub fn plan(policy: &Policy, decision: &Decision, features: &Features, draw: &Dr
         };
         let mut candidates = Vec::new();
         for entry in entries {
-            candidates.extend(fitting(entry, random, &fits, &mut reasons));
+            candidates.extend(fitting(entry, &|| *conversation, &fits, &mut reasons));
         }
         let (strong, weak): (Vec<_>, Vec<_>) = candidates
             .into_iter()
@@ -82,7 +87,7 @@ fn tiers_to_try(policy: &Policy, decided: TierId) -> impl Iterator<Item = TierId
 /// The entry's candidates that fit: of a split the drawn one first, then its siblings.
 fn fitting(
     entry: &Entry,
-    random: u64,
+    conversation: &dyn Fn() -> u64,
     fits: &impl Fn(&Candidate) -> Result<(), Reason>,
     reasons: &mut Vec<Reason>,
 ) -> Vec<Candidate> {
@@ -99,25 +104,12 @@ fn fitting(
         Entry::One(candidate) => Some(candidate.clone()).filter(|candidate| check(candidate)).into_iter().collect(),
         Entry::Split(members) => {
             let mut members: Vec<&Weighted> = members.iter().filter(|member| check(&member.candidate)).collect();
-            if let Some(drawn) = draw(&members, random) {
+            if let Some(drawn) = conversation::draw(&members, conversation()) {
                 members[..=drawn].rotate_right(1);
             }
             members.into_iter().map(|member| member.candidate.clone()).collect()
         }
     }
-}
-
-/// A position by weight; nothing if there are no members.
-fn draw(members: &[&Weighted], random: u64) -> Option<usize> {
-    let total: u64 = members.iter().map(|member| u64::from(member.weight)).sum();
-    let mut left = random.checked_rem(total)?;
-    members.iter().position(|member| match left.checked_sub(u64::from(member.weight)) {
-        Some(rest) => {
-            left = rest;
-            false
-        }
-        None => true,
-    })
 }
 
 /// Why `model` cannot carry the request.

@@ -5,13 +5,14 @@
 
 use super::country::Country;
 use super::fault::{Faults, Path, quote};
+use super::provider::{FieldLists, build_provider};
 use super::raw;
 use super::read::{List, Presence};
 use super::scalar::ClientId;
 use super::scope::Scope;
 use super::{
     Anonymous, Breaker, Candidate, Classifier, Condition, Deadlines, Dialect, Effect, Effort, Entry, HealthSettings,
-    Limits, LongPrice, Model, ModelId, Policy, Price, Provider, ProviderId, Rule, StreamMode, Tier, TierId, Weighted,
+    Limits, LongPrice, Model, ModelId, Policy, Price, ProviderId, Rule, StreamMode, Tier, TierId, Weighted,
 };
 
 /// The limit on an answer where neither client nor policy names one: room for thinking, and short enough to end in time.
@@ -69,7 +70,7 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
                 return None;
             }
             let path = providers_path.field(&name);
-            build_provider(name.clone(), raw?, &path, faults)
+            build_provider(Row { name: name.clone(), raw: raw? }, &path, faults)
         });
         all(built)
     });
@@ -259,9 +260,9 @@ fn build_deadlines(raw: raw::Deadlines, path: &Path, faults: &mut Faults) -> Opt
 }
 
 /// A raw row of the policy, and what the policy calls it.
-struct Row<T> {
-    name: String,
-    raw: T,
+pub struct Row<T> {
+    pub name: String,
+    pub raw: T,
 }
 
 fn build_model(row: Row<raw::Model>, scope: &Scope, path: &Path, faults: &mut Faults) -> Option<Model> {
@@ -280,6 +281,7 @@ fn build_model(row: Row<raw::Model>, scope: &Scope, path: &Path, faults: &mut Fa
     {
         faults.note(&path.field("default_max_tokens"), format!("more than max_output; valid: at most {}", most.0));
     }
+    let fields = FieldLists::build(raw.unsupported_fields, raw.extra_fields, path, faults);
     let efforts = match raw.efforts.optional()? {
         Some(efforts) => Some(all(efforts.0.into_iter().map(|(name, word)| {
             let effort = Effort::ALL.iter().copied().find(|effort| effort.as_str() == name)?;
@@ -318,6 +320,8 @@ fn build_model(row: Row<raw::Model>, scope: &Scope, path: &Path, faults: &mut Fa
         prefill: raw.prefill.optional()?,
         system_turns: raw.system_turns.given()?,
         prompt_cache_min: raw.prompt_cache_min.optional()?.map(|tokens| tokens.0),
+        unsupported_fields: fields.unsupported?,
+        extra_fields: fields.extra?,
         price,
     })
 }
@@ -345,56 +349,6 @@ fn build_long_price(raw: raw::LongPrice) -> Option<LongPrice> {
         cached_input: raw.cached_input.optional()?.map_or(input, |price| price.0),
         cache_write: raw.cache_write.optional()?.map_or(input, |price| price.0),
         output: raw.output.given()?.0,
-    })
-}
-
-/// Fields that are the gateway's own, or mean something that leaving them out would change.
-const OWNED_FIELDS: [&str; 5] = ["messages", "model", "stream", "tool_choice", "tools"];
-
-fn build_provider(name: String, raw: raw::Provider, path: &Path, faults: &mut Faults) -> Option<Provider> {
-    if let (Some(url), Some(secret)) = (raw.base_url.as_given(), raw.secret.as_given())
-        && !url.owns_secret(secret.as_ref())
-    {
-        // What stands there is not repeated: it may be the key itself.
-        let valid = format!("valid: {host}, {host}__LABEL", host = url.host);
-        faults.note(&path.field("secret"), format!("not a secret of the host of base_url; {valid}"));
-    }
-    let unsupported_path = path.field("unsupported_fields");
-    let unsupported = each(raw.unsupported_fields, &unsupported_path, faults, |(_, name), path, faults| {
-        let name = String::from(name);
-        if OWNED_FIELDS.contains(&name.as_str()) {
-            faults
-                .note(path, format!("no request can do without it; valid: any field but {}", OWNED_FIELDS.join(", ")));
-        }
-        Some(name)
-    });
-    let extra_path = path.field("extra_fields");
-    if let (Presence::Given(Dialect::AnthropicMessages), Some(List(fields))) =
-        (&raw.dialect, raw.extra_fields.as_given())
-        && !fields.is_empty()
-    {
-        faults.note(&extra_path, "only of a provider whose dialect is openai-chat; valid: []");
-    }
-    let refused: Vec<&str> = unsupported.iter().flatten().map(String::as_str).collect();
-    let extra = each(raw.extra_fields, &extra_path, faults, |(_, name), path, faults| {
-        let name = String::from(name);
-        if refused.contains(&name.as_str()) {
-            faults.note(path, "also among unsupported_fields; valid: in one of them");
-        }
-        Some(name)
-    });
-    let base_url = raw.base_url.given()?;
-    let secret = raw.secret.optional()?.map_or_else(|| base_url.host.clone(), String::from);
-    Some(Provider {
-        name,
-        base_url,
-        dialect: raw.dialect.given()?,
-        auth: raw.auth.given()?,
-        secret,
-        show_reasoning: raw.show_reasoning.given()?,
-        quirks: all(raw.quirks.given()?.0.into_iter())?,
-        unsupported_fields: unsupported?,
-        extra_fields: extra?,
     })
 }
 
@@ -445,7 +399,7 @@ fn model_id(name: Presence<String>, scope: &Scope, path: &Path, faults: &mut Fau
 }
 
 /// Builds every item, the ones after a faulty one too.
-fn each<T, U, const MIN: usize>(
+pub fn each<T, U, const MIN: usize>(
     list: Presence<List<T, MIN>>,
     path: &Path,
     faults: &mut Faults,
@@ -461,6 +415,6 @@ fn each<T, U, const MIN: usize>(
 }
 
 /// All values, or `None` if one is missing; runs the iterator to its end either way.
-fn all<T>(values: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+pub fn all<T>(values: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
     values.collect::<Vec<_>>().into_iter().collect()
 }

@@ -69,14 +69,13 @@ impl<'a> From<&'a str> for Node<'a> {
     }
 }
 
-#[cfg(feature = "schema")]
 impl From<Node<'_>> for serde_json::Value {
     fn from(node: Node<'_>) -> Self {
         match node {
             Node::Null => Self::Null,
             Node::Flag(flag) => flag.into(),
             // A whole number is written without a fraction, as a person would.
-            Node::Number(number) if number.fract() == 0.0 => (number as i64).into(),
+            Node::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => (number as i64).into(),
             Node::Number(number) => number.into(),
             Node::Text(text) => text.into_owned().into(),
             Node::List(items) => items.into_iter().map(Self::from).collect(),

@@ -4,6 +4,7 @@
 //! Nothing outside this folder sees a raw document. References between parts are indices that `parse` has checked, so
 //! looking one up cannot fail. `docs/policy.md` describes the parts for operators.
 
+mod additions;
 mod base_url;
 mod build;
 pub mod country;
@@ -12,6 +13,7 @@ pub mod fault;
 pub(crate) mod json;
 mod names;
 pub mod parse;
+mod provider;
 mod raw;
 mod read;
 pub mod rules;
@@ -23,7 +25,9 @@ pub mod warnings;
 
 use std::time::Duration;
 
+pub use additions::DefaultField;
 pub use names::{Auth, AuthStyle, Dialect, Effort, OnRefusal, Prefill, Quirk, Resume, StreamMode, Thinking};
+pub use provider::OWNED_FIELDS;
 
 /// The shipped policy, for tests and tools. No guest has it: without a policy in its store the gateway serves nobody.
 #[cfg(any(test, feature = "schema"))]
@@ -206,6 +210,10 @@ pub struct Model {
     pub system_turns: bool,
     /// Tokens from which a stable beginning of the prompt is marked for the provider's cache.
     pub prompt_cache_min: Option<u64>,
+    /// Request fields that it refuses beside those of its provider.
+    pub unsupported_fields: Vec<String>,
+    /// Request fields that it takes beside those of its provider.
+    pub extra_fields: Names,
     pub price: Option<Price>,
 }
 
@@ -240,24 +248,45 @@ pub struct Provider {
     pub auth: AuthStyle,
     /// The Secret Store entry; always named after `base_url.host`, so that no policy sends one host's key to another.
     pub secret: String,
+    /// Headers of every request, none of which is a credential.
+    pub headers: Vec<Header>,
+    /// Fields that every request has unless its client gives them.
+    pub body: Vec<DefaultField>,
     /// Whether clients see the thinking that a dialect translates, as `reasoning_content`.
     pub show_reasoning: bool,
     pub quirks: Vec<Quirk>,
-    /// Request fields that it refuses; they are left out.
+    /// The only fields of the published API that it takes; all where none are named.
+    pub fields: Option<Vec<String>>,
+    /// Request fields that it refuses, those below the top level with their path; they are left out.
     pub unsupported_fields: Vec<String>,
-    /// Request fields that it takes beside those of the published API; `*` for all.
-    pub extra_fields: Vec<String>,
+    /// Request fields that it takes beside those of the published API.
+    pub extra_fields: Names,
+    /// What messages may carry beside that.
+    pub message_fields: Names,
+    /// What parts of a content may carry, and be, beside that.
+    pub part_fields: Names,
+    /// What tools and calls may carry, and be, beside that.
+    pub tool_fields: Names,
 }
 
-impl Provider {
-    /// Whether it refuses the request field `name`.
-    pub fn lacks(&self, name: &str) -> bool {
-        self.unsupported_fields.iter().any(|field| field == name)
+/// A header that a row adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub name: String,
+    pub value: String,
+}
+
+/// Names of fields that are none of the published API; `*` among them stands for any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(pub Vec<String>);
+
+impl Names {
+    pub fn allow(&self, name: &str) -> bool {
+        extra::SHAPE.matches(name) && self.0.iter().any(|known| known == name || known == extra::ANY)
     }
 
-    /// Whether it takes the request field `name`, which is none of the published API.
-    pub fn adds(&self, name: &str) -> bool {
-        extra::SHAPE.matches(name) && self.extra_fields.iter().any(|field| field == name || field == extra::ANY)
+    pub fn allow_any(&self) -> bool {
+        self.0.iter().any(|known| known == extra::ANY)
     }
 }
 

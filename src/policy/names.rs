@@ -107,8 +107,6 @@ names! {
 
     /// A named deviation of a provider from its dialect; `docs/dialects.md` has a line for each, with its source.
     Quirk {
-        /// Errors may be a JSON array that holds the envelope (Gemini).
-        ArrayErrors = "array_errors",
         /// Tool-call deltas may lack their index (Gemini).
         ToolDeltaWithoutIndex = "tool_delta_without_index",
         /// The role `developer` is not known; `system` is sent (Mercury).
@@ -127,6 +125,12 @@ names! {
         FinishReasons = "finish_reasons",
         /// The id of a tool call has nine letters and digits (Mistral).
         ShortToolIds = "short_tool_ids",
+        /// A call of the present turn needs a thought signature; one that another model made gets the documented value (Gemini).
+        ThoughtSignatures = "thought_signatures",
+        /// While it thinks, calls need the reasoning that led to them; where it is missing, thinking is switched off (DeepSeek).
+        ReasoningWithCalls = "reasoning_with_calls",
+        /// A user turn may not follow a tool's result; an assistant message is put between them (Mistral).
+        NoUserAfterTool = "no_user_after_tool",
     }
 
     /// How a model is given the beginning of its answer: always as a last message of the assistant.

@@ -4,6 +4,7 @@
 
 #![expect(dead_code, reason = "`$schema` and `note` are read only to be checked")]
 
+use super::additions::{Defaults, HeaderField, HeaderText};
 use super::country::Country;
 use super::extra::ExtraField;
 use super::read::{List, Map, object};
@@ -210,6 +211,10 @@ object! {
         optional system_turns: bool = false,
         /// Tokens from which a stable beginning of the prompt is marked for the cache of anthropic-messages; without it nothing is.
         optional prompt_cache_min: Tokens,
+        /// Request fields that it refuses beside those of its provider's row.
+        optional unsupported_fields: List<FieldName, 0> = Node::List(Vec::new()),
+        /// Request fields that it takes beside those of its provider's row, for openai-chat; * for whatever a client sends.
+        optional extra_fields: List<ExtraField, 0> = Node::List(Vec::new()),
         /// What it costs; without it the log has no cost.
         optional price: Price,
     }
@@ -252,14 +257,26 @@ object! {
         optional auth: AuthStyle = "bearer",
         /// The Secret Store entry with the key: HOST of base_url, or HOST__LABEL; HOST where it is absent.
         optional secret: SecretName,
+        /// Headers of every request, such as anthropic-beta; never credentials.
+        optional headers: Map<HeaderField, HeaderText>,
+        /// Fields that a request of openai-chat has unless the client gives them, with their values.
+        optional body: Defaults,
         /// Whether clients see the thinking of anthropic-messages, as reasoning_content.
         optional show_reasoning: bool = false,
         /// Deviations from the dialect.
         optional quirks: List<Quirk, 0> = Node::List(Vec::new()),
-        /// Request fields that it refuses; they are left out, and named in x-route-dropped.
+        /// The only request fields of OpenAI's API that it takes, for openai-chat; without it all of them. Others are left out, and named in x-route-dropped.
+        optional fields: List<FieldName, 0>,
+        /// Request fields that it refuses, also below the top level (messages.refusal, tools.strict); they are left out, and named in x-route-dropped.
         optional unsupported_fields: List<FieldName, 0> = Node::List(Vec::new()),
         /// Request fields that it takes beside those of OpenAI's API, for openai-chat; * for whatever a client sends. Others are left out, and named in x-route-dropped.
         optional extra_fields: List<ExtraField, 0> = Node::List(Vec::new()),
+        /// Fields that its messages may have beside those of OpenAI's API, such as reasoning_content; * for any.
+        optional message_fields: List<ExtraField, 0> = Node::List(Vec::new()),
+        /// Fields, and types, that parts of a message's content may have beside those of OpenAI's API; * for any.
+        optional part_fields: List<ExtraField, 0> = Node::List(Vec::new()),
+        /// Fields, and types, that tools and calls may have beside those of OpenAI's API, such as extra_content; * for any.
+        optional tool_fields: List<ExtraField, 0> = Node::List(Vec::new()),
     }
 
     /// A bound, or a decision, for the requests that match.

@@ -248,8 +248,8 @@ words! {
     UpstreamModel: "!-~" "!-~" 1 256;
     /// A provider's own word for an effort.
     UpstreamEffort: "a-z" "a-z0-9_-" 1 32;
-    /// A field of OpenAI's chat completion request.
-    FieldName: "a-z" "a-z0-9_" 1 64;
+    /// A field of OpenAI's chat completion request, with its path if it is below the top level.
+    FieldName: "a-z" "a-z0-9_." 1 64;
     /// The id in a client's key.
     ClientId: "a-z0-9-" "a-z0-9-" 1 64;
     /// An entry of the Secret Store; IPv6 hosts have colons.

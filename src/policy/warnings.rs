@@ -3,7 +3,6 @@
 //! A warning changes nothing; `/healthz` shows it to those who may inspect, and `tiergate dev` when it starts.
 
 use super::country::UNKNOWN;
-use super::extra::ANY;
 use super::fault::{Fault, Path, quote};
 use super::{Auth, Effect, Policy};
 
@@ -22,7 +21,7 @@ pub fn warnings(policy: &Policy) -> Vec<Fault> {
         }
         (Auth::Optional, Some(_)) | (Auth::Required, None) => {}
     }
-    for provider in policy.providers.iter().filter(|provider| provider.extra_fields.iter().any(|field| field == ANY)) {
+    for provider in policy.providers.iter().filter(|provider| provider.extra_fields.allow_any()) {
         let message = "clients may send fields that name other models and providers, which no rule sees";
         warn(root.field("providers").field(&provider.name).field("extra_fields").to_string(), message);
     }
@@ -43,6 +42,7 @@ pub fn warnings(policy: &Policy) -> Vec<Fault> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::extra::ANY;
     use super::super::{Anonymous, Condition, Rule, TierId};
     use super::*;
     use crate::policy::default_policy;
@@ -62,7 +62,7 @@ mod tests {
         assert_eq!(places(&Policy { anonymous, ..policy.clone() }), ["$.anonymous"]);
 
         let mut any = policy.clone();
-        any.providers[0].extra_fields.push(ANY.to_owned());
+        any.providers[0].extra_fields.0.push(ANY.to_owned());
         assert_eq!(places(&any), [format!("$.providers.{}.extra_fields", any.providers[0].name)]);
 
         let rule = |codes: &[&str], then: Effect| {

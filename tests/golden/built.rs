@@ -145,12 +145,12 @@ fn images_of_results_follow_behind_all_results() {
 
 proptest! {
     #[test]
-    fn any_text_comes_back(text in ".{0,80}", arguments in ".{1,80}") {
+    fn any_text_comes_back(text in ".{0,80}", id in ".{0,40}", arguments in ".{1,80}") {
         let request = json!({"messages": [
             {"role": "user", "content": text},
             {"role": "assistant", "content": null, "tool_calls": [
-                {"type": "function", "id": text, "function": {"name": "f", "arguments": arguments}}]},
-            {"role": "tool", "tool_call_id": text, "content": text},
+                {"type": "function", "id": id, "function": {"name": "f", "arguments": arguments}}]},
+            {"role": "tool", "tool_call_id": id, "content": text},
         ]});
         let (sent, _) = built(&request, json!({})).expect("all of it can be said");
         let spoken = if arguments.trim().is_empty() { "{}" } else { arguments.as_str() };

@@ -9,6 +9,7 @@
 
 mod built;
 mod case;
+mod histories;
 mod inverse;
 mod layout;
 mod properties;

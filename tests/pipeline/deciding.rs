@@ -261,16 +261,45 @@ fn a_split_draws_by_weight_and_falls_back_to_its_siblings() {
     let mut split = policy();
     split["tiers"][1]["candidates"] =
         json!([{"split": [{"model": "one", "weight": 3}, {"model": "two", "weight": 1}]}]);
-    for (random, first) in [(0, FIRST), (2, FIRST), (3, SECOND), (4, FIRST), (7, SECOND)] {
-        let other = if first == FIRST { SECOND } else { FIRST };
+    let ask = |text: String| json!({"messages": [{"role": "user", "content": text}]});
+    let mut drawn = Vec::new();
+    for at in 0..20 {
         let scenario = Scenario::new()
             .policy(split.clone())
             .header("x-route-tier", "large")
-            .provider(first, json_reply(503, json!({})))
-            .provider(other, answer("hi"));
-        scenario.fake.random.set(random);
-        let scenario = scenario.run();
-        assert_eq!(scenario.asked(), [first, other], "{random}");
+            .ask(ask(format!("Question {at}")))
+            .provider(FIRST, json_reply(503, json!({})))
+            .provider(SECOND, json_reply(503, json!({})))
+            .run();
+        let asked = scenario.asked();
+        assert!(asked == [FIRST, SECOND] || asked == [SECOND, FIRST], "{at}: {asked:?}");
+        drawn.push(asked[0].clone());
+    }
+    let first = drawn.iter().filter(|host| *host == FIRST).count();
+    assert!((11..20).contains(&first), "three of four go to the first: {drawn:?}");
+}
+
+#[test]
+fn a_conversation_stays_with_the_member_that_began_it() {
+    let mut split = policy();
+    split["tiers"][1]["candidates"] =
+        json!([{"split": [{"model": "one", "weight": 1}, {"model": "two", "weight": 1}]}]);
+    for at in 0..8 {
+        let mut messages = vec![json!({"role": "user", "content": format!("Question {at}")})];
+        let mut served = Vec::new();
+        for step in 0..6_u64 {
+            let scenario = Scenario::new()
+                .policy(split.clone())
+                .header("x-route-tier", "large")
+                .ask(json!({"messages": messages}))
+                .provider(FIRST, answer("hi"))
+                .provider(SECOND, answer("hi"));
+            scenario.fake.random.set(step);
+            served.push(scenario.run().asked()[0].clone());
+            messages.push(json!({"role": "assistant", "content": "hi"}));
+            messages.push(json!({"role": "user", "content": "Go on."}));
+        }
+        assert!(served.iter().all(|host| *host == served[0]), "{at}: {served:?}");
     }
 }
 

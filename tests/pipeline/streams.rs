@@ -186,8 +186,12 @@ fn a_stream_cut_anywhere_is_never_ended_as_whole() {
 fn done_without_a_finish_reason_is_a_break() {
     let scenario = streaming().provider(FIRST, stream(vec![ROLE, HEL, DONE])).run();
     check_broken(&scenario, &[ROLE, HEL].concat(), "stream_broken");
-    let two = asking(json!({"n": 2})).provider(FIRST, stream(vec![ROLE, HEL, STOP, DONE])).run();
-    check_broken(&two, &[ROLE, HEL, STOP].concat(), "stream_broken");
+    let cut = asking(json!({"n": 2})).provider(FIRST, stream(vec![ROLE, HEL, STOP])).run();
+    check_broken(&cut, &[ROLE, HEL, STOP].concat(), "stream_broken");
+    // A provider that makes one choice whatever is asked has said all of it.
+    let one = asking(json!({"n": 2})).provider(FIRST, stream(vec![ROLE, HEL, STOP, DONE])).run();
+    assert_eq!(one.text(), [ROLE, HEL, STOP, DONE].concat());
+    assert!(one.fake.answer.borrow().finished);
 }
 
 #[test]

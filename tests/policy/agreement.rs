@@ -30,6 +30,7 @@ const RELATIONS: &[&str] = &[
     "no country",
     "also among unsupported_fields",
     "only of a provider",
+    "no request can do without it",
 ];
 
 #[test]

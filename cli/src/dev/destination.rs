@@ -129,7 +129,9 @@ fn profile(host: &str, rows: &[&Provider]) -> Option<Profile> {
         Dialect::OpenaiResponses => return None,
     };
     let mut known = simulate::simulated().into_iter().filter(|(simulated, ..)| *simulated == host);
-    Some(known.find(|(_, profile, _)| profile.dialect == dialect).map_or(generic, |(_, profile, _)| profile))
+    let known = known.find(|(_, profile, _)| profile.dialect == dialect).map(|(_, profile, _)| profile);
+    let other = simulate::profile_of(host).filter(|profile| profile.dialect == dialect);
+    Some(known.or(other).unwrap_or(generic))
 }
 
 fn provider_named<'a>(policy: &'a Policy, name: &str) -> Result<&'a Provider> {

@@ -2,14 +2,13 @@
 
 use serde_json::Value;
 
+use super::history;
 use super::request::ChatRequest;
 use crate::profile::{Model, Profile, Quirk, Sampling, Tools};
 use crate::reply::Refusal;
 
-const ROLES: &[&str] = &["developer", "system", "user", "assistant", "tool", "function"];
-
 pub fn check(profile: &Profile, model: &Model, request: &ChatRequest<'_>, body_bytes: usize) -> Result<(), Refusal> {
-    check_messages(profile, request)?;
+    history::check(profile, request)?;
     check_fields(profile, request)?;
     check_schemas(request)?;
     check_effort(model, request)?;
@@ -43,44 +42,18 @@ pub fn warning(model: &Model, request: &ChatRequest<'_>) -> Option<String> {
     outside.then(|| format!("temperature {given} is outside of {low} to {high} and was replaced by the default"))
 }
 
-fn check_messages(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refusal> {
-    let messages = request.messages();
-    if messages.is_empty() {
-        return Err(Refusal::invalid("`messages` must be a list with at least one message").with_param("messages"));
-    }
-    for (index, message) in messages.iter().enumerate() {
-        let param = |part: &str| format!("messages[{index}].{part}");
-        let role = message["role"].as_str().unwrap_or_default();
-        if !ROLES.contains(&role) || (role == "developer" && profile.has(Quirk::NoDeveloperRole)) {
-            let refusal = Refusal::invalid(format!("`{role}` is not a role this provider knows"));
-            return Err(refusal.with_code("invalid_value").with_param(param("role")));
-        }
-        let image = message["content"].as_array().is_some_and(|parts| parts.iter().any(|p| p["type"] == "image_url"));
-        if image && profile.has(Quirk::NoImages) {
-            return Err(Refusal::invalid("this model takes no images").with_param(param("content")));
-        }
-        let signed = |call: &Value| call["extra_content"]["google"]["thought_signature"].is_string();
-        let calls = message["tool_calls"].as_array().map_or(&[][..], Vec::as_slice);
-        if profile.has(Quirk::ThoughtSignatures) && calls.first().is_some_and(|call| !signed(call)) {
-            let refusal = Refusal::invalid("a function call came back without its thought signature");
-            return Err(refusal.with_param(param("tool_calls")));
-        }
-    }
-    let last = messages.len().saturating_sub(1);
-    if profile.has(Quirk::NoPrefill) && request.prefill().is_some() {
-        let refusal = Refusal::invalid("this provider does not go on with an assistant message");
-        return Err(refusal.with_param(format!("messages[{last}]")));
-    }
-    if profile.has(Quirk::NeedsUserTurn) && messages.iter().all(|m| m["role"] == "system" || m["role"] == "developer") {
-        return Err(Refusal::invalid("the contents are empty: there is no user turn").with_param("messages"));
-    }
-    Ok(())
-}
-
 fn check_fields(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refusal> {
     if let Some(name) = profile.refused_fields.iter().find(|name| request.field(name).is_some()) {
         return Err(unsupported(name, "this provider does not know it"));
     }
+    let known = |name: &str| profile.known.request.is_none_or(|known| known.contains(&name));
+    if let Some(name) = request.0.keys().find(|name| !known(name)) {
+        return Err(unsupported(name, "extra inputs are not permitted"));
+    }
+    if profile.has(Quirk::NoEmptyLists) && request.field("tools").is_some_and(|tools| tools == &serde_json::json!([])) {
+        return Err(Refusal::invalid("[] is too short: `tools`").with_code("empty_array").with_param("tools"));
+    }
+    check_tool_fields(profile, request)?;
     if profile.has(Quirk::StopArrayOnly) && request.field("stop").is_some_and(|stop| !stop.is_array()) {
         return Err(Refusal::invalid("`stop` must be a list of strings").with_param("stop"));
     }
@@ -92,6 +65,30 @@ fn check_fields(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refu
         return Err(Refusal::invalid("`stream_options` needs `stream: true`").with_param("stream_options"));
     }
     Ok(())
+}
+
+fn check_tool_fields(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refusal> {
+    for (index, tool) in request.tools().iter().enumerate() {
+        let param = |part: &str| format!("tools[{index}].{part}");
+        let function = &tool["function"];
+        if let Some(known) = profile.known.functions {
+            let top = history::unknown(tool, &["type", "function", "custom"]);
+            if let Some(name) = top.or_else(|| history::unknown(function, known)) {
+                return Err(history::unknown_parameter(&param(name)));
+            }
+        }
+        let name = function["name"].as_str().unwrap_or_default();
+        if profile.has(Quirk::PlainNames) && tool["type"] == "function" && !is_plain(name) {
+            let refusal = Refusal::invalid("a name must match ^[a-zA-Z0-9_-]{1,64}$").with_code("invalid_value");
+            return Err(refusal.with_param(param("function.name")));
+        }
+    }
+    Ok(())
+}
+
+fn is_plain(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=64).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 /// A schema that is none is refused before the model sees it.
@@ -153,7 +150,7 @@ fn check_sampling(model: &Model, request: &ChatRequest<'_>) -> Result<(), Refusa
             return Err(unsupported(name, "only its default is supported while the model reasons"));
         }
     }
-    for name in ["logprobs", "top_logprobs", "logit_bias"] {
+    for name in ["logprobs", "top_logprobs", "logit_bias", "stop"] {
         if request.field(name).is_some_and(|value| *value != false) {
             return Err(unsupported(name, "it is not supported while the model reasons"));
         }

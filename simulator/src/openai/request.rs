@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::profile::{Profile, Quirk};
+
 pub struct ChatRequest<'a>(pub &'a Map<String, Value>);
 
 impl<'a> ChatRequest<'a> {
@@ -35,8 +37,10 @@ impl<'a> ChatRequest<'a> {
         usize::try_from(count).unwrap_or(1).clamp(1, 128)
     }
 
-    pub fn max_tokens(&self) -> Option<usize> {
-        let field = self.field("max_completion_tokens").or_else(|| self.field("max_tokens"));
+    /// The limit on the answer, as far as the provider reads it.
+    pub fn max_tokens(&self, profile: &Profile) -> Option<usize> {
+        let newer = self.field("max_completion_tokens").filter(|_| !profile.has(Quirk::OnlyMaxTokens));
+        let field = newer.or_else(|| self.field("max_tokens"));
         field.and_then(Value::as_u64).and_then(|tokens| usize::try_from(tokens).ok())
     }
 

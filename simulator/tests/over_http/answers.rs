@@ -166,7 +166,8 @@ async fn structured_answers_fit_their_schema() {
 #[tokio::test]
 async fn stop_and_token_limit_and_choices_are_honoured() {
     let simulator = start(Profile::openai()).await;
-    let (_, stopped) = ask(&simulator, &request("gpt-6-sol", "one two", &json!({"stop": ["two"], "n": 2}))).await;
+    let more = json!({"stop": ["two"], "n": 2, "reasoning_effort": "none"});
+    let (_, stopped) = ask(&simulator, &request("gpt-6-sol", "one two", &more)).await;
     assert_valid("CreateChatCompletionResponse", &stopped);
     assert_eq!(stopped["choices"].as_array().map(Vec::len), Some(2));
     assert_eq!(stopped["choices"][1]["index"], 1);

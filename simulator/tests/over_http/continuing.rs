@@ -72,7 +72,7 @@ async fn an_assistant_message_at_the_end_is_gone_on_with() {
 
 #[tokio::test]
 async fn a_provider_that_does_not_go_on_refuses() {
-    let last = json!({"role": "assistant", "content": "one", "prefix": true});
+    let last = json!({"role": "assistant", "content": "one"});
     let messages = json!({"messages": [{"role": "user", "content": "count"}, last]});
     let refusing = Profile { quirks: &[Quirk::NoPrefill], ..Profile::generic("any") };
     for (profile, model) in [

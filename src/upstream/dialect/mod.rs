@@ -351,6 +351,13 @@ pub fn request_headers(provider: &Provider, secret: Option<&Secret<String>>, acc
     for (name, value) in own {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
+    for row in &provider.headers {
+        // The policy's reader takes only names and values that are such.
+        let header = HeaderName::from_bytes(row.name.as_bytes()).ok().zip(HeaderValue::from_str(&row.value).ok());
+        if let Some((name, value)) = header {
+            headers.insert(name, value);
+        }
+    }
     if let Some((name, value)) = secret.and_then(|secret| credential(provider.auth, secret)) {
         headers.insert(name, value);
     }
@@ -369,4 +376,21 @@ fn credential(auth: AuthStyle, secret: &Secret<String>) -> Option<(HeaderName, H
     let mut value = HeaderValue::from_str(&value).ok()?;
     value.set_sensitive(true);
     Some((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Header, default_policy};
+
+    #[test]
+    fn the_headers_of_a_row_stand_beside_the_key_and_never_in_its_place() {
+        let mut provider = default_policy().providers.remove(0);
+        let header = |name: &str, value: &str| Header { name: name.to_owned(), value: value.to_owned() };
+        provider.headers = vec![header("http-referer", "https://a.example"), header("authorization", "Bearer other")];
+        let secret = Secret::new("key".to_owned());
+        let headers = request_headers(&provider, Some(&secret), media::JSON);
+        assert_eq!(headers["http-referer"], "https://a.example");
+        assert_eq!(headers["authorization"], "Bearer key");
+    }
 }

@@ -10,9 +10,8 @@ use super::wire::{
     ToolName,
 };
 use crate::error::Error;
-use crate::policy::{Model, Provider};
 use crate::upstream::dialect::dropped::Dropped;
-use crate::upstream::dialect::in_words;
+use crate::upstream::dialect::{Recipient, in_words};
 use crate::wire::ask::Ask;
 use crate::wire::ask::content::{self, AskedEffort, Content, Demand, FormatKind, SettingKind, ToolKind};
 use crate::wire::ask::items::qualified;
@@ -34,12 +33,12 @@ pub struct Built {
 ///
 /// # Errors
 /// A 400 with `param` for what this dialect cannot carry at all.
-pub fn build(request: &Ask<'_>, model: &Model, provider: &Provider) -> Result<Built, Error> {
+pub fn build(request: &Ask<'_>, recipient: &Recipient<'_>) -> Result<Built, Error> {
     let content = &*request.content()?;
     let mut built = Built { fields: Vec::new(), messages: Vec::new(), dropped: Dropped::default() };
     let mut hint = None;
     if let Some(format) = content.last_format() {
-        if model.json_schema && !provider.lacks("response_format") {
+        if recipient.model.json_schema && recipient.takes("response_format") {
             built.set("response_format", &response_format(&format.kind));
         } else {
             built.dropped.note(format.name);

@@ -132,6 +132,8 @@ impl ChatStream {
     /// Takes the data of one event and appends its pieces to `pieces`.
     pub fn take<'a>(&mut self, data: &'a [u8], pieces: &mut Vec<Piece<'a>>) -> Result<Heard, Defect> {
         if data.trim_ascii() == b"[DONE]" {
+            // A provider that takes no notice of `n` has said all that it will.
+            self.expected_choices = 1;
             return Ok(Heard::End);
         }
         if !data.trim_ascii_start().starts_with(b"{") {
@@ -269,6 +271,22 @@ mod tests {
         ] {
             let data = format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#);
             assert_eq!(said(&take(&data).expect(delta)), expected, "{delta}");
+        }
+    }
+
+    #[test]
+    fn choices_that_a_provider_does_not_make_are_not_waited_for_once_it_says_that_it_is_done() {
+        let options = DecodeOptions { choices: 2, ..DecodeOptions::plain(Dialect::OpenaiChat, 7) };
+        let one = r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
+        let half = r#"{"choices":[{"index":1,"delta":{"content":"b"}}]}"#;
+        for (events, expected) in [(&[one][..], true), (&[one, half], false), (&[], false)] {
+            let mut stream = ChatStream::new(options);
+            for event in events {
+                stream.take(event.as_bytes(), &mut Vec::new()).expect("an event");
+            }
+            assert!(!stream.is_finished(), "the second choice may still come: {events:?}");
+            assert_eq!(stream.take(b"[DONE]", &mut Vec::new()), Ok(Heard::End));
+            assert_eq!(stream.is_finished(), expected, "{events:?}");
         }
     }
 

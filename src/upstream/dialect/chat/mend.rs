@@ -54,6 +54,50 @@ struct Known {
     count: usize,
     /// The place of each, by its id.
     ordinals: HashMap<String, usize>,
+    /// The place of the last one that came with an index.
+    places: HashMap<usize, usize>,
+    /// What is known of the input of each.
+    inputs: Vec<Input>,
+}
+
+/// The input of a call, as far as it came.
+#[derive(Debug, Default)]
+struct Input {
+    name: String,
+    depth: usize,
+    in_string: bool,
+    is_escaped: bool,
+    is_whole: bool,
+}
+
+impl Known {
+    /// Whether a part with a name, but no id, begins another call than the one that its index has: with another name, or with
+    /// further input where the input is whole.
+    fn begins_another(&self, index: Option<usize>, name: &str, fragment: &str) -> bool {
+        let place = index.and_then(|index| self.places.get(&index));
+        let input = place.and_then(|place| self.inputs.get(*place));
+        input.is_some_and(|input| input.name != name || (input.is_whole && !fragment.is_empty()))
+    }
+}
+
+impl Input {
+    /// Notes whether the object, of which `fragment` is the next part, is whole.
+    fn take(&mut self, fragment: &str) {
+        for byte in fragment.bytes() {
+            match byte {
+                _ if self.is_escaped => self.is_escaped = false,
+                b'\\' if self.in_string => self.is_escaped = true,
+                b'"' => self.in_string = !self.in_string,
+                _ if self.in_string => {}
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    self.is_whole = self.depth == 0;
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 impl Mends {
@@ -131,17 +175,22 @@ fn origin(answer: &Value) -> String {
 }
 
 /// Gives a call its index and id. A part with a name and an id of its own begins a call, whatever its index (Gemini has sent
-/// parallel calls with index 0 each); without an index so does a part with a name, and any other belongs to the last call.
+/// parallel calls with index 0 each, also without ids); without an index so does a part with a name, and any other belongs
+/// to the last call.
 fn number(part: &mut Value, holder: &str, origin: &str, known: &mut Known) {
     let Some(call) = part.as_object_mut() else { return };
     let id = call.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned);
-    let name = call.get("function").and_then(|function| function.get("name")).and_then(Value::as_str);
-    let names = name.is_some_and(|name| !name.is_empty());
-    let given = call.get("index").and_then(Value::as_u64).and_then(|index| usize::try_from(index).ok());
+    let inside = |name: &str| call.get("function").and_then(|function| function.get(name)).and_then(Value::as_str);
+    let name = inside("name").filter(|name| !name.is_empty()).map(str::to_owned);
+    let fragment = inside("arguments").unwrap_or_default().to_owned();
+    let index = call.get("index").and_then(Value::as_u64).and_then(|index| usize::try_from(index).ok());
+    let given = index.map(|index| known.places.get(&index).copied().unwrap_or(index));
     let same = id.as_ref().and_then(|id| known.ordinals.get(id).copied());
+    let begins_another = id.is_none() && name.as_ref().is_some_and(|name| known.begins_another(index, name, &fragment));
     let ordinal = match same.or(given) {
+        _ if begins_another => known.count,
         Some(ordinal) if same.is_some() || id.is_none() => ordinal.min(known.count),
-        _ if names || known.count == 0 => known.count,
+        _ if name.is_some() || known.count == 0 => known.count,
         given => given.unwrap_or(known.count - 1).min(known.count),
     };
     if ordinal == known.count && known.count >= MAX_KNOWN {
@@ -157,11 +206,21 @@ fn number(part: &mut Value, holder: &str, origin: &str, known: &mut Known) {
             call.insert("type".to_owned(), json!("function"));
         }
         known.ordinals.entry(id).or_insert(ordinal);
+        known.inputs.push(Input { name: name.unwrap_or_default(), ..Input::default() });
+        if let Some(index) = index {
+            known.places.insert(index, ordinal);
+        }
         known.count += 1;
     } else {
         // SDKs join what comes twice to what was sent, and an empty type is none.
         call.remove("id");
         call.remove("type");
+        if let Some(function) = call.get_mut("function").and_then(Value::as_object_mut) {
+            function.remove("name");
+        }
+    }
+    if let Some(input) = known.inputs.get_mut(ordinal) {
+        input.take(&fragment);
     }
     if holder == "delta" {
         call.insert("index".to_owned(), json!(ordinal));

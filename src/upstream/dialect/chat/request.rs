@@ -4,15 +4,17 @@
 
 use serde_json::value::RawValue;
 
-use super::{PATH, build, short_ids};
+use super::edit::string;
+use super::history::{self, History};
+use super::tools::{self, Asked};
+use super::{PATH, build};
 use crate::error::{Error, Kind};
-use crate::policy::{Candidate, Model, Policy, Prefill, Quirk};
+use crate::policy::{Candidate, Model, Policy, Quirk};
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient};
-use crate::wire::ask::turns::{Role, Turn};
+use crate::wire::ask::turns::Turn;
 use crate::wire::ask::{Api, Ask};
-use crate::wire::chat::is_published;
-use crate::wire::json::{Field, given, object_fields};
+use crate::wire::json::{Field, given, is_null, object_fields};
 
 /// What models without `sampling` refuse while they reason (docs/providers.md, What models take).
 const SAMPLING: [&str; 7] =
@@ -34,7 +36,7 @@ pub fn encode_request(
     match request.api {
         Api::Chat => adapt(&recipient, &form(&request.fields, &request.turns), options),
         Api::Gateway => {
-            let built = build::build(request, recipient.model, recipient.provider)?;
+            let built = build::build(request, &recipient)?;
             let (fields, turns) = (built.fields(), built.turns());
             let encoded = adapt(&recipient, &form(&fields, &turns), options)?;
             let mut dropped = built.dropped;
@@ -59,70 +61,94 @@ impl<'x> Form<'x> {
 }
 
 fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) -> Result<Encoded, Error> {
-    let Recipient { candidate, model, provider } = *recipient;
-    let has = |quirk| provider.quirks.contains(&quirk);
-    let messages = Messages {
-        renames_developer: has(Quirk::NoDeveloperRole) && form.turns.iter().any(|turn| turn.role == Role::Developer),
-        drops_names: has(Quirk::NoMessageName),
-        shortens_ids: has(Quirk::ShortToolIds),
-        begun: options.begun.as_deref().zip(model.prefill),
-    };
-    let effort = effort(candidate, model, form);
+    let Recipient { candidate, model, .. } = *recipient;
     let mut writer = Writer::new(form);
+    let asked = Asked {
+        tools: form.field("tools"),
+        choice: form.field("tool_choice"),
+        function_call: form.field("function_call"),
+    };
+    let tools = tools::adapt(recipient, asked, &mut writer.dropped);
+    let history = History {
+        recipient: *recipient,
+        turns: form.turns,
+        begun: options.begun.as_deref().filter(|_| model.prefill.is_some()),
+        hint: tools.hint.as_deref(),
+    };
+    let has_bare_calls = recipient.has(Quirk::ReasoningWithCalls) && history::has_bare_calls(form.turns);
+    let effort = if has_bare_calls { Effort::without(form) } else { effort(candidate, model, form) };
     let mut wrote_stream_options = false;
     for field in form.fields {
         let value = field.value.get();
         match field.name.as_ref() {
             "model" | "reasoning_effort" => {}
-            "messages" if messages.are_changed() => {
-                writer.name("messages");
-                messages.write(&mut writer, form);
+            "messages" => {
+                let messages = history.write(&mut writer.dropped)?;
+                writer.field("messages", messages.as_deref().unwrap_or(value));
             }
-            "n" if provider.lacks("n") => check_choices(value)?,
-            name if provider.lacks(name)
-                || !(is_published(name) || provider.adds(name))
-                || (!model.sampling && SAMPLING.contains(&name)) =>
-            {
-                if value != "null" {
-                    writer.dropped.note(name);
-                }
+            "tools" => writer.optional("tools", tools.tools.as_deref()),
+            "tool_choice" => {
+                let has_any = recipient.has(Quirk::ToolChoiceAny);
+                let choice = tools.choice.as_deref();
+                let choice =
+                    choice.map(|choice| if has_any && choice == r#""required""# { r#""any""# } else { choice });
+                writer.optional("tool_choice", choice);
             }
-            "stop" if has(Quirk::StopArray) && value.starts_with('"') => {
+            // Whatever is null is not given, and some providers refuse it.
+            _ if is_null(field.value) => {}
+            "n" if !recipient.takes("n") => check_choices(value)?,
+            "thinking" if has_bare_calls => writer.dropped.note("thinking"),
+            name if !recipient.takes(name) && !Limit::takes(recipient, name) => writer.dropped.note(name),
+            name if !model.sampling && SAMPLING.contains(&name) => writer.dropped.note(name),
+            "function_call" => writer.optional("function_call", tools.function_call.as_deref()),
+            "parallel_tool_calls" if form.field("functions").is_none() && tools.tools.is_none() => {}
+            "stop" if recipient.has(Quirk::StopArray) && value.starts_with('"') => {
                 writer.field("stop", format!("[{value}]"));
             }
             // Under this name the provider gets the client's `seed`.
-            "random_seed" if has(Quirk::RandomSeed) && form.field("seed").is_some() => {
+            "random_seed" if recipient.has(Quirk::RandomSeed) && form.field("seed").is_some() => {
                 writer.dropped.note("random_seed");
             }
-            "seed" if has(Quirk::RandomSeed) => writer.field("random_seed", value),
-            "tool_choice" if has(Quirk::ToolChoiceAny) && value == r#""required""# => {
-                writer.field("tool_choice", r#""any""#);
-            }
+            "seed" if recipient.has(Quirk::RandomSeed) => writer.field("random_seed", value),
             "stream_options" if form.stream && options.counts_usage => {
                 wrote_stream_options = true;
                 writer.field("stream_options", with_usage(field.value));
             }
             "max_tokens" | "max_completion_tokens" => {
-                let limit = Limit { form, model, newer_name: !model.sampling, older_name: has(Quirk::MaxTokens) };
+                let older_name = recipient.has(Quirk::MaxTokens);
+                let limit = Limit { form, model, newer_name: !model.sampling, older_name };
                 limit.write(&mut writer, field.name.as_ref(), value);
             }
             name => writer.field(name, value),
         }
     }
-    writer.field("model", json_string(&model.id));
+    writer.field("model", string(&model.id));
     match effort {
         Effort::Absent => {}
-        Effort::Sent(effort) => writer.field("reasoning_effort", effort),
-        Effort::Dropped => writer.dropped.note("reasoning_effort"),
+        Effort::Sent { word, is_asked } if recipient.takes("reasoning_effort") => {
+            if !is_asked {
+                writer.dropped.note("reasoning_effort");
+            }
+            writer.field("reasoning_effort", word);
+        }
+        Effort::Sent { .. } | Effort::Dropped => writer.dropped.note("reasoning_effort"),
     }
-    if form.stream && options.counts_usage && !wrote_stream_options && !provider.lacks("stream_options") {
+    if has_bare_calls {
+        writer.field("thinking", r#"{"type":"disabled"}"#);
+    }
+    if form.stream && options.counts_usage && !wrote_stream_options && recipient.takes("stream_options") {
         writer.field("stream_options", r#"{"include_usage":true}"#);
+    }
+    for default in &recipient.provider.body {
+        if !writer.has(&default.name) {
+            writer.field(&default.name, &default.json);
+        }
     }
     Ok(writer.finish())
 }
 
 fn check_choices(value: &str) -> Result<(), Error> {
-    if matches!(value, "1" | "null") {
+    if value == "1" {
         return Ok(());
     }
     Err(Error::new(Kind::InvalidRequest, "`n` must be 1 for the serving model.").with_param("n"))
@@ -131,81 +157,32 @@ fn check_choices(value: &str) -> Result<(), Error> {
 /// What becomes of `reasoning_effort`.
 enum Effort {
     Absent,
-    /// This value, as JSON.
-    Sent(String),
+    /// This word, as JSON, and whether it is what the client asked for, if it asked for any.
+    Sent {
+        word: String,
+        is_asked: bool,
+    },
     /// The model has no word for it.
     Dropped,
+}
+
+impl Effort {
+    /// The client's is left out.
+    fn without(form: &Form<'_>) -> Self {
+        given(form.field("reasoning_effort")).map_or(Self::Absent, |_| Self::Dropped)
+    }
 }
 
 /// The effort that the policy demands, else the client's, in the model's words where the policy has them.
 fn effort(candidate: &Candidate, model: &Model, form: &Form<'_>) -> Effort {
     let for_tools = model.tools_effort.filter(|_| form.has_tools);
-    let demanded = for_tools.or(candidate.effort).map(|effort| json_string(effort.as_str()));
-    let asked = form.field("reasoning_effort").map(|value| value.get().to_owned());
-    let Some(effort) = demanded.or(asked).filter(|effort| effort != "null") else { return Effort::Absent };
-    let Some(words) = &model.efforts else { return Effort::Sent(effort) };
-    let word = words.iter().find(|(known, _)| json_string(known.as_str()) == effort);
-    word.map_or(Effort::Dropped, |(_, word)| Effort::Sent(json_string(word)))
-}
-
-/// What is changed about the messages.
-struct Messages<'a> {
-    /// `developer` becomes `system`.
-    renames_developer: bool,
-    drops_names: bool,
-    /// Ids of tool calls become such as Mistral takes.
-    shortens_ids: bool,
-    /// The beginning of the answer, for the last message.
-    begun: Option<(&'a str, Prefill)>,
-}
-
-impl Messages<'_> {
-    fn are_changed(&self) -> bool {
-        self.renames_developer || self.drops_names || self.shortens_ids || self.begun.is_some()
-    }
-
-    fn write(&self, writer: &mut Writer, form: &Form<'_>) {
-        writer.body.push(b'[');
-        for (position, turn) in form.turns.iter().enumerate() {
-            if position > 0 {
-                writer.body.push(b',');
-            }
-            self.write_turn(writer, turn);
-        }
-        if let Some((text, prefill)) = self.begun {
-            let flag = match prefill {
-                Prefill::Message => "",
-                Prefill::Prefix => r#","prefix":true"#,
-            };
-            let message = format!(r#",{{"role":"assistant","content":{}{flag}}}"#, json_string(text));
-            writer.body.extend_from_slice(message.as_bytes());
-        }
-        writer.body.push(b']');
-    }
-
-    fn write_turn(&self, writer: &mut Writer, turn: &Turn<'_>) {
-        let renames = self.renames_developer && turn.role == Role::Developer;
-        let shortens = self.shortens_ids && matches!(turn.role, Role::Assistant | Role::Tool);
-        if !renames && !self.drops_names && !shortens {
-            writer.body.extend_from_slice(turn.raw.as_bytes());
-            return;
-        }
-        let role = if renames { "system" } else { turn.role.as_str() };
-        writer.body.extend_from_slice(format!(r#"{{"role":"{role}""#).as_bytes());
-        for field in object_fields(turn.raw).unwrap_or_default().iter().filter(|field| field.name != "role") {
-            if self.drops_names && field.name == "name" && turn.role != Role::Function {
-                writer.dropped.note("messages.name");
-                continue;
-            }
-            writer.body.push(b',');
-            let short = if shortens { short_ids::field(field) } else { None };
-            match short {
-                Some(value) => write_member(&mut writer.body, &field.name, &value),
-                None => write_field(&mut writer.body, field),
-            }
-        }
-        writer.body.push(b'}');
-    }
+    let demanded = for_tools.or(candidate.effort).map(|effort| string(effort.as_str()));
+    let asked = given(form.field("reasoning_effort")).map(|value| value.get().to_owned());
+    let is_asked = demanded.is_none() || asked.is_none() || asked == demanded;
+    let Some(effort) = demanded.or(asked) else { return Effort::Absent };
+    let Some(words) = &model.efforts else { return Effort::Sent { word: effort, is_asked } };
+    let word = words.iter().find(|(known, _)| string(known.as_str()) == effort);
+    word.map_or(Effort::Dropped, |(_, word)| Effort::Sent { word: string(word), is_asked })
 }
 
 /// A limit on the answer's tokens: under the name that the model takes, never above what it can do.
@@ -219,11 +196,17 @@ struct Limit<'a> {
 }
 
 impl Limit<'_> {
+    /// Whether a field is a limit that goes up, under one name or the other.
+    fn takes(recipient: &Recipient<'_>, name: &str) -> bool {
+        let names = ["max_tokens", "max_completion_tokens"];
+        names.contains(&name) && !recipient.lacks(name) && names.into_iter().any(|name| recipient.takes(name))
+    }
+
     /// Writes one of the client's two limits.
     fn write(&self, writer: &mut Writer, name: &str, value: &str) {
-        // The newer name wins where both are given and only one can be sent; null gives nothing.
+        // The newer name wins where both are given and only one can be sent.
         let is_beaten = name == "max_tokens" && given(self.form.field("max_completion_tokens")).is_some();
-        if (is_beaten || value == "null") && (self.newer_name || self.older_name) {
+        if is_beaten && (self.newer_name || self.older_name) {
             return;
         }
         let name = match name {
@@ -253,6 +236,8 @@ fn with_usage(options: &RawValue) -> Vec<u8> {
 
 struct Writer {
     body: Vec<u8>,
+    /// The names of the fields that are written.
+    names: Vec<String>,
     dropped: Dropped,
 }
 
@@ -261,20 +246,31 @@ impl Writer {
         let length: usize = form.fields.iter().map(|field| field.name.len() + field.value.get().len() + 4).sum();
         let mut body = Vec::with_capacity(length + 128);
         body.push(b'{');
-        Self { body, dropped: Dropped::default() }
+        Self { body, names: Vec::new(), dropped: Dropped::default() }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
     }
 
     fn name(&mut self, name: &str) {
+        self.names.push(name.to_owned());
         if self.body.len() > 1 {
             self.body.push(b',');
         }
-        self.body.extend_from_slice(json_string(name).as_bytes());
+        self.body.extend_from_slice(string(name).as_bytes());
         self.body.push(b':');
     }
 
     fn field(&mut self, name: &str, value: impl AsRef<[u8]>) {
         self.name(name);
         self.body.extend_from_slice(value.as_ref());
+    }
+
+    fn optional(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.field(name, value);
+        }
     }
 
     fn finish(mut self) -> Encoded {
@@ -288,11 +284,7 @@ fn write_field(json: &mut Vec<u8>, field: &Field<'_>) {
 }
 
 fn write_member(json: &mut Vec<u8>, name: &str, value: &str) {
-    json.extend_from_slice(json_string(name).as_bytes());
+    json.extend_from_slice(string(name).as_bytes());
     json.push(b':');
     json.extend_from_slice(value.as_bytes());
-}
-
-fn json_string(text: &str) -> String {
-    serde_json::to_string(text).expect("a string should serialise")
 }

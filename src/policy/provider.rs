@@ -1,0 +1,106 @@
+//! A provider's row becomes a validated one.
+
+use super::build::{Row, all, each};
+use super::extra::ExtraField;
+use super::fault::{Faults, Path};
+use super::raw;
+use super::read::{List, Presence};
+use super::scalar::FieldName;
+use super::{Dialect, Header, Names, Provider};
+
+/// Fields that are the gateway's own, or mean something that leaving them out would change.
+pub const OWNED_FIELDS: [&str; 5] = ["messages", "model", "stream", "tool_choice", "tools"];
+
+/// What a row takes from the fields of the published API, and what it adds.
+pub struct FieldLists {
+    pub unsupported: Option<Vec<String>>,
+    pub extra: Option<Names>,
+}
+
+impl FieldLists {
+    pub fn build(
+        unsupported: Presence<List<FieldName, 0>>,
+        extra: Presence<List<ExtraField, 0>>,
+        path: &Path,
+        faults: &mut Faults,
+    ) -> Self {
+        let unsupported = each(unsupported, &path.field("unsupported_fields"), faults, |(_, name), path, faults| {
+            let name = String::from(name);
+            if OWNED_FIELDS.contains(&name.as_str()) {
+                let valid = OWNED_FIELDS.join(", ");
+                faults.note(path, format!("no request can do without it; valid: any field but {valid}"));
+            }
+            Some(name)
+        });
+        let refused: Vec<&str> = unsupported.iter().flatten().map(String::as_str).collect();
+        let extra = each(extra, &path.field("extra_fields"), faults, |(_, name), path, faults| {
+            let name = String::from(name);
+            if refused.contains(&name.as_str()) {
+                faults.note(path, "also among unsupported_fields; valid: in one of them");
+            }
+            Some(name)
+        });
+        Self { extra: extra.map(Names), unsupported }
+    }
+}
+
+pub fn build_provider(row: Row<raw::Provider>, path: &Path, faults: &mut Faults) -> Option<Provider> {
+    let Row { name, raw } = row;
+    if let (Some(url), Some(secret)) = (raw.base_url.as_given(), raw.secret.as_given())
+        && !url.owns_secret(secret.as_ref())
+    {
+        // What stands there is not repeated: it may be the key itself.
+        let valid = format!("valid: {host}, {host}__LABEL", host = url.host);
+        faults.note(&path.field("secret"), format!("not a secret of the host of base_url; {valid}"));
+    }
+    if let Presence::Given(Dialect::AnthropicMessages) = &raw.dialect {
+        let is_given = |list: &Presence<List<ExtraField, 0>>| list.as_given().is_some_and(|list| !list.0.is_empty());
+        let lists = [
+            ("extra_fields", &raw.extra_fields),
+            ("message_fields", &raw.message_fields),
+            ("part_fields", &raw.part_fields),
+            ("tool_fields", &raw.tool_fields),
+        ];
+        if raw.body.as_given().is_some() {
+            faults.note(&path.field("body"), "only of a provider whose dialect is openai-chat; valid: none");
+        }
+        for (name, _) in lists.into_iter().filter(|(_, list)| is_given(list)) {
+            faults.note(&path.field(name), "only of a provider whose dialect is openai-chat; valid: []");
+        }
+    }
+    let lists = FieldLists::build(raw.unsupported_fields, raw.extra_fields, path, faults);
+    let names = |list: Presence<List<ExtraField, 0>>| {
+        all(list.given()?.0.into_iter().map(|name| name.map(String::from))).map(Names)
+    };
+    let fields = match raw.fields.optional()? {
+        Some(fields) => Some(all(fields.0.into_iter().map(|name| name.map(String::from)))?),
+        None => None,
+    };
+    let headers = match raw.headers.optional()? {
+        Some(headers) => all(headers.0.into_iter().map(|(name, value)| {
+            let value = String::from(value?);
+            Some(Header { name, value })
+        }))?,
+        None => Vec::new(),
+    };
+    let body = raw.body.optional()?.map_or_else(Vec::new, |body| body.0);
+    let base_url = raw.base_url.given()?;
+    let secret = raw.secret.optional()?.map_or_else(|| base_url.host.clone(), String::from);
+    Some(Provider {
+        name,
+        base_url,
+        dialect: raw.dialect.given()?,
+        auth: raw.auth.given()?,
+        secret,
+        headers,
+        body,
+        show_reasoning: raw.show_reasoning.given()?,
+        quirks: all(raw.quirks.given()?.0.into_iter())?,
+        fields,
+        unsupported_fields: lists.unsupported?,
+        extra_fields: lists.extra?,
+        message_fields: names(raw.message_fields)?,
+        part_fields: names(raw.part_fields)?,
+        tool_fields: names(raw.tool_fields)?,
+    })
+}

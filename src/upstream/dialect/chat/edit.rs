@@ -1,0 +1,117 @@
+//! JSON of a client that is written anew only where something in it changes, so that all else stays byte for byte.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+use crate::wire::json::{Field, object_fields};
+
+/// An object under way from a client to a provider.
+pub struct Edit<'x> {
+    raw: &'x str,
+    members: Vec<Member<'x>>,
+    is_changed: bool,
+}
+
+struct Member<'x> {
+    name: Cow<'x, str>,
+    value: Cow<'x, str>,
+}
+
+/// An object, opened.
+pub struct Opened<'x> {
+    pub fields: Vec<Field<'x>>,
+    pub edit: Edit<'x>,
+}
+
+impl<'x> Edit<'x> {
+    /// Opens an object; nothing if `raw` is none.
+    pub fn open(raw: &'x str) -> Option<Opened<'x>> {
+        let fields = object_fields(raw).ok()?;
+        let members = Vec::with_capacity(fields.len() + 1);
+        Some(Opened { fields, edit: Edit { raw, members, is_changed: false } })
+    }
+
+    /// A field stays as it is.
+    pub fn keep(&mut self, field: &Field<'x>) {
+        self.put(field, Cow::Borrowed(field.value.get()));
+    }
+
+    /// A field stays, with this value.
+    pub fn put(&mut self, field: &Field<'x>, value: Cow<'x, str>) {
+        self.is_changed |= matches!(value, Cow::Owned(_));
+        self.members.push(Member { name: field.name.clone(), value });
+    }
+
+    /// A field is left out.
+    pub fn leave(&mut self) {
+        self.is_changed = true;
+    }
+
+    /// A field comes to the others, or in place of the one of this name.
+    pub fn add(&mut self, name: &'static str, value: String) {
+        self.members.retain(|member| member.name != name);
+        self.members.push(Member { name: name.into(), value: value.into() });
+        self.is_changed = true;
+    }
+
+    pub fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// The object: as it came, if nothing changed.
+    pub fn finish(self) -> Cow<'x, str> {
+        if !self.is_changed {
+            return Cow::Borrowed(self.raw);
+        }
+        let mut json = String::with_capacity(self.raw.len());
+        json.push('{');
+        for (position, Member { name, value }) in self.members.iter().enumerate() {
+            if position > 0 {
+                json.push(',');
+            }
+            json.push_str(&string(name));
+            json.push(':');
+            json.push_str(value);
+        }
+        json.push('}');
+        Cow::Owned(json)
+    }
+}
+
+/// An item of an array, as an editor sees it.
+pub struct Item<'x> {
+    pub position: usize,
+    pub raw: &'x RawValue,
+}
+
+/// An array whose items go through `edit`, which may leave one out; nothing if none is left. What is no array stays.
+///
+/// # Errors
+/// What `edit` says.
+pub fn list<'x>(
+    raw: &'x RawValue,
+    mut edit: impl FnMut(Item<'x>) -> Result<Option<Cow<'x, str>>, Error>,
+) -> Result<Option<Cow<'x, str>>, Error> {
+    let Ok(items) = serde_json::from_str::<Vec<&'x RawValue>>(raw.get()) else {
+        return Ok(Some(Cow::Borrowed(raw.get())));
+    };
+    let count = items.len();
+    let mut edited = Vec::with_capacity(count);
+    for (position, raw) in items.into_iter().enumerate() {
+        edited.extend(edit(Item { position, raw })?);
+    }
+    if edited.is_empty() {
+        return Ok(None);
+    }
+    if edited.len() == count && edited.iter().all(|item| matches!(item, Cow::Borrowed(_))) {
+        return Ok(Some(Cow::Borrowed(raw.get())));
+    }
+    Ok(Some(Cow::Owned(format!("[{}]", edited.join(",")))))
+}
+
+/// `text` as a JSON string.
+pub fn string(text: &str) -> String {
+    serde_json::to_string(text).expect("a string should serialise")
+}

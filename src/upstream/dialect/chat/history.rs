@@ -1,0 +1,327 @@
+//! The messages of a conversation as a provider takes them, whoever made them before.
+//!
+//! A client sends back what it was told, and part of that only the provider that said it understands: reasoning, signatures,
+//! long ids, fields that SDKs echo. Published fields pass, others as far as the provider's row says so; what is missing and
+//! would be a refusal is put in its documented form. What says nothing (`null`, empty lists) is left out without a word.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::edit::{Edit, Item, Opened, list, string};
+use super::short_ids::IdForm;
+use crate::error::{Error, Kind};
+use crate::policy::{Names, Prefill, Quirk};
+use crate::upstream::dialect::Recipient;
+use crate::upstream::dialect::dropped::Dropped;
+use crate::wire::ask::turns::{Role, Turn};
+use crate::wire::json::{self, Field, fields_named, says_nothing};
+
+/// The fields of messages in the published API.
+const MESSAGE_FIELDS: [&str; 8] =
+    ["role", "content", "name", "refusal", "audio", "function_call", "tool_calls", "tool_call_id"];
+/// The kinds of parts in the published API, each with the fields of what it holds under its own name; none for a text.
+const PARTS: [(&str, &[&str]); 5] = [
+    ("text", &[]),
+    ("refusal", &[]),
+    ("image_url", &["url", "detail"]),
+    ("input_audio", &["data", "format"]),
+    ("file", &["file_data", "file_id", "filename"]),
+];
+/// Kinds of parts that hold what a model thought, which another one does not need.
+const THOUGHTS: [&str; 3] = ["thinking", "redacted_thinking", "reasoning"];
+/// The fields of a called function, or of a custom tool.
+const CALLED_FIELDS: [&str; 3] = ["name", "arguments", "input"];
+
+/// What Google documents for calls that its models did not make.
+const UNSIGNED: &str = r#"{"google":{"thought_signature":"skip_thought_signature_validator"}}"#;
+/// Stands between a tool's result and the user, where one may not follow the other.
+const BETWEEN: &str = r#"{"role":"assistant","content":"I see."}"#;
+
+/// A conversation for a provider.
+pub struct History<'a> {
+    pub recipient: Recipient<'a>,
+    pub turns: &'a [Turn<'a>],
+    /// The beginning of the answer, for the last message.
+    pub begun: Option<&'a str>,
+    /// Joins the instructions before the conversation.
+    pub hint: Option<&'a str>,
+}
+
+impl<'a> History<'a> {
+    /// The JSON of all messages; nothing if they stay as they are.
+    ///
+    /// # Errors
+    /// A 400 with `param` for a part that the provider's API cannot carry.
+    pub fn write(&self, dropped: &mut Dropped) -> Result<Option<String>, Error> {
+        let turns = self.turns;
+        let mut messages: Vec<Cow<'a, str>> = Vec::with_capacity(turns.len() + 2);
+        let is_instruction = |turn: &&Turn<'_>| matches!(turn.role, Role::System | Role::Developer);
+        let leading = turns.iter().take_while(is_instruction).count();
+        let present = turns.iter().rposition(|turn| turn.role == Role::User);
+        let hint = self.hint.map(|hint| format!(r#"{{"role":"system","content":{}}}"#, string(hint)));
+        let mut hint = hint.map(Cow::Owned);
+        for (position, turn) in turns.iter().enumerate() {
+            if position == leading {
+                messages.extend(hint.take());
+            }
+            let follows_result = position > 0 && turns[position - 1].role == Role::Tool;
+            if follows_result && turn.role == Role::User && self.recipient.has(Quirk::NoUserAfterTool) {
+                dropped.note("messages");
+                messages.push(Cow::Owned(BETWEEN.to_owned()));
+            }
+            let needs_signature =
+                self.recipient.has(Quirk::ThoughtSignatures) && present.is_none_or(|at| at < position);
+            let is_prefill = self.begun.is_none()
+                && position + 1 == turns.len()
+                && turn.role == Role::Assistant
+                && self.recipient.model.prefill == Some(Prefill::Prefix);
+            let step = Step { position, role: turn.role, needs_signature, is_prefill };
+            messages.push(self.message(turn.raw, &step, dropped)?);
+        }
+        messages.extend(hint);
+        if let (Some(text), Some(prefill)) = (self.begun, self.recipient.model.prefill) {
+            let flag = match prefill {
+                Prefill::Message => "",
+                Prefill::Prefix => r#","prefix":true"#,
+            };
+            messages.push(Cow::Owned(format!(r#"{{"role":"assistant","content":{}{flag}}}"#, string(text))));
+        }
+        let is_changed = messages.iter().any(|message| matches!(message, Cow::Owned(_)));
+        Ok(is_changed.then(|| format!("[{}]", messages.join(","))))
+    }
+
+    fn message(&self, raw: &'a str, step: &Step, dropped: &mut Dropped) -> Result<Cow<'a, str>, Error> {
+        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Ok(Cow::Borrowed(raw)) };
+        let Recipient { provider, model, .. } = self.recipient;
+        let mut refusal = None;
+        let mut said = Said::default();
+        for field in &fields {
+            match field.name.as_ref() {
+                "role" if step.role == Role::Developer && self.recipient.has(Quirk::NoDeveloperRole) => {
+                    edit.put(field, Cow::Owned(r#""system""#.to_owned()));
+                }
+                "role" => edit.keep(field),
+                "content" => {
+                    let content = self.content(field.value, step, dropped)?;
+                    said.content = Some(content.clone());
+                    edit.put(field, content);
+                }
+                "tool_call_id" => edit.put(field, self.id(field.value)),
+                _ if says_nothing(field.value) => edit.leave(),
+                "tool_calls" => match self.calls(field.value, step, dropped)? {
+                    Some(calls) => {
+                        said.more = true;
+                        edit.put(field, calls);
+                    }
+                    None => edit.leave(),
+                },
+                "name" if self.recipient.has(Quirk::NoMessageName) && step.role != Role::Function => {
+                    dropped.note("messages.name");
+                    edit.leave();
+                }
+                "refusal" if self.recipient.lacks("messages.refusal") => {
+                    refusal = Some(field.value);
+                    edit.leave();
+                }
+                "prefix" if model.prefill == Some(Prefill::Prefix) => edit.keep(field),
+                name => {
+                    let path = format!("messages.{name}");
+                    let is_published = MESSAGE_FIELDS.contains(&name);
+                    if self.recipient.lacks(&path) || !(is_published || provider.message_fields.allow(name)) {
+                        dropped.note(&path);
+                        edit.leave();
+                    } else {
+                        said.more |= is_published && name != "name";
+                        edit.keep(field);
+                    }
+                }
+            }
+        }
+        match refusal.and_then(json::text) {
+            Some(refusal) => edit.add("content", said.with(&refusal)),
+            // What is left must say something, or the message is none.
+            None if edit.is_changed() && step.role == Role::Assistant && said.is_nothing() => {
+                edit.add("content", r#""""#.to_owned());
+            }
+            None => {}
+        }
+        if step.is_prefill && !said.more && !fields.iter().any(|field| field.name == "prefix") {
+            edit.add("prefix", "true".to_owned());
+        }
+        Ok(edit.finish())
+    }
+
+    fn id(&self, value: &'a RawValue) -> Cow<'a, str> {
+        let form = if self.recipient.has(Quirk::ShortToolIds) { IdForm::Nine } else { IdForm::Forty };
+        form.shorten(value).map_or(Cow::Borrowed(value.get()), Cow::Owned)
+    }
+
+    fn content(&self, content: &'a RawValue, step: &Step, dropped: &mut Dropped) -> Result<Cow<'a, str>, Error> {
+        if !content.get().starts_with('[') || says_nothing(content) {
+            return Ok(Cow::Borrowed(content.get()));
+        }
+        let parts = list(content, |item| self.part(&item, step, dropped))?;
+        Ok(parts.unwrap_or(Cow::Owned(r#""""#.to_owned())))
+    }
+
+    fn part(&self, item: &Item<'a>, step: &Step, dropped: &mut Dropped) -> Result<Option<Cow<'a, str>>, Error> {
+        let raw = item.raw.get();
+        let known = &self.recipient.provider.part_fields;
+        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Ok(Some(Cow::Borrowed(raw))) };
+        let kind = fields.iter().find(|field| field.name == "type").and_then(|field| json::text(field.value));
+        let kind = kind.unwrap_or_default();
+        let Some((kind, inside)) = PARTS.into_iter().find(|(known, _)| *known == kind) else {
+            if known.allow(&kind) {
+                return Ok(Some(Cow::Borrowed(raw)));
+            }
+            if THOUGHTS.contains(&kind.as_ref()) {
+                dropped.note(&format!("messages.content.{kind}"));
+                return Ok(None);
+            }
+            let param = format!("messages[{}].content[{}].type", step.position, item.position);
+            let message = format!("`{param}` is a kind of part that the serving model's API does not have.");
+            return Err(Error::new(Kind::InvalidRequest, message).with_param(param));
+        };
+        if kind == "refusal" && self.recipient.lacks("messages.refusal") {
+            let refusal = fields.iter().find(|field| field.name == kind).map_or(r#""""#, |field| field.value.get());
+            return Ok(Some(Cow::Owned(format!(r#"{{"type":"text","text":{refusal}}}"#))));
+        }
+        for field in &fields {
+            let name = field.name.as_ref();
+            match name {
+                "type" => edit.keep(field),
+                name if name == kind => {
+                    let path = format!("messages.content.{kind}");
+                    edit.put(field, only(field, &Allowed { path: &path, known: inside, more: known }, dropped));
+                }
+                // It goes where its request's options go.
+                "prompt_cache_breakpoint" if self.recipient.takes("prompt_cache_options") => edit.keep(field),
+                name if known.allow(name) => edit.keep(field),
+                name => {
+                    if !says_nothing(field.value) {
+                        dropped.note(&format!("messages.content.{name}"));
+                    }
+                    edit.leave();
+                }
+            }
+        }
+        Ok(Some(edit.finish()))
+    }
+
+    fn calls(&self, calls: &'a RawValue, step: &Step, dropped: &mut Dropped) -> Result<Option<Cow<'a, str>>, Error> {
+        list(calls, |item| Ok(Some(self.call(&item, step, dropped))))
+    }
+
+    fn call(&self, item: &Item<'a>, step: &Step, dropped: &mut Dropped) -> Cow<'a, str> {
+        let raw = item.raw.get();
+        let known = &self.recipient.provider.tool_fields;
+        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
+        // Of parallel calls only the first is signed.
+        let lacks_signature = step.needs_signature && item.position == 0 && !is_signed(&fields);
+        for field in &fields {
+            match field.name.as_ref() {
+                "id" => edit.put(field, self.id(field.value)),
+                "type" => edit.keep(field),
+                name @ ("function" | "custom") => {
+                    let path = format!("messages.tool_calls.{name}");
+                    edit.put(field, only(field, &Allowed { path: &path, known: &CALLED_FIELDS, more: known }, dropped));
+                }
+                name if known.allow(name) => edit.keep(field),
+                name => {
+                    if !says_nothing(field.value) {
+                        dropped.note(&format!("messages.tool_calls.{name}"));
+                    }
+                    edit.leave();
+                }
+            }
+        }
+        if lacks_signature {
+            edit.add("extra_content", UNSIGNED.to_owned());
+        }
+        edit.finish()
+    }
+}
+
+/// Whether a message of the assistant has calls without the reasoning that led to them.
+pub fn has_bare_calls(turns: &[Turn<'_>]) -> bool {
+    let answers = turns.iter().filter(|turn| turn.role == Role::Assistant);
+    let fields = answers.filter_map(|turn| fields_named(turn.raw, &["tool_calls", "reasoning_content"]).ok());
+    fields
+        .into_iter()
+        .any(|[calls, reasoning]| calls.is_some_and(|calls| !says_nothing(calls)) && reasoning.is_none_or(says_nothing))
+}
+
+/// Where a message stands.
+struct Step {
+    position: usize,
+    role: Role,
+    /// The first call needs a thought signature.
+    needs_signature: bool,
+    /// It begins the answer, and must say so.
+    is_prefill: bool,
+}
+
+/// What a message says.
+#[derive(Default)]
+struct Said<'a> {
+    content: Option<Cow<'a, str>>,
+    /// There are calls, a refusal or audio.
+    more: bool,
+}
+
+impl Said<'_> {
+    fn is_nothing(&self) -> bool {
+        self.content.as_ref().is_none_or(|content| content == "null") && !self.more
+    }
+
+    /// The content with a text behind it.
+    fn with(&self, text: &str) -> String {
+        match self.content.as_deref().unwrap_or("null") {
+            "null" | "[]" | r#""""# => string(text),
+            content => match (json::decoded(content), content.strip_suffix(']')) {
+                (Some(content), _) => string(&format!("{content}\n\n{text}")),
+                (None, Some(parts)) => format!(r#"{parts},{{"type":"text","text":{}}}]"#, string(text)),
+                (None, None) => string(text),
+            },
+        }
+    }
+}
+
+/// The fields that an object may have.
+struct Allowed<'a> {
+    /// What its fields are called in `x-route-dropped`.
+    path: &'a str,
+    known: &'a [&'a str],
+    more: &'a Names,
+}
+
+/// The value of a field without what an object in it may not have.
+fn only<'x>(field: &Field<'x>, allowed: &Allowed<'_>, dropped: &mut Dropped) -> Cow<'x, str> {
+    let raw = field.value.get();
+    let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
+    for field in &fields {
+        let name = field.name.as_ref();
+        if allowed.known.contains(&name) || allowed.more.allow(name) {
+            edit.keep(field);
+        } else {
+            if !says_nothing(field.value) {
+                dropped.note(&format!("{}.{name}", allowed.path));
+            }
+            edit.leave();
+        }
+    }
+    edit.finish()
+}
+
+/// Whether a call has a thought signature.
+fn is_signed(call: &[Field<'_>]) -> bool {
+    let inside = |raw: &RawValue, name: &'static str| -> Option<Box<RawValue>> {
+        let [value] = fields_named(raw.get(), &[name]).ok()?;
+        value.map(ToOwned::to_owned)
+    };
+    let extra = call.iter().find(|field| field.name == "extra_content");
+    let google = extra.and_then(|extra| inside(extra.value, "google"));
+    let signature = google.and_then(|google| inside(&google, "thought_signature"));
+    signature.is_some_and(|signature| !says_nothing(&signature))
+}

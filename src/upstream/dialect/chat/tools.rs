@@ -1,0 +1,172 @@
+//! Tools, and the demand for a call, as a provider and its model take them.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::edit::{Edit, Item, Opened, list};
+use crate::upstream::dialect::Recipient;
+use crate::upstream::dialect::dropped::Dropped;
+use crate::wire::json::{self, fields_named, given, says_nothing};
+
+/// The kinds of tools in the published API, with the fields of what each holds under its own name.
+const TOOLS: [(&str, &[&str]); 2] =
+    [("function", &["name", "description", "parameters", "strict"]), ("custom", &["name", "description", "format"])];
+
+/// What a client sends about tools.
+#[derive(Clone, Copy)]
+pub struct Asked<'x> {
+    pub tools: Option<&'x RawValue>,
+    pub choice: Option<&'x RawValue>,
+    /// The older form of a choice.
+    pub function_call: Option<&'x RawValue>,
+}
+
+/// What goes up.
+#[derive(Default)]
+pub struct Tools<'x> {
+    pub tools: Option<Cow<'x, str>>,
+    pub choice: Option<Cow<'x, str>>,
+    pub function_call: Option<Cow<'x, str>>,
+    /// What asks for a call in words, where the model takes no demand for one.
+    pub hint: Option<String>,
+}
+
+/// The tools and the choice for a recipient.
+pub fn adapt<'x>(recipient: &Recipient<'_>, asked: Asked<'x>, dropped: &mut Dropped) -> Tools<'x> {
+    let (choice, function_call) = (given(asked.choice), given(asked.function_call));
+    let softened = Softened::of(recipient, choice.or(function_call), dropped);
+    let only = softened.as_ref().and_then(|softened| softened.only.as_deref());
+    let mut editor = Editor { recipient, only, dropped };
+    let tools = given(asked.tools).and_then(|tools| editor.tools(tools));
+    let as_it_came = |raw: &'x RawValue| Cow::Borrowed(raw.get());
+    let Some(softened) = softened else {
+        // A choice that demands nothing says nothing without tools, and is refused.
+        let choice = choice.filter(|choice| tools.is_some() || !matches!(choice.get(), r#""auto""# | r#""none""#));
+        return Tools {
+            tools,
+            choice: choice.map(as_it_came),
+            function_call: function_call.map(as_it_came),
+            hint: None,
+        };
+    };
+    let auto = |_| Cow::Borrowed(r#""auto""#);
+    Tools { choice: choice.map(auto), function_call: function_call.map(auto), tools, hint: Some(softened.hint) }
+}
+
+/// A demand for a call that becomes a sentence, since the model takes none.
+struct Softened<'x> {
+    /// The only tools that it may then have.
+    only: Option<Vec<Cow<'x, str>>>,
+    hint: String,
+}
+
+impl<'x> Softened<'x> {
+    /// Nothing where the model takes the choice, or it demands nothing.
+    fn of(recipient: &Recipient<'_>, choice: Option<&'x RawValue>, dropped: &mut Dropped) -> Option<Self> {
+        let choice = choice.filter(|_| !recipient.model.forced_tools)?;
+        let any = || "You must answer with a call of one of your tools, whatever the request is.".to_owned();
+        let softened = match json::text(choice) {
+            Some(word) => (word == "required" || word == "any").then(|| Self { only: None, hint: any() }),
+            None => match tool_name(choice) {
+                Some(name) => {
+                    let hint = format!("You must answer with a call of your tool `{name}`, whatever the request is.");
+                    Some(Self { only: Some(vec![name]), hint })
+                }
+                None => required_of(choice).map(|names| Self { only: Some(names), hint: any() }),
+            },
+        };
+        if softened.is_some() {
+            dropped.note("tool_choice");
+        }
+        softened
+    }
+}
+
+/// The name in a tool, or in a choice of one; the older form has it at the top.
+fn tool_name(json: &RawValue) -> Option<Cow<'_, str>> {
+    let [function, custom, name] = fields_named(json.get(), &["function", "custom", "name"]).ok()?;
+    let inside = |tool: &'_ RawValue| {
+        fields_named(tool.get(), &["name"]).ok().and_then(|[name]| name.and_then(json::text).map(Cow::into_owned))
+    };
+    match function.or(custom) {
+        Some(tool) => inside(tool).map(Cow::Owned),
+        None => name.and_then(json::text),
+    }
+}
+
+/// The names of the tools one of which a choice demands.
+fn required_of(choice: &RawValue) -> Option<Vec<Cow<'_, str>>> {
+    let [allowed] = fields_named(choice.get(), &["allowed_tools"]).ok()?;
+    let [mode, tools] = fields_named(allowed?.get(), &["mode", "tools"]).ok()?;
+    if mode?.get() != r#""required""# {
+        return None;
+    }
+    let tools: Vec<&RawValue> = serde_json::from_str(tools?.get()).ok()?;
+    Some(tools.into_iter().filter_map(tool_name).collect())
+}
+
+struct Editor<'a, 'd> {
+    recipient: &'a Recipient<'a>,
+    /// The names of the tools that may go up.
+    only: Option<&'a [Cow<'a, str>]>,
+    dropped: &'d mut Dropped,
+}
+
+impl Editor<'_, '_> {
+    /// Nothing if there is no tool.
+    fn tools<'x>(&mut self, tools: &'x RawValue) -> Option<Cow<'x, str>> {
+        list(tools, |item| Ok(self.tool(&item))).unwrap_or_default()
+    }
+
+    fn tool<'x>(&mut self, item: &Item<'x>) -> Option<Cow<'x, str>> {
+        let raw = item.raw.get();
+        let more = &self.recipient.provider.tool_fields;
+        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Some(Cow::Borrowed(raw)) };
+        let kind = fields.iter().find(|field| field.name == "type").and_then(|field| json::text(field.value));
+        let kind = kind.unwrap_or("function".into());
+        if self.only.is_some_and(|only| tool_name(item.raw).is_none_or(|name| !only.contains(&name))) {
+            return None;
+        }
+        let Some((kind, inside)) = TOOLS.into_iter().find(|(known, _)| *known == kind) else {
+            if more.allow(&kind) {
+                return Some(Cow::Borrowed(raw));
+            }
+            self.dropped.note("tools");
+            return None;
+        };
+        for field in &fields {
+            match field.name.as_ref() {
+                "type" => edit.keep(field),
+                name if name == kind => edit.put(field, self.described(field.value.get(), inside)),
+                name if more.allow(name) => edit.keep(field),
+                name => {
+                    if !says_nothing(field.value) {
+                        self.dropped.note(&format!("tools.{name}"));
+                    }
+                    edit.leave();
+                }
+            }
+        }
+        Some(edit.finish())
+    }
+
+    /// What describes a tool, with fields that the recipient knows.
+    fn described<'x>(&mut self, raw: &'x str, known: &[&str]) -> Cow<'x, str> {
+        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
+        for field in &fields {
+            let name = field.name.as_ref();
+            let path = format!("tools.{name}");
+            let is_known = known.contains(&name) && !self.recipient.lacks(&path);
+            if is_known || self.recipient.provider.tool_fields.allow(name) {
+                edit.keep(field);
+            } else {
+                if !says_nothing(field.value) {
+                    self.dropped.note(&path);
+                }
+                edit.leave();
+            }
+        }
+        edit.finish()
+    }
+}
