@@ -21,11 +21,13 @@ use crate::wire::json::{self, Field, fields_named, says_nothing};
 const MESSAGE_FIELDS: [&str; 8] =
     ["role", "content", "name", "refusal", "audio", "function_call", "tool_calls", "tool_call_id"];
 /// The kinds of parts in the published API, each with the fields of what it holds under its own name; none for a text.
-const PARTS: [(&str, &[&str]); 5] = [
+const PARTS: [(&str, &[&str]); 6] = [
     ("text", &[]),
     ("refusal", &[]),
     ("image_url", &["url", "detail"]),
     ("input_audio", &["data", "format"]),
+    // OpenRouter's and vLLM's; it goes to models that take video.
+    ("video_url", &["url"]),
     ("file", &["file_data", "file_id", "filename"]),
 ];
 /// Kinds of parts that hold what a model thought, which another one does not need.
