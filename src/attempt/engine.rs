@@ -343,9 +343,6 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let win = Win { started: winner.started, at: job.platform.elapsed() };
         for loser in std::mem::take(&mut race.active) {
             let launch = loser.launch;
-            if !launch.is_probe && loser.was_late(win, job.own_time()) {
-                self.witness(launch).was_late(job.platform);
-            }
             let is_late = loser.exchange.late_at().is_some_and(|late| late <= win.at);
             let end = match launch.is_probe {
                 true => AttemptEnd::Probing,
@@ -354,12 +351,17 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             };
             let lost = self.record(launch, end, loser.exchange.sighting());
             self.visit.note_attempt(lost);
-            if !launch.is_probe && !is_late {
-                self.queue.lost(launch.place);
-            }
+            let witness = self.witness(launch);
             if launch.is_probe {
-                let (witness, total) = (self.witness(launch), job.total);
+                let total = job.total;
                 self.visit.leave(move |platform| probe::follow(platform, loser.exchange, &witness, total));
+                continue;
+            }
+            if loser.was_late(win, job.own_time()) {
+                witness.was_late(job.platform);
+            }
+            if !is_late {
+                self.queue.lost(launch.place);
             }
         }
     }
