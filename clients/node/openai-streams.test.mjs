@@ -113,7 +113,8 @@ for (const words of ['status=503', 'close x2', 'garbage', 'error-200', 'cut=0', 
     const chunks = await Array.fromAsync(await stream(connect(wire), { messages: user(prompt) }, options));
     assert(textOf(chunks).startsWith('google/gemini-3.8-flash'));
     assert.match(wire.exchange.response.headers.get('x-route-attempts'), /,google\/gemini-3.8-flash:200$/);
-    // A connection that was closed before the request came is tried once more.
-    assert.equal((await requests('openai')).length, words.endsWith(' x2') ? 2 : 1);
+    // A connection that was closed before the request came is tried once more, unless another is under way.
+    const received = (await requests('openai')).length;
+    assert(received === 1 || (received === 2 && words.endsWith(' x2')), `${received} requests`);
   });
 }

@@ -139,8 +139,10 @@ def fails_over(client, control, prompt, model, candidates, tools, stream):
         fields["tools"] = [WEATHER]
     raw = client.chat.completions.with_raw_response.create(**fields, stream=stream)
     attempts = raw.headers["x-route-attempts"].split(",")
-    assert attempts[0].startswith(f"{first}:") and not attempts[0].endswith(":200")
-    assert attempts[1:] == [f"{second}:200"]
+    # A connection that was closed before the request came is tried once more, unless another is under way.
+    *failed, last = attempts
+    assert last == f"{second}:200" and 1 <= len(failed) <= 2
+    assert all(attempt.startswith(f"{first}:") and not attempt.endswith(":200") for attempt in failed)
     answer = list(raw.parse()) if stream else raw.parse()
     if not tools:
         text = text_of(answer) if stream else answer.choices[0].message.content
@@ -150,7 +152,7 @@ def fails_over(client, control, prompt, model, candidates, tools, stream):
         assert [delta.function.name for delta in deltas if delta.id] == ["get_weather"]
     else:
         assert [call.function.name for call in answer.choices[0].message.tool_calls] == ["get_weather"]
-    assert len(control.requests(OPENAI, prompt)) == len(control.requests(ANTHROPIC, prompt)) == 1
+    assert len(control.requests(OPENAI, prompt)) + len(control.requests(ANTHROPIC, prompt)) == len(attempts)
 
 
 @pytest.mark.parametrize("fault", ["cut=3", "error-event=3", "leak-event=3", "bad-event=3", "no-finish", "truncate=3"])

@@ -171,10 +171,12 @@ def test_a_failing_first_candidate_does_not_show(client, control, exchanges, pro
     text = text_of(answer) if stream else answer.choices[0].message.content
     assert text.startswith("google/gemini-3.8-flash") and prompt in text
     [exchange] = exchanges
-    attempts = exchange.response.headers["x-route-attempts"].split(",")
-    assert attempts[0].startswith("openai/gpt-6.2-sol:") and not attempts[0].endswith(":200")
-    assert attempts[1:] == ["google/gemini-3.8-flash:200"]
-    assert len(control.requests(OPENAI, prompt)) == len(control.requests(GOOGLE, prompt)) == 1
+    *failed, last = exchange.response.headers["x-route-attempts"].split(",")
+    assert all(attempt.startswith("openai/gpt-6.2-sol:") and not attempt.endswith(":200") for attempt in failed)
+    assert last == "google/gemini-3.8-flash:200"
+    # A connection that was closed before the request came is tried once more, unless another candidate is under way.
+    assert len(control.requests(OPENAI, prompt)) == len(failed) and 1 <= len(failed) <= (2 if fault.endswith(" x2") else 1)
+    assert len(control.requests(GOOGLE, prompt)) == 1
 
 
 def test_a_stream_that_cannot_begin_is_a_plain_error(client, control, prompt):

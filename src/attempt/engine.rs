@@ -193,11 +193,13 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let job = self.job;
         let candidate = self.queue.candidate(place).clone();
         let is_probe = self.queue.standing(place) == Standing::ProbeDue;
-        if is_probe
-            && !health::elect_probe(job.platform, &job.health_name(&candidate), self.queue.found(place), job.own_time())
-        {
-            self.queue.leave_to_another(place);
-            return;
+        if is_probe && !self.queue.is_elected(place) {
+            let (name, found) = (job.health_name(&candidate), self.queue.found(place));
+            if !health::elect_probe(job.platform, &name, found, job.own_time()) {
+                self.queue.leave_to_another(place);
+                return;
+            }
+            self.queue.elected(place);
         }
         let (started, began) = (job.platform.elapsed(), job.platform.unix_time());
         let launch = Launch { place, started, began, occasion, is_probe };
@@ -213,6 +215,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                 let missing_entry = matches!(outcome, Outcome::NoSecret(NoSecret::Missing)).then(entry);
                 let unsent = self.record(launch, outcome.end(), Sighting::default());
                 self.visit.note_attempt(AttemptRecord { missing_entry, billing: Billing::Free, ..unsent });
+                self.witness(launch).says_nothing(job.platform);
                 race.keep_failure(job.failure_of(&candidate, outcome));
                 return;
             }
@@ -273,8 +276,12 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             wait: job.tier.wait,
             random: job.platform.random(),
         };
-        if !self.queue.failed(place, applied, limits) && !is_stale {
-            self.witness(launch).failed(job.platform, &outcome, Stage::BeforeBegin);
+        if !self.queue.failed(place, applied, limits) {
+            let witness = self.witness(launch);
+            match is_stale {
+                true => witness.says_nothing(job.platform),
+                false => witness.failed(job.platform, &outcome, Stage::BeforeBegin),
+            }
         }
         race.back.retain(|(other, _)| *other != place);
         match expected_back {
@@ -336,9 +343,6 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let win = Win { started: winner.started, at: job.platform.elapsed() };
         for loser in std::mem::take(&mut race.active) {
             let launch = loser.launch;
-            if !launch.is_probe && loser.was_late(win, job.own_time()) {
-                self.witness(launch).was_late(job.platform);
-            }
             let is_late = loser.exchange.late_at().is_some_and(|late| late <= win.at);
             let end = match launch.is_probe {
                 true => AttemptEnd::Probing,
@@ -347,12 +351,17 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             };
             let lost = self.record(launch, end, loser.exchange.sighting());
             self.visit.note_attempt(lost);
-            if !launch.is_probe && !is_late {
-                self.queue.lost(launch.place);
-            }
+            let witness = self.witness(launch);
             if launch.is_probe {
-                let (witness, total) = (self.witness(launch), job.total);
+                let total = job.total;
                 self.visit.leave(move |platform| probe::follow(platform, loser.exchange, &witness, total));
+                continue;
+            }
+            if loser.was_late(win, job.own_time()) {
+                witness.was_late(job.platform);
+            }
+            if !is_late {
+                self.queue.lost(launch.place);
             }
         }
     }

@@ -56,6 +56,8 @@ struct Slot {
     starts: Vec<Duration>,
     /// Whether a connection to it had been closed before the request came.
     was_stale: bool,
+    /// Whether this request was elected to probe the candidate.
+    is_elected: bool,
     due: Due,
 }
 
@@ -95,7 +97,8 @@ pub struct RetryLimits {
 impl Queue {
     /// A queue of candidates that come in the policy's order.
     pub fn new(contenders: impl IntoIterator<Item = Contender>) -> Self {
-        let slot = |contender| Slot { contender, starts: Vec::new(), was_stale: false, due: Due::Fresh };
+        let slot =
+            |contender| Slot { contender, starts: Vec::new(), was_stale: false, is_elected: false, due: Due::Fresh };
         Self {
             slots: contenders.into_iter().map(slot).collect(),
             sends_left: MAX_SENDS,
@@ -124,6 +127,16 @@ impl Queue {
     /// What the POP knew of the candidate at `place`.
     pub fn found(&self, place: usize) -> Found {
         self.slots[place].contender.found
+    }
+
+    /// This request was elected to probe the candidate at `place`.
+    pub fn elected(&mut self, place: usize) {
+        self.slots[place].is_elected = true;
+    }
+
+    /// Whether this request was elected to probe the candidate at `place`.
+    pub fn is_elected(&self, place: usize) -> bool {
+        self.slots[place].is_elected
     }
 
     /// Another request is probing the candidate at `place`, so for this one it is still cooling down.

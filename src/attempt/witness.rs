@@ -42,6 +42,13 @@ impl Witness {
         self.showed(platform, judge(outcome, OnRefusal::End).cooling, stage);
     }
 
+    /// The attempt has ended and shows nothing of the candidate; if it was to, another one may.
+    pub fn says_nothing<P: Platform>(&self, platform: &P) {
+        if self.is_probe {
+            health::release_probe(platform, &self.health_name);
+        }
+    }
+
     /// The candidate was late, which others were not.
     pub fn was_late<P: Platform>(&self, platform: &P) {
         self.showed(platform, Cooling::Failure, Stage::BeforeBegin);
@@ -49,7 +56,7 @@ impl Witness {
 
     fn showed<P: Platform>(&self, platform: &P, cooling: Cooling, stage: Stage) {
         match cooling {
-            Cooling::None => {}
+            Cooling::None => self.says_nothing(platform),
             // A probe that is refused for what it asks has shown all that it could.
             Cooling::Alive => self.succeeded(platform, if self.is_probe { Extent::Whole } else { Extent::Begun }),
             Cooling::Failure | Cooling::Asked(_) | Cooling::Long => {

@@ -208,21 +208,8 @@ impl Repair {
 
 /// Whether a piece cannot be compared with what another stream says: one of another choice, or half a character.
 fn is_incomparable(piece: &Piece<'_>) -> bool {
-    let is_half = match piece {
-        Piece::Text { text, .. } | Piece::Refusal { text, .. } | Piece::Reasoning { text, .. } => {
-            // Only with escapes it may be half a character.
-            text.get().contains('\\') && text.decode().is_none()
-        }
-        Piece::Start(_)
-        | Piece::Begin { .. }
-        | Piece::Sealed { .. }
-        | Piece::Input { .. }
-        | Piece::End { .. }
-        | Piece::Finish { .. }
-        | Piece::Usage { .. }
-        | Piece::Alive(_)
-        | Piece::Opaque(_) => false,
-    };
+    // Only with escapes it may be half a character.
+    let is_half = channel_of(piece).is_some_and(|(_, text)| text.get().contains('\\') && text.decode().is_none());
     is_half || piece.choice().is_some_and(|choice| choice > 0)
 }
 

@@ -439,6 +439,28 @@ fn two_refusals_of_one_provider_are_one() {
 }
 
 #[test]
+fn a_probe_that_shows_nothing_is_followed_by_the_next() {
+    let cooled = || {
+        let scenario =
+            large(json!({"candidates": [{"model": "one"}]})).provider(FIRST, json_reply(503, json!({}))).run();
+        assert_eq!(scenario.status(), 502);
+        scenario.new_sandbox()
+    };
+    let context = json_reply(400, json!({"error": {"message": "x", "code": "context_length_exceeded"}}));
+    let scenario = cooled().provider(FIRST, context).again_after(Duration::from_secs(5));
+    assert_eq!(scenario.status(), 400);
+    let scenario = scenario.provider(FIRST, answer("hi")).new_sandbox().again_after(Duration::from_millis(10));
+    assert_eq!((attempts(&scenario).as_str(), &scenario.log()["cooling"]), ("first/one:200", &Value::Null));
+
+    // A stale connection is no probe, so the same request probes once more.
+    let stale = || Reply::Fails(SendError::Reset);
+    let scenario = cooled().provider(FIRST, stale()).provider(FIRST, answer("hi")).again_after(Duration::from_secs(5));
+    assert_eq!(attempts(&scenario), "first/one:reset,first/one:200");
+    let scenario = scenario.provider(FIRST, answer("hi")).new_sandbox().again_after(Duration::from_millis(10));
+    assert_eq!((attempts(&scenario).as_str(), &scenario.log()["cooling"]), ("first/one:200", &Value::Null));
+}
+
+#[test]
 fn a_refused_request_is_put_to_one_other_provider() {
     let refused = |words: &str| json_reply(400, json!({"error": {"message": words, "type": "invalid_request_error"}}));
     let tier = || json!({"candidates": three()});

@@ -187,6 +187,11 @@ pub fn elect_probe<P: Platform>(platform: &P, name: &str, found: Found, lasts: D
     is_same
 }
 
+/// The probe that this request was elected for has shown nothing, so the next one is due.
+pub fn release_probe<P: Platform>(platform: &P, name: &str) {
+    change(platform, name, |state| state.released(platform.unix_time()));
+}
+
 fn key(name: &str) -> String {
     format!("{}/{name}", index::KEY)
 }

@@ -112,6 +112,15 @@ impl State {
         if ends { State { changed_ms: millis(now), ..State::default() } } else { self }
     }
 
+    /// The state after a probe that has shown nothing, at `now`.
+    pub fn released(self, now: Duration) -> State {
+        let release = |cooldown: CoolDown| match cooldown.is_probe {
+            true => CoolDown { until_ms: cooldown.until_ms.min(millis(now)), ..cooldown },
+            false => cooldown,
+        };
+        State { cooldown: self.cooldown.map(release), ..self }
+    }
+
     /// The state while a request probes, which may last until `now + lasts`.
     pub fn probed(self, now: Duration, lasts: Duration) -> State {
         let Some(ended) = self.cooldown else { return self };
