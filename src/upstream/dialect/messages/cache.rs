@@ -8,33 +8,19 @@
 
 use super::wire::{Block, Body, CacheControl, Lifetime, Role};
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::ask::items::CacheMark;
-use crate::wire::json::{Json, fields_named};
+use crate::wire::ask::items::{CacheLifetime, CacheMark};
+use crate::wire::json::Json;
 
 /// How many marks the API takes.
 const MAX_MARKS: usize = 4;
 
-/// A client's mark in the API's words; named if it is none that the API knows.
-pub fn read(mark: &CacheMark<'_>, dropped: &mut Dropped) -> Option<CacheControl> {
-    let says_no = mark.value.get() == "false";
-    let [kind, ttl] = fields_named(mark.value.get(), &["type", "ttl"]).unwrap_or_default();
-    if says_no {
-        return None;
-    }
-    if kind.is_some_and(|kind| kind.get() != r#""ephemeral""#) {
-        dropped.note(mark.name);
-        return None;
-    }
-    let ttl = match ttl.map(|ttl| ttl.get()) {
-        Some(r#""5m""#) => Some(Lifetime::FiveMinutes),
-        Some(r#""1h""#) => Some(Lifetime::Hour),
-        Some(_) => {
-            dropped.note(mark.name);
-            None
-        }
-        None => None,
-    };
-    Some(CacheControl::Ephemeral { ttl, name: Some(mark.name) })
+/// A client's mark in the API's words.
+pub fn control(mark: CacheMark) -> CacheControl {
+    let ttl = mark.lifetime.map(|lifetime| match lifetime {
+        CacheLifetime::FiveMinutes => Lifetime::FiveMinutes,
+        CacheLifetime::Hour => Lifetime::Hour,
+    });
+    CacheControl::Ephemeral { ttl, mark: Some(mark) }
 }
 
 /// Keeps as many of the client's marks as the API takes, the last ones, and of those for an hour the ones that stand before all
@@ -46,17 +32,17 @@ pub fn keep_marks(body: &mut Body<'_>, dropped: &mut Dropped) -> bool {
     let mut marks: Vec<&mut Option<CacheControl>> = tools.chain(blocks).filter(|mark| mark.is_some()).collect();
     let superfluous = marks.len().saturating_sub(MAX_MARKS);
     for mark in marks.drain(..superfluous) {
-        if let Some(CacheControl::Ephemeral { name: Some(name), .. }) = mark.take() {
-            dropped.note(name);
+        if let Some(CacheControl::Ephemeral { mark: Some(mark), .. }) = mark.take() {
+            dropped.note(&mark.path());
         }
     }
     let mut is_short = false;
     for mark in &mut marks {
-        let Some(CacheControl::Ephemeral { ttl, name }) = mark else { continue };
+        let Some(CacheControl::Ephemeral { ttl, mark }) = mark else { continue };
         let is_long = *ttl == Some(Lifetime::Hour);
-        if let (true, true, Some(name)) = (is_long, is_short, *name) {
+        if let (true, true, Some(mark)) = (is_long, is_short, mark) {
             *ttl = None;
-            dropped.note(name);
+            dropped.note(&mark.path());
         }
         is_short |= !is_long;
     }
