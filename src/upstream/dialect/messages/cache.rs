@@ -4,9 +4,11 @@
 //! four. Tools and system prompt are stable, so their ends are marked; a conversation grows at its end, so once it has had
 //! an answer the ends of its last two user turns are marked: one finds what the last request wrote, the other writes.
 //!
-//! A client that marks its prompt itself knows better: then its marks are all there are.
+//! Writing to the cache may cost more than plain input, so by itself the gateway marks only what is likely to come again, and
+//! only where that pays ([`pays`]). A client that marks its prompt itself knows better: then its marks are all there are.
 
 use super::wire::{Block, Body, CacheControl, Lifetime, Role};
+use crate::policy::{Model, PromptCache};
 use crate::upstream::dialect::dropped::Dropped;
 use crate::wire::ask::items::{CacheLifetime, CacheMark};
 use crate::wire::json::Json;
@@ -47,6 +49,20 @@ pub fn keep_marks(body: &mut Body<'_>, dropped: &mut Dropped) -> bool {
         is_short |= !is_long;
     }
     !marks.is_empty()
+}
+
+/// Whether the gateway is to mark a prompt of so many tokens: as the operator says, else if it is likely to come again (an
+/// agent's has tools, a conversation's more than one turn of the user) and the model's price says that the cache pays then.
+pub fn pays(body: &Body<'_>, model: &Model, input_tokens: u64) -> bool {
+    let may_return = || {
+        let turns = body.messages.iter().filter(|message| message.role == Role::User).count();
+        !body.tools.is_empty() || turns > 1
+    };
+    match model.prompt_cache {
+        PromptCache::Always => true,
+        PromptCache::Never => false,
+        PromptCache::Auto => model.price.is_some_and(|price| price.rates(input_tokens).repay_caching()) && may_return(),
+    }
 }
 
 /// Marks what is at least `min_tokens` long, counting from the beginning of the prompt.

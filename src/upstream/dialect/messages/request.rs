@@ -88,8 +88,8 @@ pub fn encode_request(
         stream: request.stream,
     };
     let is_marked = cache::keep_marks(&mut body, &mut dropped);
-    if let Some(min_tokens) = model.prompt_cache_min.filter(|_| !is_marked) {
-        cache::mark(&mut body, min_tokens);
+    if !is_marked && cache::pays(&body, model, request.features.input_tokens) {
+        cache::mark(&mut body, model.prompt_cache_min);
     }
     // What depends on the request stands behind what a cache may hold.
     let hints = [tools.hint, shape.hint];
