@@ -58,7 +58,7 @@ pub fn push_parts<'x>(
                 | PartKind::Opaque { .. },
                 _,
             ) => {
-                let message = format!("is `{}`, which the serving model's API cannot carry here", word);
+                let message = format!("is `{word}`, which the serving model's API cannot carry here");
                 return Err(place.leaf("type").fault(message).into());
             }
         }
