@@ -12,11 +12,14 @@ use super::scalar::ClientId;
 use super::scope::Scope;
 use super::{
     Anonymous, Breaker, Candidate, Classifier, Condition, Deadlines, Dialect, Effect, Effort, Entry, HealthSettings,
-    Limits, LongPrice, Model, ModelId, Policy, Price, ProviderId, Rule, StreamMode, Tier, TierId, Weighted,
+    Limits, LongPrice, Model, ModelId, Policy, Price, PromptCache, ProviderId, Rule, StreamMode, Tier, TierId,
+    Weighted,
 };
 
 /// The limit on an answer where neither client nor policy names one: room for thinking, and short enough to end in time.
 const DEFAULT_MAX_TOKENS: u64 = 16_384;
+/// The shortest prompt that any model of the Messages API caches; a mark on a shorter one costs nothing.
+const DEFAULT_PROMPT_CACHE_MIN: u64 = 1_024;
 
 pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Option<Policy> {
     let root = &Path::Root;
@@ -290,6 +293,10 @@ fn build_model(row: Row<raw::Model>, scope: &Scope, path: &Path, faults: &mut Fa
         None => None,
     };
     let max_output = raw.max_output.given()?.0;
+    let prompt_cache_min = raw.prompt_cache_min.optional()?;
+    // Who says from which length on says that it is to be done.
+    let unsaid = if prompt_cache_min.is_some() { PromptCache::Always } else { PromptCache::Auto };
+    let prompt_cache = raw.prompt_cache.optional()?.unwrap_or(unsaid);
     let price = match raw.price.optional()? {
         Some(raw) => Some(build_price(raw)?),
         None => None,
@@ -319,7 +326,8 @@ fn build_model(row: Row<raw::Model>, scope: &Scope, path: &Path, faults: &mut Fa
             .map_or(DEFAULT_MAX_TOKENS.min(max_output), |tokens| tokens.0),
         prefill: raw.prefill.optional()?,
         system_turns: raw.system_turns.given()?,
-        prompt_cache_min: raw.prompt_cache_min.optional()?.map(|tokens| tokens.0),
+        prompt_cache,
+        prompt_cache_min: prompt_cache_min.map_or(DEFAULT_PROMPT_CACHE_MIN, |tokens| tokens.0),
         unsupported_fields: fields.unsupported?,
         extra_fields: fields.extra?,
         price,

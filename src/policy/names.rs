@@ -105,6 +105,15 @@ names! {
         Max = "max",
     }
 
+    /// Whether prompts are marked for the provider's cache.
+    PromptCache {
+        /// Where they are likely to come again and the price says that it pays.
+        Auto = "auto",
+        /// Wherever they are long enough.
+        Always = "always",
+        Never = "never",
+    }
+
     /// A named deviation of a provider from its dialect; `docs/dialects.md` has a line for each, with its source.
     Quirk {
         /// Tool-call deltas may lack their index (Gemini).

@@ -12,7 +12,9 @@ use super::scalar::{
     ClientId, Dollars, FieldName, Fraction, Integer, ModelName, Origin, ProviderName, SecretName, Text, TierName,
     UpstreamEffort, UpstreamModel, Version,
 };
-use super::{Auth, AuthStyle, BaseUrl, Dialect, Effort, OnRefusal, Prefill, Quirk, Resume, StreamMode, Thinking};
+use super::{
+    Auth, AuthStyle, BaseUrl, Dialect, Effort, OnRefusal, Prefill, PromptCache, Quirk, Resume, StreamMode, Thinking,
+};
 use crate::policy::json::Node;
 
 /// The platform ends every execution after two minutes, so no deadline can be longer.
@@ -209,7 +211,9 @@ object! {
         optional prefill: Prefill,
         /// Whether system messages may stand between the others; otherwise they are moved to the beginning.
         optional system_turns: bool = false,
-        /// Tokens from which a stable beginning of the prompt is marked for the cache of anthropic-messages; without it nothing is.
+        /// Whether prompts are marked for the cache of anthropic-messages: where it pays by the price, always, never; always where only prompt_cache_min is given, else where it pays.
+        optional prompt_cache: PromptCache,
+        /// Tokens from which a stable beginning of the prompt is marked for the cache; 1024 where it is absent.
         optional prompt_cache_min: Tokens,
         /// Request fields that it refuses beside those of its provider's row.
         optional unsupported_fields: List<FieldName, 0> = Node::List(Vec::new()),

@@ -26,6 +26,12 @@ pub fn object_fields(json: &str) -> Result<Vec<Field<'_>>, serde_json::Error> {
     serde_json::from_str(json).map(|Fields(fields)| fields)
 }
 
+/// The fields of each object of an array, as [`object_fields`] has them.
+pub fn objects(json: &str) -> Result<Vec<Vec<Field<'_>>>, serde_json::Error> {
+    let objects: Vec<Fields<'_>> = serde_json::from_str(json)?;
+    Ok(objects.into_iter().map(|Fields(fields)| fields).collect())
+}
+
 struct Fields<'a>(Vec<Field<'a>>);
 
 impl<'de> Deserialize<'de> for Fields<'de> {

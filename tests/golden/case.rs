@@ -47,14 +47,14 @@ const GIVEN: [&str; 10] = [
 ];
 
 /// The parts of a case, each as JSON.
-struct Case {
-    name: String,
-    dialect: Dialect,
+pub struct Case {
+    pub name: String,
+    pub dialect: Dialect,
     parts: Vec<(String, String)>,
 }
 
 impl Case {
-    fn read(dialect: Dialect, path: &Path) -> Self {
+    pub fn read(dialect: Dialect, path: &Path) -> Self {
         let text = fs::read_to_string(path).expect("a readable case");
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         let fields = object_fields(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -66,12 +66,12 @@ impl Case {
         self.parts.iter().find(|(known, _)| known == name).map(|(_, json)| json.as_str())
     }
 
-    fn value(&self, name: &str) -> Value {
+    pub fn value(&self, name: &str) -> Value {
         self.get(name).map_or(Value::Null, |json| serde_json::from_str(json).expect("JSON"))
     }
 
     /// A policy with one model of the dialect, as it is by default and with what the case changes.
-    fn policy(&self) -> Policy {
+    pub fn policy(&self) -> Policy {
         let (mut model, mut provider) = match self.dialect {
             Dialect::AnthropicMessages => (
                 json!({
@@ -107,7 +107,7 @@ impl Case {
         parse(document.to_string().as_bytes()).unwrap_or_else(|faults| panic!("{}: {faults}", self.name))
     }
 
-    fn candidate(&self, policy: &Policy) -> Candidate {
+    pub fn candidate(&self, policy: &Policy) -> Candidate {
         let Entry::One(candidate) = &policy.tiers[0].candidates[0] else { panic!("one candidate") };
         let effort = self.value("effort");
         let effort = Effort::ALL.iter().copied().find(|known| Some(known.as_str()) == effort.as_str());
@@ -348,7 +348,7 @@ fn error_reads(error: &ProviderError) -> Value {
     reads
 }
 
-fn cases(folder: &str) -> Vec<PathBuf> {
+pub fn cases(folder: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder of cases");
     let mut cases: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     cases.sort();

@@ -12,6 +12,7 @@ mod case;
 mod histories;
 mod inverse;
 mod layout;
+mod losses;
 mod properties;
 mod quirks;
 mod round_trip;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use documents::{EXAMPLE, SHIPPED, SMALLEST, edit, edited, example, parse_value, paths, validator};
 use serde_json::{Value, json};
 use tiergate::policy::parse::{MAX_DOCUMENT_BYTES, parse};
-use tiergate::policy::{Auth, AuthStyle, Entry, OnRefusal, Resume, StreamMode, Thinking, default_policy};
+use tiergate::policy::{Auth, AuthStyle, Entry, OnRefusal, PromptCache, Resume, StreamMode, Thinking, default_policy};
 
 #[test]
 fn good_documents_parse_and_validate() {
@@ -69,7 +69,8 @@ fn what_is_absent_has_its_default() {
     assert_eq!((model.files, model.audio, model.video), (false, false, false));
     assert_eq!((model.forced_tools, model.sampling, model.sampling_exclusive), (true, true, false));
     assert_eq!((model.thinking, model.thinking_display, model.efforts.as_ref()), (Thinking::Always, false, None));
-    assert_eq!((model.prefill, model.system_turns, model.prompt_cache_min), (None, false, None));
+    assert_eq!((model.prefill, model.system_turns), (None, false));
+    assert_eq!((model.prompt_cache, model.prompt_cache_min), (PromptCache::Auto, 1024));
     assert_eq!(model.default_max_tokens, 100, "never more than max_output");
     let price = model.price.expect("a price");
     assert_eq!((price.cached_input, price.cache_write, price.long), (2.0, 2.0, None));

@@ -16,8 +16,6 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 
-use serde_json::value::RawValue;
-
 use crate::error::Error;
 use crate::platform::Target;
 use crate::policy::{AuthStyle, Candidate, Dialect, Effort, Model, ModelId, Policy, Provider, Thinking};
@@ -28,6 +26,7 @@ use crate::upstream::error_words;
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::Permit;
 use crate::wire::ask::Ask;
+use crate::wire::ask::content::FormatKind;
 use crate::wire::json::BYTE_ORDER_MARK;
 use crate::wire::media;
 use crate::wire::piece::{Alive, AsItCame, Piece};
@@ -151,13 +150,20 @@ pub fn least_effort(policy: &Policy, model: ModelId) -> Option<Effort> {
     }
 }
 
-/// What asks for JSON where an API, or a model, cannot be told.
-fn in_words(schema: Option<&RawValue>) -> String {
+/// What asks for an answer of this form where an API, or a model, cannot be told.
+fn in_words(format: &FormatKind<'_>) -> String {
     let only = "Answer with one JSON object and nothing else: no words around it, no code fence.";
-    match schema {
-        Some(schema) => format!("{only} It must follow this JSON Schema: {schema}"),
-        None => only.to_owned(),
+    let FormatKind::Schema { name, description, schema, strict: _ } = format else { return only.to_owned() };
+    let mut words = only.to_owned();
+    for (before, said) in [("Its name is", name), ("Its description is", description)] {
+        if let Some(said) = said.as_ref().filter(|said| !said.is_blank()) {
+            words.push_str(&format!(" {before} {}.", said.get()));
+        }
     }
+    if let Some(schema) = schema {
+        words.push_str(&format!(" It must follow this JSON Schema: {}", schema.get()));
+    }
+    words
 }
 
 /// How answers of a provider are to be read.

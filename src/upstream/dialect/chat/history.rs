@@ -185,13 +185,12 @@ impl<'a> History<'a> {
             let message = format!("`{param}` is a kind of part that the serving model's API does not have.");
             return Err(Error::new(Kind::InvalidRequest, message).with_param(param));
         };
-        if kind == "refusal" && self.recipient.lacks("messages.refusal") {
-            let refusal = fields.iter().find(|field| field.name == kind).map_or(r#""""#, |field| field.value.get());
-            return Ok(Some(Cow::Owned(format!(r#"{{"type":"text","text":{refusal}}}"#))));
-        }
+        let becomes_text = kind == "refusal" && self.recipient.lacks("messages.refusal");
         for field in &fields {
             let name = field.name.as_ref();
             match name {
+                "type" if becomes_text => edit.add("type", r#""text""#.to_owned()),
+                "refusal" if becomes_text => edit.add("text", field.value.get().to_owned()),
                 "type" => edit.keep(field),
                 name if name == kind => {
                     let path = format!("messages.content.{kind}");

@@ -52,11 +52,8 @@ struct Builder<'x, 'd> {
 
 impl<'x> Builder<'x, '_> {
     fn push(&mut self, item: &'x Item<'x>) -> Result<(), Error> {
-        for name in &item.unread {
-            self.dropped.note(&format!("{}.{name}", self.list));
-        }
-        if let Some(mark) = &item.cache {
-            self.dropped.note(mark.name);
+        if let Some(mark) = item.cache {
+            self.dropped.note(&mark.path());
         }
         let name = item.name.as_ref().map(JsonString::raw);
         if !matches!(item.kind, ItemKind::Result(_)) {
@@ -133,8 +130,8 @@ impl<'x> Builder<'x, '_> {
     }
 
     fn parts(&mut self, parts: &'x [Part<'x>]) -> Result<Vec<wire::Part<'x>>, Error> {
-        let marks = parts.iter().filter_map(|part| part.cache.as_ref());
-        marks.for_each(|mark| self.dropped.note(mark.name));
+        let marks = parts.iter().filter_map(|part| part.cache);
+        marks.for_each(|mark| self.dropped.note(&mark.path()));
         parts.iter().map(part).collect()
     }
 }

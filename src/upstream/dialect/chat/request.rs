@@ -207,6 +207,10 @@ impl Limit<'_> {
         // The newer name wins where both are given and only one can be sent.
         let is_beaten = name == "max_tokens" && given(self.form.field("max_completion_tokens")).is_some();
         if is_beaten && (self.newer_name || self.older_name) {
+            let newer = self.form.field("max_completion_tokens");
+            if newer.is_some_and(|newer| newer.get() != value) {
+                writer.dropped.note(name);
+            }
             return;
         }
         let name = match name {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::edit::{Edit, Item, Opened, list};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::json::{self, fields_named, given, says_nothing};
+use crate::wire::json::{self, Field, fields_named, given, says_nothing};
 
 /// The kinds of tools in the published API, with the fields of what each holds under its own name.
 const TOOLS: [(&str, &[&str]); 2] =
@@ -138,7 +138,7 @@ impl Editor<'_, '_> {
         for field in &fields {
             match field.name.as_ref() {
                 "type" => edit.keep(field),
-                name if name == kind => edit.put(field, self.described(field.value.get(), inside)),
+                name if name == kind => edit.put(field, self.described(field, inside)),
                 name if more.allow(name) => edit.keep(field),
                 name => {
                     if !says_nothing(field.value) {
@@ -152,12 +152,15 @@ impl Editor<'_, '_> {
     }
 
     /// What describes a tool, with fields that the recipient knows.
-    fn described<'x>(&mut self, raw: &'x str, known: &[&str]) -> Cow<'x, str> {
+    fn described<'x>(&mut self, holder: &Field<'x>, known: &[&str]) -> Cow<'x, str> {
+        let raw = holder.value.get();
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
         for field in &fields {
             let name = field.name.as_ref();
-            let path = format!("tools.{name}");
-            let is_known = known.contains(&name) && !self.recipient.lacks(&path);
+            let is_published = known.contains(&name);
+            // The row calls the API's own fields so, whichever kind of tool has them.
+            let path = if is_published { format!("tools.{name}") } else { format!("tools.{}.{name}", holder.name) };
+            let is_known = is_published && !self.recipient.lacks(&path);
             if is_known || self.recipient.provider.tool_fields.allow(name) {
                 edit.keep(field);
             } else {

@@ -88,8 +88,8 @@ pub fn encode_request(
         stream: request.stream,
     };
     let is_marked = cache::keep_marks(&mut body, &mut dropped);
-    if let Some(min_tokens) = model.prompt_cache_min.filter(|_| !is_marked) {
-        cache::mark(&mut body, min_tokens);
+    if !is_marked && cache::pays(&body, model, request.features.input_tokens) {
+        cache::mark(&mut body, model.prompt_cache_min);
     }
     // What depends on the request stands behind what a cache may hold.
     let hints = [tools.hint, shape.hint];
@@ -128,27 +128,31 @@ fn max_tokens(content: &Content<'_>, model: &Model, dropped: &mut Dropped) -> Re
 
 fn shape(content: &Content<'_>, keeps_schemas: bool, dropped: &mut Dropped) -> Shape {
     let Some(format) = content.last_format() else { return Shape::default() };
-    let FormatKind::Schema { description, schema: Some(schema), .. } = &format.kind else {
+    let asked_in_words = || Shape { hint: Some(in_words(&format.kind)), ..Shape::default() };
+    let FormatKind::Schema { name, description, schema: Some(schema), strict: _ } = &format.kind else {
         dropped.note(format.name);
-        return Shape { hint: Some(in_words(None)), ..Shape::default() };
+        return asked_in_words();
     };
-    let description = description.as_ref().map(|text| text.decode().unwrap_or_default());
+    let heading = schema::Heading { name: name.as_ref(), description: description.as_ref() };
     let is_cheap = |sanitised: &schema::Sanitised| {
         let Costs { optional, unions } = sanitised.costs;
         optional <= strict::MAX_COSTS.optional && unions <= strict::MAX_COSTS.unions
     };
     let sanitised = match keeps_schemas {
-        true => schema::sanitise(schema.get(), description.as_deref(), &mut schema::Budget::default()).filter(is_cheap),
+        true => schema::sanitise(schema.get(), heading, &mut schema::Budget::default()).filter(is_cheap),
         false => None,
     };
     if sanitised.as_ref().is_none_or(|sanitised| sanitised.weakened) {
         dropped.note(format.name);
     }
     match sanitised {
-        Some(schema::Sanitised { schema, costs, .. }) => {
+        Some(schema::Sanitised { schema, is_renamed, costs, .. }) => {
+            if is_renamed {
+                dropped.note(&Place::field(format.name).leaf("json_schema").path_to("name"));
+            }
             Shape { format: Some(Format::JsonSchema { schema }), hint: None, costs }
         }
-        None => Shape { hint: Some(in_words(Some(schema.raw()))), ..Shape::default() },
+        None => asked_in_words(),
     }
 }
 
@@ -214,8 +218,9 @@ fn service_tier(content: &Content<'_>, dropped: &mut Dropped) -> Option<ServiceT
     }
 }
 
-/// Names the settings that the API has no word for.
+/// Names what the neutral form has no word for, and the settings that the API has none for.
 fn drop_unknown(content: &Content<'_>, dropped: &mut Dropped) {
+    content.unread.paths().for_each(|path| dropped.note(&path));
     for setting in &content.settings {
         match setting.kind {
             SettingKind::MaxOutput

@@ -175,7 +175,7 @@ impl Builder<'_, '_> {
             let expected = "must be a string of 1 to 128 characters from [a-zA-Z0-9_-]";
             return Err(place.leaf(tool.name.leaf).fault(expected).into());
         }
-        let cache_control = tool.cache.as_ref().and_then(|mark| cache::read(mark, self.dropped));
+        let cache_control = tool.cache.map(cache::control);
         let description = tool.description.as_ref().map(|text| Json::Borrowed(text.raw()));
         match &tool.kind {
             ToolKind::Function { parameters, strict } => {

@@ -114,12 +114,13 @@ impl<'a> Calls<'a> {
 
 impl<'x> Builder<'x, '_> {
     fn push(&mut self, item: &'x Item<'x>) -> Result<(), Error> {
-        let list = self.setting.list;
-        for name in item.unread.iter().map(AsRef::as_ref).chain(item.name.as_ref().map(|_| "name")) {
-            self.dropped.note(&format!("{list}.{name}"));
+        // An id is its own provider's alone.
+        let Item { place, id: _, name, cache: mark, kind } = item;
+        let (list, mark) = (self.setting.list, *mark);
+        if name.is_some() {
+            self.dropped.note(&place.path_to("name"));
         }
-        let mark = item.cache.as_ref();
-        match &item.kind {
+        match kind {
             ItemKind::Instruction { level, parts } => {
                 let blocks = self.blocks(parts, Speaker::System, mark)?;
                 self.push_instruction(*level, blocks);
@@ -136,8 +137,8 @@ impl<'x> Builder<'x, '_> {
                 self.append(Role::Assistant, blocks);
                 Ok(())
             }
-            ItemKind::Call(call) => self.push_call(call, item.place, mark),
-            ItemKind::Result(result) => self.push_result(result, item.place, mark),
+            ItemKind::Call(call) => self.push_call(call, *place, mark),
+            ItemKind::Result(result) => self.push_result(result, *place, mark),
             // What others thought means nothing here; tools and settings are gathered from all items.
             ItemKind::Reasoning(_) | ItemKind::ToolsAdded(_) | ItemKind::ToolsRemoved(_) | ItemKind::Config { .. } => {
                 Ok(())
@@ -167,7 +168,7 @@ impl<'x> Builder<'x, '_> {
         }
     }
 
-    fn push_call(&mut self, call: &'x Call<'x>, place: Place, mark: Option<&CacheMark<'_>>) -> Result<(), Error> {
+    fn push_call(&mut self, call: &'x Call<'x>, place: Place, mark: Option<CacheMark>) -> Result<(), Error> {
         self.check_answered_before()?;
         let name = plain_name(qualified(call.namespace.as_deref(), &call.name));
         let input = match call.kind {
@@ -180,24 +181,20 @@ impl<'x> Builder<'x, '_> {
         };
         let id = self.calls.begin(&call.id, place);
         self.turns.called.insert(name.clone());
-        let cache_control = mark.and_then(|mark| cache::read(mark, self.dropped));
+        let cache_control = mark.map(cache::control);
         self.append(Role::Assistant, vec![Block::ToolUse { id, name, input, cache_control }]);
         Ok(())
     }
 
-    fn push_result(
-        &mut self,
-        result: &'x CallResult<'x>,
-        place: Place,
-        mark: Option<&CacheMark<'_>>,
-    ) -> Result<(), Error> {
+    fn push_result(&mut self, result: &'x CallResult<'x>, place: Place, mark: Option<CacheMark>) -> Result<(), Error> {
         let Some(tool_use_id) = self.calls.end(&result.id.value) else {
             let message = "answers no call of the message before it";
             return Err(place.leaf(result.id.leaf).fault(message).into());
         };
-        let mut content = self.blocks(&result.parts, Speaker::Tool, mark)?;
+        let mut content = self.blocks(&result.parts, Speaker::Tool, None)?;
         // A mark inside of a result is one of the whole of it.
-        let cache_control = content.iter_mut().filter_map(|block| block.cache_control().take()).last();
+        let inside = content.iter_mut().filter_map(|block| block.cache_control().take()).last();
+        let cache_control = mark.map(cache::control).or(inside);
         self.begin(Role::User);
         let is_error = result.is_error;
         self.results.push(Block::ToolResult { tool_use_id, content, is_error, cache_control });
@@ -209,7 +206,7 @@ impl<'x> Builder<'x, '_> {
         &mut self,
         parts: &'x [Part<'x>],
         speaker: Speaker,
-        mark: Option<&CacheMark<'_>>,
+        mark: Option<CacheMark>,
     ) -> Result<Vec<Block<'x>>, Error> {
         let mut blocks = Vec::with_capacity(parts.len());
         push_parts(parts, speaker, &mut blocks, self.dropped)?;
