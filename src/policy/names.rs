@@ -75,8 +75,8 @@ names! {
         Optional = "optional",
     }
 
-    /// The header that carries a provider's key.
-    AuthStyle {
+    /// The usual ways to send a provider's key.
+    NamedAuth {
         /// `authorization: Bearer KEY`.
         Bearer = "bearer",
         /// `x-api-key: KEY`.

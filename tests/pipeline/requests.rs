@@ -259,6 +259,31 @@ fn only_listed_headers_reach_a_provider() {
 }
 
 #[test]
+fn a_row_says_the_path_the_query_and_the_header_of_the_key() {
+    let mut policy = policy();
+    let row = policy["providers"]["first"].as_object_mut().unwrap();
+    row.extend(
+        json!({
+            "base_url": format!("https://{FIRST}"),
+            "auth": {"header": "x-goog-api-key", "prefix": "Key "},
+            "path": "/openai/deployments/{model}/chat/completions",
+            "query": {"api-version": "2026-10-01", "for": "a b&c"},
+        })
+        .as_object()
+        .unwrap()
+        .clone(),
+    );
+    policy["models"]["one"]["id"] = json!("team/gpt-6:1");
+    let scenario = Scenario::new().policy(policy).header("x-route-tier", "large").provider(FIRST, answer("hi")).run();
+    assert_eq!(scenario.status(), 200);
+    let sent = scenario.fake.sent.borrow();
+    let path = "openai/deployments/team%2Fgpt-6%3A1/chat/completions?api-version=2026-10-01&for=a%20b%26c";
+    assert_eq!(sent[0].url, format!("https://{FIRST}/{path}"));
+    assert_eq!(sent[0].headers["x-goog-api-key"], format!("Key {}", crate::scenario::secret_of(FIRST)));
+    assert!(!sent[0].headers.contains_key("authorization"));
+}
+
+#[test]
 fn browsers_of_listed_origins_are_answered() {
     let preflight = |origin: &str| {
         Scenario::new()

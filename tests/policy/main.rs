@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use documents::{EXAMPLE, SHIPPED, SMALLEST, edit, edited, example, parse_value, paths, validator};
 use serde_json::{Value, json};
 use tiergate::policy::parse::{MAX_DOCUMENT_BYTES, parse};
-use tiergate::policy::{Auth, AuthStyle, Entry, OnRefusal, Resume, StreamMode, Thinking, default_policy};
+use tiergate::policy::{Auth, Entry, NamedAuth, OnRefusal, Resume, StreamMode, Thinking, default_policy};
 
 #[test]
 fn good_documents_parse_and_validate() {
@@ -73,7 +73,9 @@ fn what_is_absent_has_its_default() {
     assert_eq!(model.default_max_tokens, 100, "never more than max_output");
     let price = model.price.expect("a price");
     assert_eq!((price.cached_input, price.cache_write, price.long), (2.0, 2.0, None));
-    assert_eq!((provider.auth, provider.secret.as_str()), (AuthStyle::Bearer, "llm.example"));
+    assert_eq!((&provider.auth, provider.secret.as_str()), (&NamedAuth::Bearer.into(), "llm.example"));
+    assert_eq!((provider.path.as_ref(), provider.query.as_str()), (None, ""));
+    assert_eq!((provider.max_connections, provider.tcp_keepalive), (0, None));
     assert!(!provider.show_reasoning);
     assert_eq!((provider.base_url.port, provider.base_url.path.as_str()), (8443, "/v1"));
 }

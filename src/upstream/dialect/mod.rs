@@ -12,9 +12,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
-};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use serde_json::value::RawValue;
 
@@ -36,8 +34,6 @@ use crate::wire::sse::Event;
 /// A request in a provider's terms.
 #[derive(Debug, PartialEq)]
 pub struct Encoded {
-    /// The path below the provider's base URL that takes it.
-    pub path: &'static str,
     pub body: Vec<u8>,
     /// Fields that were left out, or weakened, because the model does not take them.
     pub dropped: Vec<String>,
@@ -107,6 +103,15 @@ pub struct Recipient<'a> {
 impl<'a> Recipient<'a> {
     pub fn of(policy: &'a Policy, candidate: &'a Candidate) -> Self {
         Self { candidate, model: policy.model(candidate.model), provider: policy.provider_of(candidate.model) }
+    }
+}
+
+/// The path below a provider's base URL that takes requests of a dialect.
+pub fn own_path(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::OpenaiChat => chat::PATH,
+        Dialect::AnthropicMessages => messages::PATH,
+        Dialect::OpenaiResponses => "/responses",
     }
 }
 
@@ -333,7 +338,14 @@ pub fn target(
     connect_timeout: Duration,
     between_bytes_timeout: Duration,
 ) -> Target {
-    Target { url: provider.base_url.clone(), clearance: permit.clearance, connect_timeout, between_bytes_timeout }
+    Target {
+        url: provider.base_url.clone(),
+        clearance: permit.clearance,
+        connect_timeout,
+        between_bytes_timeout,
+        max_connections: provider.max_connections,
+        tcp_keepalive: provider.tcp_keepalive,
+    }
 }
 
 /// All headers of a request to `provider` but those that are forwarded from the client.
@@ -358,39 +370,47 @@ pub fn request_headers(provider: &Provider, secret: Option<&Secret<String>>, acc
             headers.insert(name, value);
         }
     }
-    if let Some((name, value)) = secret.and_then(|secret| credential(provider.auth, secret)) {
+    if let Some((name, value)) = secret.and_then(|secret| credential(&provider.auth, secret)) {
         headers.insert(name, value);
     }
     headers
 }
 
-fn credential(auth: AuthStyle, secret: &Secret<String>) -> Option<(HeaderName, HeaderValue)> {
-    let key = secret.expose().trim();
-    let (name, value) = match auth {
-        AuthStyle::Bearer => (AUTHORIZATION, format!("Bearer {key}")),
-        AuthStyle::XApiKey => (HeaderName::from_static("x-api-key"), key.to_owned()),
-        AuthStyle::ApiKey => (HeaderName::from_static("api-key"), key.to_owned()),
-        AuthStyle::None => return None,
-    };
+fn credential(auth: &AuthStyle, secret: &Secret<String>) -> Option<(HeaderName, HeaderValue)> {
+    let AuthStyle::Header { name, prefix } = auth else { return None };
     // A key with characters that no header can carry is sent as none; the provider's 401 then tells the operator.
-    let mut value = HeaderValue::from_str(&value).ok()?;
+    let mut value = HeaderValue::from_str(&format!("{prefix}{}", secret.expose().trim())).ok()?;
     value.set_sensitive(true);
-    Some((name, value))
+    // The policy's reader takes only names that are such.
+    Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Header, default_policy};
+    use crate::policy::{Header, NamedAuth, default_policy};
 
     #[test]
     fn the_headers_of_a_row_stand_beside_the_key_and_never_in_its_place() {
         let mut provider = default_policy().providers.remove(0);
         let header = |name: &str, value: &str| Header { name: name.to_owned(), value: value.to_owned() };
         provider.headers = vec![header("http-referer", "https://a.example"), header("authorization", "Bearer other")];
-        let secret = Secret::new("key".to_owned());
+        let secret = Secret::new(" key\n".to_owned());
         let headers = request_headers(&provider, Some(&secret), media::JSON);
         assert_eq!(headers["http-referer"], "https://a.example");
         assert_eq!(headers["authorization"], "Bearer key");
+        let auth = |name: &str, prefix: &str| AuthStyle::Header { name: name.to_owned(), prefix: prefix.to_owned() };
+        for (auth, name, value) in [
+            (NamedAuth::XApiKey.into(), "x-api-key", "key"),
+            (NamedAuth::ApiKey.into(), "api-key", "key"),
+            (auth("x-goog-api-key", ""), "x-goog-api-key", "key"),
+            (auth("authorization", "Token token="), "authorization", "Token token=key"),
+        ] {
+            let provider = Provider { auth, headers: Vec::new(), ..provider.clone() };
+            let headers = request_headers(&provider, Some(&secret), media::JSON);
+            assert_eq!(headers[name], value);
+            assert!(headers[name].is_sensitive(), "{name}");
+            assert_eq!(headers.iter().filter(|(_, value)| value.is_sensitive()).count(), 1);
+        }
     }
 }

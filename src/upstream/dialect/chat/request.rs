@@ -4,10 +4,10 @@
 
 use serde_json::value::RawValue;
 
+use super::build;
 use super::edit::string;
 use super::history::{self, History};
 use super::tools::{self, Asked};
-use super::{PATH, build};
 use crate::error::{Error, Kind};
 use crate::policy::{Candidate, Model, Policy, Quirk};
 use crate::upstream::dialect::dropped::Dropped;
@@ -275,7 +275,7 @@ impl Writer {
 
     fn finish(mut self) -> Encoded {
         self.body.push(b'}');
-        Encoded { path: PATH, body: self.body, dropped: self.dropped.0, hidden: String::new() }
+        Encoded { body: self.body, dropped: self.dropped.0, hidden: String::new() }
     }
 }
 

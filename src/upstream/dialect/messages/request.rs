@@ -9,7 +9,7 @@ use super::parts::invalid;
 use super::reasoning::{self, Circumstances};
 use super::schema::Costs;
 use super::wire::{Block, Body, Format, Metadata, OutputConfig, ServiceTier, Thinking};
-use super::{PATH, cache, schema, strict, tools, turns, user};
+use super::{cache, schema, strict, tools, turns, user};
 use crate::error::Error;
 use crate::policy::{Candidate, Model, Policy};
 use crate::upstream::dialect::dropped::Dropped;
@@ -96,7 +96,7 @@ pub fn encode_request(
     body.system.extend(hints.into_iter().flatten().map(|hint| Block::note(&hint)));
     let mut json = Vec::with_capacity(request.bytes + request.bytes / 8 + 512);
     serde_json::to_writer(&mut json, &body).expect("strings and JSON should serialise");
-    Ok(Encoded { path: PATH, body: json, dropped: dropped.0, hidden: hidden.to_owned() })
+    Ok(Encoded { body: json, dropped: dropped.0, hidden: hidden.to_owned() })
 }
 
 /// What an answer began, as the last thing that was said.
