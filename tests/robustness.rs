@@ -214,7 +214,7 @@ proptest! {
         let quirks = if mended { vec![Quirk::ToolDeltaWithoutIndex, Quirk::FinishReasons] } else { Vec::new() };
         let mends = Mends::of(&quirks);
         let options = DecodeOptions { mends, ..DecodeOptions::plain(Dialect::OpenaiChat, 0) };
-        let mut stream = Stream::new(options).expect("a dialect that is built");
+        let mut stream = Stream::new(&options).expect("a dialect that is built");
         let mut delivery = Delivery::new(AnswerOptions::of(&request, false), None);
         for (value, cut) in events {
             let whole = value.to_string();

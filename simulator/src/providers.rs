@@ -96,6 +96,7 @@ impl Profile {
         Self {
             quirks: &[
                 Quirk::NoDeveloperRole,
+                Quirk::PlainNames,
                 Quirk::NoEmptyLists,
                 Quirk::ReasoningWithCalls,
                 Quirk::OnlyMaxTokens,

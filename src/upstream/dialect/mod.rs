@@ -7,6 +7,7 @@
 pub mod chat;
 mod dropped;
 pub mod messages;
+pub mod tool_names;
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -22,6 +23,7 @@ use crate::policy::{AuthStyle, Candidate, Dialect, Effort, Model, ModelId, Polic
 use crate::secret::Secret;
 use crate::upstream::delay;
 use crate::upstream::dialect::chat::{Mender, Mends};
+use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::error_words;
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::Permit;
@@ -166,7 +168,7 @@ fn in_words(schema: Option<&RawValue>) -> String {
 }
 
 /// How answers of a provider are to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeOptions {
     pub dialect: Dialect,
     /// Seconds since 1970, for answers that do not say when they were made.
@@ -175,6 +177,7 @@ pub struct DecodeOptions {
     pub choices: u32,
     pub mends: Mends,
     pub calls: messages::Reading,
+    pub names: ToolNames,
 }
 
 impl DecodeOptions {
@@ -189,32 +192,44 @@ impl DecodeOptions {
                 Dialect::AnthropicMessages => messages::Reading::of(request),
                 Dialect::OpenaiChat | Dialect::OpenaiResponses => messages::Reading::default(),
             },
+            names: ToolNames::of(request, provider.dialect),
         }
     }
 
     /// How to read answers of a dialect to which nothing needs to be mended; `created` is Unix time.
     pub fn plain(dialect: Dialect, created: u64) -> Self {
-        Self { dialect, created, choices: 1, mends: Mends::default(), calls: messages::Reading::default() }
+        Self {
+            dialect,
+            created,
+            choices: 1,
+            mends: Mends::default(),
+            calls: messages::Reading::default(),
+            names: ToolNames::none(dialect),
+        }
     }
 }
 
-/// The body of a whole answer, without a byte order mark, and put right where the provider's row says so.
-pub fn mend_answer(options: DecodeOptions, mut body: Vec<u8>) -> Vec<u8> {
+/// The body of a whole answer, without a byte order mark, and put right where the provider's row says so, or a tool goes by
+/// another name there.
+pub fn mend_answer(options: &DecodeOptions, mut body: Vec<u8>) -> Vec<u8> {
     if body.starts_with(BYTE_ORDER_MARK) {
         body.drain(..BYTE_ORDER_MARK.len());
     }
     match options.dialect {
-        Dialect::OpenaiChat if options.mends.any() => options.mends.answer(body),
-        Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::OpenaiResponses => body,
+        Dialect::OpenaiChat => {
+            let body = chat::restore_answer(&options.names, &body).unwrap_or(body);
+            if options.mends.any() { options.mends.answer(body) } else { body }
+        }
+        Dialect::AnthropicMessages | Dialect::OpenaiResponses => body,
     }
 }
 
 /// The pieces of a whole answer.
-pub fn decode_answer(options: DecodeOptions, body: &[u8]) -> Result<Vec<Piece<'_>>, Defect> {
+pub fn decode_answer<'a>(options: &DecodeOptions, body: &'a [u8]) -> Result<Vec<Piece<'a>>, Defect> {
     let mut pieces = Vec::new();
     match options.dialect {
         Dialect::OpenaiChat => chat::decode_answer(body, options.created, &mut pieces)?,
-        Dialect::AnthropicMessages => messages::decode_answer(body, &options, &mut pieces)?,
+        Dialect::AnthropicMessages => messages::decode_answer(body, options, &mut pieces)?,
         Dialect::OpenaiResponses => return Err(Defect::Undecodable),
     }
     Ok(pieces)
@@ -244,10 +259,10 @@ pub struct EventData<'a> {
 
 impl Stream {
     /// Nothing if the dialect cannot be read.
-    pub fn new(options: DecodeOptions) -> Option<Self> {
+    pub fn new(options: &DecodeOptions) -> Option<Self> {
         match options.dialect {
             Dialect::OpenaiChat => {
-                let mender = options.mends.any().then(|| Box::new(Mender::new(options.mends)));
+                let mender = Mender::new(options.mends, &options.names).map(Box::new);
                 Some(Self::OpenaiChat { stream: chat::ChatStream::new(options), mender })
             }
             Dialect::AnthropicMessages => {

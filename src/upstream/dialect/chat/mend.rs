@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use memchr::memmem;
 use serde_json::{Value, json};
 
+use super::call_names::CallNames;
 use crate::policy::Quirk;
+use crate::upstream::dialect::tool_names::ToolNames;
 
 /// How many characters of an answer's id the ids of its calls begin with; an id may have 40 characters in all.
 const ORIGIN_CHARS: usize = 24;
@@ -28,16 +30,24 @@ const MAX_KNOWN: usize = 1_024;
 pub struct Mender {
     mends: Mends,
     calls: Calls,
+    names: Option<CallNames>,
 }
 
 impl Mender {
-    pub fn new(mends: Mends) -> Self {
-        Self { mends, calls: Calls::default() }
+    /// Nothing if there is nothing to put right.
+    pub fn new(mends: Mends, names: &ToolNames) -> Option<Self> {
+        let names = names.differ().then(|| CallNames::new(names.clone()));
+        (mends.any() || names.is_some()).then(|| Self { mends, calls: Calls::default(), names })
     }
 
     /// The data of one event, put right; nothing if it may pass as it came.
     pub fn mend(&mut self, data: &[u8]) -> Option<Vec<u8>> {
-        self.mends.chunk(data, &mut self.calls)
+        // Names first, since mending tells calls apart by them.
+        let named = self.names.as_mut().and_then(|names| names.chunk(data));
+        if !self.mends.any() {
+            return named;
+        }
+        self.mends.chunk(named.as_deref().unwrap_or(data), &mut self.calls).or(named)
     }
 }
 
