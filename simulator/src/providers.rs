@@ -66,6 +66,7 @@ impl Profile {
                 Quirk::PlainNames,
                 Quirk::NoUserAfterTool,
                 Quirk::PrefixedPrefill,
+                Quirk::ThinkingParts,
             ],
             known: Known::MISTRAL,
             headers: PLAIN_HEADERS,
