@@ -125,6 +125,8 @@ names! {
         FinishReasons = "finish_reasons",
         /// The id of a tool call has nine letters and digits (Mistral).
         ShortToolIds = "short_tool_ids",
+        /// Content of answers may be an array of thoughts and texts (Mistral).
+        ThinkingParts = "thinking_parts",
         /// A call of the present turn needs a thought signature; one that another model made gets the documented value (Gemini).
         ThoughtSignatures = "thought_signatures",
         /// While it thinks, calls need the reasoning that led to them; where it is missing, thinking is switched off (DeepSeek).

@@ -31,7 +31,7 @@ impl Encoder<'_> {
                 message["content"] = Value::Null;
             }
             if self.shows_thought {
-                let text = message["content"].as_str().map(|text| text_part(text));
+                let text = message["content"].as_str().map(text_part);
                 message["content"] = std::iter::once(thinking_part()).chain(text).collect();
             }
             if said.ending == Ending::Refused {

@@ -7,6 +7,7 @@ use memchr::memmem;
 use serde_json::{Value, json};
 
 use super::call_names::CallNames;
+use super::thinking_parts;
 use crate::policy::Quirk;
 use crate::upstream::dialect::tool_names::ToolNames;
 
@@ -20,6 +21,8 @@ pub struct Mends {
     tool_calls: bool,
     /// `model_length` is `length`, `error` is an error (Mistral).
     finish_reasons: bool,
+    /// Content may be an array of thoughts and texts (Mistral).
+    thinking_parts: bool,
 }
 
 /// The most choices that are put right, and the most calls of each; what a provider sends beyond that stays as it is.
@@ -115,6 +118,7 @@ impl Mends {
         Self {
             tool_calls: quirks.contains(&Quirk::ToolDeltaWithoutIndex),
             finish_reasons: quirks.contains(&Quirk::FinishReasons),
+            thinking_parts: quirks.contains(&Quirk::ThinkingParts),
         }
     }
 
@@ -133,7 +137,9 @@ impl Mends {
         let holds = |text: &str| memmem::find(data, text.as_bytes()).is_some();
         let calls_a_tool = self.tool_calls && (calls.any || holds("\"tool_calls\""));
         let ends_its_own_way = self.finish_reasons && (holds("\"model_length\"") || holds("\"error\""));
-        if !calls_a_tool && !ends_its_own_way && holds("\"delta\"") {
+        // Within a text the quotation marks would be escaped.
+        let may_think = self.thinking_parts && (holds("\"thinking\"") || holds("\"text\""));
+        if !calls_a_tool && !ends_its_own_way && !may_think && holds("\"delta\"") {
             return None;
         }
         self.rewrite(data, "delta", calls)
@@ -152,6 +158,10 @@ impl Mends {
             let known = calls.choices.entry(index).or_default();
             if holder == "delta" && choice.get(holder).is_none_or(Value::is_null) {
                 choice.insert(holder.to_owned(), json!({}));
+            }
+            if let (true, Some(message)) = (self.thinking_parts, choice.get_mut(holder).and_then(Value::as_object_mut))
+            {
+                thinking_parts::flatten(message);
             }
             let parts = choice.get_mut(holder).and_then(|holder| holder.get_mut("tool_calls"));
             if let (true, Some(Value::Array(parts))) = (self.tool_calls, parts) {
@@ -243,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_of_a_stream_is_bounded() {
-        let mends = Mends { tool_calls: true, finish_reasons: false };
+        let mends = Mends { tool_calls: true, ..Mends::default() };
         let mut calls = Calls::default();
         for at in 0..3 * MAX_KNOWN {
             let call = json!({"id": format!("c{at}"), "function": {"name": "f", "arguments": ""}});

@@ -19,6 +19,7 @@ mod messages;
 mod request;
 mod row;
 mod short_ids;
+mod thinking_parts;
 mod tools;
 mod wire;
 
