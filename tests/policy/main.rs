@@ -26,6 +26,17 @@ fn good_documents_parse_and_validate() {
 }
 
 #[test]
+fn the_row_of_gemini_is_the_same_wherever_it_stands() {
+    let value = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+    let page = include_str!("../../docs/policy.md");
+    let rows = page.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let rows = rows.map(value).find(|rows| rows["google"].is_object()).expect("rows of providers");
+    for text in [SHIPPED, include_str!("../../clients/policy.json")] {
+        assert_eq!(value(text)["providers"]["google"], rows["google"]);
+    }
+}
+
+#[test]
 fn the_shipped_policy_restricts_nothing() {
     let policy = default_policy();
     assert!(policy.rules.is_empty());
