@@ -38,6 +38,16 @@ pub fn profile_of(host: &str) -> Option<Profile> {
     found.or_else(|| is_azure.then(Profile::azure))
 }
 
+/// The profile of a model server, by the name that the policy has for it or by its usual port.
+pub fn profile_of_server(name: &str, port: u16) -> Option<Profile> {
+    match (name, port) {
+        ("vllm", _) => Some(Profile::vllm()),
+        ("ollama", _) | (_, 11434) => Some(Profile::ollama()),
+        (_, 8000) => Some(Profile::vllm()),
+        _ => None,
+    }
+}
+
 /// Runs until Ctrl-C.
 pub async fn run(_options: SimulateOptions) -> Result<()> {
     let mut simulators = Vec::new();

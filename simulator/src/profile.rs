@@ -93,6 +93,9 @@ pub enum Quirk {
     NoUserAfterTool,
     /// An assistant message at the end needs `"prefix": true`.
     PrefixedPrefill,
+    /// Models that reason, by their name or because they are asked to, answer with content that is an array: first what they
+    /// think, then the text.
+    ThinkingParts,
     /// The limit on the answer is `max_tokens` only; the newer name is passed over.
     OnlyMaxTokens,
     /// The key comes as `api-key`.

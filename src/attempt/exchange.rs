@@ -288,11 +288,11 @@ impl<P: Platform> Exchange<P> {
             }
             CommitAt::WholeAnswer => BodyKind::Answer,
             CommitAt::FirstPiece | CommitAt::WholeStream => {
-                let Carrying { decode, encode, ref mut repair, cut_after } = self.carrying;
-                let Some(provider) = ProviderStream::new(body, decode, cut_after) else {
+                let Carrying { decode, encode, repair, cut_after } = &mut self.carrying;
+                let Some(provider) = ProviderStream::new(body, decode.clone(), *cut_after) else {
                     return Some(Err(Outcome::DialectUnavailable(decode.dialect)));
                 };
-                let answer = Box::new(AnswerStream::new(provider, Delivery::new(encode, repair.take())));
+                let answer = Box::new(AnswerStream::new(provider, Delivery::new(*encode, repair.take())));
                 self.stage = Stage::Stream { headers, answer };
                 return None;
             }
@@ -367,8 +367,8 @@ impl<P: Platform> Exchange<P> {
     /// A whole answer, in the client's terms.
     fn carry(&self, headers: HeaderMap, body: Vec<u8>) -> Result<Arrival<P>, Defect> {
         let Carrying { decode, encode, .. } = &self.carrying;
-        let body = dialect::mend_answer(*decode, body);
-        let pieces = dialect::decode_answer(*decode, &body)?;
+        let body = dialect::mend_answer(decode, body);
+        let pieces = dialect::decode_answer(decode, &body)?;
         let said = Said { dialect: decode.dialect, pieces: &pieces, came: None };
         let (facts, encoded) = (delivery::facts(encode, &said), delivery::encode_answer(encode, &said));
         let opening = Opening::of(&pieces);

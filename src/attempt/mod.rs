@@ -30,6 +30,7 @@ use crate::policy::{Candidate, Policy, StreamMode, Tier, TierId};
 use crate::pop::health::{Found, Standing};
 use crate::record::ModelNames;
 use crate::secret::Secret;
+use crate::upstream::address::Address;
 use crate::upstream::dialect::{self, EncodeOptions, Encoded};
 use crate::upstream::headers;
 use crate::upstream::keyring::Keyring;
@@ -207,8 +208,9 @@ pub fn prepare<P: Platform>(
     options: &EncodeOptions,
 ) -> Result<Prepared<P>, Outcome> {
     let provider = job.policy.provider_of(candidate.model);
-    let Encoded { path, body, dropped, hidden } = dialect::encode_request(job.policy, candidate, job.ask, options)?;
-    let permit = job.keyring.permit(provider, path).map_err(Outcome::NoSecret)?;
+    let Encoded { body, dropped, hidden } = dialect::encode_request(job.policy, candidate, job.ask, options)?;
+    let Address { path, url } = Address::of(job.policy, candidate.model);
+    let permit = job.keyring.permit(provider, &path).map_err(Outcome::NoSecret)?;
     let cut_after = platform_patience(job.own_time().max(job.tier.deadlines.idle));
     let target = dialect::target(provider, &permit, job.tier.deadlines.connect, cut_after);
     let backend = job.platform.backend(&target).map_err(Outcome::Send)?;
@@ -216,7 +218,6 @@ pub fn prepare<P: Platform>(
     let secret = permit.secret;
     let mut request_headers = dialect::request_headers(provider, secret.as_ref(), accept);
     request_headers.extend(headers::trace_context(job.client_headers));
-    let url = format!("{}{path}", provider.base_url);
     let request = UpstreamRequest { method: Method::POST, url, headers: request_headers, body };
     Ok(Prepared {
         tier: job.tier_id,

@@ -5,6 +5,7 @@
 
 use super::country::Country;
 use super::fault::{Faults, Path, quote};
+use super::path_template::PathTemplate;
 use super::provider::{FieldLists, build_provider};
 use super::raw;
 use super::read::{List, Presence};
@@ -24,6 +25,7 @@ const DEFAULT_PROMPT_CACHE_MIN: u64 = 1_024;
 pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Option<Policy> {
     let root = &Path::Root;
     let dialects = model_dialects(&raw, scope);
+    let misplaced = ids_out_of_place(&raw, scope);
 
     let default_tier = tier_id(raw.default_tier, scope, &root.field("default_tier"), faults);
     let health = raw.health.given().and_then(|raw| build_health(raw, &root.field("health"), faults));
@@ -54,11 +56,15 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
     });
     let models_path = root.field("models");
     let models = raw.models.given().and_then(|models| {
-        let built = models.0.into_iter().map(|(name, raw)| {
+        let built = models.0.into_iter().enumerate().map(|(position, (name, raw))| {
             if faults.is_full() {
                 return None;
             }
             let path = models_path.field(&name);
+            if misplaced.contains(&position) {
+                let valid = "valid: of [A-Za-z0-9._~:@=+,-], and / between parts that are not only dots";
+                faults.note(&path.field("id"), format!("not an id for the path of its provider; {valid}"));
+            }
             if scope.tiers.position(&name).is_some() {
                 faults.note(&path, "also the name of a tier; valid: any name that no tier has");
             }
@@ -162,6 +168,21 @@ fn model_dialects(raw: &raw::Policy, scope: &Scope) -> Vec<Option<Dialect>> {
         provider.as_ref()?.dialect.as_given().copied()
     };
     models.0.iter().map(|(_, model)| dialect(model.as_ref()?)).collect()
+}
+
+/// The positions of models whose id cannot stand in the path that their provider's row has.
+fn ids_out_of_place(raw: &raw::Policy, scope: &Scope) -> Vec<usize> {
+    let (Some(models), Some(providers)) = (raw.models.as_given(), raw.providers.as_given()) else {
+        return Vec::new();
+    };
+    let is_out_of_place = |model: &raw::Model| {
+        let (_, provider) = providers.0.get(scope.providers.position(model.provider.as_given()?)?)?;
+        let path = provider.as_ref()?.path.as_given()?;
+        Some(path.has_model() && !PathTemplate::takes(model.id.as_given()?.as_ref()))
+    };
+    let models = models.0.iter().enumerate();
+    let misplaced = models.filter(|(_, (_, model))| model.as_ref().and_then(is_out_of_place) == Some(true));
+    misplaced.map(|(position, _)| position).collect()
 }
 
 /// What is wrong with handing streams over: they go to the host as they come, so nothing could translate them.

@@ -11,8 +11,10 @@ pub mod country;
 pub mod extra;
 pub mod fault;
 pub(crate) mod json;
+mod key_header;
 mod names;
 pub mod parse;
+pub mod path_template;
 mod provider;
 mod raw;
 mod read;
@@ -25,9 +27,12 @@ pub mod warnings;
 
 use std::time::Duration;
 
+use path_template::PathTemplate;
+
 pub use additions::DefaultField;
+pub use key_header::AuthStyle;
 pub use names::{
-    Auth, AuthStyle, Dialect, Effort, OnRefusal, Prefill, PromptCache, Quirk, Resume, StreamMode, Thinking,
+    Auth, Dialect, Effort, NamedAuth, OnRefusal, Prefill, PromptCache, Quirk, Resume, StreamMode, Thinking,
 };
 pub use provider::OWNED_FIELDS;
 
@@ -260,6 +265,14 @@ pub struct Provider {
     pub auth: AuthStyle,
     /// The Secret Store entry; always named after `base_url.host`, so that no policy sends one host's key to another.
     pub secret: String,
+    /// In place of the dialect's own path.
+    pub path: Option<PathTemplate>,
+    /// Percent-encoded; empty where there is none, and without a credential.
+    pub query: String,
+    /// How many connections a backend may have; 0 is no limit.
+    pub max_connections: u32,
+    /// The platform's own where there is none.
+    pub tcp_keepalive: Option<TcpKeepalive>,
     /// Headers of every request, none of which is a credential.
     pub headers: Vec<Header>,
     /// Fields that every request has unless its client gives them.
@@ -279,6 +292,17 @@ pub struct Provider {
     pub part_fields: Names,
     /// What tools and calls may carry, and be, beside that.
     pub tool_fields: Names,
+}
+
+/// When TCP asks whether a silent connection still stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpKeepalive {
+    /// Seconds without data after which it asks.
+    pub time_s: u32,
+    /// Seconds between two questions.
+    pub interval_s: Option<u32>,
+    /// Questions without an answer after which the connection is dead.
+    pub probes: Option<u32>,
 }
 
 /// A header that a row adds.

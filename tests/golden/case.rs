@@ -10,7 +10,8 @@ use tiergate::door::chat;
 use tiergate::door::chat::answer::AnswerOptions;
 use tiergate::door::delivery::{self, Delivery};
 use tiergate::policy::parse::parse;
-use tiergate::policy::{Candidate, Dialect, Effort, Entry, Policy};
+use tiergate::policy::{AuthStyle, Candidate, Dialect, Effort, Entry, Policy};
+use tiergate::upstream::address::Address;
 use tiergate::upstream::dialect::{self, CannotEncode, DecodeOptions, Defect, EncodeOptions, Heard, Stream};
 use tiergate::upstream::error_words::{self, ProviderError};
 use tiergate::wire::facts::AnswerFacts;
@@ -143,16 +144,28 @@ impl Case {
             }
             Err(CannotEncode::Unavailable(dialect)) => panic!("{}: {dialect} should be built", self.name),
         }
+        let row = &policy.providers[0];
+        if row.path.is_some() || !row.query.is_empty() {
+            outcome.push((
+                "address",
+                json!(Address::of(&policy, policy.model_ids().next().expect("a model")).url).to_string(),
+            ));
+        }
+        if let AuthStyle::Header { name, prefix } = &row.auth
+            && self.value("policy_provider").get("auth").is_some()
+        {
+            outcome.push(("key_header", json!(format!("{name}: {prefix}KEY")).to_string()));
+        }
         let reading = DecodeOptions::of(&policy.providers[0], &request, CREATED);
         let options = AnswerOptions::of(&request, policy.providers[0].show_reasoning);
         if let Some(answer) = self.get("upstream_answer") {
-            outcome.extend(self.answer(reading, options, answer));
+            outcome.extend(self.answer(&reading, options, answer));
         }
         if let Some(events) = self.get("upstream_stream") {
             let events: Vec<&RawValue> = serde_json::from_str(events).expect("an array");
             let events: Vec<String> = events.iter().map(|event| self.wire(event.get())).collect();
             let stream = || Passage {
-                stream: Stream::new(reading).expect("the dialect should be built"),
+                stream: Stream::new(&reading).expect("the dialect should be built"),
                 delivery: Delivery::new(options, None),
             };
             outcome.extend(self.stream(&events, stream()));
@@ -164,7 +177,7 @@ impl Case {
         outcome
     }
 
-    fn answer(&self, reading: DecodeOptions, options: AnswerOptions, upstream: &str) -> Vec<(&'static str, String)> {
+    fn answer(&self, reading: &DecodeOptions, options: AnswerOptions, upstream: &str) -> Vec<(&'static str, String)> {
         let came = dialect::mend_answer(reading, upstream.as_bytes().to_vec());
         match dialect::decode_answer(reading, &came) {
             Ok(pieces) => {
@@ -258,7 +271,7 @@ impl Case {
             let given = self.parts.iter().filter(|(name, _)| GIVEN.contains(&name.as_str()));
             let given = given.map(|(name, json)| (name.as_str(), json.as_str()));
             let position = |name: &str| match name {
-                "upstream_request" | "dropped" | "error" => 1,
+                "upstream_request" | "dropped" | "error" | "address" | "key_header" => 1,
                 "upstream_answer" | "upstream_stream" | "upstream_error" => 2,
                 "answer" | "stream" | "reads" | "error_reads" => 3,
                 _ => 0,

@@ -78,6 +78,9 @@ fn policy(stations: &[Station]) -> Policy {
     parse(document.to_string().as_bytes()).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
+/// The name of a tool that most providers refuse.
+const ODD_NAME: &str = "files.look/at";
+
 fn with(mut object: Value, more: &Value) -> Value {
     let more = more.as_object().expect("an object").clone();
     let object_fields = object.as_object_mut().expect("an object");
@@ -90,7 +93,8 @@ fn with(mut object: Value, more: &Value) -> Value {
 /// A call as a provider makes it.
 fn call(station: &Station, number: usize) -> Value {
     let id = format!("{}{number:09}", station.id);
-    let call = json!({"id": id, "type": "function", "function": {"name": "look", "arguments": "{\"at\":1}"}});
+    let name = if number.is_multiple_of(2) { "look" } else { ODD_NAME };
+    let call = json!({"id": id, "type": "function", "function": {"name": name, "arguments": "{\"at\":1}"}});
     with(call, &station.call_echoes)
 }
 
@@ -105,6 +109,12 @@ fn turn(station: &Station, number: usize) -> Vec<Value> {
     let calls = [call(station, 10 * number), call(station, 10 * number + 1)];
     let last = call(station, 10 * number + 2);
     let answer = |content: Value, calls: &[&Value]| {
+        // Reasoning models of Mistral say what they think in their content.
+        let thought = json!({"type": "thinking", "thinking": [{"type": "text", "text": "Let me think."}]});
+        let content = match (&content, station.name) {
+            (Value::String(text), "mistral") => json!([thought, {"type": "text", "text": text}]),
+            _ => content,
+        };
         let mut message = json!({"role": "assistant", "content": content});
         if !calls.is_empty() {
             message["tool_calls"] = json!(calls);
@@ -148,7 +158,9 @@ fn meaning(messages: &[Value]) -> Vec<String> {
         }
         say(message["refusal"].as_str().unwrap_or_default());
         for call in message["tool_calls"].as_array().into_iter().flatten() {
-            say(&format!("{} {}", call["function"]["name"], call["function"]["arguments"]));
+            let name = call["function"]["name"].as_str().expect("a name");
+            let name = if name.starts_with("files_look_at_") { ODD_NAME } else { name };
+            say(&format!("{name} {}", call["function"]["arguments"]));
         }
     }
     said
@@ -172,9 +184,13 @@ fn candidate(policy: &Policy, name: &str) -> Candidate {
 
 /// What goes up to a station, checked.
 fn send(policy: &Policy, station: &Station, messages: &[Value]) {
-    let tool = json!({"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {"at": {"type": "integer"}}}}});
+    let tool = |name: &str| {
+        let parameters = json!({"type": "object", "properties": {"at": {"type": "integer"}}});
+        let tool = json!({"type": "function", "function": {"name": name, "parameters": parameters}});
+        with(tool, &json!({"cache_control": {"type": "ephemeral"}}))
+    };
     let request = json!({
-        "messages": messages, "tools": [with(tool, &json!({"cache_control": {"type": "ephemeral"}}))], "tool_choice": "auto",
+        "messages": messages, "tools": [tool("look"), tool(ODD_NAME)], "tool_choice": "auto",
         "store": true, "metadata": {"a": "b"}, "seed": 7, "user": null, "presence_penalty": 0.5, "max_completion_tokens": 100,
         "stream_options": null, "top_k": 3,
     });

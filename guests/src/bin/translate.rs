@@ -104,17 +104,17 @@ mod guest {
         let (reading, options) = (of_model(MESSAGES_MODEL), AnswerOptions::of(&request, false));
         let decode = || {
             let body = black_box(body.clone());
-            let pieces = dialect::decode_answer(reading, &body).expect("it should be an answer");
+            let pieces = dialect::decode_answer(&reading, &body).expect("it should be an answer");
             let said = Said { dialect: reading.dialect, pieces: &pieces, came: None };
             black_box((delivery::facts(&options, &said), delivery::encode_answer(&options, &said)));
         };
         let mut rows = vec![
             row("a conversation of 20 turns with 5 tools, to the Messages API", "request", TIMES, timed(TIMES, encode)),
             row("a whole answer of the Messages API, text and a call", "answer", TIMES, timed(TIMES, decode)),
-            stream("Messages API, text", reading, &request, &messages_stream(Piece::Text)),
-            stream("Messages API, arguments of a call", reading, &request, &messages_stream(Piece::Call)),
-            stream("openai-chat, text, passed", of_model(PASSED_MODEL), &request, &chat_stream()),
-            stream("openai-chat, text, mended", of_model(MENDED_MODEL), &request, &chat_stream()),
+            stream("Messages API, text", &reading, &request, &messages_stream(Piece::Text)),
+            stream("Messages API, arguments of a call", &reading, &request, &messages_stream(Piece::Call)),
+            stream("openai-chat, text, passed", &of_model(PASSED_MODEL), &request, &chat_stream()),
+            stream("openai-chat, text, mended", &of_model(MENDED_MODEL), &request, &chat_stream()),
             document("the shipped policy, parsed", SHIPPED),
             document("a policy of 517 KB with 47,000 unknown fields, refused", faulty_policy().as_bytes()),
             document("a policy of 500 KB, full of models, parsed", large_policy().as_bytes()),
@@ -152,7 +152,7 @@ mod guest {
     }
 
     /// A stream, one event a read, found in its bytes and taken.
-    fn stream(work: &str, reading: DecodeOptions, request: &Ask<'_>, events: &[String]) -> Row {
+    fn stream(work: &str, reading: &DecodeOptions, request: &Ask<'_>, events: &[String]) -> Row {
         let options = AnswerOptions::of(request, false);
         let time = timed(STREAMS, || {
             let mut stream = Stream::new(reading).expect("the dialect should be built");

@@ -77,10 +77,41 @@ fn check_tool_fields(profile: &Profile, request: &ChatRequest<'_>) -> Result<(),
                 return Err(history::unknown_parameter(&param(name)));
             }
         }
-        let name = function["name"].as_str().unwrap_or_default();
-        if profile.has(Quirk::PlainNames) && tool["type"] == "function" && !is_plain(name) {
-            let refusal = Refusal::invalid("a name must match ^[a-zA-Z0-9_-]{1,64}$").with_code("invalid_value");
-            return Err(refusal.with_param(param("function.name")));
+    }
+    check_names(profile, request)
+}
+
+/// The names of tools, wherever they stand.
+fn check_names(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refusal> {
+    if !profile.has(Quirk::PlainNames) {
+        return Ok(());
+    }
+    let null = Value::Null;
+    let field = |name: &str| request.field(name).unwrap_or(&null);
+    let items = |list: &str, value: &Value| -> Vec<(String, Value)> {
+        let items = value.as_array().into_iter().flatten().enumerate();
+        items.map(|(at, item)| (format!("{list}[{at}]"), item.clone())).collect()
+    };
+    let choice = field("tool_choice");
+    let mut named = items("tools", field("tools"));
+    named.extend(items("functions", field("functions")));
+    named.extend(items("tool_choice.allowed_tools.tools", &choice["allowed_tools"]["tools"]));
+    named.extend([("tool_choice".to_owned(), choice.clone())]);
+    named.extend([("function_call".to_owned(), field("function_call").clone())]);
+    for (at, message) in request.messages().iter().enumerate() {
+        let place = format!("messages[{at}]");
+        named.extend(items(&format!("{place}.tool_calls"), &message["tool_calls"]));
+        named.extend([(format!("{place}.function_call"), message["function_call"].clone())]);
+        if message["role"] == "function" {
+            named.extend([(place, message.clone())]);
+        }
+    }
+    for (place, holder) in named {
+        for name in [&holder["function"]["name"], &holder["custom"]["name"], &holder["name"]] {
+            if name.as_str().is_some_and(|name| !is_plain(name)) {
+                let refusal = Refusal::invalid("a name must match ^[a-zA-Z0-9_-]{1,64}$").with_code("invalid_value");
+                return Err(refusal.with_param(format!("{place}.name")));
+            }
         }
     }
     Ok(())

@@ -94,6 +94,35 @@ async fn mercury_refuses_what_is_not_in_its_schema() {
 }
 
 #[tokio::test]
+async fn names_of_tools_are_plain_wherever_they_stand() {
+    let function = |name: &str| json!({"type": "function", "function": {"name": name}});
+    let call = |name: &str| json!({"id": "c", "type": "function", "function": {"name": name, "arguments": "{}"}});
+    let invalid = json!("invalid_value");
+    let long = "x".repeat(65);
+    let mut cases = Vec::new();
+    for name in ["a.b", "a b", long.as_str()] {
+        let allowed = json!({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [function(name)]}});
+        for (more, param) in [
+            (json!({"tools": [function("ok"), function(name)]}), "tools[1].name"),
+            (json!({"tools": [{"type": "custom", "custom": {"name": name}}]}), "tools[0].name"),
+            (json!({"functions": [{"name": name}]}), "functions[0].name"),
+            (json!({"tools": [function("ok")], "tool_choice": function(name)}), "tool_choice.name"),
+            (json!({"tools": [function("ok")], "tool_choice": allowed}), "tool_choice.allowed_tools.tools[0].name"),
+            (
+                json!({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [call(name)]}]}),
+                "messages[1].tool_calls[0].name",
+            ),
+            (json!({"messages": [{"role": "function", "name": name, "content": "x"}]}), "messages[0].name"),
+        ] {
+            cases.push(("any", more, 400, json!(param), invalid.clone()));
+        }
+    }
+    check_refused(Profile { models: Vec::new(), ..Profile::openai() }, &cases[..]).await;
+    let taken: Vec<_> = cases.iter().map(|(model, more, ..)| (*model, more.clone())).take(2).collect();
+    check_taken(Profile::generic("any"), &taken).await;
+}
+
+#[tokio::test]
 async fn a_prompt_over_the_context_overflows() {
     let simulator = start(Profile::openai().with_context_tokens(100)).await;
     let (status, answer) = ask(&simulator, &request("gpt-6-sol", &"word ".repeat(100), &json!({}))).await;

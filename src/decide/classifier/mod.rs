@@ -15,6 +15,7 @@ use http::StatusCode;
 use crate::platform::{Platform, SendError, UpstreamRequest, UpstreamResponse, Wait};
 use crate::policy::{Candidate, Classifier, Policy};
 use crate::record::Reason;
+use crate::upstream::address::Address;
 use crate::upstream::coding::{BodyFailure, PlainBody};
 use crate::upstream::dialect::{self, DecodeOptions, Defect, EncodeOptions};
 use crate::upstream::error_words::{self, ProviderError};
@@ -104,7 +105,8 @@ pub fn start<P: Platform>(
     let Ok(encoded) = dialect::encode_request(policy, &candidate, &question, &options) else {
         return Err(NoReply::to_this_question(Reason::ClassifierError));
     };
-    let Ok(permit) = keyring.permit(provider, encoded.path) else {
+    let Address { path, url } = Address::of(policy, classifier.model);
+    let Ok(permit) = keyring.permit(provider, &path) else {
         return Err(NoReply::to_this_question(Reason::ClassifierNoSecret));
     };
     let platform = keyring.platform();
@@ -113,7 +115,7 @@ pub fn start<P: Platform>(
     let backend = platform.backend(&target).map_err(unsent)?;
     let upstream = UpstreamRequest {
         method: http::Method::POST,
-        url: format!("{}{}", provider.base_url, encoded.path),
+        url,
         headers: dialect::request_headers(provider, permit.secret.as_ref(), media::JSON),
         body: encoded.body,
     };
@@ -126,9 +128,9 @@ pub fn start<P: Platform>(
 
 /// Waits for the reply, no longer than to the question's deadline.
 pub fn finish<P: Platform>(platform: &P, policy: &Policy, question: SentQuestion<P>) -> Classification {
-    let (sent, decode) = (question.sent, question.decode);
+    let (sent, decode) = (question.sent, question.decode.clone());
     let Contents { reply, usage } = match receive(platform, question) {
-        Ok(body) => read_reply(policy, decode, body),
+        Ok(body) => read_reply(policy, &decode, body),
         Err(why) => Contents { reply: Err(why), usage: None },
     };
     Classification { reply, duration: platform.elapsed() - sent, usage }
@@ -182,7 +184,7 @@ fn failure(status: Option<StatusCode>, error: &ProviderError) -> NoReply {
     NoReply { reason: Reason::ClassifierError, counts: !meaning.is_about_this_request() }
 }
 
-fn read_reply(policy: &Policy, decode: DecodeOptions, body: Vec<u8>) -> Contents {
+fn read_reply(policy: &Policy, decode: &DecodeOptions, body: Vec<u8>) -> Contents {
     let body = dialect::mend_answer(decode, body);
     let pieces = match dialect::decode_answer(decode, &body) {
         Ok(pieces) => pieces,

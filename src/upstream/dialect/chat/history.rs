@@ -10,10 +10,12 @@ use serde_json::value::RawValue;
 
 use super::edit::{Edit, Item, Opened, list, string};
 use super::short_ids::IdForm;
+use super::tools;
 use crate::error::{Error, Kind};
 use crate::policy::{Names, Prefill, Quirk};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::tool_names::ToolNames;
 use crate::wire::ask::turns::{Role, Turn};
 use crate::wire::json::{self, Field, fields_named, says_nothing};
 
@@ -44,6 +46,7 @@ const BETWEEN: &str = r#"{"role":"assistant","content":"I see."}"#;
 pub struct History<'a> {
     pub recipient: Recipient<'a>,
     pub turns: &'a [Turn<'a>],
+    pub names: &'a ToolNames,
     /// The beginning of the answer, for the last message.
     pub begun: Option<&'a str>,
     /// Joins the instructions before the conversation.
@@ -135,7 +138,7 @@ impl<'a> History<'a> {
                         edit.leave();
                     } else {
                         said.more |= is_published && name != "name";
-                        edit.keep(field);
+                        edit.put(field, self.named(field, step.role));
                     }
                 }
             }
@@ -152,6 +155,15 @@ impl<'a> History<'a> {
             edit.add("prefix", "true".to_owned());
         }
         Ok(edit.finish())
+    }
+
+    /// The value of a field, which may name a tool.
+    fn named(&self, field: &Field<'a>, role: Role) -> Cow<'a, str> {
+        match (field.name.as_ref(), role) {
+            ("function_call", _) => tools::renamed(field.value, self.names),
+            ("name", Role::Tool | Role::Function) => tools::renamed_name(field.value, self.names),
+            _ => Cow::Borrowed(field.value.get()),
+        }
     }
 
     fn id(&self, value: &'a RawValue) -> Cow<'a, str> {
@@ -194,7 +206,8 @@ impl<'a> History<'a> {
                 "type" => edit.keep(field),
                 name if name == kind => {
                     let path = format!("messages.content.{kind}");
-                    edit.put(field, only(field, &Allowed { path: &path, known: inside, more: known }, dropped));
+                    let allowed = Allowed { path: &path, known: inside, more: known, names: None };
+                    edit.put(field, only(field, &allowed, dropped));
                 }
                 // It goes where its request's options go.
                 "prompt_cache_breakpoint" if self.recipient.takes("prompt_cache_options") => edit.keep(field),
@@ -226,7 +239,9 @@ impl<'a> History<'a> {
                 "type" => edit.keep(field),
                 name @ ("function" | "custom") => {
                     let path = format!("messages.tool_calls.{name}");
-                    edit.put(field, only(field, &Allowed { path: &path, known: &CALLED_FIELDS, more: known }, dropped));
+                    let names = Some(self.names);
+                    let allowed = Allowed { path: &path, known: &CALLED_FIELDS, more: known, names };
+                    edit.put(field, only(field, &allowed, dropped));
                 }
                 name if known.allow(name) => edit.keep(field),
                 name => {
@@ -295,6 +310,8 @@ struct Allowed<'a> {
     path: &'a str,
     known: &'a [&'a str],
     more: &'a Names,
+    /// How the tool that it names is called, if it names one.
+    names: Option<&'a ToolNames>,
 }
 
 /// The value of a field without what an object in it may not have.
@@ -303,7 +320,9 @@ fn only<'x>(field: &Field<'x>, allowed: &Allowed<'_>, dropped: &mut Dropped) -> 
     let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
     for field in &fields {
         let name = field.name.as_ref();
-        if allowed.known.contains(&name) || allowed.more.allow(name) {
+        if let ("name", Some(names)) = (name, allowed.names) {
+            edit.put(field, tools::renamed_name(field.value, names));
+        } else if allowed.known.contains(&name) || allowed.more.allow(name) {
             edit.keep(field);
         } else {
             if !says_nothing(field.value) {

@@ -4,13 +4,14 @@
 
 use serde_json::value::RawValue;
 
+use super::build;
 use super::edit::string;
 use super::history::{self, History};
 use super::tools::{self, Asked};
-use super::{PATH, build};
 use crate::error::{Error, Kind};
-use crate::policy::{Candidate, Model, Policy, Quirk};
+use crate::policy::{Candidate, Dialect, Model, Policy, Quirk};
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient};
 use crate::wire::ask::turns::Turn;
 use crate::wire::ask::{Api, Ask};
@@ -68,10 +69,12 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
         choice: form.field("tool_choice"),
         function_call: form.field("function_call"),
     };
-    let tools = tools::adapt(recipient, asked, &mut writer.dropped);
+    let names = ToolNames::of_fields([asked.tools, form.field("functions")], Dialect::OpenaiChat);
+    let tools = tools::adapt(recipient, asked, &names, &mut writer.dropped);
     let history = History {
         recipient: *recipient,
         turns: form.turns,
+        names: &names,
         begun: options.begun.as_deref().filter(|_| model.prefill.is_some()),
         hint: tools.hint.as_deref(),
     };
@@ -101,6 +104,7 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
             name if !recipient.takes(name) && !Limit::takes(recipient, name) => writer.dropped.note(name),
             name if !model.sampling && SAMPLING.contains(&name) => writer.dropped.note(name),
             "function_call" => writer.optional("function_call", tools.function_call.as_deref()),
+            "functions" => writer.field("functions", &*tools::renamed_all(field.value, &names)),
             "parallel_tool_calls" if form.field("functions").is_none() && tools.tools.is_none() => {}
             "stop" if recipient.has(Quirk::StopArray) && value.starts_with('"') => {
                 writer.field("stop", format!("[{value}]"));
@@ -279,7 +283,7 @@ impl Writer {
 
     fn finish(mut self) -> Encoded {
         self.body.push(b'}');
-        Encoded { path: PATH, body: self.body, dropped: self.dropped.0, hidden: String::new() }
+        Encoded { body: self.body, dropped: self.dropped.0, hidden: String::new() }
     }
 }
 

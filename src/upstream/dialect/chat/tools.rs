@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::edit::{Edit, Item, Opened, list};
+use super::edit::{Edit, Item, Opened, list, string};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::tool_names::{ToolNames, name_of};
 use crate::wire::json::{self, Field, fields_named, given, says_nothing};
 
 /// The kinds of tools in the published API, with the fields of what each holds under its own name.
@@ -32,21 +33,20 @@ pub struct Tools<'x> {
     pub hint: Option<String>,
 }
 
-/// The tools and the choice for a recipient.
-pub fn adapt<'x>(recipient: &Recipient<'_>, asked: Asked<'x>, dropped: &mut Dropped) -> Tools<'x> {
+/// The tools and the choice for a recipient, with the tools' names as its API takes them.
+pub fn adapt<'x>(recipient: &Recipient<'_>, asked: Asked<'x>, names: &ToolNames, dropped: &mut Dropped) -> Tools<'x> {
     let (choice, function_call) = (given(asked.choice), given(asked.function_call));
-    let softened = Softened::of(recipient, choice.or(function_call), dropped);
+    let softened = Softened::of(recipient, choice.or(function_call), names, dropped);
     let only = softened.as_ref().and_then(|softened| softened.only.as_deref());
-    let mut editor = Editor { recipient, only, dropped };
+    let mut editor = Editor { recipient, only, names, dropped };
     let tools = given(asked.tools).and_then(|tools| editor.tools(tools));
-    let as_it_came = |raw: &'x RawValue| Cow::Borrowed(raw.get());
     let Some(softened) = softened else {
         // A choice that demands nothing says nothing without tools, and is refused.
         let choice = choice.filter(|choice| tools.is_some() || !matches!(choice.get(), r#""auto""# | r#""none""#));
         return Tools {
             tools,
-            choice: choice.map(as_it_came),
-            function_call: function_call.map(as_it_came),
+            choice: choice.map(|choice| renamed(choice, names)),
+            function_call: function_call.map(|choice| renamed(choice, names)),
             hint: None,
         };
     };
@@ -63,14 +63,20 @@ struct Softened<'x> {
 
 impl<'x> Softened<'x> {
     /// Nothing where the model takes the choice, or it demands nothing.
-    fn of(recipient: &Recipient<'_>, choice: Option<&'x RawValue>, dropped: &mut Dropped) -> Option<Self> {
+    fn of(
+        recipient: &Recipient<'_>,
+        choice: Option<&'x RawValue>,
+        names: &ToolNames,
+        dropped: &mut Dropped,
+    ) -> Option<Self> {
         let choice = choice.filter(|_| !recipient.model.forced_tools)?;
         let any = || "You must answer with a call of one of your tools, whatever the request is.".to_owned();
         let softened = match json::text(choice) {
             Some(word) => (word == "required" || word == "any").then(|| Self { only: None, hint: any() }),
-            None => match tool_name(choice) {
+            None => match name_of(choice) {
                 Some(name) => {
-                    let hint = format!("You must answer with a call of your tool `{name}`, whatever the request is.");
+                    let known = names.write(Cow::Borrowed(&name));
+                    let hint = format!("You must answer with a call of your tool `{known}`, whatever the request is.");
                     Some(Self { only: Some(vec![name]), hint })
                 }
                 None => required_of(choice).map(|names| Self { only: Some(names), hint: any() }),
@@ -83,18 +89,6 @@ impl<'x> Softened<'x> {
     }
 }
 
-/// The name in a tool, or in a choice of one; the older form has it at the top.
-fn tool_name(json: &RawValue) -> Option<Cow<'_, str>> {
-    let [function, custom, name] = fields_named(json.get(), &["function", "custom", "name"]).ok()?;
-    let inside = |tool: &'_ RawValue| {
-        fields_named(tool.get(), &["name"]).ok().and_then(|[name]| name.and_then(json::text).map(Cow::into_owned))
-    };
-    match function.or(custom) {
-        Some(tool) => inside(tool).map(Cow::Owned),
-        None => name.and_then(json::text),
-    }
-}
-
 /// The names of the tools one of which a choice demands.
 fn required_of(choice: &RawValue) -> Option<Vec<Cow<'_, str>>> {
     let [allowed] = fields_named(choice.get(), &["allowed_tools"]).ok()?;
@@ -103,13 +97,42 @@ fn required_of(choice: &RawValue) -> Option<Vec<Cow<'_, str>>> {
         return None;
     }
     let tools: Vec<&RawValue> = serde_json::from_str(tools?.get()).ok()?;
-    Some(tools.into_iter().filter_map(tool_name).collect())
+    Some(tools.into_iter().filter_map(name_of).collect())
+}
+
+/// A choice of tools, a function of the older form, or a call, with the names of tools as the API takes them.
+pub fn renamed<'x>(raw: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
+    let Some(Opened { fields, mut edit }) = Edit::open(raw.get()) else { return Cow::Borrowed(raw.get()) };
+    for field in &fields {
+        let value = match field.name.as_ref() {
+            "name" => renamed_name(field.value, names),
+            "function" | "custom" | "allowed_tools" => renamed(field.value, names),
+            "tools" => renamed_all(field.value, names),
+            _ => Cow::Borrowed(field.value.get()),
+        };
+        edit.put(field, value);
+    }
+    edit.finish()
+}
+
+/// The same of each item of an array.
+pub fn renamed_all<'x>(raw: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
+    let items = list(raw, |item| Ok(Some(renamed(item.raw, names))));
+    items.ok().flatten().unwrap_or(Cow::Borrowed(raw.get()))
+}
+
+/// A name as the API takes it, as JSON.
+pub fn renamed_name<'x>(raw: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
+    let Some(name) = json::text(raw) else { return Cow::Borrowed(raw.get()) };
+    let known = names.write(Cow::Borrowed(&name));
+    if known == name { Cow::Borrowed(raw.get()) } else { Cow::Owned(string(&known)) }
 }
 
 struct Editor<'a, 'd> {
     recipient: &'a Recipient<'a>,
     /// The names of the tools that may go up.
     only: Option<&'a [Cow<'a, str>]>,
+    names: &'a ToolNames,
     dropped: &'d mut Dropped,
 }
 
@@ -125,7 +148,7 @@ impl Editor<'_, '_> {
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Some(Cow::Borrowed(raw)) };
         let kind = fields.iter().find(|field| field.name == "type").and_then(|field| json::text(field.value));
         let kind = kind.unwrap_or("function".into());
-        if self.only.is_some_and(|only| tool_name(item.raw).is_none_or(|name| !only.contains(&name))) {
+        if self.only.is_some_and(|only| name_of(item.raw).is_none_or(|name| !only.contains(&name))) {
             return None;
         }
         let Some((kind, inside)) = TOOLS.into_iter().find(|(known, _)| *known == kind) else {
@@ -161,7 +184,9 @@ impl Editor<'_, '_> {
             // The row calls the API's own fields so, whichever kind of tool has them.
             let path = if is_published { format!("tools.{name}") } else { format!("tools.{}.{name}", holder.name) };
             let is_known = is_published && !self.recipient.lacks(&path);
-            if is_known || self.recipient.provider.tool_fields.allow(name) {
+            if name == "name" {
+                edit.put(field, renamed_name(field.value, self.names));
+            } else if is_known || self.recipient.provider.tool_fields.allow(name) {
                 edit.keep(field);
             } else {
                 if !says_nothing(field.value) {

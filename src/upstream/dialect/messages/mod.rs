@@ -33,6 +33,9 @@ pub use request::encode_request;
 pub use response::decode_answer;
 pub use stream::MessagesStream;
 
+/// The longest name that a tool may have, in bytes.
+pub const MAX_NAME_BYTES: usize = 128;
+
 /// Below the provider's base URL.
 pub const PATH: &str = "/v1/messages";
 

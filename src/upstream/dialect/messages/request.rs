@@ -9,10 +9,11 @@ use super::parts::invalid;
 use super::reasoning::{self, Circumstances};
 use super::schema::Costs;
 use super::wire::{Block, Body, Format, Metadata, OutputConfig, ServiceTier, Thinking};
-use super::{PATH, cache, schema, strict, tools, turns, user};
+use super::{cache, schema, strict, tools, turns, user};
 use crate::error::Error;
-use crate::policy::{Candidate, Model, Policy};
+use crate::policy::{Candidate, Dialect, Model, Policy};
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient, in_words};
 use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Content, FormatKind, SettingKind};
@@ -49,12 +50,14 @@ pub fn encode_request(
     let (shown, hidden) = text.split_at(text.trim_end().len());
     let begun = (!shown.is_empty()).then(|| begun(content, shown));
     let reading = Reading::of_content(content);
-    let setting = turns::Setting { list: content.list, model, reading: &reading };
+    let names = ToolNames::of(request, Dialect::AnthropicMessages);
+    let setting = turns::Setting { list: content.list, model, reading: &reading, names: &names };
     let turns = turns::translate(setting, content.items.iter().chain(&begun), &mut dropped)?;
     // The API keeps no schema where it goes on with an answer.
     let keeps_schemas = model.json_schema && !turns.has_prefill;
     let shape = shape(content, keeps_schemas, &mut dropped);
-    let circumstances = tools::Circumstances { called: &turns.called, reading: &reading, costs: shape.costs };
+    let circumstances =
+        tools::Circumstances { called: &turns.called, reading: &reading, names: &names, costs: shape.costs };
     let tools = tools::translate(content, model, &circumstances, &mut dropped)?;
     let circumstances = Circumstances {
         max_tokens,
@@ -96,7 +99,7 @@ pub fn encode_request(
     body.system.extend(hints.into_iter().flatten().map(|hint| Block::note(&hint)));
     let mut json = Vec::with_capacity(request.bytes + request.bytes / 8 + 512);
     serde_json::to_writer(&mut json, &body).expect("strings and JSON should serialise");
-    Ok(Encoded { path: PATH, body: json, dropped: dropped.0, hidden: hidden.to_owned() })
+    Ok(Encoded { body: json, dropped: dropped.0, hidden: hidden.to_owned() })
 }
 
 /// What an answer began, as the last thing that was said.

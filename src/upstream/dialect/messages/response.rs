@@ -5,7 +5,6 @@
 use serde_json::value::RawValue;
 
 use super::answer::{self, Counts};
-use super::calls::Reading;
 use super::events::Block;
 use crate::upstream::dialect::{DecodeOptions, Defect};
 use crate::upstream::error_words::{self, ProviderError};
@@ -38,7 +37,7 @@ pub fn decode_answer<'a>(body: &'a [u8], options: &DecodeOptions, pieces: &mut V
         // What is no object may be a text.
         let block = Block::read(block).ok_or(Defect::Undecodable)?;
         has_calls |= block.kind == "tool_use";
-        decode_block(At { choice: 0, item: item as u64 }, block, &options.calls, pieces)?;
+        decode_block(At { choice: 0, item: item as u64 }, block, options, pieces)?;
     }
     // A whole message says why it ended; one that does not is a part of one.
     let says_why = |word: &JsonString<'_>| word.decode().is_some_and(|word| !error_words::is_error_name(&word));
@@ -56,7 +55,13 @@ fn defect(body: &[u8]) -> Defect {
     error_words::without_answer(body).map_or(Defect::Undecodable, Defect::Error)
 }
 
-fn decode_block<'a>(at: At, block: Block<'a>, calls: &Reading, pieces: &mut Vec<Piece<'a>>) -> Result<(), Defect> {
+fn decode_block<'a>(
+    at: At,
+    block: Block<'a>,
+    options: &DecodeOptions,
+    pieces: &mut Vec<Piece<'a>>,
+) -> Result<(), Defect> {
+    let DecodeOptions { calls, names, .. } = options;
     let string = |raw: Option<&'a RawValue>| raw.and_then(JsonString::read).ok_or(Defect::Undecodable);
     let seal = |kind, state| {
         let state = JsonString::read_some(state);
@@ -79,7 +84,7 @@ fn decode_block<'a>(at: At, block: Block<'a>, calls: &Reading, pieces: &mut Vec<
         }
         "tool_use" => {
             let id = Some(string(block.id)?);
-            let name = string(block.name)?;
+            let name = names.restore(string(block.name)?);
             let kind = calls.kind(&name);
             let call = AnswerCall { kind, id, name: Some(name), namespace: None };
             let input = given(block.input).map_or("{}", RawValue::get);

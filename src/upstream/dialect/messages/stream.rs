@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::answer::{self, BlockKind, Counts};
 use super::calls::{InputReader, Reading};
 use super::events::{Block, Delta, Event, Fragment};
+use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{DecodeOptions, Defect, EndOfAnswer, Heard};
 use crate::upstream::error_words;
 use crate::wire::json::{JsonString, fields_named, given, says_nothing};
@@ -25,6 +26,7 @@ const MAX_INPUT_BYTES: usize = 64 * 1024;
 pub struct MessagesStream {
     created: u64,
     calls: Reading,
+    names: ToolNames,
     /// The message's id, once it has begun; nothing in it if it has none.
     begun: Option<Option<String>>,
     counts: Option<Counts>,
@@ -56,10 +58,11 @@ impl From<Undecodable> for Defect {
 }
 
 impl MessagesStream {
-    pub fn new(options: DecodeOptions) -> Self {
+    pub fn new(options: &DecodeOptions) -> Self {
         Self {
             created: options.created,
             calls: options.calls,
+            names: options.names.clone(),
             begun: None,
             counts: None,
             open: Vec::new(),
@@ -166,7 +169,7 @@ impl MessagesStream {
                 kind = BlockKind::Call;
                 input = Some(first_input(block.input)?);
                 let id = Some(string(block.id)?);
-                let name = string(block.name)?;
+                let name = self.names.restore(string(block.name)?);
                 let kind = self.calls.kind(&name);
                 reader = self.calls.reader(kind);
                 let call = AnswerCall { kind, id, name: Some(name), namespace: None };
@@ -337,7 +340,7 @@ mod tests {
 
     /// The pieces of a stream, each as `check` sees it.
     fn decode(events: &[&str]) -> String {
-        let mut stream = MessagesStream::new(DecodeOptions::plain(Dialect::AnthropicMessages, 7));
+        let mut stream = MessagesStream::new(&DecodeOptions::plain(Dialect::AnthropicMessages, 7));
         let mut shown = Vec::new();
         for event in events {
             let mut pieces = Vec::new();

@@ -11,10 +11,11 @@ use super::calls::Reading;
 use super::parts::{Speaker, mark_last, push_parts};
 use super::property_names::{self, Renamer};
 use super::wire::{Block, Message, Role};
-use super::{cache, calls, tools};
+use super::{cache, calls};
 use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::tool_names::ToolNames;
 use crate::wire::ask::items::{CacheMark, Call, CallResult, Item, ItemKind, Level, Part, qualified};
 use crate::wire::ask::place::Place;
 use crate::wire::call::CallKind;
@@ -44,6 +45,7 @@ pub struct Setting<'s> {
     pub list: &'static str,
     pub model: &'s Model,
     pub reading: &'s Reading,
+    pub names: &'s ToolNames,
 }
 
 /// All items of a conversation.
@@ -170,7 +172,7 @@ impl<'x> Builder<'x, '_> {
 
     fn push_call(&mut self, call: &'x Call<'x>, place: Place, mark: Option<CacheMark>) -> Result<(), Error> {
         self.check_answered_before()?;
-        let name = plain_name(qualified(call.namespace.as_deref(), &call.name));
+        let name = self.setting.names.write(qualified(call.namespace.as_deref(), &call.name));
         let input = match call.kind {
             CallKind::Custom => custom_input(call),
             CallKind::Function | CallKind::Legacy => input(call, place)?,
@@ -328,15 +330,6 @@ fn custom_input(call: &Call<'_>) -> Json<'static> {
 fn escaped(input: Json<'_>) -> Json<'_> {
     let written = Renamer::new(property_names::escape).take(input.get());
     Json::parse(written).unwrap_or(input)
-}
-
-/// The name of a function, which a model may have made up, in the characters that the API takes.
-fn plain_name(name: Cow<'_, str>) -> Cow<'_, str> {
-    if tools::is_name(&name) {
-        return name;
-    }
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    name.chars().take(tools::MAX_NAME_BYTES).map(plain).collect::<String>().into()
 }
 
 /// The beginning of an answer may not end in white space.
