@@ -17,7 +17,7 @@ use tiergate::wire::piece::Said;
 use tiergate::wire::sse::Decoder;
 
 use crate::case::Case;
-use crate::oracle::{Outcome, Translated, events};
+use crate::outcome::{Outcome, Translated, events};
 
 const CREATED: Duration = Duration::from_secs(1_790_000_000);
 

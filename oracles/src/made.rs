@@ -10,7 +10,14 @@ pub fn case(number: u64) -> Case {
     let request = request(&mut draw);
     let answer = answer(&mut draw);
     let stream = stream(&mut draw, &answer);
-    Case { name: format!("made/{number:03}"), request: Some(request), answer: Some(answer), stream: Some(stream) }
+    // So that a rule can tell the reasons apart.
+    let reason = answer["stop_reason"].as_str().unwrap_or_default().to_owned();
+    Case {
+        name: format!("made/{number:03}-{reason}"),
+        request: Some(request),
+        answer: Some(answer),
+        stream: Some(stream),
+    }
 }
 
 /// Numbers that follow from one another.
@@ -67,18 +74,12 @@ fn request(draw: &mut Draw) -> Value {
             step(draw, round, &mut messages);
         }
         if round + 1 < rounds {
-            messages.push(json!({"role": "assistant", "content": draw.text()}));
+            messages.push(assistant(draw));
         }
     }
     let mut request = json!({"model": "claude-fable-5", "messages": messages});
     if with_tools {
-        let described = |name: &&str| {
-            json!({"type": "function", "function": {
-                "name": name, "description": format!("The tool {name}."),
-                "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-            }})
-        };
-        request["tools"] = TOOLS.iter().map(described).collect();
+        request["tools"] = TOOLS.iter().map(|name| tool(draw, name)).collect();
         match draw.below(8) {
             0 => request["tool_choice"] = "required".into(),
             1 => request["tool_choice"] = "none".into(),
@@ -89,6 +90,22 @@ fn request(draw: &mut Draw) -> Value {
     }
     settings(draw, &mut request);
     request
+}
+
+/// What the assistant said, whole or in parts, with what its provider added.
+fn assistant(draw: &mut Draw) -> Value {
+    let content = match draw.below(4) {
+        0 => json!([{"type": "text", "text": draw.text()}, {"type": "text", "text": draw.text()}]),
+        _ => draw.text().into(),
+    };
+    let mut message = json!({"role": "assistant", "content": content});
+    match draw.below(6) {
+        0 => message["name"] = "agent".into(),
+        1 => message["refusal"] = Value::Null,
+        2 => message["reasoning_content"] = draw.text().into(),
+        _ => {}
+    }
+    message
 }
 
 fn user_content(draw: &mut Draw) -> Value {
@@ -118,12 +135,34 @@ fn step(draw: &mut Draw, round: usize, messages: &mut Vec<Value>) {
     messages.push(json!({"role": "assistant", "content": content, "tool_calls": calls}));
     let first = draw.below(count);
     for at in (0..count).map(|at| (first + at) % count) {
-        messages.push(json!({"role": "tool", "tool_call_id": id(at), "content": draw.text()}));
+        let content = match draw.below(5) {
+            0 => json!([{"type": "text", "text": draw.text()}]),
+            1 => "".into(),
+            _ => draw.text().into(),
+        };
+        messages.push(json!({"role": "tool", "tool_call_id": id(at), "content": content}));
     }
 }
 
+fn tool(draw: &mut Draw, name: &str) -> Value {
+    let property = match draw.below(6) {
+        0 => json!({"type": "string", "enum": ["a", "b"], "description": draw.text()}),
+        1 => json!({"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 4}),
+        2 => json!({"anyOf": [{"type": "string"}, {"type": "null"}], "default": null}),
+        3 => json!({"type": "object", "properties": {"x": {"type": "number"}}, "additionalProperties": true}),
+        4 => json!({"type": ["string", "null"], "format": "date-time", "pattern": "^2"}),
+        _ => json!({"type": "string"}),
+    };
+    let parameters = json!({"type": "object", "properties": {"city": property}, "required": ["city"]});
+    let mut function = json!({"name": name, "parameters": parameters});
+    if draw.happens(80) {
+        function["description"] = draw.text().into();
+    }
+    json!({"type": "function", "function": function})
+}
+
 fn settings(draw: &mut Draw, request: &mut Value) {
-    let all: [(&str, Value); 7] = [
+    let all: [(&str, Value); 11] = [
         ("max_tokens", (100 + draw.below(900)).into()),
         ("max_completion_tokens", (100 + draw.below(900)).into()),
         ("temperature", json!(0.5)),
@@ -131,9 +170,19 @@ fn settings(draw: &mut Draw, request: &mut Value) {
         ("stop", "END".into()),
         ("user", "user-123".into()),
         ("stream", true.into()),
+        ("top_p", json!(0.9)),
+        ("reasoning_effort", "high".into()),
+        ("seed", 7.into()),
+        (
+            "response_format",
+            json!({"type": "json_schema", "json_schema": {"name": "plan", "strict": true, "schema": {
+                "type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "array", "items": {"type": "integer"}}},
+                "required": ["a", "b"], "additionalProperties": false,
+            }}}),
+        ),
     ];
     for (name, value) in all {
-        if draw.happens(25) {
+        if draw.happens(15) {
             request[name] = value;
         }
     }
@@ -144,6 +193,9 @@ fn answer(draw: &mut Draw) -> Value {
     if draw.happens(30) {
         content.push(json!({"type": "thinking", "thinking": draw.text(), "signature": "c2lnbmF0dXJl"}));
     }
+    if draw.happens(10) {
+        content.push(json!({"type": "redacted_thinking", "data": "eA=="}));
+    }
     if draw.happens(75) {
         content.push(json!({"type": "text", "text": draw.text()}));
     }
@@ -152,8 +204,11 @@ fn answer(draw: &mut Draw) -> Value {
         content.push(json!({"type": "tool_use", "id": format!("toolu_{at}"), "name": draw.one_of(&TOOLS),
                             "input": draw.arguments()}));
     }
-    let reason = match (calls, draw.below(4)) {
+    let reason = match (calls, draw.below(12)) {
         (_, 0) => "max_tokens",
+        (_, 2) => "model_context_window_exceeded",
+        (0, 3) => "pause_turn",
+        (0, 4) => "refusal",
         (0, 1) => "stop_sequence",
         (0, _) => "end_turn",
         _ => "tool_use",
@@ -215,6 +270,7 @@ fn block_in_fragments(draw: &mut Draw, block: &Value) -> (Value, Vec<Value>) {
             let parts = fragments(draw, &block["input"].to_string());
             (start, parts.iter().map(|part| json!({"type": "input_json_delta", "partial_json": part})).collect())
         }
+        "redacted_thinking" => (start, Vec::new()),
         _ => {
             start["text"] = "".into();
             let parts = fragments(draw, &text("text"));

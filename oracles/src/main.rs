@@ -10,6 +10,7 @@ mod form;
 mod gateway;
 mod made;
 mod oracle;
+mod outcome;
 mod report;
 mod table;
 

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::case::Case;
 use crate::difference::{Difference, between};
 use crate::form;
-use crate::oracle::{Oracle, Outcome, Translated};
+use crate::oracle::Oracle;
+use crate::outcome::{Outcome, Translated};
 use crate::table::{Found, Kind, Part, Table};
 
 /// How many unexplained differences are shown where not all are asked for.
@@ -51,10 +52,7 @@ impl<'a> Report<'a> {
             (Kind::Stream, &ours.stream, &theirs.stream),
         ];
         for (kind, ours, theirs) in kinds {
-            let (Some(ours), Some(theirs)) = (ours, theirs) else {
-                assert_eq!(ours.is_some(), theirs.is_some(), "{}: both or none", case.name);
-                continue;
-            };
+            let (Some(ours), Some(theirs)) = (ours, theirs) else { continue };
             let differences = differences(kind, ours, theirs);
             self.count(oracle, kind, differences.len());
             for difference in &differences {

@@ -48,7 +48,7 @@ pub fn of(body: &Value) -> Value {
         ("thoughts", talk.thoughts.into()),
         ("calls", talk.calls.into()),
         ("results", talk.results.into()),
-        ("ids", if talk.odd_ids { "outside of the API's pattern".into() } else { Value::Null }),
+        ("ids", talk.odd_ids.map_or(Value::Null, Value::from)),
         ("tools", tools(&body["tools"])),
         ("choice", if choice["type"] == "auto" { Value::Null } else { others(choice, &["disable_parallel_tool_use"]) }),
         ("serial", choice["disable_parallel_tool_use"].clone()),
@@ -84,7 +84,8 @@ struct Talk {
     calls: Vec<Value>,
     results: Vec<Value>,
     ids: Vec<String>,
-    odd_ids: bool,
+    /// What the API would say to the ids of calls and results.
+    odd_ids: Option<&'static str>,
 }
 
 impl Talk {
@@ -124,7 +125,11 @@ impl Talk {
             "thinking" | "redacted_thinking" => self.thoughts.push(block.clone()),
             "tool_use" => {
                 self.note_id(&block["id"]);
-                self.ids.push(block["id"].as_str().unwrap_or_default().to_owned());
+                let id = block["id"].as_str().unwrap_or_default().to_owned();
+                if self.ids.contains(&id) {
+                    self.odd_ids = Some("not unique");
+                }
+                self.ids.push(id);
                 self.calls.push(json!({"name": block["name"], "input": block["input"]}));
             }
             "tool_result" => {
@@ -145,7 +150,9 @@ impl Talk {
 
     fn note_id(&mut self, id: &Value) {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        self.odd_ids |= !id.as_str().is_some_and(|id| !id.is_empty() && id.bytes().all(is_plain));
+        if !id.as_str().is_some_and(|id| !id.is_empty() && id.bytes().all(is_plain)) {
+            self.odd_ids = Some("outside of the API's pattern");
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use llm_bridge_core::{stream as streams, transform};
 use serde_json::Value;
 
 use crate::case::Case;
-use crate::oracle::{Translated, Translator, events};
+use crate::oracle::Translator;
+use crate::outcome::{Translated, events};
 
 pub const TRANSLATOR: Translator = Translator { request, answer, stream };
 

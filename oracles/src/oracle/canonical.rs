@@ -11,7 +11,8 @@ use llm_dialect::items::ContentItem;
 use serde_json::{Value, json};
 
 use crate::case::Case;
-use crate::oracle::{Translated, Translator, events};
+use crate::oracle::Translator;
+use crate::outcome::{Translated, events};
 
 pub const TRANSLATOR: Translator = Translator { request, answer, stream };
 

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod canonical;
+mod itself;
 mod protocol;
 mod switchyard;
 
@@ -10,25 +11,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde_json::Value;
 
 use crate::case::Case;
+use crate::outcome::{Outcome, Translated};
 
-/// What a translator makes of something, or why it does not.
-pub type Translated = Result<Value, String>;
-
-/// What a translator makes of a case. A stream is an array of its chunks, with the end marker as a string.
-#[derive(Default)]
-pub struct Outcome {
-    pub request: Option<Translated>,
-    pub answer: Option<Translated>,
-    pub stream: Option<Translated>,
-}
-
-/// A translator that is not the gateway's.
+/// A translator that is not the gateway's, or does something else with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Oracle {
     /// `llm-bridge-core` from the Rust registry.
     Bridge,
     /// `llm-dialect` from the Rust registry.
     Dialect,
+    /// The gateway's own whole answers, as streams.
+    Itself,
     /// `llm-protocol` from npm.
     Protocol,
     /// `switchyard-translation` from the Rust registry.
@@ -36,13 +29,14 @@ pub enum Oracle {
 }
 
 impl Oracle {
-    pub const ALL: [Self; 4] = [Self::Bridge, Self::Dialect, Self::Protocol, Self::Switchyard];
+    pub const ALL: [Self; 5] = [Self::Bridge, Self::Dialect, Self::Itself, Self::Protocol, Self::Switchyard];
 
     /// The name of its package.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bridge => "llm-bridge-core",
             Self::Dialect => "llm-dialect",
+            Self::Itself => "tiergate",
             Self::Protocol => "llm-protocol",
             Self::Switchyard => "switchyard-translation",
         }
@@ -53,6 +47,7 @@ impl Oracle {
         let translator = match self {
             Self::Bridge => bridge::TRANSLATOR,
             Self::Dialect => canonical::TRANSLATOR,
+            Self::Itself => return cases.iter().map(itself::translate).collect(),
             Self::Protocol => return protocol::translate(cases),
             Self::Switchyard => switchyard::TRANSLATOR,
         };
@@ -80,14 +75,4 @@ impl Translator {
 /// Another's panic is an outcome as well.
 fn caught(translate: impl FnOnce() -> Translated) -> Translated {
     catch_unwind(AssertUnwindSafe(translate)).unwrap_or_else(|_| Err("panicked".to_owned()))
-}
-
-/// The data of a Chat Completions stream; the end marker is a string.
-pub fn events(wire: &str) -> Translated {
-    let data = wire.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim);
-    let events = data.map(|data| match data {
-        "[DONE]" => Ok(Value::from(data)),
-        _ => serde_json::from_str(data).map_err(|error| format!("no JSON in its stream: {error}")),
-    });
-    events.collect::<Result<Vec<Value>, String>>().map(Value::from)
 }

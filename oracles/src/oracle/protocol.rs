@@ -8,7 +8,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::case::Case;
-use crate::oracle::{Outcome, events};
+use crate::outcome::{Outcome, events};
 
 /// What it makes of each case, in their order.
 pub fn translate(cases: &[Case]) -> Vec<Outcome> {

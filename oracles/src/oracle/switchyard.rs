@@ -6,7 +6,8 @@ use switchyard_translation::{
 };
 
 use crate::case::Case;
-use crate::oracle::{Translated, Translator};
+use crate::oracle::Translator;
+use crate::outcome::Translated;
 
 pub const TRANSLATOR: Translator = Translator { request, answer, stream };
 
