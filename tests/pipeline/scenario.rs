@@ -323,6 +323,7 @@ impl Scenario {
                 "x-request-id",
                 "retry-after",
                 "x-should-retry",
+                "accept-encoding",
                 "allow",
                 "vary",
             ]
