@@ -16,6 +16,7 @@ pub fn check(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refusal
     for (index, message) in messages.iter().enumerate() {
         check_message(profile, message, index)?;
         check_calls(profile, message, index)?;
+        check_called_names(profile, message, index)?;
     }
     check_order(profile, messages)?;
     check_signatures(profile, messages)?;
@@ -59,6 +60,10 @@ fn check_message(profile: &Profile, message: &Value, index: usize) -> Result<(),
         }
         let Some(known) = profile.known.parts else { continue };
         let own: Vec<&str> = known.iter().copied().chain(["type"]).collect();
+        if role == "tool" && profile.known.results.is_some_and(|known| !known.contains(&kind)) {
+            let refusal = Refusal::invalid(format!("a message with role `tool` holds text only, not `{kind}`"));
+            return Err(refusal.with_code("invalid_value").with_param(param(&format!("content[{at}]"))));
+        }
         if !known.contains(&kind) {
             return Err(unknown_parameter(&param(&format!("content[{at}].type"))));
         }
@@ -92,11 +97,29 @@ fn check_calls(profile: &Profile, message: &Value, index: usize) -> Result<(), R
         if let Some(name) = unknown(call, known) {
             return Err(unknown_parameter(&param(&format!("tool_calls[{at}].{name}"))));
         }
-        if let Some(name) = unknown(&call["function"], &["name", "arguments"]) {
-            return Err(unknown_parameter(&param(&format!("tool_calls[{at}].function.{name}"))));
-        }
     }
     Ok(())
+}
+
+/// Names of called functions, which a model may have made up.
+fn check_called_names(profile: &Profile, message: &Value, index: usize) -> Result<(), Refusal> {
+    if !profile.has(Quirk::PlainNames) {
+        return Ok(());
+    }
+    let name = |call: &Value| call["function"]["name"].as_str().is_some_and(|name| !is_plain(name));
+    match calls(message).iter().position(name) {
+        Some(at) => {
+            let refusal = Refusal::invalid("a name must match ^[a-zA-Z0-9_-]{1,64}$").with_code("invalid_value");
+            Err(refusal.with_param(format!("messages[{index}].tool_calls[{at}].function.name")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether a function may have this name.
+pub fn is_plain(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=64).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 fn check_order(profile: &Profile, messages: &[Value]) -> Result<(), Refusal> {
