@@ -2,8 +2,12 @@
 //! is obeyed, every other field of the published API is forwarded byte for byte. A field that is none of its goes only to a
 //! provider whose row asks for it.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
+use super::below::Pruner;
+use super::called_names::CalledNames;
 use super::edit::string;
 use super::history::{self, History};
 use super::tools::{self, Asked};
@@ -72,6 +76,7 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
     let history = History {
         recipient: *recipient,
         turns: form.turns,
+        called_names: CalledNames::of(given(form.field("tools"))),
         begun: options.begun.as_deref().filter(|_| model.prefill.is_some()),
         hint: tools.hint.as_deref(),
     };
@@ -112,14 +117,18 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
             "seed" if recipient.has(Quirk::RandomSeed) => writer.field("random_seed", value),
             "stream_options" if form.stream && options.counts_usage => {
                 wrote_stream_options = true;
-                writer.field("stream_options", with_usage(field.value));
+                let stream_options = pruned(recipient, "stream_options", field.value, &mut writer.dropped);
+                writer.field("stream_options", with_usage(&stream_options));
             }
             "max_tokens" | "max_completion_tokens" => {
                 let older_name = recipient.has(Quirk::MaxTokens);
                 let limit = Limit { form, model, newer_name: !model.sampling, older_name };
                 limit.write(&mut writer, field.name.as_ref(), value);
             }
-            name => writer.field(name, value),
+            name => {
+                let value = pruned(recipient, name, field.value, &mut writer.dropped);
+                writer.field(name, value.as_bytes());
+            }
         }
     }
     writer.field("model", string(&model.id));
@@ -145,6 +154,12 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
         }
     }
     Ok(writer.finish())
+}
+
+/// The value of a field at the top level, with what the recipient knows of it.
+pub fn pruned<'x>(recipient: &Recipient<'_>, name: &str, value: &'x RawValue, dropped: &mut Dropped) -> Cow<'x, str> {
+    let is_added = |path: &str| recipient.adds(path);
+    Pruner { recipient, is_added: &is_added, dropped }.prune(name, value)
 }
 
 fn check_choices(value: &str) -> Result<(), Error> {
@@ -224,9 +239,9 @@ impl Limit<'_> {
 }
 
 /// The client's stream options, with usage switched on.
-fn with_usage(options: &RawValue) -> Vec<u8> {
+fn with_usage(options: &str) -> Vec<u8> {
     let mut json = br#"{"include_usage":true"#.to_vec();
-    for field in object_fields(options.get()).unwrap_or_default().iter().filter(|field| field.name != "include_usage") {
+    for field in object_fields(options).unwrap_or_default().iter().filter(|field| field.name != "include_usage") {
         json.push(b',');
         write_field(&mut json, field);
     }

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::below::{Pruner, leaf};
 use super::edit::{Edit, Item, Opened, list};
+use super::request::pruned;
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::wire::json::{self, fields_named, given, says_nothing};
@@ -39,14 +41,13 @@ pub fn adapt<'x>(recipient: &Recipient<'_>, asked: Asked<'x>, dropped: &mut Drop
     let only = softened.as_ref().and_then(|softened| softened.only.as_deref());
     let mut editor = Editor { recipient, only, dropped };
     let tools = given(asked.tools).and_then(|tools| editor.tools(tools));
-    let as_it_came = |raw: &'x RawValue| Cow::Borrowed(raw.get());
     let Some(softened) = softened else {
         // A choice that demands nothing says nothing without tools, and is refused.
         let choice = choice.filter(|choice| tools.is_some() || !matches!(choice.get(), r#""auto""# | r#""none""#));
         return Tools {
             tools,
-            choice: choice.map(as_it_came),
-            function_call: function_call.map(as_it_came),
+            choice: choice.map(|choice| pruned(recipient, "tool_choice", choice, dropped)),
+            function_call: function_call.map(|call| pruned(recipient, "function_call", call, dropped)),
             hint: None,
         };
     };
@@ -84,7 +85,7 @@ impl<'x> Softened<'x> {
 }
 
 /// The name in a tool, or in a choice of one; the older form has it at the top.
-fn tool_name(json: &RawValue) -> Option<Cow<'_, str>> {
+pub fn tool_name(json: &RawValue) -> Option<Cow<'_, str>> {
     let [function, custom, name] = fields_named(json.get(), &["function", "custom", "name"]).ok()?;
     let inside = |tool: &'_ RawValue| {
         fields_named(tool.get(), &["name"]).ok().and_then(|[name]| name.and_then(json::text).map(Cow::into_owned))
@@ -158,7 +159,12 @@ impl Editor<'_, '_> {
             let name = field.name.as_ref();
             let path = format!("tools.{name}");
             let is_known = known.contains(&name) && !self.recipient.lacks(&path);
-            if is_known || self.recipient.provider.tool_fields.allow(name) {
+            let more = &self.recipient.provider.tool_fields;
+            if is_known && name == "format" {
+                let is_added = |path: &str| more.allow(leaf(path));
+                let mut pruner = Pruner { recipient: self.recipient, is_added: &is_added, dropped: self.dropped };
+                edit.put(field, pruner.prune("tools.custom.format", field.value));
+            } else if is_known || more.allow(name) {
                 edit.keep(field);
             } else {
                 if !says_nothing(field.value) {
