@@ -9,9 +9,9 @@
 
 mod built;
 mod case;
-mod histories;
 mod inverse;
 mod layout;
 mod properties;
 mod quirks;
 mod round_trip;
+mod walk;

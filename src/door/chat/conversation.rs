@@ -226,8 +226,6 @@ struct PartFields<'a> {
     #[serde(borrow, default)]
     video_url: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    thinking: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     prompt_cache_breakpoint: Option<&'a RawValue>,
 }
 
@@ -284,10 +282,7 @@ fn part<'a>(fields: &PartFields<'a>, place: Place) -> Result<Part<'a>, RequestFa
             let raw = given(fields.video_url).ok_or_else(|| missing("video_url"))?;
             ("video_url", PartKind::Opaque { api: Api::Chat, raw })
         }
-        "thinking" => {
-            let raw = given(fields.thinking).ok_or_else(|| missing("thinking"))?;
-            ("thinking", PartKind::Opaque { api: Api::Chat, raw })
-        }
+        "thinking" => ("thinking", PartKind::Thoughts("messages.content.thinking")),
         _ => return Err(place.leaf("type").fault("is no type of a part")),
     };
     let name = "prompt_cache_breakpoint";

@@ -46,6 +46,7 @@ pub fn push_parts<'x>(
                 }
             }
             (PartKind::Json(json), _) => blocks.push(Block::text(Json::text(json.get()))),
+            (PartKind::Thoughts(name), _) => dropped.note(name),
             (PartKind::EarlierAudio(_), _) => {
                 return Err(part.place.fault("refers to audio that only its own provider has").into());
             }
