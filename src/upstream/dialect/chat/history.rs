@@ -47,11 +47,11 @@ pub struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    /// The JSON of all messages; nothing if they stay as they are.
+    /// The JSON of each message; nothing if they stay as they are.
     ///
     /// # Errors
     /// A 400 with `param` for a part that the provider's API cannot carry.
-    pub fn write(&self, dropped: &mut Dropped) -> Result<Option<String>, Error> {
+    pub fn write(&self, dropped: &mut Dropped) -> Result<Option<Vec<Cow<'a, str>>>, Error> {
         let turns = self.turns;
         let mut messages: Vec<Cow<'a, str>> = Vec::with_capacity(turns.len() + 2);
         let is_instruction = |turn: &&Turn<'_>| matches!(turn.role, Role::System | Role::Developer);
@@ -87,7 +87,7 @@ impl<'a> History<'a> {
             messages.push(Cow::Owned(format!(r#"{{"role":"assistant","content":{}{flag}}}"#, string(text))));
         }
         let is_changed = messages.iter().any(|message| matches!(message, Cow::Owned(_)));
-        Ok(is_changed.then(|| format!("[{}]", messages.join(","))))
+        Ok(is_changed.then_some(messages))
     }
 
     /// What results could not hold follows in a message of the user, and whoever speaks `next` behind it.
@@ -207,6 +207,7 @@ impl<'a> History<'a> {
             let name = field.name.as_ref();
             match name {
                 "type" => edit.keep(field),
+                name if name == kind && matches!(kind, "text" | "refusal") => edit.keep(field),
                 name if name == kind => {
                     let path = format!("messages.content.{kind}");
                     edit.put(field, self.pruned(&path, field.value, known, aside));

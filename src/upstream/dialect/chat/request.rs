@@ -66,13 +66,13 @@ impl<'x> Form<'x> {
 
 fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) -> Result<Encoded, Error> {
     let Recipient { candidate, model, .. } = *recipient;
-    let mut writer = Writer::new(form);
+    let mut dropped = Dropped::default();
     let asked = Asked {
         tools: form.field("tools"),
         choice: form.field("tool_choice"),
         function_call: form.field("function_call"),
     };
-    let tools = tools::adapt(recipient, asked, &mut writer.dropped);
+    let tools = tools::adapt(recipient, asked, &mut dropped);
     let history = History {
         recipient: *recipient,
         turns: form.turns,
@@ -82,14 +82,20 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
     };
     let has_bare_calls = recipient.has(Quirk::ReasoningWithCalls) && history::has_bare_calls(form.turns);
     let effort = if has_bare_calls { Effort::without(form) } else { effort(candidate, model, form) };
+    let mut of_history = Dropped::default();
+    let messages = history.write(&mut of_history)?;
+    let mut writer = Writer::new(form, messages.as_deref(), dropped);
     let mut wrote_stream_options = false;
     for field in form.fields {
         let value = field.value.get();
         match field.name.as_ref() {
             "model" | "reasoning_effort" => {}
             "messages" => {
-                let messages = history.write(&mut writer.dropped)?;
-                writer.field("messages", messages.as_deref().unwrap_or(value));
+                of_history.0.iter().for_each(|name| writer.dropped.note(name));
+                match &messages {
+                    Some(messages) => writer.list("messages", messages),
+                    None => writer.field("messages", value),
+                }
             }
             "tools" => writer.optional("tools", tools.tools.as_deref()),
             "tool_choice" => {
@@ -257,11 +263,16 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(form: &Form<'_>) -> Self {
-        let length: usize = form.fields.iter().map(|field| field.name.len() + field.value.get().len() + 4).sum();
-        let mut body = Vec::with_capacity(length + 128);
+    /// With room for all of the request, whose messages may have become others.
+    fn new(form: &Form<'_>, messages: Option<&[Cow<'_, str>]>, dropped: Dropped) -> Self {
+        let length = |field: &Field<'_>| match messages {
+            Some(messages) if field.name == "messages" => messages.iter().map(|message| message.len() + 1).sum(),
+            Some(_) | None => field.value.get().len(),
+        };
+        let length: usize = form.fields.iter().map(|field| field.name.len() + length(field) + 4).sum();
+        let mut body = Vec::with_capacity(length + 256);
         body.push(b'{');
-        Self { body, names: Vec::new(), dropped: Dropped::default() }
+        Self { body, names: Vec::new(), dropped }
     }
 
     fn has(&self, name: &str) -> bool {
@@ -280,6 +291,18 @@ impl Writer {
     fn field(&mut self, name: &str, value: impl AsRef<[u8]>) {
         self.name(name);
         self.body.extend_from_slice(value.as_ref());
+    }
+
+    fn list(&mut self, name: &str, items: &[Cow<'_, str>]) {
+        self.name(name);
+        self.body.push(b'[');
+        for (position, item) in items.iter().enumerate() {
+            if position > 0 {
+                self.body.push(b',');
+            }
+            self.body.extend_from_slice(item.as_bytes());
+        }
+        self.body.push(b']');
     }
 
     fn optional(&mut self, name: &str, value: Option<&str>) {

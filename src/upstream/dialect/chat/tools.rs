@@ -1,6 +1,7 @@
 //! Tools, and the demand for a call, as a provider and its model take them.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
@@ -38,7 +39,7 @@ pub struct Tools<'x> {
 pub fn adapt<'x>(recipient: &Recipient<'_>, asked: Asked<'x>, dropped: &mut Dropped) -> Tools<'x> {
     let (choice, function_call) = (given(asked.choice), given(asked.function_call));
     let softened = Softened::of(recipient, choice.or(function_call), dropped);
-    let only = softened.as_ref().and_then(|softened| softened.only.as_deref());
+    let only = softened.as_ref().and_then(|softened| softened.only.as_ref());
     let mut editor = Editor { recipient, only, dropped };
     let tools = given(asked.tools).and_then(|tools| editor.tools(tools));
     let Some(softened) = softened else {
@@ -58,7 +59,7 @@ pub fn adapt<'x>(recipient: &Recipient<'_>, asked: Asked<'x>, dropped: &mut Drop
 /// A demand for a call that becomes a sentence, since the model takes none.
 struct Softened<'x> {
     /// The only tools that it may then have.
-    only: Option<Vec<Cow<'x, str>>>,
+    only: Option<BTreeSet<Cow<'x, str>>>,
     hint: String,
 }
 
@@ -72,7 +73,7 @@ impl<'x> Softened<'x> {
             None => match tool_name(choice) {
                 Some(name) => {
                     let hint = format!("You must answer with a call of your tool `{name}`, whatever the request is.");
-                    Some(Self { only: Some(vec![name]), hint })
+                    Some(Self { only: Some(BTreeSet::from([name])), hint })
                 }
                 None => required_of(choice).map(|names| Self { only: Some(names), hint: any() }),
             },
@@ -97,7 +98,7 @@ pub fn tool_name(json: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// The names of the tools one of which a choice demands.
-fn required_of(choice: &RawValue) -> Option<Vec<Cow<'_, str>>> {
+fn required_of(choice: &RawValue) -> Option<BTreeSet<Cow<'_, str>>> {
     let [allowed] = fields_named(choice.get(), &["allowed_tools"]).ok()?;
     let [mode, tools] = fields_named(allowed?.get(), &["mode", "tools"]).ok()?;
     if mode?.get() != r#""required""# {
@@ -110,7 +111,7 @@ fn required_of(choice: &RawValue) -> Option<Vec<Cow<'_, str>>> {
 struct Editor<'a, 'd> {
     recipient: &'a Recipient<'a>,
     /// The names of the tools that may go up.
-    only: Option<&'a [Cow<'a, str>]>,
+    only: Option<&'a BTreeSet<Cow<'a, str>>>,
     dropped: &'d mut Dropped,
 }
 
