@@ -12,6 +12,7 @@ mod case;
 mod inverse;
 mod layout;
 mod properties;
+mod published;
 mod quirks;
 mod round_trip;
 mod walk;
