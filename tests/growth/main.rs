@@ -1,6 +1,7 @@
 //! What a request costs grows as the request does: counted in allocations and in bytes that are allocated, by an allocator of
 //! this test's own, where time would depend on the machine.
 #![allow(unsafe_code, reason = "an allocator cannot be written without")]
+#![allow(clippy::panic, reason = "a test that cannot go on stops there")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

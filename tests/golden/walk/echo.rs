@@ -50,26 +50,27 @@ impl Delivered<'_> {
                 let body = delivery::encode_answer(&options, &said).unwrap_or(came.clone());
                 of_completion(&serde_json::from_slice(&body).expect("JSON"))
             }
-            Form::Streamed => of_chunks(&self.stream(reading, options, &station.events(step, number))),
+            Form::Streamed => of_chunks(&deliver(reading, options, &station.events(step, number))),
         }
     }
+}
 
-    fn stream(&self, reading: DecodeOptions, options: AnswerOptions, events: &[String]) -> String {
-        let mut stream = Stream::new(reading).expect("the dialect should be built");
-        let (mut delivery, mut decoder, mut out) = (Delivery::new(options, None), Decoder::default(), Vec::new());
-        decoder.space().extend_from_slice(events.concat().as_bytes());
-        while let Some(event) = decoder.next_event().expect("short events") {
-            let data = stream.data(&event);
-            let mut pieces = Vec::new();
-            if stream.take(&data, &mut pieces).expect("an answer") == Heard::Pieces {
-                let said = Said { dialect: stream.dialect(), pieces: &pieces, came: data.as_it_came() };
-                delivery.take(&said, &mut out);
-            }
+/// What the client gets of a stream.
+fn deliver(reading: DecodeOptions, options: AnswerOptions, events: &[String]) -> String {
+    let mut stream = Stream::new(reading).expect("the dialect should be built");
+    let (mut delivery, mut decoder, mut out) = (Delivery::new(options, None), Decoder::default(), Vec::new());
+    decoder.space().extend_from_slice(events.concat().as_bytes());
+    while let Some(event) = decoder.next_event().expect("short events") {
+        let data = stream.data(&event);
+        let mut pieces = Vec::new();
+        if stream.take(&data, &mut pieces).expect("an answer") == Heard::Pieces {
+            let said = Said { dialect: stream.dialect(), pieces: &pieces, came: data.as_it_came() };
+            delivery.take(&said, &mut out);
         }
-        assert!(stream.is_finished());
-        delivery.end(&mut out);
-        String::from_utf8(out).expect("UTF-8")
     }
+    assert!(stream.is_finished());
+    delivery.end(&mut out);
+    String::from_utf8(out).expect("UTF-8")
 }
 
 /// All fields that an SDK knows of a message are in its model, and so in what it sends back.

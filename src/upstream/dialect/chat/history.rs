@@ -59,7 +59,7 @@ impl<'a> History<'a> {
         let present = turns.iter().rposition(|turn| turn.role == Role::User);
         let hint = self.hint.map(|hint| format!(r#"{{"role":"system","content":{}}}"#, string(hint)));
         let mut hint = hint.map(Cow::Owned);
-        let mut aside = Aside { behind_results: Vec::new(), dropped };
+        let mut aside = Aside { recipient: &self.recipient, behind_results: Vec::new(), dropped };
         for (position, turn) in turns.iter().enumerate() {
             if position == leading {
                 messages.extend(hint.take());
@@ -145,7 +145,7 @@ impl<'a> History<'a> {
                         edit.leave();
                     } else {
                         said.more |= is_published && name != "name";
-                        edit.put(field, self.pruned(&path, field.value, &provider.message_fields, aside));
+                        edit.put(field, aside.pruned(&path, field.value, &provider.message_fields));
                     }
                 }
             }
@@ -210,12 +210,12 @@ impl<'a> History<'a> {
                 name if name == kind && matches!(kind, "text" | "refusal") => edit.keep(field),
                 name if name == kind => {
                     let path = format!("messages.content.{kind}");
-                    edit.put(field, self.pruned(&path, field.value, known, aside));
+                    edit.put(field, aside.pruned(&path, field.value, known));
                 }
                 // It goes where its request's options go.
                 "prompt_cache_breakpoint" if self.recipient.takes("prompt_cache_options") => {
                     let path = "messages.content.prompt_cache_breakpoint";
-                    edit.put(field, self.pruned(path, field.value, known, aside));
+                    edit.put(field, aside.pruned(path, field.value, known));
                 }
                 name if known.allow(name) => edit.keep(field),
                 name => {
@@ -233,12 +233,6 @@ impl<'a> History<'a> {
             return Ok(None);
         }
         Ok(Some(part))
-    }
-
-    /// The value at `path` with what the recipient knows of it, `more` included.
-    fn pruned(&self, path: &str, value: &'a RawValue, more: &Names, aside: &mut Aside<'a, '_>) -> Cow<'a, str> {
-        let is_added = |path: &str| more.allow(leaf(path));
-        Pruner { recipient: &self.recipient, is_added: &is_added, dropped: aside.dropped }.prune(path, value)
     }
 
     /// What was called, of a function or a custom tool.
@@ -301,9 +295,18 @@ impl<'a> History<'a> {
 
 /// What messages leave aside.
 struct Aside<'a, 'd> {
+    recipient: &'d Recipient<'a>,
     /// Parts of results that only a message of the user may hold.
     behind_results: Vec<Cow<'a, str>>,
     dropped: &'d mut Dropped,
+}
+
+impl<'a> Aside<'a, '_> {
+    /// The value at `path` with what the recipient knows of it, `more` included.
+    fn pruned(&mut self, path: &str, value: &'a RawValue, more: &Names) -> Cow<'a, str> {
+        let is_added = |path: &str| more.allow(leaf(path));
+        Pruner { recipient: self.recipient, is_added: &is_added, dropped: self.dropped }.prune(path, value)
+    }
 }
 
 /// Whether a message of the assistant has calls without the reasoning that led to them.
