@@ -5,7 +5,7 @@ mod claude;
 mod known;
 
 pub use claude::{Claude, ClaudeSampling, ForcedTools, Thinking};
-pub use known::Known;
+pub use known::{Known, Object};
 
 /// Everything that makes one simulated provider differ from another.
 #[derive(Clone)]

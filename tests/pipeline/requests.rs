@@ -61,12 +61,12 @@ fn a_request_no_candidate_can_carry_is_refused_with_the_reason() {
 
 #[test]
 fn published_fields_pass_through_in_their_order() {
-    let body = r#"{"model":"x","prediction":{"a":[1.50,2e3]},"messages":[ {"role":"user","content":"ü \u00fc"} ],"temperature":0.2}"#;
+    let body = r#"{"model":"x","prediction":{"content":[1.50,2e3]},"messages":[ {"role":"user","content":"ü \u00fc"} ],"temperature":0.2}"#;
     let scenario =
         Scenario::new().header("x-route-tier", "small").raw_body(body.as_bytes()).provider(FIRST, answer("hi")).run();
     assert_eq!(scenario.status(), 200);
     let sent = scenario.fake.sent.borrow();
-    let expected = r#"{"prediction":{"a":[1.50,2e3]},"messages":[ {"role":"user","content":"ü \u00fc"} ],"temperature":0.2,"model":"first-upstream"}"#;
+    let expected = r#"{"prediction":{"content":[1.50,2e3]},"messages":[ {"role":"user","content":"ü \u00fc"} ],"temperature":0.2,"model":"first-upstream"}"#;
     assert_eq!(String::from_utf8_lossy(&sent[0].body), expected);
     assert_eq!(sent[0].url, "https://first.example/v1/chat/completions");
     assert_eq!(scenario.json()["surprise"], json!({"kept": true}), "unknown fields of the answer pass too");

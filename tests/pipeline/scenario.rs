@@ -325,6 +325,7 @@ impl Scenario {
                 "x-request-id",
                 "retry-after",
                 "x-should-retry",
+                "accept-encoding",
                 "allow",
                 "vary",
             ]

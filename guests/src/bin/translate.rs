@@ -28,6 +28,7 @@ mod guest {
     use tiergate::wire::ask::Ask;
     use tiergate::wire::piece::{Said, recycle};
     use tiergate::wire::sse::Decoder;
+    use tiergate_guests::agent;
     use tiergate_guests::translation::Row;
 
     const MESSAGES_MODEL: &str = "claude-sonnet-5-5";
@@ -46,6 +47,10 @@ mod guest {
     const UNKNOWN_FIELDS: usize = 47_000;
     /// Of a policy that is nearly as large as one may be.
     const POLICY_BYTES: usize = 500_000;
+
+    /// An agent's body at its beginning, and late in its work.
+    const AGENT_KILOBYTES: [usize; 2] = [31, 400];
+    const AGENT_TIMES: u64 = 100;
 
     /// How often a large body is.
     const LARGE_TIMES: u64 = 10;
@@ -85,7 +90,7 @@ mod guest {
             let encoded = dialect::encode_request(&policy, &candidate, &request, &asking);
             black_box(encoded.expect("the Messages API should have words for all of it"));
         };
-        let large = |name: &str, what: &str, body: &str| {
+        let request_row = |name: &str, what: &str, body: &str, times: u64| {
             let candidate = Candidate { model: model(&policy, name), effort: None };
             let work = || {
                 let request = chat::parse(black_box(body.as_bytes())).expect("it should be a request");
@@ -93,7 +98,7 @@ mod guest {
                     dialect::encode_request(&policy, &candidate, &request, &asking).expect("it should be carried"),
                 );
             };
-            row(what, "request", LARGE_TIMES, timed(LARGE_TIMES, work))
+            row(what, "request", times, timed(times, work))
         };
         let refused = |what: &str, body: &str| {
             let work = || assert!(chat::parse(black_box(body.as_bytes())).is_err());
@@ -123,8 +128,15 @@ mod guest {
         for (what, body) in [("an image of 9 MB", image as fn() -> String), ("10 MB in 19,000 parts", || parts(WORDS))]
         {
             let body = body();
-            rows.push(large(PASSED_MODEL, &format!("{what}, to openai-chat"), &body));
-            rows.push(large(MESSAGES_MODEL, &format!("{what}, to the Messages API"), &body));
+            rows.push(request_row(PASSED_MODEL, &format!("{what}, to openai-chat"), &body, LARGE_TIMES));
+            rows.push(request_row(MESSAGES_MODEL, &format!("{what}, to the Messages API"), &body, LARGE_TIMES));
+        }
+        for kilobytes in AGENT_KILOBYTES {
+            let body = agent::body(kilobytes * 1_000);
+            let what = format!("an agent's {kilobytes} KB with {} tools", agent::TOOLS);
+            rows.push(request_row(PASSED_MODEL, &format!("{what}, to openai-chat"), &body, AGENT_TIMES));
+            rows.push(request_row(MENDED_MODEL, &format!("{what}, to openai-chat, mended"), &body, AGENT_TIMES));
+            rows.push(request_row(MESSAGES_MODEL, &format!("{what}, to the Messages API"), &body, AGENT_TIMES));
         }
         rows.push(refused("10 MB in parts of one word, refused", &parts(1)));
         rows.push(refused("130,000 different fields, refused", &keys()));

@@ -54,6 +54,7 @@ fn check_fields(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refu
         return Err(Refusal::invalid("[] is too short: `tools`").with_code("empty_array").with_param("tools"));
     }
     check_tool_fields(profile, request)?;
+    check_objects(profile, request)?;
     if profile.has(Quirk::StopArrayOnly) && request.field("stop").is_some_and(|stop| !stop.is_array()) {
         return Err(Refusal::invalid("`stop` must be a list of strings").with_param("stop"));
     }
@@ -72,9 +73,10 @@ fn check_tool_fields(profile: &Profile, request: &ChatRequest<'_>) -> Result<(),
         let param = |part: &str| format!("tools[{index}].{part}");
         let function = &tool["function"];
         if let Some(known) = profile.known.functions {
-            let top = history::unknown(tool, &["type", "function", "custom"]);
-            if let Some(name) = top.or_else(|| history::unknown(function, known)) {
-                return Err(history::unknown_parameter(&param(name)));
+            let inside = history::unknown(function, known).map(|name| format!("function.{name}"));
+            let top = history::unknown(tool, &["type", "function", "custom"]).map(str::to_owned);
+            if let Some(name) = top.or(inside) {
+                return Err(history::unknown_parameter(&param(&name)));
             }
         }
     }
@@ -108,7 +110,7 @@ fn check_names(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refus
     }
     for (place, holder) in named {
         for name in [&holder["function"]["name"], &holder["custom"]["name"], &holder["name"]] {
-            if name.as_str().is_some_and(|name| !is_plain(name)) {
+            if name.as_str().is_some_and(|name| !history::is_plain(name)) {
                 let refusal = Refusal::invalid("a name must match ^[a-zA-Z0-9_-]{1,64}$").with_code("invalid_value");
                 return Err(refusal.with_param(format!("{place}.name")));
             }
@@ -117,9 +119,29 @@ fn check_names(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refus
     Ok(())
 }
 
-fn is_plain(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    (1..=64).contains(&name.len()) && name.bytes().all(is_plain)
+/// Fields that are not known, at the depths that have no list of their own.
+fn check_objects(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refusal> {
+    for object in profile.known.objects {
+        let mut names = object.path.split('.');
+        let first = names.next().unwrap_or_default();
+        let names: Vec<&str> = names.collect();
+        if let Some(param) = request.field(first).and_then(|value| unknown_below(value, &names, object.fields)) {
+            return Err(history::unknown_parameter(&format!("{first}{param}")));
+        }
+    }
+    Ok(())
+}
+
+/// The place, below `value`, of a field that none of the objects at the end of `names` may have.
+fn unknown_below(value: &Value, names: &[&str], fields: &[&str]) -> Option<String> {
+    if let Some(items) = value.as_array() {
+        let below = |(at, item)| unknown_below(item, names, fields).map(|below| format!("[{at}]{below}"));
+        return items.iter().enumerate().find_map(below);
+    }
+    match names {
+        [] => history::unknown(value, fields).map(|name| format!(".{name}")),
+        [name, names @ ..] => unknown_below(value.get(name)?, names, fields).map(|below| format!(".{name}{below}")),
+    }
 }
 
 /// A schema that is none is refused before the model sees it.

@@ -53,7 +53,10 @@ fn part<'a>(mut part: Members<'_, 'a>) -> Result<Part<'a>, RequestFault> {
         "input_audio" => ("input_audio", PartKind::Audio(given(part.take("input_audio"), "input_audio")?)),
         // Only providers of this API have it.
         "video_url" => ("video_url", opaque(given(part.take("video_url"), "video_url")?)),
-        "thinking" => ("thinking", opaque(given(part.take("thinking"), "thinking")?)),
+        "thinking" => {
+            part.take("thinking");
+            ("thinking", PartKind::Thoughts("messages.content.thinking"))
+        }
         _ => return Err(place.leaf("type").fault("is no type of a part")),
     };
     Ok(Part { place, word, cache: marks::take(&mut part), kind })

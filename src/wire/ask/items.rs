@@ -164,6 +164,8 @@ pub enum PartKind<'a> {
     /// Audio of an earlier answer, which only its provider has.
     EarlierAudio(&'a RawValue),
     Json(Json<'a>),
+    /// What a model thought, which nobody needs but the one that thought it; what the client calls it.
+    Thoughts(&'static str),
     /// What only the API that it is of understands.
     Opaque {
         api: Api,

@@ -1,10 +1,13 @@
 //! Tools, and the demand for a call, as a provider and its model take them.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
+use super::below::{Pruner, leaf};
 use super::edit::{Edit, Item, Opened, list, string};
+use super::request::pruned;
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::{ToolNames, name_of};
@@ -37,7 +40,7 @@ pub struct Tools<'x> {
 pub fn adapt<'x>(recipient: &Recipient<'_>, asked: Asked<'x>, names: &ToolNames, dropped: &mut Dropped) -> Tools<'x> {
     let (choice, function_call) = (given(asked.choice), given(asked.function_call));
     let softened = Softened::of(recipient, choice.or(function_call), names, dropped);
-    let only = softened.as_ref().and_then(|softened| softened.only.as_deref());
+    let only = softened.as_ref().and_then(|softened| softened.only.as_ref());
     let mut editor = Editor { recipient, only, names, dropped };
     let tools = given(asked.tools).and_then(|tools| editor.tools(tools));
     let Some(softened) = softened else {
@@ -45,8 +48,14 @@ pub fn adapt<'x>(recipient: &Recipient<'_>, asked: Asked<'x>, names: &ToolNames,
         let choice = choice.filter(|choice| tools.is_some() || !matches!(choice.get(), r#""auto""# | r#""none""#));
         return Tools {
             tools,
-            choice: choice.map(|choice| renamed(choice, names)),
-            function_call: function_call.map(|choice| renamed(choice, names)),
+            choice: choice.map(|choice| {
+                let known = pruned(recipient, "tool_choice", choice, dropped);
+                with_names(known, choice, names)
+            }),
+            function_call: function_call.map(|call| {
+                let known = pruned(recipient, "function_call", call, dropped);
+                with_names(known, call, names)
+            }),
             hint: None,
         };
     };
@@ -57,7 +66,7 @@ pub fn adapt<'x>(recipient: &Recipient<'_>, asked: Asked<'x>, names: &ToolNames,
 /// A demand for a call that becomes a sentence, since the model takes none.
 struct Softened<'x> {
     /// The only tools that it may then have.
-    only: Option<Vec<Cow<'x, str>>>,
+    only: Option<BTreeSet<Cow<'x, str>>>,
     hint: String,
 }
 
@@ -77,7 +86,7 @@ impl<'x> Softened<'x> {
                 Some(name) => {
                     let known = names.write(Cow::Borrowed(&name));
                     let hint = format!("You must answer with a call of your tool `{known}`, whatever the request is.");
-                    Some(Self { only: Some(vec![name]), hint })
+                    Some(Self { only: Some(BTreeSet::from([name])), hint })
                 }
                 None => required_of(choice).map(|names| Self { only: Some(names), hint: any() }),
             },
@@ -90,7 +99,7 @@ impl<'x> Softened<'x> {
 }
 
 /// The names of the tools one of which a choice demands.
-fn required_of(choice: &RawValue) -> Option<Vec<Cow<'_, str>>> {
+fn required_of(choice: &RawValue) -> Option<BTreeSet<Cow<'_, str>>> {
     let [allowed] = fields_named(choice.get(), &["allowed_tools"]).ok()?;
     let [mode, tools] = fields_named(allowed?.get(), &["mode", "tools"]).ok()?;
     if mode?.get() != r#""required""# {
@@ -100,14 +109,17 @@ fn required_of(choice: &RawValue) -> Option<Vec<Cow<'_, str>>> {
     Some(tools.into_iter().filter_map(name_of).collect())
 }
 
-/// A choice of tools, a function of the older form, or a call, with the names of tools as the API takes them.
+/// A choice of tools, a function of the older form, or a call, with the names of tools as the API takes them; of a list, each item.
 pub fn renamed<'x>(raw: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
+    if raw.get().starts_with('[') {
+        let items = list(raw, |item| Ok(Some(renamed(item.raw, names))));
+        return items.ok().flatten().unwrap_or(Cow::Borrowed(raw.get()));
+    }
     let Some(Opened { fields, mut edit }) = Edit::open(raw.get()) else { return Cow::Borrowed(raw.get()) };
     for field in &fields {
         let value = match field.name.as_ref() {
             "name" => renamed_name(field.value, names),
-            "function" | "custom" | "allowed_tools" => renamed(field.value, names),
-            "tools" => renamed_all(field.value, names),
+            "function" | "custom" | "allowed_tools" | "tools" => renamed(field.value, names),
             _ => Cow::Borrowed(field.value.get()),
         };
         edit.put(field, value);
@@ -115,10 +127,13 @@ pub fn renamed<'x>(raw: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
     edit.finish()
 }
 
-/// The same of each item of an array.
-pub fn renamed_all<'x>(raw: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
-    let items = list(raw, |item| Ok(Some(renamed(item.raw, names))));
-    items.ok().flatten().unwrap_or(Cow::Borrowed(raw.get()))
+/// What is left of a choice, or of functions of the older form, with the names of tools as the API takes them.
+pub fn with_names<'x>(left: Cow<'x, str>, came: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
+    let Cow::Owned(json) = left else { return renamed(came, names) };
+    match RawValue::from_string(json) {
+        Ok(json) => Cow::Owned(renamed(&json, names).into_owned()),
+        Err(_) => renamed(came, names),
+    }
 }
 
 /// A name as the API takes it, as JSON.
@@ -131,7 +146,7 @@ pub fn renamed_name<'x>(raw: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
 struct Editor<'a, 'd> {
     recipient: &'a Recipient<'a>,
     /// The names of the tools that may go up.
-    only: Option<&'a [Cow<'a, str>]>,
+    only: Option<&'a BTreeSet<Cow<'a, str>>>,
     names: &'a ToolNames,
     dropped: &'d mut Dropped,
 }
@@ -184,9 +199,14 @@ impl Editor<'_, '_> {
             // The row calls the API's own fields so, whichever kind of tool has them.
             let path = if is_published { format!("tools.{name}") } else { format!("tools.{}.{name}", holder.name) };
             let is_known = is_published && !self.recipient.lacks(&path);
+            let more = &self.recipient.provider.tool_fields;
             if name == "name" {
                 edit.put(field, renamed_name(field.value, self.names));
-            } else if is_known || self.recipient.provider.tool_fields.allow(name) {
+            } else if is_known && name == "format" {
+                let is_added = |path: &str| more.allow(leaf(path));
+                let mut pruner = Pruner { recipient: self.recipient, is_added: &is_added, dropped: self.dropped };
+                edit.put(field, pruner.prune("tools.custom.format", field.value));
+            } else if is_known || more.allow(name) {
                 edit.keep(field);
             } else {
                 if !says_nothing(field.value) {

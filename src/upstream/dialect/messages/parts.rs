@@ -47,6 +47,7 @@ pub fn push_parts<'x>(
                 }
             }
             (PartKind::Json(json), _) => blocks.push(Block::text(Json::text(json.get()))),
+            (PartKind::Thoughts(name), _) => dropped.note(name),
             (PartKind::EarlierAudio(_), _) => {
                 return Err(place.fault("refers to audio that only its own provider has").into());
             }
