@@ -4,7 +4,7 @@
 //! stream may bring a name in fragments; what has come of it is kept back until it is known whether it is whole.
 
 use memchr::memmem;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::upstream::dialect::tool_names::ToolNames;
 
@@ -12,6 +12,9 @@ use crate::upstream::dialect::tool_names::ToolNames;
 const MAX_HELD: usize = 64;
 /// What a call's name and input stand in, and what its input is called there.
 const TOOLS: [(&str, &str); 2] = [("function", "arguments"), ("custom", "input")];
+
+/// Where the older form has its one call.
+const LEGACY: &str = "function_call";
 
 /// Puts the names of a stream's calls right, event by event.
 #[derive(Debug)]
@@ -24,9 +27,30 @@ pub struct CallNames {
 #[derive(Debug)]
 struct Held {
     choice: u64,
-    /// Its number; nothing where it has none.
-    index: Option<u64>,
+    place: Place,
     call: Value,
+}
+
+/// Where a part of a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the older form, which has one call.
+    Legacy,
+    /// Among calls, under its number if it has one.
+    Call(Option<u64>),
+}
+
+impl Held {
+    /// Whether a part that stands there is more of this call. Without a number it is, unless it has another id.
+    fn goes_on(&self, place: Place, part: &Value) -> bool {
+        let id = |call: &Value| call.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        match (place, self.place) {
+            (Place::Legacy, Place::Legacy) => true,
+            (Place::Call(None), Place::Call(_)) => id(part).is_empty() || id(part) == id(&self.call),
+            (Place::Call(index), Place::Call(own)) => index == own,
+            (Place::Legacy, Place::Call(_)) | (Place::Call(_), Place::Legacy) => false,
+        }
+    }
 }
 
 /// A whole answer with the names of calls put right; nothing if it may pass as it came.
@@ -39,7 +63,7 @@ pub fn restore_answer(names: &ToolNames, body: &[u8]) -> Option<Vec<u8>> {
         let Some(message) = choice.get_mut("message").and_then(Value::as_object_mut) else { continue };
         let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
         calls.into_iter().flatten().for_each(|call| restore_call(names, call));
-        if let Some(call) = message.get_mut("function_call") {
+        if let Some(call) = message.get_mut(LEGACY) {
             restore_name(names, call);
         }
     }
@@ -85,42 +109,49 @@ impl CallNames {
 
     /// Puts the calls of a choice right; says whether anything has changed.
     fn choice(&mut self, number: u64, is_over: bool, choice: &mut Map<String, Value>) -> bool {
-        let delta = choice.get_mut("delta").and_then(Value::as_object_mut);
-        let mut is_changed = false;
+        let delta = choice.entry("delta").or_insert(Value::Null);
+        if is_over && delta.is_null() {
+            *delta = Value::Object(Map::new());
+        }
+        let Some(delta) = delta.as_object_mut() else { return false };
+        let legacy = delta.get_mut(LEGACY).filter(|call| call.is_object()).map(Value::take);
+        let calls = delta.get_mut("tool_calls").filter(|calls| calls.is_array()).map(Value::take);
+        let came = (legacy.clone(), calls.clone());
+        // The one call of the older form is told as one of the newer.
+        let mut only = legacy.and_then(|call| self.part(number, Place::Legacy, json!({ "function": call })));
         let mut told = Vec::new();
-        if let Some(delta) = delta {
-            if let Some(call) = delta.get_mut("function_call") {
-                let before = call.clone();
-                restore_name(&self.names, call);
-                is_changed |= before != *call;
-            }
-            if let Some(Value::Array(parts)) = delta.remove("tool_calls") {
-                let came = parts.clone();
-                for part in parts {
-                    let index = part.get("index").and_then(Value::as_u64);
-                    self.release(number, index, &mut told);
-                    told.extend(self.part(number, index, part));
-                }
-                is_changed |= told != came;
+        if let Some(Value::Array(parts)) = calls {
+            for part in parts {
+                let place = Place::Call(part.get("index").and_then(Value::as_u64));
+                let is_other = |held: &Held| held.choice == number && !held.goes_on(place, &part);
+                told.extend(self.take_held(is_other));
+                told.extend(self.part(number, place, part));
             }
         }
         if is_over {
-            let before = told.len();
-            self.release_all(number, &mut told);
-            is_changed |= told.len() > before;
+            only = only.or_else(|| self.take_held(|held| held.choice == number && held.place == Place::Legacy).pop());
+            told.extend(self.take_held(|held| held.choice == number));
         }
-        if !told.is_empty() {
-            let delta = choice.entry("delta").or_insert_with(|| Value::Object(Map::new()));
-            if let Some(delta) = delta.as_object_mut() {
-                delta.insert("tool_calls".to_owned(), Value::Array(told));
+        let only = only.as_mut().and_then(|call| call.get_mut("function")).map(Value::take);
+        let told = (!told.is_empty()).then_some(Value::Array(told));
+        let is_changed = (&only, &told) != (&came.0, &came.1);
+        for (name, now, before) in [(LEGACY, only, came.0), ("tool_calls", told, came.1)] {
+            match now {
+                Some(now) => {
+                    delta.insert(name.to_owned(), now);
+                }
+                None if before.is_some() => {
+                    delta.remove(name);
+                }
+                None => {}
             }
         }
         is_changed
     }
 
     /// A part of a call, unless its name may go on.
-    fn part(&mut self, choice: u64, index: Option<u64>, part: Value) -> Option<Value> {
-        let is_same = |held: &Held| held.choice == choice && (index.is_none() || held.index == index);
+    fn part(&mut self, choice: u64, place: Place, part: Value) -> Option<Value> {
+        let is_same = |held: &Held| held.choice == choice && held.goes_on(place, &part);
         let mut call = match self.held.iter().position(is_same) {
             Some(position) => {
                 let mut held = self.held.remove(position).call;
@@ -135,29 +166,19 @@ impl CallNames {
             !name.is_empty() && inside(input).unwrap_or_default().is_empty() && self.names.go_on_after(name)
         });
         if may_go_on && self.held.len() < MAX_HELD {
-            self.held.push(Held { choice, index, call });
+            self.held.push(Held { choice, place, call });
             return None;
         }
         restore_call(&self.names, &mut call);
         Some(call)
     }
 
-    /// Tells what is held of other calls of the choice, since another one has begun.
-    fn release(&mut self, choice: u64, index: Option<u64>, told: &mut Vec<Value>) {
-        if index.is_some() {
-            self.tell(|held| held.choice == choice && held.index != index, told);
-        }
-    }
-
-    fn release_all(&mut self, choice: u64, told: &mut Vec<Value>) {
-        self.tell(|held| held.choice == choice, told);
-    }
-
-    fn tell(&mut self, is_told: impl Fn(&Held) -> bool, told: &mut Vec<Value>) {
-        for mut held in self.held.extract_if(.., |held| is_told(held)) {
-            restore_call(&self.names, &mut held.call);
-            told.push(held.call);
-        }
+    /// Takes what is held out, to be told.
+    fn take_held(&mut self, is_meant: impl Fn(&Held) -> bool) -> Vec<Value> {
+        let taken = self.held.extract_if(.., |held| is_meant(held)).map(|held| held.call);
+        let mut taken: Vec<Value> = taken.collect();
+        taken.iter_mut().for_each(|call| restore_call(&self.names, call));
+        taken
     }
 }
 
@@ -182,8 +203,6 @@ fn join(call: &mut Value, part: Value) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::policy::Dialect;
 
@@ -264,6 +283,30 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_call_of_the_older_form_comes_back_too() {
+        let sent = names().write("a.b".into()).into_owned();
+        let part = |call: Value| event(json!({"function_call": call}), Value::Null);
+        let end = || event(json!({}), json!("function_call"));
+        for (events, expected) in [
+            (vec![part(json!({"name": sent, "arguments": ""})), part(json!({"arguments": "{}"})), end()], "a.b{}"),
+            (vec![part(json!({"name": &sent[..3], "arguments": ""})), part(json!({"name": &sent[3..]})), end()], "a.b"),
+            (vec![part(json!({"name": "a_", "arguments": ""})), end()], "a_"),
+            (vec![part(json!({"name": "plain", "arguments": "{}"})), end()], "plain{}"),
+        ] {
+            let mut names = CallNames::new(names());
+            let mut told = String::new();
+            for event in events {
+                let data = event.to_string().into_bytes();
+                let data = names.chunk(&data).unwrap_or(data);
+                let event: Value = serde_json::from_slice(&data).expect("JSON");
+                let call = &event["choices"][0]["delta"]["function_call"];
+                told.extend(["name", "arguments"].into_iter().filter_map(|name| call[name].as_str()));
+            }
+            assert_eq!(told, expected);
+        }
+    }
+
+    #[test]
     fn what_has_no_other_name_passes_as_it_came() {
         let mut names = CallNames::new(names());
         for data in [
@@ -272,6 +315,8 @@ mod tests {
             r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\"name\""}}]}}]}"#,
             "[DONE]",
             r#"{"error":{"name":"a_b"}}"#,
+            r#"{"choices":["name",{"delta":"name"},{"delta":{"tool_calls":["name",7,{}],"function_call":null}},{"delta":{"function_call":["name"]}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":["name"],"function_call":{"name":7}},"finish_reason":"stop"}]}"#,
         ] {
             assert_eq!(names.chunk(data.as_bytes()), None, "{data}");
         }
