@@ -85,7 +85,8 @@ impl Pruner<'_, '_> {
     }
 }
 
-fn fields_at(path: &str) -> Option<&'static [&'static str]> {
+/// The fields of the published API at a place that [`OBJECTS`] has.
+pub fn fields_at(path: &str) -> Option<&'static [&'static str]> {
     let found = OBJECTS.binary_search_by_key(&path, |(known, _)| known).ok()?;
     OBJECTS.get(found).map(|(_, fields)| *fields)
 }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::below::{Pruner, leaf};
 use super::edit::{Edit, Item, Opened, list, string};
 use super::short_ids::IdForm;
-use super::tools;
+use super::{plain, tools};
 use crate::error::{Error, Kind};
 use crate::policy::{Names, Prefill, Quirk};
 use crate::upstream::dialect::Recipient;
@@ -105,6 +105,14 @@ impl<'a> History<'a> {
     }
 
     fn message(&self, raw: &'a str, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
+        if step.role != Role::User || self.recipient.lacks_below("messages.content.") || !plain::is_plain(raw) {
+            return self.opened(raw, step, aside);
+        }
+        debug_assert!(matches!(self.opened(raw, step, aside), Ok(Cow::Borrowed(_))), "{raw}");
+        Ok(Cow::Borrowed(raw))
+    }
+
+    fn opened(&self, raw: &'a str, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Ok(Cow::Borrowed(raw)) };
         let Recipient { provider, model, .. } = self.recipient;
         let mut refusal = None;

@@ -17,6 +17,7 @@ mod edit;
 mod history;
 mod mend;
 mod messages;
+mod plain;
 mod request;
 mod row;
 mod short_ids;

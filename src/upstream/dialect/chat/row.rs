@@ -11,8 +11,17 @@ impl Recipient<'_> {
 
     /// Whether provider or model refuses the field, which may be one below the top level (`messages.refusal`).
     pub fn lacks(&self, name: &str) -> bool {
+        self.lacking().any(|field| field == name)
+    }
+
+    /// Whether they refuse any field at the places that begin so.
+    pub fn lacks_below(&self, beginning: &str) -> bool {
+        self.lacking().any(|field| field.starts_with(beginning))
+    }
+
+    fn lacking(&self) -> impl Iterator<Item = &str> {
         let rows = [&self.provider.unsupported_fields, &self.model.unsupported_fields];
-        rows.into_iter().flatten().any(|field| field == name)
+        rows.into_iter().flatten().map(AsRef::as_ref)
     }
 
     /// Whether they take the field at the top level.
