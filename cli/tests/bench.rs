@@ -100,7 +100,7 @@ async fn every_translation_has_figures() -> Result<()> {
     let rows = bench::measure_translation(&options).await?;
     let units: Vec<&str> = rows.iter().map(|row| row.unit.as_str()).collect();
     let translations = ["request", "answer", "event", "event", "event", "event"];
-    let (documents, bodies) = (["document"; 3], ["request"; 6]);
+    let (documents, bodies) = (["document"; 3], ["request"; 12]);
     assert_eq!(units, [&translations[..], &documents, &bodies].concat());
     assert!(rows.iter().all(|row| row.count > 0 && row.micros.is_finite() && row.micros > 0.0), "{rows:?}");
     Ok(())

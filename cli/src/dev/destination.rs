@@ -379,7 +379,10 @@ mod tests {
             assert_eq!(described.split(';').next(), Some(expected), "{base_url}: {described}");
         }
         for (arguments, expected) in [
-            (&["--simulate", "opnai"][..], "--simulate opnai: the policy has no such provider; valid: openai"),
+            (
+                &["--simulate", "opnai"][..],
+                "--simulate opnai: the policy has no such provider; valid: anthropic, google, inception, openai",
+            ),
             (&["--simulate", "openai", "--no-simulators"], "contradict"),
             (&["--simulate", "openai", "--backend", "127.0.0.1=http://[::1]:1"], "contradict"),
         ] {

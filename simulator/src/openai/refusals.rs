@@ -109,10 +109,15 @@ fn check_names(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refus
         }
     }
     for (place, holder) in named {
-        for name in [&holder["function"]["name"], &holder["custom"]["name"], &holder["name"]] {
+        let names = [
+            ("function.name", &holder["function"]["name"]),
+            ("custom.name", &holder["custom"]["name"]),
+            ("name", &holder["name"]),
+        ];
+        for (leaf, name) in names {
             if name.as_str().is_some_and(|name| !history::is_plain(name)) {
                 let refusal = Refusal::invalid("a name must match ^[a-zA-Z0-9_-]{1,64}$").with_code("invalid_value");
-                return Err(refusal.with_param(format!("{place}.name")));
+                return Err(refusal.with_param(format!("{place}.{leaf}")));
             }
         }
     }

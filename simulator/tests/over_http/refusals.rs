@@ -159,14 +159,17 @@ async fn names_of_tools_are_plain_wherever_they_stand() {
     for name in ["a.b", "a b", long.as_str()] {
         let allowed = json!({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [function(name)]}});
         for (more, param) in [
-            (json!({"tools": [function("ok"), function(name)]}), "tools[1].name"),
-            (json!({"tools": [{"type": "custom", "custom": {"name": name}}]}), "tools[0].name"),
+            (json!({"tools": [function("ok"), function(name)]}), "tools[1].function.name"),
+            (json!({"tools": [{"type": "custom", "custom": {"name": name}}]}), "tools[0].custom.name"),
             (json!({"functions": [{"name": name}]}), "functions[0].name"),
-            (json!({"tools": [function("ok")], "tool_choice": function(name)}), "tool_choice.name"),
-            (json!({"tools": [function("ok")], "tool_choice": allowed}), "tool_choice.allowed_tools.tools[0].name"),
+            (json!({"tools": [function("ok")], "tool_choice": function(name)}), "tool_choice.function.name"),
+            (
+                json!({"tools": [function("ok")], "tool_choice": allowed}),
+                "tool_choice.allowed_tools.tools[0].function.name",
+            ),
             (
                 json!({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [call(name)]}]}),
-                "messages[1].tool_calls[0].name",
+                "messages[1].tool_calls[0].function.name",
             ),
             (json!({"messages": [{"role": "function", "name": name, "content": "x"}]}), "messages[0].name"),
         ] {
