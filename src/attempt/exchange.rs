@@ -288,8 +288,8 @@ impl<P: Platform> Exchange<P> {
             }
             CommitAt::WholeAnswer => BodyKind::Answer,
             CommitAt::FirstPiece | CommitAt::WholeStream => {
-                let Carrying { decode, encode, ref mut repair, cut_after } = self.carrying;
-                let Some(provider) = ProviderStream::new(body, decode, cut_after) else {
+                let Carrying { ref decode, encode, ref mut repair, cut_after } = self.carrying;
+                let Some(provider) = ProviderStream::new(body, decode.clone(), cut_after) else {
                     return Some(Err(Outcome::DialectUnavailable(decode.dialect)));
                 };
                 let answer = Box::new(AnswerStream::new(provider, Delivery::new(encode, repair.take())));
@@ -320,7 +320,11 @@ impl<P: Platform> Exchange<P> {
         if enough {
             return Some(Ok(Arrival::stream(headers, answer)));
         }
-        let limit = if answer.provider.has_begun() { MAX_ANSWER_BYTES } else { MAX_PREAMBLE_BYTES };
+        let limit = match answer.provider.has_begun() {
+            true => MAX_ANSWER_BYTES,
+            // What a model thinks in secret comes before all that it says, and may be long.
+            false => MAX_ANSWER_BYTES.min(MAX_PREAMBLE_BYTES + answer.delivery.sealed_bytes),
+        };
         if answer.held.len() > limit {
             return Some(Err(Outcome::TooLarge));
         }
@@ -367,8 +371,8 @@ impl<P: Platform> Exchange<P> {
     /// A whole answer, in the client's terms.
     fn carry(&self, headers: HeaderMap, body: Vec<u8>) -> Result<Arrival<P>, Defect> {
         let Carrying { decode, encode, .. } = &self.carrying;
-        let body = dialect::mend_answer(*decode, body);
-        let pieces = dialect::decode_answer(*decode, &body)?;
+        let body = dialect::mend_answer(decode, body);
+        let pieces = dialect::decode_answer(decode, &body)?;
         let said = Said { dialect: decode.dialect, pieces: &pieces, came: None };
         let (facts, encoded) = (delivery::facts(encode, &said), delivery::encode_answer(encode, &said));
         let opening = Opening::of(&pieces);

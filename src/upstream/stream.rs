@@ -98,8 +98,8 @@ impl<P: Platform> ProviderStream<P> {
             body,
             decoder: Decoder::default(),
             form: Form::Unknown,
+            dialect: Stream::new(options.clone())?,
             options,
-            dialect: Stream::new(options)?,
             pieces: Vec::new(),
             begun: false,
             alive: false,
@@ -234,8 +234,8 @@ impl<P: Platform> ProviderStream<P> {
 
     /// Takes a whole answer that came in place of a stream.
     fn take_whole(&mut self, tell: &mut impl FnMut(&Said<'_>) -> Weight) -> Result<Progress, Break> {
-        let body = dialect::mend_answer(self.options, std::mem::take(&mut self.decoder).into_unread());
-        let pieces = dialect::decode_answer(self.options, &body)?;
+        let body = dialect::mend_answer(&self.options, std::mem::take(&mut self.decoder).into_unread());
+        let pieces = dialect::decode_answer(&self.options, &body)?;
         let has_finished =
             |choice| pieces.iter().any(|piece| matches!(piece, Piece::Finish { choice: of, .. } if *of == choice));
         if !pieces.iter().filter_map(Piece::choice).all(has_finished) {

@@ -100,7 +100,7 @@ pub fn start<P: Platform>(
     let effort = dialect::least_effort(policy, classifier.model);
     let candidate = Candidate { model: classifier.model, effort };
     let question = prompt::question(policy, classifier, effort, request);
-    let options = EncodeOptions { counts_usage: false, begun: None };
+    let options = EncodeOptions::default();
     let Ok(encoded) = dialect::encode_request(policy, &candidate, &question, &options) else {
         return Err(NoReply::to_this_question(Reason::ClassifierError));
     };
@@ -126,9 +126,9 @@ pub fn start<P: Platform>(
 
 /// Waits for the reply, no longer than to the question's deadline.
 pub fn finish<P: Platform>(platform: &P, policy: &Policy, question: SentQuestion<P>) -> Classification {
-    let (sent, decode) = (question.sent, question.decode);
+    let (sent, decode) = (question.sent, question.decode.clone());
     let Contents { reply, usage } = match receive(platform, question) {
-        Ok(body) => read_reply(policy, decode, body),
+        Ok(body) => read_reply(policy, &decode, body),
         Err(why) => Contents { reply: Err(why), usage: None },
     };
     Classification { reply, duration: platform.elapsed() - sent, usage }
@@ -182,7 +182,7 @@ fn failure(status: Option<StatusCode>, error: &ProviderError) -> NoReply {
     NoReply { reason: Reason::ClassifierError, counts: !meaning.is_about_this_request() }
 }
 
-fn read_reply(policy: &Policy, decode: DecodeOptions, body: Vec<u8>) -> Contents {
+fn read_reply(policy: &Policy, decode: &DecodeOptions, body: Vec<u8>) -> Contents {
     let body = dialect::mend_answer(decode, body);
     let pieces = match dialect::decode_answer(decode, &body) {
         Ok(pieces) => pieces,

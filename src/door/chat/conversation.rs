@@ -9,8 +9,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::reasoning;
 use crate::wire::ask::Api;
-use crate::wire::ask::items::{CacheMark, Call, CallResult, Item, ItemKind, Level, MediaSource, Part, PartKind};
+use crate::wire::ask::items::{
+    CacheMark, Call, CallResult, Item, ItemKind, Level, MediaSource, Part, PartKind, Reasoning,
+};
 use crate::wire::ask::place::{Located, Place, RequestFault};
 use crate::wire::ask::turns::{Role, Turn};
 use crate::wire::call::CallKind;
@@ -45,6 +48,7 @@ struct Message<'a> {
     tool_calls: Option<&'a RawValue>,
     function_call: Option<&'a RawValue>,
     tool_call_id: Option<&'a RawValue>,
+    thoughts: Vec<Reasoning<'a>>,
     unread: Vec<Cow<'a, str>>,
 }
 
@@ -59,6 +63,7 @@ impl<'a> Message<'a> {
             tool_calls: None,
             function_call: None,
             tool_call_id: None,
+            thoughts: Vec::new(),
             unread: Vec::new(),
         };
         for field in object_fields(turn.raw).unwrap_or_default() {
@@ -75,9 +80,18 @@ impl<'a> Message<'a> {
                 "tool_calls" => message.tool_calls = value,
                 "function_call" => message.function_call = value,
                 "tool_call_id" => message.tool_call_id = value,
+                reasoning::FIELD if turn.role == Role::Assistant => {
+                    message.thoughts = reasoning::read(field.value);
+                    if message.thoughts.is_empty() {
+                        message.unread.push(field.name);
+                    }
+                }
                 name if ECHOED.contains(&name) => {}
                 _ => message.unread.push(field.name),
             }
+        }
+        if !message.thoughts.is_empty() {
+            message.unread.retain(|name| !reasoning::COPIES.contains(&name.as_ref()));
         }
         message
     }
@@ -112,6 +126,8 @@ impl<'a> Message<'a> {
             Role::Tool => self.result(parts)?,
             Role::Function => self.legacy_result(parts)?,
         };
+        let thoughts = std::mem::take(&mut self.thoughts).into_iter();
+        items.extend(thoughts.map(|thought| Item::new(self.place, ItemKind::Reasoning(thought))));
         let given_name = self.name.filter(|name| role != Role::Function && !is_null(name));
         let name = given_name.and_then(JsonString::read);
         let mut unread = std::mem::take(&mut self.unread);

@@ -15,6 +15,7 @@ mod estimate;
 pub mod fields;
 mod media;
 pub mod messages;
+mod reasoning;
 mod tools;
 
 use std::borrow::Cow;

@@ -27,6 +27,7 @@ use crate::upstream::dialect::chat::{Mender, Mends};
 use crate::upstream::error_words;
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::Permit;
+use crate::upstream::sealer::Sealer;
 use crate::wire::ask::Ask;
 use crate::wire::json::BYTE_ORDER_MARK;
 use crate::wire::media;
@@ -94,6 +95,8 @@ pub struct EncodeOptions {
     /// The text of an answer that another candidate began and this one should go on with; without effect for a model that
     /// cannot.
     pub begun: Option<Rc<str>>,
+    /// What opens the state of reasoning that the model gave earlier; without it none goes up.
+    pub sealer: Option<Rc<Sealer>>,
 }
 
 /// Whom a request is written for: a candidate, with its rows of the policy.
@@ -160,8 +163,17 @@ fn in_words(schema: Option<&RawValue>) -> String {
     }
 }
 
+/// The path below its base URL at which a provider's models think in a form that only they can read; nothing of a dialect
+/// without such a form, or where it passes as it comes.
+pub fn sealing_path(provider: &Provider) -> Option<&'static str> {
+    match provider.dialect {
+        Dialect::AnthropicMessages => Some(messages::PATH),
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => None,
+    }
+}
+
 /// How answers of a provider are to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct DecodeOptions {
     pub dialect: Dialect,
     /// Seconds since 1970, for answers that do not say when they were made.
@@ -170,6 +182,8 @@ pub struct DecodeOptions {
     pub choices: u32,
     pub mends: Mends,
     pub calls: messages::Reading,
+    /// What seals the state of the model's reasoning; without it none is told.
+    pub sealer: Option<Rc<Sealer>>,
 }
 
 impl DecodeOptions {
@@ -184,17 +198,19 @@ impl DecodeOptions {
                 Dialect::AnthropicMessages => messages::Reading::of(request),
                 Dialect::OpenaiChat | Dialect::OpenaiResponses => messages::Reading::default(),
             },
+            sealer: None,
         }
     }
 
     /// How to read answers of a dialect to which nothing needs to be mended; `created` is Unix time.
     pub fn plain(dialect: Dialect, created: u64) -> Self {
-        Self { dialect, created, choices: 1, mends: Mends::default(), calls: messages::Reading::default() }
+        let calls = messages::Reading::default();
+        Self { dialect, created, choices: 1, mends: Mends::default(), calls, sealer: None }
     }
 }
 
 /// The body of a whole answer, without a byte order mark, and put right where the provider's row says so.
-pub fn mend_answer(options: DecodeOptions, mut body: Vec<u8>) -> Vec<u8> {
+pub fn mend_answer(options: &DecodeOptions, mut body: Vec<u8>) -> Vec<u8> {
     if body.starts_with(BYTE_ORDER_MARK) {
         body.drain(..BYTE_ORDER_MARK.len());
     }
@@ -205,11 +221,11 @@ pub fn mend_answer(options: DecodeOptions, mut body: Vec<u8>) -> Vec<u8> {
 }
 
 /// The pieces of a whole answer.
-pub fn decode_answer(options: DecodeOptions, body: &[u8]) -> Result<Vec<Piece<'_>>, Defect> {
+pub fn decode_answer<'a>(options: &DecodeOptions, body: &'a [u8]) -> Result<Vec<Piece<'a>>, Defect> {
     let mut pieces = Vec::new();
     match options.dialect {
         Dialect::OpenaiChat => chat::decode_answer(body, options.created, &mut pieces)?,
-        Dialect::AnthropicMessages => messages::decode_answer(body, &options, &mut pieces)?,
+        Dialect::AnthropicMessages => messages::decode_answer(body, options, &mut pieces)?,
         Dialect::OpenaiResponses => return Err(Defect::Undecodable),
     }
     Ok(pieces)

@@ -280,7 +280,7 @@ mod tests {
         let one = r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
         let half = r#"{"choices":[{"index":1,"delta":{"content":"b"}}]}"#;
         for (events, expected) in [(&[one][..], true), (&[one, half], false), (&[], false)] {
-            let mut stream = ChatStream::new(options);
+            let mut stream = ChatStream::new(options.clone());
             for event in events {
                 stream.take(event.as_bytes(), &mut Vec::new()).expect("an event");
             }

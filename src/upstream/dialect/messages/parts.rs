@@ -70,9 +70,8 @@ pub fn push_parts<'x>(
 
 /// Puts a client's mark on the last of the blocks that it is for; it is named if there is none.
 pub fn mark_last(blocks: &mut [Block<'_>], mark: &CacheMark<'_>, dropped: &mut Dropped) {
-    match blocks.last_mut() {
-        Some(block) => {
-            let cache_control = block.cache_control();
+    match blocks.last_mut().and_then(Block::cache_control) {
+        Some(cache_control) => {
             *cache_control = cache::read(mark, dropped).or(*cache_control);
         }
         None => dropped.note(mark.name),

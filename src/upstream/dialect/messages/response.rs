@@ -5,7 +5,6 @@
 use serde_json::value::RawValue;
 
 use super::answer::{self, Counts};
-use super::calls::Reading;
 use super::events::Block;
 use crate::upstream::dialect::{DecodeOptions, Defect};
 use crate::upstream::error_words::{self, ProviderError};
@@ -38,7 +37,7 @@ pub fn decode_answer<'a>(body: &'a [u8], options: &DecodeOptions, pieces: &mut V
         // What is no object may be a text.
         let block = Block::read(block).ok_or(Defect::Undecodable)?;
         has_calls |= block.kind == "tool_use";
-        decode_block(At { choice: 0, item: item as u64 }, block, &options.calls, pieces)?;
+        decode_block(At { choice: 0, item: item as u64 }, block, options, pieces)?;
     }
     // A whole message says why it ended; one that does not is a part of one.
     let says_why = |word: &JsonString<'_>| word.decode().is_some_and(|word| !error_words::is_error_name(&word));
@@ -56,12 +55,14 @@ fn defect(body: &[u8]) -> Defect {
     error_words::without_answer(body).map_or(Defect::Undecodable, Defect::Error)
 }
 
-fn decode_block<'a>(at: At, block: Block<'a>, calls: &Reading, pieces: &mut Vec<Piece<'a>>) -> Result<(), Defect> {
+fn decode_block<'a>(
+    at: At,
+    block: Block<'a>,
+    options: &DecodeOptions,
+    pieces: &mut Vec<Piece<'a>>,
+) -> Result<(), Defect> {
     let string = |raw: Option<&'a RawValue>| raw.and_then(JsonString::read).ok_or(Defect::Undecodable);
-    let seal = |kind, state| {
-        let state = JsonString::read_some(state);
-        state.map(|state| Piece::Sealed { at, sealed: answer::sealed(kind, state) })
-    };
+    let (calls, sealer) = (&options.calls, options.sealer.as_deref());
     match block.kind.as_ref() {
         "text" => {
             let text = given(block.text).map_or_else(|| Ok(JsonString::empty()), |text| string(Some(text)))?;
@@ -70,12 +71,16 @@ fn decode_block<'a>(at: At, block: Block<'a>, calls: &Reading, pieces: &mut Vec<
         "thinking" => {
             pieces.push(Piece::Begin { at, item: AnswerItem::Reasoning });
             let text = JsonString::read_some(block.thinking);
-            pieces.extend(text.map(|text| Piece::Reasoning { at, form: ReasoningForm::Text, text }));
-            pieces.extend(seal(SealKind::Signature, block.signature));
+            let told = text.clone().map(|text| Piece::Reasoning { at, form: ReasoningForm::Text, text });
+            pieces.extend(told);
+            let text = text.unwrap_or(JsonString::empty());
+            let sealed = answer::sealed(sealer, SealKind::Signature, text, block.signature);
+            pieces.extend(sealed.map(|sealed| Piece::Sealed { at, sealed }));
         }
         "redacted_thinking" => {
             pieces.push(Piece::Begin { at, item: AnswerItem::Reasoning });
-            pieces.extend(seal(SealKind::Redacted, block.data));
+            let sealed = answer::sealed(sealer, SealKind::Redacted, JsonString::empty(), block.data);
+            pieces.extend(sealed.map(|sealed| Piece::Sealed { at, sealed }));
         }
         "tool_use" => {
             let id = Some(string(block.id)?);

@@ -10,12 +10,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::calls::Reading;
 use super::parts::{Speaker, mark_last, push_parts};
 use super::property_names::{self, Renamer};
+use super::thoughts::{self, Read};
 use super::wire::{Block, Message, Role};
 use super::{cache, calls, tools};
 use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::ask::items::{CacheMark, Call, CallResult, Item, ItemKind, Level, Part, qualified};
+use crate::upstream::sealer::Sealer;
+use crate::wire::ask::items::{CacheMark, Call, CallResult, Item, ItemKind, Level, Part, Reasoning, qualified};
 use crate::wire::ask::place::Place;
 use crate::wire::call::CallKind;
 use crate::wire::json::{Json, MAX_DEPTH, is_too_deep};
@@ -31,8 +33,8 @@ pub struct Turns<'a> {
     pub messages: Vec<Message<'a>>,
     /// The tools that are called.
     pub called: BTreeSet<Cow<'a, str>>,
-    /// Whether the last turn answers tool calls.
-    pub in_tool_loop: bool,
+    /// Whether the last turn answers tool calls before which there is no thought.
+    pub in_thoughtless_loop: bool,
     /// Whether the last turn is the beginning of the answer.
     pub has_prefill: bool,
 }
@@ -43,6 +45,8 @@ pub struct Setting<'s> {
     /// The field that the conversation stands in.
     pub list: &'static str,
     pub model: &'s Model,
+    /// What opens the thoughts of earlier answers.
+    pub sealer: Option<&'s Sealer>,
     pub reading: &'s Reading,
 }
 
@@ -55,8 +59,14 @@ pub fn translate<'x>(
     items: impl Iterator<Item = &'x Item<'x>>,
     dropped: &mut Dropped,
 ) -> Result<Turns<'x>, Error> {
-    let mut builder =
-        Builder { setting, turns: Turns::default(), calls: Calls::default(), results: Vec::new(), dropped };
+    let mut builder = Builder {
+        setting,
+        turns: Turns::default(),
+        calls: Calls::default(),
+        results: Vec::new(),
+        thoughts: Vec::new(),
+        dropped,
+    };
     for item in items {
         builder.push(item)?;
     }
@@ -69,6 +79,8 @@ struct Builder<'x, 'd> {
     calls: Calls<'x>,
     /// What stands before the rest of the last turn: results of calls, which may come after words.
     results: Vec<Block<'x>>,
+    /// What was thought before something that is yet to come: an answer of nothing but thoughts is none.
+    thoughts: Vec<Block<'x>>,
     dropped: &'d mut Dropped,
 }
 
@@ -138,13 +150,29 @@ impl<'x> Builder<'x, '_> {
             }
             ItemKind::Call(call) => self.push_call(call, item.place, mark),
             ItemKind::Result(result) => self.push_result(result, item.place, mark),
-            // What others thought means nothing here; tools and settings are gathered from all items.
-            ItemKind::Reasoning(_) | ItemKind::ToolsAdded(_) | ItemKind::ToolsRemoved(_) | ItemKind::Config { .. } => {
+            ItemKind::Reasoning(reasoning) => {
+                self.push_reasoning(reasoning);
                 Ok(())
             }
+            // Tools and settings are gathered from all items.
+            ItemKind::ToolsAdded(_) | ItemKind::ToolsRemoved(_) | ItemKind::Config { .. } => Ok(()),
             ItemKind::Opaque { .. } => {
                 self.dropped.note(list);
                 Ok(())
+            }
+        }
+    }
+
+    /// A thought goes up again if it is the model's own. One that was changed breaks the chain of those before it, of which
+    /// only the beginning may be missing.
+    fn push_reasoning(&mut self, reasoning: &'x Reasoning<'x>) {
+        match thoughts::read(self.setting.sealer, reasoning) {
+            Read::Block(block) => self.thoughts.push(block),
+            Read::Foreign => self.dropped.note(thoughts::FIELD),
+            Read::Altered => {
+                self.dropped.note(thoughts::FIELD);
+                self.thoughts.clear();
+                self.turns.remove_thoughts();
             }
         }
     }
@@ -197,7 +225,7 @@ impl<'x> Builder<'x, '_> {
         };
         let mut content = self.blocks(&result.parts, Speaker::Tool, mark)?;
         // A mark inside of a result is one of the whole of it.
-        let cache_control = content.iter_mut().filter_map(|block| block.cache_control().take()).last();
+        let cache_control = content.iter_mut().filter_map(|block| block.cache_control()?.take()).last();
         self.begin(Role::User);
         let is_error = result.is_error;
         self.results.push(Block::ToolResult { tool_use_id, content, is_error, cache_control });
@@ -225,7 +253,13 @@ impl<'x> Builder<'x, '_> {
             return;
         }
         self.begin(role);
+        let mut thoughts = std::mem::take(&mut self.thoughts);
         if let Some(turn) = self.turns.messages.last_mut() {
+            match role {
+                Role::Assistant => turn.content.append(&mut thoughts),
+                Role::User | Role::System if !thoughts.is_empty() => self.dropped.note(thoughts::FIELD),
+                Role::User | Role::System => {}
+            }
             turn.content.append(&mut blocks);
         }
     }
@@ -304,8 +338,24 @@ impl<'x> Builder<'x, '_> {
         self.put_results_first();
         let last = self.turns.messages.iter().rfind(|turn| turn.role != Role::System);
         let first = last.filter(|turn| turn.role == Role::User).and_then(|turn| turn.content.first());
-        self.turns.in_tool_loop = matches!(first, Some(Block::ToolResult { .. }));
+        let in_tool_loop = matches!(first, Some(Block::ToolResult { .. }));
+        let calling = self.turns.messages.iter().rfind(|turn| turn.role == Role::Assistant);
+        let thought_first = calling.and_then(|turn| turn.content.first()).is_some_and(Block::is_thought);
+        self.turns.in_thoughtless_loop = in_tool_loop && !thought_first;
         Ok(self.turns)
+    }
+}
+
+impl Turns<'_> {
+    /// Leaves out what was thought, and says whether there was any. No turn is empty then, since none is nothing but thoughts.
+    pub fn remove_thoughts(&mut self) -> bool {
+        let mut removed = 0;
+        for turn in &mut self.messages {
+            let before = turn.content.len();
+            turn.content.retain(|block| !block.is_thought());
+            removed += before - turn.content.len();
+        }
+        removed > 0
     }
 }
 
