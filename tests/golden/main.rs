@@ -15,3 +15,4 @@ mod layout;
 mod properties;
 mod quirks;
 mod round_trip;
+mod thoughts;

@@ -63,6 +63,7 @@ pub fn encode_request(
         in_thoughtless_loop: turns.in_thoughtless_loop,
         has_prefill: turns.has_prefill,
         has_tools: request.features.has_tools,
+        has_thoughts: turns.messages.iter().any(|turn| turn.content.iter().any(Block::is_thought)),
         shown: recipient.provider.show_reasoning,
     };
     let reasoning = reasoning::translate(content, &recipient, &circumstances, &mut dropped);

@@ -65,6 +65,7 @@ pub fn translate<'x>(
         calls: Calls::default(),
         results: Vec::new(),
         thoughts: Vec::new(),
+        chain: Chain::default(),
         dropped,
     };
     for item in items {
@@ -81,7 +82,15 @@ struct Builder<'x, 'd> {
     results: Vec<Block<'x>>,
     /// What was thought before something that is yet to come: an answer of nothing but thoughts is none.
     thoughts: Vec<Block<'x>>,
+    chain: Chain,
     dropped: &'d mut Dropped,
+}
+
+/// Where the last chain of thoughts begins: behind so many turns, of the last one so many blocks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Chain {
+    turns: usize,
+    blocks: usize,
 }
 
 /// Ids of tool calls.
@@ -172,7 +181,8 @@ impl<'x> Builder<'x, '_> {
             Read::Altered => {
                 self.dropped.note(thoughts::FIELD);
                 self.thoughts.clear();
-                self.turns.remove_thoughts();
+                let blocks = self.turns.messages.last().map_or(0, |turn| turn.content.len());
+                self.chain = Chain { turns: self.turns.messages.len(), blocks };
             }
         }
     }
@@ -317,8 +327,22 @@ impl<'x> Builder<'x, '_> {
         }
     }
 
+    /// Leaves out the thoughts before the last chain, all at once.
+    fn remove_broken_chains(&mut self) {
+        let Chain { turns, blocks } = self.chain;
+        for (number, turn) in self.turns.messages.iter_mut().take(turns).enumerate() {
+            let broken = if number + 1 == turns { blocks } else { usize::MAX };
+            let mut position = 0;
+            turn.content.retain(|block| {
+                position += 1;
+                position > broken || !block.is_thought()
+            });
+        }
+    }
+
     fn finish(mut self) -> Result<Turns<'x>, Error> {
         self.check_answered()?;
+        self.remove_broken_chains();
         let can_go_on = self.setting.model.prefill.is_some();
         match self.turns.messages.last_mut() {
             None => {

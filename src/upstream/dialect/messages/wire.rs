@@ -173,10 +173,21 @@ pub enum Thinking {
     Adaptive {
         #[serde(skip_serializing_if = "Option::is_none")]
         display: Option<Display>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        block_binding: Option<BlockBinding>,
     },
     Enabled {
         budget_tokens: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        block_binding: Option<BlockBinding>,
     },
+}
+
+/// What becomes of thoughts that do not belong to the conversation as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "prefix_mismatch_behavior", rename_all = "snake_case")]
+pub enum BlockBinding {
+    DropBlock,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
