@@ -50,6 +50,8 @@ pub enum Kind {
     BodyTooLarge,
     /// A body that is no JSON by its own headers.
     UnsupportedContent,
+    /// A body in a content coding that is not read.
+    UnsupportedCoding,
     /// The client's body broke off.
     BodyIncomplete,
     /// The client's body came too slowly.
@@ -109,7 +111,9 @@ impl Kind {
             Kind::UnknownModel => (StatusCode::NOT_FOUND, INVALID_REQUEST, "model_not_found"),
             Kind::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST, "method_not_allowed"),
             Kind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, "body_too_large"),
-            Kind::UnsupportedContent => (StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, "unsupported_content"),
+            Kind::UnsupportedContent | Kind::UnsupportedCoding => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, "unsupported_content")
+            }
             Kind::BodyIncomplete => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "body_incomplete"),
             Kind::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, INVALID_REQUEST, "body_timeout"),
             Kind::Rejected(RejectedAs::BadRequest) => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "provider_rejected"),

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::policy::BaseUrl;
 use crate::policy::parse::MAX_DOCUMENT_BYTES;
+use crate::policy::{BaseUrl, TcpKeepalive};
 use crate::secret::Secret;
 
 /// Name of the KV Store, the Secret Store and the log endpoint.
@@ -21,8 +21,6 @@ pub const MAX_STORED_BYTES: usize = MAX_DOCUMENT_BYTES + 1;
 pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long an idle connection to a provider is kept for the next request.
 pub const KEEPALIVE: Duration = Duration::from_secs(60);
-/// How many connections a backend may have; 0 is no limit. The SDK's own default would refuse requests above 200 under way.
-pub const MAX_CONNECTIONS: u32 = 0;
 
 pub trait Platform {
     /// A request to a provider whose response head has not arrived.
@@ -168,6 +166,9 @@ pub struct Target {
     pub clearance: Clearance,
     pub connect_timeout: Duration,
     pub between_bytes_timeout: Duration,
+    /// 0 is no limit. It is always said, since the SDK's own default would refuse requests above 200 under way.
+    pub max_connections: u32,
+    pub tcp_keepalive: Option<TcpKeepalive>,
 }
 
 /// What a static backend says of itself.
@@ -185,12 +186,15 @@ impl Target {
     /// The name of a dynamic backend for it: it says all that the backend depends on, and no host can have it, so neither
     /// another target nor a static backend that is named after its host stands under the same name.
     pub fn backend_name(&self) -> String {
-        let Target { url, connect_timeout, between_bytes_timeout, .. } = self;
+        let Target { url, clearance: _, connect_timeout, between_bytes_timeout, max_connections, tcp_keepalive } = self;
         let scheme = if url.tls { "https" } else { "http" };
         let timeouts = format!("{}_{}", connect_timeout.as_millis(), between_bytes_timeout.as_millis());
-        // What is the same for all, since another version of the service may have had it otherwise.
-        let common = format!("{}-{}-{MAX_CONNECTIONS}", FIRST_BYTE_TIMEOUT.as_secs(), KEEPALIVE.as_secs());
-        format!("tiergate_{scheme}_{}_{}_{timeouts}_{common}", url.host, url.port)
+        // Also what is the same for all, since another version of the service may have had it otherwise.
+        let common = format!("{}-{}-{max_connections}", FIRST_BYTE_TIMEOUT.as_secs(), KEEPALIVE.as_secs());
+        let probing = tcp_keepalive.map_or_else(String::new, |TcpKeepalive { time_s, interval_s, probes }| {
+            format!("_{time_s}-{}-{}", interval_s.unwrap_or_default(), probes.unwrap_or_default())
+        });
+        format!("tiergate_{scheme}_{}_{}_{timeouts}_{common}{probing}", url.host, url.port)
     }
 
     /// Whether a static backend that is named after the host is one for this target: its name alone may be a coincidence.
@@ -277,7 +281,14 @@ mod tests {
 
     fn target(url: &str, clearance: Clearance) -> Target {
         let url = BaseUrl::parse(url).expect("a valid URL");
-        Target { url, clearance, connect_timeout: SECOND, between_bytes_timeout: SECOND }
+        Target {
+            url,
+            clearance,
+            connect_timeout: SECOND,
+            between_bytes_timeout: SECOND,
+            max_connections: 0,
+            tcp_keepalive: None,
+        }
     }
 
     #[test]
@@ -333,8 +344,18 @@ mod tests {
         let plain = name("https://a.example/v1", SECOND, SECOND);
         assert_eq!(plain, "tiergate_https_a.example_443_1000_1000_120-60-0");
         assert_eq!(name("https://a.example/other", SECOND, SECOND), plain, "a path is no matter of the backend");
+        let special = |max_connections, tcp_keepalive| {
+            let target = target("https://a.example", Clearance::Listed);
+            Target { max_connections, tcp_keepalive, ..target }.backend_name()
+        };
+        let probing = |interval_s, probes| Some(TcpKeepalive { time_s: 30, interval_s, probes });
         let names = [
             plain,
+            special(200, None),
+            special(0, probing(None, None)),
+            special(0, probing(Some(5), None)),
+            special(0, probing(None, Some(5))),
+            special(30, probing(None, None)),
             name("https://a.example", 2 * SECOND, SECOND),
             name("https://a.example", SECOND, 2 * SECOND),
             name("https://a.example:444", SECOND, SECOND),

@@ -12,6 +12,7 @@ use tiergate::door::delivery::Delivery;
 use tiergate::door::headers;
 use tiergate::policy::{self, BaseUrl, Candidate, Dialect, Effort, Entry, Policy, Quirk};
 use tiergate::upstream::dialect::chat::{self, Mends};
+use tiergate::upstream::dialect::tool_names::ToolNames;
 use tiergate::upstream::dialect::{DecodeOptions, EncodeOptions, Heard, Stream};
 use tiergate::upstream::error_words;
 use tiergate::upstream::keyring::places::Places;
@@ -210,11 +211,13 @@ proptest! {
 
     #[test]
     fn only_what_parses_is_passed_on(mended: bool, events in prop::collection::vec((any_json(), 0_usize..40), 0..8)) {
-        let request = door::chat::parse(br#"{"messages":[{"role":"user","content":"x"}]}"#).expect("valid");
-        let quirks = if mended { vec![Quirk::ToolDeltaWithoutIndex, Quirk::FinishReasons] } else { Vec::new() };
-        let mends = Mends::of(&quirks);
-        let options = DecodeOptions { mends, ..DecodeOptions::plain(Dialect::OpenaiChat, 0) };
-        let mut stream = Stream::new(options).expect("a dialect that is built");
+        let name = if mended { "a.b" } else { "a" };
+        let request = json!({"messages": [{"role": "user", "content": "x"}], "tools": [{"function": {"name": name}}]}).to_string();
+        let request = door::chat::parse(request.as_bytes()).expect("valid");
+        let quirks = if mended { vec![Quirk::ToolDeltaWithoutIndex, Quirk::FinishReasons, Quirk::ThinkingParts] } else { Vec::new() };
+        let (mends, names) = (Mends::of(&quirks), ToolNames::of(&request, Dialect::OpenaiChat));
+        let options = DecodeOptions { mends, names, ..DecodeOptions::plain(Dialect::OpenaiChat, 0) };
+        let mut stream = Stream::new(&options).expect("a dialect that is built");
         let mut delivery = Delivery::new(AnswerOptions::of(&request, false), None);
         for (value, cut) in events {
             let whole = value.to_string();

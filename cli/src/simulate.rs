@@ -21,21 +21,30 @@ pub fn simulated() -> Vec<(&'static str, Profile, u16)> {
 
 /// The profile of a host that is simulated only where a policy has it; nothing for one that nobody knows.
 pub fn profile_of(host: &str) -> Option<Profile> {
-    let is_azure = host.ends_with(".openai.azure.com");
-    let known: [(&str, fn() -> Profile); 10] = [
-        ("api.mistral.ai", Profile::mistral),
-        ("api.groq.com", Profile::groq),
-        ("api.deepseek.com", Profile::deepseek),
-        ("api.x.ai", Profile::xai),
-        ("api.together.ai", Profile::together),
-        ("api.together.xyz", Profile::together),
-        ("api.fireworks.ai", Profile::fireworks),
-        ("api.cerebras.ai", Profile::cerebras),
-        ("openrouter.ai", Profile::openrouter),
-        ("ollama.com", Profile::ollama),
-    ];
-    let found = known.into_iter().find(|(simulated, _)| *simulated == host).map(|(_, profile)| profile());
-    found.or_else(|| is_azure.then(Profile::azure))
+    let profile = match host {
+        "api.mistral.ai" => Profile::mistral(),
+        "api.groq.com" => Profile::groq(),
+        "api.deepseek.com" => Profile::deepseek(),
+        "api.x.ai" => Profile::xai(),
+        "api.together.ai" | "api.together.xyz" => Profile::together(),
+        "api.fireworks.ai" => Profile::fireworks(),
+        "api.cerebras.ai" => Profile::cerebras(),
+        "openrouter.ai" => Profile::openrouter(),
+        "ollama.com" => Profile::ollama(),
+        _ if host.ends_with(".openai.azure.com") => Profile::azure(),
+        _ => return None,
+    };
+    Some(profile)
+}
+
+/// The profile of a model server, by the name that the policy has for it or by its usual port.
+pub fn profile_of_server(name: &str, port: u16) -> Option<Profile> {
+    match (name, port) {
+        ("vllm", _) => Some(Profile::vllm()),
+        ("ollama", _) | (_, 11434) => Some(Profile::ollama()),
+        (_, 8000) => Some(Profile::vllm()),
+        _ => None,
+    }
 }
 
 /// Runs until Ctrl-C.

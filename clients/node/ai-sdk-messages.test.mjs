@@ -60,7 +60,8 @@ check('what cannot be carried is told and not retried', async ({ wire }) => {
   await assert.rejects(generateText({ model: provider(wire, 'free')('claude'), messages }), (error) => {
     assert(APICallError.isInstance(error));
     assert.deepEqual([error.statusCode, error.isRetryable], [400, false]);
-    assert.equal(error.data.error.param, 'messages[0].content[0].type');
+    // No model here takes audio, whoever would have to carry it.
+    assert.equal(error.data.error.param, null);
     return true;
   });
   assert.equal(wire.exchanges.length, 1);

@@ -166,7 +166,7 @@ def test_an_image_is_seen(client, control, prompt):
     ]
     raw = client.chat.completions.with_raw_response.create(model="claude", messages=user(parts))
     assert prompt in raw.parse().choices[0].message.content
-    assert dropped(raw) == {"image_url.detail"}
+    assert dropped(raw) == {"messages.content.image_url.detail"}
     [_, inline, linked, document] = control.request(ANTHROPIC, prompt)["body"]["messages"][0]["content"]
     assert inline["source"] == {"type": "base64", "media_type": "image/png", "data": PIXEL}
     assert linked["source"] == {"type": "url", "url": "https://example.com/a.jpg"}

@@ -4,5 +4,6 @@
 //! embedded runtime gives to a guest, for the runtime's own tests. `single`, `panicking` and `panicking-early` are the gateway
 //! under conditions that its own build cannot be put into. `translate` times the translation between dialects, for the benchmark.
 
+pub mod agent;
 pub mod kv;
 pub mod translation;

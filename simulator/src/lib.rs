@@ -45,7 +45,8 @@ pub use journal::Recorded;
 pub use messages::{judge as judge_messages_request, sign_thought};
 pub use openai::judge as judge_chat_request;
 pub use profile::{
-    Answers, Claude, ClaudeSampling, Dialect, ForcedTools, Known, Model, Profile, Quirk, Sampling, Thinking, Tools,
+    Answers, Claude, ClaudeSampling, Dialect, ForcedTools, Known, Model, Object, Profile, Quirk, Sampling, Thinking,
+    Tools,
 };
 pub use script::{Script, ScriptError, Trouble, WORDS};
 pub use stamp::{SENT_AT, now_ns};

@@ -58,6 +58,7 @@ fn answer_constantly(asked: &Asked<'_>, text: &str) -> Result<Reply, Refusal> {
         prompt_tokens: request.body.len().div_ceil(4),
         reasoning_tokens: 0,
         include_usage: form.stream_options.is_some_and(|options| options.include_usage),
+        shows_thought: false,
         warning: None,
     };
     let said = if step.dictates() { said::dictated(step, text, None) } else { Said::text(text) };
@@ -99,6 +100,7 @@ fn answer_request(asked: &Asked<'_>) -> Result<Reply, Refusal> {
         prompt_tokens: body.len().div_ceil(4),
         reasoning_tokens,
         include_usage: request.include_usage(),
+        shows_thought: request.shows_thought(profile),
         warning: refusals::warning(&model, &request),
     };
     Ok(shape(&encoder, request.streams(), &choices, asked))

@@ -5,7 +5,7 @@ mod claude;
 mod known;
 
 pub use claude::{Claude, ClaudeSampling, ForcedTools, Thinking};
-pub use known::Known;
+pub use known::{Known, Object};
 
 /// Everything that makes one simulated provider differ from another.
 #[derive(Clone)]
@@ -93,6 +93,9 @@ pub enum Quirk {
     NoUserAfterTool,
     /// An assistant message at the end needs `"prefix": true`.
     PrefixedPrefill,
+    /// Models that reason, by their name or because they are asked to, answer with content that is an array: first what they
+    /// think, then the text.
+    ThinkingParts,
     /// The limit on the answer is `max_tokens` only; the newer name is passed over.
     OnlyMaxTokens,
     /// The key comes as `api-key`.

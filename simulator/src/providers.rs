@@ -66,6 +66,7 @@ impl Profile {
                 Quirk::PlainNames,
                 Quirk::NoUserAfterTool,
                 Quirk::PrefixedPrefill,
+                Quirk::ThinkingParts,
             ],
             known: Known::MISTRAL,
             headers: PLAIN_HEADERS,
@@ -96,6 +97,7 @@ impl Profile {
         Self {
             quirks: &[
                 Quirk::NoDeveloperRole,
+                Quirk::PlainNames,
                 Quirk::NoEmptyLists,
                 Quirk::ReasoningWithCalls,
                 Quirk::OnlyMaxTokens,

@@ -288,11 +288,11 @@ impl<P: Platform> Exchange<P> {
             }
             CommitAt::WholeAnswer => BodyKind::Answer,
             CommitAt::FirstPiece | CommitAt::WholeStream => {
-                let Carrying { ref decode, encode, ref mut repair, cut_after } = self.carrying;
-                let Some(provider) = ProviderStream::new(body, decode.clone(), cut_after) else {
+                let Carrying { decode, encode, repair, cut_after } = &mut self.carrying;
+                let Some(provider) = ProviderStream::new(body, decode.clone(), *cut_after) else {
                     return Some(Err(Outcome::DialectUnavailable(decode.dialect)));
                 };
-                let answer = Box::new(AnswerStream::new(provider, Delivery::new(encode, repair.take())));
+                let answer = Box::new(AnswerStream::new(provider, Delivery::new(*encode, repair.take())));
                 self.stage = Stage::Stream { headers, answer };
                 return None;
             }

@@ -31,6 +31,7 @@ use crate::policy::{Candidate, Policy, StreamMode, Thinking, Tier, TierId};
 use crate::pop::health::{Found, Standing};
 use crate::record::ModelNames;
 use crate::secret::Secret;
+use crate::upstream::address::Address;
 use crate::upstream::dialect::{self, EncodeOptions, Encoded};
 use crate::upstream::headers;
 use crate::upstream::keyring::Keyring;
@@ -135,11 +136,13 @@ impl<'a, P: Platform> Job<'a, P> {
     }
 
     /// What seals the state of the candidate's reasoning for the client, and opens it; nothing where there is no such state,
-    /// or no secret for it.
-    fn sealer(&self, candidate: &Candidate) -> Result<Option<Rc<Sealer>>, Outcome> {
+    /// or no secret for it. Requests to the candidate go to `path`.
+    fn sealer(&self, candidate: &Candidate, path: &str) -> Result<Option<Rc<Sealer>>, Outcome> {
         let provider = self.policy.provider_of(candidate.model);
         let thinks = self.policy.model(candidate.model).thinking != Thinking::None;
-        let Some(path) = dialect::sealing_path(provider).filter(|_| thinks) else { return Ok(None) };
+        if !thinks || !dialect::seals_thoughts(provider.dialect) {
+            return Ok(None);
+        }
         let permit = self.keyring.permit(provider, path).map_err(Outcome::NoSecret)?;
         let roots = self.keyring.roots(&permit);
         Ok(Sealer::new(self.policy, candidate.model, &roots).map(Rc::new))
@@ -221,10 +224,11 @@ pub fn prepare<P: Platform>(
     options: &EncodeOptions,
 ) -> Result<Prepared<P>, Outcome> {
     let provider = job.policy.provider_of(candidate.model);
-    let sealer = job.sealer(candidate)?;
+    let Address { path, url } = Address::of(job.policy, candidate.model);
+    let sealer = job.sealer(candidate, &path)?;
     let options = EncodeOptions { sealer: sealer.clone(), ..options.clone() };
-    let Encoded { path, body, dropped, hidden } = dialect::encode_request(job.policy, candidate, job.ask, &options)?;
-    let permit = job.keyring.permit(provider, path).map_err(Outcome::NoSecret)?;
+    let Encoded { body, dropped, hidden } = dialect::encode_request(job.policy, candidate, job.ask, &options)?;
+    let permit = job.keyring.permit(provider, &path).map_err(Outcome::NoSecret)?;
     let cut_after = platform_patience(job.own_time().max(job.tier.deadlines.idle));
     let target = dialect::target(provider, &permit, job.tier.deadlines.connect, cut_after);
     let backend = job.platform.backend(&target).map_err(Outcome::Send)?;
@@ -232,7 +236,6 @@ pub fn prepare<P: Platform>(
     let secret = permit.secret;
     let mut request_headers = dialect::request_headers(provider, secret.as_ref(), accept);
     request_headers.extend(headers::trace_context(job.client_headers));
-    let url = format!("{}{path}", provider.base_url);
     let request = UpstreamRequest { method: Method::POST, url, headers: request_headers, body };
     Ok(Prepared {
         tier: job.tier_id,

@@ -7,14 +7,17 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 
 use crate::error::{Error, Kind, Retry};
 use crate::platform::ResponseHead;
 use crate::record::Record;
+use crate::wire::coding::READ_CODINGS;
 
 /// All headers that are the gateway's own, which browsers may read too. What is sent is tested against this list.
-pub const SENT: [&str; 16] = [
+pub const SENT: [&str; 18] = [
     "x-route-id",
     "x-route-tier",
     "x-route-source",
@@ -31,6 +34,8 @@ pub const SENT: [&str; 16] = [
     "x-request-id",
     "retry-after",
     "x-should-retry",
+    "allow",
+    "accept-encoding",
 ];
 
 /// The head of an answer; `extra` are the headers that do not depend on what happened.
@@ -104,11 +109,15 @@ fn server_timing(record: &Record) -> String {
 /// The longest `retry-after` that is sent: some SDKs ignore longer ones, or give up at them (docs/providers.md).
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// The headers that belong to an error: what to do next, and the methods of a 405.
+/// The headers that belong to an error: what to do next, the methods of a 405, the codings of a 415 (RFC 9110, section
+/// 15.5.16: without them it is about the content-type).
 pub fn of_error(error: &Error) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if let Kind::MethodNotAllowed(methods) = error.kind {
-        headers.insert(http::header::ALLOW, HeaderValue::from_static(methods));
+        headers.insert(ALLOW, HeaderValue::from_static(methods));
+    }
+    if error.kind == Kind::UnsupportedCoding {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(READ_CODINGS));
     }
     let should_retry = HeaderName::from_static("x-should-retry");
     match error.retry {
@@ -119,7 +128,7 @@ pub fn of_error(error: &Error) -> HeaderMap {
         Some(Retry::After(delay)) => {
             let seconds = delay.min(MAX_RETRY_AFTER).as_secs_f64().ceil().max(1.0) as u64;
             headers.insert(should_retry, HeaderValue::from_static("true"));
-            headers.insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
     }
     headers
@@ -187,8 +196,13 @@ mod tests {
             id: "id1".into(),
             ..Record::default()
         };
-        let error = Error::new(Kind::RateLimited, "").with_retry(Retry::After(Duration::ZERO));
-        let sent: HeaderMap = of_record(&record).into_iter().chain(of_error(&error)).filter_map(named).collect();
+        let errors = [
+            Error::new(Kind::RateLimited, "").with_retry(Retry::After(Duration::ZERO)),
+            Error::new(Kind::MethodNotAllowed("GET"), ""),
+            Error::new(Kind::UnsupportedCoding, ""),
+        ];
+        let of_errors = errors.iter().flat_map(of_error);
+        let sent: HeaderMap = of_record(&record).into_iter().chain(of_errors).filter_map(named).collect();
         let unlisted: Vec<_> = sent.keys().filter(|name| !SENT.contains(&name.as_str())).collect();
         assert!(unlisted.is_empty(), "{unlisted:?}");
         let unsent: Vec<_> = SENT.iter().filter(|name| !sent.contains_key(**name)).collect();

@@ -123,16 +123,16 @@ fn invalid(name: &str, expected: &str) -> Error {
 /// Browsers send forms and plain text to any host without asking first, so nothing but JSON passes for JSON.
 ///
 /// # Errors
-/// [`Kind::UnsupportedContent`] that says what is expected.
+/// [`Kind::UnsupportedContent`] or [`Kind::UnsupportedCoding`] that says what is expected.
 pub fn check_content(headers: &HeaderMap) -> Result<Option<Coding>, Error> {
-    let unsupported = |message: String| Err(Error::new(Kind::UnsupportedContent, message));
     let Ok(coding) = coding(headers) else {
         let named = headers.get_all(CONTENT_ENCODING).iter().map(|value| value.to_str().unwrap_or("?"));
         let named = without_known_shapes(&named.collect::<Vec<_>>().join(", "), MAX_SHOWN_BYTES);
-        return unsupported(format!(
-            "The body comes with the content-encoding `{named}`; valid: one of {READ_CODINGS}, or none. \
+        let message = format!(
+            "The body comes with the content-encoding `{named}`; valid: one of {READ_CODINGS}, identity, or none. \
              Most clients that compress can be told to send the body as it is."
-        ));
+        );
+        return Err(Error::new(Kind::UnsupportedCoding, message));
     };
     let mut types = headers.get_all(CONTENT_TYPE).iter().map(|value| value.to_str().unwrap_or_default());
     match (types.next(), types.next()) {
@@ -140,10 +140,11 @@ pub fn check_content(headers: &HeaderMap) -> Result<Option<Coding>, Error> {
         (Some(given), None) if is_json(given) => Ok(coding),
         (Some(given), _) => {
             let given = without_known_shapes(given, MAX_SHOWN_BYTES);
-            unsupported(format!(
+            let message = format!(
                 "The body comes with the content-type `{given}`; valid: {JSON} (curl -d sends another one unless it is told: \
                  -H 'content-type: {JSON}')."
-            ))
+            );
+            Err(Error::new(Kind::UnsupportedContent, message))
         }
     }
 }

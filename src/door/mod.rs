@@ -7,6 +7,7 @@ pub mod chat;
 pub mod cors;
 pub mod delivery;
 pub mod headers;
+mod members;
 pub mod repair;
 pub mod route;
 pub mod seam;

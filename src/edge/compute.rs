@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io::Write;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant, SystemTime};
 
 use fastly::backend::BackendCreationError;
@@ -17,10 +18,11 @@ use http::HeaderMap;
 use crate::edge::handles::{self, CacheLookup, InvalidUrl, OpenAnswer, RawBody};
 use crate::edge::panic;
 use crate::platform::{
-    Clearance, ClientGone, FIRST_BYTE_TIMEOUT, KEEPALIVE, MAX_CONNECTIONS, MAX_STORED_BYTES, Platform, RESOURCE,
-    ReadError, ResponseHead, SendError, StaticBackend, StoreError, Stored, Target, UpstreamRequest, UpstreamResponse,
-    Wait, Write as KvWrite,
+    Clearance, ClientGone, FIRST_BYTE_TIMEOUT, KEEPALIVE, MAX_STORED_BYTES, Platform, RESOURCE, ReadError,
+    ResponseHead, SendError, StaticBackend, StoreError, Stored, Target, UpstreamRequest, UpstreamResponse, Wait,
+    Write as KvWrite,
 };
+use crate::policy::TcpKeepalive;
 use crate::secret::Secret;
 
 /// The host closes an aborted connection at once, with what it has not sent yet; flushing is not waited for.
@@ -267,14 +269,26 @@ fn static_backend(name: &str) -> Option<StaticBackend> {
 
 /// Builds a dynamic backend. All that it is built from is in its name, [`Target::backend_name`].
 fn create_backend(name: &str, target: &Target) -> Result<(), SendError> {
-    let Target { url, connect_timeout, between_bytes_timeout, .. } = target;
+    let Target { url, clearance: _, connect_timeout, between_bytes_timeout, max_connections, tcp_keepalive } = target;
     let mut builder = Backend::builder(name, url.authority())
         .override_host(url.host_header())
         .connect_timeout(*connect_timeout)
         .first_byte_timeout(FIRST_BYTE_TIMEOUT)
         .between_bytes_timeout(*between_bytes_timeout)
         .http_keepalive_time(KEEPALIVE)
-        .max_connections(MAX_CONNECTIONS);
+        .max_connections(*max_connections);
+    if let Some(TcpKeepalive { time_s, interval_s, probes }) = tcp_keepalive {
+        builder = builder.tcp_keepalive_enable(true);
+        if let Some(time) = NonZeroU32::new(*time_s) {
+            builder = builder.tcp_keepalive_time_secs(time);
+        }
+        if let Some(interval) = interval_s.and_then(NonZeroU32::new) {
+            builder = builder.tcp_keepalive_interval_secs(interval);
+        }
+        if let Some(probes) = probes.and_then(NonZeroU32::new) {
+            builder = builder.tcp_keepalive_probes(probes);
+        }
+    }
     if url.tls {
         builder = builder.enable_ssl().sni_hostname(&url.host).check_certificate(&url.host);
     } else {

@@ -1,6 +1,6 @@
-//! What a provider's row adds to every request: headers, and fields of the body.
+//! What a provider's row adds to every request: headers, a query, and fields of the body.
 //!
-//! No credential is among the headers: keys are the Secret Store's, and whoever can write a policy must not be able to send one.
+//! No credential is among the headers, or in the query: keys are the Secret Store's, and whoever can write a policy must not be able to send one.
 
 use super::extra;
 use super::fault::{Faults, Path};
@@ -8,12 +8,10 @@ use super::json::Node;
 use super::read::{Read, wrong_type};
 use super::scalar::Shape;
 
-/// The beginnings and names of headers that are the gateway's, the transport's, or carry credentials.
-const OWNED_HEADERS: [&str; 19] = [
+/// Headers that are the gateway's, or the transport's.
+const OWNED_HEADERS: [&str; 16] = [
     "accept",
     "accept-encoding",
-    "api-key",
-    "authorization",
     "connection",
     "content-encoding",
     "content-length",
@@ -28,16 +26,32 @@ const OWNED_HEADERS: [&str; 19] = [
     "transfer-encoding",
     "upgrade",
     "user-agent",
-    "x-api-key",
 ];
+/// What the names of such headers begin with.
+const OWNED_BEGINNINGS: [&str; 2] = ["proxy-", "x-route-"];
+/// What the names of headers, and of a query's parameters, end with that carry credentials.
+const CREDENTIALS: [&str; 10] =
+    ["auth", "authorization", "credential", "credentials", "key", "password", "secret", "sig", "signature", "token"];
+const IS_CREDENTIAL: &str =
+    "the name of a credential; valid: another name, with the key in the Secret Store and its header in auth";
+
+/// What the name of a header looks like.
+pub const HEADER_SHAPE: Shape = Shape { first: "a-z", rest: "a-z0-9-", min: 2, max: 64 };
+
+/// Whether a header is the gateway's, or the transport's.
+pub fn is_owned(name: &str) -> bool {
+    OWNED_HEADERS.contains(&name) || OWNED_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+}
+
+/// Whether what has this name is a credential, as far as its name tells.
+pub fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    CREDENTIALS.iter().any(|ending| name.ends_with(ending))
+}
 
 /// The name of a header, in lower case.
 #[derive(Clone, Debug)]
 pub struct HeaderField;
-
-impl HeaderField {
-    const SHAPE: Shape = Shape { first: "a-z", rest: "a-z0-9-", min: 2, max: 64 };
-}
 
 impl Read for HeaderField {
     fn expected() -> String {
@@ -46,9 +60,34 @@ impl Read for HeaderField {
 
     fn read(node: &Node, path: &Path, faults: &mut Faults) -> Option<Self> {
         match node {
-            Node::Text(name) if OWNED_HEADERS.contains(&&**name) || name.starts_with("proxy-") => {
+            Node::Text(name) if is_owned(name) => {
                 faults.note(path, "a header of the gateway's own; valid: any other, such as anthropic-beta");
             }
+            Node::Text(name) if is_credential(name) => faults.note(path, IS_CREDENTIAL),
+            Node::Text(name) if HEADER_SHAPE.matches(name) => return Some(Self),
+            Node::Text(_) => faults.note(path, format!("expected {}", Self::expected())),
+            _ => faults.note(path, wrong_type::<Self>(node)),
+        }
+        None
+    }
+}
+
+/// The name of a parameter in a query.
+#[derive(Clone, Debug)]
+pub struct QueryField;
+
+impl QueryField {
+    const SHAPE: Shape = Shape { first: "A-Za-z0-9_", rest: "A-Za-z0-9_.-", min: 1, max: 64 };
+}
+
+impl Read for QueryField {
+    fn expected() -> String {
+        "the name of a parameter such as api-version, of 1 to 64 characters from [A-Za-z0-9_.-]".to_owned()
+    }
+
+    fn read(node: &Node, path: &Path, faults: &mut Faults) -> Option<Self> {
+        match node {
+            Node::Text(name) if is_credential(name) => faults.note(path, IS_CREDENTIAL),
             Node::Text(name) if Self::SHAPE.matches(name) => return Some(Self),
             Node::Text(_) => faults.note(path, format!("expected {}", Self::expected())),
             _ => faults.note(path, wrong_type::<Self>(node)),
@@ -137,14 +176,18 @@ impl Read for Defaults {
 }
 
 #[cfg(feature = "schema")]
-mod described {
+pub mod described {
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+    use serde_json::{Value, json};
 
-    use super::{Defaults, HeaderField, HeaderText, OWNED_HEADERS};
+    use super::{
+        CREDENTIALS, Defaults, HEADER_SHAPE, HeaderField, HeaderText, OWNED_BEGINNINGS, OWNED_HEADERS, QueryField,
+    };
     use crate::policy::{OWNED_FIELDS, extra};
 
-    macro_rules! inline {
-        ($($type:ty = $schema:expr;)*) => {$(
+    /// Implements `JsonSchema` for types that have no definition of their own.
+    macro_rules! inline_types {
+        ($($type:ty = |$generator:ident| $schema:expr;)*) => {$(
             impl JsonSchema for $type {
                 fn schema_name() -> std::borrow::Cow<'static, str> {
                     stringify!($type).into()
@@ -154,20 +197,37 @@ mod described {
                     true
                 }
 
-                fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                fn json_schema($generator: &mut SchemaGenerator) -> Schema {
                     $schema
                 }
             }
         )*};
     }
+    pub(in crate::policy) use inline_types;
 
-    inline! {
-        HeaderField = json_schema!({
-            "type": "string", "pattern": HeaderField::SHAPE.pattern(),
-            "not": { "anyOf": [{ "enum": OWNED_HEADERS }, { "pattern": "^proxy-" }] },
+    /// What the gateway's own headers are.
+    pub fn owned() -> Value {
+        json!({ "anyOf": [{ "enum": OWNED_HEADERS }, { "pattern": format!("^({})", OWNED_BEGINNINGS.join("|")) }] })
+    }
+
+    /// What the names of credentials are, in any case.
+    fn credential() -> Value {
+        let any_case = |ending: &&str| -> String {
+            ending.chars().map(|letter| format!("[{letter}{}]", letter.to_ascii_uppercase())).collect()
+        };
+        let endings: Vec<String> = CREDENTIALS.iter().map(any_case).collect();
+        json!({ "pattern": format!("({})$", endings.join("|")) })
+    }
+
+    inline_types! {
+        HeaderField = |_generator| json_schema!({
+            "type": "string", "pattern": HEADER_SHAPE.pattern(), "not": { "anyOf": [owned(), credential()] },
         });
-        HeaderText = json_schema!({ "type": "string", "pattern": HeaderText::SHAPE.pattern() });
-        Defaults = json_schema!({
+        HeaderText = |_generator| json_schema!({ "type": "string", "pattern": HeaderText::SHAPE.pattern() });
+        QueryField = |_generator| json_schema!({
+            "type": "string", "pattern": QueryField::SHAPE.pattern(), "not": credential(),
+        });
+        Defaults = |_generator| json_schema!({
             "type": "object", "minProperties": 1,
             "propertyNames": { "pattern": extra::SHAPE.pattern(), "not": { "enum": OWNED_FIELDS } },
             "additionalProperties": { "not": { "type": "null" } },

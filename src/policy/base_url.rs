@@ -161,7 +161,7 @@ fn parse_host(written: &str) -> Option<(String, bool)> {
 
 /// Whether everybody reads a segment of a path alike: nothing to decode, to resolve or to leave out. Otherwise a path below
 /// a prefix could lead out of it again at the provider.
-fn is_plain_segment(segment: &str) -> bool {
+pub fn is_plain_segment(segment: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~:@=+,-".contains(&byte);
     segment.bytes().all(is_plain) && segment.bytes().any(|byte| byte != b'.')
 }

@@ -5,6 +5,7 @@
 
 use super::country::Country;
 use super::fault::{Faults, Path, quote};
+use super::path_template::PathTemplate;
 use super::provider::{FieldLists, build_provider};
 use super::raw;
 use super::read::{List, Presence};
@@ -12,15 +13,19 @@ use super::scalar::ClientId;
 use super::scope::Scope;
 use super::{
     Anonymous, Breaker, Candidate, Classifier, Condition, Deadlines, Dialect, Effect, Effort, Entry, HealthSettings,
-    Limits, LongPrice, Model, ModelId, Policy, Price, ProviderId, Rule, StreamMode, Tier, TierId, Weighted,
+    Limits, LongPrice, Model, ModelId, Policy, Price, PromptCache, ProviderId, Rule, StreamMode, Tier, TierId,
+    Weighted,
 };
 
 /// The limit on an answer where neither client nor policy names one: room for thinking, and short enough to end in time.
 const DEFAULT_MAX_TOKENS: u64 = 16_384;
+/// The shortest prompt that any model of the Messages API caches; a mark on a shorter one costs nothing.
+const DEFAULT_PROMPT_CACHE_MIN: u64 = 1_024;
 
 pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Option<Policy> {
     let root = &Path::Root;
     let dialects = model_dialects(&raw, scope);
+    let misplaced = ids_out_of_place(&raw, scope);
 
     let default_tier = tier_id(raw.default_tier, scope, &root.field("default_tier"), faults);
     let health = raw.health.given().and_then(|raw| build_health(raw, &root.field("health"), faults));
@@ -51,11 +56,15 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
     });
     let models_path = root.field("models");
     let models = raw.models.given().and_then(|models| {
-        let built = models.0.into_iter().map(|(name, raw)| {
+        let built = models.0.into_iter().enumerate().map(|(position, (name, raw))| {
             if faults.is_full() {
                 return None;
             }
             let path = models_path.field(&name);
+            if misplaced.contains(&position) {
+                let valid = "valid: of [A-Za-z0-9._~:@=+,-], and / between parts that are not only dots";
+                faults.note(&path.field("id"), format!("not an id for the path of its provider; {valid}"));
+            }
             if scope.tiers.position(&name).is_some() {
                 faults.note(&path, "also the name of a tier; valid: any name that no tier has");
             }
@@ -159,6 +168,21 @@ fn model_dialects(raw: &raw::Policy, scope: &Scope) -> Vec<Option<Dialect>> {
         provider.as_ref()?.dialect.as_given().copied()
     };
     models.0.iter().map(|(_, model)| dialect(model.as_ref()?)).collect()
+}
+
+/// The positions of models whose id cannot stand in the path that their provider's row has.
+fn ids_out_of_place(raw: &raw::Policy, scope: &Scope) -> Vec<usize> {
+    let (Some(models), Some(providers)) = (raw.models.as_given(), raw.providers.as_given()) else {
+        return Vec::new();
+    };
+    let is_out_of_place = |model: &raw::Model| {
+        let (_, provider) = providers.0.get(scope.providers.position(model.provider.as_given()?)?)?;
+        let path = provider.as_ref()?.path.as_given()?;
+        Some(path.has_model() && !PathTemplate::takes(model.id.as_given()?.as_ref()))
+    };
+    let models = models.0.iter().enumerate();
+    let misplaced = models.filter(|(_, (_, model))| model.as_ref().and_then(is_out_of_place) == Some(true));
+    misplaced.map(|(position, _)| position).collect()
 }
 
 /// What is wrong with handing streams over: they go to the host as they come, so nothing could translate them.
@@ -290,6 +314,10 @@ fn build_model(row: Row<raw::Model>, scope: &Scope, path: &Path, faults: &mut Fa
         None => None,
     };
     let max_output = raw.max_output.given()?.0;
+    let prompt_cache_min = raw.prompt_cache_min.optional()?;
+    // Who says from which length on says that it is to be done.
+    let unsaid = if prompt_cache_min.is_some() { PromptCache::Always } else { PromptCache::Auto };
+    let prompt_cache = raw.prompt_cache.optional()?.unwrap_or(unsaid);
     let price = match raw.price.optional()? {
         Some(raw) => Some(build_price(raw)?),
         None => None,
@@ -319,7 +347,8 @@ fn build_model(row: Row<raw::Model>, scope: &Scope, path: &Path, faults: &mut Fa
             .map_or(DEFAULT_MAX_TOKENS.min(max_output), |tokens| tokens.0),
         prefill: raw.prefill.optional()?,
         system_turns: raw.system_turns.given()?,
-        prompt_cache_min: raw.prompt_cache_min.optional()?.map(|tokens| tokens.0),
+        prompt_cache,
+        prompt_cache_min: prompt_cache_min.map_or(DEFAULT_PROMPT_CACHE_MIN, |tokens| tokens.0),
         unsupported_fields: fields.unsupported?,
         extra_fields: fields.extra?,
         price,

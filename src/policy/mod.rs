@@ -11,8 +11,10 @@ pub mod country;
 pub mod extra;
 pub mod fault;
 pub(crate) mod json;
+mod key_header;
 mod names;
 pub mod parse;
+pub mod path_template;
 mod provider;
 mod raw;
 mod read;
@@ -25,8 +27,13 @@ pub mod warnings;
 
 use std::time::Duration;
 
+use path_template::PathTemplate;
+
 pub use additions::DefaultField;
-pub use names::{Auth, AuthStyle, Dialect, Effort, OnRefusal, Prefill, Quirk, Resume, StreamMode, Thinking};
+pub use key_header::AuthStyle;
+pub use names::{
+    Auth, Dialect, Effort, NamedAuth, OnRefusal, Prefill, PromptCache, Quirk, Resume, StreamMode, Thinking,
+};
 pub use provider::OWNED_FIELDS;
 
 /// The shipped policy, for tests and tools. No guest has it: without a policy in its store the gateway serves nobody.
@@ -208,8 +215,9 @@ pub struct Model {
     pub prefill: Option<Prefill>,
     /// Whether system messages may stand between the others; otherwise they are moved to the beginning.
     pub system_turns: bool,
+    pub prompt_cache: PromptCache,
     /// Tokens from which a stable beginning of the prompt is marked for the provider's cache.
-    pub prompt_cache_min: Option<u64>,
+    pub prompt_cache_min: u64,
     /// Request fields that it refuses beside those of its provider.
     pub unsupported_fields: Vec<String>,
     /// Request fields that it takes beside those of its provider.
@@ -227,6 +235,15 @@ pub struct Price {
     pub cache_write: f64,
     pub output: f64,
     pub long: Option<LongPrice>,
+}
+
+/// What the tokens of one request cost, in US dollars per million.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    pub input: f64,
+    pub cached_input: f64,
+    pub cache_write: f64,
+    pub output: f64,
 }
 
 /// The prices of a request with a long prompt, for all of its tokens.
@@ -248,6 +265,14 @@ pub struct Provider {
     pub auth: AuthStyle,
     /// The Secret Store entry; always named after `base_url.host`, so that no policy sends one host's key to another.
     pub secret: String,
+    /// In place of the dialect's own path.
+    pub path: Option<PathTemplate>,
+    /// Percent-encoded; empty where there is none, and without a credential.
+    pub query: String,
+    /// How many connections a backend may have; 0 is no limit.
+    pub max_connections: u32,
+    /// The platform's own where there is none.
+    pub tcp_keepalive: Option<TcpKeepalive>,
     /// Headers of every request, none of which is a credential.
     pub headers: Vec<Header>,
     /// Fields that every request has unless its client gives them.
@@ -267,6 +292,17 @@ pub struct Provider {
     pub part_fields: Names,
     /// What tools and calls may carry, and be, beside that.
     pub tool_fields: Names,
+}
+
+/// When TCP asks whether a silent connection still stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpKeepalive {
+    /// Seconds without data after which it asks.
+    pub time_s: u32,
+    /// Seconds between two questions.
+    pub interval_s: Option<u32>,
+    /// Questions without an answer after which the connection is dead.
+    pub probes: Option<u32>,
 }
 
 /// A header that a row adds.
@@ -329,6 +365,30 @@ pub struct Effect {
     pub max_tier: Option<TierId>,
     /// The only providers that may see the request.
     pub providers: Option<Vec<ProviderId>>,
+}
+
+impl Price {
+    /// The prices of a request whose prompt has so many tokens.
+    pub fn rates(&self, input_tokens: u64) -> Rates {
+        match self.long {
+            Some(LongPrice { above_tokens, input, cached_input, cache_write, output })
+                if input_tokens > above_tokens =>
+            {
+                Rates { input, cached_input, cache_write, output }
+            }
+            Some(_) | None => {
+                let Self { input, cached_input, cache_write, output, long: _ } = *self;
+                Rates { input, cached_input, cache_write, output }
+            }
+        }
+    }
+}
+
+impl Rates {
+    /// Whether a prompt that is put into the cache and comes once more costs less than one that comes twice without it.
+    pub fn repay_caching(self) -> bool {
+        self.cache_write + self.cached_input < 2.0 * self.input
+    }
 }
 
 impl Policy {

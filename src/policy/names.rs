@@ -75,8 +75,8 @@ names! {
         Optional = "optional",
     }
 
-    /// The header that carries a provider's key.
-    AuthStyle {
+    /// The usual ways to send a provider's key.
+    NamedAuth {
         /// `authorization: Bearer KEY`.
         Bearer = "bearer",
         /// `x-api-key: KEY`.
@@ -105,6 +105,15 @@ names! {
         Max = "max",
     }
 
+    /// Whether prompts are marked for the provider's cache.
+    PromptCache {
+        /// Where they are likely to come again and the price says that it pays.
+        Auto = "auto",
+        /// Wherever they are long enough.
+        Always = "always",
+        Never = "never",
+    }
+
     /// A named deviation of a provider from its dialect; `docs/dialects.md` has a line for each, with its source.
     Quirk {
         /// Tool-call deltas may lack their index (Gemini).
@@ -125,6 +134,8 @@ names! {
         FinishReasons = "finish_reasons",
         /// The id of a tool call has nine letters and digits (Mistral).
         ShortToolIds = "short_tool_ids",
+        /// Content of answers may be an array of thoughts and texts (Mistral).
+        ThinkingParts = "thinking_parts",
         /// A call of the present turn needs a thought signature; one that another model made gets the documented value (Gemini).
         ThoughtSignatures = "thought_signatures",
         /// While it thinks, calls need the reasoning that led to them; where it is missing, thinking is switched off (DeepSeek).

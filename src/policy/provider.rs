@@ -3,10 +3,12 @@
 use super::build::{Row, all, each};
 use super::extra::ExtraField;
 use super::fault::{Faults, Path};
+use super::key_header::header_fault;
+use super::path_template::percent_encoded;
 use super::raw;
 use super::read::{List, Presence};
 use super::scalar::FieldName;
-use super::{Dialect, Header, Names, Provider};
+use super::{Dialect, Header, Names, Provider, TcpKeepalive};
 
 /// Fields that are the gateway's own, or mean something that leaving them out would change.
 pub const OWNED_FIELDS: [&str; 5] = ["messages", "model", "stream", "tool_choice", "tools"];
@@ -68,6 +70,12 @@ pub fn build_provider(row: Row<raw::Provider>, path: &Path, faults: &mut Faults)
             faults.note(&path.field(name), "only of a provider whose dialect is openai-chat; valid: []");
         }
     }
+    let auth = raw.auth.as_given();
+    for (name, _) in raw.headers.as_given().into_iter().flat_map(|headers| &headers.0) {
+        if let Some(fault) = header_fault(name, auth) {
+            faults.note(&path.field("headers").field(name), fault);
+        }
+    }
     let lists = FieldLists::build(raw.unsupported_fields, raw.extra_fields, path, faults);
     let names = |list: Presence<List<ExtraField, 0>>| {
         all(list.given()?.0.into_iter().map(|name| name.map(String::from))).map(Names)
@@ -83,6 +91,17 @@ pub fn build_provider(row: Row<raw::Provider>, path: &Path, faults: &mut Faults)
         }))?,
         None => Vec::new(),
     };
+    let query = match raw.query.optional()? {
+        Some(query) => all(query
+            .0
+            .into_iter()
+            .map(|(name, value)| Some(format!("{}={}", percent_encoded(&name), percent_encoded(&value?.0)))))?,
+        None => Vec::new(),
+    };
+    let tcp_keepalive = match raw.tcp_keepalive.optional()? {
+        Some(raw) => Some(build_keepalive(raw)?),
+        None => None,
+    };
     let body = raw.body.optional()?.map_or_else(Vec::new, |body| body.0);
     let base_url = raw.base_url.given()?;
     let secret = raw.secret.optional()?.map_or_else(|| base_url.host.clone(), String::from);
@@ -90,8 +109,12 @@ pub fn build_provider(row: Row<raw::Provider>, path: &Path, faults: &mut Faults)
         name,
         base_url,
         dialect: raw.dialect.given()?,
-        auth: raw.auth.given()?,
+        auth: raw.auth.given()?.build()?,
         secret,
+        path: raw.path.optional()?,
+        query: query.join("&"),
+        max_connections: raw.max_connections.given()?.small(),
+        tcp_keepalive,
         headers,
         body,
         show_reasoning: raw.show_reasoning.given()?,
@@ -102,5 +125,13 @@ pub fn build_provider(row: Row<raw::Provider>, path: &Path, faults: &mut Faults)
         message_fields: names(raw.message_fields)?,
         part_fields: names(raw.part_fields)?,
         tool_fields: names(raw.tool_fields)?,
+    })
+}
+
+fn build_keepalive(raw: raw::TcpKeepalive) -> Option<TcpKeepalive> {
+    Some(TcpKeepalive {
+        time_s: raw.time_s.given()?.small(),
+        interval_s: raw.interval_s.optional()?.map(|seconds| seconds.small()),
+        probes: raw.probes.optional()?.map(|probes| probes.small()),
     })
 }

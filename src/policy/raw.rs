@@ -4,15 +4,17 @@
 
 #![expect(dead_code, reason = "`$schema` and `note` are read only to be checked")]
 
-use super::additions::{Defaults, HeaderField, HeaderText};
+use super::additions::{Defaults, HeaderField, HeaderText, QueryField};
 use super::country::Country;
 use super::extra::ExtraField;
+use super::key_header::{AuthForm, KeyHeaderName, KeyPrefix};
+use super::path_template::PathTemplate;
 use super::read::{List, Map, object};
 use super::scalar::{
     ClientId, Dollars, FieldName, Fraction, Integer, ModelName, Origin, ProviderName, SecretName, Text, TierName,
     UpstreamEffort, UpstreamModel, Version,
 };
-use super::{Auth, AuthStyle, BaseUrl, Dialect, Effort, OnRefusal, Prefill, Quirk, Resume, StreamMode, Thinking};
+use super::{Auth, BaseUrl, Dialect, Effort, OnRefusal, Prefill, PromptCache, Quirk, Resume, StreamMode, Thinking};
 use crate::policy::json::Node;
 
 /// The platform ends every execution after two minutes, so no deadline can be longer.
@@ -209,7 +211,9 @@ object! {
         optional prefill: Prefill,
         /// Whether system messages may stand between the others; otherwise they are moved to the beginning.
         optional system_turns: bool = false,
-        /// Tokens from which a stable beginning of the prompt is marked for the cache of anthropic-messages; without it nothing is.
+        /// Whether prompts are marked for the cache of anthropic-messages: where it pays by the price, always, never; always where only prompt_cache_min is given, else where it pays.
+        optional prompt_cache: PromptCache,
+        /// Tokens from which a stable beginning of the prompt is marked for the cache; 1024 where it is absent.
         optional prompt_cache_min: Tokens,
         /// Request fields that it refuses beside those of its provider's row.
         optional unsupported_fields: List<FieldName, 0> = Node::List(Vec::new()),
@@ -253,12 +257,20 @@ object! {
         required base_url: BaseUrl,
         /// The wire format.
         required dialect: Dialect,
-        /// The header that carries the key.
-        optional auth: AuthStyle = "bearer",
+        /// The header that carries the key, by a usual name or by its own.
+        optional auth: AuthForm = "bearer",
         /// The Secret Store entry with the key: HOST of base_url, or HOST__LABEL; HOST where it is absent.
         optional secret: SecretName,
         /// Headers of every request, such as anthropic-beta; never credentials.
         optional headers: Map<HeaderField, HeaderText>,
+        /// What stands in place of the dialect's own path below base_url, with {model} for the model's id, such as /openai/deployments/{model}/chat/completions.
+        optional path: PathTemplate,
+        /// The query of every request, such as api-version; never credentials.
+        optional query: Map<QueryField, Text<256>>,
+        /// How many connections one POP may have to the host for requests with the same deadlines; 0 for no limit.
+        optional max_connections: Integer<0, 100_000> = 0,
+        /// When TCP asks whether a silent connection still stands; without it the platform decides.
+        optional tcp_keepalive: TcpKeepalive,
         /// Fields that a request of openai-chat has unless the client gives them, with their values.
         optional body: Defaults,
         /// Whether clients see the thinking of anthropic-messages, as reasoning_content.
@@ -277,6 +289,24 @@ object! {
         optional part_fields: List<ExtraField, 0> = Node::List(Vec::new()),
         /// Fields, and types, that tools and calls may have beside those of OpenAI's API, such as extra_content; * for any.
         optional tool_fields: List<ExtraField, 0> = Node::List(Vec::new()),
+    }
+
+    /// A header that carries a key.
+    KeyHeader {
+        /// Its name, in lower case; none of the gateway's own.
+        required header: KeyHeaderName,
+        /// What stands before the key, such as Bearer and a space; may be empty.
+        optional prefix: KeyPrefix = "",
+    }
+
+    /// When TCP asks whether a silent connection still stands.
+    TcpKeepalive {
+        /// Seconds without data after which it asks.
+        required time_s: Integer<1, 7_200>,
+        /// Seconds between two questions; the platform's own where it is absent.
+        optional interval_s: Integer<1, 7_200>,
+        /// Questions without an answer after which the connection is dead; the platform's own where it is absent.
+        optional probes: Integer<1, 100>,
     }
 
     /// A bound, or a decision, for the requests that match.

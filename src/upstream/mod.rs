@@ -1,5 +1,6 @@
 //! The providers' side: where requests go and with which key, the dialects, and the streams that come back.
 
+pub mod address;
 pub mod coding;
 pub mod delay;
 pub mod dialect;

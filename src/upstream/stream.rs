@@ -98,7 +98,7 @@ impl<P: Platform> ProviderStream<P> {
             body,
             decoder: Decoder::default(),
             form: Form::Unknown,
-            dialect: Stream::new(options.clone())?,
+            dialect: Stream::new(&options)?,
             options,
             pieces: Vec::new(),
             begun: false,

@@ -8,8 +8,8 @@ use http::header::CONTENT_ENCODING;
 use miniz_oxide::inflate::stream::{InflateState, inflate};
 use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
 
-/// The codings that are read, in words for whoever sends another one.
-pub const READ_CODINGS: &str = "gzip, deflate, identity";
+/// The codings that are read, as a header names them for whoever sends another one.
+pub const READ_CODINGS: &str = "gzip, deflate";
 
 /// The most that one step adds of a coded body, in bytes.
 const MAX_DECODED_BYTES: usize = 1 << 20;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -24,6 +24,12 @@ pub struct Field<'a> {
 /// The fields of a JSON object, in order, their values raw.
 pub fn object_fields(json: &str) -> Result<Vec<Field<'_>>, serde_json::Error> {
     serde_json::from_str(json).map(|Fields(fields)| fields)
+}
+
+/// The fields of each object of an array, as [`object_fields`] has them.
+pub fn objects(json: &str) -> Result<Vec<Vec<Field<'_>>>, serde_json::Error> {
+    let objects: Vec<Fields<'_>> = serde_json::from_str(json)?;
+    Ok(objects.into_iter().map(|Fields(fields)| fields).collect())
 }
 
 struct Fields<'a>(Vec<Field<'a>>);
@@ -60,6 +66,37 @@ pub fn fields_named<'a, const N: usize>(
     let values = FieldsNamed { names }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(values)
+}
+
+/// As [`fields_named`], of each of an array's objects, all read in one pass.
+pub fn items_named<'a, const N: usize>(
+    json: &'a str,
+    names: &[&str; N],
+) -> Result<Vec<[Option<&'a RawValue>; N]>, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let items = deserializer.deserialize_seq(ItemsNamed { names })?;
+    deserializer.end()?;
+    Ok(items)
+}
+
+struct ItemsNamed<'n, const N: usize> {
+    names: &'n [&'n str; N],
+}
+
+impl<'de, const N: usize> Visitor<'de> for ItemsNamed<'_, N> {
+    type Value = Vec<[Option<&'de RawValue>; N]>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a JSON array of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(FieldsNamed { names: self.names })? {
+            items.push(item);
+        }
+        Ok(items)
+    }
 }
 
 struct FieldsNamed<'n, const N: usize> {

@@ -146,6 +146,12 @@ impl Decoder {
 impl<'a> Event<'a> {
     /// The event's data, or nothing for a comment or an event without data. Copies only when it has several lines.
     pub fn data(&self) -> Option<std::borrow::Cow<'a, [u8]>> {
+        // What most events are: one line of data and nothing else.
+        if let (1, 0, Some(value)) = (self.lines, self.others, self.raw.strip_prefix(b"data:")) {
+            let end = memchr::memchr2(b'\n', b'\r', value).unwrap_or(value.len());
+            let value = &value[..end];
+            return Some(value.strip_prefix(b" ").unwrap_or(value).into());
+        }
         let mut values =
             self.raw.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| is_data(line)).map(|line| {
                 line.strip_prefix(b"data:").map_or(&b""[..], |value| value.strip_prefix(b" ").unwrap_or(value))

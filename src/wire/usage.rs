@@ -1,6 +1,6 @@
 //! What an answer used, in tokens, and what that costs.
 
-use crate::policy::Price;
+use crate::policy::{Price, Rates};
 
 /// Tokens, as OpenAI counts them: `input` includes `cached_input` and `cache_write`, `output` includes `reasoning`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,12 +43,7 @@ impl Tally {
 impl Usage {
     /// What the tokens cost at `price`, in US dollars.
     pub fn cost(&self, price: &Price) -> f64 {
-        let (input, cached_input, cache_write, output) = match price.long {
-            Some(long) if self.input > long.above_tokens => {
-                (long.input, long.cached_input, long.cache_write, long.output)
-            }
-            Some(_) | None => (price.input, price.cached_input, price.cache_write, price.output),
-        };
+        let Rates { input, cached_input, cache_write, output } = price.rates(self.input);
         let cached = self.cached_input.min(self.input);
         let written = self.cache_write.min(self.input - cached);
         let tokens_per_unit = 1e6;
@@ -75,6 +70,19 @@ mod tests {
         assert!((usage.cost(&PRICE) - (1.2 + 0.2 + 1.0)).abs() < 1e-12);
         let written = Usage { cache_write: 200_000, ..usage };
         assert!((written.cost(&PRICE) - (0.8 + 0.2 + 0.5 + 1.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn caching_is_repaid_if_two_prompts_cost_less_with_it() {
+        let long = LongPrice { above_tokens: 1_000, input: 2.0, cached_input: 2.0, cache_write: 2.0, output: 20.0 };
+        let price = |cached_input, cache_write| Price { cached_input, cache_write, long: Some(long), ..PRICE };
+        for (cached_input, cache_write, expected) in
+            [(0.2, 2.5, true), (0.2, 2.0, true), (2.0, 2.0, false), (1.5, 2.5, false), (0.2, 4.0, false)]
+        {
+            let rates = |tokens| price(cached_input, cache_write).rates(tokens);
+            assert_eq!(rates(1_000).repay_caching(), expected, "{cached_input} {cache_write}");
+            assert!(!rates(1_001).repay_caching(), "by the prices of a long prompt");
+        }
     }
 
     #[test]

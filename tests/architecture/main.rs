@@ -22,7 +22,8 @@ const PLATFORM_CRATES: [&str; 6] = ["fastly", "fastly_shared", "fastly_sys", "ge
 
 const MAX_LINES: usize = 500;
 /// Where paths begin that pages name.
-const FOLDERS: [&str; 8] = ["src/", "tests/", "simulator/", "e2e/", "clients/", "cli/", "guests/", "start/"];
+const FOLDERS: [&str; 9] =
+    ["src/", "tests/", "simulator/", "e2e/", "clients/", "cli/", "guests/", "start/", "oracles/"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

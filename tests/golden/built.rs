@@ -9,7 +9,7 @@ use tiergate::policy::{Candidate, Entry, Policy};
 use tiergate::upstream::dialect::{self, CannotEncode, EncodeOptions};
 use tiergate::wire::ask::{Api, Ask, Features, Neutral};
 
-fn policy(model: Value) -> (Policy, Candidate) {
+pub fn policy(model: Value) -> (Policy, Candidate) {
     let mut row = json!({
         "provider": "only", "id": "model-1", "context": 200_000, "max_output": 64_000,
         "tools": true, "vision": true, "json_schema": true,

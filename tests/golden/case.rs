@@ -11,8 +11,9 @@ use tiergate::door::chat;
 use tiergate::door::chat::answer::AnswerOptions;
 use tiergate::door::delivery::{self, Delivery};
 use tiergate::policy::parse::parse;
-use tiergate::policy::{Candidate, Dialect, Effort, Entry, Policy};
+use tiergate::policy::{AuthStyle, Candidate, Dialect, Effort, Entry, Policy};
 use tiergate::secret::Secret;
+use tiergate::upstream::address::Address;
 use tiergate::upstream::dialect::{self, CannotEncode, DecodeOptions, Defect, EncodeOptions, Heard, Stream};
 use tiergate::upstream::error_words::{self, ProviderError};
 use tiergate::upstream::sealer::Sealer;
@@ -51,14 +52,14 @@ const GIVEN: [&str; 11] = [
 ];
 
 /// The parts of a case, each as JSON.
-struct Case {
-    name: String,
-    dialect: Dialect,
+pub struct Case {
+    pub name: String,
+    pub dialect: Dialect,
     parts: Vec<(String, String)>,
 }
 
 impl Case {
-    fn read(dialect: Dialect, path: &Path) -> Self {
+    pub fn read(dialect: Dialect, path: &Path) -> Self {
         let text = fs::read_to_string(path).expect("a readable case");
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         let fields = object_fields(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -70,12 +71,12 @@ impl Case {
         self.parts.iter().find(|(known, _)| known == name).map(|(_, json)| json.as_str())
     }
 
-    fn value(&self, name: &str) -> Value {
+    pub fn value(&self, name: &str) -> Value {
         self.get(name).map_or(Value::Null, |json| serde_json::from_str(json).expect("JSON"))
     }
 
     /// A policy with one model of the dialect, as it is by default and with what the case changes.
-    fn policy(&self) -> Policy {
+    pub fn policy(&self) -> Policy {
         let (mut model, mut provider) = match self.dialect {
             Dialect::AnthropicMessages => (
                 json!({
@@ -111,7 +112,7 @@ impl Case {
         parse(document.to_string().as_bytes()).unwrap_or_else(|faults| panic!("{}: {faults}", self.name))
     }
 
-    fn candidate(&self, policy: &Policy) -> Candidate {
+    pub fn candidate(&self, policy: &Policy) -> Candidate {
         let Entry::One(candidate) = &policy.tiers[0].candidates[0] else { panic!("one candidate") };
         let effort = self.value("effort");
         let effort = Effort::ALL.iter().copied().find(|known| Some(known.as_str()) == effort.as_str());
@@ -151,7 +152,16 @@ impl Case {
             }
             Err(CannotEncode::Unavailable(dialect)) => panic!("{}: {dialect} should be built", self.name),
         }
-        let reading = DecodeOptions { sealer, ..DecodeOptions::of(&policy.providers[0], &request, CREATED) };
+        let row = &policy.providers[0];
+        if row.path.is_some() || !row.query.is_empty() {
+            outcome.push(("address", json!(Address::of(&policy, candidate.model).url).to_string()));
+        }
+        if let AuthStyle::Header { name, prefix } = &row.auth
+            && self.value("policy_provider").get("auth").is_some()
+        {
+            outcome.push(("key_header", json!(format!("{name}: {prefix}KEY")).to_string()));
+        }
+        let reading = DecodeOptions { sealer, ..DecodeOptions::of(row, &request, CREATED) };
         let options = AnswerOptions::of(&request, policy.providers[0].show_reasoning);
         if let Some(answer) = self.get("upstream_answer") {
             outcome.extend(self.answer(&reading, options, answer));
@@ -160,7 +170,7 @@ impl Case {
             let events: Vec<&RawValue> = serde_json::from_str(events).expect("an array");
             let events: Vec<String> = events.iter().map(|event| self.wire(event.get())).collect();
             let stream = || Passage {
-                stream: Stream::new(reading.clone()).expect("the dialect should be built"),
+                stream: Stream::new(&reading).expect("the dialect should be built"),
                 delivery: Delivery::new(options, None),
             };
             outcome.extend(self.stream(&events, stream()));
@@ -266,7 +276,7 @@ impl Case {
             let given = self.parts.iter().filter(|(name, _)| GIVEN.contains(&name.as_str()));
             let given = given.map(|(name, json)| (name.as_str(), json.as_str()));
             let position = |name: &str| match name {
-                "upstream_request" | "dropped" | "error" => 1,
+                "upstream_request" | "dropped" | "error" | "address" | "key_header" => 1,
                 "upstream_answer" | "upstream_stream" | "upstream_error" => 2,
                 "answer" | "stream" | "reads" | "error_reads" => 3,
                 _ => 0,
@@ -356,7 +366,7 @@ fn error_reads(error: &ProviderError) -> Value {
     reads
 }
 
-fn cases(folder: &str) -> Vec<PathBuf> {
+pub fn cases(folder: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder of cases");
     let mut cases: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     cases.sort();

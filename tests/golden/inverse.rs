@@ -122,7 +122,9 @@ pub fn invert(request: &Value) -> Value {
         }
     }
     if let Some(schema) = request.pointer("/output_config/format/schema") {
-        let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}});
+        let mut schema = schema.clone();
+        let name = schema.as_object_mut().and_then(|schema| schema.remove("title")).unwrap_or("answer".into());
+        let format = json!({"type": "json_schema", "json_schema": {"name": name, "schema": schema}});
         chat.insert("response_format".into(), format);
     }
     let tools: Vec<Value> = array(request, "tools")

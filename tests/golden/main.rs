@@ -9,10 +9,12 @@
 
 mod built;
 mod case;
-mod histories;
 mod inverse;
 mod layout;
+mod losses;
 mod properties;
+mod published;
 mod quirks;
 mod round_trip;
 mod thoughts;
+mod walk;

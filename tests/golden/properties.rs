@@ -302,7 +302,7 @@ proptest! {
             let mut pieces = Vec::new();
             let _ = messages::decode_answer(bytes, &reading(), &mut pieces);
             let mut pieces = Vec::new();
-            let heard = MessagesStream::new(reading()).take(bytes, &mut pieces);
+            let heard = MessagesStream::new(&reading()).take(bytes, &mut pieces);
             prop_assert!(heard != Ok(Heard::End));
             prop_assert!(pieces.is_empty());
         }
@@ -312,7 +312,7 @@ proptest! {
     fn streams_of_any_events_give_valid_chunks(events in prop::collection::vec(any_event(), 0..16), shown: bool, legacy: bool) {
         let legacy_request = br#"{"messages":[{"role":"user","content":"x"}],"functions":[{"name":"f"}]}"#;
         let request = chat::parse(if legacy { legacy_request } else { request() }).expect("valid");
-        let mut stream = MessagesStream::new(reading());
+        let mut stream = MessagesStream::new(&reading());
         let mut delivery = Delivery::new(AnswerOptions::of(&request, shown), None);
         let (mut roles, mut finishes, mut calls) = (0, 0, Vec::new());
         let begun = json!({"type": "message_start", "message": {"id": "msg_0", "model": "m"}});

@@ -190,7 +190,7 @@ fn streamed(decode: &DecodeOptions, encode: AnswerOptions, blocks: &[Value]) -> 
         events.push(json!({"type": "content_block_stop", "index": index}));
     }
     events.push(json!({"type": "message_delta", "delta": {"stop_reason": stop_reason(blocks)}}));
-    let (mut stream, mut out) = (Stream::new(decode.clone()).expect("a dialect"), Vec::new());
+    let (mut stream, mut out) = (Stream::new(decode).expect("a dialect"), Vec::new());
     let (mut delivery, mut decoder) = (Delivery::new(encode, None), Decoder::default());
     for event in events {
         decoder.space().extend_from_slice(format!("data: {event}\n\n").as_bytes());
@@ -252,7 +252,9 @@ fn loops_of_tools_keep_what_was_thought() {
             let mut conversation = conversation(model, begun);
             let sent = conversation.step(model, &text("Done?", "Yes."));
             assert_eq!(thoughts(&sent), ["0:Which one? \u{1F600}", "0:So that is it.", "0:"], "{model} {streams}");
-            assert_eq!(sent.dropped, Vec::<String>::new(), "{model} {streams}");
+            // An SDK leaves in a call where it stood in its stream.
+            let expected: &[&str] = if streams { &["messages.tool_calls.index"] } else { &[] };
+            assert_eq!(sent.dropped, expected, "{model} {streams}");
             let again = conversation.send(model, Some(Effort::High)).body;
             assert_eq!(again, conversation.send(model, Some(Effort::High)).body, "the same bytes each time");
             let details = |message: &Value| message["reasoning_details"].as_array().map_or(0, Vec::len);

@@ -45,6 +45,8 @@ fn compressed_bodies_are_read_or_refused_with_a_word() {
         assert_eq!((scenario.status(), scenario.error_code().as_str()), (status, code), "{name}");
         assert!(scenario.text().contains(words), "{name}: {}", scenario.text());
         assert!(scenario.asked().is_empty(), "{name}");
+        let readable = if status == 415 { "gzip, deflate" } else { "" };
+        assert_eq!(scenario.response_header("accept-encoding"), readable, "{name}");
     }
 }
 

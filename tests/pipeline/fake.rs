@@ -442,8 +442,14 @@ mod tests {
     /// What comes of a request whose reply has these delays, read to its end: how, and when.
     fn ask(fake: &Fake, reply: Reply) -> (Result<usize, SendError>, Duration) {
         let url = BaseUrl::parse("https://a.example").expect("a URL");
-        let target =
-            Target { url, clearance: Clearance::Listed, connect_timeout: SECOND, between_bytes_timeout: 15 * SECOND };
+        let target = Target {
+            url,
+            clearance: Clearance::Listed,
+            connect_timeout: SECOND,
+            between_bytes_timeout: 15 * SECOND,
+            max_connections: 0,
+            tcp_keepalive: None,
+        };
         fake.providers.borrow_mut().insert("a.example".to_owned(), VecDeque::from([reply]));
         let request =
             UpstreamRequest { method: http::Method::POST, url: String::new(), headers: HeaderMap::new(), body: vec![] };

@@ -116,6 +116,26 @@ fn a_key_on_this_machine_has_its_port_too() {
     assert_eq!(own.fake.sent.borrow()[0].headers["authorization"], "Bearer local-key");
 }
 
+/// A path of a row's own is below its base URL, and as much a part of the place.
+#[test]
+fn a_path_of_the_row_is_part_of_the_place() {
+    let listed = places(json!({"https://first.example/v1": null, "https://first.example/v1/eu": secret_of(FIRST)}));
+    let run = |row: Value| {
+        let mut policy = with_row("first", row);
+        policy["models"]["one"]["id"] = json!("eu/x");
+        large(policy).secret("tiergate", &listed).provider(FIRST, answer("hi")).provider(SECOND, answer("hi")).run()
+    };
+    for path in ["/us/chat", "/europe/chat", "/{model}/chat", "/eu{model}/chat"] {
+        assert_second_only(&run(json!({"path": path})), path);
+    }
+    for row in [json!({"path": "/eu/chat"}), json!({"path": "/eu/{model}/chat", "query": {"api-version": "1"}})] {
+        let scenario = run(row.clone());
+        let sent = scenario.fake.sent.borrow();
+        assert!(sent[0].url.starts_with("https://first.example/v1/eu/"), "{row}: {}", sent[0].url);
+        assert_eq!(sent[0].headers["authorization"], format!("Bearer {}", secret_of(FIRST)));
+    }
+}
+
 #[test]
 fn a_policy_that_hides_where_it_leads_does_not_parse() {
     let first = |url: &str| json!({"base_url": url});

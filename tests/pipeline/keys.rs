@@ -93,6 +93,12 @@ fn in_messages_dialect(scenario: Scenario) -> Scenario {
     scenario.policy(policy)
 }
 
+fn in_a_header_of_its_own(scenario: Scenario) -> Scenario {
+    let mut policy = policy();
+    policy["providers"]["first"]["auth"] = json!({"header": "x-goog-api-key", "prefix": "Key "});
+    scenario.policy(policy)
+}
+
 /// What a provider does that prints `text`, in every place where it can, as requests.
 fn places(text: &str) -> Vec<Scenario> {
     let quoted = Value::from(text);
@@ -129,6 +135,8 @@ fn places(text: &str) -> Vec<Scenario> {
             json!({"type": "error", "error": {"type": "invalid_request_error", "message": text}}),
         )),
         in_messages_dialect(whole(200, json!({"type": "invalid_request_error", "message": text}))),
+        in_a_header_of_its_own(whole(400, error.clone())),
+        in_a_header_of_its_own(whole(401, error.clone())).provider(SECOND, json_reply(401, error.clone())),
         streamed(&[&event]).provider(SECOND, stream(vec![ROLE, HEL, STOP, DONE])),
         refused(asking(true), stream(vec![&format!("data: {}\n\n", json!({"error": {"message": text, "code": 400}}))])),
         refused(asking(true), json_reply(200, json!({"error": {"message": text, "code": 422}}))),

@@ -7,7 +7,7 @@ use serde_json::json;
 use tiergate::platform::ReadError;
 
 use crate::fake::{Chunk, Event};
-use crate::scenario::{FIRST, KEY, SECOND, Scenario, answer, chunk, policy};
+use crate::scenario::{FIRST, KEY, SECOND, Scenario, answer, chunk, json_reply, policy, stream};
 
 #[test]
 fn bad_requests_say_what_would_be_valid() {
@@ -61,12 +61,12 @@ fn a_request_no_candidate_can_carry_is_refused_with_the_reason() {
 
 #[test]
 fn published_fields_pass_through_in_their_order() {
-    let body = r#"{"model":"x","prediction":{"a":[1.50,2e3]},"messages":[ {"role":"user","content":"ü \u00fc"} ],"temperature":0.2}"#;
+    let body = r#"{"model":"x","prediction":{"content":[1.50,2e3]},"messages":[ {"role":"user","content":"ü \u00fc"} ],"temperature":0.2}"#;
     let scenario =
         Scenario::new().header("x-route-tier", "small").raw_body(body.as_bytes()).provider(FIRST, answer("hi")).run();
     assert_eq!(scenario.status(), 200);
     let sent = scenario.fake.sent.borrow();
-    let expected = r#"{"prediction":{"a":[1.50,2e3]},"messages":[ {"role":"user","content":"ü \u00fc"} ],"temperature":0.2,"model":"first-upstream"}"#;
+    let expected = r#"{"prediction":{"content":[1.50,2e3]},"messages":[ {"role":"user","content":"ü \u00fc"} ],"temperature":0.2,"model":"first-upstream"}"#;
     assert_eq!(String::from_utf8_lossy(&sent[0].body), expected);
     assert_eq!(sent[0].url, "https://first.example/v1/chat/completions");
     assert_eq!(scenario.json()["surprise"], json!({"kept": true}), "unknown fields of the answer pass too");
@@ -256,6 +256,69 @@ fn only_listed_headers_reach_a_provider() {
     let sent = scenario.fake.sent.borrow();
     assert_eq!(sent[0].headers["authorization"], format!("Bearer {}", crate::scenario::secret_of(FIRST)));
     assert!(sent[0].headers.contains_key("traceparent"));
+}
+
+#[test]
+fn a_row_says_the_path_the_query_and_the_header_of_the_key() {
+    let mut policy = policy();
+    let row = policy["providers"]["first"].as_object_mut().unwrap();
+    row.extend(
+        json!({
+            "base_url": format!("https://{FIRST}"),
+            "auth": {"header": "x-goog-api-key", "prefix": "Key "},
+            "path": "/openai/deployments/{model}/chat/completions",
+            "query": {"api-version": "2026-10-01", "for": "a b&c"},
+        })
+        .as_object()
+        .unwrap()
+        .clone(),
+    );
+    policy["models"]["one"]["id"] = json!("team/gpt-6:1");
+    let scenario = Scenario::new().policy(policy).header("x-route-tier", "large").provider(FIRST, answer("hi")).run();
+    assert_eq!(scenario.status(), 200);
+    let sent = scenario.fake.sent.borrow();
+    let path = "openai/deployments/team%2Fgpt-6%3A1/chat/completions?api-version=2026-10-01&for=a%20b%26c";
+    assert_eq!(sent[0].url, format!("https://{FIRST}/{path}"));
+    assert_eq!(sent[0].headers["x-goog-api-key"], format!("Key {}", crate::scenario::secret_of(FIRST)));
+    assert!(!sent[0].headers.contains_key("authorization"));
+}
+
+/// Whole and streamed, in both dialects: the engine reads answers with the names that it sent.
+#[test]
+fn a_tool_with_a_name_that_the_provider_refuses_is_called_by_its_own() {
+    let tools = json!([{"type": "function", "function": {"name": "files.read"}}]);
+    let ask = |stream: bool| {
+        let messages = json!([{"role": "user", "content": "Hello"}]);
+        Scenario::new()
+            .header("x-route-tier", "large")
+            .ask(json!({"model": "x", "stream": stream, "messages": messages, "tools": tools}))
+    };
+    let name_sent = |scenario: &Scenario| {
+        let tool = &scenario.sent_to(FIRST)["tools"][0];
+        tool["function"]["name"].as_str().or(tool["name"].as_str()).unwrap().to_owned()
+    };
+    let stand_in = name_sent(&ask(false).provider(FIRST, answer("hi")).run());
+    assert!(stand_in.starts_with("files_read_"), "{stand_in}");
+    let call = json!({"index": 0, "id": "c", "type": "function", "function": {"name": stand_in, "arguments": "{}"}});
+    let message = json!({"role": "assistant", "content": null, "tool_calls": [call]});
+    let whole = json!({"id": "a", "choices": [{"index": 0, "finish_reason": "tool_calls", "message": message}]});
+    let chunk = json!({"id": "a", "choices": [{"index": 0, "finish_reason": null, "delta": {"tool_calls": [call]}}]});
+    let end = json!({"id": "a", "choices": [{"index": 0, "finish_reason": "tool_calls", "delta": {}}]});
+    let events = [chunk, end].map(|event| format!("data: {event}\n\n"));
+    let mut messages_policy = policy();
+    messages_policy["providers"]["first"]["dialect"] = json!("anthropic-messages");
+    let block = json!({"type": "tool_use", "id": "c", "name": stand_in, "input": {}});
+    let of_messages = json!({"type": "message", "id": "m", "content": [block], "stop_reason": "tool_use"});
+    for scenario in [
+        ask(false).provider(FIRST, json_reply(200, whole)),
+        ask(true).provider(FIRST, stream(vec![&events[0], &events[1], "data: [DONE]\n\n"])),
+        ask(false).policy(messages_policy).provider(FIRST, json_reply(200, of_messages)),
+    ] {
+        let scenario = scenario.run();
+        assert_eq!((scenario.status(), name_sent(&scenario)), (200, stand_in.clone()), "{}", scenario.text());
+        let text = scenario.text();
+        assert!(text.contains(r#""name":"files.read""#) && !text.contains(&stand_in), "{text}");
+    }
 }
 
 #[test]

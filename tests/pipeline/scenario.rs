@@ -309,6 +309,8 @@ impl Scenario {
                     "traceparent",
                     "anthropic-version",
                     "x-api-key",
+                    // Of rows that say so.
+                    "x-goog-api-key",
                 ];
                 assert!(known.contains(&name.as_str()), "the header {name} reached a provider");
             }
@@ -323,6 +325,7 @@ impl Scenario {
                 "x-request-id",
                 "retry-after",
                 "x-should-retry",
+                "accept-encoding",
                 "allow",
                 "vary",
             ]

@@ -153,6 +153,16 @@ fn a_token_is_sealed_with_the_operators_root_or_else_with_the_providers_key() {
     }
 }
 
+/// Where only the row's own path is a place with a key.
+#[test]
+fn a_row_with_a_path_of_its_own_seals_with_the_key_of_that_place() {
+    let listed = json!({format!("https://{FIRST}/v1/eu"): secret_of(FIRST)}).to_string();
+    let scenario = || thinker(thinking_policy(json!({"path": "/eu/messages"}))).secret("tiergate", &listed);
+    let earlier = message(&scenario().provider(FIRST, thought("hm", said("Seen."))).run());
+    let (content, dropped) = sent_with(scenario(), &earlier);
+    assert_eq!((&content[0]["thinking"], content.len(), dropped.as_str()), (&json!("hm"), 2, ""), "{content:?}");
+}
+
 #[test]
 fn without_a_secret_no_token_goes_down() {
     let policy = thinking_policy(json!({"auth": "none"}));

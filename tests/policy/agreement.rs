@@ -27,6 +27,8 @@ const RELATIONS: &[&str] = &[
     "more than context",
     "more than max_output",
     "not a secret of",
+    "not an id for the path",
+    "the header that carries the key",
     "no country",
     "also among unsupported_fields",
     "only of a provider",
@@ -110,10 +112,11 @@ fn the_schema_and_the_reader_know_the_same_fields() {
     places(&document, String::new(), "$".to_owned(), &mut found);
     let mut compared = BTreeSet::new();
     for (pointer, path, value) in found {
-        let Some(properties) = described(&schema, &pointer)["properties"].as_object() else {
+        // A way to send a key may be an object, or a word.
+        let properties = described(&schema, &pointer)["properties"].as_object();
+        let Some(properties) = properties.filter(|_| value.is_object()) else {
             continue;
         };
-        assert!(value.is_object(), "{pointer}");
         let result = parse_value(&edited(&format!("{pointer}/zzz"), Some(&json!(1))));
         let faults = result.expect_err("an unknown field should be refused");
         let fault = faults.0.iter().find(|fault| fault.path == format!("{path}.zzz")).expect("a fault at the field");

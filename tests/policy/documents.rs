@@ -88,9 +88,14 @@ pub fn places<'a>(value: &'a Value, pointer: String, path: String, found: &mut V
 
 /// The part of the schema that describes the value at a pointer.
 pub fn described<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
-    let resolve = |part: &'a Value| match part["$ref"].as_str() {
-        Some(reference) => schema.pointer(&reference[1..]).expect("a reference should resolve"),
-        None => part,
+    let resolve = |part: &'a Value| {
+        // Of several forms the one that is an object has parts.
+        let forms = part["anyOf"].as_array().into_iter().flatten();
+        let part = forms.into_iter().find(|form| form["$ref"].is_string()).unwrap_or(part);
+        match part["$ref"].as_str() {
+            Some(reference) => schema.pointer(&reference[1..]).expect("a reference should resolve"),
+            None => part,
+        }
     };
     pointer.split('/').skip(1).fold(schema, |part, key| {
         let part = resolve(part);

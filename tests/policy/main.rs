@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use documents::{EXAMPLE, SHIPPED, SMALLEST, edit, edited, example, parse_value, paths, validator};
 use serde_json::{Value, json};
 use tiergate::policy::parse::{MAX_DOCUMENT_BYTES, parse};
-use tiergate::policy::{Auth, AuthStyle, Entry, OnRefusal, Resume, StreamMode, Thinking, default_policy};
+use tiergate::policy::{Auth, Entry, NamedAuth, OnRefusal, PromptCache, Resume, StreamMode, Thinking, default_policy};
 
 #[test]
 fn good_documents_parse_and_validate() {
@@ -22,6 +22,17 @@ fn good_documents_parse_and_validate() {
         if let Err(error) = validator.validate(&document) {
             panic!("{name}: {error}");
         }
+    }
+}
+
+#[test]
+fn the_row_of_gemini_is_the_same_wherever_it_stands() {
+    let value = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+    let page = include_str!("../../docs/policy.md");
+    let rows = page.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let rows = rows.map(value).find(|rows| rows["google"].is_object()).expect("rows of providers");
+    for text in [SHIPPED, include_str!("../../clients/policy.json")] {
+        assert_eq!(value(text)["providers"]["google"], rows["google"]);
     }
 }
 
@@ -69,11 +80,14 @@ fn what_is_absent_has_its_default() {
     assert_eq!((model.files, model.audio, model.video), (false, false, false));
     assert_eq!((model.forced_tools, model.sampling, model.sampling_exclusive), (true, true, false));
     assert_eq!((model.thinking, model.thinking_display, model.efforts.as_ref()), (Thinking::Always, false, None));
-    assert_eq!((model.prefill, model.system_turns, model.prompt_cache_min), (None, false, None));
+    assert_eq!((model.prefill, model.system_turns), (None, false));
+    assert_eq!((model.prompt_cache, model.prompt_cache_min), (PromptCache::Auto, 1024));
     assert_eq!(model.default_max_tokens, 100, "never more than max_output");
     let price = model.price.expect("a price");
     assert_eq!((price.cached_input, price.cache_write, price.long), (2.0, 2.0, None));
-    assert_eq!((provider.auth, provider.secret.as_str()), (AuthStyle::Bearer, "llm.example"));
+    assert_eq!((&provider.auth, provider.secret.as_str()), (&NamedAuth::Bearer.into(), "llm.example"));
+    assert_eq!((provider.path.as_ref(), provider.query.as_str()), (None, ""));
+    assert_eq!((provider.max_connections, provider.tcp_keepalive), (0, None));
     assert!(!provider.show_reasoning);
     assert_eq!((provider.base_url.port, provider.base_url.path.as_str()), (8443, "/v1"));
 }

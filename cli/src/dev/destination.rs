@@ -46,6 +46,8 @@ struct Wishes<'a> {
     rows: Vec<&'a Provider>,
     backend: Option<String>,
     real: bool,
+    /// A server on this machine is played.
+    simulated: bool,
     secrets: BTreeMap<String, GivenSecret>,
 }
 
@@ -69,7 +71,7 @@ pub fn choose(policy: &Policy, options: &DevOptions, env: impl Fn(&str) -> Optio
         wishes.backend = Some(check_backend_url(url).with_context(|| format!("--backend for {host}"))?);
     }
     for name in &options.real {
-        let provider = provider_named(policy, name)?;
+        let provider = provider_named(policy, "--real", name)?;
         let host = &provider.base_url.host;
         let wishes = hosts.entry(host.clone()).or_default();
         ensure!(wishes.backend.is_none(), "--real {name} and --backend {host} contradict");
@@ -79,12 +81,20 @@ pub fn choose(policy: &Policy, options: &DevOptions, env: impl Fn(&str) -> Optio
             wishes.secrets.insert(provider.secret.clone(), given);
         }
     }
+    for name in &options.simulate {
+        let host = &provider_named(policy, "--simulate", name)?.base_url.host;
+        let wishes = hosts.entry(host.clone()).or_default();
+        ensure!(!options.no_simulators, "--simulate {name} and --no-simulators contradict");
+        ensure!(!wishes.real, "--simulate {name} and --real for {host} contradict");
+        ensure!(wishes.backend.is_none(), "--simulate {name} and --backend {host} contradict");
+        wishes.simulated = true;
+    }
     hosts.into_iter().map(|(host, wishes)| target(host, wishes, options.no_simulators)).collect()
 }
 
 fn target(host: String, wishes: Wishes, no_simulators: bool) -> Result<Target> {
-    let Wishes { rows, backend, real, secrets: given } = wishes;
-    let is_local = rows.iter().any(|row| !row.base_url.tls);
+    let Wishes { rows, backend, real, simulated, secrets: given } = wishes;
+    let is_server_here = !simulated && rows.iter().any(|row| !row.base_url.tls);
     let mut secrets: BTreeMap<String, String> =
         given.values().map(|given| (given.entry.clone(), given.value.clone())).collect();
     let destination = match backend {
@@ -92,7 +102,7 @@ fn target(host: String, wishes: Wishes, no_simulators: bool) -> Result<Target> {
             add_made_up_keys(&mut secrets, &rows);
             Destination::Backend { url }
         }
-        None if real || no_simulators || is_local || rows.is_empty() => Destination::Itself,
+        None if real || no_simulators || is_server_here || rows.is_empty() => Destination::Itself,
         None => match profile(&host, &rows) {
             Some(profile) => {
                 add_made_up_keys(&mut secrets, &rows);
@@ -130,15 +140,16 @@ fn profile(host: &str, rows: &[&Provider]) -> Option<Profile> {
     };
     let mut known = simulate::simulated().into_iter().filter(|(simulated, ..)| *simulated == host);
     let known = known.find(|(_, profile, _)| profile.dialect == dialect).map(|(_, profile, _)| profile);
-    let other = simulate::profile_of(host).filter(|profile| profile.dialect == dialect);
+    let server = || simulate::profile_of_server(&row.name, row.base_url.port);
+    let other = simulate::profile_of(host).or_else(server).filter(|profile| profile.dialect == dialect);
     Some(known.or(other).unwrap_or(generic))
 }
 
-fn provider_named<'a>(policy: &'a Policy, name: &str) -> Result<&'a Provider> {
+fn provider_named<'a>(policy: &'a Policy, option: &str, name: &str) -> Result<&'a Provider> {
     let found = policy.providers.iter().find(|provider| provider.name == name);
     found.with_context(|| {
         let valid: Vec<&str> = policy.providers.iter().map(|provider| provider.name.as_str()).collect();
-        format!("--real {name}: the policy has no such provider; valid: {}", valid.join(", "))
+        format!("{option} {name}: the policy has no such provider; valid: {}", valid.join(", "))
     })
 }
 
@@ -351,6 +362,32 @@ mod tests {
         let line = CommandLine::parse_from(["dev", "--real", "openai", "--secret-env", "llm.example.com=MY_KEY"]);
         let targets = choose(&with_openai_at("https://llm.example.com/v1"), &line.options, env).expect("it is named");
         assert_eq!(describe(&targets, "llm.example.com"), "itself; llm.example.com=secret-from-MY_KEY");
+    }
+
+    #[test]
+    fn a_server_on_this_machine_is_played_only_if_that_is_asked_for() {
+        for (base_url, arguments, host, expected) in [
+            ("http://localhost:11434/v1", &[][..], "localhost", "itself"),
+            ("http://localhost:11434/v1", &["--simulate", "openai"], "localhost", "simulator ollama"),
+            ("http://127.0.0.1:8000/v1", &["--simulate", "openai"], "127.0.0.1", "simulator vllm"),
+            ("http://127.0.0.1:9/v1", &["--simulate", "openai"], "127.0.0.1", "simulator openai"),
+            ("https://llm.example.com:8000/v1", &[], "llm.example.com", "simulator vllm"),
+        ] {
+            let line = CommandLine::parse_from(["dev"].iter().chain(arguments));
+            let targets = choose(&with_openai_at(base_url), &line.options, env).expect("the options should be valid");
+            let described = describe(&targets, host);
+            assert_eq!(described.split(';').next(), Some(expected), "{base_url}: {described}");
+        }
+        for (arguments, expected) in [
+            (&["--simulate", "opnai"][..], "--simulate opnai: the policy has no such provider; valid: openai"),
+            (&["--simulate", "openai", "--no-simulators"], "contradict"),
+            (&["--simulate", "openai", "--backend", "127.0.0.1=http://[::1]:1"], "contradict"),
+        ] {
+            let line = CommandLine::parse_from(["dev"].iter().chain(arguments));
+            let chosen = choose(&with_openai_at("http://127.0.0.1:8000/v1"), &line.options, env);
+            let message = chosen.map(drop).expect_err("the options contradict").to_string();
+            assert!(message.contains(expected), "{message}");
+        }
     }
 
     #[test]

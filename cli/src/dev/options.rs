@@ -30,6 +30,9 @@ pub struct DevOptions {
     /// variable which everybody uses for this host (OPENAI_API_KEY for api.openai.com); may be repeated
     #[arg(long, value_name = "PROVIDER")]
     pub real: Vec<String>,
+    /// Plays this provider, which the policy has on this machine (vLLM, Ollama), in place of the server there; may be repeated
+    #[arg(long, value_name = "PROVIDER")]
+    pub simulate: Vec<String>,
     /// Rehearses an outage: what this provider's simulator does to its next requests, as a fault script
     /// (docs/simulators.md); may be repeated
     #[arg(long, value_name = "PROVIDER=SCRIPT")]

@@ -28,6 +28,7 @@ mod guest {
     use tiergate::wire::ask::Ask;
     use tiergate::wire::piece::{Said, recycle};
     use tiergate::wire::sse::Decoder;
+    use tiergate_guests::agent;
     use tiergate_guests::translation::Row;
 
     const MESSAGES_MODEL: &str = "claude-sonnet-5-5";
@@ -44,8 +45,12 @@ mod guest {
     const SHIPPED: &[u8] = include_bytes!("../../../policy/default.json");
     /// Of a policy that nobody meant, as many as fit.
     const UNKNOWN_FIELDS: usize = 47_000;
-    /// Of a policy as large as one may be.
-    const MODELS: usize = 1_600;
+    /// Of a policy that is nearly as large as one may be.
+    const POLICY_BYTES: usize = 500_000;
+
+    /// An agent's body at its beginning, and late in its work.
+    const AGENT_KILOBYTES: [usize; 2] = [31, 400];
+    const AGENT_TIMES: u64 = 100;
 
     /// How often a large body is.
     const LARGE_TIMES: u64 = 10;
@@ -85,7 +90,7 @@ mod guest {
             let encoded = dialect::encode_request(&policy, &candidate, &request, &asking);
             black_box(encoded.expect("the Messages API should have words for all of it"));
         };
-        let large = |name: &str, what: &str, body: &str| {
+        let request_row = |name: &str, what: &str, body: &str, times: u64| {
             let candidate = Candidate { model: model(&policy, name), effort: None };
             let work = || {
                 let request = chat::parse(black_box(body.as_bytes())).expect("it should be a request");
@@ -93,7 +98,7 @@ mod guest {
                     dialect::encode_request(&policy, &candidate, &request, &asking).expect("it should be carried"),
                 );
             };
-            row(what, "request", LARGE_TIMES, timed(LARGE_TIMES, work))
+            row(what, "request", times, timed(times, work))
         };
         let refused = |what: &str, body: &str| {
             let work = || assert!(chat::parse(black_box(body.as_bytes())).is_err());
@@ -104,27 +109,34 @@ mod guest {
         let (reading, options) = (of_model(MESSAGES_MODEL), AnswerOptions::of(&request, false));
         let decode = || {
             let body = black_box(body.clone());
-            let pieces = dialect::decode_answer(reading, &body).expect("it should be an answer");
+            let pieces = dialect::decode_answer(&reading, &body).expect("it should be an answer");
             let said = Said { dialect: reading.dialect, pieces: &pieces, came: None };
             black_box((delivery::facts(&options, &said), delivery::encode_answer(&options, &said)));
         };
         let mut rows = vec![
             row("a conversation of 20 turns with 5 tools, to the Messages API", "request", TIMES, timed(TIMES, encode)),
             row("a whole answer of the Messages API, text and a call", "answer", TIMES, timed(TIMES, decode)),
-            stream("Messages API, text", reading, &request, &messages_stream(Piece::Text)),
-            stream("Messages API, arguments of a call", reading, &request, &messages_stream(Piece::Call)),
-            stream("openai-chat, text, passed", of_model(PASSED_MODEL), &request, &chat_stream()),
-            stream("openai-chat, text, mended", of_model(MENDED_MODEL), &request, &chat_stream()),
+            stream("Messages API, text", &reading, &request, &messages_stream(Piece::Text)),
+            stream("Messages API, arguments of a call", &reading, &request, &messages_stream(Piece::Call)),
+            stream("openai-chat, text, passed", &of_model(PASSED_MODEL), &request, &chat_stream()),
+            stream("openai-chat, text, mended", &of_model(MENDED_MODEL), &request, &chat_stream()),
             document("the shipped policy, parsed", SHIPPED),
             document("a policy of 517 KB with 47,000 unknown fields, refused", faulty_policy().as_bytes()),
-            document("a policy of 500 KB with 1,600 models, parsed", large_policy().as_bytes()),
+            document("a policy of 500 KB, full of models, parsed", large_policy().as_bytes()),
         ];
         // One body at a time: together they would be more than a sandbox holds.
         for (what, body) in [("an image of 9 MB", image as fn() -> String), ("10 MB in 19,000 parts", || parts(WORDS))]
         {
             let body = body();
-            rows.push(large(PASSED_MODEL, &format!("{what}, to openai-chat"), &body));
-            rows.push(large(MESSAGES_MODEL, &format!("{what}, to the Messages API"), &body));
+            rows.push(request_row(PASSED_MODEL, &format!("{what}, to openai-chat"), &body, LARGE_TIMES));
+            rows.push(request_row(MESSAGES_MODEL, &format!("{what}, to the Messages API"), &body, LARGE_TIMES));
+        }
+        for kilobytes in AGENT_KILOBYTES {
+            let body = agent::body(kilobytes * 1_000);
+            let what = format!("an agent's {kilobytes} KB with {} tools", agent::TOOLS);
+            rows.push(request_row(PASSED_MODEL, &format!("{what}, to openai-chat"), &body, AGENT_TIMES));
+            rows.push(request_row(MENDED_MODEL, &format!("{what}, to openai-chat, mended"), &body, AGENT_TIMES));
+            rows.push(request_row(MESSAGES_MODEL, &format!("{what}, to the Messages API"), &body, AGENT_TIMES));
         }
         rows.push(refused("10 MB in parts of one word, refused", &parts(1)));
         rows.push(refused("130,000 different fields, refused", &keys()));
@@ -152,7 +164,7 @@ mod guest {
     }
 
     /// A stream, one event a read, found in its bytes and taken.
-    fn stream(work: &str, reading: DecodeOptions, request: &Ask<'_>, events: &[String]) -> Row {
+    fn stream(work: &str, reading: &DecodeOptions, request: &Ask<'_>, events: &[String]) -> Row {
         let options = AnswerOptions::of(request, false);
         let time = timed(STREAMS, || {
             let mut stream = Stream::new(reading).expect("the dialect should be built");
@@ -190,7 +202,8 @@ mod guest {
     fn large_policy() -> String {
         let mut policy: Value = serde_json::from_slice(SHIPPED).expect("the shipped policy should be JSON");
         let model = policy["models"][PASSED_MODEL].clone();
-        for number in 0..MODELS {
+        let bytes_each = r#""model-1000":,"#.len() + model.to_string().len();
+        for number in 0..POLICY_BYTES / bytes_each {
             policy["models"][format!("model-{number}")] = model.clone();
         }
         let policy = policy.to_string();

@@ -18,6 +18,8 @@ pub struct Encoder<'a> {
     pub prompt_tokens: usize,
     pub reasoning_tokens: usize,
     pub include_usage: bool,
+    /// Content is an array, and what the model thinks the first of its parts.
+    pub shows_thought: bool,
     pub warning: Option<String>,
 }
 
@@ -27,6 +29,10 @@ impl Encoder<'_> {
             let mut message = json!({"role": "assistant", "content": said.pieces.concat(), "refusal": null});
             if said.pieces.is_empty() && (!said.calls.is_empty() || said.ending == Ending::Refused) {
                 message["content"] = Value::Null;
+            }
+            if self.shows_thought {
+                let text = message["content"].as_str().map(text_part);
+                message["content"] = std::iter::once(thinking_part()).chain(text).collect();
             }
             if said.ending == Ending::Refused {
                 message["refusal"] = json!(REFUSAL);
@@ -59,7 +65,12 @@ impl Encoder<'_> {
             events.push(Event { piece: Piece::Opening, frame: frame(&chunk) });
         }
         for (index, said) in choices.iter().enumerate() {
-            let texts = said.pieces.iter().map(|piece| json!({"content": piece}));
+            let thought = self.shows_thought.then(|| json!({"content": [thinking_part()]}));
+            let text = |piece: &String| match self.shows_thought {
+                true => json!({"content": [text_part(piece)]}),
+                false => json!({"content": piece}),
+            };
+            let texts = thought.into_iter().chain(said.pieces.iter().map(text));
             let calls = said.calls.iter().enumerate().flat_map(|(number, call)| self.tool_deltas(number, call));
             let refusal = (said.ending == Ending::Refused).then(|| json!({"refusal": REFUSAL}));
             for delta in texts.chain(calls).chain(refusal) {
@@ -163,6 +174,15 @@ impl Encoder<'_> {
         deltas.extend(call.pieces.iter().map(piece));
         deltas
     }
+}
+
+/// What a model thinks, as a part of its content.
+fn thinking_part() -> Value {
+    json!({"type": "thinking", "thinking": [{"type": "text", "text": "What is asked is clear."}], "closed": true})
+}
+
+fn text_part(text: &str) -> Value {
+    json!({"type": "text", "text": text})
 }
 
 pub fn to_bytes(value: &Value) -> Bytes {

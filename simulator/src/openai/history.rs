@@ -59,6 +59,10 @@ fn check_message(profile: &Profile, message: &Value, index: usize) -> Result<(),
         }
         let Some(known) = profile.known.parts else { continue };
         let own: Vec<&str> = known.iter().copied().chain(["type"]).collect();
+        if role == "tool" && profile.known.results.is_some_and(|known| !known.contains(&kind)) {
+            let refusal = Refusal::invalid(format!("a message with role `tool` holds text only, not `{kind}`"));
+            return Err(refusal.with_code("invalid_value").with_param(param(&format!("content[{at}]"))));
+        }
         if !known.contains(&kind) {
             return Err(unknown_parameter(&param(&format!("content[{at}].type"))));
         }
@@ -92,11 +96,14 @@ fn check_calls(profile: &Profile, message: &Value, index: usize) -> Result<(), R
         if let Some(name) = unknown(call, known) {
             return Err(unknown_parameter(&param(&format!("tool_calls[{at}].{name}"))));
         }
-        if let Some(name) = unknown(&call["function"], &["name", "arguments"]) {
-            return Err(unknown_parameter(&param(&format!("tool_calls[{at}].function.{name}"))));
-        }
     }
     Ok(())
+}
+
+/// Whether a function may have this name.
+pub fn is_plain(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=64).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 fn check_order(profile: &Profile, messages: &[Value]) -> Result<(), Refusal> {

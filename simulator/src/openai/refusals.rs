@@ -54,6 +54,7 @@ fn check_fields(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refu
         return Err(Refusal::invalid("[] is too short: `tools`").with_code("empty_array").with_param("tools"));
     }
     check_tool_fields(profile, request)?;
+    check_objects(profile, request)?;
     if profile.has(Quirk::StopArrayOnly) && request.field("stop").is_some_and(|stop| !stop.is_array()) {
         return Err(Refusal::invalid("`stop` must be a list of strings").with_param("stop"));
     }
@@ -72,23 +73,80 @@ fn check_tool_fields(profile: &Profile, request: &ChatRequest<'_>) -> Result<(),
         let param = |part: &str| format!("tools[{index}].{part}");
         let function = &tool["function"];
         if let Some(known) = profile.known.functions {
-            let top = history::unknown(tool, &["type", "function", "custom"]);
-            if let Some(name) = top.or_else(|| history::unknown(function, known)) {
-                return Err(history::unknown_parameter(&param(name)));
+            let inside = history::unknown(function, known).map(|name| format!("function.{name}"));
+            let top = history::unknown(tool, &["type", "function", "custom"]).map(str::to_owned);
+            if let Some(name) = top.or(inside) {
+                return Err(history::unknown_parameter(&param(&name)));
             }
         }
-        let name = function["name"].as_str().unwrap_or_default();
-        if profile.has(Quirk::PlainNames) && tool["type"] == "function" && !is_plain(name) {
-            let refusal = Refusal::invalid("a name must match ^[a-zA-Z0-9_-]{1,64}$").with_code("invalid_value");
-            return Err(refusal.with_param(param("function.name")));
+    }
+    check_names(profile, request)
+}
+
+/// The names of tools, wherever they stand.
+fn check_names(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refusal> {
+    if !profile.has(Quirk::PlainNames) {
+        return Ok(());
+    }
+    let null = Value::Null;
+    let field = |name: &str| request.field(name).unwrap_or(&null);
+    let items = |list: &str, value: &Value| -> Vec<(String, Value)> {
+        let items = value.as_array().into_iter().flatten().enumerate();
+        items.map(|(at, item)| (format!("{list}[{at}]"), item.clone())).collect()
+    };
+    let choice = field("tool_choice");
+    let mut named = items("tools", field("tools"));
+    named.extend(items("functions", field("functions")));
+    named.extend(items("tool_choice.allowed_tools.tools", &choice["allowed_tools"]["tools"]));
+    named.extend([("tool_choice".to_owned(), choice.clone())]);
+    named.extend([("function_call".to_owned(), field("function_call").clone())]);
+    for (at, message) in request.messages().iter().enumerate() {
+        let place = format!("messages[{at}]");
+        named.extend(items(&format!("{place}.tool_calls"), &message["tool_calls"]));
+        named.extend([(format!("{place}.function_call"), message["function_call"].clone())]);
+        if message["role"] == "function" {
+            named.extend([(place, message.clone())]);
+        }
+    }
+    for (place, holder) in named {
+        let names = [
+            ("function.name", &holder["function"]["name"]),
+            ("custom.name", &holder["custom"]["name"]),
+            ("name", &holder["name"]),
+        ];
+        for (leaf, name) in names {
+            if name.as_str().is_some_and(|name| !history::is_plain(name)) {
+                let refusal = Refusal::invalid("a name must match ^[a-zA-Z0-9_-]{1,64}$").with_code("invalid_value");
+                return Err(refusal.with_param(format!("{place}.{leaf}")));
+            }
         }
     }
     Ok(())
 }
 
-fn is_plain(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    (1..=64).contains(&name.len()) && name.bytes().all(is_plain)
+/// Fields that are not known, at the depths that have no list of their own.
+fn check_objects(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refusal> {
+    for object in profile.known.objects {
+        let mut names = object.path.split('.');
+        let first = names.next().unwrap_or_default();
+        let names: Vec<&str> = names.collect();
+        if let Some(param) = request.field(first).and_then(|value| unknown_below(value, &names, object.fields)) {
+            return Err(history::unknown_parameter(&format!("{first}{param}")));
+        }
+    }
+    Ok(())
+}
+
+/// The place, below `value`, of a field that none of the objects at the end of `names` may have.
+fn unknown_below(value: &Value, names: &[&str], fields: &[&str]) -> Option<String> {
+    if let Some(items) = value.as_array() {
+        let below = |(at, item)| unknown_below(item, names, fields).map(|below| format!("[{at}]{below}"));
+        return items.iter().enumerate().find_map(below);
+    }
+    match names {
+        [] => history::unknown(value, fields).map(|name| format!(".{name}")),
+        [name, names @ ..] => unknown_below(value.get(name)?, names, fields).map(|below| format!(".{name}{below}")),
+    }
 }
 
 /// A schema that is none is refused before the model sees it.

@@ -16,6 +16,15 @@ impl<'a> ChatRequest<'a> {
         self.field("model").and_then(Value::as_str)
     }
 
+    /// Whether the answer begins with what the model thinks, as a part of its content.
+    pub fn shows_thought(&self, profile: &Profile) -> bool {
+        let word = |name: &str| self.field(name).and_then(Value::as_str);
+        let is_reasoning = self.model().is_some_and(|model| model.starts_with("magistral"))
+            || word("prompt_mode") == Some("reasoning")
+            || word("reasoning_effort").is_some_and(|effort| effort != "none");
+        profile.has(Quirk::ThinkingParts) && is_reasoning
+    }
+
     pub fn messages(&self) -> &'a [Value] {
         self.field("messages").and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }

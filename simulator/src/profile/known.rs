@@ -13,8 +13,64 @@ pub struct Known {
     pub calls: Option<&'static [&'static str]>,
     /// Of what a tool's `function` holds.
     pub functions: Option<&'static [&'static str]>,
+    /// Kinds of parts in the result of a tool.
+    pub results: Option<&'static [&'static str]>,
+    /// Of further objects.
+    pub objects: &'static [Object],
 }
 
+/// The fields of an object below the top level of a request.
+pub struct Object {
+    /// The names on the way to it; what is in a list is where the list is.
+    pub path: &'static str,
+    pub fields: &'static [&'static str],
+}
+
+const fn object(path: &'static str, fields: &'static [&'static str]) -> Object {
+    Object { path, fields }
+}
+
+/// What stands below the top level in the published API, where messages, parts, calls and tools have no list of their own.
+const OBJECTS: &[Object] = &[
+    object("audio", &["voice", "format"]),
+    object("audio.voice", &["id"]),
+    object("function_call", &["name"]),
+    object("functions", &["name", "description", "parameters"]),
+    object("messages.audio", &["id"]),
+    object("messages.content.file", &["file_data", "file_id", "filename"]),
+    object("messages.content.image_url", &["url", "detail"]),
+    object("messages.content.input_audio", &["data", "format"]),
+    object("messages.content.prompt_cache_breakpoint", &["mode"]),
+    object("messages.function_call", &["name", "arguments"]),
+    object("messages.tool_calls.custom", &["name", "input"]),
+    object("messages.tool_calls.function", &["name", "arguments"]),
+    object("moderation", &["model", "policy"]),
+    object("moderation.policy", &["input", "output"]),
+    object("moderation.policy.input", &["mode"]),
+    object("moderation.policy.output", &["mode"]),
+    object("prediction", &["type", "content"]),
+    object("prediction.content", &["type", "text", "prompt_cache_breakpoint"]),
+    object("prompt_cache_options", &["ttl", "mode"]),
+    object("response_format", &["type", "json_schema"]),
+    object("response_format.json_schema", &["name", "description", "schema", "strict"]),
+    object("stream_options", &["include_usage", "include_obfuscation"]),
+    object("tool_choice", &["type", "function", "custom", "allowed_tools"]),
+    object("tool_choice.allowed_tools", &["mode", "tools"]),
+    object("tool_choice.allowed_tools.tools", &["type", "function", "custom"]),
+    object("tool_choice.allowed_tools.tools.custom", &["name"]),
+    object("tool_choice.allowed_tools.tools.function", &["name"]),
+    object("tool_choice.custom", &["name"]),
+    object("tool_choice.function", &["name"]),
+    object("tools.custom", &["name", "description", "format"]),
+    object("tools.custom.format", &["type", "grammar"]),
+    object("tools.custom.format.grammar", &["definition", "syntax"]),
+    object("web_search_options", &["search_context_size", "user_location"]),
+    object("web_search_options.user_location", &["type", "approximate"]),
+    object("web_search_options.user_location.approximate", &["country", "region", "city", "timezone"]),
+];
+
+/// A result that is more than text is refused where the provider is known to, or does not say that it takes it.
+const TEXTS: Option<&[&str]> = Some(&["text"]);
 const PARTS: &[&str] = &["text", "image_url", "input_audio", "file", "refusal"];
 const CALLS: &[&str] = &["id", "type", "function", "custom"];
 const FUNCTIONS: &[&str] = &["name", "description", "parameters", "strict"];
@@ -37,6 +93,8 @@ impl Known {
         parts: Some(&["text", "image_url", "input_audio", "file", "refusal", "prompt_cache_breakpoint"]),
         calls: Some(CALLS),
         functions: Some(FUNCTIONS),
+        results: TEXTS,
+        objects: OBJECTS,
     };
 
     /// Google's layer for OpenAI's clients: only what it lists at the top, and anything in messages.
@@ -62,6 +120,8 @@ impl Known {
         parts: Some(PARTS),
         calls: None,
         functions: Some(FUNCTIONS),
+        results: TEXTS,
+        objects: OBJECTS,
     };
 
     pub const MISTRAL: Self = Self {
@@ -90,6 +150,8 @@ impl Known {
         parts: Some(&["text", "image_url", "input_audio", "file", "thinking"]),
         calls: Some(&["id", "type", "function", "index"]),
         functions: Some(FUNCTIONS),
+        results: TEXTS,
+        objects: OBJECTS,
     };
 
     pub const GROQ: Self = Self {
@@ -120,6 +182,8 @@ impl Known {
         parts: Some(&["text", "image_url"]),
         calls: Some(&["id", "type", "function"]),
         functions: Some(FUNCTIONS),
+        results: TEXTS,
+        objects: OBJECTS,
     };
 
     pub const CEREBRAS: Self = Self {
@@ -128,5 +192,7 @@ impl Known {
         parts: Some(&["text"]),
         calls: Some(&["id", "type", "function"]),
         functions: Some(FUNCTIONS),
+        results: TEXTS,
+        objects: OBJECTS,
     };
 }

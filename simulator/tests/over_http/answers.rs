@@ -43,6 +43,34 @@ async fn a_stream_says_the_same_in_the_usual_order() {
 }
 
 #[tokio::test]
+async fn mistrals_reasoning_models_say_what_they_think_in_their_content() {
+    let thought =
+        json!({"type": "thinking", "thinking": [{"type": "text", "text": "What is asked is clear."}], "closed": true});
+    for (model, more, thinks) in [
+        ("magistral-medium-latest", json!({}), true),
+        ("mistral-small-latest", json!({"reasoning_effort": "high"}), true),
+        ("mistral-small-latest", json!({"reasoning_effort": "none"}), false),
+        ("mistral-small-latest", json!({}), false),
+    ] {
+        let simulator = start(Profile::mistral()).await;
+        let (status, answer) = ask(&simulator, &request(model, "hello", &more)).await;
+        assert_eq!(status, 200, "{answer}");
+        let content = &answer["choices"][0]["message"]["content"];
+        let mut streamed = more.clone();
+        streamed["stream"] = json!(true);
+        let (text, _) = stream(&simulator, &request(model, "hello", &streamed)).await;
+        let chunks = chunks(&text);
+        let deltas: Vec<&Value> = chunks.iter().map(|chunk| &chunk["choices"][0]["delta"]["content"]).collect();
+        if thinks {
+            assert_eq!((&content[0], &content[1]["type"]), (&thought, &json!("text")), "{model} {more}");
+            assert_eq!((&deltas[1][0], &deltas[2][0]["type"]), (&thought, &json!("text")), "{model} {more}");
+        } else {
+            assert!(content.is_string() && deltas[1].is_string(), "{model} {more}: {content}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn usage_is_streamed_only_when_asked_for() {
     let simulator = start(Profile::openai()).await;
     let (text, _) = stream(&simulator, &request("gpt-6-sol", "hello", &json!({"stream": true}))).await;

@@ -62,6 +62,62 @@ async fn openai_refuses_what_its_reasoning_models_do_not_take() {
 }
 
 #[tokio::test]
+async fn openai_refuses_unknown_fields_at_every_depth() {
+    let unknown = json!("unknown_parameter");
+    let said = |message: Value| json!({"messages": [message]});
+    let part = |part: Value| said(json!({"role": "user", "content": [part]}));
+    let call = |call: Value| said(json!({"role": "assistant", "tool_calls": [call]}));
+    let tool = |tool: Value| json!({"tools": [tool], "reasoning_effort": "none"});
+    let cases = [
+        (json!({"response_format": {"type": "json_object", "x": 1}}), "response_format.x"),
+        (
+            json!({"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"x": 1}, "x": 1}}}),
+            "response_format.json_schema.x",
+        ),
+        (json!({"stream": true, "stream_options": {"x": 1}}), "stream_options.x"),
+        (json!({"tool_choice": {"type": "function", "function": {"name": "f", "x": 1}}}), "tool_choice.function.x"),
+        (
+            json!({"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{}, {"x": 1}]}}}),
+            "tool_choice.allowed_tools.tools[1].x",
+        ),
+        (
+            json!({"prediction": {"type": "content", "content": [{"type": "text", "text": "a", "x": 1}]}}),
+            "prediction.content[0].x",
+        ),
+        (part(json!({"type": "image_url", "image_url": {"url": "a", "x": 1}})), "messages[0].content[0].image_url.x"),
+        (part(json!({"type": "file", "file": {"file_id": "a", "x": 1}})), "messages[0].content[0].file.x"),
+        (
+            part(json!({"type": "input_audio", "input_audio": {"data": "a", "x": 1}})),
+            "messages[0].content[0].input_audio.x",
+        ),
+        (said(json!({"role": "assistant", "audio": {"id": "a", "data": "b"}})), "messages[0].audio.data"),
+        (
+            call(json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}", "input": "b"}})),
+            "messages[0].tool_calls[0].function.input",
+        ),
+        (tool(json!({"type": "function", "function": {"name": "f"}, "x": 1})), "tools[0].x"),
+        (tool(json!({"type": "function", "function": {"name": "f", "x": 1}})), "tools[0].function.x"),
+        (
+            tool(
+                json!({"type": "custom", "custom": {"name": "f", "format": {"type": "grammar", "grammar": {"x": 1}}}}),
+            ),
+            "tools[0].custom.format.grammar.x",
+        ),
+    ];
+    let cases = cases.map(|(more, param)| ("gpt-6-sol", more, 400, json!(param), unknown.clone()));
+    check_refused(Profile::openai(), &cases).await;
+    let invalid = json!("invalid_value");
+    let image = json!({"type": "image_url", "image_url": {"url": "https://a.example/b.png"}});
+    let result = said(json!({"role": "tool", "tool_call_id": "a", "content": [image]}));
+    let made_up = call(json!({"id": "a", "type": "function", "function": {"name": "f.g", "arguments": "{}"}}));
+    let cases = [
+        ("gpt-6-sol", result, 400, json!("messages[0].content[0]"), invalid.clone()),
+        ("gpt-6-sol", made_up, 400, json!("messages[0].tool_calls[0].function.name"), invalid),
+    ];
+    check_refused(Profile::openai(), &cases).await;
+}
+
+#[tokio::test]
 async fn mercury_refuses_what_is_not_in_its_schema() {
     let unsupported = json!("unsupported_parameter");
     let image = json!([{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]);
@@ -91,6 +147,38 @@ async fn mercury_refuses_what_is_not_in_its_schema() {
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn names_of_tools_are_plain_wherever_they_stand() {
+    let function = |name: &str| json!({"type": "function", "function": {"name": name}});
+    let call = |name: &str| json!({"id": "c", "type": "function", "function": {"name": name, "arguments": "{}"}});
+    let invalid = json!("invalid_value");
+    let long = "x".repeat(65);
+    let mut cases = Vec::new();
+    for name in ["a.b", "a b", long.as_str()] {
+        let allowed = json!({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [function(name)]}});
+        for (more, param) in [
+            (json!({"tools": [function("ok"), function(name)]}), "tools[1].function.name"),
+            (json!({"tools": [{"type": "custom", "custom": {"name": name}}]}), "tools[0].custom.name"),
+            (json!({"functions": [{"name": name}]}), "functions[0].name"),
+            (json!({"tools": [function("ok")], "tool_choice": function(name)}), "tool_choice.function.name"),
+            (
+                json!({"tools": [function("ok")], "tool_choice": allowed}),
+                "tool_choice.allowed_tools.tools[0].function.name",
+            ),
+            (
+                json!({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [call(name)]}]}),
+                "messages[1].tool_calls[0].function.name",
+            ),
+            (json!({"messages": [{"role": "function", "name": name, "content": "x"}]}), "messages[0].name"),
+        ] {
+            cases.push(("any", more, 400, json!(param), invalid.clone()));
+        }
+    }
+    check_refused(Profile { models: Vec::new(), ..Profile::openai() }, &cases[..]).await;
+    let taken: Vec<_> = cases.iter().map(|(model, more, ..)| (*model, more.clone())).take(2).collect();
+    check_taken(Profile::generic("any"), &taken).await;
 }
 
 #[tokio::test]

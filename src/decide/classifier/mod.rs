@@ -15,6 +15,7 @@ use http::StatusCode;
 use crate::platform::{Platform, SendError, UpstreamRequest, UpstreamResponse, Wait};
 use crate::policy::{Candidate, Classifier, Policy};
 use crate::record::Reason;
+use crate::upstream::address::Address;
 use crate::upstream::coding::{BodyFailure, PlainBody};
 use crate::upstream::dialect::{self, DecodeOptions, Defect, EncodeOptions};
 use crate::upstream::error_words::{self, ProviderError};
@@ -104,7 +105,8 @@ pub fn start<P: Platform>(
     let Ok(encoded) = dialect::encode_request(policy, &candidate, &question, &options) else {
         return Err(NoReply::to_this_question(Reason::ClassifierError));
     };
-    let Ok(permit) = keyring.permit(provider, encoded.path) else {
+    let Address { path, url } = Address::of(policy, classifier.model);
+    let Ok(permit) = keyring.permit(provider, &path) else {
         return Err(NoReply::to_this_question(Reason::ClassifierNoSecret));
     };
     let platform = keyring.platform();
@@ -113,7 +115,7 @@ pub fn start<P: Platform>(
     let backend = platform.backend(&target).map_err(unsent)?;
     let upstream = UpstreamRequest {
         method: http::Method::POST,
-        url: format!("{}{}", provider.base_url, encoded.path),
+        url,
         headers: dialect::request_headers(provider, permit.secret.as_ref(), media::JSON),
         body: encoded.body,
     };

@@ -15,6 +15,7 @@ use crate::wire::ask::content::{Content, Format, FormatKind, Setting, SettingKin
 use crate::wire::ask::items::{Item, ItemKind, Level, Part};
 use crate::wire::ask::place::Place;
 use crate::wire::ask::turns::Role;
+use crate::wire::ask::unread::Unread;
 use crate::wire::ask::{Api, Ask, Features, Neutral};
 use crate::wire::json::{Json, JsonString, decoded};
 
@@ -63,7 +64,15 @@ pub fn question(policy: &Policy, classifier: &Classifier, effort: Option<Effort>
             strict: Some(true),
         },
     };
-    let content = Content { list, settings: vec![limit], format: Some(format), tools: Vec::new(), choice: None, items };
+    let content = Content {
+        list,
+        settings: vec![limit],
+        format: Some(format),
+        tools: Vec::new(),
+        choice: None,
+        items,
+        unread: Unread::default(),
+    };
     Ask {
         api: Api::Gateway,
         fields: Vec::new(),

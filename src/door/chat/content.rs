@@ -2,14 +2,18 @@
 //!
 //! What is read here only other dialects need, so it is checked only for them; OpenAI's own says itself what it refuses.
 
+use std::cell::RefCell;
+
 use serde_json::value::RawValue;
 
 use super::conversation;
 use super::tools::{self, Tools};
+use crate::door::members::Members;
 use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Content, Format, FormatKind, Setting, SettingKind};
 use crate::wire::ask::place::{Place, RequestFault};
-use crate::wire::json::{Json, JsonString, given, is_blank, is_text, object_fields};
+use crate::wire::ask::unread::Unread;
+use crate::wire::json::{Json, given, is_blank, is_text, says_nothing};
 
 /// What says nothing, as people write it.
 const DEFAULTS: [(&str, &[&str]); 11] = [
@@ -31,10 +35,13 @@ const DEFAULTS: [(&str, &[&str]); 11] = [
 /// # Errors
 /// What is no chat completion request in the parts that [`super::parse`] leaves unread.
 pub fn read<'a>(ask: &'a Ask<'a>) -> Result<Content<'a>, RequestFault> {
-    let items = conversation::read(&ask.turns)?;
-    let Tools { tools, choice } = tools::read(ask)?;
-    let format = format(ask)?;
-    Ok(Content { list: "messages", settings: settings(ask), format, tools, choice, items })
+    let unread = RefCell::default();
+    let items = conversation::read(&ask.turns, &unread)?;
+    let Tools { tools, choice } = tools::read(ask, &unread)?;
+    let format = format(ask, &unread)?;
+    read_stream_options(ask, &unread);
+    let unread = unread.into_inner();
+    Ok(Content { list: "messages", settings: settings(ask), format, tools, choice, items, unread })
 }
 
 /// What a field sets; nothing for those that are no settings.
@@ -78,9 +85,10 @@ fn settings<'a>(ask: &Ask<'a>) -> Vec<Setting<'a>> {
             // Where the functions count they are read as tools, so they are no settings, and `tool_choice` has no meaning then.
             ("functions" | "function_call", _) if ask.legacy_calls || value.get() == "[]" => None,
             ("tool_choice", _) if ask.legacy_calls => Some(SettingKind::Other),
-            // Of two names for the same, one counts; a legacy answer has room for one call in any case.
-            (_, Some(SettingKind::MaxOutput)) if limit != Some(name) => None,
-            (_, Some(SettingKind::User)) if user != Some(name) => None,
+            // Of two names for the same, one counts, and the other means nothing any more.
+            (_, Some(SettingKind::MaxOutput)) if limit != Some(name) => besides(ask, limit, value),
+            (_, Some(SettingKind::User)) if user != Some(name) => besides(ask, user, value),
+            // A legacy answer has room for one call in any case.
             (_, Some(SettingKind::ParallelCalls)) if ask.legacy_calls => None,
             (_, kind) => kind,
         };
@@ -100,17 +108,34 @@ fn first(ask: &Ask<'_>, names: [&'static str; 2], says: impl Fn(&RawValue) -> bo
     names.into_iter().find(|name| given(ask.field(name)).is_some_and(&says))
 }
 
-fn format<'a>(ask: &Ask<'a>) -> Result<Option<Format<'a>>, RequestFault> {
+/// What a setting is beside another one that counts; nothing where it says nothing else.
+fn besides(ask: &Ask<'_>, other: Option<&str>, value: &RawValue) -> Option<SettingKind> {
+    let counts = other.and_then(|name| ask.field(name)).map(RawValue::get);
+    let is_said = says_nothing(value) || is_text(value) && is_blank(value) || counts == Some(value.get());
+    (!is_said).then_some(SettingKind::Other)
+}
+
+/// Streams are as every API has them, and usage is told by the door.
+fn read_stream_options<'a>(ask: &Ask<'a>, unread: &RefCell<Unread<'a>>) {
+    let options = given(ask.field("stream_options"));
+    let place = Place::field("stream_options");
+    if let Some(mut options) = options.and_then(|options| Members::open(options.get(), place, unread)) {
+        options.take_flag("include_usage");
+    }
+}
+
+fn format<'a>(ask: &Ask<'a>, unread: &RefCell<Unread<'a>>) -> Result<Option<Format<'a>>, RequestFault> {
     let Some(format) = given(ask.field("response_format")) else { return Ok(None) };
     let place = Place::field("response_format");
-    let fields = object_fields(format.get()).map_err(|_| place.fault("must be an object"))?;
-    let get = |name: &str| given(fields.iter().find(|field| field.name == name).map(|field| field.value));
-    let kind = match get("type").map(RawValue::get) {
+    let format = Members::open(format.get(), place, unread);
+    let mut format = format.ok_or_else(|| place.fault("must be an object"))?;
+    let kind = match format.take("type").map(RawValue::get) {
         Some(r#""text""#) => return Ok(None),
         Some(r#""json_object""#) => FormatKind::Json,
         Some(r#""json_schema""#) => {
-            let json_schema = get("json_schema").ok_or_else(|| place.leaf("json_schema").fault("is missing"))?;
-            schema(json_schema, place)?
+            let leaf = "json_schema";
+            let json_schema = format.take(leaf).ok_or_else(|| place.leaf(leaf).fault("is missing"))?;
+            schema(format.inner(json_schema, leaf).ok_or_else(|| place.leaf(leaf).fault("must be an object"))?)?
         }
         Some(_) | None => {
             return Err(place.leaf("type").fault("must be `text`, `json_object` or `json_schema`"));
@@ -119,18 +144,15 @@ fn format<'a>(ask: &Ask<'a>) -> Result<Option<Format<'a>>, RequestFault> {
     Ok(Some(Format { name: "response_format", kind }))
 }
 
-fn schema<'a>(json_schema: &'a RawValue, place: Place) -> Result<FormatKind<'a>, RequestFault> {
-    let must_be_object = |leaf| place.leaf(leaf).fault("must be an object");
-    let fields = object_fields(json_schema.get()).map_err(|_| must_be_object("json_schema"))?;
-    let get = |name: &str| given(fields.iter().find(|field| field.name == name).map(|field| field.value));
-    let schema = get("schema");
+fn schema<'a>(mut json_schema: Members<'_, 'a>) -> Result<FormatKind<'a>, RequestFault> {
+    let schema = json_schema.take("schema");
     if schema.is_some_and(|schema| !schema.get().starts_with('{')) {
-        return Err(must_be_object("json_schema.schema"));
+        return Err(json_schema.place().leaf("json_schema.schema").fault("must be an object"));
     }
     Ok(FormatKind::Schema {
-        name: get("name").and_then(JsonString::read),
-        description: get("description").and_then(JsonString::read),
+        name: json_schema.take_text("name"),
+        description: json_schema.take_text("description"),
         schema: schema.map(Json::Borrowed),
-        strict: get("strict").map(|strict| strict.get() == "true"),
+        strict: json_schema.take_flag("strict"),
     })
 }

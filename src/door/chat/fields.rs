@@ -20,7 +20,10 @@ pub fn other_case(name: &str) -> Option<&'static str> {
 /// Whether two names are one to a parser that ignores case, as Go's does, which folds `ſ` and the Kelvin sign too; `known`
 /// is in lower case.
 pub fn same_but_for_case(known: &str, name: &str) -> bool {
-    name.chars().map(lower).eq(known.chars())
+    match name.is_ascii() {
+        true => name.eq_ignore_ascii_case(known),
+        false => name.chars().map(lower).eq(known.chars()),
+    }
 }
 
 /// The lower case of a character that may stand in a name, also of the two beyond ASCII that fold to letters of it.

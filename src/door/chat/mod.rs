@@ -13,8 +13,10 @@ mod content;
 mod conversation;
 mod estimate;
 pub mod fields;
+mod marks;
 mod media;
 pub mod messages;
+mod parts;
 mod reasoning;
 mod tools;
 

@@ -17,10 +17,21 @@ pub const COPIES: [&str; 2] = ["reasoning_content", "reasoning"];
 /// How Anthropic's thoughts are called there.
 const FORMAT: &str = "anthropic-claude-v1";
 
-/// The thoughts of a message that came back, each with its token.
-pub fn read(details: &RawValue) -> Vec<Reasoning<'_>> {
-    let entries: Vec<&RawValue> = serde_json::from_str(details.get()).unwrap_or_default();
-    entries.into_iter().filter_map(entry).collect()
+/// What came back of the thoughts of a message.
+pub struct Details<'a> {
+    /// Each with its token.
+    pub thoughts: Vec<Reasoning<'a>>,
+    /// Whether there is nothing else.
+    pub is_whole: bool,
+}
+
+/// The thoughts of a message that came back; nothing if none has a token.
+pub fn read(details: &RawValue) -> Option<Details<'_>> {
+    let entries: Vec<&RawValue> = serde_json::from_str(details.get()).ok()?;
+    let count = entries.len();
+    let thoughts: Vec<Reasoning<'_>> = entries.into_iter().filter_map(entry).collect();
+    let is_whole = thoughts.len() == count;
+    (!thoughts.is_empty()).then_some(Details { thoughts, is_whole })
 }
 
 fn entry(entry: &RawValue) -> Option<Reasoning<'_>> {
@@ -69,12 +80,24 @@ mod tests {
             ("7", ""),
         ] {
             let details: Box<RawValue> = serde_json::from_str(details).expect("JSON");
-            let read: Vec<String> = read(&details)
+            let thoughts = read(&details).map(|details| details.thoughts).unwrap_or_default();
+            let read: Vec<String> = thoughts
                 .iter()
                 .filter_map(|reasoning| reasoning.sealed.as_ref())
                 .map(|sealed| format!("{:?} {} {}", sealed.kind, sealed.text.inside(), sealed.token))
                 .collect();
             assert_eq!(read.join(","), expected, "{details}");
+        }
+    }
+
+    #[test]
+    fn what_others_put_beside_it_is_noticed() {
+        for (others, expected) in
+            [("", true), (r#",{"type":"reasoning.text","signature":"EqQB"}"#, false), (",7", false)]
+        {
+            let details = format!(r#"[{{"type":"reasoning.text","text":"a","signature":"tgs1_x"}}{others}]"#);
+            let details: Box<RawValue> = serde_json::from_str(&details).expect("JSON");
+            assert_eq!(read(&details).map(|details| details.is_whole), Some(expected), "{details}");
         }
     }
 
@@ -88,8 +111,9 @@ mod tests {
             out.push(b']');
             let json = String::from_utf8(out).expect("UTF-8");
             let details: Box<RawValue> = serde_json::from_str(&json).expect("JSON");
-            let read = read(&details);
-            assert_eq!(read.first().and_then(|reasoning| reasoning.sealed.as_ref()), Some(&sealed), "{json}");
+            let read = read(&details).expect("a thought");
+            assert!(read.is_whole);
+            assert_eq!(read.thoughts.first().and_then(|reasoning| reasoning.sealed.as_ref()), Some(&sealed), "{json}");
         }
     }
 }

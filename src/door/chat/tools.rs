@@ -1,15 +1,18 @@
 //! The tools of a chat completion request and how they may be used, in the neutral form; the older functions too.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::marks;
+use crate::door::members::Members;
 use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Choice, Demand, Grammar, Tool, ToolKind, ToolName};
 use crate::wire::ask::place::{Located, Place, RequestFault};
+use crate::wire::ask::unread::Unread;
 use crate::wire::call::CallKind;
-use crate::wire::json::{Field, JsonString, given, object_fields, text, text_fault};
+use crate::wire::json::{given, text, text_fault};
 
 /// What a request says of tools.
 pub struct Tools<'a> {
@@ -21,7 +24,7 @@ pub struct Tools<'a> {
 ///
 /// # Errors
 /// What is no tool.
-pub fn read<'a>(ask: &Ask<'a>) -> Result<Tools<'a>, RequestFault> {
+pub fn read<'a>(ask: &Ask<'a>, unread: &RefCell<Unread<'a>>) -> Result<Tools<'a>, RequestFault> {
     let (field, choice) = match ask.legacy_calls {
         true => ("functions", "function_call"),
         false => ("tools", "tool_choice"),
@@ -30,71 +33,82 @@ pub fn read<'a>(ask: &Ask<'a>) -> Result<Tools<'a>, RequestFault> {
         Some(raw) => serde_json::from_str(raw.get()).map_err(|_| Place::field(field).fault("must be an array"))?,
         None => Vec::new(),
     };
-    let build = |(position, raw)| {
+    let build = |(position, raw): (usize, &'a RawValue)| {
         let place = Place::element(field, position);
+        let members = Members::open(raw.get(), place, unread).ok_or_else(|| place.fault("must be an object"))?;
         match ask.legacy_calls {
-            true => function(raw, raw, place, &LEGACY),
-            false => tool(raw, place),
+            true => function(members, bare(raw, place, LEGACY.name), &LEGACY),
+            false => tool(members, raw),
         }
     };
     let tools = raw.into_iter().enumerate().map(build).collect::<Result<_, _>>()?;
-    let choice = given(ask.field(choice)).map(|raw| match ask.legacy_calls {
-        true => legacy_choice(raw),
-        false => tool_choice(raw),
+    let choice = given(ask.field(choice)).map(|raw| {
+        let place = Place::field(choice);
+        let demand = match ask.legacy_calls {
+            true => legacy_demand(raw, place, unread),
+            false => demand(raw, place, unread),
+        };
+        match demand {
+            Ok(demand) => Choice { place, demand },
+            Err(leaf) => Choice { place: place.leaf(leaf), demand: Demand::Other(raw) },
+        }
     });
     Ok(Tools { tools, choice })
 }
 
 /// Where the members of a function stand below its tool.
 struct Leaves {
-    function: &'static str,
     name: &'static str,
     parameters: &'static str,
 }
 
-const CURRENT: Leaves = Leaves { function: "function", name: "function.name", parameters: "function.parameters" };
-const LEGACY: Leaves = Leaves { function: "", name: "name", parameters: "parameters" };
+const CURRENT: Leaves = Leaves { name: "function.name", parameters: "function.parameters" };
+const LEGACY: Leaves = Leaves { name: "name", parameters: "parameters" };
 
-fn get<'a>(fields: &[Field<'a>], name: &str) -> Option<&'a RawValue> {
-    given(fields.iter().find(|field| field.name == name).map(|field| field.value))
-}
-
-fn tool<'a>(raw: &'a RawValue, place: Place) -> Result<Tool<'a>, RequestFault> {
-    let fields = object_fields(raw.get()).map_err(|_| place.fault("must be an object"))?;
-    match get(&fields, "type").map(RawValue::get) {
+fn tool<'a>(mut tool: Members<'_, 'a>, raw: &'a RawValue) -> Result<Tool<'a>, RequestFault> {
+    let place = tool.place();
+    match tool.take("type").map(RawValue::get) {
         None | Some(r#""function""#) => {
-            let call = fields.iter().find(|field| field.name == "function").map(|field| field.value);
-            let call = call.ok_or_else(|| place.leaf("function").fault("is missing"))?;
-            function(call, raw, place, &CURRENT)
+            let raw_function = tool.take("function").ok_or_else(|| place.leaf("function").fault("is missing"))?;
+            let inside = tool.inner(raw_function, "function");
+            let inside = inside.ok_or_else(|| place.leaf("function").fault("must be an object"))?;
+            let cache = marks::take(&mut tool);
+            function(inside, Tool { cache, ..bare(raw, place, CURRENT.name) }, &CURRENT)
         }
         Some(r#""custom""#) => {
-            let members =
-                get(&fields, "custom").and_then(|custom| object_fields(custom.get()).ok()).unwrap_or_default();
-            let kind = ToolKind::Custom { grammar: get(&members, "format").and_then(grammar) };
-            described(&members, Tool { kind, ..bare(raw, place, "custom.name") })
+            let cache = marks::take(&mut tool);
+            let tool_of = |kind| Tool { kind, cache, ..bare(raw, place, "custom.name") };
+            match tool.take_members("custom", "custom") {
+                Some(mut custom) => {
+                    let grammar = grammar(&mut custom);
+                    described(&mut custom, tool_of(ToolKind::Custom { grammar }))
+                }
+                None => Ok(tool_of(ToolKind::Custom { grammar: None })),
+            }
         }
-        Some(_) => Ok(bare(raw, place, "type")),
+        Some(_) => {
+            tool.pass_all();
+            Ok(bare(raw, place, "type"))
+        }
     }
 }
 
-fn grammar(format: &RawValue) -> Option<Grammar<'_>> {
-    let fields = object_fields(format.get()).ok()?;
-    let members = object_fields(get(&fields, "grammar")?.get()).ok()?;
-    let text = |name| get(&members, name).and_then(JsonString::read);
-    Some(Grammar { syntax: text("syntax")?, definition: text("definition")? })
+/// The grammar of a custom tool's input; without one it may be any text.
+fn grammar<'a>(custom: &mut Members<'_, 'a>) -> Option<Grammar<'a>> {
+    let mut format = custom.take_members("format", "custom.format")?;
+    format.take_if("type", |kind| matches!(kind.get(), r#""text""# | r#""grammar""#));
+    let mut grammar = format.take_members("grammar", "custom.format.grammar")?;
+    let (syntax, definition) = (grammar.take_text("syntax"), grammar.take_text("definition"));
+    if syntax.is_none() || definition.is_none() {
+        format.note("grammar");
+    }
+    Some(Grammar { syntax: syntax?, definition: definition? })
 }
 
-fn function<'a>(
-    function: &'a RawValue,
-    raw: &'a RawValue,
-    place: Place,
-    leaves: &Leaves,
-) -> Result<Tool<'a>, RequestFault> {
-    let members = object_fields(function.get()).map_err(|_| place.leaf(leaves.function).fault("must be an object"))?;
-    let parameters = get(&members, "parameters").map(|value| Located { leaf: leaves.parameters, value });
-    let strict = get(&members, "strict").map(|strict| strict.get() == "true");
-    let kind = ToolKind::Function { parameters, strict };
-    described(&members, Tool { kind, ..bare(raw, place, leaves.name) })
+fn function<'a>(mut function: Members<'_, 'a>, tool: Tool<'a>, leaves: &Leaves) -> Result<Tool<'a>, RequestFault> {
+    let parameters = function.take("parameters").map(|value| Located { leaf: leaves.parameters, value });
+    let strict = function.take_flag("strict");
+    described(&mut function, Tool { kind: ToolKind::Function { parameters, strict }, ..tool })
 }
 
 fn bare<'a>(raw: &'a RawValue, place: Place, leaf: &'static str) -> Tool<'a> {
@@ -110,96 +124,80 @@ fn bare<'a>(raw: &'a RawValue, place: Place, leaf: &'static str) -> Tool<'a> {
     }
 }
 
-fn described<'a>(members: &[Field<'a>], tool: Tool<'a>) -> Result<Tool<'a>, RequestFault> {
-    let value = match get(members, "name") {
+/// The tool with what all kinds have. Some clients put the mark beside the name.
+fn described<'a>(members: &mut Members<'_, 'a>, tool: Tool<'a>) -> Result<Tool<'a>, RequestFault> {
+    let value = match members.take("name") {
         None => Cow::Borrowed(""),
         Some(name) => text(name).ok_or_else(|| tool.place.leaf(tool.name.leaf).fault(text_fault(Some(name))))?,
     };
     let name = Located { value, ..tool.name };
-    Ok(Tool { name, description: get(members, "description").and_then(JsonString::read), ..tool })
+    let cache = tool.cache.or_else(|| marks::take(members));
+    Ok(Tool { name, description: members.take_text("description"), cache, ..tool })
 }
 
-fn legacy_choice(raw: &RawValue) -> Choice<'_> {
-    let place = Place::field("function_call");
+/// What the client demands in the older form; the member at fault if that is nothing known.
+fn legacy_demand<'a>(
+    raw: &'a RawValue,
+    place: Place,
+    unread: &RefCell<Unread<'a>>,
+) -> Result<Demand<'a>, &'static str> {
     match raw.get() {
-        r#""auto""# => Choice { place, demand: Demand::Auto },
-        r#""none""# => Choice { place, demand: Demand::None },
-        json if json.starts_with('{') => match serde_json::from_str::<Named<'_>>(json) {
-            Ok(Named { name }) => Choice { place, demand: Demand::Tool(ToolName { kind: CallKind::Function, name }) },
-            Err(_) => Choice { place: place.leaf("name"), demand: Demand::Other(raw) },
-        },
-        _ => Choice { place, demand: Demand::Other(raw) },
-    }
-}
-
-#[derive(Deserialize)]
-struct Named<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Allowed<'a> {
-    #[serde(borrow)]
-    mode: Cow<'a, str>,
-    #[serde(borrow)]
-    tools: Vec<AllowedTool<'a>>,
-}
-
-#[derive(Deserialize)]
-struct AllowedTool<'a> {
-    #[serde(borrow, default)]
-    function: Option<Named<'a>>,
-    #[serde(borrow, default)]
-    custom: Option<Named<'a>>,
-}
-
-impl<'a> AllowedTool<'a> {
-    fn name(self) -> Option<ToolName<'a>> {
-        let function = self.function.map(|named| (CallKind::Function, named.name));
-        let (kind, name) = function.or_else(|| self.custom.map(|named| (CallKind::Custom, named.name)))?;
-        Some(ToolName { kind, name })
-    }
-}
-
-fn named(kind: CallKind, value: &RawValue) -> Result<Demand<'_>, serde_json::Error> {
-    serde_json::from_str(value.get()).map(|Named { name }| Demand::Tool(ToolName { kind, name }))
-}
-
-fn tool_choice(raw: &RawValue) -> Choice<'_> {
-    let place = Place::field("tool_choice");
-    match demand(raw) {
-        Ok(demand) => Choice { place, demand },
-        Err(leaf) => Choice { place: place.leaf(leaf), demand: Demand::Other(raw) },
+        r#""auto""# => Ok(Demand::Auto),
+        r#""none""# => Ok(Demand::None),
+        json => {
+            let mut choice = Members::open(json, place, unread).ok_or("")?;
+            named(CallKind::Function, &mut choice).map(Demand::Tool).ok_or("name")
+        }
     }
 }
 
 /// What the client demands; the member at fault if that is nothing known.
-fn demand(raw: &RawValue) -> Result<Demand<'_>, &'static str> {
+fn demand<'a>(raw: &'a RawValue, place: Place, unread: &RefCell<Unread<'a>>) -> Result<Demand<'a>, &'static str> {
     match raw.get() {
         r#""auto""# => return Ok(Demand::Auto),
         r#""none""# => return Ok(Demand::None),
         r#""required""# => return Ok(Demand::Any),
         _ => {}
     }
-    let fields = object_fields(raw.get()).map_err(|_| "")?;
-    let member = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
-    match (member("type").map(RawValue::get), member("function"), member("custom"), member("allowed_tools")) {
-        (Some(r#""function""#), Some(function), _, _) => {
-            named(CallKind::Function, function).map_err(|_| "function.name")
+    let mut choice = Members::open(raw.get(), place, unread).ok_or("")?;
+    match choice.take("type").map(RawValue::get) {
+        Some(r#""function""#) => {
+            let mut function = choice.take_members("function", "function").ok_or("function")?;
+            named(CallKind::Function, &mut function).map(Demand::Tool).ok_or("function.name")
         }
-        (Some(r#""custom""#), _, Some(custom), _) => named(CallKind::Custom, custom).map_err(|_| "custom.name"),
-        (Some(r#""allowed_tools""#), _, _, Some(allowed)) => {
-            let allowed: Allowed<'_> = serde_json::from_str(allowed.get()).map_err(|_| "allowed_tools")?;
-            let must_call = match allowed.mode.as_ref() {
-                "auto" => false,
-                "required" => true,
-                _ => return Err("allowed_tools.mode"),
-            };
-            let tools: Option<Vec<_>> = allowed.tools.into_iter().map(AllowedTool::name).collect();
-            let tools = Located { leaf: "allowed_tools.tools", value: tools.ok_or("allowed_tools")? };
-            Ok(Demand::Allowed { must_call, tools })
+        Some(r#""custom""#) => {
+            let mut custom = choice.take_members("custom", "custom").ok_or("custom")?;
+            named(CallKind::Custom, &mut custom).map(Demand::Tool).ok_or("custom.name")
         }
-        (_, _, _, _) => Err("type"),
+        Some(r#""allowed_tools""#) => {
+            allowed(choice.take_members("allowed_tools", "allowed_tools").ok_or("allowed_tools")?)
+        }
+        Some(_) | None => Err("type"),
     }
+}
+
+fn allowed<'a>(mut allowed: Members<'_, 'a>) -> Result<Demand<'a>, &'static str> {
+    let must_call = match allowed.take("mode").map(RawValue::get) {
+        Some(r#""auto""#) => false,
+        Some(r#""required""#) => true,
+        Some(_) | None => return Err("allowed_tools.mode"),
+    };
+    let leaf = "allowed_tools.tools";
+    let tools = allowed.take("tools").ok_or(leaf)?;
+    let tools = allowed.elements(tools, |_| allowed.place().leaf(leaf)).ok_or(leaf)?;
+    let tools: Option<Vec<_>> = tools.into_iter().map(allowed_tool).collect();
+    Ok(Demand::Allowed { must_call, tools: Located { leaf, value: tools.ok_or(leaf)? } })
+}
+
+fn allowed_tool<'a>(mut tool: Members<'_, 'a>) -> Option<ToolName<'a>> {
+    tool.pass("type");
+    if let Some(mut function) = tool.take_members("function", "allowed_tools.tools.function") {
+        return named(CallKind::Function, &mut function);
+    }
+    named(CallKind::Custom, &mut tool.take_members("custom", "allowed_tools.tools.custom")?)
+}
+
+/// The tool that members name.
+fn named<'a>(kind: CallKind, members: &mut Members<'_, 'a>) -> Option<ToolName<'a>> {
+    Some(ToolName { kind, name: members.take("name").and_then(text)? })
 }

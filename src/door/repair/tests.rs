@@ -22,7 +22,7 @@ struct Passage {
 impl Passage {
     fn new(dialect: Dialect, repair: Repair) -> Self {
         let options = DecodeOptions::plain(dialect, 7);
-        let stream = Stream::new(options).expect("the dialect should be built");
+        let stream = Stream::new(&options).expect("the dialect should be built");
         Self { stream, delivery: Delivery::new(OPTIONS, Some(repair)) }
     }
 

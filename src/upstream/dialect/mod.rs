@@ -7,16 +7,13 @@
 pub mod chat;
 mod dropped;
 pub mod messages;
+pub mod tool_names;
 
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
-};
-
-use serde_json::value::RawValue;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use crate::error::Error;
 use crate::platform::Target;
@@ -24,11 +21,13 @@ use crate::policy::{AuthStyle, Candidate, Dialect, Effort, Model, ModelId, Polic
 use crate::secret::Secret;
 use crate::upstream::delay;
 use crate::upstream::dialect::chat::{Mender, Mends};
+use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::error_words;
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::Permit;
 use crate::upstream::sealer::Sealer;
 use crate::wire::ask::Ask;
+use crate::wire::ask::content::FormatKind;
 use crate::wire::json::BYTE_ORDER_MARK;
 use crate::wire::media;
 use crate::wire::piece::{Alive, AsItCame, Piece};
@@ -37,8 +36,6 @@ use crate::wire::sse::Event;
 /// A request in a provider's terms.
 #[derive(Debug, PartialEq)]
 pub struct Encoded {
-    /// The path below the provider's base URL that takes it.
-    pub path: &'static str,
     pub body: Vec<u8>,
     /// Fields that were left out, or weakened, because the model does not take them.
     pub dropped: Vec<String>,
@@ -113,6 +110,15 @@ impl<'a> Recipient<'a> {
     }
 }
 
+/// The path below a provider's base URL that takes requests of a dialect.
+pub fn own_path(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::OpenaiChat => chat::PATH,
+        Dialect::AnthropicMessages => messages::PATH,
+        Dialect::OpenaiResponses => "/responses",
+    }
+}
+
 /// Why there is no request for a candidate.
 #[derive(Debug, PartialEq)]
 pub enum CannotEncode {
@@ -154,26 +160,32 @@ pub fn least_effort(policy: &Policy, model: ModelId) -> Option<Effort> {
     }
 }
 
-/// What asks for JSON where an API, or a model, cannot be told.
-fn in_words(schema: Option<&RawValue>) -> String {
+/// What asks for an answer of this form where an API, or a model, cannot be told.
+fn in_words(format: &FormatKind<'_>) -> String {
     let only = "Answer with one JSON object and nothing else: no words around it, no code fence.";
-    match schema {
-        Some(schema) => format!("{only} It must follow this JSON Schema: {schema}"),
-        None => only.to_owned(),
+    let FormatKind::Schema { name, description, schema, strict: _ } = format else { return only.to_owned() };
+    let mut words = only.to_owned();
+    for (before, said) in [("Its name is", name), ("Its description is", description)] {
+        if let Some(said) = said.as_ref().filter(|said| !said.is_blank()) {
+            words.push_str(&format!(" {before} {}.", said.get()));
+        }
     }
+    if let Some(schema) = schema {
+        words.push_str(&format!(" It must follow this JSON Schema: {}", schema.get()));
+    }
+    words
 }
 
-/// The path below its base URL at which a provider's models think in a form that only they can read; nothing of a dialect
-/// without such a form, or where it passes as it comes.
-pub fn sealing_path(provider: &Provider) -> Option<&'static str> {
-    match provider.dialect {
-        Dialect::AnthropicMessages => Some(messages::PATH),
-        Dialect::OpenaiChat | Dialect::OpenaiResponses => None,
+/// Whether models of a dialect think in a form that only they can read, and that does not pass as it comes.
+pub fn seals_thoughts(dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::AnthropicMessages => true,
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => false,
     }
 }
 
 /// How answers of a provider are to be read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeOptions {
     pub dialect: Dialect,
     /// Seconds since 1970, for answers that do not say when they were made.
@@ -182,6 +194,7 @@ pub struct DecodeOptions {
     pub choices: u32,
     pub mends: Mends,
     pub calls: messages::Reading,
+    pub names: ToolNames,
     /// What seals the state of the model's reasoning; without it none is told.
     pub sealer: Option<Rc<Sealer>>,
 }
@@ -198,25 +211,37 @@ impl DecodeOptions {
                 Dialect::AnthropicMessages => messages::Reading::of(request),
                 Dialect::OpenaiChat | Dialect::OpenaiResponses => messages::Reading::default(),
             },
+            names: ToolNames::of(request, provider.dialect),
             sealer: None,
         }
     }
 
     /// How to read answers of a dialect to which nothing needs to be mended; `created` is Unix time.
     pub fn plain(dialect: Dialect, created: u64) -> Self {
-        let calls = messages::Reading::default();
-        Self { dialect, created, choices: 1, mends: Mends::default(), calls, sealer: None }
+        Self {
+            dialect,
+            created,
+            choices: 1,
+            mends: Mends::default(),
+            calls: messages::Reading::default(),
+            names: ToolNames::none(dialect),
+            sealer: None,
+        }
     }
 }
 
-/// The body of a whole answer, without a byte order mark, and put right where the provider's row says so.
+/// The body of a whole answer, without a byte order mark, and put right where the provider's row says so, or a tool goes by
+/// another name there.
 pub fn mend_answer(options: &DecodeOptions, mut body: Vec<u8>) -> Vec<u8> {
     if body.starts_with(BYTE_ORDER_MARK) {
         body.drain(..BYTE_ORDER_MARK.len());
     }
     match options.dialect {
-        Dialect::OpenaiChat if options.mends.any() => options.mends.answer(body),
-        Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::OpenaiResponses => body,
+        Dialect::OpenaiChat => {
+            let body = chat::restore_answer(&options.names, &body).unwrap_or(body);
+            if options.mends.any() { options.mends.answer(body) } else { body }
+        }
+        Dialect::AnthropicMessages | Dialect::OpenaiResponses => body,
     }
 }
 
@@ -255,10 +280,10 @@ pub struct EventData<'a> {
 
 impl Stream {
     /// Nothing if the dialect cannot be read.
-    pub fn new(options: DecodeOptions) -> Option<Self> {
+    pub fn new(options: &DecodeOptions) -> Option<Self> {
         match options.dialect {
             Dialect::OpenaiChat => {
-                let mender = options.mends.any().then(|| Box::new(Mender::new(options.mends)));
+                let mender = Mender::new(options.mends, &options.names).map(Box::new);
                 Some(Self::OpenaiChat { stream: chat::ChatStream::new(options), mender })
             }
             Dialect::AnthropicMessages => {
@@ -349,7 +374,14 @@ pub fn target(
     connect_timeout: Duration,
     between_bytes_timeout: Duration,
 ) -> Target {
-    Target { url: provider.base_url.clone(), clearance: permit.clearance, connect_timeout, between_bytes_timeout }
+    Target {
+        url: provider.base_url.clone(),
+        clearance: permit.clearance,
+        connect_timeout,
+        between_bytes_timeout,
+        max_connections: provider.max_connections,
+        tcp_keepalive: provider.tcp_keepalive,
+    }
 }
 
 /// All headers of a request to `provider` but those that are forwarded from the client.
@@ -374,39 +406,47 @@ pub fn request_headers(provider: &Provider, secret: Option<&Secret<String>>, acc
             headers.insert(name, value);
         }
     }
-    if let Some((name, value)) = secret.and_then(|secret| credential(provider.auth, secret)) {
+    if let Some((name, value)) = secret.and_then(|secret| credential(&provider.auth, secret)) {
         headers.insert(name, value);
     }
     headers
 }
 
-fn credential(auth: AuthStyle, secret: &Secret<String>) -> Option<(HeaderName, HeaderValue)> {
-    let key = secret.expose().trim();
-    let (name, value) = match auth {
-        AuthStyle::Bearer => (AUTHORIZATION, format!("Bearer {key}")),
-        AuthStyle::XApiKey => (HeaderName::from_static("x-api-key"), key.to_owned()),
-        AuthStyle::ApiKey => (HeaderName::from_static("api-key"), key.to_owned()),
-        AuthStyle::None => return None,
-    };
+fn credential(auth: &AuthStyle, secret: &Secret<String>) -> Option<(HeaderName, HeaderValue)> {
+    let AuthStyle::Header { name, prefix } = auth else { return None };
     // A key with characters that no header can carry is sent as none; the provider's 401 then tells the operator.
-    let mut value = HeaderValue::from_str(&value).ok()?;
+    let mut value = HeaderValue::from_str(&format!("{prefix}{}", secret.expose().trim())).ok()?;
     value.set_sensitive(true);
-    Some((name, value))
+    // The policy's reader takes only names that are such.
+    Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Header, default_policy};
+    use crate::policy::{Header, NamedAuth, default_policy};
 
     #[test]
     fn the_headers_of_a_row_stand_beside_the_key_and_never_in_its_place() {
         let mut provider = default_policy().providers.remove(0);
         let header = |name: &str, value: &str| Header { name: name.to_owned(), value: value.to_owned() };
         provider.headers = vec![header("http-referer", "https://a.example"), header("authorization", "Bearer other")];
-        let secret = Secret::new("key".to_owned());
+        let secret = Secret::new(" key\n".to_owned());
         let headers = request_headers(&provider, Some(&secret), media::JSON);
         assert_eq!(headers["http-referer"], "https://a.example");
         assert_eq!(headers["authorization"], "Bearer key");
+        let auth = |name: &str, prefix: &str| AuthStyle::Header { name: name.to_owned(), prefix: prefix.to_owned() };
+        for (auth, name, value) in [
+            (NamedAuth::XApiKey.into(), "x-api-key", "key"),
+            (NamedAuth::ApiKey.into(), "api-key", "key"),
+            (auth("x-goog-api-key", ""), "x-goog-api-key", "key"),
+            (auth("authorization", "Token token="), "authorization", "Token token=key"),
+        ] {
+            let provider = Provider { auth, headers: Vec::new(), ..provider.clone() };
+            let headers = request_headers(&provider, Some(&secret), media::JSON);
+            assert_eq!(headers[name], value);
+            assert!(headers[name].is_sensitive(), "{name}");
+            assert_eq!(headers.iter().filter(|(_, value)| value.is_sensitive()).count(), 1);
+        }
     }
 }

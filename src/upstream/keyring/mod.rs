@@ -162,13 +162,12 @@ impl<'a, P: Platform> Keyring<'a, P> {
             (Layout::Places, _) => return Err(NoSecret::Faulty),
             (Layout::Hosts, _) => state.host_entry(self.platform, provider)?,
         };
-        match (provider.auth, found) {
-            (AuthStyle::None, _) => Ok(Permit { secret: None, clearance: Clearance::Listed }),
-            (AuthStyle::Bearer | AuthStyle::XApiKey | AuthStyle::ApiKey, Some(secret)) => {
-                Ok(Permit { secret: Some(secret), clearance: Clearance::Listed })
-            }
-            (AuthStyle::Bearer | AuthStyle::XApiKey | AuthStyle::ApiKey, None) => Err(NoSecret::Marker),
-        }
+        let secret = match (&provider.auth, found) {
+            (AuthStyle::None, _) => None,
+            (AuthStyle::Header { .. }, Some(secret)) => Some(secret),
+            (AuthStyle::Header { .. }, None) => return Err(NoSecret::Marker),
+        };
+        Ok(Permit { secret, clearance: Clearance::Listed })
     }
 
     /// The secrets that keys of the gateway's own are derived from, for what `permit` lets through: the roots in the entry

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::items::{CacheMark, Item, ItemKind};
 use super::place::{Located, Place};
+use super::unread::Unread;
 use crate::wire::call::CallKind;
 use crate::wire::json::{Json, JsonString};
 
@@ -21,6 +22,8 @@ pub struct Content<'a> {
     pub tools: Vec<Tool<'a>>,
     pub choice: Option<Choice<'a>>,
     pub items: Vec<Item<'a>>,
+    /// What of all that no dialect can carry, since this form has no word for it.
+    pub unread: Unread<'a>,
 }
 
 /// A setting. Its value is JSON of the type that all dialects have for its kind.
@@ -101,7 +104,7 @@ pub struct Tool<'a> {
     pub description: Option<JsonString<'a>>,
     /// Whether the model learns of it only when it looks for it.
     pub is_deferred: bool,
-    pub cache: Option<CacheMark<'a>>,
+    pub cache: Option<CacheMark>,
     /// The tool as the client wrote it.
     pub raw: &'a RawValue,
 }

@@ -22,9 +22,7 @@ pub struct Item<'a> {
     pub id: Option<JsonString<'a>>,
     /// Who of several speakers of this kind said it.
     pub name: Option<JsonString<'a>>,
-    pub cache: Option<CacheMark<'a>>,
-    /// The names of members that this form has no word for.
-    pub unread: Vec<Cow<'a, str>>,
+    pub cache: Option<CacheMark>,
     pub kind: ItemKind<'a>,
 }
 
@@ -72,10 +70,28 @@ pub enum Level {
 }
 
 /// A mark of the client's that a provider's cache should keep the prompt up to here.
-#[derive(Clone, Debug)]
-pub struct CacheMark<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheMark {
+    /// Where that stands which is marked.
+    pub place: Place,
+    /// The client's name for the mark.
     pub name: &'static str,
-    pub value: &'a RawValue,
+    /// How long it should be kept, if the client says so.
+    pub lifetime: Option<CacheLifetime>,
+}
+
+/// How long a provider's cache is to keep something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheLifetime {
+    FiveMinutes,
+    Hour,
+}
+
+impl CacheMark {
+    /// What is said of a mark that is left out, or carried in a weaker form.
+    pub fn path(self) -> String {
+        self.place.path_to(self.name)
+    }
 }
 
 /// A call of a tool.
@@ -127,7 +143,7 @@ pub struct Part<'a> {
     pub place: Place,
     /// The client's word for its type.
     pub word: &'static str,
-    pub cache: Option<CacheMark<'a>>,
+    pub cache: Option<CacheMark>,
     pub kind: PartKind<'a>,
 }
 
@@ -148,6 +164,8 @@ pub enum PartKind<'a> {
     /// Audio of an earlier answer, which only its provider has.
     EarlierAudio(&'a RawValue),
     Json(Json<'a>),
+    /// What a model thought, which nobody needs but the one that thought it; what the client calls it.
+    Thoughts(&'static str),
     /// What only the API that it is of understands.
     Opaque {
         api: Api,
@@ -168,7 +186,7 @@ pub enum MediaSource<'a> {
 
 impl<'a> Item<'a> {
     pub fn new(place: Place, kind: ItemKind<'a>) -> Self {
-        Self { place, id: None, name: None, cache: None, unread: Vec::new(), kind }
+        Self { place, id: None, name: None, cache: None, kind }
     }
 }
 

@@ -7,6 +7,7 @@ pub mod content;
 pub mod items;
 pub mod place;
 pub mod turns;
+pub mod unread;
 
 use std::borrow::Cow;
 

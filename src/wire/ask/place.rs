@@ -69,6 +69,17 @@ impl Place {
         self.inner_position.unwrap_or_default()
     }
 
+    /// Whether the other place differs in nothing but positions.
+    pub fn is_like(self, other: Self) -> bool {
+        (self.field, self.inner, self.leaf) == (other.field, other.inner, other.leaf)
+    }
+
+    /// The path of a member of what stands here, without positions: the name for what is left out, in whichever element.
+    pub fn path_to(self, name: &str) -> String {
+        let steps = [self.field, self.inner, self.leaf, name];
+        steps.into_iter().filter(|step| !step.is_empty()).collect::<Vec<_>>().join(".")
+    }
+
     /// A fault at this place.
     pub fn fault(self, message: impl Into<String>) -> RequestFault {
         RequestFault { place: self.to_string(), message: message.into() }
@@ -107,5 +118,9 @@ mod tests {
         ] {
             assert_eq!(place.to_string(), expected);
         }
+        let part = message.member_element("content", 1);
+        assert_eq!(part.leaf("image_url").path_to("detail"), "messages.content.image_url.detail");
+        assert!(part.is_like(Place::element("messages", 9).member_element("content", 0)));
+        assert!(!part.is_like(part.leaf("image_url")));
     }
 }

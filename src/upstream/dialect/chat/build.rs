@@ -42,12 +42,10 @@ pub fn build(request: &Ask<'_>, recipient: &Recipient<'_>) -> Result<Built, Erro
             built.set("response_format", &response_format(&format.kind));
         } else {
             built.dropped.note(format.name);
-            hint = Some(match &format.kind {
-                FormatKind::Json => in_words(None),
-                FormatKind::Schema { schema, .. } => in_words(schema.as_ref().map(Json::raw)),
-            });
+            hint = Some(in_words(&format.kind));
         }
     }
+    content.unread.paths().for_each(|path| built.dropped.note(&path));
     let messages = messages::build(content, hint.as_deref(), &mut built.dropped)?;
     built.messages = messages.iter().map(|message| (message.role(), raw(message))).collect();
     let array: Vec<&RawValue> = built.messages.iter().map(|(_, message)| &**message).collect();
@@ -84,6 +82,9 @@ impl Built {
     fn set_tools(&mut self, content: &Content<'_>) {
         let mut tools = Vec::new();
         for tool in content.all_tools() {
+            if let Some(mark) = tool.cache {
+                self.dropped.note(&mark.path());
+            }
             match build_tool(tool) {
                 Some(tool) => tools.push(tool),
                 None => self.dropped.note("tools"),

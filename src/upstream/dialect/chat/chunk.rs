@@ -111,9 +111,9 @@ impl<'a> Visitor<'a> for ChunkReader<'_, 'a> {
                     let object: Option<&RawValue> = fields.next_value()?;
                     chunk.is_error = object.is_some_and(|object| object.get() == "\"error\"");
                 }
-                known @ ("service_tier" | "system_fingerprint" | "prompt_filter_results") => {
+                "service_tier" | "system_fingerprint" | "prompt_filter_results" => {
                     let value: Option<&RawValue> = fields.next_value()?;
-                    self.pieces.extend(value.map(|value| beside(Cow::Owned(known.to_owned()), value)));
+                    self.pieces.extend(value.map(|value| beside(name, value)));
                 }
                 "obfuscation" => drop(fields.next_value::<IgnoredAny>()?),
                 _ => {

@@ -118,7 +118,7 @@ pub struct ChatStream {
 }
 
 impl ChatStream {
-    pub fn new(options: DecodeOptions) -> Self {
+    pub fn new(options: &DecodeOptions) -> Self {
         Self {
             expected_choices: options.choices.max(1),
             created: options.created,
@@ -212,7 +212,7 @@ mod tests {
     fn take(data: &str) -> Result<Vec<Piece<'_>>, Defect> {
         let options = DecodeOptions::plain(Dialect::OpenaiChat, 7);
         let mut pieces = Vec::new();
-        ChatStream::new(options).take(data.as_bytes(), &mut pieces).map(|_| pieces)
+        ChatStream::new(&options).take(data.as_bytes(), &mut pieces).map(|_| pieces)
     }
 
     #[test]
@@ -280,7 +280,7 @@ mod tests {
         let one = r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
         let half = r#"{"choices":[{"index":1,"delta":{"content":"b"}}]}"#;
         for (events, expected) in [(&[one][..], true), (&[one, half], false), (&[], false)] {
-            let mut stream = ChatStream::new(options.clone());
+            let mut stream = ChatStream::new(&options);
             for event in events {
                 stream.take(event.as_bytes(), &mut Vec::new()).expect("an event");
             }
@@ -455,7 +455,7 @@ mod tests {
             (vec![BOTH, BOTH, STOP], settled(true, true)),
         ] {
             let options = DecodeOptions::plain(Dialect::OpenaiChat, 7);
-            let mut stream = ChatStream::new(options);
+            let mut stream = ChatStream::new(&options);
             for event in &events {
                 stream.take(event.as_bytes(), &mut Vec::new()).expect("a chunk");
             }

@@ -8,12 +8,15 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::below::{Pruner, leaf};
 use super::edit::{Edit, Item, Opened, list, string};
 use super::short_ids::IdForm;
+use super::tools;
 use crate::error::{Error, Kind};
 use crate::policy::{Names, Prefill, Quirk};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::tool_names::ToolNames;
 use crate::wire::ask::turns::{Role, Turn};
 use crate::wire::json::{self, Field, fields_named, says_nothing};
 use crate::wire::seal::is_token;
@@ -21,23 +24,16 @@ use crate::wire::seal::is_token;
 /// The fields of messages in the published API.
 const MESSAGE_FIELDS: [&str; 8] =
     ["role", "content", "name", "refusal", "audio", "function_call", "tool_calls", "tool_call_id"];
-/// The kinds of parts in the published API, each with the fields of what it holds under its own name; none for a text.
-const PARTS: [(&str, &[&str]); 6] = [
-    ("text", &[]),
-    ("refusal", &[]),
-    ("image_url", &["url", "detail"]),
-    ("input_audio", &["data", "format"]),
-    // OpenRouter's and vLLM's; it goes to models that take video.
-    ("video_url", &["url"]),
-    ("file", &["file_data", "file_id", "filename"]),
-];
+/// The kinds of parts in the published API, and `video_url`, which is OpenRouter's and vLLM's and goes to models that take
+/// video.
+const PARTS: [&str; 6] = ["text", "refusal", "image_url", "input_audio", "video_url", "file"];
 /// Kinds of parts that hold what a model thought, which another one does not need.
 const THOUGHTS: [&str; 3] = ["thinking", "redacted_thinking", "reasoning"];
-/// The fields of a called function, or of a custom tool.
-const CALLED_FIELDS: [&str; 3] = ["name", "arguments", "input"];
 
 /// What Google documents for calls that its models did not make.
 const UNSIGNED: &str = r#"{"google":{"thought_signature":"skip_thought_signature_validator"}}"#;
+/// Stands in a result of which nothing is left but what follows it.
+const MOVED: &str = r#""It follows.""#;
 /// Stands between a tool's result and the user, where one may not follow the other.
 const BETWEEN: &str = r#"{"role":"assistant","content":"I see."}"#;
 
@@ -45,6 +41,7 @@ const BETWEEN: &str = r#"{"role":"assistant","content":"I see."}"#;
 pub struct History<'a> {
     pub recipient: Recipient<'a>,
     pub turns: &'a [Turn<'a>],
+    pub names: &'a ToolNames,
     /// The beginning of the answer, for the last message.
     pub begun: Option<&'a str>,
     /// Joins the instructions before the conversation.
@@ -52,11 +49,11 @@ pub struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    /// The JSON of all messages; nothing if they stay as they are.
+    /// The JSON of each message; nothing if they stay as they are.
     ///
     /// # Errors
     /// A 400 with `param` for a part that the provider's API cannot carry.
-    pub fn write(&self, dropped: &mut Dropped) -> Result<Option<String>, Error> {
+    pub fn write(&self, dropped: &mut Dropped) -> Result<Option<Vec<Cow<'a, str>>>, Error> {
         let turns = self.turns;
         let mut messages: Vec<Cow<'a, str>> = Vec::with_capacity(turns.len() + 2);
         let is_instruction = |turn: &&Turn<'_>| matches!(turn.role, Role::System | Role::Developer);
@@ -64,14 +61,14 @@ impl<'a> History<'a> {
         let present = turns.iter().rposition(|turn| turn.role == Role::User);
         let hint = self.hint.map(|hint| format!(r#"{{"role":"system","content":{}}}"#, string(hint)));
         let mut hint = hint.map(Cow::Owned);
+        let mut aside = Aside { recipient: &self.recipient, behind_results: Vec::new(), dropped };
         for (position, turn) in turns.iter().enumerate() {
             if position == leading {
                 messages.extend(hint.take());
             }
-            let follows_result = position > 0 && turns[position - 1].role == Role::Tool;
-            if follows_result && turn.role == Role::User && self.recipient.has(Quirk::NoUserAfterTool) {
-                dropped.note("messages");
-                messages.push(Cow::Owned(BETWEEN.to_owned()));
+            let follows_result = position > 0 && turns[position - 1].role == Role::Tool && turn.role != Role::Tool;
+            if follows_result {
+                self.end_results(Some(turn.role), &mut messages, &mut aside);
             }
             let needs_signature =
                 self.recipient.has(Quirk::ThoughtSignatures) && present.is_none_or(|at| at < position);
@@ -80,8 +77,9 @@ impl<'a> History<'a> {
                 && turn.role == Role::Assistant
                 && self.recipient.model.prefill == Some(Prefill::Prefix);
             let step = Step { position, role: turn.role, needs_signature, is_prefill };
-            messages.push(self.message(turn.raw, &step, dropped)?);
+            messages.push(self.message(turn.raw, &step, &mut aside)?);
         }
+        self.end_results(None, &mut messages, &mut aside);
         messages.extend(hint);
         if let (Some(text), Some(prefill)) = (self.begun, self.recipient.model.prefill) {
             let flag = match prefill {
@@ -91,10 +89,23 @@ impl<'a> History<'a> {
             messages.push(Cow::Owned(format!(r#"{{"role":"assistant","content":{}{flag}}}"#, string(text))));
         }
         let is_changed = messages.iter().any(|message| matches!(message, Cow::Owned(_)));
-        Ok(is_changed.then(|| format!("[{}]", messages.join(","))))
+        Ok(is_changed.then_some(messages))
     }
 
-    fn message(&self, raw: &'a str, step: &Step, dropped: &mut Dropped) -> Result<Cow<'a, str>, Error> {
+    /// What results could not hold follows in a message of the user, and whoever speaks `next` behind it.
+    fn end_results(&self, next: Option<Role>, messages: &mut Vec<Cow<'a, str>>, aside: &mut Aside<'a, '_>) {
+        let parts = std::mem::take(&mut aside.behind_results);
+        let user_follows = !parts.is_empty() || next == Some(Role::User);
+        if user_follows && self.recipient.has(Quirk::NoUserAfterTool) {
+            aside.dropped.note("messages");
+            messages.push(Cow::Owned(BETWEEN.to_owned()));
+        }
+        if !parts.is_empty() {
+            messages.push(Cow::Owned(format!(r#"{{"role":"user","content":[{}]}}"#, parts.join(","))));
+        }
+    }
+
+    fn message(&self, raw: &'a str, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Ok(Cow::Borrowed(raw)) };
         let Recipient { provider, model, .. } = self.recipient;
         let mut refusal = None;
@@ -106,13 +117,13 @@ impl<'a> History<'a> {
                 }
                 "role" => edit.keep(field),
                 "content" => {
-                    let content = self.content(field.value, step, dropped)?;
+                    let content = self.content(field.value, step, aside)?;
                     said.content = Some(content.clone());
                     edit.put(field, content);
                 }
                 "tool_call_id" => edit.put(field, self.id(field.value)),
                 _ if says_nothing(field.value) => edit.leave(),
-                "tool_calls" => match self.calls(field.value, step, dropped)? {
+                "tool_calls" => match self.calls(field.value, step, aside)? {
                     Some(calls) => {
                         said.more = true;
                         edit.put(field, calls);
@@ -120,7 +131,7 @@ impl<'a> History<'a> {
                     None => edit.leave(),
                 },
                 "name" if self.recipient.has(Quirk::NoMessageName) && step.role != Role::Function => {
-                    dropped.note("messages.name");
+                    aside.dropped.note("messages.name");
                     edit.leave();
                 }
                 "refusal" if self.recipient.lacks("messages.refusal") => {
@@ -132,16 +143,16 @@ impl<'a> History<'a> {
                     let path = format!("messages.{name}");
                     let is_published = MESSAGE_FIELDS.contains(&name);
                     if self.recipient.lacks(&path) || !(is_published || provider.message_fields.allow(name)) {
-                        dropped.note(&path);
+                        aside.dropped.note(&path);
                         edit.leave();
                     } else if name == "reasoning_details" {
-                        match without_tokens(field.value, dropped)? {
+                        match without_tokens(field.value, aside.dropped)? {
                             Some(details) => edit.put(field, details),
                             None => edit.leave(),
                         }
                     } else {
                         said.more |= is_published && name != "name";
-                        edit.keep(field);
+                        edit.put(field, self.member(field, step.role, aside));
                     }
                 }
             }
@@ -165,63 +176,113 @@ impl<'a> History<'a> {
         form.shorten(value).map_or(Cow::Borrowed(value.get()), Cow::Owned)
     }
 
-    fn content(&self, content: &'a RawValue, step: &Step, dropped: &mut Dropped) -> Result<Cow<'a, str>, Error> {
+    fn content(&self, content: &'a RawValue, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
         if !content.get().starts_with('[') || says_nothing(content) {
             return Ok(Cow::Borrowed(content.get()));
         }
-        let parts = list(content, |item| self.part(&item, step, dropped))?;
+        let moved = aside.behind_results.len();
+        let parts = list(content, |item| self.part(&item, step, aside))?;
+        if parts.is_none() && aside.behind_results.len() > moved {
+            return Ok(Cow::Owned(MOVED.to_owned()));
+        }
         Ok(parts.unwrap_or(Cow::Owned(r#""""#.to_owned())))
     }
 
-    fn part(&self, item: &Item<'a>, step: &Step, dropped: &mut Dropped) -> Result<Option<Cow<'a, str>>, Error> {
+    fn part(&self, item: &Item<'a>, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Option<Cow<'a, str>>, Error> {
         let raw = item.raw.get();
         let known = &self.recipient.provider.part_fields;
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Ok(Some(Cow::Borrowed(raw))) };
         let kind = fields.iter().find(|field| field.name == "type").and_then(|field| json::text(field.value));
         let kind = kind.unwrap_or_default();
-        let Some((kind, inside)) = PARTS.into_iter().find(|(known, _)| *known == kind) else {
+        let Some(kind) = PARTS.into_iter().find(|known| *known == kind) else {
             if known.allow(&kind) {
                 return Ok(Some(Cow::Borrowed(raw)));
             }
             if THOUGHTS.contains(&kind.as_ref()) {
-                dropped.note(&format!("messages.content.{kind}"));
+                aside.dropped.note(&format!("messages.content.{kind}"));
                 return Ok(None);
             }
             let param = format!("messages[{}].content[{}].type", step.position, item.position);
             let message = format!("`{param}` is a kind of part that the serving model's API does not have.");
             return Err(Error::new(Kind::InvalidRequest, message).with_param(param));
         };
-        if kind == "refusal" && self.recipient.lacks("messages.refusal") {
-            let refusal = fields.iter().find(|field| field.name == kind).map_or(r#""""#, |field| field.value.get());
-            return Ok(Some(Cow::Owned(format!(r#"{{"type":"text","text":{refusal}}}"#))));
-        }
+        let becomes_text = kind == "refusal" && self.recipient.lacks("messages.refusal");
         for field in &fields {
             let name = field.name.as_ref();
             match name {
+                "type" if becomes_text => edit.add("type", r#""text""#.to_owned()),
+                "refusal" if becomes_text => edit.add("text", field.value.get().to_owned()),
                 "type" => edit.keep(field),
+                name if name == kind && matches!(kind, "text" | "refusal") => edit.keep(field),
                 name if name == kind => {
                     let path = format!("messages.content.{kind}");
-                    edit.put(field, only(field, &Allowed { path: &path, known: inside, more: known }, dropped));
+                    edit.put(field, aside.pruned(&path, field.value, known));
                 }
                 // It goes where its request's options go.
-                "prompt_cache_breakpoint" if self.recipient.takes("prompt_cache_options") => edit.keep(field),
+                "prompt_cache_breakpoint" if self.recipient.takes("prompt_cache_options") => {
+                    let path = "messages.content.prompt_cache_breakpoint";
+                    edit.put(field, aside.pruned(path, field.value, known));
+                }
                 name if known.allow(name) => edit.keep(field),
                 name => {
                     if !says_nothing(field.value) {
-                        dropped.note(&format!("messages.content.{name}"));
+                        aside.dropped.note(&format!("messages.content.{name}"));
                     }
                     edit.leave();
                 }
             }
         }
-        Ok(Some(edit.finish()))
+        let part = edit.finish();
+        if step.role == Role::Tool && !matches!(kind, "text" | "refusal") && !known.allow(&format!("tool.{kind}")) {
+            aside.dropped.note(&format!("messages.content.{kind}"));
+            aside.behind_results.push(part);
+            return Ok(None);
+        }
+        Ok(Some(part))
     }
 
-    fn calls(&self, calls: &'a RawValue, step: &Step, dropped: &mut Dropped) -> Result<Option<Cow<'a, str>>, Error> {
-        list(calls, |item| Ok(Some(self.call(&item, step, dropped))))
+    /// The value of a published field of a message, or of one that the row adds.
+    fn member(&self, field: &Field<'a>, role: Role, aside: &mut Aside<'a, '_>) -> Cow<'a, str> {
+        match (field.name.as_ref(), role) {
+            ("function_call", _) => self.called("messages.function_call", field.value, aside),
+            ("name", Role::Tool | Role::Function) => tools::renamed_name(field.value, self.names),
+            (name, _) => {
+                let more = &self.recipient.provider.message_fields;
+                aside.pruned(&format!("messages.{name}"), field.value, more)
+            }
+        }
     }
 
-    fn call(&self, item: &Item<'a>, step: &Step, dropped: &mut Dropped) -> Cow<'a, str> {
+    /// What was called, of a function or a custom tool; `path` says where it stands.
+    fn called(&self, path: &str, value: &'a RawValue, aside: &mut Aside<'a, '_>) -> Cow<'a, str> {
+        let raw = value.get();
+        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
+        let input = if leaf(path) == "custom" { "input" } else { "arguments" };
+        for field in &fields {
+            match field.name.as_ref() {
+                "name" => edit.put(field, tools::renamed_name(field.value, self.names)),
+                name if name == input || self.recipient.provider.tool_fields.allow(name) => edit.keep(field),
+                name => {
+                    if !says_nothing(field.value) {
+                        aside.dropped.note(&format!("{path}.{name}"));
+                    }
+                    edit.leave();
+                }
+            }
+        }
+        edit.finish()
+    }
+
+    fn calls(
+        &self,
+        calls: &'a RawValue,
+        step: &Step,
+        aside: &mut Aside<'a, '_>,
+    ) -> Result<Option<Cow<'a, str>>, Error> {
+        list(calls, |item| Ok(Some(self.call(&item, step, aside))))
+    }
+
+    fn call(&self, item: &Item<'a>, step: &Step, aside: &mut Aside<'a, '_>) -> Cow<'a, str> {
         let raw = item.raw.get();
         let known = &self.recipient.provider.tool_fields;
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
@@ -232,13 +293,12 @@ impl<'a> History<'a> {
                 "id" => edit.put(field, self.id(field.value)),
                 "type" => edit.keep(field),
                 name @ ("function" | "custom") => {
-                    let path = format!("messages.tool_calls.{name}");
-                    edit.put(field, only(field, &Allowed { path: &path, known: &CALLED_FIELDS, more: known }, dropped));
+                    edit.put(field, self.called(&format!("messages.tool_calls.{name}"), field.value, aside));
                 }
                 name if known.allow(name) => edit.keep(field),
                 name => {
                     if !says_nothing(field.value) {
-                        dropped.note(&format!("messages.tool_calls.{name}"));
+                        aside.dropped.note(&format!("messages.tool_calls.{name}"));
                     }
                     edit.leave();
                 }
@@ -248,6 +308,22 @@ impl<'a> History<'a> {
             edit.add("extra_content", UNSIGNED.to_owned());
         }
         edit.finish()
+    }
+}
+
+/// What messages leave aside.
+struct Aside<'a, 'd> {
+    recipient: &'d Recipient<'a>,
+    /// Parts of results that only a message of the user may hold.
+    behind_results: Vec<Cow<'a, str>>,
+    dropped: &'d mut Dropped,
+}
+
+impl<'a> Aside<'a, '_> {
+    /// The value at `path` with what the recipient knows of it, `more` included.
+    fn pruned(&mut self, path: &str, value: &'a RawValue, more: &Names) -> Cow<'a, str> {
+        let is_added = |path: &str| more.allow(leaf(path));
+        Pruner { recipient: self.recipient, is_added: &is_added, dropped: self.dropped }.prune(path, value)
     }
 }
 
@@ -309,32 +385,6 @@ impl Said<'_> {
             },
         }
     }
-}
-
-/// The fields that an object may have.
-struct Allowed<'a> {
-    /// What its fields are called in `x-route-dropped`.
-    path: &'a str,
-    known: &'a [&'a str],
-    more: &'a Names,
-}
-
-/// The value of a field without what an object in it may not have.
-fn only<'x>(field: &Field<'x>, allowed: &Allowed<'_>, dropped: &mut Dropped) -> Cow<'x, str> {
-    let raw = field.value.get();
-    let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
-    for field in &fields {
-        let name = field.name.as_ref();
-        if allowed.known.contains(&name) || allowed.more.allow(name) {
-            edit.keep(field);
-        } else {
-            if !says_nothing(field.value) {
-                dropped.note(&format!("{}.{name}", allowed.path));
-            }
-            edit.leave();
-        }
-    }
-    edit.finish()
 }
 
 /// Whether a call has a thought signature.

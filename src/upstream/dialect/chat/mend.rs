@@ -6,7 +6,10 @@ use std::collections::HashMap;
 use memchr::memmem;
 use serde_json::{Value, json};
 
+use super::call_names::CallNames;
+use super::thinking_parts;
 use crate::policy::Quirk;
+use crate::upstream::dialect::tool_names::ToolNames;
 
 /// How many characters of an answer's id the ids of its calls begin with; an id may have 40 characters in all.
 const ORIGIN_CHARS: usize = 24;
@@ -18,6 +21,8 @@ pub struct Mends {
     tool_calls: bool,
     /// `model_length` is `length`, `error` is an error (Mistral).
     finish_reasons: bool,
+    /// Content may be an array of thoughts and texts (Mistral).
+    thinking_parts: bool,
 }
 
 /// The most choices that are put right, and the most calls of each; what a provider sends beyond that stays as it is.
@@ -28,16 +33,24 @@ const MAX_KNOWN: usize = 1_024;
 pub struct Mender {
     mends: Mends,
     calls: Calls,
+    names: Option<CallNames>,
 }
 
 impl Mender {
-    pub fn new(mends: Mends) -> Self {
-        Self { mends, calls: Calls::default() }
+    /// Nothing if there is nothing to put right.
+    pub fn new(mends: Mends, names: &ToolNames) -> Option<Self> {
+        let names = names.differ().then(|| CallNames::new(names.clone()));
+        (mends.any() || names.is_some()).then(|| Self { mends, calls: Calls::default(), names })
     }
 
     /// The data of one event, put right; nothing if it may pass as it came.
     pub fn mend(&mut self, data: &[u8]) -> Option<Vec<u8>> {
-        self.mends.chunk(data, &mut self.calls)
+        // Names first, since mending tells calls apart by them.
+        let named = self.names.as_mut().and_then(|names| names.chunk(data));
+        if !self.mends.any() {
+            return named;
+        }
+        self.mends.chunk(named.as_deref().unwrap_or(data), &mut self.calls).or(named)
     }
 }
 
@@ -105,6 +118,7 @@ impl Mends {
         Self {
             tool_calls: quirks.contains(&Quirk::ToolDeltaWithoutIndex),
             finish_reasons: quirks.contains(&Quirk::FinishReasons),
+            thinking_parts: quirks.contains(&Quirk::ThinkingParts),
         }
     }
 
@@ -123,7 +137,9 @@ impl Mends {
         let holds = |text: &str| memmem::find(data, text.as_bytes()).is_some();
         let calls_a_tool = self.tool_calls && (calls.any || holds("\"tool_calls\""));
         let ends_its_own_way = self.finish_reasons && (holds("\"model_length\"") || holds("\"error\""));
-        if !calls_a_tool && !ends_its_own_way && holds("\"delta\"") {
+        // Within a text the quotation marks would be escaped.
+        let may_think = self.thinking_parts && (holds("\"thinking\"") || holds("\"text\""));
+        if !calls_a_tool && !ends_its_own_way && !may_think && holds("\"delta\"") {
             return None;
         }
         self.rewrite(data, "delta", calls)
@@ -142,6 +158,10 @@ impl Mends {
             let known = calls.choices.entry(index).or_default();
             if holder == "delta" && choice.get(holder).is_none_or(Value::is_null) {
                 choice.insert(holder.to_owned(), json!({}));
+            }
+            if let (true, Some(message)) = (self.thinking_parts, choice.get_mut(holder).and_then(Value::as_object_mut))
+            {
+                thinking_parts::flatten(message);
             }
             let parts = choice.get_mut(holder).and_then(|holder| holder.get_mut("tool_calls"));
             if let (true, Some(Value::Array(parts))) = (self.tool_calls, parts) {
@@ -233,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_of_a_stream_is_bounded() {
-        let mends = Mends { tool_calls: true, finish_reasons: false };
+        let mends = Mends { tool_calls: true, ..Mends::default() };
         let mut calls = Calls::default();
         for at in 0..3 * MAX_KNOWN {
             let call = json!({"id": format!("c{at}"), "function": {"name": "f", "arguments": ""}});

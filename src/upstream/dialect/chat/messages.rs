@@ -52,11 +52,8 @@ struct Builder<'x, 'd> {
 
 impl<'x> Builder<'x, '_> {
     fn push(&mut self, item: &'x Item<'x>) -> Result<(), Error> {
-        for name in &item.unread {
-            self.dropped.note(&format!("{}.{name}", self.list));
-        }
-        if let Some(mark) = &item.cache {
-            self.dropped.note(mark.name);
+        if let Some(mark) = item.cache {
+            self.dropped.note(&mark.path());
         }
         let name = item.name.as_ref().map(JsonString::raw);
         if !matches!(item.kind, ItemKind::Result(_)) {
@@ -133,9 +130,16 @@ impl<'x> Builder<'x, '_> {
     }
 
     fn parts(&mut self, parts: &'x [Part<'x>]) -> Result<Vec<wire::Part<'x>>, Error> {
-        let marks = parts.iter().filter_map(|part| part.cache.as_ref());
-        marks.for_each(|mark| self.dropped.note(mark.name));
-        parts.iter().map(part).collect()
+        let marks = parts.iter().filter_map(|part| part.cache);
+        marks.for_each(|mark| self.dropped.note(&mark.path()));
+        let mut written = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part.kind {
+                PartKind::Thoughts(name) => self.dropped.note(name),
+                _ => written.push(write_part(part)?),
+            }
+        }
+        Ok(written)
     }
 }
 
@@ -151,7 +155,7 @@ fn content(mut parts: Vec<wire::Part<'_>>) -> wire::Content<'_> {
     }
 }
 
-fn part<'x>(part: &'x Part<'x>) -> Result<wire::Part<'x>, Error> {
+fn write_part<'x>(part: &'x Part<'x>) -> Result<wire::Part<'x>, Error> {
     let place = part.place;
     match &part.kind {
         PartKind::Text(text) => Ok(wire::Part::Text { text: Json::Borrowed(text.raw()) }),
@@ -175,7 +179,7 @@ fn part<'x>(part: &'x Part<'x>) -> Result<wire::Part<'x>, Error> {
         PartKind::Audio(input_audio) => Ok(wire::Part::InputAudio { input_audio }),
         PartKind::Json(json) => Ok(wire::Part::Text { text: Json::text(json.get()) }),
         PartKind::EarlierAudio(_) => Err(place.fault("refers to audio that only its own provider has").into()),
-        PartKind::Opaque { .. } => {
+        PartKind::Thoughts(_) | PartKind::Opaque { .. } => {
             let message = format!("is `{}`, which the serving model's API cannot carry here", part.word);
             Err(place.leaf("type").fault(message).into())
         }

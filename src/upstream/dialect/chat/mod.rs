@@ -1,12 +1,14 @@
 //! OpenAI's Chat Completions.
 //!
-//! Going up, a request that came in this dialect almost passes: `request`, `history` and `tools` change only what the gateway owns,
+//! Going up, a request that came in this dialect almost passes: `request`, `below`, `history` and `tools` change only what the gateway owns,
 //! or what provider and model would refuse, and forward the rest byte for byte; `build` puts a request that came in other words into this dialect's first.
 //! Coming down, `chunk`, `delta` and `calls` read what a provider sends into pieces, once, and `decode` knows whether it is whole; a
 //! door of the same dialect passes the bytes. Where a provider deviates so far that SDKs stumble, and its policy row says
-//! so, `mend` rewrites what it sends before anybody reads it.
+//! so, `mend` rewrites what it sends before anybody reads it, and `call_names` puts back the names that tools have for the client.
 
+mod below;
 mod build;
+mod call_names;
 mod calls;
 mod chunk;
 mod decode;
@@ -18,12 +20,17 @@ mod messages;
 mod request;
 mod row;
 mod short_ids;
+mod thinking_parts;
 mod tools;
 mod wire;
 
+pub use call_names::restore_answer;
 pub use decode::{ChatStream, decode_answer};
 pub use mend::{Mender, Mends};
 pub use request::encode_request;
+
+/// The longest name that a tool may have, in bytes.
+pub const MAX_NAME_BYTES: usize = 64;
 
 /// Below the provider's base URL.
 pub const PATH: &str = "/chat/completions";

@@ -2,15 +2,19 @@
 //! is obeyed, every other field of the published API is forwarded byte for byte. A field that is none of its goes only to a
 //! provider whose row asks for it.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
+use super::below::Pruner;
+use super::build;
 use super::edit::string;
 use super::history::{self, History};
 use super::tools::{self, Asked};
-use super::{PATH, build};
 use crate::error::{Error, Kind};
-use crate::policy::{Candidate, Model, Policy, Quirk};
+use crate::policy::{Candidate, Dialect, Model, Policy, Quirk};
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient};
 use crate::wire::ask::turns::Turn;
 use crate::wire::ask::{Api, Ask};
@@ -62,29 +66,37 @@ impl<'x> Form<'x> {
 
 fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) -> Result<Encoded, Error> {
     let Recipient { candidate, model, .. } = *recipient;
-    let mut writer = Writer::new(form);
+    let mut dropped = Dropped::default();
     let asked = Asked {
         tools: form.field("tools"),
         choice: form.field("tool_choice"),
         function_call: form.field("function_call"),
     };
-    let tools = tools::adapt(recipient, asked, &mut writer.dropped);
+    let names = ToolNames::of_fields([asked.tools, form.field("functions")], Dialect::OpenaiChat);
+    let tools = tools::adapt(recipient, asked, &names, &mut dropped);
     let history = History {
         recipient: *recipient,
         turns: form.turns,
+        names: &names,
         begun: options.begun.as_deref().filter(|_| model.prefill.is_some()),
         hint: tools.hint.as_deref(),
     };
     let has_bare_calls = recipient.has(Quirk::ReasoningWithCalls) && history::has_bare_calls(form.turns);
     let effort = if has_bare_calls { Effort::without(form) } else { effort(candidate, model, form) };
+    let mut of_history = Dropped::default();
+    let messages = history.write(&mut of_history)?;
+    let mut writer = Writer::new(form, messages.as_deref(), dropped);
     let mut wrote_stream_options = false;
     for field in form.fields {
         let value = field.value.get();
         match field.name.as_ref() {
             "model" | "reasoning_effort" => {}
             "messages" => {
-                let messages = history.write(&mut writer.dropped)?;
-                writer.field("messages", messages.as_deref().unwrap_or(value));
+                of_history.0.iter().for_each(|name| writer.dropped.note(name));
+                match &messages {
+                    Some(messages) => writer.list("messages", messages),
+                    None => writer.field("messages", value),
+                }
             }
             "tools" => writer.optional("tools", tools.tools.as_deref()),
             "tool_choice" => {
@@ -101,6 +113,10 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
             name if !recipient.takes(name) && !Limit::takes(recipient, name) => writer.dropped.note(name),
             name if !model.sampling && SAMPLING.contains(&name) => writer.dropped.note(name),
             "function_call" => writer.optional("function_call", tools.function_call.as_deref()),
+            "functions" => {
+                let known = pruned(recipient, "functions", field.value, &mut writer.dropped);
+                writer.field("functions", &*tools::with_names(known, field.value, &names));
+            }
             "parallel_tool_calls" if form.field("functions").is_none() && tools.tools.is_none() => {}
             "stop" if recipient.has(Quirk::StopArray) && value.starts_with('"') => {
                 writer.field("stop", format!("[{value}]"));
@@ -112,14 +128,18 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
             "seed" if recipient.has(Quirk::RandomSeed) => writer.field("random_seed", value),
             "stream_options" if form.stream && options.counts_usage => {
                 wrote_stream_options = true;
-                writer.field("stream_options", with_usage(field.value));
+                let stream_options = pruned(recipient, "stream_options", field.value, &mut writer.dropped);
+                writer.field("stream_options", with_usage(&stream_options));
             }
             "max_tokens" | "max_completion_tokens" => {
                 let older_name = recipient.has(Quirk::MaxTokens);
                 let limit = Limit { form, model, newer_name: !model.sampling, older_name };
                 limit.write(&mut writer, field.name.as_ref(), value);
             }
-            name => writer.field(name, value),
+            name => {
+                let value = pruned(recipient, name, field.value, &mut writer.dropped);
+                writer.field(name, value.as_bytes());
+            }
         }
     }
     writer.field("model", string(&model.id));
@@ -145,6 +165,12 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
         }
     }
     Ok(writer.finish())
+}
+
+/// The value of a field at the top level, with what the recipient knows of it.
+pub fn pruned<'x>(recipient: &Recipient<'_>, name: &str, value: &'x RawValue, dropped: &mut Dropped) -> Cow<'x, str> {
+    let is_added = |path: &str| recipient.adds(path);
+    Pruner { recipient, is_added: &is_added, dropped }.prune(name, value)
 }
 
 fn check_choices(value: &str) -> Result<(), Error> {
@@ -207,6 +233,10 @@ impl Limit<'_> {
         // The newer name wins where both are given and only one can be sent.
         let is_beaten = name == "max_tokens" && given(self.form.field("max_completion_tokens")).is_some();
         if is_beaten && (self.newer_name || self.older_name) {
+            let newer = self.form.field("max_completion_tokens");
+            if newer.is_some_and(|newer| newer.get() != value) {
+                writer.dropped.note(name);
+            }
             return;
         }
         let name = match name {
@@ -224,9 +254,9 @@ impl Limit<'_> {
 }
 
 /// The client's stream options, with usage switched on.
-fn with_usage(options: &RawValue) -> Vec<u8> {
+fn with_usage(options: &str) -> Vec<u8> {
     let mut json = br#"{"include_usage":true"#.to_vec();
-    for field in object_fields(options.get()).unwrap_or_default().iter().filter(|field| field.name != "include_usage") {
+    for field in object_fields(options).unwrap_or_default().iter().filter(|field| field.name != "include_usage") {
         json.push(b',');
         write_field(&mut json, field);
     }
@@ -242,11 +272,16 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(form: &Form<'_>) -> Self {
-        let length: usize = form.fields.iter().map(|field| field.name.len() + field.value.get().len() + 4).sum();
-        let mut body = Vec::with_capacity(length + 128);
+    /// With room for all of the request, whose messages may have become others.
+    fn new(form: &Form<'_>, messages: Option<&[Cow<'_, str>]>, dropped: Dropped) -> Self {
+        let length = |field: &Field<'_>| match messages {
+            Some(messages) if field.name == "messages" => messages.iter().map(|message| message.len() + 1).sum(),
+            Some(_) | None => field.value.get().len(),
+        };
+        let length: usize = form.fields.iter().map(|field| field.name.len() + length(field) + 4).sum();
+        let mut body = Vec::with_capacity(length + 256);
         body.push(b'{');
-        Self { body, names: Vec::new(), dropped: Dropped::default() }
+        Self { body, names: Vec::new(), dropped }
     }
 
     fn has(&self, name: &str) -> bool {
@@ -267,6 +302,18 @@ impl Writer {
         self.body.extend_from_slice(value.as_ref());
     }
 
+    fn list(&mut self, name: &str, items: &[Cow<'_, str>]) {
+        self.name(name);
+        self.body.push(b'[');
+        for (position, item) in items.iter().enumerate() {
+            if position > 0 {
+                self.body.push(b',');
+            }
+            self.body.extend_from_slice(item.as_bytes());
+        }
+        self.body.push(b']');
+    }
+
     fn optional(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.field(name, value);
@@ -275,7 +322,7 @@ impl Writer {
 
     fn finish(mut self) -> Encoded {
         self.body.push(b'}');
-        Encoded { path: PATH, body: self.body, dropped: self.dropped.0, hidden: String::new() }
+        Encoded { body: self.body, dropped: self.dropped.0, hidden: String::new() }
     }
 }
 

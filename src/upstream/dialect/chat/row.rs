@@ -21,7 +21,12 @@ impl Recipient<'_> {
             Some(fields) => OWNED_FIELDS.contains(&name) || fields.iter().any(|field| field == name),
             None => is_published(name),
         };
-        let is_added = || self.provider.extra_fields.allow(name) || self.model.extra_fields.allow(name);
-        !self.lacks(name) && (is_known || is_added())
+        !self.lacks(name) && (is_known || self.adds(name))
+    }
+
+    /// Whether they take the field, which may be one below the top level (`response_format.schema`), beside those of the
+    /// published API.
+    pub fn adds(&self, name: &str) -> bool {
+        self.provider.extra_fields.allow(name) || self.model.extra_fields.allow(name)
     }
 }

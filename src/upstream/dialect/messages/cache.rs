@@ -4,37 +4,25 @@
 //! four. Tools and system prompt are stable, so their ends are marked; a conversation grows at its end, so once it has had
 //! an answer the ends of its last two user turns are marked: one finds what the last request wrote, the other writes.
 //!
-//! A client that marks its prompt itself knows better: then its marks are all there are.
+//! Writing to the cache may cost more than plain input, so by itself the gateway marks only what is likely to come again, and
+//! only where that pays ([`pays`]). A client that marks its prompt itself knows better: then its marks are all there are.
 
 use super::wire::{Block, Body, CacheControl, Lifetime, Role};
+use crate::policy::{Model, PromptCache};
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::ask::items::CacheMark;
-use crate::wire::json::{Json, fields_named};
+use crate::wire::ask::items::{CacheLifetime, CacheMark};
+use crate::wire::json::Json;
 
 /// How many marks the API takes.
 const MAX_MARKS: usize = 4;
 
-/// A client's mark in the API's words; named if it is none that the API knows.
-pub fn read(mark: &CacheMark<'_>, dropped: &mut Dropped) -> Option<CacheControl> {
-    let says_no = mark.value.get() == "false";
-    let [kind, ttl] = fields_named(mark.value.get(), &["type", "ttl"]).unwrap_or_default();
-    if says_no {
-        return None;
-    }
-    if kind.is_some_and(|kind| kind.get() != r#""ephemeral""#) {
-        dropped.note(mark.name);
-        return None;
-    }
-    let ttl = match ttl.map(|ttl| ttl.get()) {
-        Some(r#""5m""#) => Some(Lifetime::FiveMinutes),
-        Some(r#""1h""#) => Some(Lifetime::Hour),
-        Some(_) => {
-            dropped.note(mark.name);
-            None
-        }
-        None => None,
-    };
-    Some(CacheControl::Ephemeral { ttl, name: Some(mark.name) })
+/// A client's mark in the API's words.
+pub fn control(mark: CacheMark) -> CacheControl {
+    let ttl = mark.lifetime.map(|lifetime| match lifetime {
+        CacheLifetime::FiveMinutes => Lifetime::FiveMinutes,
+        CacheLifetime::Hour => Lifetime::Hour,
+    });
+    CacheControl::Ephemeral { ttl, mark: Some(mark) }
 }
 
 /// Keeps as many of the client's marks as the API takes, the last ones, and of those for an hour the ones that stand before all
@@ -46,21 +34,35 @@ pub fn keep_marks(body: &mut Body<'_>, dropped: &mut Dropped) -> bool {
     let mut marks: Vec<&mut Option<CacheControl>> = tools.chain(blocks).filter(|mark| mark.is_some()).collect();
     let superfluous = marks.len().saturating_sub(MAX_MARKS);
     for mark in marks.drain(..superfluous) {
-        if let Some(CacheControl::Ephemeral { name: Some(name), .. }) = mark.take() {
-            dropped.note(name);
+        if let Some(CacheControl::Ephemeral { mark: Some(mark), .. }) = mark.take() {
+            dropped.note(&mark.path());
         }
     }
     let mut is_short = false;
     for mark in &mut marks {
-        let Some(CacheControl::Ephemeral { ttl, name }) = mark else { continue };
+        let Some(CacheControl::Ephemeral { ttl, mark }) = mark else { continue };
         let is_long = *ttl == Some(Lifetime::Hour);
-        if let (true, true, Some(name)) = (is_long, is_short, *name) {
+        if let (true, true, Some(mark)) = (is_long, is_short, mark) {
             *ttl = None;
-            dropped.note(name);
+            dropped.note(&mark.path());
         }
         is_short |= !is_long;
     }
     !marks.is_empty()
+}
+
+/// Whether the gateway is to mark a prompt of so many tokens: as the operator says, else if it is likely to come again (an
+/// agent's has tools, a conversation's more than one turn of the user) and the model's price says that the cache pays then.
+pub fn pays(body: &Body<'_>, model: &Model, input_tokens: u64) -> bool {
+    let may_return = || {
+        let turns = body.messages.iter().filter(|message| message.role == Role::User).count();
+        !body.tools.is_empty() || turns > 1
+    };
+    match model.prompt_cache {
+        PromptCache::Always => true,
+        PromptCache::Never => false,
+        PromptCache::Auto => model.price.is_some_and(|price| price.rates(input_tokens).repay_caching()) && may_return(),
+    }
 }
 
 /// Marks what is at least `min_tokens` long, counting from the beginning of the prompt.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::wire::json::{fields_named, text, whole};
+use crate::wire::json::{fields_named, items_named, text, whole};
 
 /// An event of any kind.
 pub struct Event<'a> {
@@ -60,6 +60,9 @@ pub struct Block<'a> {
     pub input: Option<&'a RawValue>,
 }
 
+/// The fields of a block.
+const BLOCK: [&str; 8] = ["type", "text", "thinking", "signature", "data", "id", "name", "input"];
+
 impl<'a> Event<'a> {
     /// Nothing if it is no JSON object.
     pub fn read(json: &'a str) -> Option<Self> {
@@ -82,9 +85,17 @@ impl<'a> Delta<'a> {
 impl<'a> Block<'a> {
     /// Nothing if it is no JSON object.
     pub fn read(raw: &'a RawValue) -> Option<Self> {
-        let names = ["type", "text", "thinking", "signature", "data", "id", "name", "input"];
-        let [kind, text, thinking, signature, data, id, name, input] = fields_named(raw.get(), &names).ok()?;
-        Some(Self { kind: word(kind), text, thinking, signature, data, id, name, input })
+        fields_named(raw.get(), &BLOCK).ok().map(Self::of)
+    }
+
+    /// The blocks of an array of them; nothing if it is none.
+    pub fn read_all(raw: &'a RawValue) -> Option<Vec<Self>> {
+        let blocks = items_named(raw.get(), &BLOCK).ok()?;
+        Some(blocks.into_iter().map(Self::of).collect())
+    }
+
+    fn of([kind, text, thinking, signature, data, id, name, input]: [Option<&'a RawValue>; 8]) -> Self {
+        Self { kind: word(kind), text, thinking, signature, data, id, name, input }
     }
 }
 

@@ -30,24 +30,26 @@ pub fn push_parts<'x>(
 ) -> Result<(), Error> {
     for part in parts {
         let before = blocks.len();
-        match (&part.kind, speaker) {
+        let Part { place, word, cache, kind } = part;
+        match (kind, speaker) {
             (PartKind::Text(text), _) | (PartKind::Refusal(text), Speaker::Assistant) => push_text(text, blocks),
             (PartKind::Image { source, detail }, Speaker::User | Speaker::Tool) => {
                 if let Some(detail) = detail {
-                    dropped.note(detail.leaf);
+                    dropped.note(&place.path_to(detail.leaf));
                 }
-                blocks.push(Block::Image { source: image(source, part.place)?, cache_control: None });
+                blocks.push(Block::Image { source: image(source, *place)?, cache_control: None });
             }
             (PartKind::File { source, name }, Speaker::User | Speaker::Tool) => {
                 let title = name.as_ref().filter(|name| !name.is_blank()).map(JsonString::raw);
                 // A file of nothing but white space says as little as such a text.
-                if let Some(source) = file(source, part.place)? {
+                if let Some(source) = file(source, *place)? {
                     blocks.push(Block::Document { source, title, cache_control: None });
                 }
             }
             (PartKind::Json(json), _) => blocks.push(Block::text(Json::text(json.get()))),
+            (PartKind::Thoughts(name), _) => dropped.note(name),
             (PartKind::EarlierAudio(_), _) => {
-                return Err(part.place.fault("refers to audio that only its own provider has").into());
+                return Err(place.fault("refers to audio that only its own provider has").into());
             }
             (
                 PartKind::Refusal(_)
@@ -57,24 +59,22 @@ pub fn push_parts<'x>(
                 | PartKind::Opaque { .. },
                 _,
             ) => {
-                let message = format!("is `{}`, which the serving model's API cannot carry here", part.word);
-                return Err(part.place.leaf("type").fault(message).into());
+                let message = format!("is `{word}`, which the serving model's API cannot carry here");
+                return Err(place.leaf("type").fault(message).into());
             }
         }
-        if let Some(mark) = &part.cache {
-            mark_last(&mut blocks[before..], mark, dropped);
+        if let Some(mark) = cache {
+            mark_last(&mut blocks[before..], *mark, dropped);
         }
     }
     Ok(())
 }
 
 /// Puts a client's mark on the last of the blocks that it is for; it is named if there is none.
-pub fn mark_last(blocks: &mut [Block<'_>], mark: &CacheMark<'_>, dropped: &mut Dropped) {
+pub fn mark_last(blocks: &mut [Block<'_>], mark: CacheMark, dropped: &mut Dropped) {
     match blocks.last_mut().and_then(Block::cache_control) {
-        Some(cache_control) => {
-            *cache_control = cache::read(mark, dropped).or(*cache_control);
-        }
-        None => dropped.note(mark.name),
+        Some(cache_control) => *cache_control = Some(cache::control(mark)),
+        None => dropped.note(&mark.path()),
     }
 }
 

@@ -9,10 +9,11 @@ use super::parts::invalid;
 use super::reasoning::{self, Circumstances};
 use super::schema::Costs;
 use super::wire::{Block, Body, Format, Metadata, OutputConfig, ServiceTier, Thinking};
-use super::{PATH, cache, schema, strict, thoughts, tools, turns, user};
+use super::{cache, schema, strict, thoughts, tools, turns, user};
 use crate::error::Error;
-use crate::policy::{Candidate, Model, Policy};
+use crate::policy::{Candidate, Dialect, Model, Policy};
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient, in_words};
 use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Content, FormatKind, SettingKind};
@@ -49,13 +50,15 @@ pub fn encode_request(
     let (shown, hidden) = text.split_at(text.trim_end().len());
     let begun = (!shown.is_empty()).then(|| begun(content, shown));
     let reading = Reading::of_content(content);
+    let names = ToolNames::of(request, Dialect::AnthropicMessages);
     let sealer = options.sealer.as_deref();
-    let setting = turns::Setting { list: content.list, model, sealer, reading: &reading };
+    let setting = turns::Setting { list: content.list, model, sealer, reading: &reading, names: &names };
     let mut turns = turns::translate(setting, content.items.iter().chain(&begun), &mut dropped)?;
     // The API keeps no schema where it goes on with an answer.
     let keeps_schemas = model.json_schema && !turns.has_prefill;
     let shape = shape(content, keeps_schemas, &mut dropped);
-    let circumstances = tools::Circumstances { called: &turns.called, reading: &reading, costs: shape.costs };
+    let circumstances =
+        tools::Circumstances { called: &turns.called, reading: &reading, names: &names, costs: shape.costs };
     let tools = tools::translate(content, model, &circumstances, &mut dropped)?;
     let circumstances = Circumstances {
         max_tokens,
@@ -93,15 +96,15 @@ pub fn encode_request(
         stream: request.stream,
     };
     let is_marked = cache::keep_marks(&mut body, &mut dropped);
-    if let Some(min_tokens) = model.prompt_cache_min.filter(|_| !is_marked) {
-        cache::mark(&mut body, min_tokens);
+    if !is_marked && cache::pays(&body, model, request.features.input_tokens) {
+        cache::mark(&mut body, model.prompt_cache_min);
     }
     // What depends on the request stands behind what a cache may hold.
     let hints = [tools.hint, shape.hint];
     body.system.extend(hints.into_iter().flatten().map(|hint| Block::note(&hint)));
     let mut json = Vec::with_capacity(request.bytes + request.bytes / 8 + 512);
     serde_json::to_writer(&mut json, &body).expect("strings and JSON should serialise");
-    Ok(Encoded { path: PATH, body: json, dropped: dropped.0, hidden: hidden.to_owned() })
+    Ok(Encoded { body: json, dropped: dropped.0, hidden: hidden.to_owned() })
 }
 
 /// What an answer began, as the last thing that was said.
@@ -133,27 +136,31 @@ fn max_tokens(content: &Content<'_>, model: &Model, dropped: &mut Dropped) -> Re
 
 fn shape(content: &Content<'_>, keeps_schemas: bool, dropped: &mut Dropped) -> Shape {
     let Some(format) = content.last_format() else { return Shape::default() };
-    let FormatKind::Schema { description, schema: Some(schema), .. } = &format.kind else {
+    let asked_in_words = || Shape { hint: Some(in_words(&format.kind)), ..Shape::default() };
+    let FormatKind::Schema { name, description, schema: Some(schema), strict: _ } = &format.kind else {
         dropped.note(format.name);
-        return Shape { hint: Some(in_words(None)), ..Shape::default() };
+        return asked_in_words();
     };
-    let description = description.as_ref().map(|text| text.decode().unwrap_or_default());
+    let heading = schema::Heading { name: name.as_ref(), description: description.as_ref() };
     let is_cheap = |sanitised: &schema::Sanitised| {
         let Costs { optional, unions } = sanitised.costs;
         optional <= strict::MAX_COSTS.optional && unions <= strict::MAX_COSTS.unions
     };
     let sanitised = match keeps_schemas {
-        true => schema::sanitise(schema.get(), description.as_deref(), &mut schema::Budget::default()).filter(is_cheap),
+        true => schema::sanitise(schema.get(), heading, &mut schema::Budget::default()).filter(is_cheap),
         false => None,
     };
     if sanitised.as_ref().is_none_or(|sanitised| sanitised.weakened) {
         dropped.note(format.name);
     }
     match sanitised {
-        Some(schema::Sanitised { schema, costs, .. }) => {
+        Some(schema::Sanitised { schema, is_renamed, costs, .. }) => {
+            if is_renamed {
+                dropped.note(&Place::field(format.name).leaf("json_schema").path_to("name"));
+            }
             Shape { format: Some(Format::JsonSchema { schema }), hint: None, costs }
         }
-        None => Shape { hint: Some(in_words(Some(schema.raw()))), ..Shape::default() },
+        None => asked_in_words(),
     }
 }
 
@@ -219,8 +226,9 @@ fn service_tier(content: &Content<'_>, dropped: &mut Dropped) -> Option<ServiceT
     }
 }
 
-/// Names the settings that the API has no word for.
+/// Names what the neutral form has no word for, and the settings that the API has none for.
 fn drop_unknown(content: &Content<'_>, dropped: &mut Dropped) {
+    content.unread.paths().for_each(|path| dropped.note(&path));
     for setting in &content.settings {
         match setting.kind {
             SettingKind::MaxOutput

@@ -27,15 +27,14 @@ pub fn decode_answer<'a>(body: &'a [u8], options: &DecodeOptions, pieces: &mut V
     if is_error || error.is_some_and(|error| content.is_none() || !says_nothing(error)) {
         return Err(Defect::Error(error_words::parse(body)));
     }
-    let blocks: Vec<&RawValue> =
-        content.and_then(|content| serde_json::from_str(content.get()).ok()).ok_or_else(|| defect(body))?;
+    let content = content.filter(|content| content.get().starts_with('[')).ok_or_else(|| defect(body))?;
+    // What is no object may be a text.
+    let blocks = Block::read_all(content).ok_or(Defect::Undecodable)?;
     let usage = Counts::read(usage).and_then(Counts::usage);
     let (id, model) = (answer::name(id), answer::name(model));
     pieces.push(Piece::Start(Start { id, model, created, usage: None }));
     let mut has_calls = false;
     for (item, block) in blocks.into_iter().enumerate() {
-        // What is no object may be a text.
-        let block = Block::read(block).ok_or(Defect::Undecodable)?;
         has_calls |= block.kind == "tool_use";
         decode_block(At { choice: 0, item: item as u64 }, block, options, pieces)?;
     }
@@ -62,7 +61,8 @@ fn decode_block<'a>(
     pieces: &mut Vec<Piece<'a>>,
 ) -> Result<(), Defect> {
     let string = |raw: Option<&'a RawValue>| raw.and_then(JsonString::read).ok_or(Defect::Undecodable);
-    let (calls, sealer) = (&options.calls, options.sealer.as_deref());
+    let DecodeOptions { calls, names, sealer, .. } = options;
+    let sealer = sealer.as_deref();
     match block.kind.as_ref() {
         "text" => {
             let text = given(block.text).map_or_else(|| Ok(JsonString::empty()), |text| string(Some(text)))?;
@@ -84,7 +84,7 @@ fn decode_block<'a>(
         }
         "tool_use" => {
             let id = Some(string(block.id)?);
-            let name = string(block.name)?;
+            let name = names.restore(string(block.name)?);
             let kind = calls.kind(&name);
             let call = AnswerCall { kind, id, name: Some(name), namespace: None };
             let input = given(block.input).map_or("{}", RawValue::get);

@@ -5,12 +5,12 @@
 //! with free keys, several schemas at once) makes the schema unfit, and the caller asks in words instead; what it costs of the
 //! limits on all schemas of a request is told. Order is kept, since models answer in the order of the properties.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
-use crate::wire::json::text;
-use crate::wire::json::{Field, object_fields};
+use crate::wire::json::{Field, JsonString, object_fields, text};
 
 /// What a pattern may not hold that the API keeps: assertions, references back, word boundaries, classes by property.
 const HARD_IN_PATTERNS: [&str; 7] = ["(?", r"\b", r"\B", r"\p", r"\P", r"\k", r"\c"];
@@ -34,12 +34,21 @@ impl Default for Budget {
     }
 }
 
+/// What a client says of a schema beside it.
+#[derive(Clone, Copy, Default)]
+pub struct Heading<'a> {
+    pub name: Option<&'a JsonString<'a>>,
+    pub description: Option<&'a JsonString<'a>>,
+}
+
 /// A schema that the API takes.
 #[derive(Debug)]
 pub struct Sanitised {
     pub schema: Box<RawValue>,
     /// Whether it allows more, or less, than the client's.
     pub weakened: bool,
+    /// Whether it has a title, so that the name of its heading has no place.
+    pub is_renamed: bool,
     pub costs: Costs,
 }
 
@@ -61,21 +70,22 @@ impl Costs {
     }
 }
 
-/// The schema as the API takes it, with `description` where it has none of its own; nothing if it cannot be said.
-pub fn sanitise(schema: &str, description: Option<&str>, budget: &mut Budget) -> Option<Sanitised> {
+/// The schema as the API takes it, with its heading as its title and before its own description; nothing if it cannot be said.
+pub fn sanitise(schema: &str, heading: Heading<'_>, budget: &mut Budget) -> Option<Sanitised> {
     let mut writer = Writer { budget: std::mem::replace(budget, Budget(0)), ..Writer::default() };
-    let written = writer.schema(schema, 0, description);
+    let written = writer.schema(schema, 0, heading);
     budget.0 = writer.budget.0;
     written?;
     let costs = writer.costs()?;
     let schema = RawValue::from_string(writer.out).ok()?;
-    Some(Sanitised { schema, weakened: writer.weakened, costs })
+    Some(Sanitised { schema, weakened: writer.weakened, is_renamed: writer.is_renamed, costs })
 }
 
 #[derive(Default)]
 struct Writer {
     out: String,
     weakened: bool,
+    is_renamed: bool,
     budget: Budget,
     /// What stands outside of definitions.
     root: Part,
@@ -102,7 +112,7 @@ struct Object {
 
 impl Writer {
     /// Writes one schema. Nothing if it cannot be said.
-    fn schema(&mut self, json: &str, depth: usize, description: Option<&str>) -> Option<()> {
+    fn schema(&mut self, json: &str, depth: usize, heading: Heading<'_>) -> Option<()> {
         if depth > MAX_DEPTH {
             return None;
         }
@@ -112,10 +122,12 @@ impl Writer {
         }
         let fields = flattened(object_fields(json).ok()?)?;
         let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
-        let mut described: Option<String> = get("description").and_then(text).map(|text| text.into_owned());
-        if described.is_none() {
-            described = description.map(str::to_owned);
-        }
+        let own = get("description").and_then(text);
+        let outer = heading.description.and_then(JsonString::decode).filter(|outer| Some(outer) != own.as_ref());
+        let mut described: Option<String> = match (outer, own) {
+            (Some(outer), Some(own)) => Some(format!("{outer} {own}")),
+            (outer, own) => outer.or(own).map(Cow::into_owned),
+        };
         let mut constraints = Vec::new();
         self.out.push('{');
         let object = Object { begin: self.out.len(), depth };
@@ -139,7 +151,7 @@ impl Writer {
                 "$defs" | "definitions" if depth == 0 => self.define(object, name, value)?,
                 "items" => {
                     self.name(object, name);
-                    self.schema(value.get(), depth + 1, None)?;
+                    self.schema(value.get(), depth + 1, Heading::default())?;
                 }
                 "anyOf" | "oneOf" => self.alternatives(object, value)?,
                 // Several schemas at once could not each be closed.
@@ -156,6 +168,11 @@ impl Writer {
         self.part().costs.unions += usize::from(is_union);
         if get("anyOf").is_some() && get("oneOf").is_some() {
             return None;
+        }
+        match (heading.name, get("title")) {
+            (Some(name), None) => self.field(object, "title", name.get()),
+            (Some(name), Some(title)) => self.is_renamed |= name.get() != title.get(),
+            (None, _) => {}
         }
         self.close_object(object, &fields)?;
         if !constraints.is_empty() {
@@ -211,7 +228,7 @@ impl Writer {
         let inside = Object { begin: self.out.len(), ..object };
         for Field { name, value } in object_fields(value.get()).ok()? {
             self.name(inside, &name);
-            self.schema(value.get(), object.depth + 1, None)?;
+            self.schema(value.get(), object.depth + 1, Heading::default())?;
         }
         self.out.push('}');
         Some(())
@@ -231,7 +248,7 @@ impl Writer {
             self.current = Some(position);
             self.definitions.push(Part::default());
             self.positions.entry(format!("#/{name}/{definition}")).or_insert(position);
-            self.schema(value.get(), 1, None)?;
+            self.schema(value.get(), 1, Heading::default())?;
         }
         self.current = None;
         self.out.push('}');
@@ -247,7 +264,7 @@ impl Writer {
             if self.out.len() > inside {
                 self.out.push(',');
             }
-            self.schema(alternative.get(), object.depth + 1, None)?;
+            self.schema(alternative.get(), object.depth + 1, Heading::default())?;
         }
         self.out.push(']');
         Some(())
@@ -368,7 +385,7 @@ mod tests {
     use super::*;
 
     fn check(schema: &str) -> Option<(String, bool)> {
-        sanitise(schema, None, &mut Budget::default())
+        sanitise(schema, Heading::default(), &mut Budget::default())
             .map(|sanitised| (sanitised.schema.get().to_owned(), sanitised.weakened))
     }
 
@@ -431,9 +448,9 @@ mod tests {
         assert_eq!(check(&deep), None, "twenty times 300 kB");
         let flat = format!("{{\"const\":\"{text}\"}}");
         let mut budget = Budget::default();
-        let fitting = (0..20).filter(|_| sanitise(&flat, None, &mut budget).is_some()).count();
+        let fitting = (0..20).filter(|_| sanitise(&flat, Heading::default(), &mut budget).is_some()).count();
         assert_eq!(fitting, MAX_READ_BYTES / flat.len());
-        assert!(sanitise("{}", None, &mut budget).is_some(), "what is small still fits");
+        assert!(sanitise("{}", Heading::default(), &mut budget).is_some(), "what is small still fits");
     }
 
     #[test]
@@ -469,7 +486,7 @@ mod tests {
                 1,
             ),
         ] {
-            let costs = sanitise(schema, None, &mut Budget::default()).map(|sanitised| sanitised.costs);
+            let costs = sanitise(schema, Heading::default(), &mut Budget::default()).map(|sanitised| sanitised.costs);
             assert_eq!(costs, Some(Costs { optional, unions }), "{schema}");
         }
     }

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::answer::{self, BlockKind, Counts};
 use super::calls::{InputReader, Reading};
 use super::events::{Block, Delta, Event, Fragment};
+use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{DecodeOptions, Defect, EndOfAnswer, Heard};
 use crate::upstream::error_words;
 use crate::upstream::sealer::Sealer;
@@ -31,6 +32,7 @@ pub struct MessagesStream {
     created: u64,
     calls: Reading,
     sealer: Option<Rc<Sealer>>,
+    names: ToolNames,
     /// The message's id, once it has begun; nothing in it if it has none.
     begun: Option<Option<String>>,
     counts: Option<Counts>,
@@ -66,11 +68,12 @@ impl From<Undecodable> for Defect {
 }
 
 impl MessagesStream {
-    pub fn new(options: DecodeOptions) -> Self {
+    pub fn new(options: &DecodeOptions) -> Self {
         Self {
             created: options.created,
             calls: options.calls,
-            sealer: options.sealer,
+            sealer: options.sealer.clone(),
+            names: options.names.clone(),
             begun: None,
             counts: None,
             open: Vec::new(),
@@ -177,7 +180,7 @@ impl MessagesStream {
                 kind = BlockKind::Call;
                 input = Some(first_input(block.input)?);
                 let id = Some(string(block.id)?);
-                let name = string(block.name)?;
+                let name = self.names.restore(string(block.name)?);
                 let kind = self.calls.kind(&name);
                 reader = self.calls.reader(kind);
                 let call = AnswerCall { kind, id, name: Some(name), namespace: None };
@@ -378,7 +381,7 @@ mod tests {
         let secret = Secret::new("a-root-of-enough-characters".to_owned());
         let sealer = Sealer::of_origin(["anthropic-messages", "p", "m"], &[secret]).map(Rc::new);
         let options = DecodeOptions { sealer, ..DecodeOptions::plain(Dialect::AnthropicMessages, 7) };
-        let mut stream = MessagesStream::new(options);
+        let mut stream = MessagesStream::new(&options);
         let mut shown = Vec::new();
         for event in events {
             let mut pieces = Vec::new();

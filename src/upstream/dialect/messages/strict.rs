@@ -3,7 +3,7 @@
 //! Where there are too many, the costliest lose `strict` first, the last of those that cost the same. A tool that is not strict
 //! keeps the client's own schema.
 
-use super::schema::{Budget, Costs, Sanitised, sanitise};
+use super::schema::{Budget, Costs, Heading, Sanitised, sanitise};
 use super::wire::Tool;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
@@ -21,7 +21,7 @@ pub fn settle(tools: &mut [Tool<'_>], model: &Model, taken: Costs, dropped: &mut
     let mut budget = Budget::default();
     let mut strict: Vec<(usize, Sanitised)> = Vec::new();
     for (at, tool) in tools.iter_mut().enumerate().filter(|(_, tool)| tool.strict) {
-        match sanitise(tool.input_schema.get(), None, &mut budget).filter(|_| model.json_schema) {
+        match sanitise(tool.input_schema.get(), Heading::default(), &mut budget).filter(|_| model.json_schema) {
             Some(sanitised) => strict.push((at, sanitised)),
             None => {
                 dropped.note(NAME);

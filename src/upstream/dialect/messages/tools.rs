@@ -18,6 +18,7 @@ use super::{cache, property_names, roots, strict};
 use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::tool_names::ToolNames;
 use crate::wire::ask::content::{self, Choice, Content, Grammar, SettingKind, ToolKind};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::place::{Located, Place};
@@ -25,8 +26,6 @@ use crate::wire::json::{Json, JsonString, object_fields};
 
 /// What `input_schema` says where the client says nothing.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
-
-pub const MAX_NAME_BYTES: usize = 128;
 
 #[derive(Debug, Default)]
 pub struct Tools<'a> {
@@ -51,7 +50,7 @@ enum Demand<'a> {
 
 /// The only tools that may be called, and where the client says so.
 struct Allowed<'x> {
-    names: BTreeSet<&'x str>,
+    names: Names<'x>,
     place: Place,
 }
 
@@ -60,6 +59,7 @@ pub struct Circumstances<'c, 'x> {
     /// The tools of the conversation's calls.
     pub called: &'c Names<'x>,
     pub reading: &'c Reading,
+    pub names: &'c ToolNames,
     /// What the schema of the answer's form costs.
     pub costs: Costs,
 }
@@ -74,11 +74,11 @@ pub fn translate<'x>(
     circumstances: &Circumstances<'_, 'x>,
     dropped: &mut Dropped,
 ) -> Result<Tools<'x>, Error> {
-    let Circumstances { called, reading, costs } = *circumstances;
-    let mut builder = Builder { reading, dropped, custom_tools: 0 };
+    let Circumstances { called, reading, names: known, costs } = *circumstances;
+    let mut builder = Builder { reading, names: known, dropped, custom_tools: 0 };
     let mut tools = content.all_tools().map(|tool| builder.build(tool)).collect::<Result<Vec<_>, _>>()?;
     let (demand, allowed) = match &content.choice {
-        Some(choice) => read_choice(choice)?,
+        Some(choice) => read_choice(choice, known)?,
         None => (Demand::Nothing, None),
     };
     let place = content.choice.as_ref().map_or(Place::field("tool_choice"), |choice| choice.place);
@@ -112,12 +112,6 @@ pub fn translate<'x>(
         dropped.note(&place.to_string());
     }
     Ok(tools)
-}
-
-/// Whether a tool may have this name.
-pub fn is_name(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 fn choose<'a>(
@@ -163,6 +157,7 @@ fn only_called<'a>(called: &Names<'a>) -> Tools<'a> {
 /// Makes the tools of one request.
 struct Builder<'r, 'd> {
     reading: &'r Reading,
+    names: &'r ToolNames,
     dropped: &'d mut Dropped,
     custom_tools: usize,
 }
@@ -170,12 +165,11 @@ struct Builder<'r, 'd> {
 impl Builder<'_, '_> {
     fn build<'x>(&mut self, tool: &'x content::Tool<'x>) -> Result<Tool<'x>, Error> {
         let place = tool.place;
-        let name = qualified(tool.namespace.as_deref(), &tool.name.value);
-        if !is_name(&name) && !matches!(tool.kind, ToolKind::Hosted) {
-            let expected = "must be a string of 1 to 128 characters from [a-zA-Z0-9_-]";
-            return Err(place.leaf(tool.name.leaf).fault(expected).into());
+        let name = self.names.write(qualified(tool.namespace.as_deref(), &tool.name.value));
+        if name.is_empty() && !matches!(tool.kind, ToolKind::Hosted) {
+            return Err(place.leaf(tool.name.leaf).fault("must be a string that is not empty").into());
         }
-        let cache_control = tool.cache.as_ref().and_then(|mark| cache::read(mark, self.dropped));
+        let cache_control = tool.cache.map(cache::control);
         let description = tool.description.as_ref().map(|text| Json::Borrowed(text.raw()));
         match &tool.kind {
             ToolKind::Function { parameters, strict } => {
@@ -257,16 +251,16 @@ fn no_parameters() -> Json<'static> {
 }
 
 /// What the client demands, and to which tools it narrows its demand.
-fn read_choice<'x>(choice: &'x Choice<'x>) -> Result<(Demand<'x>, Option<Allowed<'x>>), Error> {
+fn read_choice<'x>(choice: &'x Choice<'x>, known: &ToolNames) -> Result<(Demand<'x>, Option<Allowed<'x>>), Error> {
     let unknown = |place: Place| Err(place.fault("is no choice that the serving model's API knows").into());
     let demand = match &choice.demand {
         content::Demand::Auto => Demand::Auto,
         content::Demand::None => Demand::None,
         content::Demand::Any => Demand::Any,
-        content::Demand::Tool(tool) => Demand::Tool(Cow::Borrowed(tool.name.as_ref())),
+        content::Demand::Tool(tool) => Demand::Tool(known.write(Cow::Borrowed(tool.name.as_ref()))),
         content::Demand::Allowed { must_call, tools } => {
             let demand = if *must_call { Demand::Any } else { Demand::Auto };
-            let names = tools.value.iter().map(|tool| tool.name.as_ref()).collect();
+            let names = tools.value.iter().map(|tool| known.write(Cow::Borrowed(tool.name.as_ref()))).collect();
             return Ok((demand, Some(Allowed { names, place: choice.place.leaf(tools.leaf) })));
         }
         content::Demand::Other(_) => return unknown(choice.place),

@@ -12,10 +12,11 @@ use super::parts::{Speaker, mark_last, push_parts};
 use super::property_names::{self, Renamer};
 use super::thoughts::{self, Read};
 use super::wire::{Block, Message, Role};
-use super::{cache, calls, tools};
+use super::{cache, calls};
 use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::sealer::Sealer;
 use crate::wire::ask::items::{CacheMark, Call, CallResult, Item, ItemKind, Level, Part, Reasoning, qualified};
 use crate::wire::ask::place::Place;
@@ -48,6 +49,7 @@ pub struct Setting<'s> {
     /// What opens the thoughts of earlier answers.
     pub sealer: Option<&'s Sealer>,
     pub reading: &'s Reading,
+    pub names: &'s ToolNames,
 }
 
 /// All items of a conversation.
@@ -135,12 +137,13 @@ impl<'a> Calls<'a> {
 
 impl<'x> Builder<'x, '_> {
     fn push(&mut self, item: &'x Item<'x>) -> Result<(), Error> {
-        let list = self.setting.list;
-        for name in item.unread.iter().map(AsRef::as_ref).chain(item.name.as_ref().map(|_| "name")) {
-            self.dropped.note(&format!("{list}.{name}"));
+        // An id is its own provider's alone.
+        let Item { place, id: _, name, cache: mark, kind } = item;
+        let (list, mark) = (self.setting.list, *mark);
+        if name.is_some() {
+            self.dropped.note(&place.path_to("name"));
         }
-        let mark = item.cache.as_ref();
-        match &item.kind {
+        match kind {
             ItemKind::Instruction { level, parts } => {
                 let blocks = self.blocks(parts, Speaker::System, mark)?;
                 self.push_instruction(*level, blocks);
@@ -157,8 +160,8 @@ impl<'x> Builder<'x, '_> {
                 self.append(Role::Assistant, blocks);
                 Ok(())
             }
-            ItemKind::Call(call) => self.push_call(call, item.place, mark),
-            ItemKind::Result(result) => self.push_result(result, item.place, mark),
+            ItemKind::Call(call) => self.push_call(call, *place, mark),
+            ItemKind::Result(result) => self.push_result(result, *place, mark),
             ItemKind::Reasoning(reasoning) => {
                 self.push_reasoning(reasoning);
                 Ok(())
@@ -205,9 +208,9 @@ impl<'x> Builder<'x, '_> {
         }
     }
 
-    fn push_call(&mut self, call: &'x Call<'x>, place: Place, mark: Option<&CacheMark<'_>>) -> Result<(), Error> {
+    fn push_call(&mut self, call: &'x Call<'x>, place: Place, mark: Option<CacheMark>) -> Result<(), Error> {
         self.check_answered_before()?;
-        let name = plain_name(qualified(call.namespace.as_deref(), &call.name));
+        let name = self.setting.names.write(qualified(call.namespace.as_deref(), &call.name));
         let input = match call.kind {
             CallKind::Custom => custom_input(call),
             CallKind::Function | CallKind::Legacy => input(call, place)?,
@@ -218,24 +221,20 @@ impl<'x> Builder<'x, '_> {
         };
         let id = self.calls.begin(&call.id, place);
         self.turns.called.insert(name.clone());
-        let cache_control = mark.and_then(|mark| cache::read(mark, self.dropped));
+        let cache_control = mark.map(cache::control);
         self.append(Role::Assistant, vec![Block::ToolUse { id, name, input, cache_control }]);
         Ok(())
     }
 
-    fn push_result(
-        &mut self,
-        result: &'x CallResult<'x>,
-        place: Place,
-        mark: Option<&CacheMark<'_>>,
-    ) -> Result<(), Error> {
+    fn push_result(&mut self, result: &'x CallResult<'x>, place: Place, mark: Option<CacheMark>) -> Result<(), Error> {
         let Some(tool_use_id) = self.calls.end(&result.id.value) else {
             let message = "answers no call of the message before it";
             return Err(place.leaf(result.id.leaf).fault(message).into());
         };
-        let mut content = self.blocks(&result.parts, Speaker::Tool, mark)?;
+        let mut content = self.blocks(&result.parts, Speaker::Tool, None)?;
         // A mark inside of a result is one of the whole of it.
-        let cache_control = content.iter_mut().filter_map(|block| block.cache_control()?.take()).last();
+        let inside = content.iter_mut().filter_map(|block| block.cache_control()?.take()).last();
+        let cache_control = mark.map(cache::control).or(inside);
         self.begin(Role::User);
         let is_error = result.is_error;
         self.results.push(Block::ToolResult { tool_use_id, content, is_error, cache_control });
@@ -247,7 +246,7 @@ impl<'x> Builder<'x, '_> {
         &mut self,
         parts: &'x [Part<'x>],
         speaker: Speaker,
-        mark: Option<&CacheMark<'_>>,
+        mark: Option<CacheMark>,
     ) -> Result<Vec<Block<'x>>, Error> {
         let mut blocks = Vec::with_capacity(parts.len());
         push_parts(parts, speaker, &mut blocks, self.dropped)?;
@@ -405,15 +404,6 @@ fn custom_input(call: &Call<'_>) -> Json<'static> {
 fn escaped(input: Json<'_>) -> Json<'_> {
     let written = Renamer::new(property_names::escape).take(input.get());
     Json::parse(written).unwrap_or(input)
-}
-
-/// The name of a function, which a model may have made up, in the characters that the API takes.
-fn plain_name(name: Cow<'_, str>) -> Cow<'_, str> {
-    if tools::is_name(&name) {
-        return name;
-    }
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    name.chars().take(tools::MAX_NAME_BYTES).map(plain).collect::<String>().into()
 }
 
 /// The beginning of an answer may not end in white space.

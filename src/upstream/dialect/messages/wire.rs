@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::wire::ask::items::CacheMark;
 use crate::wire::json::Json;
 
 #[derive(Debug, Serialize)]
@@ -108,15 +109,15 @@ pub enum CacheControl {
     Ephemeral {
         #[serde(skip_serializing_if = "Option::is_none")]
         ttl: Option<Lifetime>,
-        /// The client's name for the mark, where it is the client's.
+        /// The client's mark, where it is the client's.
         #[serde(skip)]
-        name: Option<&'static str>,
+        mark: Option<CacheMark>,
     },
 }
 
 impl CacheControl {
     /// A mark of the gateway's own.
-    pub const OWN: Self = Self::Ephemeral { ttl: None, name: None };
+    pub const OWN: Self = Self::Ephemeral { ttl: None, mark: None };
 }
 
 /// How long a prefix is kept.

@@ -1,0 +1,341 @@
+//! The names of calls in what a provider answers, as the client knows its tools.
+//!
+//! Only for requests that have tools with names which the API does not take ([`ToolNames`]): what has such a name is written anew. A
+//! stream may bring a name in fragments; what has come of it is kept back until it is known whether it is whole.
+
+use memchr::memmem;
+use serde_json::{Map, Value, json};
+
+use crate::upstream::dialect::tool_names::ToolNames;
+
+/// The most calls that are kept back at a time.
+const MAX_HELD: usize = 64;
+/// What a call's name and input stand in, and what its input is called there.
+const TOOLS: [(&str, &str); 2] = [("function", "arguments"), ("custom", "input")];
+
+/// Where the older form has its one call.
+const LEGACY: &str = "function_call";
+
+/// Puts the names of a stream's calls right, event by event.
+#[derive(Debug)]
+pub struct CallNames {
+    names: ToolNames,
+    held: Vec<Held>,
+}
+
+/// A call whose name may go on.
+#[derive(Debug)]
+struct Held {
+    choice: u64,
+    place: Place,
+    call: Value,
+}
+
+/// Where a part of a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the older form, which has one call.
+    Legacy,
+    /// Among calls, under its number if it has one.
+    Call(Option<u64>),
+}
+
+impl Held {
+    /// Whether a part that stands there is more of this call. Without a number it is, unless it has another id.
+    fn goes_on(&self, place: Place, part: &Value) -> bool {
+        let id = |call: &Value| call.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        match (place, self.place) {
+            (Place::Legacy, Place::Legacy) => true,
+            (Place::Call(None), Place::Call(_)) => id(part).is_empty() || id(part) == id(&self.call),
+            (Place::Call(index), Place::Call(own)) => index == own,
+            (Place::Legacy, Place::Call(_)) | (Place::Call(_), Place::Legacy) => false,
+        }
+    }
+}
+
+/// A whole answer with the names of calls put right; nothing if it may pass as it came.
+pub fn restore_answer(names: &ToolNames, body: &[u8]) -> Option<Vec<u8>> {
+    if !names.are_in(body) {
+        return None;
+    }
+    let mut answer: Value = serde_json::from_slice(body).ok()?;
+    for choice in answer.get_mut("choices")?.as_array_mut()? {
+        let Some(message) = choice.get_mut("message").and_then(Value::as_object_mut) else { continue };
+        let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
+        calls.into_iter().flatten().for_each(|call| restore_call(names, call));
+        if let Some(call) = message.get_mut(LEGACY) {
+            restore_name(names, call);
+        }
+    }
+    serde_json::to_vec(&answer).ok()
+}
+
+fn restore_call(names: &ToolNames, call: &mut Value) {
+    for (tool, _) in TOOLS {
+        if let Some(tool) = call.get_mut(tool) {
+            restore_name(names, tool);
+        }
+    }
+}
+
+fn restore_name(names: &ToolNames, tool: &mut Value) {
+    if let Some(name) = tool.get_mut("name")
+        && let Some(known) = name.as_str().and_then(|name| names.restored(name))
+    {
+        *name = known.into();
+    }
+}
+
+impl CallNames {
+    pub fn new(names: ToolNames) -> Self {
+        Self { names, held: Vec::new() }
+    }
+
+    /// The data of an event with the names of calls put right; nothing if it may pass as it came.
+    pub fn chunk(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+        if self.held.is_empty() && memmem::find(data, br#""name""#).is_none() {
+            return None;
+        }
+        let mut chunk: Value = serde_json::from_slice(data).ok()?;
+        let mut is_changed = false;
+        for (position, choice) in chunk.get_mut("choices")?.as_array_mut()?.iter_mut().enumerate() {
+            let number = choice.get("index").and_then(Value::as_u64).unwrap_or(position as u64);
+            let is_over = choice.get("finish_reason").is_some_and(Value::is_string);
+            let Some(choice) = choice.as_object_mut() else { continue };
+            is_changed |= self.choice(number, is_over, choice);
+        }
+        is_changed.then(|| serde_json::to_vec(&chunk).ok()).flatten()
+    }
+
+    /// Puts the calls of a choice right; says whether anything has changed.
+    fn choice(&mut self, number: u64, is_over: bool, choice: &mut Map<String, Value>) -> bool {
+        let delta = choice.entry("delta").or_insert(Value::Null);
+        if is_over && delta.is_null() {
+            *delta = Value::Object(Map::new());
+        }
+        let Some(delta) = delta.as_object_mut() else { return false };
+        let legacy = delta.get_mut(LEGACY).filter(|call| call.is_object()).map(Value::take);
+        let calls = delta.get_mut("tool_calls").filter(|calls| calls.is_array()).map(Value::take);
+        let came = (legacy.clone(), calls.clone());
+        // The one call of the older form is told as one of the newer.
+        let mut only = legacy.and_then(|call| self.part(number, Place::Legacy, json!({ "function": call })));
+        let mut told = Vec::new();
+        if let Some(Value::Array(parts)) = calls {
+            for part in parts {
+                let place = Place::Call(part.get("index").and_then(Value::as_u64));
+                let is_other = |held: &Held| held.choice == number && !held.goes_on(place, &part);
+                told.extend(self.take_held(is_other));
+                told.extend(self.part(number, place, part));
+            }
+        }
+        if is_over {
+            only = only.or_else(|| self.take_held(|held| held.choice == number && held.place == Place::Legacy).pop());
+            told.extend(self.take_held(|held| held.choice == number));
+        }
+        let only = only.as_mut().and_then(|call| call.get_mut("function")).map(Value::take);
+        let told = (!told.is_empty()).then_some(Value::Array(told));
+        let is_changed = (&only, &told) != (&came.0, &came.1);
+        for (name, now, before) in [(LEGACY, only, came.0), ("tool_calls", told, came.1)] {
+            match now {
+                Some(now) => {
+                    delta.insert(name.to_owned(), now);
+                }
+                None if before.is_some() => {
+                    delta.remove(name);
+                }
+                None => {}
+            }
+        }
+        is_changed
+    }
+
+    /// A part of a call, unless its name may go on.
+    fn part(&mut self, choice: u64, place: Place, part: Value) -> Option<Value> {
+        let is_same = |held: &Held| held.choice == choice && held.goes_on(place, &part);
+        let mut call = match self.held.iter().position(is_same) {
+            Some(position) => {
+                let mut held = self.held.remove(position).call;
+                join(&mut held, part);
+                held
+            }
+            None => part,
+        };
+        let may_go_on = TOOLS.into_iter().any(|(tool, input)| {
+            let inside = |name: &str| call.get(tool).and_then(|tool| tool.get(name)).and_then(Value::as_str);
+            let name = inside("name").unwrap_or_default();
+            !name.is_empty() && inside(input).unwrap_or_default().is_empty() && self.names.go_on_after(name)
+        });
+        if may_go_on && self.held.len() < MAX_HELD {
+            self.held.push(Held { choice, place, call });
+            return None;
+        }
+        restore_call(&self.names, &mut call);
+        Some(call)
+    }
+
+    /// Takes what is held out, to be told.
+    fn take_held(&mut self, is_meant: impl Fn(&Held) -> bool) -> Vec<Value> {
+        let taken = self.held.extract_if(.., |held| is_meant(held)).map(|held| held.call);
+        let mut taken: Vec<Value> = taken.collect();
+        taken.iter_mut().for_each(|call| restore_call(&self.names, call));
+        taken
+    }
+}
+
+/// Joins a part of a call to what came before it.
+fn join(call: &mut Value, part: Value) {
+    let (Some(call), Value::Object(part)) = (call.as_object_mut(), part) else { return };
+    for (name, value) in part {
+        match (call.get_mut(&name), value) {
+            (Some(known @ Value::Object(_)), value @ Value::Object(_)) => join(known, value),
+            (Some(Value::String(known)), Value::String(more)) => match name.as_str() {
+                "name" | "arguments" | "input" => known.push_str(&more),
+                _ if more.is_empty() => {}
+                _ => *known = more,
+            },
+            (Some(_), Value::Null) => {}
+            (_, value) => {
+                call.insert(name, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Dialect;
+
+    fn names() -> ToolNames {
+        let tools = r#"[{"function":{"name":"a.b"}},{"function":{"name":"a.b.c"}},{"custom":{"name":"d e"}},{"function":{"name":"plain"}}]"#;
+        let tools = serde_json::from_str(tools).expect("JSON");
+        ToolNames::of_fields([Some(tools), None], Dialect::OpenaiChat)
+    }
+
+    /// The calls that a client of the stream gets: name and input of each, by index.
+    fn told(events: &[Value]) -> Vec<String> {
+        let mut names = CallNames::new(names());
+        let mut calls: Vec<String> = Vec::new();
+        for event in events {
+            let data = event.to_string().into_bytes();
+            let data = names.chunk(&data).unwrap_or(data);
+            let event: Value = serde_json::from_slice(&data).expect("JSON");
+            for part in event["choices"][0]["delta"]["tool_calls"].as_array().into_iter().flatten() {
+                let index = usize::try_from(part["index"].as_u64().expect("an index")).expect("small");
+                assert!(index <= calls.len(), "calls begin in order: {event}");
+                if index == calls.len() {
+                    assert!(part["id"].is_string() && part["function"]["name"].is_string(), "{event}");
+                    calls.push(String::new());
+                }
+                for name in ["name", "arguments"] {
+                    calls[index].push_str(part["function"][name].as_str().unwrap_or_default());
+                }
+            }
+        }
+        assert!(names.held.is_empty(), "nothing is kept back at the end");
+        calls
+    }
+
+    fn event(delta: Value, finish_reason: Value) -> Value {
+        json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
+    }
+
+    fn part(index: usize, function: Value) -> Value {
+        let mut part = json!({"index": index, "function": function});
+        if part["function"]["name"].is_string() {
+            part["id"] = json!(format!("call_{index}"));
+        }
+        event(json!({"tool_calls": [part]}), Value::Null)
+    }
+
+    #[test]
+    fn names_come_back_wherever_a_stream_splits_them() {
+        let end = event(json!({}), json!("tool_calls"));
+        for name in ["a.b", "a.b.c", "plain"] {
+            let sent = names().write(name.into()).into_owned();
+            for first in 0..=sent.len() {
+                for second in first..=sent.len() {
+                    let parts = [&sent[..first], &sent[first..second], &sent[second..]];
+                    let mut events: Vec<Value> =
+                        parts.iter().map(|name| part(0, json!({"name": name, "arguments": ""}))).collect();
+                    events.push(part(0, json!({"arguments": "{\"a\":"})));
+                    events.push(part(0, json!({"arguments": "1}"})));
+                    events.push(end.clone());
+                    assert_eq!(told(&events), [format!("{name}{{\"a\":1}}")], "{parts:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn calls_whose_name_may_go_on_are_told_when_another_begins_or_the_choice_ends() {
+        let sent = |name: &'static str| names().write(name.into()).into_owned();
+        let whole = |index, name| part(index, json!({"name": sent(name), "arguments": ""}));
+        let end = event(json!({}), json!("tool_calls"));
+        assert_eq!(told(&[whole(0, "a.b"), whole(1, "a.b.c"), end.clone()]), ["a.b", "a.b.c"]);
+        let beginning = |index| part(index, json!({"name": "a_b", "arguments": ""}));
+        assert_eq!(told(&[beginning(0), beginning(1), end.clone()]), ["a_b", "a_b"]);
+        let both = json!({"tool_calls": [
+            {"index": 0, "id": "c", "function": {"name": sent("a.b"), "arguments": "{}"}},
+            {"index": 1, "id": "d", "function": {"name": "a_", "arguments": ""}},
+        ]});
+        assert_eq!(told(&[event(both, json!("stop"))]), ["a.b{}", "a_"]);
+    }
+
+    #[test]
+    fn the_name_of_a_call_of_the_older_form_comes_back_too() {
+        let sent = names().write("a.b".into()).into_owned();
+        let part = |call: Value| event(json!({"function_call": call}), Value::Null);
+        let end = || event(json!({}), json!("function_call"));
+        for (events, expected) in [
+            (vec![part(json!({"name": sent, "arguments": ""})), part(json!({"arguments": "{}"})), end()], "a.b{}"),
+            (vec![part(json!({"name": &sent[..3], "arguments": ""})), part(json!({"name": &sent[3..]})), end()], "a.b"),
+            (vec![part(json!({"name": "a_", "arguments": ""})), end()], "a_"),
+            (vec![part(json!({"name": "plain", "arguments": "{}"})), end()], "plain{}"),
+        ] {
+            let mut names = CallNames::new(names());
+            let mut told = String::new();
+            for event in events {
+                let data = event.to_string().into_bytes();
+                let data = names.chunk(&data).unwrap_or(data);
+                let event: Value = serde_json::from_slice(&data).expect("JSON");
+                let call = &event["choices"][0]["delta"]["function_call"];
+                told.extend(["name", "arguments"].into_iter().filter_map(|name| call[name].as_str()));
+            }
+            assert_eq!(told, expected);
+        }
+    }
+
+    #[test]
+    fn what_has_no_other_name_passes_as_it_came() {
+        let mut names = CallNames::new(names());
+        for data in [
+            r#"{"choices":[{"index":0,"delta":{"content":"a_b"}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"plain","arguments":""}}]}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\"name\""}}]}}]}"#,
+            "[DONE]",
+            r#"{"error":{"name":"a_b"}}"#,
+            r#"{"choices":["name",{"delta":"name"},{"delta":{"tool_calls":["name",7,{}],"function_call":null}},{"delta":{"function_call":["name"]}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":["name"],"function_call":{"name":7}},"finish_reason":"stop"}]}"#,
+        ] {
+            assert_eq!(names.chunk(data.as_bytes()), None, "{data}");
+        }
+    }
+
+    #[test]
+    fn names_in_whole_answers_come_back_in_every_form_of_a_call() {
+        let names = names();
+        let sent = |name: &'static str| names.write(name.into()).into_owned();
+        let body = |first: &str, second: &str, third: &str| {
+            json!({"choices": [{"message": {"content": null, "function_call": {"name": first, "arguments": "{}"}, "tool_calls": [
+                {"id": "c", "type": "function", "function": {"name": second, "arguments": "{}"}},
+                {"id": "d", "type": "custom", "custom": {"name": third, "input": "x"}},
+            ]}}]})
+        };
+        let came = body(&sent("a.b"), &sent("a.b.c"), &sent("d e")).to_string();
+        let restored = restore_answer(&names, came.as_bytes()).expect("another body");
+        let restored: Value = serde_json::from_slice(&restored).expect("JSON");
+        assert_eq!(restored, body("a.b", "a.b.c", "d e"));
+        assert_eq!(restore_answer(&names, body("x", "y", "z").to_string().as_bytes()), None);
+    }
+}

@@ -1,0 +1,188 @@
+//! What a request costs grows as the request does: counted in allocations and in bytes that are allocated, by an allocator of
+//! this test's own, where time would depend on the machine.
+#![allow(unsafe_code, reason = "an allocator cannot be written without")]
+#![allow(clippy::panic, reason = "a test that cannot go on stops there")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::hint::black_box;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tiergate::door::chat;
+use tiergate::policy::parse::parse;
+use tiergate::policy::{Candidate, Policy};
+use tiergate::upstream::dialect::{self, DecodeOptions, EncodeOptions};
+
+/// What this thread has allocated.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    allocations: usize,
+    bytes: usize,
+}
+
+thread_local! {
+    static COUNT: Cell<Count> = const { Cell::new(Count { allocations: 0, bytes: 0 }) };
+}
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn note(bytes: usize) {
+    let Count { allocations, bytes: before } = COUNT.get();
+    COUNT.set(Count { allocations: allocations + 1, bytes: before + bytes });
+}
+
+// SAFETY: the system's allocator does all of it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note(layout.size());
+        // SAFETY: the caller keeps the contract of the system's allocator.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note(size);
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+/// What may come with a request of any size, allocations and bytes.
+const CONSTANT: Count = Count { allocations: 200, bytes: 64 * 1024 };
+
+/// How often a large body may be copied on its way to a provider, in all.
+const COPIES: usize = 2;
+
+/// Who is asked.
+struct Recipient {
+    name: &'static str,
+    dialect: &'static str,
+    provider: Value,
+}
+
+fn recipients() -> Vec<Recipient> {
+    let mended = json!({
+        "quirks": ["no_developer_role", "short_tool_ids", "thought_signatures", "no_user_after_tool", "no_message_name"],
+        "unsupported_fields": ["messages.refusal", "seed"],
+    });
+    vec![
+        Recipient { name: "passed", dialect: "openai-chat", provider: json!({}) },
+        Recipient { name: "mended", dialect: "openai-chat", provider: mended },
+        Recipient { name: "translated", dialect: "anthropic-messages", provider: json!({}) },
+    ]
+}
+
+impl Recipient {
+    fn policy(&self) -> Policy {
+        let mut provider = json!({"base_url": "https://api.example.com", "dialect": self.dialect});
+        provider.as_object_mut().expect("an object").extend(self.provider.as_object().expect("an object").clone());
+        let document = json!({
+            "version": "1", "default_tier": "only",
+            "tiers": [{
+                "name": "only", "description": "Everything.", "candidates": [{"model": "model"}],
+                "deadlines": {"first_token_ms": 100, "idle_ms": 100, "total_ms": 600},
+            }],
+            "models": {"model": {
+                "provider": "only", "id": "m", "context": 10_000_000, "max_output": 5_000,
+                "tools": true, "vision": true, "json_schema": true, "prompt_cache_min": 1_024,
+            }},
+            "providers": {"only": provider},
+        });
+        parse(document.to_string().as_bytes()).unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    /// What it costs to read a request, to put it to the provider and to know how its answer is read.
+    fn cost(&self, policy: &Policy, body: &str) -> Count {
+        let model = policy.model_named("model").expect("a model");
+        let candidate = Candidate { model, effort: None };
+        let before = COUNT.get();
+        let ask = chat::parse(body.as_bytes()).expect("a valid request");
+        let encoded = dialect::encode_request(policy, &candidate, &ask, &EncodeOptions::default());
+        black_box(encoded.unwrap_or_else(|error| panic!("{}: {error:?}", self.name)));
+        black_box(DecodeOptions::of(policy.provider_of(model), &ask, Duration::ZERO));
+        let after = COUNT.get();
+        Count { allocations: after.allocations - before.allocations, bytes: after.bytes - before.bytes }
+    }
+}
+
+fn user(content: Value) -> Value {
+    json!({"role": "user", "content": content})
+}
+
+fn tool(number: usize) -> Value {
+    let parameters = json!({"type": "object", "required": ["$path"], "additionalProperties": false, "properties": {
+        "$path": {"type": "string"}, "from": {"type": ["integer", "null"], "minimum": 1},
+    }});
+    json!({"type": "function", "function": {"name": format!("tool_{number}"), "parameters": parameters, "strict": true, "x": 1},
+        "cache_control": {"type": "ephemeral"}})
+}
+
+/// Two calls and their results, with what other providers leave behind.
+fn step(number: usize) -> Vec<Value> {
+    let id = |at: usize| format!("toolu_{number}_{at}_{}", "x".repeat(40));
+    let call = |at: usize| {
+        let function = json!({"name": format!("made.up_{number}"), "arguments": "{\"$path\":\"a\"}"});
+        json!({"id": id(at), "type": "function", "function": function, "index": at})
+    };
+    let result =
+        |at: usize| json!({"role": "tool", "tool_call_id": id(at), "content": [{"type": "text", "text": "result"}]});
+    let calls =
+        json!({"role": "assistant", "content": "Step", "reasoning_content": "hm", "tool_calls": [call(0), call(1)]});
+    vec![calls, result(0), result(1)]
+}
+
+/// A request with so much of one thing.
+type Build = fn(usize) -> Value;
+
+const THINGS: [(&str, usize, Build); 6] = [
+    ("tools", 100, |count| json!({"messages": [user(json!("Hi"))], "tools": (0..count).map(tool).collect::<Vec<_>>()})),
+    ("allowed tools", 100, |count| {
+        let names = (0..count).map(|at| json!({"type": "function", "function": {"name": format!("tool_{at}")}}));
+        let allowed = json!({"mode": "auto", "tools": names.collect::<Vec<_>>()});
+        json!({"messages": [user(json!("Hi"))], "tools": (0..count).map(tool).collect::<Vec<_>>(),
+            "tool_choice": {"type": "allowed_tools", "allowed_tools": allowed}})
+    }),
+    ("messages of an agent", 500, |count| {
+        let messages: Vec<Value> = [user(json!("Hi"))].into_iter().chain((0..count / 3).flat_map(step)).collect();
+        json!({"messages": messages, "tools": [tool(0)]})
+    }),
+    ("parts", 500, |count| {
+        let part = json!({"type": "text", "text": "word", "cache_control": {"type": "ephemeral"}});
+        json!({"messages": [user(json!(vec![part; count]))]})
+    }),
+    ("instructions between turns", 500, |count| {
+        let pair = |_| [json!({"role": "developer", "content": "Be brief.", "name": "a"}), user(json!("Hi"))];
+        json!({"messages": (0..count / 2).flat_map(pair).collect::<Vec<_>>()})
+    }),
+    ("megabytes of base64", 5, |count| {
+        let url = format!("data:image/png;base64,{}", "iVBORw0KGgoAAAANSUhEUg==".repeat(count * 1_000_000 / 24));
+        json!({"messages": [{"role": "developer", "content": "Look."}, user(json!([
+            {"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": url}},
+        ]))]})
+    }),
+];
+
+#[test]
+fn twice_as_much_costs_at_most_twice_as_much() {
+    for recipient in recipients() {
+        let policy = recipient.policy();
+        for (thing, count, build) in THINGS {
+            let bodies = [count, 2 * count].map(|count| build(count).to_string());
+            let [once, twice] = [0, 1].map(|at| recipient.cost(&policy, &bodies[at]));
+            let name = format!("{} {thing} {}: {once:?}, twice as many: {twice:?}", recipient.name, count);
+            assert!(twice.allocations <= 2 * once.allocations + CONSTANT.allocations, "{name}");
+            assert!(twice.bytes <= 2 * once.bytes + CONSTANT.bytes, "{name}");
+            if thing == "megabytes of base64" {
+                assert!(twice.bytes <= COPIES * bodies[1].len() + CONSTANT.bytes, "{name}");
+            }
+        }
+    }
+}
