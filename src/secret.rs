@@ -3,7 +3,8 @@
 use std::fmt;
 
 /// A value whose `Debug` is a mask, and whose bytes are overwritten when it goes. [`Secret::expose`] is called by the
-/// keyring, where a dialect's key becomes a header, and by `mask::keys`, which looks for keys in what is logged.
+/// keyring, where a dialect's key becomes a header, by `mask::keys`, which looks for keys in what is logged, and by the sealer, which
+/// derives keys of its own.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T: Wipe>(T);
 
@@ -18,6 +19,14 @@ impl Wipe for String {
         bytes.fill(0);
         // Otherwise the compiler may leave out what nobody reads.
         std::hint::black_box(&bytes);
+    }
+}
+
+impl<const N: usize> Wipe for [u8; N] {
+    fn wipe(&mut self) {
+        self.fill(0);
+        // Otherwise the compiler may leave out what nobody reads.
+        std::hint::black_box(&self);
     }
 }
 

@@ -42,7 +42,7 @@ mod stamp;
 mod trouble_words;
 
 pub use journal::Recorded;
-pub use messages::judge as judge_messages_request;
+pub use messages::{judge as judge_messages_request, sign_thought};
 pub use openai::judge as judge_chat_request;
 pub use profile::{
     Answers, Claude, ClaudeSampling, Dialect, ForcedTools, Known, Model, Object, Profile, Quirk, Sampling, Thinking,

@@ -77,13 +77,14 @@ fn answer_request(asked: &Asked<'_>, prompts: &PromptCache) -> Result<Reply, Ref
     }
     let value: Value = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
     let (request, model) = examine(profile, version, &value)?;
+    refusals::check_betas(&request, &asked.request.headers)?;
     let most = request.max_tokens();
-    let thinking = request.thinks(&model).then(|| Thought {
-        text: match request.shows_thinking(&model) {
+    let thinking = request.thinks(&model).then(|| {
+        let text = match request.shows_thinking(&model) {
             true => content::thought(profile, &request, call),
             false => String::new(),
-        },
-        tokens: THINKING_TOKENS.min(most / 2),
+        };
+        Thought { signature: signature::of(&request, &text), text, tokens: THINKING_TOKENS.min(most / 2) }
     });
     let schema = request.wanted_schema();
     let said = if step.dictates() {
@@ -105,6 +106,11 @@ fn answer_request(asked: &Asked<'_>, prompts: &PromptCache) -> Result<Reply, Ref
 /// The simulator refuses by the same rules; this is for those who have a request and no simulator.
 pub fn judge(profile: &Profile, version: &str, body: &Value) -> Result<(), String> {
     examine(profile, version, body).map(|_| ()).map_err(|refusal| refusal.message)
+}
+
+/// The signature that a provider gives what a model thinks about this request; nothing for what is no request.
+pub fn sign_thought(body: &Value, thinking: &str) -> Option<String> {
+    body.as_object().map(|fields| signature::of(&MessagesRequest(fields), thinking))
 }
 
 fn examine<'a>(profile: &Profile, version: &str, body: &'a Value) -> Result<(MessagesRequest<'a>, Model), Refusal> {

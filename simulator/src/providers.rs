@@ -206,6 +206,7 @@ const FIVE: Claude = Claude {
     sampling: ClaudeSampling::Defaults,
     prefill: false,
     system_turns: true,
+    binds_thinking: false,
 };
 /// Versions 4.7 and 4.8.
 const FOUR_EIGHT: Claude = Claude { thinking: Thinking::Adaptive, ..FIVE };
@@ -225,7 +226,7 @@ const FOUR_FIVE: Claude = Claude {
     ..FOUR_SIX
 };
 
-const REFUSES_FORCING: Claude = Claude { forced_tools: ForcedTools::Refused, ..FIVE };
+const REFUSES_FORCING: Claude = Claude { forced_tools: ForcedTools::Refused, binds_thinking: true, ..FIVE };
 
 fn claude_models() -> Vec<Model> {
     let model = |id: &str, context_tokens, efforts, claude| Model {
@@ -243,7 +244,7 @@ fn claude_models() -> Vec<Model> {
     vec![
         large("claude-opus-5-5", REFUSES_FORCING),
         large("claude-sonnet-5-5", between_tools),
-        model("claude-haiku-5-5", 200_000, ALL, up_to_high),
+        model("claude-haiku-5-5", 200_000, ALL, Claude { binds_thinking: true, ..up_to_high }),
         large("claude-fable-5-2", REFUSES_FORCING),
         large("claude-fable-5-1", REFUSES_FORCING),
         large("claude-fable-5", FIVE),

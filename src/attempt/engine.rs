@@ -207,7 +207,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             Some(prepared) => Ok(prepared),
             None => prepare(job, &candidate, &self.options),
         };
-        let Prepared { backend, request, secret, dropped, hidden, cut_after, .. } = match prepared {
+        let Prepared { backend, request, secret, dropped, sealer, hidden, cut_after, .. } = match prepared {
             Ok(prepared) => prepared,
             Err(outcome) => {
                 self.queue.passed_over(place);
@@ -232,7 +232,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                     repair.hides(&hidden);
                 }
                 let carrying = Carrying {
-                    decode: DecodeOptions::of(provider, job.ask, began),
+                    decode: DecodeOptions { sealer, ..DecodeOptions::of(provider, job.ask, began) },
                     encode: AnswerOptions::of(job.ask, provider.show_reasoning),
                     repair,
                     cut_after: job.platform.keeps_timeouts(&backend).then_some(cut_after),

@@ -320,7 +320,11 @@ impl<P: Platform> Exchange<P> {
         if enough {
             return Some(Ok(Arrival::stream(headers, answer)));
         }
-        let limit = if answer.provider.has_begun() { MAX_ANSWER_BYTES } else { MAX_PREAMBLE_BYTES };
+        let limit = match answer.provider.has_begun() {
+            true => MAX_ANSWER_BYTES,
+            // What a model thinks in secret comes before all that it says, and may be long.
+            false => MAX_ANSWER_BYTES.min(MAX_PREAMBLE_BYTES + answer.delivery.sealed_bytes),
+        };
         if answer.held.len() > limit {
             return Some(Err(Outcome::TooLarge));
         }

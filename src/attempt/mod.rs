@@ -16,6 +16,7 @@ pub mod queue;
 mod race;
 mod witness;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
@@ -26,7 +27,7 @@ use crate::attempt::queue::{Contender, Queue};
 use crate::attempt::witness::Witness;
 use crate::error::Error;
 use crate::platform::{Platform, UpstreamRequest};
-use crate::policy::{Candidate, Policy, StreamMode, Tier, TierId};
+use crate::policy::{Candidate, Policy, StreamMode, Thinking, Tier, TierId};
 use crate::pop::health::{Found, Standing};
 use crate::record::ModelNames;
 use crate::secret::Secret;
@@ -34,6 +35,7 @@ use crate::upstream::address::Address;
 use crate::upstream::dialect::{self, EncodeOptions, Encoded};
 use crate::upstream::headers;
 use crate::upstream::keyring::Keyring;
+use crate::upstream::sealer::Sealer;
 use crate::visit::settle::Ending;
 use crate::wire::ask::Ask;
 use crate::wire::facts::AnswerFacts;
@@ -130,7 +132,20 @@ impl<'a, P: Platform> Job<'a, P> {
     /// client's own wish counts then.
     pub fn options(&self) -> EncodeOptions {
         let counts_usage = self.tier.stream != StreamMode::Handoff || self.commit_at == CommitAt::WholeAnswer;
-        EncodeOptions { counts_usage, begun: None }
+        EncodeOptions { counts_usage, ..EncodeOptions::default() }
+    }
+
+    /// What seals the state of the candidate's reasoning for the client, and opens it; nothing where there is no such state,
+    /// or no secret for it. Requests to the candidate go to `path`.
+    fn sealer(&self, candidate: &Candidate, path: &str) -> Result<Option<Rc<Sealer>>, Outcome> {
+        let provider = self.policy.provider_of(candidate.model);
+        let thinks = self.policy.model(candidate.model).thinking != Thinking::None;
+        if !thinks || !dialect::seals_thoughts(provider.dialect) {
+            return Ok(None);
+        }
+        let permit = self.keyring.permit(provider, path).map_err(Outcome::NoSecret)?;
+        let roots = self.keyring.roots(&permit);
+        Ok(Sealer::new(self.policy, candidate.model, &roots).map(Rc::new))
     }
 }
 
@@ -143,6 +158,7 @@ pub struct Prepared<P: Platform> {
     request: UpstreamRequest,
     secret: Option<Secret<String>>,
     dropped: Vec<String>,
+    sealer: Option<Rc<Sealer>>,
     /// White space at the end of what an answer began that the provider is not shown.
     hidden: String,
     /// After how much silence the platform ends an answer of the backend.
@@ -208,8 +224,10 @@ pub fn prepare<P: Platform>(
     options: &EncodeOptions,
 ) -> Result<Prepared<P>, Outcome> {
     let provider = job.policy.provider_of(candidate.model);
-    let Encoded { body, dropped, hidden } = dialect::encode_request(job.policy, candidate, job.ask, options)?;
     let Address { path, url } = Address::of(job.policy, candidate.model);
+    let sealer = job.sealer(candidate, &path)?;
+    let options = EncodeOptions { sealer: sealer.clone(), ..options.clone() };
+    let Encoded { body, dropped, hidden } = dialect::encode_request(job.policy, candidate, job.ask, &options)?;
     let permit = job.keyring.permit(provider, &path).map_err(Outcome::NoSecret)?;
     let cut_after = platform_patience(job.own_time().max(job.tier.deadlines.idle));
     let target = dialect::target(provider, &permit, job.tier.deadlines.connect, cut_after);
@@ -226,6 +244,7 @@ pub fn prepare<P: Platform>(
         request,
         secret,
         dropped,
+        sealer,
         hidden,
         cut_after,
     })

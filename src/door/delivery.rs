@@ -18,6 +18,8 @@ pub struct Delivery {
     encoder: Encoder,
     repair: Option<Repair>,
     differs: bool,
+    /// How long the state of the reasoning is that it has told so far.
+    pub sealed_bytes: usize,
     /// What the answer has told so far.
     pub facts: AnswerFacts,
 }
@@ -29,13 +31,15 @@ impl Delivery {
             Some(identity) => Encoder::resumed(options, identity.clone()),
             None => Encoder::new(options),
         };
-        Self { encoder, repair, differs: false, facts: AnswerFacts::default() }
+        Self { encoder, repair, differs: false, sealed_bytes: 0, facts: AnswerFacts::default() }
     }
 
     /// Takes what one event says, appends what the client gets for it to `out`, and says whether it is any of an answer.
     pub fn take(&mut self, said: &Said<'_>, out: &mut Vec<u8>) -> Weight {
         let options = *self.encoder.options();
         note(&mut self.facts, &options, said);
+        let states = said.pieces.iter().filter_map(|piece| options.state(piece));
+        self.sealed_bytes += states.map(|sealed| sealed.token.len() + sealed.text.get().len()).sum::<usize>();
         match &mut self.repair {
             None => self.encoder.encode(said, out),
             Some(_) if self.differs => {}

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::wire::ask::place::Place;
 use crate::wire::ask::unread::Unread;
-use crate::wire::json::{Field, JsonString, given, is_text, object_fields, objects, says_nothing};
+use crate::wire::json::{Field, JsonString, given, object_fields, objects, says_nothing};
 
 /// The members of an object that nobody has read yet. Null is not given.
 pub struct Members<'u, 'a> {
@@ -37,16 +37,21 @@ impl<'u, 'a> Members<'u, 'a> {
         given(last)
     }
 
-    /// A member whose value can be used.
-    pub fn take_if(&mut self, name: &str, can_be_used: impl Fn(&RawValue) -> bool) -> Option<&'a RawValue> {
-        let value = self.peek(name).filter(|value| can_be_used(value))?;
+    /// What `read` makes of a member, if it can be used.
+    pub fn take_as<T>(&mut self, name: &str, read: impl Fn(&'a RawValue) -> Option<T>) -> Option<T> {
+        let value = read(self.peek(name)?)?;
         self.pass(name);
         Some(value)
     }
 
+    /// A member whose value can be used.
+    pub fn take_if(&mut self, name: &str, can_be_used: impl Fn(&RawValue) -> bool) -> Option<&'a RawValue> {
+        self.take_as(name, |value| can_be_used(value).then_some(value))
+    }
+
     /// A member that is a text.
     pub fn take_text(&mut self, name: &str) -> Option<JsonString<'a>> {
-        self.take_if(name, is_text).and_then(JsonString::read)
+        self.take_as(name, JsonString::read)
     }
 
     /// A member that is true or false.

@@ -172,6 +172,10 @@ impl Repair {
     fn compare<'s>(&mut self, said: &Said<'s>, encoder: &Encoder, is_held: bool) -> Result<News<'s>, Differs> {
         let mut news = News { pieces: Vec::new(), says_new: false };
         for piece in said.pieces {
+            if self.resumed && matches!(piece, Piece::Sealed { .. }) {
+                // It is of another model than what the client has, or comes a second time.
+                continue;
+            }
             let channel = channel_of(piece).filter(|_| encoder.options().shows(said.dialect, piece));
             let Some((channel, text)) = channel.and_then(|(channel, text)| Some((channel, text.decode()?))) else {
                 if self.resumed {

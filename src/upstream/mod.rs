@@ -8,4 +8,5 @@ pub mod error_words;
 pub mod headers;
 pub mod keyring;
 pub mod meaning;
+pub mod sealer;
 pub mod stream;

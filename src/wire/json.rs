@@ -189,6 +189,13 @@ impl<'a> JsonString<'a> {
         JsonString(Json::text(text))
     }
 
+    /// The text whose inside, with its escapes, is `inside`: texts that passed as they came, one behind the other.
+    pub fn join(inside: &str) -> JsonString<'static> {
+        JsonString(
+            Json::parse(format!("\"{inside}\"")).expect("the insides of JSON strings should be the inside of one"),
+        )
+    }
+
     /// The empty text.
     pub fn empty() -> JsonString<'static> {
         JsonString(Json::borrow("\"\"").expect("two quotes should be JSON"))

@@ -1,34 +1,33 @@
 //! State of a model's reasoning that only its maker can read: an answer brings it, and later requests bring it back.
+//!
+//! Clients get it as a token that only the providers' side makes and opens; nobody between knows what it holds.
 
 use std::borrow::Cow;
 
-use crate::policy::Dialect;
 use crate::wire::json::JsonString;
 
-/// State of the reasoning, and who can read it.
+/// What every token of this gateway begins with, and no provider's state does.
+pub const TOKEN_PREFIX: &str = "tgs1_";
+
+/// State of the reasoning, as a client keeps it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sealed<'a> {
     pub kind: SealKind,
-    pub origin: SealOrigin<'a>,
-    pub state: JsonString<'a>,
+    /// What was thought, as far as it is told; the token is good for no other text.
+    pub text: JsonString<'a>,
+    pub token: Cow<'a, str>,
 }
 
-/// Where a sealed state comes from, and only there it may go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SealOrigin<'a> {
-    pub dialect: Dialect,
-    /// The policy's name of the model; nothing until somebody who knows the policy sets it.
-    pub route: Option<Cow<'a, str>>,
-}
-
+/// What a sealed state is at its origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SealKind {
-    /// Anthropic's `signature` of a thought that can be read.
+    /// Anthropic's `signature` of a thought, whose text may be hidden.
     Signature,
     /// Anthropic's `redacted_thinking`, in place of a text.
     Redacted,
-    /// `encrypted_content` of OpenAI's Responses API.
-    Encrypted,
-    /// Gemini's `thought_signature`.
-    Thought,
+}
+
+/// Whether a state is one of this gateway's tokens, and so for no provider.
+pub fn is_token(state: &str) -> bool {
+    state.starts_with(TOKEN_PREFIX)
 }

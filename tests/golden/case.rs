@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -11,9 +12,11 @@ use tiergate::door::chat::answer::AnswerOptions;
 use tiergate::door::delivery::{self, Delivery};
 use tiergate::policy::parse::parse;
 use tiergate::policy::{AuthStyle, Candidate, Dialect, Effort, Entry, Policy};
+use tiergate::secret::Secret;
 use tiergate::upstream::address::Address;
 use tiergate::upstream::dialect::{self, CannotEncode, DecodeOptions, Defect, EncodeOptions, Heard, Stream};
 use tiergate::upstream::error_words::{self, ProviderError};
+use tiergate::upstream::sealer::Sealer;
 use tiergate::wire::facts::AnswerFacts;
 use tiergate::wire::json::object_fields;
 use tiergate::wire::piece::{Alive, Piece, Said, Weight};
@@ -34,12 +37,13 @@ const AS_IT_CAME: &str = "as it came";
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// What a case says, in the order in which it says it, and what follows from it.
-const GIVEN: [&str; 10] = [
+const GIVEN: [&str; 11] = [
     "shows",
     "policy_model",
     "policy_provider",
     "show_reasoning",
     "effort",
+    "secret",
     "begun",
     "request",
     "upstream_answer",
@@ -128,9 +132,13 @@ impl Case {
         let policy = self.policy();
         let body = self.get("request").unwrap_or(r#"{"messages":[{"role":"user","content":"Hi"}]}"#).as_bytes();
         let request = chat::parse(body).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
-        let options = EncodeOptions { counts_usage: true, begun: self.value("begun").as_str().map(Into::into) };
+        let candidate = self.candidate(&policy);
+        let root = self.value("secret").as_str().map(|secret| Secret::new(secret.to_owned()));
+        let sealer = root.and_then(|root| Sealer::new(&policy, candidate.model, &[root])).map(Rc::new);
+        let begun = self.value("begun").as_str().map(Into::into);
+        let options = EncodeOptions { counts_usage: true, begun, sealer: sealer.clone() };
         let mut outcome = Vec::new();
-        match dialect::encode_request(&policy, &self.candidate(&policy), &request, &options) {
+        match dialect::encode_request(&policy, &candidate, &request, &options) {
             Ok(encoded) => {
                 if self.get("request").is_some() {
                     let upstream = String::from_utf8(encoded.body).expect("UTF-8");
@@ -146,17 +154,14 @@ impl Case {
         }
         let row = &policy.providers[0];
         if row.path.is_some() || !row.query.is_empty() {
-            outcome.push((
-                "address",
-                json!(Address::of(&policy, policy.model_ids().next().expect("a model")).url).to_string(),
-            ));
+            outcome.push(("address", json!(Address::of(&policy, candidate.model).url).to_string()));
         }
         if let AuthStyle::Header { name, prefix } = &row.auth
             && self.value("policy_provider").get("auth").is_some()
         {
             outcome.push(("key_header", json!(format!("{name}: {prefix}KEY")).to_string()));
         }
-        let reading = DecodeOptions::of(&policy.providers[0], &request, CREATED);
+        let reading = DecodeOptions { sealer, ..DecodeOptions::of(row, &request, CREATED) };
         let options = AnswerOptions::of(&request, policy.providers[0].show_reasoning);
         if let Some(answer) = self.get("upstream_answer") {
             outcome.extend(self.answer(&reading, options, answer));

@@ -41,7 +41,7 @@ fn encode(case: &Case, request: &Value) -> Option<Encoded> {
     let policy = case.policy();
     let body = request.to_string();
     let request = chat::parse(body.as_bytes()).ok()?;
-    let options = EncodeOptions { counts_usage: true, begun: None };
+    let options = EncodeOptions { counts_usage: true, ..EncodeOptions::default() };
     dialect::encode_request(&policy, &case.candidate(&policy), &request, &options).ok()
 }
 

@@ -16,4 +16,5 @@ mod properties;
 mod published;
 mod quirks;
 mod round_trip;
+mod thoughts;
 mod walk;

@@ -12,7 +12,7 @@ const EVIL: &str = "evil.example";
 
 /// The Secret Store's one entry for all places, with what `more` adds.
 fn places(more: Value) -> String {
-    let mut places = json!({"hmac": {"2026": "no provider's key"}});
+    let mut places = json!({"hmac": {"2026": "no provider's key, but a root of our own"}});
     for host in [CLASSIFIER, FIRST, SECOND] {
         places[format!("https://{host}/v1")] = secret_of(host).into();
     }

@@ -26,3 +26,4 @@ mod requests;
 mod scenario;
 mod secret_reads;
 mod streams;
+mod thoughts;

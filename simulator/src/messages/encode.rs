@@ -4,7 +4,6 @@ use axum::body::Bytes;
 use serde_json::{Value, json};
 
 use super::cache::PromptUsage;
-use super::signature;
 use crate::profile::Profile;
 use crate::reply::{Event, Piece};
 use crate::said::{Call, Ending, REFUSAL, Said};
@@ -21,6 +20,7 @@ pub struct Encoder<'a> {
 pub struct Thought {
     /// Empty where it is not to be seen.
     pub text: String,
+    pub signature: String,
     pub tokens: usize,
 }
 
@@ -28,8 +28,7 @@ impl Encoder<'_> {
     pub fn whole(&self, said: &Said) -> Bytes {
         let mut content = Vec::new();
         if let Some(thought) = &self.thinking {
-            content
-                .push(json!({"type": "thinking", "thinking": thought.text, "signature": signature::of(&thought.text)}));
+            content.push(json!({"type": "thinking", "thinking": thought.text, "signature": thought.signature}));
         }
         let text = said.pieces.concat();
         if !text.is_empty() {
@@ -59,7 +58,7 @@ impl Encoder<'_> {
         if let Some(thought) = &self.thinking {
             let block = json!({"type": "thinking", "thinking": "", "signature": ""});
             let texts = thought.text.split_inclusive(' ');
-            let signature = json!({"type": "signature_delta", "signature": signature::of(&thought.text)});
+            let signature = json!({"type": "signature_delta", "signature": thought.signature});
             let deltas = texts.map(|text| (Piece::Content, json!({"type": "thinking_delta", "thinking": text})));
             blocks.add(Piece::Frame, block, deltas.chain([(Piece::Frame, signature)]));
         }

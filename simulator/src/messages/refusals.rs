@@ -44,6 +44,18 @@ pub fn check_form(body: &Value) -> Result<(), Refusal> {
     Err(Refusal::invalid(if place.is_empty() { problem } else { format!("{place}: {problem}") }))
 }
 
+/// What only a beta takes needs its name.
+pub fn check_betas(request: &MessagesRequest<'_>, headers: &HeaderMap) -> Result<(), Refusal> {
+    let names = |beta: &str| {
+        headers.get_all("anthropic-beta").iter().any(|value| value.to_str().is_ok_and(|value| value.contains(beta)))
+    };
+    let binds = request.field("thinking").is_some_and(|thinking| !thinking["block_binding"].is_null());
+    if binds && !names("thinking-binding-controls-") {
+        return Err(Refusal::invalid("thinking.block_binding: Extra inputs are not permitted"));
+    }
+    Ok(())
+}
+
 /// Judges a request whose form is right.
 pub fn check(model: &Model, request: &MessagesRequest<'_>, version: &str) -> Result<(), Refusal> {
     check_length(model, request)?;

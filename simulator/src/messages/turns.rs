@@ -130,13 +130,21 @@ fn check_results(turn: &Turn<'_>, before: Option<&Turn<'_>>) -> Result<(), Refus
 }
 
 fn check_thinking(model: &Model, request: &MessagesRequest<'_>, turns: &[Turn<'_>]) -> Result<(), Refusal> {
+    signature::check(model, request)?;
     for turn in turns {
-        for (at, nth, block) in of_type(turn, "thinking") {
-            if !signature::fits(block) {
-                let problem = "Invalid `signature` in `thinking` block";
-                return Err(Refusal::invalid(format!("messages.{at}.content.{nth}: {problem}")));
-            }
+        let last = turn.blocks.last().filter(|(.., block)| turn.role == "assistant" && block["type"] == "thinking");
+        if let Some((at, ..)) = last {
+            let message = format!("messages.{at}: The final block in an assistant message cannot be `thinking`.");
+            return Err(Refusal::invalid(message));
         }
+    }
+    let last = turns.iter().rfind(|turn| turn.role == "assistant");
+    let thought = last.and_then(|turn| of_type(turn, "thinking").chain(of_type(turn, "redacted_thinking")).next());
+    if let (Some((at, nth, _)), false) = (thought, request.thinks(model)) {
+        return Err(Refusal::invalid(format!(
+            "messages.{at}.content.{nth}.type: When thinking is disabled, an `assistant` message in the final position cannot \
+             contain `thinking`. To use thinking blocks, enable `thinking` in your request."
+        )));
     }
     // In a loop of tools, manual thinking wants the blocks back that came before the call.
     let [.., calling, answering] = turns else { return Ok(()) };

@@ -14,6 +14,8 @@ pub struct Claude {
     pub prefill: bool,
     /// Messages may have the role `system`.
     pub system_turns: bool,
+    /// What it thought is good only behind the conversation that it thought about.
+    pub binds_thinking: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,5 +62,6 @@ impl Claude {
         sampling: ClaudeSampling::Taken,
         prefill: true,
         system_turns: true,
+        binds_thinking: false,
     };
 }

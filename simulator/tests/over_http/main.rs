@@ -13,6 +13,7 @@ mod faults;
 mod messages;
 mod messages_faults;
 mod messages_refusals;
+mod messages_thoughts;
 mod refusals;
 
 const KEY: &str = "sk-simulated-0123456789";

@@ -270,33 +270,6 @@ async fn calls_and_results_belong_together() {
 }
 
 #[tokio::test]
-async fn thinking_comes_back_as_it_was_given_or_not_at_all() {
-    let manual = json!({"tools": weather_tool(), "thinking": {"type": "enabled", "budget_tokens": 1024}});
-    let simulator = start(Profile::anthropic()).await;
-    let (_, answer) = ask(&simulator, &request("claude-sonnet-4-5", "get_weather", &manual)).await;
-    let (thinking, call) = (&answer["content"][0], &answer["content"][1]);
-    assert_eq!(thinking["type"], "thinking", "{answer}");
-    let mut altered = thinking.clone();
-    altered["thinking"] = json!("something else");
-    for (content, manual_status, plain_status) in
-        [(json!([thinking, call]), 200, 200), (json!([altered, call]), 400, 400), (json!([call]), 400, 200)]
-    {
-        let messages = json!([
-            {"role": "user", "content": "get_weather"}, {"role": "assistant", "content": content},
-            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call["id"], "content": "rain"}]},
-        ]);
-        for (model, more, expected) in
-            [("claude-sonnet-4-5", &manual, manual_status), ("claude-opus-5-5", &json!({}), plain_status)]
-        {
-            let mut body = request(model, "", more);
-            body["messages"] = messages.clone();
-            let (status, answer) = ask(&simulator, &body).await;
-            assert_eq!(status, expected, "{model} {content}: {answer}");
-        }
-    }
-}
-
-#[tokio::test]
 async fn schemas_and_breakpoints_have_their_limits() {
     let object = |properties: Value, required: Value| json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
     let format = |schema: Value| json!({"output_config": {"format": {"type": "json_schema", "schema": schema}}});

@@ -101,7 +101,7 @@ pub fn start<P: Platform>(
     let effort = dialect::least_effort(policy, classifier.model);
     let candidate = Candidate { model: classifier.model, effort };
     let question = prompt::question(policy, classifier, effort, request);
-    let options = EncodeOptions { counts_usage: false, begun: None };
+    let options = EncodeOptions::default();
     let Ok(encoded) = dialect::encode_request(policy, &candidate, &question, &options) else {
         return Err(NoReply::to_this_question(Reason::ClassifierError));
     };

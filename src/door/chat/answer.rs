@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::policy::Dialect;
 use crate::wire::ask::Ask;
 use crate::wire::piece::{Finish, FinishReason, Piece, Said};
+use crate::wire::seal::Sealed;
 use crate::wire::usage::Usage;
 
 /// The dialect that a chat client speaks.
@@ -40,6 +41,26 @@ impl AnswerOptions {
     pub fn shows(&self, dialect: Dialect, piece: &Piece<'_>) -> bool {
         let is_hidden = matches!(piece, Piece::Reasoning { .. }) && !self.shows_reasoning && dialect != DIALECT;
         piece.says_something() && !is_hidden
+    }
+
+    /// What of a piece keeps the state of the reasoning for a client that may see what belongs to it.
+    pub fn state<'p>(&self, piece: &'p Piece<'_>) -> Option<&'p Sealed<'p>> {
+        match piece {
+            Piece::Sealed { sealed, .. } => {
+                Some(sealed).filter(|sealed| self.shows_reasoning || sealed.text.is_empty())
+            }
+            Piece::Start(_)
+            | Piece::Begin { .. }
+            | Piece::Text { .. }
+            | Piece::Refusal { .. }
+            | Piece::Reasoning { .. }
+            | Piece::Input { .. }
+            | Piece::End { .. }
+            | Piece::Finish { .. }
+            | Piece::Usage { .. }
+            | Piece::Alive(_)
+            | Piece::Opaque(_) => None,
+        }
     }
 
     /// OpenAI's word for why a choice finished; a provider of the client's own dialect has the word.

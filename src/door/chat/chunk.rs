@@ -1,9 +1,11 @@
 //! One event's chunk for a chat client, written piece by piece.
 
 use crate::door::chat::answer::AnswerOptions;
+use crate::door::chat::reasoning;
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
 use crate::wire::piece::{AnswerCall, Finish, FinishReason, Holder, Opaque, Piece, Said};
+use crate::wire::seal::Sealed;
 
 /// Writes chunks with a choice's delta in each. A second chunk is begun where a field would come twice.
 pub struct ChunkWriter<'w> {
@@ -37,6 +39,7 @@ pub enum DeltaField {
     Refusal,
     ReasoningContent,
     Reasoning,
+    ReasoningDetails,
     ToolCalls,
     FunctionCall,
     Opaque,
@@ -50,6 +53,7 @@ impl DeltaField {
             DeltaField::Refusal => "\"refusal\":",
             DeltaField::ReasoningContent => "\"reasoning_content\":",
             DeltaField::Reasoning => "\"reasoning\":",
+            DeltaField::ReasoningDetails => "\"reasoning_details\":",
             DeltaField::ToolCalls => "\"tool_calls\":",
             DeltaField::FunctionCall => "\"function_call\":",
             DeltaField::Opaque => "",
@@ -75,6 +79,14 @@ impl<'w> ChunkWriter<'w> {
     pub fn text(&mut self, choice: u64, field: DeltaField, text: &JsonString<'_>) {
         self.begin_field(choice, field);
         self.write(text.get());
+    }
+
+    /// The state of a thought, the `index`th of its choice.
+    pub fn state(&mut self, choice: u64, index: u64, sealed: &Sealed<'_>) {
+        self.begin_field(choice, DeltaField::ReasoningDetails);
+        self.write("[");
+        reasoning::write(sealed, index, self.out);
+        self.write("]");
     }
 
     pub fn opaque(&mut self, opaque: &Opaque<'_>) {

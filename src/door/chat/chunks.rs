@@ -38,6 +38,8 @@ pub struct Encoder {
     /// Whether what comes in the client's own dialect goes out as it came.
     passes: bool,
     calls: Vec<KnownCall>,
+    /// How many thoughts the client has the state of.
+    states: u64,
     /// The reason to finish of each choice that has one, for the end.
     finishes: Vec<HeldFinish>,
     /// What is to be told at the end, and the same in the words of a provider of the client's own dialect.
@@ -76,6 +78,7 @@ impl Encoder {
             has_role: false,
             passes: true,
             calls: Vec::new(),
+            states: 0,
             finishes: Vec::new(),
             usage: None,
             own_usage: None,
@@ -143,6 +146,12 @@ impl Encoder {
                         chunk.text(at.choice, reasoning_field(*form), text);
                     }
                 }
+                Piece::Sealed { at, .. } => {
+                    if let Some(sealed) = options.state(piece) {
+                        chunk.state(at.choice, self.states, sealed);
+                        self.states += 1;
+                    }
+                }
                 Piece::Begin { at, item: AnswerItem::Call(call) } => {
                     let known = self.begin_call(*at, call.kind, said.dialect);
                     let begins = known.is_new.then_some(call);
@@ -167,7 +176,6 @@ impl Encoder {
                 }
                 // The dialect has no place for them, or they stand beside what another piece brings.
                 Piece::Begin { item: AnswerItem::Text | AnswerItem::Reasoning, .. }
-                | Piece::Sealed { .. }
                 | Piece::End { .. }
                 | Piece::Opaque(_)
                 | Piece::Start(_)

@@ -1,6 +1,7 @@
 //! A whole answer for a chat client: pieces in, a chat completion out. Texts pass from JSON to JSON.
 
 use crate::door::chat::answer::{AnswerOptions, CallShape, ClientUsage, unknown_id};
+use crate::door::chat::reasoning;
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
 use crate::wire::piece::{AnswerCall, AnswerItem, At, Finish, FinishReason, Piece, Said, Start};
@@ -63,6 +64,7 @@ impl<'c> Choice<'c> {
             out.extend_from_slice(br#","reasoning_content":"#);
             out.extend_from_slice(reasoning.as_bytes());
         }
+        self.write_state(out);
         match (self.options.calls, &calls[..]) {
             (_, []) => {}
             (CallShape::ToolCalls, calls) => {
@@ -82,6 +84,23 @@ impl<'c> Choice<'c> {
         }
         let word = JsonString::encode(&self.options.finish_word(self.said.dialect, self.finish));
         out.extend_from_slice(format!(r#"}},"logprobs":null,"finish_reason":{}}}"#, word.get()).as_bytes());
+    }
+
+    /// The state of the reasoning, if there is any.
+    fn write_state(&self, out: &mut Vec<u8>) {
+        let own = self.said.pieces.iter().filter(|piece| piece.choice() == Some(self.number));
+        let mut index = 0;
+        for sealed in own.filter_map(|piece| self.options.state(piece)) {
+            match index {
+                0 => out.extend_from_slice(format!(r#","{}":["#, reasoning::FIELD).as_bytes()),
+                _ => out.push(b','),
+            }
+            reasoning::write(sealed, index, out);
+            index += 1;
+        }
+        if index > 0 {
+            out.push(b']');
+        }
     }
 
     fn refusal(&self) -> Option<String> {

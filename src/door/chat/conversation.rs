@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-use super::marks;
 use super::parts::{push_parts, read_text};
+use super::{marks, reasoning};
 use crate::door::members::Members;
 use crate::wire::ask::items::{Call, CallResult, Item, ItemKind, Level, Part, PartKind};
 use crate::wire::ask::place::{Located, Place, RequestFault};
@@ -77,6 +77,9 @@ fn push_items<'a>(mut message: Members<'_, 'a>, role: Role, items: &mut Vec<Item
             ItemKind::Result(CallResult { kind: CallKind::Legacy, id, parts, is_error: false })
         }
     };
+    if role == Role::Assistant {
+        push_thoughts(&mut message, items);
+    }
     items.push(Item { name: message.take_text("name"), ..Item::new(place, kind) });
     if role == Role::Assistant {
         push_calls(&mut message, items)?;
@@ -86,6 +89,17 @@ fn push_items<'a>(mut message: Members<'_, 'a>, role: Role, items: &mut Vec<Item
         last.cache.get_or_insert(mark);
     }
     Ok(())
+}
+
+/// Appends what was thought before a message was said. Without a token of the gateway's it stays unread.
+fn push_thoughts<'a>(message: &mut Members<'_, 'a>, items: &mut Vec<Item<'a>>) {
+    let Some(details) = message.take_as(reasoning::FIELD, reasoning::read) else { return };
+    if !details.is_whole {
+        message.note(reasoning::FIELD);
+    }
+    reasoning::COPIES.into_iter().for_each(|name| message.pass(name));
+    let place = message.place();
+    items.extend(details.thoughts.into_iter().map(|thought| Item::new(place, ItemKind::Reasoning(thought))));
 }
 
 fn push_calls<'a>(message: &mut Members<'_, 'a>, items: &mut Vec<Item<'a>>) -> Result<(), RequestFault> {

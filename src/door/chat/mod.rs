@@ -17,6 +17,7 @@ mod marks;
 mod media;
 pub mod messages;
 mod parts;
+mod reasoning;
 mod tools;
 
 use std::borrow::Cow;

@@ -25,6 +25,7 @@ use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::error_words;
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::Permit;
+use crate::upstream::sealer::Sealer;
 use crate::wire::ask::Ask;
 use crate::wire::ask::content::FormatKind;
 use crate::wire::json::BYTE_ORDER_MARK;
@@ -91,6 +92,8 @@ pub struct EncodeOptions {
     /// The text of an answer that another candidate began and this one should go on with; without effect for a model that
     /// cannot.
     pub begun: Option<Rc<str>>,
+    /// What opens the state of reasoning that the model gave earlier; without it none goes up.
+    pub sealer: Option<Rc<Sealer>>,
 }
 
 /// Whom a request is written for: a candidate, with its rows of the policy.
@@ -173,6 +176,14 @@ fn in_words(format: &FormatKind<'_>) -> String {
     words
 }
 
+/// Whether models of a dialect think in a form that only they can read, and that does not pass as it comes.
+pub fn seals_thoughts(dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::AnthropicMessages => true,
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => false,
+    }
+}
+
 /// How answers of a provider are to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeOptions {
@@ -184,6 +195,8 @@ pub struct DecodeOptions {
     pub mends: Mends,
     pub calls: messages::Reading,
     pub names: ToolNames,
+    /// What seals the state of the model's reasoning; without it none is told.
+    pub sealer: Option<Rc<Sealer>>,
 }
 
 impl DecodeOptions {
@@ -199,6 +212,7 @@ impl DecodeOptions {
                 Dialect::OpenaiChat | Dialect::OpenaiResponses => messages::Reading::default(),
             },
             names: ToolNames::of(request, provider.dialect),
+            sealer: None,
         }
     }
 
@@ -211,6 +225,7 @@ impl DecodeOptions {
             mends: Mends::default(),
             calls: messages::Reading::default(),
             names: ToolNames::none(dialect),
+            sealer: None,
         }
     }
 }

@@ -170,6 +170,16 @@ impl<'a, P: Platform> Keyring<'a, P> {
         Ok(Permit { secret, clearance: Clearance::Listed })
     }
 
+    /// The secrets that keys of the gateway's own are derived from, for what `permit` lets through: the roots in the entry
+    /// `tiergate`, the newest first, else the provider's key.
+    pub fn roots(&self, permit: &Permit) -> Vec<Secret<String>> {
+        let state = self.state.borrow();
+        match &state.places {
+            Some(Ok(Some(places))) if !places.roots().is_empty() => places.roots().to_vec(),
+            Some(_) | None => permit.secret.iter().cloned().collect(),
+        }
+    }
+
     /// Looks at the layout, for a report.
     ///
     /// # Errors

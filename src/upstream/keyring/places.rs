@@ -1,8 +1,9 @@
 //! The Secret Store entry `tiergate`: which URL prefixes prompts may go to, and with which keys.
 //!
 //! One JSON object. Each name is a URL prefix, as a `base_url` is written; its value is a key, `null` for a place that
-//! gets prompts but no key, or an object of these by label. `hmac` is reserved. The longest prefix alone decides. A fault
-//! says where it is and what would be valid, never what stands there: it may be a key.
+//! gets prompts but no key, or an object of these by label. `hmac` is no prefix: it holds the named roots of tokens that the
+//! gateway makes itself. The longest prefix alone decides. A fault says where it is and what would be valid, never what stands
+//! there: it may be a key.
 
 use serde_json::Error;
 
@@ -10,15 +11,22 @@ use crate::policy::BaseUrl;
 use crate::policy::json::Node;
 use crate::secret::Secret;
 
-/// The name that is reserved for the named roots of signed tokens.
-const RESERVED: &str = "hmac";
+/// The name of the object of roots.
+const ROOTS: &str = "hmac";
+/// The most roots: a new one, and those before it whose tokens are still about.
+const MAX_ROOTS: usize = 8;
+/// The shortest root, in bytes.
+const MIN_ROOT_BYTES: usize = 32;
 
 /// A key, or nothing for a marker.
 pub type Key = Option<Secret<String>>;
 
 /// What the entry says; `Debug` shows no key.
 #[derive(Debug)]
-pub struct Places(Vec<Place>);
+pub struct Places {
+    places: Vec<Place>,
+    roots: Vec<Secret<String>>,
+}
 
 #[derive(Debug)]
 struct Place {
@@ -36,13 +44,15 @@ impl Places {
             return Err("not a JSON object of URL prefixes".to_owned());
         };
         let mut places: Vec<Place> = Vec::new();
-        let mut reserved = 0;
+        let mut roots = None;
         for (position, (name, value)) in entries.into_iter().enumerate() {
-            if name == RESERVED {
-                reserved += 1;
+            let fault = |what: &str| format!("entry {} of the object: {what}", position + 1);
+            if name == ROOTS {
+                if roots.replace(parse_roots(value).map_err(fault)?).is_some() {
+                    return Err(format!("`{ROOTS}` stands there twice"));
+                }
                 continue;
             }
-            let fault = |what: &str| format!("entry {} of the object: {what}", position + 1);
             let prefix =
                 BaseUrl::parse(&name).map_err(|reason| fault(&format!("its name is no URL prefix: {reason}")))?;
             if places.iter().any(|place| place.prefix == prefix) {
@@ -50,21 +60,49 @@ impl Places {
             }
             places.push(Place { prefix, keys: parse_keys(value).map_err(fault)? });
         }
-        if reserved > 1 { Err(format!("`{RESERVED}` stands there twice")) } else { Ok(Places(places)) }
+        Ok(Places { places, roots: roots.unwrap_or_default() })
     }
 
     /// The key for requests to `path` below `url` under `label`: nothing if no prefix covers it or the longest one lacks
     /// the label, `Some(None)` if it is only a marker.
     pub fn find(&self, url: &BaseUrl, path: &str, label: &str) -> Option<Option<&Secret<String>>> {
-        let covering = self.0.iter().filter(|place| place.prefix.covers(url, path));
+        let covering = self.places.iter().filter(|place| place.prefix.covers(url, path));
         let place = covering.max_by_key(|place| place.prefix.path.len())?;
         place.keys.iter().find(|(name, _)| name == label).map(|(_, key)| key.as_ref())
     }
 
+    /// The roots of the gateway's own tokens, the one for new tokens first.
+    pub fn roots(&self) -> &[Secret<String>] {
+        &self.roots
+    }
+
     /// All keys that the entry holds.
     pub fn keys(&self) -> impl Iterator<Item = &Secret<String>> {
-        self.0.iter().flat_map(|place| &place.keys).filter_map(|(_, key)| key.as_ref())
+        let of_places = self.places.iter().flat_map(|place| &place.keys).filter_map(|(_, key)| key.as_ref());
+        of_places.chain(&self.roots)
     }
+}
+
+fn parse_roots(value: Node) -> Result<Vec<Secret<String>>, &'static str> {
+    const EXPECTED: &str = "`hmac` is not an object of 1 to 8 secrets by name, each of at least 32 characters";
+    let Node::Object(named) = value else { return Err(EXPECTED) };
+    let mut names = Vec::with_capacity(named.len());
+    let mut roots = Vec::with_capacity(named.len());
+    for (name, root) in named {
+        match root {
+            Node::Text(root) if root.len() >= MIN_ROOT_BYTES && roots.len() < MAX_ROOTS => {
+                roots.push(Secret::new(root.into_owned()));
+            }
+            Node::Null | Node::Flag(_) | Node::Number(_) | Node::Text(_) | Node::List(_) | Node::Object(_) => {
+                return Err(EXPECTED);
+            }
+        }
+        if names.contains(&name) {
+            return Err("a name in `hmac` stands there twice");
+        }
+        names.push(name);
+    }
+    if roots.is_empty() { Err(EXPECTED) } else { Ok(roots) }
 }
 
 fn parse_keys(value: Node) -> Result<Vec<(String, Key)>, &'static str> {
@@ -120,7 +158,7 @@ mod tests {
                 "https://a.example:8443/x": "other-port",
                 "https://b.example/v1/chat/completions": "one-path",
                 "http://127.0.0.1:8000": "local",
-                "hmac": {"2026": "root"}
+                "hmac": {"2026": "root-of-2026-0123456789abcdefghij", "2025": "root-of-2025-0123456789abcdefghij"}
             }"#,
         )
         .expect("a valid entry");
@@ -152,7 +190,9 @@ mod tests {
         ] {
             assert_eq!(found(&places, text, label), expected, "{text} {label}");
         }
-        assert_eq!(places.keys().count(), 6);
+        assert_eq!(places.keys().count(), 8);
+        let roots: Vec<&str> = places.roots().iter().map(|root| &root.expose()[..12]).collect();
+        assert_eq!(roots, ["root-of-2026", "root-of-2025"]);
     }
 
     #[test]
@@ -180,7 +220,18 @@ mod tests {
             (r#"{"https://a.example": {"x": "sk-planted-key", "x": null}}"#, "a label stands there twice"),
             (r#"{"https://a.example": "sk-planted-key", "https://a.example": null}"#, "the same URL prefix"),
             (r#"{"https://a.example": "sk-planted-key", "https://a.example:443/": null}"#, "the same URL prefix"),
-            (r#"{"hmac": {}, "hmac": {}}"#, "`hmac` stands there twice"),
+            (r#"{"hmac": "sk-planted-key"}"#, "entry 1 of the object: `hmac` is not an object"),
+            (r#"{"https://a.example": null, "hmac": {}}"#, "entry 2 of the object: `hmac` is not an object"),
+            (r#"{"hmac": {"a": "sk-planted-key"}}"#, "at least 32 characters"),
+            (r#"{"hmac": {"a": ["sk-planted-key"]}}"#, "`hmac` is not an object"),
+            (
+                r#"{"hmac": {"a": "sk-planted-key-0123456789abcdefghij", "a": "sk-planted-key-0123456789abcdefghij"}}"#,
+                "a name in `hmac` stands there twice",
+            ),
+            (
+                r#"{"hmac": {"a": "sk-planted-key-0123456789abcdefghij"}, "hmac": {"b": "sk-planted-key-0123456789abcdefghij"}}"#,
+                "`hmac` stands there twice",
+            ),
         ] {
             let fault = Places::parse(text).expect_err(text);
             assert!(fault.contains(expected), "{text}: {fault}");

@@ -1,7 +1,7 @@
 //! What a provider of the walk answers, on the wire, in its own dialect.
 
 use serde_json::{Value, json};
-use tiergate_simulator::Dialect;
+use tiergate_simulator::{Dialect, sign_thought};
 
 use super::station::Station;
 
@@ -9,13 +9,15 @@ use super::station::Station;
 #[derive(Clone, Default)]
 pub struct Step {
     pub thinks: bool,
+    /// What the Messages API gives with its thought.
+    pub signature: Option<String>,
     pub text: Option<String>,
     /// Names and arguments.
     pub calls: Vec<(String, String)>,
     pub refusal: Option<String>,
 }
 
-const THOUGHT: &str = "Let me think.";
+pub const THOUGHT: &str = "Let me think.";
 
 fn extend(object: &mut Value, more: &Value) {
     let more = more.as_object().expect("an object").clone();
@@ -41,6 +43,14 @@ impl Station {
         match self.profile.dialect {
             Dialect::OpenAiChat => self.chunks(step, number),
             Dialect::AnthropicMessages => message_events(step, number),
+        }
+    }
+
+    /// What stands for the thought of an answer to this request; nothing where none does.
+    pub fn sign(&self, step: &Step, upstream: &Value) -> Option<String> {
+        match self.profile.dialect {
+            Dialect::AnthropicMessages if step.thinks => sign_thought(upstream, THOUGHT),
+            Dialect::AnthropicMessages | Dialect::OpenAiChat => None,
         }
     }
 
@@ -128,7 +138,7 @@ impl Station {
 }
 
 fn blocks(step: &Step, number: usize) -> Vec<Value> {
-    let thought = step.thinks.then(|| json!({"type": "thinking", "thinking": THOUGHT, "signature": "c2ln"}));
+    let thought = step.thinks.then(|| json!({"type": "thinking", "thinking": THOUGHT, "signature": step.signature}));
     let text = step.text.as_ref().map(|text| json!({"type": "text", "text": text}));
     let calls = step.calls.iter().enumerate().map(|(at, (name, arguments))| {
         let input: Value = serde_json::from_str(arguments).expect("JSON");

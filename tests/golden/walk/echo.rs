@@ -1,5 +1,6 @@
 //! An answer on its way to the client, and what the client's SDK makes of it for the history.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -7,6 +8,7 @@ use tiergate::door::chat::answer::AnswerOptions;
 use tiergate::door::delivery::{self, Delivery};
 use tiergate::policy::Provider;
 use tiergate::upstream::dialect::{self, DecodeOptions, Heard, Stream};
+use tiergate::upstream::sealer::Sealer;
 use tiergate::wire::ask::Ask;
 use tiergate::wire::piece::Said;
 use tiergate::wire::sse::Decoder;
@@ -33,13 +35,17 @@ impl Form {
 pub struct Delivered<'a> {
     pub provider: &'a Provider,
     pub ask: &'a Ask<'a>,
+    pub sealer: Option<Rc<Sealer>>,
     pub form: Form,
 }
 
 impl Delivered<'_> {
     /// The message that the client appends to its history.
     pub fn echo(&self, station: &Station, step: &Step, number: usize) -> Value {
-        let reading = DecodeOptions::of(self.provider, self.ask, Duration::from_secs(1_790_000_000));
+        let reading = DecodeOptions {
+            sealer: self.sealer.clone(),
+            ..DecodeOptions::of(self.provider, self.ask, Duration::from_secs(1_790_000_000))
+        };
         let options = AnswerOptions::of(self.ask, self.provider.show_reasoning);
         match self.form {
             Form::Whole => {

@@ -1,8 +1,9 @@
 //! What a conversation says, whatever dialect it is in.
 
 use serde_json::Value;
+use tiergate::wire::seal::is_token;
 
-use super::answer::Step;
+use super::answer::{Step, THOUGHT};
 
 /// What must arrive, in its order.
 #[derive(Debug, Default, PartialEq)]
@@ -10,6 +11,8 @@ pub struct Meaning {
     system: Vec<String>,
     user: Vec<String>,
     assistant: Vec<String>,
+    /// What was thought, where there is a state of it that the model takes back.
+    thoughts: Vec<String>,
     calls: Vec<Called>,
     results: Vec<Found>,
     images: Vec<String>,
@@ -53,7 +56,13 @@ impl Meaning {
             arguments: serde_json::from_str(arguments).expect("JSON"),
         };
         let assistant = step.text.iter().chain(&step.refusal).cloned().collect();
-        Self { assistant, calls: step.calls.iter().map(call).collect(), ..Self::default() }
+        let thoughts = step.signature.iter().map(|_| THOUGHT.to_owned()).collect();
+        Self { assistant, thoughts, calls: step.calls.iter().map(call).collect(), ..Self::default() }
+    }
+
+    /// The same for a model that did not think it.
+    pub fn without_thoughts(self) -> Self {
+        Self { thoughts: Vec::new(), ..self }
     }
 
     pub fn of_chat(messages: &[Value]) -> Self {
@@ -68,6 +77,9 @@ impl Meaning {
                 meaning.images.extend(part["image_url"]["url"].as_str().map(str::to_owned));
             }
             say(&mut said, &message["refusal"]);
+            let states = message["reasoning_details"].as_array().into_iter().flatten();
+            let sealed = states.filter(|state| state["signature"].as_str().is_some_and(is_token));
+            meaning.thoughts.extend(sealed.filter_map(|state| state["text"].as_str().map(str::to_owned)));
             for call in message["tool_calls"].as_array().into_iter().flatten() {
                 let function = &call["function"];
                 let arguments = function["arguments"].as_str().expect("arguments");
@@ -101,6 +113,7 @@ impl Meaning {
                 };
                 match block["type"].as_str().expect("a type") {
                     "text" => say(said, &block["text"]),
+                    "thinking" => meaning.thoughts.extend(block["thinking"].as_str().map(str::to_owned)),
                     "image" => meaning.images.push(image(block)),
                     "tool_use" => {
                         ids.push(&block["id"]);

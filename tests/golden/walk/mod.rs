@@ -1,16 +1,20 @@
 //! One conversation of an agent, walked through the providers that docs/policy.md has rows for, in their own dialects: each
 //! answers in turn, whole or streamed, its answer goes to the client and comes back as an SDK echoes it, and the next one's
-//! simulator refuses nothing, and nothing of meaning is lost.
+//! simulator refuses nothing, and nothing of meaning is lost: not what a model thought that takes it back, either.
 
 mod answer;
 mod echo;
 mod meaning;
 mod station;
 
+use std::rc::Rc;
+
 use serde_json::{Value, json};
 use tiergate::door::chat;
 use tiergate::policy::{Candidate, Entry, Policy};
+use tiergate::secret::Secret;
 use tiergate::upstream::dialect::{self, EncodeOptions};
+use tiergate::upstream::sealer::Sealer;
 use tiergate_simulator::{Dialect, judge_chat_request, judge_messages_request};
 
 use answer::Step;
@@ -90,6 +94,13 @@ fn candidate(policy: &Policy, name: &str) -> Candidate {
     candidate.clone()
 }
 
+/// What seals the thoughts of a candidate whose own do not pass as they come.
+fn sealer(policy: &Policy, candidate: &Candidate) -> Option<Rc<Sealer>> {
+    let root = Secret::new("a-root-of-enough-characters".to_owned());
+    let seals = dialect::seals_thoughts(policy.provider_of(candidate.model).dialect);
+    seals.then(|| Sealer::new(policy, candidate.model, &[root]))?.map(Rc::new)
+}
+
 /// The client's request, with fields that many do not know, at every depth.
 fn request(messages: &[Value], form: Form) -> String {
     let parameters = json!({"type": "object", "properties": {"at": {"type": "integer"}}});
@@ -117,11 +128,15 @@ fn check(station: &Station, upstream: &Value, messages: &[Value]) {
     };
     let history = json!(messages);
     assert_eq!(judged, Ok(()), "{}: {upstream}\nfor {history}", station.name);
-    let sent = match station.profile.dialect {
-        Dialect::OpenAiChat => Meaning::of_chat(upstream["messages"].as_array().expect("messages")),
-        Dialect::AnthropicMessages => Meaning::of_messages(upstream),
+    let told = Meaning::of_chat(messages);
+    let (sent, told) = match station.profile.dialect {
+        Dialect::OpenAiChat => {
+            let sent = Meaning::of_chat(upstream["messages"].as_array().expect("messages"));
+            (sent, told.without_thoughts())
+        }
+        Dialect::AnthropicMessages => (Meaning::of_messages(upstream), told),
     };
-    assert_eq!(sent, Meaning::of_chat(messages), "{}: {upstream}\nfor {history}", station.name);
+    assert_eq!(sent, told, "{}: {upstream}\nfor {history}", station.name);
 }
 
 /// One conversation in which the providers of `order` answer in turn, the first one in `first`, the next in the other form.
@@ -134,14 +149,18 @@ fn walk(policy: &Policy, order: &[&Station], matter: Matter, first: Form) {
         let station = order[number % order.len()];
         let body = request(&messages, form);
         let ask = chat::parse(body.as_bytes()).expect("a valid request");
-        let encoded =
-            dialect::encode_request(policy, &candidate(policy, station.name), &ask, &EncodeOptions::default());
+        let candidate = candidate(policy, station.name);
+        let sealer = sealer(policy, &candidate);
+        let options = EncodeOptions { sealer: sealer.clone(), ..EncodeOptions::default() };
+        let encoded = dialect::encode_request(policy, &candidate, &ask, &options);
         let encoded = encoded.unwrap_or_else(|error| panic!("{}: {error:?} for {body}", station.name));
-        check(station, &serde_json::from_slice(&encoded.body).expect("JSON"), &messages);
-        let model = policy.model_named(&format!("{}-model", station.name)).expect("a model");
-        answered = Delivered { provider: policy.provider_of(model), ask: &ask, form }.echo(station, step, number);
+        let upstream = serde_json::from_slice(&encoded.body).expect("JSON");
+        check(station, &upstream, &messages);
+        let step = Step { signature: station.sign(step, &upstream), ..step.clone() };
+        let provider = policy.provider_of(candidate.model);
+        answered = Delivered { provider, ask: &ask, sealer, form }.echo(station, &step, number);
         let told = Meaning::of_chat(std::slice::from_ref(&answered));
-        assert_eq!(told, Meaning::of_step(step), "{} in the form {form:?}: {answered}", station.name);
+        assert_eq!(told, Meaning::of_step(&step), "{} in the form {form:?}: {answered}", station.name);
         messages.push(answered.clone());
     }
 }

@@ -19,6 +19,7 @@ use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::wire::ask::turns::{Role, Turn};
 use crate::wire::json::{self, Field, fields_named, says_nothing};
+use crate::wire::seal::is_token;
 
 /// The fields of messages in the published API.
 const MESSAGE_FIELDS: [&str; 8] =
@@ -152,6 +153,11 @@ impl<'a> History<'a> {
                     if self.recipient.lacks(&path) || !(is_published || provider.message_fields.allow(name)) {
                         aside.dropped.note(&path);
                         edit.leave();
+                    } else if name == "reasoning_details" {
+                        match without_tokens(field.value, aside.dropped)? {
+                            Some(details) => edit.put(field, details),
+                            None => edit.leave(),
+                        }
                     } else {
                         said.more |= is_published && name != "name";
                         edit.put(field, self.member(field, step.role, aside));
@@ -336,6 +342,21 @@ pub fn has_bare_calls(turns: &[Turn<'_>]) -> bool {
     fields
         .into_iter()
         .any(|[calls, reasoning]| calls.is_some_and(|calls| !says_nothing(calls)) && reasoning.is_none_or(says_nothing))
+}
+
+/// The state of reasoning that other providers of this dialect gave: what the gateway sealed is for no one else.
+fn without_tokens<'x>(details: &'x RawValue, dropped: &mut Dropped) -> Result<Option<Cow<'x, str>>, Error> {
+    let is_sealed = |entry: &RawValue| {
+        let states = fields_named(entry.get(), &["signature", "data"]).unwrap_or_default();
+        states.into_iter().flatten().filter_map(json::text).any(|state| is_token(&state))
+    };
+    list(details, |item| match is_sealed(item.raw) {
+        true => {
+            dropped.note("messages.reasoning_details");
+            Ok(None)
+        }
+        false => Ok(Some(Cow::Borrowed(item.raw.get()))),
+    })
 }
 
 /// Where a message stands.

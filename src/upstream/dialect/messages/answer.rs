@@ -2,10 +2,10 @@
 
 use serde_json::value::RawValue;
 
-use crate::policy::Dialect;
+use crate::upstream::sealer::{Sealer, Thought};
 use crate::wire::json::{JsonString, fields_named, whole};
 use crate::wire::piece::{Finish, FinishReason, is_reason};
-use crate::wire::seal::{SealKind, SealOrigin, Sealed};
+use crate::wire::seal::{SealKind, Sealed};
 use crate::wire::usage::Usage;
 
 /// A longer id, or name of a model, is none: it would stand in every chunk.
@@ -75,6 +75,8 @@ impl From<Counts> for Usage {
 pub enum BlockKind {
     Text,
     Thinking,
+    /// Thinking of which no word may be told.
+    Redacted,
     Call,
     /// What the gateway passes over; its fragments are not those of a call.
     Other,
@@ -100,9 +102,17 @@ pub fn finish(word: JsonString<'_>, has_calls: bool) -> Finish<'_> {
     Finish { reason, word, stop_string: None, explanation: None }
 }
 
-/// Reasoning that only the API itself can read.
-pub fn sealed(kind: SealKind, state: JsonString<'_>) -> Sealed<'_> {
-    Sealed { kind, origin: SealOrigin { dialect: Dialect::AnthropicMessages, route: None }, state }
+/// A whole thought with the state that only the API itself can read, as its client gets it; nothing where it cannot be sealed.
+pub fn sealed<'a>(
+    sealer: Option<&Sealer>,
+    kind: SealKind,
+    text: JsonString<'a>,
+    state: Option<&RawValue>,
+) -> Option<Sealed<'a>> {
+    let sealer = sealer?;
+    let state = JsonString::read_some(state)?;
+    let token = sealer.seal(Thought { kind, text: &text.decode()? }, &state.decode()?)?;
+    Some(Sealed { kind, text, token: token.into() })
 }
 
 /// The explanation in the `stop_details` of a refusal.

@@ -30,7 +30,7 @@ pub fn control(mark: CacheMark) -> CacheControl {
 pub fn keep_marks(body: &mut Body<'_>, dropped: &mut Dropped) -> bool {
     let tools = body.tools.iter_mut().map(|tool| &mut tool.cache_control);
     let messages = body.messages.iter_mut().flat_map(|message| &mut message.content);
-    let blocks = body.system.iter_mut().chain(messages).map(Block::cache_control);
+    let blocks = body.system.iter_mut().chain(messages).filter_map(Block::cache_control);
     let mut marks: Vec<&mut Option<CacheControl>> = tools.chain(blocks).filter(|mark| mark.is_some()).collect();
     let superfluous = marks.len().saturating_sub(MAX_MARKS);
     for mark in marks.drain(..superfluous) {
@@ -77,8 +77,9 @@ pub fn mark(body: &mut Body<'_>, min_tokens: u64) {
     if let Some(tool) = body.tools.last_mut().filter(|_| is_long(tools)) {
         tool.cache_control = Some(CacheControl::OWN);
     }
-    if let Some(block) = body.system.last_mut().filter(|_| is_long(system)) {
-        *block.cache_control() = Some(CacheControl::OWN);
+    let of_system = body.system.last_mut().filter(|_| is_long(system)).and_then(Block::cache_control);
+    if let Some(cache_control) = of_system {
+        *cache_control = Some(CacheControl::OWN);
     }
     if !body.messages.iter().any(|message| message.role == Role::Assistant) {
         return;
@@ -90,9 +91,9 @@ pub fn mark(body: &mut Body<'_>, min_tokens: u64) {
         if message.role == Role::User
             && marked < 2
             && is_long(end)
-            && let Some(block) = message.content.last_mut()
+            && let Some(cache_control) = message.content.last_mut().and_then(Block::cache_control)
         {
-            *block.cache_control() = Some(CacheControl::OWN);
+            *cache_control = Some(CacheControl::OWN);
             marked += 1;
         }
         end -= length;
@@ -105,6 +106,8 @@ fn bytes(blocks: &[Block<'_>]) -> usize {
     let of_block = |block: &Block<'_>| match block {
         Block::Text { text, .. } => text_bytes(text),
         Block::Image { .. } | Block::Document { .. } => IMAGE_BYTES,
+        Block::Thinking { thinking, signature } => text_bytes(thinking) + text_bytes(signature),
+        Block::RedactedThinking { data } => text_bytes(data),
         Block::ToolUse { name, input, .. } => name.len() + input.get().len(),
         Block::ToolResult { content, .. } => bytes(content),
     };

@@ -72,8 +72,8 @@ pub fn push_parts<'x>(
 
 /// Puts a client's mark on the last of the blocks that it is for; it is named if there is none.
 pub fn mark_last(blocks: &mut [Block<'_>], mark: CacheMark, dropped: &mut Dropped) {
-    match blocks.last_mut() {
-        Some(block) => *block.cache_control() = Some(cache::control(mark)),
+    match blocks.last_mut().and_then(Block::cache_control) {
+        Some(cache_control) => *cache_control = Some(cache::control(mark)),
         None => dropped.note(&mark.path()),
     }
 }

@@ -9,7 +9,7 @@ use super::parts::invalid;
 use super::reasoning::{self, Circumstances};
 use super::schema::Costs;
 use super::wire::{Block, Body, Format, Metadata, OutputConfig, ServiceTier, Thinking};
-use super::{cache, schema, strict, tools, turns, user};
+use super::{cache, schema, strict, thoughts, tools, turns, user};
 use crate::error::Error;
 use crate::policy::{Candidate, Dialect, Model, Policy};
 use crate::upstream::dialect::dropped::Dropped;
@@ -51,8 +51,9 @@ pub fn encode_request(
     let begun = (!shown.is_empty()).then(|| begun(content, shown));
     let reading = Reading::of_content(content);
     let names = ToolNames::of(request, Dialect::AnthropicMessages);
-    let setting = turns::Setting { list: content.list, model, reading: &reading, names: &names };
-    let turns = turns::translate(setting, content.items.iter().chain(&begun), &mut dropped)?;
+    let sealer = options.sealer.as_deref();
+    let setting = turns::Setting { list: content.list, model, sealer, reading: &reading, names: &names };
+    let mut turns = turns::translate(setting, content.items.iter().chain(&begun), &mut dropped)?;
     // The API keeps no schema where it goes on with an answer.
     let keeps_schemas = model.json_schema && !turns.has_prefill;
     let shape = shape(content, keeps_schemas, &mut dropped);
@@ -62,12 +63,16 @@ pub fn encode_request(
     let circumstances = Circumstances {
         max_tokens,
         forced_call: tools.forced,
-        in_tool_loop: turns.in_tool_loop,
+        in_thoughtless_loop: turns.in_thoughtless_loop,
         has_prefill: turns.has_prefill,
         has_tools: request.features.has_tools,
+        has_thoughts: turns.messages.iter().any(|turn| turn.content.iter().any(Block::is_thought)),
         shown: recipient.provider.show_reasoning,
     };
     let reasoning = reasoning::translate(content, &recipient, &circumstances, &mut dropped);
+    if !reasoning.takes_thoughts && turns.remove_thoughts() {
+        dropped.note(thoughts::FIELD);
+    }
     let thinks = matches!(reasoning.thinking, Some(Thinking::Adaptive { .. } | Thinking::Enabled { .. }));
     let (temperature, top_p) = sampling(content, model, thinks, &mut dropped);
     drop_unknown(content, &mut dropped);

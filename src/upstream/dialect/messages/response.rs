@@ -60,12 +60,9 @@ fn decode_block<'a>(
     options: &DecodeOptions,
     pieces: &mut Vec<Piece<'a>>,
 ) -> Result<(), Defect> {
-    let DecodeOptions { calls, names, .. } = options;
     let string = |raw: Option<&'a RawValue>| raw.and_then(JsonString::read).ok_or(Defect::Undecodable);
-    let seal = |kind, state| {
-        let state = JsonString::read_some(state);
-        state.map(|state| Piece::Sealed { at, sealed: answer::sealed(kind, state) })
-    };
+    let DecodeOptions { calls, names, sealer, .. } = options;
+    let sealer = sealer.as_deref();
     match block.kind.as_ref() {
         "text" => {
             let text = given(block.text).map_or_else(|| Ok(JsonString::empty()), |text| string(Some(text)))?;
@@ -74,12 +71,16 @@ fn decode_block<'a>(
         "thinking" => {
             pieces.push(Piece::Begin { at, item: AnswerItem::Reasoning });
             let text = JsonString::read_some(block.thinking);
-            pieces.extend(text.map(|text| Piece::Reasoning { at, form: ReasoningForm::Text, text }));
-            pieces.extend(seal(SealKind::Signature, block.signature));
+            let told = text.clone().map(|text| Piece::Reasoning { at, form: ReasoningForm::Text, text });
+            pieces.extend(told);
+            let text = text.unwrap_or(JsonString::empty());
+            let sealed = answer::sealed(sealer, SealKind::Signature, text, block.signature);
+            pieces.extend(sealed.map(|sealed| Piece::Sealed { at, sealed }));
         }
         "redacted_thinking" => {
             pieces.push(Piece::Begin { at, item: AnswerItem::Reasoning });
-            pieces.extend(seal(SealKind::Redacted, block.data));
+            let sealed = answer::sealed(sealer, SealKind::Redacted, JsonString::empty(), block.data);
+            pieces.extend(sealed.map(|sealed| Piece::Sealed { at, sealed }));
         }
         "tool_use" => {
             let id = Some(string(block.id)?);

@@ -3,6 +3,8 @@
 //! Texts pass without being decoded. A call's input is its fragments; where none comes, the input that stood at its beginning
 //! is one. Unknown events, blocks and deltas are passed over. What follows a reason to stop shows that it was none.
 
+use std::rc::Rc;
+
 use serde_json::value::RawValue;
 
 use super::answer::{self, BlockKind, Counts};
@@ -11,21 +13,25 @@ use super::events::{Block, Delta, Event, Fragment};
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{DecodeOptions, Defect, EndOfAnswer, Heard};
 use crate::upstream::error_words;
+use crate::upstream::sealer::Sealer;
 use crate::wire::json::{JsonString, fields_named, given, says_nothing};
 use crate::wire::piece::{Alive, AnswerCall, AnswerItem, At, FinishReason, ItemEnd, Piece, ReasoningForm, Start};
-use crate::wire::seal::SealKind;
+use crate::wire::seal::{SealKind, Sealed};
 use crate::wire::usage::Usage;
 
 /// Blocks that have begun and not ended; the API has one at a time.
 const MAX_OPEN_BLOCKS: usize = 64;
 /// The most of a call's input that may come with its beginning, in bytes.
 const MAX_INPUT_BYTES: usize = 64 * 1024;
+/// The longest thought that is kept for its seal, in bytes.
+const MAX_THOUGHT_BYTES: usize = 1 << 20;
 
 /// What is known of a streamed answer so far.
 #[derive(Debug)]
 pub struct MessagesStream {
     created: u64,
     calls: Reading,
+    sealer: Option<Rc<Sealer>>,
     names: ToolNames,
     /// The message's id, once it has begun; nothing in it if it has none.
     begun: Option<Option<String>>,
@@ -46,6 +52,10 @@ struct OpenBlock {
     input: Option<String>,
     /// What reads a call's input, where it is not told as it comes.
     reader: Option<InputReader>,
+    /// What a thought says, as the inside of a JSON string, if it can be sealed.
+    thought: Option<String>,
+    /// Its state.
+    state: Option<Box<RawValue>>,
 }
 
 /// What an event says that cannot be read, or that cannot be at its place.
@@ -62,6 +72,7 @@ impl MessagesStream {
         Self {
             created: options.created,
             calls: options.calls,
+            sealer: options.sealer.clone(),
             names: options.names.clone(),
             begun: None,
             counts: None,
@@ -148,7 +159,7 @@ impl MessagesStream {
             return Err(Undecodable);
         }
         let at = At { choice: 0, item: index };
-        let (mut kind, mut input, mut reader) = (BlockKind::Other, None, None);
+        let (mut kind, mut input, mut reader, mut state) = (BlockKind::Other, None, None, None);
         match block.kind.as_ref() {
             "text" => {
                 kind = BlockKind::Text;
@@ -158,12 +169,12 @@ impl MessagesStream {
             "thinking" => {
                 kind = BlockKind::Thinking;
                 self.push(Piece::Begin { at, item: AnswerItem::Reasoning }, pieces)?;
-                self.thinking(at, block.thinking, pieces)?;
+                state = block.signature;
             }
             "redacted_thinking" => {
-                kind = BlockKind::Thinking;
+                kind = BlockKind::Redacted;
                 self.push(Piece::Begin { at, item: AnswerItem::Reasoning }, pieces)?;
-                self.push_all(seal(at, SealKind::Redacted, block.data), pieces)?;
+                state = block.data;
             }
             "tool_use" => {
                 kind = BlockKind::Call;
@@ -178,8 +189,13 @@ impl MessagesStream {
             }
             _ => {}
         }
-        self.open.push(OpenBlock { index, kind, input, reader });
-        Ok(())
+        let seals = self.sealer.is_some() && matches!(kind, BlockKind::Thinking | BlockKind::Redacted);
+        let state = state.filter(|_| seals).map(ToOwned::to_owned);
+        self.open.push(OpenBlock { index, kind, input, reader, thought: seals.then(String::new), state });
+        match kind {
+            BlockKind::Thinking => self.thinking(at, block.thinking, pieces),
+            BlockKind::Redacted | BlockKind::Text | BlockKind::Call | BlockKind::Other => Ok(()),
+        }
     }
 
     fn delta<'a>(
@@ -195,7 +211,13 @@ impl MessagesStream {
         match delta.r#type.as_ref() {
             "text_delta" => self.text(at, delta.text, pieces),
             "thinking_delta" => self.thinking(at, delta.thinking, pieces),
-            "signature_delta" => self.push_all(seal(at, SealKind::Signature, delta.signature), pieces),
+            "signature_delta" => {
+                let thought = self.open.iter_mut().find(|open| open.index == at.item && open.thought.is_some());
+                if let Some(open) = thought {
+                    open.state = delta.signature.map(ToOwned::to_owned);
+                }
+                Ok(())
+            }
             "input_json_delta" => {
                 let Some(fragment) = given(delta.partial_json) else { return Ok(()) };
                 let fragment = string(Some(fragment))?;
@@ -231,6 +253,10 @@ impl MessagesStream {
         let at = At { choice: 0, item: block.index };
         if block.kind == BlockKind::Other {
             return Ok(());
+        }
+        if end == ItemEnd::Complete {
+            let sealed = self.seal(&block);
+            self.push_all(sealed.map(|sealed| Piece::Sealed { at, sealed }), pieces)?;
         }
         let whole = block.input.filter(|_| end == ItemEnd::Complete).unwrap_or_default();
         let rest = match block.reader {
@@ -285,10 +311,27 @@ impl MessagesStream {
         thinking: Option<&'a RawValue>,
         pieces: &mut Vec<Piece<'a>>,
     ) -> Result<(), Undecodable> {
-        match JsonString::read_some(thinking) {
-            Some(text) => self.push(Piece::Reasoning { at, form: ReasoningForm::Text, text }, pieces),
-            None => self.push(Piece::Alive(Alive::Thinking), pieces),
+        let Some(text) = JsonString::read_some(thinking) else {
+            return self.push(Piece::Alive(Alive::Thinking), pieces);
+        };
+        if let Some(open) = self.open.iter_mut().find(|open| open.index == at.item)
+            && let Some(thought) = &mut open.thought
+        {
+            thought.push_str(text.inside());
+            open.thought = open.thought.take().filter(|thought| thought.len() <= MAX_THOUGHT_BYTES);
         }
+        self.push(Piece::Reasoning { at, form: ReasoningForm::Text, text }, pieces)
+    }
+
+    /// A whole thought with its state, as the client gets it.
+    fn seal(&self, block: &OpenBlock) -> Option<Sealed<'static>> {
+        let kind = match block.kind {
+            BlockKind::Thinking => SealKind::Signature,
+            BlockKind::Redacted => SealKind::Redacted,
+            BlockKind::Text | BlockKind::Call | BlockKind::Other => return None,
+        };
+        let text = JsonString::join(block.thought.as_deref()?);
+        answer::sealed(self.sealer.as_deref(), kind, text, block.state.as_deref())
     }
 
     fn push_all<'a>(
@@ -313,11 +356,6 @@ impl MessagesStream {
     }
 }
 
-/// The sealed state of a block, unless it is empty.
-fn seal(at: At, kind: SealKind, state: Option<&RawValue>) -> Option<Piece<'_>> {
-    JsonString::read_some(state).map(|state| Piece::Sealed { at, sealed: answer::sealed(kind, state) })
-}
-
 fn string(raw: Option<&RawValue>) -> Result<JsonString<'_>, Undecodable> {
     raw.and_then(JsonString::read).ok_or(Undecodable)
 }
@@ -335,12 +373,15 @@ fn first_input(raw: Option<&RawValue>) -> Result<String, Undecodable> {
 mod tests {
     use super::*;
     use crate::policy::Dialect;
+    use crate::secret::Secret;
     use crate::wire::piece::Finish;
-    use crate::wire::seal::Sealed;
 
     /// The pieces of a stream, each as `check` sees it.
     fn decode(events: &[&str]) -> String {
-        let mut stream = MessagesStream::new(&DecodeOptions::plain(Dialect::AnthropicMessages, 7));
+        let secret = Secret::new("a-root-of-enough-characters".to_owned());
+        let sealer = Sealer::of_origin(["anthropic-messages", "p", "m"], &[secret]).map(Rc::new);
+        let options = DecodeOptions { sealer, ..DecodeOptions::plain(Dialect::AnthropicMessages, 7) };
+        let mut stream = MessagesStream::new(&options);
         let mut shown = Vec::new();
         for event in events {
             let mut pieces = Vec::new();
@@ -366,8 +407,9 @@ mod tests {
             Piece::Text { at, text } | Piece::Refusal { at, text } | Piece::Reasoning { at, text, .. } => {
                 format!("{}={}", at.item, text.inside())
             }
-            Piece::Sealed { at, sealed: Sealed { kind, origin, state } } => {
-                format!("{}:{kind:?}({},{})", at.item, origin.dialect.as_str(), state.inside())
+            Piece::Sealed { at, sealed: Sealed { kind, text, token } } => {
+                let state = token.rsplit('_').next().unwrap_or_default();
+                format!("{}:{kind:?}({},{state})", at.item, text.inside())
             }
             Piece::Input { at, fragment } => format!("{}+{}", at.item, fragment.inside()),
             Piece::End { at, end } => format!("{}:{end:?}", at.item),
@@ -396,14 +438,15 @@ mod tests {
                 vec![
                     begin(r#"{"type":"thinking","thinking":""}"#),
                     delta(r#"{"type":"thinking_delta","thinking":"hm\n"}"#),
+                    delta(r#"{"type":"thinking_delta","thinking":"so"}"#),
                     delta(r#"{"type":"signature_delta","signature":"c2ln"}"#),
                     stop.to_owned(),
                     begin(r#"{"type":"redacted_thinking","data":"eA=="}"#),
                     stop.to_owned(),
                     finish("pause_turn"),
                 ],
-                "0:reasoning Thinking 0=hm\\n 0:Signature(anthropic-messages,c2ln) 0:Complete 0:reasoning \
-                 0:Redacted(anthropic-messages,eA==) 0:Complete usage(Some(9)) Paused(pause_turn,Some(\"END\"))",
+                "0:reasoning Thinking 0=hm\\n 0=so 0:Signature(hm\\nso,c2ln) 0:Complete 0:reasoning \
+                 0:Redacted(,eA==) 0:Complete usage(Some(9)) Paused(pause_turn,Some(\"END\"))",
             ),
             (
                 vec![
@@ -413,6 +456,18 @@ mod tests {
                     finish("stop_sequence"),
                 ],
                 "Ping 0:text 0=Hi usage(Some(9)) 0:Complete StopString(stop_sequence,Some(\"END\"))",
+            ),
+            (
+                vec![
+                    begin(r#"{"type":"thinking","thinking":"","signature":""}"#),
+                    delta(r#"{"type":"signature_delta","signature":"c2ln"}"#),
+                    finish("max_tokens"),
+                ],
+                "0:reasoning Thinking usage(Some(9)) 0:Cut Length(max_tokens,Some(\"END\"))",
+            ),
+            (
+                vec![begin(r#"{"type":"thinking","thinking":"","signature":"c2ln"}"#), stop.to_owned(), finish("x")],
+                "0:reasoning Thinking 0:Signature(,c2ln) 0:Complete usage(Some(9)) Other(x,Some(\"END\"))",
             ),
             (
                 vec![begin(r#"{"type":"tool_use","id":"t","name":"f","input":{}}"#), finish("max_tokens")],

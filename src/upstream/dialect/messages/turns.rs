@@ -10,13 +10,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::calls::Reading;
 use super::parts::{Speaker, mark_last, push_parts};
 use super::property_names::{self, Renamer};
+use super::thoughts::{self, Read};
 use super::wire::{Block, Message, Role};
 use super::{cache, calls};
 use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
-use crate::wire::ask::items::{CacheMark, Call, CallResult, Item, ItemKind, Level, Part, qualified};
+use crate::upstream::sealer::Sealer;
+use crate::wire::ask::items::{CacheMark, Call, CallResult, Item, ItemKind, Level, Part, Reasoning, qualified};
 use crate::wire::ask::place::Place;
 use crate::wire::call::CallKind;
 use crate::wire::json::{Json, MAX_DEPTH, is_too_deep};
@@ -32,8 +34,8 @@ pub struct Turns<'a> {
     pub messages: Vec<Message<'a>>,
     /// The tools that are called.
     pub called: BTreeSet<Cow<'a, str>>,
-    /// Whether the last turn answers tool calls.
-    pub in_tool_loop: bool,
+    /// Whether the last turn answers tool calls before which there is no thought.
+    pub in_thoughtless_loop: bool,
     /// Whether the last turn is the beginning of the answer.
     pub has_prefill: bool,
 }
@@ -44,6 +46,8 @@ pub struct Setting<'s> {
     /// The field that the conversation stands in.
     pub list: &'static str,
     pub model: &'s Model,
+    /// What opens the thoughts of earlier answers.
+    pub sealer: Option<&'s Sealer>,
     pub reading: &'s Reading,
     pub names: &'s ToolNames,
 }
@@ -57,8 +61,15 @@ pub fn translate<'x>(
     items: impl Iterator<Item = &'x Item<'x>>,
     dropped: &mut Dropped,
 ) -> Result<Turns<'x>, Error> {
-    let mut builder =
-        Builder { setting, turns: Turns::default(), calls: Calls::default(), results: Vec::new(), dropped };
+    let mut builder = Builder {
+        setting,
+        turns: Turns::default(),
+        calls: Calls::default(),
+        results: Vec::new(),
+        thoughts: Vec::new(),
+        chain: Chain::default(),
+        dropped,
+    };
     for item in items {
         builder.push(item)?;
     }
@@ -71,7 +82,17 @@ struct Builder<'x, 'd> {
     calls: Calls<'x>,
     /// What stands before the rest of the last turn: results of calls, which may come after words.
     results: Vec<Block<'x>>,
+    /// What was thought before something that is yet to come: an answer of nothing but thoughts is none.
+    thoughts: Vec<Block<'x>>,
+    chain: Chain,
     dropped: &'d mut Dropped,
+}
+
+/// Where the last chain of thoughts begins: behind so many turns, of the last one so many blocks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Chain {
+    turns: usize,
+    blocks: usize,
 }
 
 /// Ids of tool calls.
@@ -141,13 +162,30 @@ impl<'x> Builder<'x, '_> {
             }
             ItemKind::Call(call) => self.push_call(call, *place, mark),
             ItemKind::Result(result) => self.push_result(result, *place, mark),
-            // What others thought means nothing here; tools and settings are gathered from all items.
-            ItemKind::Reasoning(_) | ItemKind::ToolsAdded(_) | ItemKind::ToolsRemoved(_) | ItemKind::Config { .. } => {
+            ItemKind::Reasoning(reasoning) => {
+                self.push_reasoning(reasoning);
                 Ok(())
             }
+            // Tools and settings are gathered from all items.
+            ItemKind::ToolsAdded(_) | ItemKind::ToolsRemoved(_) | ItemKind::Config { .. } => Ok(()),
             ItemKind::Opaque { .. } => {
                 self.dropped.note(list);
                 Ok(())
+            }
+        }
+    }
+
+    /// A thought goes up again if it is the model's own. One that was changed breaks the chain of those before it, of which
+    /// only the beginning may be missing.
+    fn push_reasoning(&mut self, reasoning: &'x Reasoning<'x>) {
+        match thoughts::read(self.setting.sealer, reasoning) {
+            Read::Block(block) => self.thoughts.push(block),
+            Read::Foreign => self.dropped.note(thoughts::FIELD),
+            Read::Altered => {
+                self.dropped.note(thoughts::FIELD);
+                self.thoughts.clear();
+                let blocks = self.turns.messages.last().map_or(0, |turn| turn.content.len());
+                self.chain = Chain { turns: self.turns.messages.len(), blocks };
             }
         }
     }
@@ -195,7 +233,7 @@ impl<'x> Builder<'x, '_> {
         };
         let mut content = self.blocks(&result.parts, Speaker::Tool, None)?;
         // A mark inside of a result is one of the whole of it.
-        let inside = content.iter_mut().filter_map(|block| block.cache_control().take()).last();
+        let inside = content.iter_mut().filter_map(|block| block.cache_control()?.take()).last();
         let cache_control = mark.map(cache::control).or(inside);
         self.begin(Role::User);
         let is_error = result.is_error;
@@ -224,7 +262,13 @@ impl<'x> Builder<'x, '_> {
             return;
         }
         self.begin(role);
+        let mut thoughts = std::mem::take(&mut self.thoughts);
         if let Some(turn) = self.turns.messages.last_mut() {
+            match role {
+                Role::Assistant => turn.content.append(&mut thoughts),
+                Role::User | Role::System if !thoughts.is_empty() => self.dropped.note(thoughts::FIELD),
+                Role::User | Role::System => {}
+            }
             turn.content.append(&mut blocks);
         }
     }
@@ -282,8 +326,22 @@ impl<'x> Builder<'x, '_> {
         }
     }
 
+    /// Leaves out the thoughts before the last chain, all at once.
+    fn remove_broken_chains(&mut self) {
+        let Chain { turns, blocks } = self.chain;
+        for (number, turn) in self.turns.messages.iter_mut().take(turns).enumerate() {
+            let broken = if number + 1 == turns { blocks } else { usize::MAX };
+            let mut position = 0;
+            turn.content.retain(|block| {
+                position += 1;
+                position > broken || !block.is_thought()
+            });
+        }
+    }
+
     fn finish(mut self) -> Result<Turns<'x>, Error> {
         self.check_answered()?;
+        self.remove_broken_chains();
         let can_go_on = self.setting.model.prefill.is_some();
         match self.turns.messages.last_mut() {
             None => {
@@ -303,8 +361,24 @@ impl<'x> Builder<'x, '_> {
         self.put_results_first();
         let last = self.turns.messages.iter().rfind(|turn| turn.role != Role::System);
         let first = last.filter(|turn| turn.role == Role::User).and_then(|turn| turn.content.first());
-        self.turns.in_tool_loop = matches!(first, Some(Block::ToolResult { .. }));
+        let in_tool_loop = matches!(first, Some(Block::ToolResult { .. }));
+        let calling = self.turns.messages.iter().rfind(|turn| turn.role == Role::Assistant);
+        let thought_first = calling.and_then(|turn| turn.content.first()).is_some_and(Block::is_thought);
+        self.turns.in_thoughtless_loop = in_tool_loop && !thought_first;
         Ok(self.turns)
+    }
+}
+
+impl Turns<'_> {
+    /// Leaves out what was thought, and says whether there was any. No turn is empty then, since none is nothing but thoughts.
+    pub fn remove_thoughts(&mut self) -> bool {
+        let mut removed = 0;
+        for turn in &mut self.messages {
+            let before = turn.content.len();
+            turn.content.retain(|block| !block.is_thought());
+            removed += before - turn.content.len();
+        }
+        removed > 0
     }
 }
 

@@ -72,6 +72,10 @@ pub enum Block<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
     },
+    /// A thought as the API told it, with its own mark of that.
+    Thinking { thinking: Json<'a>, signature: Json<'a> },
+    /// A thought of which no word was told.
+    RedactedThinking { data: Json<'a> },
     ToolUse {
         id: Cow<'a, str>,
         name: Cow<'a, str>,
@@ -170,10 +174,21 @@ pub enum Thinking {
     Adaptive {
         #[serde(skip_serializing_if = "Option::is_none")]
         display: Option<Display>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        block_binding: Option<BlockBinding>,
     },
     Enabled {
         budget_tokens: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        block_binding: Option<BlockBinding>,
     },
+}
+
+/// What becomes of thoughts that do not belong to the conversation as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "prefix_mismatch_behavior", rename_all = "snake_case")]
+pub enum BlockBinding {
+    DropBlock,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -217,13 +232,19 @@ impl<'a> Block<'a> {
         Block::text(Json::text(text))
     }
 
-    pub fn cache_control(&mut self) -> &mut Option<CacheControl> {
+    /// Where a mark stands; nothing for a thought, which takes none.
+    pub fn cache_control(&mut self) -> Option<&mut Option<CacheControl>> {
         match self {
             Block::Text { cache_control, .. }
             | Block::Image { cache_control, .. }
             | Block::Document { cache_control, .. }
             | Block::ToolUse { cache_control, .. }
-            | Block::ToolResult { cache_control, .. } => cache_control,
+            | Block::ToolResult { cache_control, .. } => Some(cache_control),
+            Block::Thinking { .. } | Block::RedactedThinking { .. } => None,
         }
+    }
+
+    pub fn is_thought(&self) -> bool {
+        matches!(self, Block::Thinking { .. } | Block::RedactedThinking { .. })
     }
 }
