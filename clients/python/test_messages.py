@@ -198,7 +198,7 @@ def test_reasoning_effort_is_said_in_the_words_of_the_model(client, control, pro
 
 
 @pytest.mark.parametrize(("model", "is_shown"), [("claude-aloud", True), ("claude-thinking", False)])
-def test_thinking_is_shown_where_the_policy_says_so(client, exchanges, prompt, model, is_shown):
+def test_thinking_is_shown_where_the_policy_says_so(client, control, exchanges, prompt, model, is_shown):
     message = client.chat.completions.create(model=model, messages=user(prompt)).choices[0].message
     whole = getattr(message, "reasoning_content", None)
     chunks = list(client.chat.completions.create(model=model, messages=user(prompt), stream=True))
@@ -212,10 +212,13 @@ def test_thinking_is_shown_where_the_policy_says_so(client, exchanges, prompt, m
     last = max(index for index, delta in enumerate(deltas) if delta)
     assert text_of(chunks[: last + 1]) == "", "it thinks before it speaks"
 
-    # A client that sends the message back as it came is understood.
+    # A client that sends the message back as it came gives the model its thought again.
     messages = [*user(prompt), message, *user("Go on.")]
     raw = client.chat.completions.with_raw_response.create(model=model, messages=messages)
-    assert dropped(raw) == {"messages.reasoning_content"}
+    assert dropped(raw) == set()
+    said = control.requests(ANTHROPIC, prompt)[-1]["body"]["messages"][1]["content"]
+    assert [block["type"] for block in said] == ["thinking", "text"]
+    assert said[0]["thinking"] == whole and said[0]["signature"]
 
 
 def test_what_cannot_be_carried_is_named(client, control, prompt):

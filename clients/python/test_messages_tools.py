@@ -66,7 +66,10 @@ def test_tools_are_called_in_a_loop(client, control, prompt, model, stream):
     first, second = (request["body"] for request in control.requests(ANTHROPIC, prompt))
     assert first["tools"][0]["input_schema"] == WEATHER["function"]["parameters"]
     [_, answer, last] = second["messages"]
-    assert [block["id"] for block in answer["content"]] == list(results)
+    *thoughts, one, two = answer["content"]
+    assert [one["id"], two["id"]] == list(results)
+    # What the model thought comes back to it, in a form that only it reads.
+    assert all(block["type"] == "thinking" and block["signature"] for block in thoughts)
     assert [block["type"] for block in last["content"]] == ["tool_result", "tool_result", "text"]
     assert {block["tool_use_id"] for block in last["content"][:2]} == results.keys()
 

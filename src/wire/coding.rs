@@ -3,6 +3,7 @@
 //! `gzip` (RFC 1952) and `deflate` (RFC 9110, section 8.4.1.2; with or without zlib's frame, since both are sent) are decoded
 //! as they come, so much at a time that nobody's memory is filled by a few bytes. Any other coding cannot be read.
 
+use crc32fast::Hasher;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use miniz_oxide::inflate::stream::{InflateState, inflate};
@@ -77,7 +78,8 @@ pub fn decode(coding: Coding, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, De
     inflater.input = body;
     let mut plain = Vec::with_capacity(inflater.input.len().min(limit));
     inflater.inflate_up_to(limit + 1, &mut plain).map_err(|Corrupt| DecodeFailure::Corrupt)?;
-    match (plain.len() <= limit, inflater.is_whole()) {
+    let is_whole = inflater.is_whole() && !matches!(inflater.stage, Stage::Trailer(_));
+    match (plain.len() <= limit, is_whole) {
         (false, _) => Err(DecodeFailure::TooLarge),
         (true, true) => Ok(plain),
         (true, false) => Err(DecodeFailure::Corrupt),
@@ -89,6 +91,11 @@ pub struct Inflater {
     coding: Coding,
     stage: Stage,
     state: Box<InflateState>,
+    /// Of what the present member of gzip decodes to, and how long that is, modulo 2^32.
+    checksum: Hasher,
+    length: u32,
+    /// What stands behind its data, as far as it has come.
+    trailer: [u8; TRAILER_BYTES],
     /// How many members have begun.
     members: usize,
     /// What has come and is not decoded.
@@ -121,7 +128,9 @@ struct Opening {
 impl Inflater {
     pub fn new(coding: Coding) -> Self {
         let state = InflateState::new_boxed(DataFormat::Raw);
-        Self { coding, stage: Stage::Header, state, members: 0, input: Vec::new(), is_pending: false }
+        let (checksum, trailer) = (Hasher::new(), [0; TRAILER_BYTES]);
+        let (stage, input) = (Stage::Header, Vec::new());
+        Self { coding, stage, state, checksum, length: 0, trailer, members: 0, input, is_pending: false }
     }
 
     /// Whether the body may end here.
@@ -163,14 +172,20 @@ impl Inflater {
                 Stage::Header => {
                     let Some(opening) = self.opening(rest)? else { break };
                     self.state.reset(opening.format);
+                    self.checksum.reset();
+                    self.length = 0;
                     self.stage = opening.stage;
                     self.members += 1;
                     rest = &rest[opening.header_bytes..];
                 }
                 Stage::Trailer(left) => {
-                    let taken = left.min(rest.len());
-                    rest = &rest[taken..];
-                    self.stage = if taken == left { Stage::Between } else { Stage::Trailer(left - taken) };
+                    let (came, more) = rest.split_at(left.min(rest.len()));
+                    self.trailer[TRAILER_BYTES - left..][..came.len()].copy_from_slice(came);
+                    rest = more;
+                    self.stage = if came.len() == left { Stage::Between } else { Stage::Trailer(left - came.len()) };
+                    if self.stage == Stage::Between && self.trailer != trailer(self.checksum.clone(), self.length) {
+                        return Err(Corrupt);
+                    }
                 }
                 Stage::Between => self.stage = if rest.starts_with(&[0x1F]) { Stage::Header } else { Stage::Padding },
                 Stage::Padding => rest = &[],
@@ -197,6 +212,10 @@ impl Inflater {
         out.resize(start + STEP_BYTES, 0);
         let result = inflate(&mut self.state, rest, &mut out[start..], MZFlush::None);
         out.truncate(start + result.bytes_written);
+        if self.coding == Coding::Gzip {
+            self.checksum.update(&out[start..]);
+            self.length = self.length.wrapping_add(result.bytes_written as u32);
+        }
         *rest = &rest[result.bytes_consumed..];
         match (result.status, self.coding) {
             (Ok(MZStatus::StreamEnd), Coding::Gzip) => self.stage = Stage::Trailer(TRAILER_BYTES),
@@ -220,6 +239,11 @@ impl Inflater {
             })),
         }
     }
+}
+
+/// What stands behind the data of gzip (RFC 1952, section 2.3.1).
+fn trailer(checksum: Hasher, length: u32) -> [u8; TRAILER_BYTES] {
+    (u64::from(checksum.finalize()) | u64::from(length) << 32).to_le_bytes()
 }
 
 /// The length of the header of gzip that `bytes` begin with; nothing while it is not whole.
@@ -259,7 +283,9 @@ mod tests {
     /// A member of gzip with these flags, and what they say stands in its header.
     fn gzip(flags: u8, header: &[u8], plain: &[u8]) -> Vec<u8> {
         let fixed = [0x1F, 0x8B, 8, flags, 0, 0, 0, 0, 0, 3];
-        [&fixed[..], header, &compress_to_vec(plain, 6), &[0; TRAILER_BYTES]].concat()
+        let mut checksum = Hasher::new();
+        checksum.update(plain);
+        [&fixed[..], header, &compress_to_vec(plain, 6), &trailer(checksum, plain.len() as u32)].concat()
     }
 
     /// What comes of a body in these parts, and whether it may end there.
@@ -316,10 +342,18 @@ mod tests {
     fn what_is_not_what_it_says_is_corrupt() {
         let mut damaged = compress_to_vec_zlib(TEXT, 6);
         damaged[20] ^= 0xFF;
+        let changed = |from_the_end: usize| {
+            let mut body = gzip(0, b"", TEXT);
+            let at = body.len() - from_the_end;
+            body[at] ^= 1;
+            body
+        };
         let endless = [&gzip(8, b"", b"")[..10], &[b'x'; MAX_HEADER_BYTES]].concat();
         for (coding, body) in [
             (Coding::Gzip, b"\x1F\x8B\x09\0\0\0\0\0\0\0data".to_vec()),
             (Coding::Gzip, endless),
+            (Coding::Gzip, changed(TRAILER_BYTES)),
+            (Coding::Gzip, changed(1)),
             (Coding::Deflate, damaged),
             (Coding::Deflate, b"\xFF\xFF\xFF".to_vec()),
         ] {
@@ -345,6 +379,7 @@ mod tests {
             ("a byte too long", whole.clone(), TEXT.len() - 1, Err(DecodeFailure::TooLarge)),
             ("a bomb", blanks, 10 << 20, Err(DecodeFailure::TooLarge)),
             ("cut", cut, 1 << 20, Err(DecodeFailure::Corrupt)),
+            ("cut in its trailer", whole[..whole.len() - 1].to_vec(), 1 << 20, Err(DecodeFailure::Corrupt)),
             ("members of nothing", gzip(0, b"", b"").repeat(MAX_MEMBERS + 1), 1 << 20, Err(DecodeFailure::Corrupt)),
             ("nothing", Vec::new(), 1 << 20, Ok(Vec::new())),
             ("no gzip at all", TEXT.to_vec(), 1 << 20, Ok(TEXT.to_vec())),

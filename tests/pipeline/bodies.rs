@@ -4,14 +4,9 @@
 use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
 use serde_json::{Value, json};
 
-use crate::scenario::{FIRST, SECOND, Scenario, answer, client, policy};
+use crate::scenario::{FIRST, SECOND, Scenario, answer, client, gzip, policy};
 
 const ASK: &str = r#"{"messages":[{"role":"user","content":"Hello"}]}"#;
-
-/// One member of gzip, without a checksum that anybody reads.
-fn gzip(plain: &[u8]) -> Vec<u8> {
-    [&[0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3][..], &compress_to_vec(plain, 6), &[0; 8]].concat()
-}
 
 fn small() -> Scenario {
     Scenario::new().header("x-route-tier", "small").provider(FIRST, answer("hi"))
@@ -34,11 +29,15 @@ fn compressed_bodies_are_read_or_refused_with_a_word() {
         assert_eq!(scenario.log()["bytes"]["received"], body.len(), "as it came");
     }
     let cut = &gzip(ASK.as_bytes())[..30];
+    let without_trailer = &gzip(ASK.as_bytes())[..gzip(ASK.as_bytes()).len() - 8];
+    let changed = [without_trailer, &[0; 8]].concat();
     for (name, coding, body, status, code, words) in [
         ("another coding", "zstd", &b"\x28\xB5\x2F\xFD"[..], 415, "unsupported_content", "`zstd`; valid: one of gzip"),
         ("two codings", "gzip, br", b"x", 415, "unsupported_content", "`gzip, br`"),
         ("a bomb", "gzip", &gzip(&vec![b' '; 20 << 20]), 413, "body_too_large", "100000 bytes"),
         ("a part of one", "gzip", cut, 400, "invalid_json", "content-encoding"),
+        ("without its checksum", "gzip", without_trailer, 400, "invalid_json", "content-encoding"),
+        ("with another checksum", "gzip", &changed, 400, "invalid_json", "content-encoding"),
         ("damaged", "deflate", b"\xFF\xFF\xFF\xFF", 400, "invalid_json", "content-encoding"),
     ] {
         let scenario = coded(coding, body);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tiergate::platform::ReadError;
 
 use crate::fake::{Chunk, Reply};
-use crate::scenario::{CLASSIFIER, FIRST, SECOND, Scenario, answer, chunk, json_reply, reply, stream, verdict};
+use crate::scenario::{CLASSIFIER, FIRST, SECOND, Scenario, answer, chunk, gzip, json_reply, reply, stream, verdict};
 
 const ROLE: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n";
 const HEL: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"},\"finish_reason\":null}]}\n\n";
@@ -35,10 +35,6 @@ fn with_status(reply: Reply, status: u16) -> Reply {
         Reply::Answer { delay, headers, chunks, .. } => Reply::Answer { delay, status, headers, chunks },
         other => other,
     }
-}
-
-fn gzip(plain: &[u8]) -> Vec<u8> {
-    [&[0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3][..], &compress_to_vec(plain, 6), &[0; 8]].concat()
 }
 
 fn body_of(reply: Reply) -> Vec<u8> {
@@ -88,7 +84,9 @@ fn a_coded_answer_that_is_cut_or_damaged_is_passed_over() {
     let whole = gzip([ROLE, HEL, LO, STOP, DONE].concat().as_bytes());
     let answered = gzip(&body_of(answer("Hello")));
     let other = || answer("Other");
+    let changed = [&answered[..answered.len() - 8], &[0; 8]].concat();
     for (body, outcome) in [
+        (changed, "undecodable"),
         (answered[..answered.len() - 20].to_vec(), "broken"),
         (b"\x1F\x8B\x07no gzip at all".to_vec(), "undecodable"),
         (gzip(&vec![b' '; 40 << 20]), "too_large"),

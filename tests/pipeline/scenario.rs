@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Method};
+use miniz_oxide::deflate::compress_to_vec;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tiergate::admit::memory::Memory;
@@ -112,6 +113,12 @@ pub fn reply(status: u16, content_type: &str, parts: Vec<&str>) -> Reply {
 
 pub fn stream(parts: Vec<&str>) -> Reply {
     reply(200, "text/event-stream", parts)
+}
+
+/// One member of gzip (RFC 1952).
+pub fn gzip(plain: &[u8]) -> Vec<u8> {
+    let (sum, length) = (crc32fast::hash(plain).to_le_bytes(), (plain.len() as u32).to_le_bytes());
+    [&[0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3][..], &compress_to_vec(plain, 6), &sum, &length].concat()
 }
 
 pub fn chunk(text: &str) -> Chunk {

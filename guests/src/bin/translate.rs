@@ -84,7 +84,7 @@ mod guest {
         let conversation = conversation().to_string();
         let request = chat::parse(conversation.as_bytes()).expect("the conversation should be a request");
         let candidate = Candidate { model: model(&policy, MESSAGES_MODEL), effort: None };
-        let asking = EncodeOptions { counts_usage: true, begun: None };
+        let asking = EncodeOptions { counts_usage: true, ..EncodeOptions::default() };
         let encode = || {
             let request = chat::parse(black_box(conversation.as_bytes())).expect("it parsed before");
             let encoded = dialect::encode_request(&policy, &candidate, &request, &asking);
