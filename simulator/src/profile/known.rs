@@ -146,7 +146,7 @@ impl Known {
             "safe_prompt",
             "prompt_mode",
         ]),
-        messages: Some(&["role", "content", "name", "tool_calls", "tool_call_id", "prefix"]),
+        messages: Some(&["role", "content", "tool_calls", "tool_call_id", "prefix"]),
         parts: Some(&["text", "image_url", "input_audio", "file", "thinking"]),
         calls: Some(&["id", "type", "function", "index"]),
         functions: Some(FUNCTIONS),
