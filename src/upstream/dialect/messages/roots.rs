@@ -27,6 +27,21 @@ pub fn is_joined(fields: &[Field<'_>]) -> bool {
     fields.iter().any(|field| JOINTS.contains(&field.name.as_ref()))
 }
 
+/// Whether a type is that of objects, perhaps among others.
+pub fn is_object(kind: &RawValue) -> bool {
+    match serde_json::from_str::<Vec<Cow<'_, str>>>(kind.get()) {
+        Ok(kinds) => kinds.iter().any(|kind| kind == "object"),
+        Err(_) => kind.get() == r#""object""#,
+    }
+}
+
+/// A schema for one of these `fields`, of objects alone.
+pub fn of_objects(fields: &[Field<'_>]) -> String {
+    let rest = fields.iter().filter(|field| field.name != "type");
+    let rest: String = rest.map(|Field { name, value }| format!(",{}:{value}", quoted(name))).collect();
+    format!(r#"{{"type":"object"{rest}}}"#)
+}
+
 /// A schema without joints at its root, for one of these `fields`.
 pub fn merged(fields: &[Field<'_>]) -> String {
     let mut merger = Merger::new(fields);
@@ -162,7 +177,7 @@ impl<'a> Merger<'a> {
 
     /// Takes in a schema and its branches. Nothing if one of them is none of an object, or it takes too long.
     fn add(&mut self, fields: &[Field<'a>], depth: usize) -> Option<()> {
-        if depth > MAX_DEPTH || root_member(fields, "type").is_some_and(|kind| kind.get() != r#""object""#) {
+        if depth > MAX_DEPTH || root_member(fields, "type").is_some_and(|kind| !is_object(kind)) {
             return None;
         }
         if let Some(properties) = root_member(fields, "properties") {
@@ -262,6 +277,10 @@ mod tests {
                 r##"{"type":"object","$defs":{"A":{"properties":{"a":{}},"required":["a"]}},"additionalProperties":false,"properties":{"a":{}},"required":["a","b","c"]}"##,
             ),
             (r#"{"anyOf":[{"type":"string"},{"type":"object"}]}"#, r#"{"type":"object","properties":{}}"#),
+            (
+                r#"{"type":["null","object"],"anyOf":[{"type":["object","null"],"properties":{"a":{}}}]}"#,
+                r#"{"type":"object","properties":{"a":{}}}"#,
+            ),
             (r#"{"anyOf":[true]}"#, r#"{"type":"object","properties":{}}"#),
             (r##"{"allOf":[{"$ref":"#/$defs/missing"}]}"##, r#"{"type":"object","properties":{}}"#),
         ] {
