@@ -40,7 +40,7 @@ def part(**fields):
             {"messages": part(type="image_url", image_url={"url": "data:image/bmp;base64,AAAA"})},
             "messages[0].content[1].image_url.url",
         ),
-        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": [WEATHER, WEATHER]}, "tools[1]"),
         ({"tools": [WEATHER], "tool_choice": {"type": "function", "function": {"name": "none"}}}, "tool_choice"),
         (
             {"messages": [*user("Hello"), {"role": "tool", "tool_call_id": "call_1", "content": "x"}]},

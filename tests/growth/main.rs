@@ -6,9 +6,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tiergate::door::chat;
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Policy};
@@ -139,16 +139,64 @@ fn step(number: usize) -> Vec<Value> {
     vec![calls, result(0), result(1)]
 }
 
+fn with_schema(parameters: Value) -> Value {
+    let function = json!({"name": "tool", "parameters": parameters, "strict": true});
+    json!({"messages": [user(json!("Hi"))], "tools": [{"type": "function", "function": function}]})
+}
+
+/// What a schema may have many of, where each could be compared with all others.
+const WIDE: [(&str, Build); 7] = [
+    ("branches of a property each", |count| {
+        let branches =
+            (0..count).map(|at| json!({"properties": {format!("p{at}"): {}}, "required": [format!("p{at}")]}));
+        with_schema(json!({"allOf": branches.collect::<Vec<_>>()}))
+    }),
+    ("schemas of one property", |count| {
+        let branches = (0..count).map(|at| json!({"properties": {"kind": {"const": at}}}));
+        with_schema(json!({"oneOf": branches.collect::<Vec<_>>()}))
+    }),
+    ("definitions that are referred to", |count| {
+        let definitions = (0..count).map(|at| (format!("d{at}"), json!({"required": ["a"]})));
+        let branches = (0..count).map(|at| json!({"$ref": format!("#/$defs/d{at}")}));
+        with_schema(json!({"$defs": definitions.collect::<Map<_, _>>(), "anyOf": branches.collect::<Vec<_>>()}))
+    }),
+    ("references to what requires much", |count| {
+        let names: Vec<String> = (0..count).map(|at| format!("p{at}")).collect();
+        let branches = vec![json!({"$ref": "#/$defs/A"}); count];
+        with_schema(json!({"$defs": {"A": {"required": names}}, "allOf": branches}))
+    }),
+    ("members of a schema in a sum of one", |count| {
+        let members = (0..count).map(|at| (format!("x{at}"), json!(1)));
+        let inner = json!({"allOf": [members.collect::<Map<_, _>>()]});
+        with_schema(json!({"type": "object", "properties": {"a": inner}, "required": ["a"]}))
+    }),
+    ("properties", |count| {
+        let properties = (0..count).map(|at| (format!("p{at}"), json!({"type": "string"})));
+        with_schema(json!({"type": "object", "properties": properties.collect::<Map<_, _>>()}))
+    }),
+    ("properties of odd names", |count| {
+        let names: Vec<String> = (0..count).map(|at| format!("$p{at}{}", "\u{e9}".repeat(3))).collect();
+        let properties = names.iter().map(|name| (name.clone(), json!({"type": "string"})));
+        with_schema(json!({"type": "object", "properties": properties.collect::<Map<_, _>>(), "required": names}))
+    }),
+];
+
 /// A request with so much of one thing.
 type Build = fn(usize) -> Value;
 
-const THINGS: [(&str, usize, Build); 6] = [
+const THINGS: [(&str, usize, Build); 7] = [
     ("tools", 100, |count| json!({"messages": [user(json!("Hi"))], "tools": (0..count).map(tool).collect::<Vec<_>>()})),
     ("allowed tools", 100, |count| {
         let names = (0..count).map(|at| json!({"type": "function", "function": {"name": format!("tool_{at}")}}));
         let allowed = json!({"mode": "auto", "tools": names.collect::<Vec<_>>()});
         json!({"messages": [user(json!("Hi"))], "tools": (0..count).map(tool).collect::<Vec<_>>(),
             "tool_choice": {"type": "allowed_tools", "allowed_tools": allowed}})
+    }),
+    ("references within references", 12, |count| {
+        let all = |name: &str| json!({"allOf": vec![json!({"$ref": format!("#/$defs/{name}")}); count]});
+        let mut parameters = all("A");
+        parameters["$defs"] = json!({"A": all("B"), "B": all("C"), "C": all("D"), "D": {"properties": {"a": {}}}});
+        with_schema(parameters)
     }),
     ("messages of an agent", 500, |count| {
         let messages: Vec<Value> = [user(json!("Hi"))].into_iter().chain((0..count / 3).flat_map(step)).collect();
@@ -184,5 +232,25 @@ fn twice_as_much_costs_at_most_twice_as_much() {
                 assert!(twice.bytes <= COPIES * bodies[1].len() + CONSTANT.bytes, "{name}");
             }
         }
+    }
+}
+
+/// Comparing allocates nothing, so it is seen by time alone; what is quadratic would take 256 times as long.
+#[test]
+fn sixteen_times_as_wide_a_schema_takes_no_hundred_times_as_long() {
+    let recipients = recipients();
+    let translated = recipients.last().expect("a recipient");
+    let policy = translated.policy();
+    for (thing, build) in WIDE {
+        let [narrow, wide] = [500, 8_000].map(|count| {
+            let body = build(count).to_string();
+            let time = || {
+                let begun = Instant::now();
+                black_box(translated.cost(&policy, &body));
+                begun.elapsed()
+            };
+            (0..3).map(|_| time()).min().expect("a time")
+        });
+        assert!(wide < 100 * narrow, "{thing}: {narrow:?}, sixteen times as many: {wide:?}");
     }
 }

@@ -4,8 +4,10 @@
 //! It follows from the request alone, for a request and for its answer alike. The input of a custom tool goes up as the one
 //! property of a function, and its text comes back out of that, at every split of a stream.
 
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use super::property_names::{self, Renamer};
 use crate::wire::ask::content::{Content, ToolKind};
@@ -19,18 +21,16 @@ pub const INPUT: &str = "input";
 /// The schema of a custom tool's input.
 pub const INPUT_SCHEMA: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 
-/// How many custom tools a request may have.
-pub const MAX_CUSTOM_TOOLS: usize = 16;
 /// How much may stand before the text of a custom tool's input, in bytes.
 const MAX_BEFORE_BYTES: usize = 64;
 
 /// How the calls of an answer are to be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Whether the names of properties are escaped.
     pub escapes: bool,
-    /// Hashes of the names of custom tools, and zeros.
-    custom: [u64; MAX_CUSTOM_TOOLS],
+    /// The names of custom tools, if there are any.
+    custom: Option<Rc<BTreeSet<String>>>,
 }
 
 impl Reading {
@@ -48,19 +48,19 @@ impl Reading {
     }
 
     pub fn of_content(content: &Content<'_>) -> Self {
-        let escapes = content.all_tools().any(|tool| property_names::are_odd(tool.raw.get()));
-        let mut reading = Self { escapes, ..Self::default() };
+        let escapes = content
+            .all_tools()
+            .any(|tool| !matches!(tool.kind, ToolKind::Hosted) && property_names::are_odd(tool.raw.get()));
         let custom = content.all_tools().filter(|tool| matches!(tool.kind, ToolKind::Custom { .. }));
-        for (slot, tool) in reading.custom.iter_mut().zip(custom) {
-            *slot = hash(&qualified(tool.namespace.as_deref(), &tool.name.value));
-        }
-        reading
+        let custom: BTreeSet<String> =
+            custom.map(|tool| qualified(tool.namespace.as_deref(), &tool.name.value).into_owned()).collect();
+        Self { escapes, custom: (!custom.is_empty()).then(|| custom.into()) }
     }
 
     /// Which kind of call one of the function `name` is.
     pub fn kind(&self, name: &JsonString<'_>) -> CallKind {
-        let is_custom = |name: &str| self.custom.contains(&hash(name));
-        match self.custom[0] != 0 && name.decode().is_some_and(|name| is_custom(&name)) {
+        let Some(custom) = &self.custom else { return CallKind::Function };
+        match name.decode().is_some_and(|name| custom.contains(name.as_ref())) {
             true => CallKind::Custom,
             false => CallKind::Function,
         }
@@ -79,13 +79,6 @@ impl Reading {
 
 fn matters(tools: &RawValue) -> bool {
     memchr::memmem::find(tools.get().as_bytes(), b"\"custom\"").is_some() || property_names::are_odd(tools.get())
-}
-
-/// Never zero, which is no name's.
-fn hash(name: &str) -> u64 {
-    let digest = Sha256::digest(name.as_bytes());
-    let first: u64 = digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte));
-    first.max(1)
 }
 
 /// Reads the input of a call out of its fragments.
@@ -108,6 +101,8 @@ impl InputReader {
     pub fn end(&mut self) -> String {
         match self {
             InputReader::Custom(TextReader::Before(held)) => std::mem::take(held),
+            // What is less than one code came too late to say anything.
+            InputReader::Custom(TextReader::Inside(held)) if is_half(held, HIGH) => NO_CHARACTER.to_owned(),
             InputReader::Custom(TextReader::Inside(_) | TextReader::After | TextReader::Raw) => String::new(),
             InputReader::Names(renamer) => renamer.end(),
         }
@@ -150,7 +145,7 @@ impl TextReader {
                 held.push_str(fragment);
                 let (length, is_end) = whole_characters(held);
                 let rest = held.split_off(length);
-                let text = serde_json::from_str(&format!("\"{held}\"")).unwrap_or_default();
+                let text = decode(held);
                 *self = if is_end { TextReader::After } else { TextReader::Inside(rest) };
                 text
             }
@@ -179,8 +174,50 @@ fn beginning(json: &str) -> Beginning {
     Beginning::Text(json.len() - rest.len())
 }
 
-/// How long the beginning of a JSON string's inside is that can be read by itself, and whether its end follows. Of a surrogate
-/// pair neither half can.
+/// What stands for half of a surrogate pair that has no other half.
+const NO_CHARACTER: &str = "\u{fffd}";
+/// The second digits of the codes of first and of second halves of surrogate pairs, both after a `d`.
+const HIGH: &[u8] = b"89abAB";
+const LOW: &[u8] = b"cdefCDEF";
+/// How long a code is that stands for a character, as `\u00e9`.
+const CODE_BYTES: usize = 6;
+
+/// Whether a text begins with the code of half of a pair.
+fn is_half(text: &str, digits: &[u8]) -> bool {
+    let bytes = text.as_bytes();
+    let is_code = bytes.get(2..CODE_BYTES).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit));
+    is_code && matches!(bytes, [b'\\', b'u', b'd' | b'D', digit, ..] if digits.contains(digit))
+}
+
+/// The text that a JSON string's inside says, whole characters of it. Some models write half a surrogate pair.
+fn decode(inside: &str) -> String {
+    let read = |inside: &str| serde_json::from_str(&format!("\"{inside}\"")).ok();
+    if let Some(text) = read(inside) {
+        return text;
+    }
+    let mut mended = String::with_capacity(inside.len());
+    let mut rest = inside;
+    while let Some(at) = rest.find('\\') {
+        mended.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let is_high = is_half(rest, HIGH);
+        let is_pair = is_high && rest.get(CODE_BYTES..).is_some_and(|rest| is_half(rest, LOW));
+        let is_lone = !is_pair && (is_high || is_half(rest, LOW));
+        let length = match (is_pair, is_lone) {
+            (true, _) => 2 * CODE_BYTES,
+            (_, true) => CODE_BYTES,
+            (false, false) => 1 + rest.chars().nth(1).map_or(0, char::len_utf8),
+        };
+        let (escape, behind) = rest.split_at(length);
+        mended.push_str(if is_lone { NO_CHARACTER } else { escape });
+        rest = behind;
+    }
+    mended.push_str(rest);
+    read(&mended).unwrap_or(mended)
+}
+
+/// How long the beginning of a JSON string's inside is that can be read by itself, and whether its end follows. Half a
+/// surrogate pair waits for what may be its other half.
 fn whole_characters(inside: &str) -> (usize, bool) {
     let bytes = inside.as_bytes();
     let mut at = 0;
@@ -189,20 +226,24 @@ fn whole_characters(inside: &str) -> (usize, bool) {
             return (inside.len(), false);
         };
         at += found;
-        if bytes[at] == b'"' {
+        let rest = inside.get(at..).unwrap_or_default();
+        if rest.starts_with('"') {
             return (at, true);
         }
-        let is_high = |digits: &[u8]| matches!(digits, [b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', ..]);
-        let length = match bytes.get(at + 1) {
-            None => return (at, false),
-            Some(b'u') if bytes.get(at + 2..).is_some_and(is_high) => 12,
-            Some(b'u') => 6,
-            Some(_) => 2,
+        let length = match rest.as_bytes() {
+            [_, b'u', ..] if is_half(rest, HIGH) => match rest.as_bytes().get(CODE_BYTES..) {
+                Some([] | [b'\\'] | [b'\\', b'u', ..]) => 2 * CODE_BYTES,
+                Some(_) | None => CODE_BYTES,
+            },
+            [_, b'u', ..] => CODE_BYTES,
+            _ => 2,
         };
         if bytes.len() < at + length {
             return (at, false);
         }
-        at += length;
+        // What follows a first half may be a first half itself.
+        let is_pair = length == 2 * CODE_BYTES && rest.get(CODE_BYTES..).is_some_and(|rest| is_half(rest, LOW));
+        at += if length == 2 * CODE_BYTES && !is_pair { CODE_BYTES } else { length };
     }
 }
 
@@ -221,6 +262,10 @@ mod tests {
         for (json, expected) in [
             (r#"{"input":"print(\"a\")\n\u00e9\ud83d\ude00\\"}"#, "print(\"a\")\n\u{e9}\u{1F600}\\"),
             (" { \"input\" : \"\" } ", ""),
+            (r#"{"input":"whole \ud83d and"}"#, "whole \u{fffd} and"),
+            (r#"{"input":"\ude00\ud83d\n\uD83D\ud83d\ude00"}"#, "\u{fffd}\u{fffd}\n\u{fffd}\u{1F600}"),
+            (r#"{"input":"\\ud83d\ud83d"}"#, "\\ud83d\u{fffd}"),
+            (r#"{"input":"\ud83d\u00e9\ud83d\\"}"#, "\u{fffd}\u{e9}\u{fffd}\\"),
             (r#"{"other":"x"}"#, r#"{"other":"x"}"#),
             (r#"{"input":5}"#, r#"{"input":5}"#),
             ("{}", "{}"),
@@ -237,5 +282,7 @@ mod tests {
     fn what_is_cut_off_is_read_as_far_as_it_came() {
         assert_eq!(read(&[r#"{"input":"ab\u00"#]), "ab");
         assert_eq!(read(&[r#"{"inp"#]), r#"{"inp"#);
+        assert_eq!(read(&[r#"{"input":"ab\ud83d"#]), "ab\u{fffd}");
+        assert_eq!(read(&[r#"{"input":"ab\ud83d\u"#]), "ab\u{fffd}");
     }
 }

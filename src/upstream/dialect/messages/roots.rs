@@ -5,7 +5,7 @@
 //! The rest is said in the description. Where even that cannot be done any object is allowed.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
@@ -15,6 +15,10 @@ use crate::wire::json::{Field, object_fields, text};
 const JOINTS: [&str; 3] = ["anyOf", "oneOf", "allOf"];
 /// How deep branches may have branches.
 const MAX_DEPTH: usize = 8;
+/// How many steps merging may take for each byte of a schema; beyond it any object is allowed.
+const STEPS_PER_BYTE: usize = 2 * MAX_DEPTH;
+/// What taking over a required name costs of them.
+const STEPS_PER_NAME: usize = 32;
 /// Branches that are longer are not repeated in the description.
 const MAX_DESCRIBED_BYTES: usize = 2_000;
 
@@ -23,13 +27,28 @@ pub fn is_joined(fields: &[Field<'_>]) -> bool {
     fields.iter().any(|field| JOINTS.contains(&field.name.as_ref()))
 }
 
+/// Whether a type is that of objects, perhaps among others.
+pub fn is_object(kind: &RawValue) -> bool {
+    match serde_json::from_str::<Vec<Cow<'_, str>>>(kind.get()) {
+        Ok(kinds) => kinds.iter().any(|kind| kind == "object"),
+        Err(_) => kind.get() == r#""object""#,
+    }
+}
+
+/// A schema for one of these `fields`, of objects alone.
+pub fn of_objects(fields: &[Field<'_>]) -> String {
+    let rest = fields.iter().filter(|field| field.name != "type");
+    let rest: String = rest.map(|Field { name, value }| format!(",{}:{value}", quoted(name))).collect();
+    format!(r#"{{"type":"object"{rest}}}"#)
+}
+
 /// A schema without joints at its root, for one of these `fields`.
 pub fn merged(fields: &[Field<'_>]) -> String {
-    let mut merged = Merged::default();
-    let root = Root { fields };
-    if merged.add(fields, root, 0).is_none() {
-        merged = Merged::default();
-    }
+    let mut merger = Merger::new(fields);
+    let merged = match merger.add(fields, 0) {
+        Some(()) => merger.merged,
+        None => Merged::default(),
+    };
     let mut members = vec![r#""type":"object""#.to_owned()];
     for Field { name, value } in fields {
         let is_replaced = matches!(name.as_ref(), "type" | "properties" | "required" | "description");
@@ -67,24 +86,23 @@ fn root_member<'a>(fields: &[Field<'a>], name: &str) -> Option<&'a RawValue> {
     fields.iter().find(|field| field.name == name).map(|field| field.value)
 }
 
-/// The schema that references lead into.
-#[derive(Clone, Copy)]
-struct Root<'f, 'a> {
-    fields: &'f [Field<'a>],
-}
+/// Members of an object by their names; the first of each.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
 
-impl<'a> Root<'_, 'a> {
-    /// A definition that is referred to.
-    fn find(self, reference: &str) -> Option<&'a RawValue> {
-        let (holder, name) = reference.strip_prefix("#/")?.split_once('/')?;
-        let definitions = object_fields(root_member(self.fields, holder)?.get()).ok()?;
-        root_member(&definitions, name)
+fn members<'a>(fields: &[Field<'a>]) -> Members<'a> {
+    let mut members = Members::new();
+    for Field { name, value } in fields {
+        members.entry(name.to_string()).or_insert(value);
     }
+    members
 }
 
+/// What a schema and its branches have in all.
 #[derive(Default)]
 struct Merged<'a> {
+    /// In the order of their finding.
     properties: Vec<Property<'a>>,
+    positions: BTreeMap<Cow<'a, str>, usize>,
     required: BTreeSet<String>,
 }
 
@@ -92,6 +110,15 @@ struct Merged<'a> {
 struct Property<'a> {
     name: Cow<'a, str>,
     schemas: Vec<&'a RawValue>,
+    known: BTreeSet<&'a str>,
+}
+
+/// What has come of a reference.
+enum Reference {
+    /// It is being followed.
+    Open,
+    /// Its properties are taken in; it requires these.
+    Merged(BTreeSet<String>),
 }
 
 impl Property<'_> {
@@ -108,48 +135,118 @@ impl Property<'_> {
 }
 
 impl<'a> Merged<'a> {
-    /// Takes in a schema and its branches. Nothing if one of them is none of an object.
-    fn add(&mut self, fields: &[Field<'a>], root: Root<'_, 'a>, depth: usize) -> Option<()> {
-        if depth > MAX_DEPTH || root_member(fields, "type").is_some_and(|kind| kind.get() != r#""object""#) {
+    fn add_property(&mut self, name: Cow<'a, str>, schema: &'a RawValue) {
+        let position = match self.positions.get(&name) {
+            Some(position) => *position,
+            None => {
+                self.positions.insert(name.clone(), self.properties.len());
+                self.properties.push(Property { name, schemas: Vec::new(), known: BTreeSet::new() });
+                self.properties.len() - 1
+            }
+        };
+        let property = &mut self.properties[position];
+        if property.known.insert(schema.get()) {
+            property.schemas.push(schema);
+        }
+    }
+}
+
+/// Merges a schema. What it takes grows as the schema does: each reference is followed once, and the steps are bounded.
+struct Merger<'a> {
+    root: Members<'a>,
+    /// The definitions that references lead to, by what holds them.
+    definitions: BTreeMap<String, Members<'a>>,
+    references: BTreeMap<String, Reference>,
+    /// How many bytes may still be read, and required names joined.
+    budget: usize,
+    merged: Merged<'a>,
+}
+
+impl<'a> Merger<'a> {
+    fn new(fields: &[Field<'a>]) -> Self {
+        let bytes: usize = fields.iter().map(|field| field.name.len() + field.value.get().len()).sum();
+        Self {
+            root: members(fields),
+            definitions: BTreeMap::new(),
+            references: BTreeMap::new(),
+            // Without references a branch is read once for each that it stands in.
+            budget: STEPS_PER_BYTE * bytes,
+            merged: Merged::default(),
+        }
+    }
+
+    /// Takes in a schema and its branches. Nothing if one of them is none of an object, or it takes too long.
+    fn add(&mut self, fields: &[Field<'a>], depth: usize) -> Option<()> {
+        if depth > MAX_DEPTH || root_member(fields, "type").is_some_and(|kind| !is_object(kind)) {
             return None;
         }
         if let Some(properties) = root_member(fields, "properties") {
             for Field { name, value } in object_fields(properties.get()).ok()? {
-                self.add_property(name, value);
+                self.merged.add_property(name, value);
             }
         }
         if let Some(required) = root_member(fields, "required") {
-            self.required.extend(serde_json::from_str::<Vec<String>>(required.get()).ok()?);
+            self.merged.required.extend(serde_json::from_str::<Vec<String>>(required.get()).ok()?);
         }
         if let Some(reference) = root_member(fields, "$ref").filter(|_| depth > 0) {
-            let target = object_fields(root.find(&text(reference)?)?.get()).ok()?;
-            self.add(&target, root, depth + 1)?;
+            self.refer(&text(reference)?, depth)?;
         }
         for Field { name, value } in fields.iter().filter(|field| JOINTS.contains(&field.name.as_ref())) {
             let branches: Vec<&'a RawValue> = serde_json::from_str(value.get()).ok()?;
             let mut required_by_all: Option<BTreeSet<String>> = None;
             for branch in branches {
-                let outer = std::mem::take(&mut self.required);
-                let added = self.add(&object_fields(branch.get()).ok()?, root, depth + 1);
-                let of_branch = std::mem::replace(&mut self.required, outer);
-                added?;
-                required_by_all = Some(match required_by_all {
-                    None => of_branch,
-                    Some(required) if name == "allOf" => required.union(&of_branch).cloned().collect(),
-                    Some(required) => required.intersection(&of_branch).cloned().collect(),
-                });
+                let of_branch = self.required_by(branch, depth + 1)?;
+                match &mut required_by_all {
+                    None => required_by_all = Some(of_branch),
+                    Some(required) if name == "allOf" => required.extend(of_branch),
+                    Some(required) => required.retain(|name| of_branch.contains(name)),
+                }
             }
-            self.required.extend(required_by_all.unwrap_or_default());
+            self.merged.required.extend(required_by_all.unwrap_or_default());
         }
         Some(())
     }
 
-    fn add_property(&mut self, name: Cow<'a, str>, schema: &'a RawValue) {
-        match self.properties.iter_mut().find(|property| property.name == name) {
-            Some(known) if known.schemas.iter().any(|known| known.get() == schema.get()) => {}
-            Some(known) => known.schemas.push(schema),
-            None => self.properties.push(Property { name, schemas: vec![schema] }),
+    /// Takes in a schema but what it requires, which is told.
+    fn required_by(&mut self, schema: &'a RawValue, depth: usize) -> Option<BTreeSet<String>> {
+        self.spend(schema.get().len())?;
+        let outer = std::mem::take(&mut self.merged.required);
+        let added = self.add(&object_fields(schema.get()).ok()?, depth);
+        let required = std::mem::replace(&mut self.merged.required, outer);
+        added.map(|()| required)
+    }
+
+    fn refer(&mut self, reference: &str, depth: usize) -> Option<()> {
+        match self.references.get(reference) {
+            Some(Reference::Open) => return None,
+            Some(Reference::Merged(_)) => {}
+            None => {
+                self.references.insert(reference.to_owned(), Reference::Open);
+                let schema = self.find(reference)?;
+                let required = self.required_by(schema, depth + 1)?;
+                self.references.insert(reference.to_owned(), Reference::Merged(required));
+            }
         }
+        if let Some(Reference::Merged(required)) = self.references.get(reference) {
+            self.budget = self.budget.checked_sub(STEPS_PER_NAME * required.len())?;
+            self.merged.required.extend(required.iter().cloned());
+        }
+        Some(())
+    }
+
+    /// A definition that is referred to.
+    fn find(&mut self, reference: &str) -> Option<&'a RawValue> {
+        let (holder, name) = reference.strip_prefix("#/")?.split_once('/')?;
+        if !self.definitions.contains_key(holder) {
+            let definitions = object_fields(self.root.get(holder)?.get()).ok()?;
+            self.definitions.insert(holder.to_owned(), members(&definitions));
+        }
+        self.definitions.get(holder)?.get(name).copied()
+    }
+
+    fn spend(&mut self, steps: usize) -> Option<()> {
+        self.budget = self.budget.checked_sub(steps)?;
+        Some(())
     }
 }
 
@@ -180,11 +277,44 @@ mod tests {
                 r##"{"type":"object","$defs":{"A":{"properties":{"a":{}},"required":["a"]}},"additionalProperties":false,"properties":{"a":{}},"required":["a","b","c"]}"##,
             ),
             (r#"{"anyOf":[{"type":"string"},{"type":"object"}]}"#, r#"{"type":"object","properties":{}}"#),
+            (
+                r#"{"type":["null","object"],"anyOf":[{"type":["object","null"],"properties":{"a":{}}}]}"#,
+                r#"{"type":"object","properties":{"a":{}}}"#,
+            ),
             (r#"{"anyOf":[true]}"#, r#"{"type":"object","properties":{}}"#),
             (r##"{"allOf":[{"$ref":"#/$defs/missing"}]}"##, r#"{"type":"object","properties":{}}"#),
         ] {
             assert_eq!(check(schema), expected, "{schema}");
         }
+    }
+
+    #[test]
+    fn each_reference_is_followed_once() {
+        let refs = |name: &str| vec![format!(r##"{{"$ref":"#/$defs/{name}"}}"##); 40].join(",");
+        let all = |name: &str| format!(r#"{{"allOf":[{}]}}"#, refs(name));
+        let last = r#"{"properties":{"a":{}},"required":["a"]}"#;
+        let definitions = format!(r#"{{"B":{},"C":{},"D":{last}}}"#, all("C"), all("D"));
+        let schema = format!(r#"{{"$defs":{definitions},"allOf":[{}]}}"#, refs("B"));
+        let fields = object_fields(&schema).expect("an object");
+        let mut merger = Merger::new(&fields);
+        let budget = merger.budget;
+        assert_eq!(merger.add(&fields, 0), Some(()));
+        assert!(budget - merger.budget <= 8 * schema.len(), "{}", budget - merger.budget);
+        assert_eq!(merger.merged.required, BTreeSet::from(["a".to_owned()]));
+        for schema in [
+            r##"{"$defs":{"A":{"allOf":[{"$ref":"#/$defs/A"}]}},"allOf":[{"$ref":"#/$defs/A"}]}"##.to_owned(),
+            format!(r##"{{"$defs":{{"A":{{"required":[{}0]}}}},"allOf":[{}]}}"##, "0,".repeat(100), refs("A")),
+        ] {
+            assert!(check(&schema).ends_with(r#""properties":{}}"#), "{schema}");
+        }
+    }
+
+    #[test]
+    fn a_schema_that_would_take_too_long_allows_any_object() {
+        let names: Vec<String> = (0..2_000).map(|at| format!("\"{at}\"")).collect();
+        let refs = vec![r##"{"$ref":"#/$defs/A"}"##; 2_000].join(",");
+        let schema = format!(r#"{{"$defs":{{"A":{{"required":[{}]}}}},"allOf":[{refs}]}}"#, names.join(","));
+        assert!(check(&schema).ends_with(r#""properties":{}}"#));
     }
 
     #[test]

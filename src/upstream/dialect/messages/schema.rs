@@ -120,7 +120,7 @@ impl Writer {
         if matches!(json, "true" | "false") {
             return None;
         }
-        let fields = flattened(object_fields(json).ok()?)?;
+        let fields = flattened(object_fields(json).ok()?, &mut self.budget)?;
         let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
         let own = get("description").and_then(text);
         let outer = heading.description.and_then(JsonString::decode).filter(|outer| Some(outer) != own.as_ref());
@@ -163,8 +163,7 @@ impl Writer {
                 name => self.describe(name, value, &mut constraints),
             }
         }
-        let lists = ["type", "anyOf", "oneOf"].into_iter().filter_map(get);
-        let is_union = lists.map(RawValue::get).any(has_several);
+        let is_union = ["type", "anyOf", "oneOf"].into_iter().filter_map(get).any(|list| has_several(list.get()));
         self.part().costs.unions += usize::from(is_union);
         if get("anyOf").is_some() && get("oneOf").is_some() {
             return None;
@@ -335,19 +334,27 @@ impl Writer {
 
 /// The members of a schema, with those of the only one in `allOf` in its place, as generators write it beside a reference.
 /// Nothing if both say something of the same that is not the same, but a description.
-fn flattened(mut fields: Vec<Field<'_>>) -> Option<Vec<Field<'_>>> {
+fn flattened<'a>(mut fields: Vec<Field<'a>>, budget: &mut Budget) -> Option<Vec<Field<'a>>> {
     for _ in 0..MAX_DEPTH {
         let Some(at) = fields.iter().position(|field| field.name == "allOf") else { return Some(fields) };
         let all: Vec<&RawValue> = serde_json::from_str(fields[at].value.get()).ok()?;
         let [only] = all[..] else { return None };
-        fields.remove(at);
-        for (place, inner) in object_fields(only.get()).ok()?.into_iter().enumerate() {
-            match fields.iter().find(|field| field.name == inner.name) {
-                Some(outer) if outer.value.get() == inner.value.get() || outer.name == "description" => {}
+        budget.0 = budget.0.checked_sub(only.get().len())?;
+        let behind = fields.split_off(at + 1);
+        fields.pop();
+        let outer = fields.iter().chain(&behind).rev();
+        let mut known: BTreeMap<_, _> = outer.map(|field| (field.name.to_string(), field.value)).collect();
+        for inner in object_fields(only.get()).ok()? {
+            match known.get(inner.name.as_ref()) {
+                Some(outer) if outer.get() == inner.value.get() || inner.name == "description" => {}
                 Some(_) => return None,
-                None => fields.insert((at + place).min(fields.len()), inner),
+                None => {
+                    known.insert(inner.name.to_string(), inner.value);
+                    fields.push(inner);
+                }
             }
         }
+        fields.extend(behind);
     }
     None
 }

@@ -71,7 +71,7 @@ impl MessagesStream {
     pub fn new(options: &DecodeOptions) -> Self {
         Self {
             created: options.created,
-            calls: options.calls,
+            calls: options.calls.clone(),
             sealer: options.sealer.clone(),
             names: options.names.clone(),
             begun: None,

@@ -75,8 +75,15 @@ pub fn translate<'x>(
     dropped: &mut Dropped,
 ) -> Result<Tools<'x>, Error> {
     let Circumstances { called, reading, names: known, costs } = *circumstances;
-    let mut builder = Builder { reading, names: known, dropped, custom_tools: 0 };
-    let mut tools = content.all_tools().map(|tool| builder.build(tool)).collect::<Result<Vec<_>, _>>()?;
+    let mut builder = Builder { reading, names: known, dropped };
+    let (mut tools, mut names) = (Vec::new(), Names::new());
+    for tool in content.all_tools() {
+        let Some(built) = builder.build(tool)? else { continue };
+        if !names.insert(built.name.clone()) {
+            return Err(tool.place.fault("has the name of another tool").into());
+        }
+        tools.push(built);
+    }
     let (demand, allowed) = match &content.choice {
         Some(choice) => read_choice(choice, known)?,
         None => (Demand::Nothing, None),
@@ -87,11 +94,6 @@ pub fn translate<'x>(
             return Err(place.fault("demands a call, but there are no tools").into());
         }
         return Ok(only_called(called));
-    }
-    let mut names = Names::new();
-    let again = tools.iter().zip(content.all_tools()).find(|(tool, _)| !names.insert(tool.name.clone()));
-    if let Some((_, tool)) = again {
-        return Err(tool.place.fault("has the name of another tool").into());
     }
     if let Some(allowed) = allowed {
         tools.retain(|tool| allowed.names.contains(tool.name.as_ref()));
@@ -159,11 +161,11 @@ struct Builder<'r, 'd> {
     reading: &'r Reading,
     names: &'r ToolNames,
     dropped: &'d mut Dropped,
-    custom_tools: usize,
 }
 
 impl Builder<'_, '_> {
-    fn build<'x>(&mut self, tool: &'x content::Tool<'x>) -> Result<Tool<'x>, Error> {
+    /// Nothing if only another provider runs this tool.
+    fn build<'x>(&mut self, tool: &'x content::Tool<'x>) -> Result<Option<Tool<'x>>, Error> {
         let place = tool.place;
         let name = self.names.write(qualified(tool.namespace.as_deref(), &tool.name.value));
         if name.is_empty() && !matches!(tool.kind, ToolKind::Hosted) {
@@ -177,14 +179,9 @@ impl Builder<'_, '_> {
                     Some(Located { leaf, value }) => self.input_schema(value, place, leaf)?,
                     None => no_parameters(),
                 };
-                Ok(Tool { name, description, input_schema, strict: *strict == Some(true), cache_control })
+                Ok(Some(Tool { name, description, input_schema, strict: *strict == Some(true), cache_control }))
             }
             ToolKind::Custom { grammar } => {
-                self.custom_tools += 1;
-                if self.custom_tools > calls::MAX_CUSTOM_TOOLS {
-                    let message = format!("is one of more than {} custom tools", calls::MAX_CUSTOM_TOOLS);
-                    return Err(place.fault(message).into());
-                }
                 let description = match grammar {
                     Some(grammar) => {
                         self.dropped.note("tools.format");
@@ -193,11 +190,11 @@ impl Builder<'_, '_> {
                     None => description,
                 };
                 let input_schema = Json::parse(calls::INPUT_SCHEMA.to_owned()).expect("a constant should be JSON");
-                Ok(Tool { name, description, input_schema, strict: false, cache_control })
+                Ok(Some(Tool { name, description, input_schema, strict: false, cache_control }))
             }
             ToolKind::Hosted => {
-                let message = "must be `function` or `custom`: only its own provider runs this tool";
-                Err(place.leaf("type").fault(message).into())
+                self.dropped.note("tools");
+                Ok(None)
             }
         }
     }
@@ -211,20 +208,19 @@ impl Builder<'_, '_> {
     ) -> Result<Json<'x>, Error> {
         let must_be_object = || Error::from(place.leaf(leaf).fault("must be an object"));
         let fields = object_fields(parameters.get()).map_err(|_| must_be_object())?;
-        let kind = fields.iter().find(|field| field.name == "type").map(|field| field.value.get());
-        if kind.is_some_and(|kind| kind != r#""object""#) {
+        let kind = fields.iter().find(|field| field.name == "type").map(|field| field.value);
+        if kind.is_some_and(|kind| !roots::is_object(kind)) {
             return Err(invalid(&format!("{}.type", place.leaf(leaf)), "must be `object`"));
         }
         let schema = if roots::is_joined(&fields) {
             self.dropped.note("tools.parameters");
             Json::parse(roots::merged(&fields)).ok_or_else(must_be_object)?
-        } else if kind.is_some() {
+        } else if kind.is_some_and(|kind| kind.get() == r#""object""#) {
             Json::Borrowed(parameters)
         } else if fields.is_empty() {
             no_parameters()
         } else {
-            let rest = parameters.get().strip_prefix('{').unwrap_or_default();
-            Json::parse(format!(r#"{{"type":"object",{rest}"#)).ok_or_else(must_be_object)?
+            Json::parse(roots::of_objects(&fields)).ok_or_else(must_be_object)?
         };
         if !self.reading.escapes {
             return Ok(schema);
