@@ -5,8 +5,8 @@
 //! is served nowhere.
 
 use super::media::Media;
-use crate::wire::json::text_bytes;
-use crate::wire::walk::{Walk, string_end};
+use crate::wire::media::{after_scheme, is_text_type};
+use crate::wire::walk::{Walk, said_bytes, string_bytes};
 
 const BYTES_OF_TOKEN: u64 = 4;
 /// What the borders of a message cost.
@@ -36,26 +36,12 @@ impl Size {
 
     /// Adds a text, as a JSON string.
     pub fn add_text(&mut self, text: &str) {
-        self.text_bytes += bytes_of_string(text);
+        self.text_bytes += string_bytes(text);
     }
 
     /// Adds any JSON, such as a schema.
     pub fn add_json(&mut self, json: &str) {
-        let bytes = json.as_bytes();
-        let mut at = 0;
-        while let Some(byte) = bytes.get(at) {
-            match byte {
-                b'"' => {
-                    let end = string_end(bytes, at);
-                    self.text_bytes += 2 + json.get(at..end).map_or(0, bytes_of_string);
-                    at = end;
-                    continue;
-                }
-                b' ' | b'\n' | b'\r' | b'\t' => {}
-                _ => self.text_bytes += 1,
-            }
-            at += 1;
-        }
+        self.text_bytes += said_bytes(json);
     }
 
     /// Adds what a field of this kind holds.
@@ -76,11 +62,6 @@ impl Size {
     pub fn tokens(self) -> u64 {
         self.text_bytes / BYTES_OF_TOKEN + self.media_tokens
     }
-}
-
-/// The bytes of a text, without the quotes around it.
-fn bytes_of_string(json: &str) -> u64 {
-    json.get(1..json.len().saturating_sub(1)).map_or(0, text_bytes) as u64
 }
 
 /// What is known of something that is no text.
@@ -115,14 +96,14 @@ fn payload(value: &str) -> Payload<'_> {
 impl<'a> Payload<'a> {
     fn take(&mut self, json: &'a str) {
         let inside = json.trim_matches('"');
-        if inside.starts_with("http:") || inside.starts_with("https:") {
+        if ["http:", "https:"].into_iter().any(|scheme| after_scheme(inside, scheme).is_some()) {
             return;
         }
-        let (head, data) = match inside.strip_prefix("data:").and_then(|rest| rest.split_once(',')) {
+        let (head, data) = match after_scheme(inside, "data:").and_then(|rest| rest.split_once(',')) {
             Some((head, data)) => (head, data),
             None => ("", inside),
         };
-        self.is_text = head.starts_with("text/") || head.starts_with("application/json");
+        self.is_text = is_text_type(head);
         self.data = Some(data);
     }
 }
@@ -150,6 +131,10 @@ mod tests {
             ("a bare document", Media::File, format!(r#"{{"file_data":"{data}"}}"#), 30_000),
             ("a small document", Media::File, r#"{"file_data":"JVBERi0="}"#.to_owned(), 1_500),
             ("a text", Media::File, format!(r#"{{"file_data":"data:text/csv;base64,{data}"}}"#), 750_000),
+            ("a text of XML", Media::File, format!(r#"{{"file_data":"data:application/xml;base64,{data}"}}"#), 750_000),
+            ("YAML", Media::File, format!(r#"{{"file_data":"DATA:Application/X-YAML;base64,{data}"}}"#), 750_000),
+            ("no text", Media::File, format!(r#"{{"file_data":"data:application/jsonl;base64,{data}"}}"#), 30_000),
+            ("an address in capitals", Media::File, r#"{"url":"HTTPS://a.example/"}"#.to_owned(), 1_500),
             ("a recording", Media::Audio, format!(r#"{{"data":"{data}","format":"mp3"}}"#), 3_000),
             ("a film", Media::Video, format!(r#"{{"url":"data:video/mp4;base64,{data}"}}"#), 3_000),
             ("a film elsewhere", Media::Video, r#"{"url":"https://a.example/"}"#.to_owned(), 1_500),

@@ -7,11 +7,12 @@
 //! Writing to the cache may cost more than plain input, so by itself the gateway marks only what is likely to come again, and
 //! only where that pays ([`pays`]). A client that marks its prompt itself knows better: then its marks are all there are.
 
-use super::wire::{Block, Body, CacheControl, Lifetime, Role};
+use super::wire::{Block, Body, CacheControl, Lifetime, Role, Source};
 use crate::policy::{Model, PromptCache};
 use crate::upstream::dialect::dropped::Dropped;
 use crate::wire::ask::items::{CacheLifetime, CacheMark};
 use crate::wire::json::Json;
+use crate::wire::walk::said_bytes;
 
 /// How many marks the API takes.
 const MAX_MARKS: usize = 4;
@@ -68,9 +69,8 @@ pub fn pays(body: &Body<'_>, model: &Model, input_tokens: u64) -> bool {
 /// Marks what is at least `min_tokens` long, counting from the beginning of the prompt.
 pub fn mark(body: &mut Body<'_>, min_tokens: u64) {
     // Before the system prompt was lengthened by the gateway's own sentences, which depend on the request.
-    let of_tools: usize = body.tools.iter().map(|tool| tool.input_schema.get().len() + 64).sum();
-    let described: usize =
-        body.tools.iter().filter_map(|tool| tool.description.as_ref()).map(|text| text.get().len()).sum();
+    let of_tools: usize = body.tools.iter().map(|tool| text_bytes(&tool.input_schema) + 64).sum();
+    let described: usize = body.tools.iter().filter_map(|tool| tool.description.as_ref()).map(text_bytes).sum();
     let tools = of_tools + described;
     let system = tools + bytes(&body.system);
     let is_long = |bytes: usize| bytes as u64 / 4 >= min_tokens;
@@ -105,15 +105,17 @@ fn bytes(blocks: &[Block<'_>]) -> usize {
     const IMAGE_BYTES: usize = 6_000;
     let of_block = |block: &Block<'_>| match block {
         Block::Text { text, .. } => text_bytes(text),
+        Block::Document { source: Source::Text { data, .. }, .. } => data.len(),
         Block::Image { .. } | Block::Document { .. } => IMAGE_BYTES,
         Block::Thinking { thinking, signature } => text_bytes(thinking) + text_bytes(signature),
         Block::RedactedThinking { data } => text_bytes(data),
-        Block::ToolUse { name, input, .. } => name.len() + input.get().len(),
+        Block::ToolUse { name, input, .. } => name.len() + text_bytes(input),
         Block::ToolResult { content, .. } => bytes(content),
     };
     blocks.iter().map(of_block).sum()
 }
 
-fn text_bytes(text: &Json<'_>) -> usize {
-    text.get().len()
+/// What JSON says, however it is written: escapes are no text.
+fn text_bytes(json: &Json<'_>) -> usize {
+    said_bytes(json.get()) as usize
 }

@@ -11,14 +11,11 @@ use crate::upstream::dialect::dropped::Dropped;
 use crate::wire::ask::items::{CacheMark, MediaSource, Part, PartKind};
 use crate::wire::ask::place::{Located, Place};
 use crate::wire::json::{Json, JsonString};
+use crate::wire::media::{after_scheme, is_text_type};
 
 /// What images begin with, in base64: the types are their formats' own signatures.
-const IMAGES: [(&str, &str); 4] = [
-    ("iVBORw0KGg", "image/png"),
-    ("/9j/", "image/jpeg"),
-    ("R0lGOD", "image/gif"),
-    ("UklGR", "image/webp"),
-];
+const IMAGES: [(&str, &str); 4] =
+    [("iVBORw0KGg", "image/png"), ("/9j/", "image/jpeg"), ("R0lGOD", "image/gif"), ("UklGR", "image/webp")];
 
 /// Whose message the parts stand in, which decides what may stand there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +96,7 @@ fn image<'x>(source: &'x MediaSource<'x>, place: Place) -> Result<wire::Source<'
         Error::from(place.leaf(leaf).fault(expected))
     };
     let (media_type, data, leaf) = match source {
-        MediaSource::Url(Located { value: url, .. }) if has_scheme(url, "https:") => {
+        MediaSource::Url(Located { value: url, .. }) if after_scheme(url, "https:").is_some() => {
             return Ok(wire::Source::Url { url: Cow::Borrowed(url) });
         }
         MediaSource::Url(Located { leaf, value }) => {
@@ -139,7 +136,7 @@ fn without_lines(data: &str) -> Cow<'_, str> {
 fn file<'x>(source: &'x MediaSource<'x>, place: Place) -> Result<Option<wire::Source<'x>>, Error> {
     let refused = |leaf| Error::from(place.leaf(leaf).fault("must be a base64 data URI of a PDF or of a text"));
     let (media_type, data, leaf) = match source {
-        MediaSource::Url(Located { value: url, .. }) if has_scheme(url, "https:") => {
+        MediaSource::Url(Located { value: url, .. }) if after_scheme(url, "https:").is_some() => {
             return Ok(Some(wire::Source::Url { url: Cow::Borrowed(url) }));
         }
         MediaSource::Url(Located { leaf, value }) => {
@@ -155,7 +152,7 @@ fn file<'x>(source: &'x MediaSource<'x>, place: Place) -> Result<Option<wire::So
     if media_type == "application/pdf" {
         return Ok(Some(wire::Source::Base64 { media_type: "application/pdf", data: without_lines(data) }));
     }
-    if !text_files::is_text(&media_type) {
+    if !is_text_type(&media_type) {
         return Err(refused(leaf));
     }
     let message = "must be a text in UTF-8, in base64";
@@ -165,18 +162,12 @@ fn file<'x>(source: &'x MediaSource<'x>, place: Place) -> Result<Option<wire::So
 
 /// Media type, in lower case and without parameters, and data of `data:TYPE;base64,DATA`.
 fn data_uri(url: &str) -> Option<(String, &str)> {
-    if !has_scheme(url, "data:") {
-        return None;
-    }
-    let comma = memchr::memchr(b',', url.as_bytes())?;
-    let head = url["data:".len()..comma].to_ascii_lowercase();
+    let inside = after_scheme(url, "data:")?;
+    let comma = memchr::memchr(b',', inside.as_bytes())?;
+    let head = inside[..comma].to_ascii_lowercase();
     let media_type = head.strip_suffix(";base64")?.split(';').next()?.trim().to_owned();
-    let data = &url[comma + 1..];
+    let data = &inside[comma + 1..];
     (!data.is_empty()).then_some((media_type, data))
-}
-
-fn has_scheme(url: &str, scheme: &str) -> bool {
-    url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }
 
 /// A 400 that says what is wrong at `place`.

@@ -21,7 +21,8 @@ pub fn settle(tools: &mut [Tool<'_>], model: &Model, taken: Costs, dropped: &mut
     let mut budget = Budget::default();
     let mut strict: Vec<(usize, Sanitised)> = Vec::new();
     for (at, tool) in tools.iter_mut().enumerate().filter(|(_, tool)| tool.strict) {
-        match sanitise(tool.input_schema.get(), Heading::default(), &mut budget).filter(|_| model.json_schema) {
+        let schema = Some(tool.input_schema.get()).filter(|_| model.json_schema);
+        match schema.and_then(|schema| sanitise(schema, Heading::default(), &mut budget)) {
             Some(sanitised) => strict.push((at, sanitised)),
             None => {
                 dropped.note(NAME);

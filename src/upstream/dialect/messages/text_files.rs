@@ -1,13 +1,4 @@
-//! Files that are text, which the Messages API takes as text, not as base64.
-
-/// Types of text beside `text/...`.
-const TEXT_TYPES: [&str; 5] =
-    ["application/json", "application/xml", "application/yaml", "application/x-yaml", "application/javascript"];
-
-/// Whether files of a media type, in lower case, are text.
-pub fn is_text(media_type: &str) -> bool {
-    media_type.starts_with("text/") || TEXT_TYPES.contains(&media_type)
-}
+//! The texts in files that are text, which the Messages API takes as text, not as base64.
 
 /// The text in base64, with or without padding, of either alphabet and in lines; nothing if it is none in UTF-8.
 pub fn decode(base64: &str) -> Option<String> {
@@ -53,15 +44,6 @@ mod tests {
             ("a b", None),
         ] {
             assert_eq!(decode(base64).as_deref(), expected, "{base64}");
-        }
-    }
-
-    #[test]
-    fn types_of_text_are_known() {
-        for (media_type, expected) in
-            [("text/plain", true), ("text/csv", true), ("application/json", true), ("application/zip", false)]
-        {
-            assert_eq!(is_text(media_type), expected, "{media_type}");
         }
     }
 }
