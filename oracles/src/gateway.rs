@@ -34,11 +34,11 @@ pub fn translate(case: &Case) -> Outcome {
     let request = || encode(&policy, whole.as_ref().map_err(Clone::clone)?);
     let answer = |answer| {
         let (reading, writing) = options(whole.as_ref().map_err(Clone::clone)?);
-        decode(reading, writing, answer)
+        decode(&reading, writing, answer)
     };
     let stream = |wire: String| {
         let (reading, writing) = options(streamed.as_ref().map_err(Clone::clone)?);
-        relay(reading, writing, &wire)
+        relay(&reading, writing, &wire)
     };
     Outcome {
         request: case.request.as_ref().map(|_| request()),
@@ -77,7 +77,7 @@ fn candidate(policy: &Policy) -> Candidate {
 }
 
 fn encode(policy: &Policy, request: &Ask<'_>) -> Translated {
-    let options = EncodeOptions { counts_usage: true, begun: None };
+    let options = EncodeOptions { counts_usage: true, ..EncodeOptions::default() };
     match dialect::encode_request(policy, &candidate(policy), request, &options) {
         Ok(encoded) => Ok(serde_json::from_slice(&encoded.body).expect("JSON")),
         Err(CannotEncode::Unfit(error)) => Err(text(error.body())),
@@ -85,7 +85,7 @@ fn encode(policy: &Policy, request: &Ask<'_>) -> Translated {
     }
 }
 
-fn decode(reading: DecodeOptions, options: AnswerOptions, answer: &Value) -> Translated {
+fn decode(reading: &DecodeOptions, options: AnswerOptions, answer: &Value) -> Translated {
     let came = dialect::mend_answer(reading, answer.to_string().into_bytes());
     let pieces = dialect::decode_answer(reading, &came).map_err(|defect| name(&defect))?;
     let said = Said { dialect: Dialect::AnthropicMessages, pieces: &pieces, came: None };
@@ -93,7 +93,7 @@ fn decode(reading: DecodeOptions, options: AnswerOptions, answer: &Value) -> Tra
     Ok(serde_json::from_slice(&body).expect("JSON"))
 }
 
-fn relay(reading: DecodeOptions, options: AnswerOptions, wire: &str) -> Translated {
+fn relay(reading: &DecodeOptions, options: AnswerOptions, wire: &str) -> Translated {
     let (mut decoder, mut out) = (Decoder::default(), Vec::new());
     let mut stream = Stream::new(reading).expect("the dialect should be built");
     let mut delivery = Delivery::new(options, None);
