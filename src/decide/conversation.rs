@@ -4,7 +4,7 @@
 //! A split draws by that, so that a conversation stays with the model that it began with: a change of model costs the prompt
 //! cache, and histories do not pass between models without loss.
 
-use crate::policy::Weighted;
+use crate::policy::{Policy, Weighted};
 use crate::wire::ask::Ask;
 use crate::wire::ask::turns::{Role, Turn};
 
@@ -27,12 +27,13 @@ pub fn number(client: &str, ask: &Ask<'_>) -> u64 {
 }
 
 /// The position of the member that a conversation is served by: the one with the highest score, so that a member that comes
-/// or goes moves no conversation between the others. Nothing if there are no members.
-pub fn draw(members: &[&Weighted], conversation: u64) -> Option<usize> {
+/// or goes moves no conversation between the others, and what else stands in the policy moves none. Nothing if there are no
+/// members.
+pub fn draw(policy: &Policy, members: &[&Weighted], conversation: u64) -> Option<usize> {
     let score = |member: &Weighted| {
         let candidate = &member.candidate;
         let mut digest = Digest(conversation);
-        digest.add_word(candidate.model.0 as u64);
+        digest.add(&policy.model(candidate.model).name);
         digest.add(candidate.effort.map_or("", |effort| effort.as_str()));
         // Of a number between 0 and 1, whose logarithm makes the scores win in proportion to the weights.
         let share = ((digest.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
@@ -81,14 +82,27 @@ impl Digest {
 mod tests {
     use super::*;
     use crate::door::chat;
-    use crate::policy::{Candidate, ModelId};
+    use crate::policy::{Candidate, Model, ModelId, default_policy};
 
-    fn members(weights: &[u32]) -> Vec<Weighted> {
+    /// A policy with models of these names.
+    fn policy(names: &[String]) -> Policy {
+        let policy = default_policy();
+        let model = policy.models.first().expect("a model").clone();
+        let models = names.iter().map(|name| Model { name: name.clone(), ..model.clone() }).collect();
+        Policy { models, ..policy }
+    }
+
+    /// Members of these weights, the first one of which is the model at the place `first`.
+    fn members(weights: &[u32], first: usize) -> Vec<Weighted> {
         let member = |(at, weight): (usize, &u32)| Weighted {
-            candidate: Candidate { model: ModelId(at), effort: None },
+            candidate: Candidate { model: ModelId(first + at), effort: None },
             weight: *weight,
         };
         weights.iter().enumerate().map(member).collect()
+    }
+
+    fn names(count: usize) -> Vec<String> {
+        (0..count).map(|at| format!("model-{at}")).collect()
     }
 
     fn number_of(client: &str, body: &str) -> u64 {
@@ -103,29 +117,40 @@ mod tests {
     #[test]
     fn weights_are_met_within_a_hundredth() {
         for weights in [&[90, 10][..], &[1, 1], &[1, 2, 3, 4], &[10_000, 100]] {
-            let members = members(weights);
+            let (policy, members) = (policy(&names(weights.len())), members(weights, 0));
             let members: Vec<&Weighted> = members.iter().collect();
             let mut served = vec![0_u32; weights.len()];
-            numbers().for_each(|number| served[draw(&members, number).expect("a member")] += 1);
+            numbers().for_each(|number| served[draw(&policy, &members, number).expect("a member")] += 1);
             let total: u32 = weights.iter().sum();
             for (served, weight) in served.iter().zip(weights) {
                 let off = f64::from(*served) / 10_000.0 - f64::from(*weight) / f64::from(total);
                 assert!(off.abs() < 0.01, "{weights:?}: {served} for {weight}");
             }
         }
-        assert_eq!(draw(&[], 7), None);
+        assert_eq!(draw(&policy(&[]), &[], 7), None);
     }
 
     #[test]
     fn a_member_that_goes_moves_only_its_own_conversations() {
-        let members = members(&[3, 2, 5]);
+        let (policy, members) = (policy(&names(3)), members(&[3, 2, 5], 0));
         let all: Vec<&Weighted> = members.iter().collect();
         let without = [all[0], all[2]];
         for number in numbers().take(500) {
-            let before = draw(&all, number).expect("a member");
-            let after = draw(&without, number).expect("a member");
+            let before = draw(&policy, &all, number).expect("a member");
+            let after = draw(&policy, &without, number).expect("a member");
             assert!(before == 1 || std::ptr::eq(all[before], without[after]), "{number}");
         }
+    }
+
+    #[test]
+    fn a_model_that_comes_before_them_moves_no_conversation() {
+        let (before, after) = (names(3), [vec!["another".to_owned()], names(3)].concat());
+        let drawn = |names: &[String], first: usize| -> Vec<Option<usize>> {
+            let (policy, members) = (policy(names), members(&[3, 2, 5], first));
+            let members: Vec<&Weighted> = members.iter().collect();
+            numbers().take(500).map(|number| draw(&policy, &members, number)).collect()
+        };
+        assert_eq!(drawn(&after, 1), drawn(&before, 0));
     }
 
     #[test]

@@ -57,7 +57,8 @@ pub fn plan(policy: &Policy, decision: &Decision, wish: &Wish<'_>) -> Result<Pla
         };
         let mut candidates = Vec::new();
         for entry in entries {
-            candidates.extend(fitting(entry, &|| *conversation, &fits, &mut reasons));
+            let draw = |members: &[&Weighted]| conversation::draw(policy, members, *conversation);
+            candidates.extend(fitting(entry, &draw, &fits, &mut reasons));
         }
         let (strong, weak): (Vec<_>, Vec<_>) = candidates
             .into_iter()
@@ -87,7 +88,7 @@ fn tiers_to_try(policy: &Policy, decided: TierId) -> impl Iterator<Item = TierId
 /// The entry's candidates that fit: of a split the drawn one first, then its siblings.
 fn fitting(
     entry: &Entry,
-    conversation: &dyn Fn() -> u64,
+    draw: &dyn Fn(&[&Weighted]) -> Option<usize>,
     fits: &impl Fn(&Candidate) -> Result<(), Reason>,
     reasons: &mut Vec<Reason>,
 ) -> Vec<Candidate> {
@@ -104,7 +105,7 @@ fn fitting(
         Entry::One(candidate) => Some(candidate.clone()).filter(|candidate| check(candidate)).into_iter().collect(),
         Entry::Split(members) => {
             let mut members: Vec<&Weighted> = members.iter().filter(|member| check(&member.candidate)).collect();
-            if let Some(drawn) = conversation::draw(&members, conversation()) {
+            if let Some(drawn) = draw(&members) {
                 members[..=drawn].rotate_right(1);
             }
             members.into_iter().map(|member| member.candidate.clone()).collect()

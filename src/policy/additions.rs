@@ -137,6 +137,24 @@ pub struct DefaultField {
     pub json: String,
 }
 
+impl Defaults {
+    /// Fields, beside the gateway's own, that what the client or another row says decides, under whichever name.
+    const DECIDED: [&str; 7] = [
+        "function_call",
+        "functions",
+        "max_completion_tokens",
+        "max_tokens",
+        "n",
+        "reasoning_effort",
+        "stream_options",
+    ];
+
+    /// All that a row may not add.
+    fn refused() -> Vec<&'static str> {
+        super::OWNED_FIELDS.into_iter().chain(Self::DECIDED).collect()
+    }
+}
+
 impl Read for Defaults {
     fn expected() -> String {
         "a non-empty object of fields such as top_k".to_owned()
@@ -158,6 +176,9 @@ impl Read for Defaults {
                 faults.note(&path, "not the name of a field; expected letters, digits, _, . and -");
             } else if super::OWNED_FIELDS.contains(&&**name) {
                 faults.note(&path, "a field of every request; valid: any other field");
+            } else if Self::DECIDED.contains(&&**name) {
+                let valid = Self::refused().join(", ");
+                faults.note(&path, format!("what client and model decide; valid: any field but {valid}"));
             } else if *value == Node::Null {
                 faults.note(&path, "expected a value, found null");
             } else if defaults.iter().any(|known| known.name == **name) {
@@ -183,7 +204,7 @@ pub mod described {
     use super::{
         CREDENTIALS, Defaults, HEADER_SHAPE, HeaderField, HeaderText, OWNED_BEGINNINGS, OWNED_HEADERS, QueryField,
     };
-    use crate::policy::{OWNED_FIELDS, extra};
+    use crate::policy::extra;
 
     /// Implements `JsonSchema` for types that have no definition of their own.
     macro_rules! inline_types {
@@ -229,7 +250,7 @@ pub mod described {
         });
         Defaults = |_generator| json_schema!({
             "type": "object", "minProperties": 1,
-            "propertyNames": { "pattern": extra::SHAPE.pattern(), "not": { "enum": OWNED_FIELDS } },
+            "propertyNames": { "pattern": extra::SHAPE.pattern(), "not": { "enum": Defaults::refused() } },
             "additionalProperties": { "not": { "type": "null" } },
         });
     }

@@ -64,8 +64,9 @@ fn a_member_that_nobody_knows_goes_up_or_is_named_at_any_depth() {
             let mut found = Vec::new();
             objects(&request, Found { pointer: String::new(), path: String::new() }, &mut found);
             // Tools that the client itself excludes stay out.
-            let narrows = request["tool_choice"].is_object();
-            found.retain(|Found { path, .. }| !narrows || !path.starts_with("tools"));
+            let narrows = request["tool_choice"].is_object() || request["function_call"].is_object();
+            let holds_tools = |path: &str| path.starts_with("tools") || path.starts_with("functions");
+            found.retain(|Found { path, .. }| !narrows || !holds_tools(path));
             for Found { pointer, path } in found {
                 let mut request = request.clone();
                 request.pointer_mut(&pointer).expect("an object")[STRANGER] = json!(1);

@@ -40,6 +40,9 @@ fn published_fields_pass_at_every_depth_and_others_do_not() {
             [(&known, Vec::new()), (&holding(object.path, &fields), vec![format!("{}.x", object.path)])]
         {
             let mut request = json!({"messages": [{"role": "user", "content": "Hi"}], "stream": true});
+            // Choices go up beside what there is to choose from.
+            request["tools"] = json!([{"type": "function", "function": {"name": "f"}}]);
+            request["functions"] = json!([{"name": "f"}]);
             request.as_object_mut().expect("an object").extend(given.as_object().expect("an object").clone());
             let body = request.to_string();
             let ask = chat::parse(body.as_bytes()).unwrap_or_else(|error| panic!("{body}: {error:?}"));

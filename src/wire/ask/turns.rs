@@ -38,6 +38,13 @@ pub enum Role {
     Function,
 }
 
+impl Role {
+    /// Whether the turn is what a call came to.
+    pub fn is_of_results(self) -> bool {
+        matches!(self, Self::Tool | Self::Function)
+    }
+}
+
 /// The texts of a turn, as JSON strings.
 #[derive(Clone, Debug)]
 pub enum Texts<'a> {

@@ -35,13 +35,17 @@ struct Found {
 const NOTES: [&str; 4] = ["I see.", "It follows.", "Continue.", "Begin."];
 
 /// A name of a tool in the characters that every API takes, without the part of its hash that tells it from others.
-fn plain(name: &Value) -> String {
+pub fn plain(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
-    let name: String = name.as_str().expect("a name").chars().map(plain).collect();
+    let name: String = name.chars().map(plain).collect();
     match name.rsplit_once('_') {
         Some((beginning, hash)) if hash.len() == 10 && hash.chars().all(|c| c.is_ascii_hexdigit()) => beginning.into(),
         Some(_) | None => name,
     }
+}
+
+fn exact(name: &Value) -> String {
+    name.as_str().expect("a name").to_owned()
 }
 
 fn say(said: &mut Vec<String>, text: &Value) {
@@ -52,7 +56,7 @@ fn say(said: &mut Vec<String>, text: &Value) {
 impl Meaning {
     pub fn of_step(step: &Step) -> Self {
         let call = |(name, arguments): &(String, String)| Called {
-            name: plain(&Value::from(name.as_str())),
+            name: name.clone(),
             arguments: serde_json::from_str(arguments).expect("JSON"),
         };
         let assistant = step.text.iter().chain(&step.refusal).cloned().collect();
@@ -63,6 +67,12 @@ impl Meaning {
     /// The same for a model that did not think it.
     pub fn without_thoughts(self) -> Self {
         Self { thoughts: Vec::new(), ..self }
+    }
+
+    /// The same with other names of what is called.
+    pub fn with_names(mut self, name: impl Fn(&str) -> String) -> Self {
+        self.calls.iter_mut().for_each(|call| call.name = name(&call.name));
+        self
     }
 
     pub fn of_chat(messages: &[Value]) -> Self {
@@ -84,7 +94,7 @@ impl Meaning {
                 let function = &call["function"];
                 let arguments = function["arguments"].as_str().expect("arguments");
                 let arguments = serde_json::from_str(arguments).expect("JSON");
-                meaning.calls.push(Called { name: plain(&function["name"]), arguments });
+                meaning.calls.push(Called { name: exact(&function["name"]), arguments });
                 ids.push(&call["id"]);
             }
             match message["role"].as_str().expect("a role") {
@@ -117,7 +127,7 @@ impl Meaning {
                     "image" => meaning.images.push(image(block)),
                     "tool_use" => {
                         ids.push(&block["id"]);
-                        meaning.calls.push(Called { name: plain(&block["name"]), arguments: block["input"].clone() });
+                        meaning.calls.push(Called { name: exact(&block["name"]), arguments: block["input"].clone() });
                     }
                     "tool_result" => {
                         let call = ids.iter().rposition(|id| *id == &block["tool_use_id"]);

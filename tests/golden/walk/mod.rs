@@ -19,7 +19,7 @@ use tiergate_simulator::{Dialect, judge_chat_request, judge_messages_request};
 
 use answer::Step;
 use echo::{Delivered, Form};
-use meaning::Meaning;
+use meaning::{Meaning, plain};
 use station::{Station, policy, stations};
 
 /// The name of a tool that most providers refuse.
@@ -120,6 +120,16 @@ fn request(messages: &[Value], form: Form) -> String {
     request.to_string()
 }
 
+/// The name under which a station has the tool with the odd one.
+fn name_at(station: &Station, upstream: &Value) -> String {
+    let tool = &upstream["tools"][1];
+    let name = match station.profile.dialect {
+        Dialect::OpenAiChat => &tool["function"]["name"],
+        Dialect::AnthropicMessages => &tool["name"],
+    };
+    name.as_str().expect("two tools").to_owned()
+}
+
 /// Checks what goes up to a station.
 fn check(station: &Station, upstream: &Value, messages: &[Value]) {
     let judged = match station.profile.dialect {
@@ -136,6 +146,10 @@ fn check(station: &Station, upstream: &Value, messages: &[Value]) {
         }
         Dialect::AnthropicMessages => (Meaning::of_messages(upstream), told),
     };
+    // A call has the name that its tool has there; one of what is no tool has any that the API takes.
+    let odd = name_at(station, upstream);
+    let sent = sent.with_names(|name| if name == odd { odd.clone() } else { plain(name) });
+    let told = told.with_names(|name| if name == ODD_NAME { odd.clone() } else { plain(name) });
     assert_eq!(sent, told, "{}: {upstream}\nfor {history}", station.name);
 }
 
@@ -154,11 +168,16 @@ fn walk(policy: &Policy, order: &[&Station], matter: Matter, first: Form) {
         let options = EncodeOptions { sealer: sealer.clone(), ..EncodeOptions::default() };
         let encoded = dialect::encode_request(policy, &candidate, &ask, &options);
         let encoded = encoded.unwrap_or_else(|error| panic!("{}: {error:?} for {body}", station.name));
-        let upstream = serde_json::from_slice(&encoded.body).expect("JSON");
+        let upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
         check(station, &upstream, &messages);
         let step = Step { signature: station.sign(step, &upstream), ..step.clone() };
         let provider = policy.provider_of(candidate.model);
-        answered = Delivered { provider, ask: &ask, sealer, form }.echo(station, &step, number);
+        let odd = name_at(station, &upstream);
+        let as_known = |(name, arguments): &(String, String)| {
+            (if name == ODD_NAME { odd.clone() } else { name.clone() }, arguments.clone())
+        };
+        let known = Step { calls: step.calls.iter().map(as_known).collect(), ..step.clone() };
+        answered = Delivered { provider, ask: &ask, sealer, form }.echo(station, &known, number);
         let told = Meaning::of_chat(std::slice::from_ref(&answered));
         assert_eq!(told, Meaning::of_step(&step), "{} in the form {form:?}: {answered}", station.name);
         messages.push(answered.clone());

@@ -7,6 +7,7 @@ use memchr::memmem;
 use serde_json::{Map, Value, json};
 
 use crate::upstream::dialect::tool_names::ToolNames;
+use crate::wire::piece::is_reason;
 
 /// The most calls that are kept back at a time.
 const MAX_HELD: usize = 64;
@@ -16,11 +17,18 @@ const TOOLS: [(&str, &str); 2] = [("function", "arguments"), ("custom", "input")
 /// Where the older form has its one call.
 const LEGACY: &str = "function_call";
 
+/// What stands around the choices of every chunk of an answer.
+const AROUND: [&str; 4] = ["id", "object", "created", "model"];
+
 /// Puts the names of a stream's calls right, event by event.
 #[derive(Debug)]
 pub struct CallNames {
     names: ToolNames,
     held: Vec<Held>,
+    /// How many events have been read.
+    event: u64,
+    /// What stood around the choices of the last chunk after which something was held.
+    around: Map<String, Value>,
 }
 
 /// A call whose name may go on.
@@ -29,6 +37,10 @@ struct Held {
     choice: u64,
     place: Place,
     call: Value,
+    /// The event that brought its last part.
+    event: u64,
+    /// The reason to finish that came with that part.
+    reason: Option<Value>,
 }
 
 /// Where a part of a call stands.
@@ -88,7 +100,7 @@ fn restore_name(names: &ToolNames, tool: &mut Value) {
 
 impl CallNames {
     pub fn new(names: ToolNames) -> Self {
-        Self { names, held: Vec::new() }
+        Self { names, held: Vec::new(), event: 0, around: Map::new() }
     }
 
     /// The data of an event with the names of calls put right; nothing if it may pass as it came.
@@ -96,24 +108,56 @@ impl CallNames {
         if self.held.is_empty() && memmem::find(data, br#""name""#).is_none() {
             return None;
         }
-        let mut chunk: Value = serde_json::from_slice(data).ok()?;
-        let mut is_changed = false;
-        for (position, choice) in chunk.get_mut("choices")?.as_array_mut()?.iter_mut().enumerate() {
-            let number = choice.get("index").and_then(Value::as_u64).unwrap_or(position as u64);
-            let is_over = choice.get("finish_reason").is_some_and(Value::is_string);
-            let Some(choice) = choice.as_object_mut() else { continue };
-            is_changed |= self.choice(number, is_over, choice);
+        self.event += 1;
+        if data.trim_ascii() == b"[DONE]" {
+            return self.rest();
         }
-        is_changed.then(|| serde_json::to_vec(&chunk).ok()).flatten()
+        let mut chunk: Value = serde_json::from_slice(data).ok()?;
+        let choices = chunk.get_mut("choices")?.as_array_mut()?;
+        let mut is_changed = false;
+        for (position, choice) in choices.iter_mut().enumerate() {
+            let number = choice.get("index").and_then(Value::as_u64).unwrap_or(position as u64);
+            let Some(choice) = choice.as_object_mut() else { continue };
+            is_changed |= self.choice(number, choice);
+        }
+        if choices.is_empty() {
+            self.end_choices(choices);
+            is_changed |= !choices.is_empty();
+        }
+        let data = is_changed.then(|| serde_json::to_vec(&chunk).ok()).flatten();
+        if let (false, Value::Object(around)) = (self.held.is_empty(), chunk) {
+            self.around = around.into_iter().filter(|(name, _)| AROUND.contains(&name.as_str())).collect();
+        }
+        data
+    }
+
+    /// What is held where the stream ends, in a chunk of its own; nothing if nothing is.
+    fn rest(&mut self) -> Option<Vec<u8>> {
+        self.held.iter_mut().for_each(|held| _ = held.reason.get_or_insert(Value::Null));
+        let mut choices = Vec::new();
+        self.end_choices(&mut choices);
+        self.around.insert("choices".to_owned(), Value::Array(choices));
+        serde_json::to_vec(&self.around).ok()
+    }
+
+    /// Tells what is held of choices that have a reason to finish, in choices without anything else.
+    fn end_choices(&mut self, choices: &mut Vec<Value>) {
+        while let Some(held) = self.held.iter().find(|held| held.reason.is_some()) {
+            let number = held.choice;
+            let mut choice = Map::from_iter([("index".to_owned(), number.into()), ("delta".to_owned(), json!({}))]);
+            self.choice(number, &mut choice);
+            choices.push(Value::Object(choice));
+        }
     }
 
     /// Puts the calls of a choice right; says whether anything has changed.
-    fn choice(&mut self, number: u64, is_over: bool, choice: &mut Map<String, Value>) -> bool {
-        let delta = choice.entry("delta").or_insert(Value::Null);
-        if is_over && delta.is_null() {
-            *delta = Value::Object(Map::new());
-        }
-        let Some(delta) = delta.as_object_mut() else { return false };
+    fn choice(&mut self, number: u64, choice: &mut Map<String, Value>) -> bool {
+        let reason = choice.get("finish_reason").filter(|reason| reason.as_str().is_some_and(is_reason)).cloned();
+        let (mut delta, is_there) = match choice.get_mut("delta") {
+            Some(Value::Object(delta)) => (std::mem::take(delta), true),
+            Some(Value::Null) | None => (Map::new(), false),
+            Some(_) => return false,
+        };
         let legacy = delta.get_mut(LEGACY).filter(|call| call.is_object()).map(Value::take);
         let calls = delta.get_mut("tool_calls").filter(|calls| calls.is_array()).map(Value::take);
         let came = (legacy.clone(), calls.clone());
@@ -128,9 +172,17 @@ impl CallNames {
                 told.extend(self.part(number, place, part));
             }
         }
-        if is_over {
-            only = only.or_else(|| self.take_held(|held| held.choice == number && held.place == Place::Legacy).pop());
-            told.extend(self.take_held(|held| held.choice == number));
+        // A name that came with the reason may go on in spite of it: some servers send one in every chunk.
+        let event = self.event;
+        let is_over =
+            |held: &Held| held.choice == number && held.event < event && (reason.is_some() || held.reason.is_some());
+        let earlier = self.held.iter().find(|held| is_over(held)).and_then(|held| held.reason.clone());
+        only = only.or_else(|| self.take_held(|held| is_over(held) && held.place == Place::Legacy).pop());
+        told.extend(self.take_held(is_over));
+        let fresh = self.held.iter_mut().filter(|held| held.choice == number && held.event == event);
+        fresh.for_each(|held| held.reason.clone_from(&reason));
+        if let (None, Some(earlier)) = (reason, earlier) {
+            choice.insert("finish_reason".to_owned(), earlier);
         }
         let only = only.as_mut().and_then(|call| call.get_mut("function")).map(Value::take);
         let told = (!told.is_empty()).then_some(Value::Array(told));
@@ -145,6 +197,9 @@ impl CallNames {
                 }
                 None => {}
             }
+        }
+        if is_there || !delta.is_empty() {
+            choice.insert("delta".to_owned(), Value::Object(delta));
         }
         is_changed
     }
@@ -166,7 +221,7 @@ impl CallNames {
             !name.is_empty() && inside(input).unwrap_or_default().is_empty() && self.names.go_on_after(name)
         });
         if may_go_on && self.held.len() < MAX_HELD {
-            self.held.push(Held { choice, place, call });
+            self.held.push(Held { choice, place, call, event: self.event, reason: None });
             return None;
         }
         restore_call(&self.names, &mut call);
@@ -216,10 +271,10 @@ mod tests {
     fn told(events: &[Value]) -> Vec<String> {
         let mut names = CallNames::new(names());
         let mut calls: Vec<String> = Vec::new();
-        for event in events {
-            let data = event.to_string().into_bytes();
+        let end = b"[DONE]".to_vec();
+        for data in events.iter().map(|event| event.to_string().into_bytes()).chain([end]) {
             let data = names.chunk(&data).unwrap_or(data);
-            let event: Value = serde_json::from_slice(&data).expect("JSON");
+            let Ok(event) = serde_json::from_slice::<Value>(&data) else { continue };
             for part in event["choices"][0]["delta"]["tool_calls"].as_array().into_iter().flatten() {
                 let index = usize::try_from(part["index"].as_u64().expect("an index")).expect("small");
                 assert!(index <= calls.len(), "calls begin in order: {event}");
@@ -265,6 +320,75 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_reason_that_more_of_a_call_follows_is_none() {
+        let sent = names().write("a.b".into()).into_owned();
+        for reason in [json!(""), json!(" null"), json!("tool_calls"), json!("stop"), Value::Null, json!(7)] {
+            let part = |name: &str| {
+                let mut part = part(0, json!({"name": name, "arguments": ""}));
+                part["choices"][0]["finish_reason"] = reason.clone();
+                part
+            };
+            let usage = || json!({"choices": [], "usage": {}});
+            let end = || event(json!({}), json!("tool_calls"));
+            for (first, second, rest, expected) in [
+                ("", &sent[..], vec![end()], "a.b"),
+                (&sent[..2], &sent[2..], vec![end()], "a.b"),
+                (&sent[..2], &sent[2..], vec![usage()], "a.b"),
+                (&sent[..2], &sent[2..], vec![], "a.b"),
+                ("a", "_", vec![event(json!({}), Value::Null)], "a_"),
+                ("a", "_", vec![event(Value::Null, json!("")), usage()], "a_"),
+                ("a", "_", vec![usage()], "a_"),
+                ("a", "_", vec![], "a_"),
+            ] {
+                let events: Vec<Value> = [part(first), part(second)].into_iter().chain(rest).collect();
+                assert_eq!(told(&events), [expected], "{events:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_told_behind_a_reason_has_it_again() {
+        let part = |choice: u64| {
+            json!({"id": "i", "model": "m", "usage": null, "choices": [{"index": choice, "finish_reason": "tool_calls",
+                "delta": {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "a_", "arguments": ""}}]}}]})
+        };
+        let told = |choice: u64| {
+            json!({"index": choice, "finish_reason": "tool_calls",
+                "delta": {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "a_", "arguments": ""}}]}})
+        };
+        let chunk = |names: &mut CallNames, data: &str| -> Value {
+            serde_json::from_slice(&names.chunk(data.as_bytes()).expect("another chunk")).expect("JSON")
+        };
+        for (last, expected) in [
+            ("[DONE]", json!({"id": "i", "model": "m", "choices": [told(0), told(1)]})),
+            (r#"{"choices":[],"usage":{}}"#, json!({"choices": [told(0), told(1)], "usage": {}})),
+        ] {
+            let mut names = CallNames::new(names());
+            chunk(&mut names, &part(0).to_string());
+            chunk(&mut names, &part(1).to_string());
+            assert_eq!(chunk(&mut names, last), expected);
+            assert_eq!(names.chunk(b"[DONE]"), None);
+        }
+    }
+
+    #[test]
+    fn choices_in_which_nothing_changes_stay_as_they_are() {
+        let mut names = CallNames::new(names());
+        let sent = names.names.write("a.b".into()).into_owned();
+        let chunk = |name: &str| {
+            json!({"choices": [
+                {"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "c", "function": {"name": name, "arguments": "{}"}}]}},
+                {"index": 1, "finish_reason": "stop"},
+                {"index": 2, "delta": null, "finish_reason": "stop"},
+                {"index": 3, "message": {"content": "x"}},
+                7,
+            ]})
+        };
+        let told = names.chunk(chunk(&sent).to_string().as_bytes()).expect("another chunk");
+        assert_eq!(serde_json::from_slice::<Value>(&told).expect("JSON"), chunk("a.b"));
     }
 
     #[test]

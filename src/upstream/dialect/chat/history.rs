@@ -66,7 +66,7 @@ impl<'a> History<'a> {
             if position == leading {
                 messages.extend(hint.take());
             }
-            let follows_result = position > 0 && turns[position - 1].role == Role::Tool && turn.role != Role::Tool;
+            let follows_result = position > 0 && turns[position - 1].role.is_of_results() && !turn.role.is_of_results();
             if follows_result {
                 self.end_results(Some(turn.role), &mut messages, &mut aside);
             }
@@ -241,7 +241,7 @@ impl<'a> History<'a> {
             }
         }
         let part = edit.finish();
-        if step.role == Role::Tool && !matches!(kind, "text" | "refusal") && !known.allow(&format!("tool.{kind}")) {
+        if step.role.is_of_results() && !matches!(kind, "text" | "refusal") && !known.allow(&format!("tool.{kind}")) {
             aside.dropped.note(&format!("messages.content.{kind}"));
             aside.behind_results.push(part);
             return Ok(None);
@@ -253,7 +253,7 @@ impl<'a> History<'a> {
     fn member(&self, field: &Field<'a>, role: Role, aside: &mut Aside<'a, '_>) -> Cow<'a, str> {
         match (field.name.as_ref(), role) {
             ("function_call", _) => self.called("messages.function_call", field.value, aside),
-            ("name", Role::Tool | Role::Function) => tools::renamed_name(field.value, self.names),
+            ("name", role) if role.is_of_results() => tools::renamed_name(field.value, self.names),
             (name, _) => {
                 let more = &self.recipient.provider.message_fields;
                 aside.pruned(&format!("messages.{name}"), field.value, more)

@@ -69,11 +69,12 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
     let mut dropped = Dropped::default();
     let asked = Asked {
         tools: form.field("tools"),
+        functions: form.field("functions"),
         choice: form.field("tool_choice"),
         function_call: form.field("function_call"),
     };
-    let names = ToolNames::of_fields([asked.tools, form.field("functions")], Dialect::OpenaiChat);
-    let tools = tools::adapt(recipient, asked, &names, &mut dropped);
+    let names = ToolNames::of_fields([asked.tools, asked.functions], Dialect::OpenaiChat);
+    let tools = tools::adapt(recipient, asked, &names, &mut dropped)?;
     let history = History {
         recipient: *recipient,
         turns: form.turns,
@@ -113,11 +114,8 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
             name if !recipient.takes(name) && !Limit::takes(recipient, name) => writer.dropped.note(name),
             name if !model.sampling && SAMPLING.contains(&name) => writer.dropped.note(name),
             "function_call" => writer.optional("function_call", tools.function_call.as_deref()),
-            "functions" => {
-                let known = pruned(recipient, "functions", field.value, &mut writer.dropped);
-                writer.field("functions", &*tools::with_names(known, field.value, &names));
-            }
-            "parallel_tool_calls" if form.field("functions").is_none() && tools.tools.is_none() => {}
+            "functions" => writer.optional("functions", tools.functions.as_deref()),
+            "parallel_tool_calls" if !tools.has_any() => {}
             "stop" if recipient.has(Quirk::StopArray) && value.starts_with('"') => {
                 writer.field("stop", format!("[{value}]"));
             }

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::below::{Pruner, leaf};
 use super::edit::{Edit, Item, Opened, list, string};
 use super::request::pruned;
+use crate::error::{Error, Kind};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::{ToolNames, name_of};
@@ -17,54 +18,87 @@ use crate::wire::json::{self, Field, fields_named, given, says_nothing};
 const TOOLS: [(&str, &[&str]); 2] =
     [("function", &["name", "description", "parameters", "strict"]), ("custom", &["name", "description", "format"])];
 
+/// The fields that choose among tools, and among functions of the older form.
+const CHOICE: &str = "tool_choice";
+const FUNCTION_CALL: &str = "function_call";
+
 /// What a client sends about tools.
 #[derive(Clone, Copy)]
 pub struct Asked<'x> {
     pub tools: Option<&'x RawValue>,
+    /// The older form of tools, and of a choice.
+    pub functions: Option<&'x RawValue>,
     pub choice: Option<&'x RawValue>,
-    /// The older form of a choice.
     pub function_call: Option<&'x RawValue>,
 }
 
-/// What goes up.
+/// What goes up: no choice without what there is to choose from.
 #[derive(Default)]
 pub struct Tools<'x> {
     pub tools: Option<Cow<'x, str>>,
+    pub functions: Option<Cow<'x, str>>,
     pub choice: Option<Cow<'x, str>>,
     pub function_call: Option<Cow<'x, str>>,
     /// What asks for a call in words, where the model takes no demand for one.
     pub hint: Option<String>,
 }
 
+impl Tools<'_> {
+    /// Whether any tool goes up, in whatever form.
+    pub fn has_any(&self) -> bool {
+        self.tools.is_some() || self.functions.is_some()
+    }
+}
+
 /// The tools and the choice for a recipient, with the tools' names as its API takes them.
-pub fn adapt<'x>(recipient: &Recipient<'_>, asked: Asked<'x>, names: &ToolNames, dropped: &mut Dropped) -> Tools<'x> {
-    let (choice, function_call) = (given(asked.choice), given(asked.function_call));
-    let softened = Softened::of(recipient, choice.or(function_call), names, dropped);
+///
+/// # Errors
+/// A 400 with `param` for a demand that becomes a sentence and names none of the tools.
+pub fn adapt<'x>(
+    recipient: &Recipient<'_>,
+    asked: Asked<'x>,
+    names: &ToolNames,
+    dropped: &mut Dropped,
+) -> Result<Tools<'x>, Error> {
+    let asked = Asked {
+        tools: given(asked.tools),
+        functions: given(asked.functions),
+        choice: given(asked.choice),
+        function_call: given(asked.function_call),
+    };
+    let softened = Softened::of(recipient, &asked, names)?;
     let only = softened.as_ref().and_then(|softened| softened.only.as_ref());
     let mut editor = Editor { recipient, only, names, dropped };
-    let tools = given(asked.tools).and_then(|tools| editor.tools(tools));
-    let Some(softened) = softened else {
-        // A choice that demands nothing says nothing without tools, and is refused.
-        let choice = choice.filter(|choice| tools.is_some() || !matches!(choice.get(), r#""auto""# | r#""none""#));
-        return Tools {
-            tools,
-            choice: choice.map(|choice| {
-                let known = pruned(recipient, "tool_choice", choice, dropped);
-                with_names(known, choice, names)
-            }),
-            function_call: function_call.map(|call| {
-                let known = pruned(recipient, "function_call", call, dropped);
-                with_names(known, call, names)
-            }),
-            hint: None,
-        };
+    let tools = asked.tools.and_then(|tools| editor.tools(tools));
+    let functions = asked.functions.filter(|_| recipient.takes("functions"));
+    let functions = functions.and_then(|functions| editor.functions(functions));
+    let mut choose = |name, choice: Option<&'x RawValue>, is_possible: bool| -> Option<Cow<'x, str>> {
+        let choice = choice?;
+        if !is_possible {
+            // A choice that demands nothing says nothing without tools.
+            if !matches!(choice.get(), r#""auto""# | r#""none""#) {
+                dropped.note(name);
+            }
+            return None;
+        }
+        if softened.as_ref().is_some_and(|softened| softened.field == name) {
+            dropped.note(name);
+            return Some(Cow::Borrowed(r#""auto""#));
+        }
+        let known = pruned(recipient, name, choice, dropped);
+        Some(with_names(known, choice, names))
     };
-    let auto = |_| Cow::Borrowed(r#""auto""#);
-    Tools { choice: choice.map(auto), function_call: function_call.map(auto), tools, hint: Some(softened.hint) }
+    let choice = choose(CHOICE, asked.choice, tools.is_some());
+    let function_call = choose(FUNCTION_CALL, asked.function_call, functions.is_some());
+    let mut adapted = Tools { tools, functions, choice, function_call, hint: None };
+    adapted.hint = softened.map(|softened| softened.hint).filter(|_| adapted.has_any());
+    Ok(adapted)
 }
 
 /// A demand for a call that becomes a sentence, since the model takes none.
 struct Softened<'x> {
+    /// The field that demands it.
+    field: &'static str,
     /// The only tools that it may then have.
     only: Option<BTreeSet<Cow<'x, str>>>,
     hint: String,
@@ -72,29 +106,33 @@ struct Softened<'x> {
 
 impl<'x> Softened<'x> {
     /// Nothing where the model takes the choice, or it demands nothing.
-    fn of(
-        recipient: &Recipient<'_>,
-        choice: Option<&'x RawValue>,
-        names: &ToolNames,
-        dropped: &mut Dropped,
-    ) -> Option<Self> {
-        let choice = choice.filter(|_| !recipient.model.forced_tools)?;
+    fn of(recipient: &Recipient<'_>, asked: &Asked<'x>, names: &ToolNames) -> Result<Option<Self>, Error> {
+        let fields = [(CHOICE, asked.choice), (FUNCTION_CALL, asked.function_call)];
+        let given = fields.into_iter().find_map(|(field, choice)| Some((field, choice?)));
+        let Some((field, choice)) = given.filter(|_| !recipient.model.forced_tools) else { return Ok(None) };
         let any = || "You must answer with a call of one of your tools, whatever the request is.".to_owned();
         let softened = match json::text(choice) {
-            Some(word) => (word == "required" || word == "any").then(|| Self { only: None, hint: any() }),
+            Some(word) => (word == "required" || word == "any").then(|| Self { field, only: None, hint: any() }),
             None => match name_of(choice) {
                 Some(name) => {
                     let known = names.write(Cow::Borrowed(&name));
                     let hint = format!("You must answer with a call of your tool `{known}`, whatever the request is.");
-                    Some(Self { only: Some(BTreeSet::from([name])), hint })
+                    Some(Self { field, only: Some(BTreeSet::from([name])), hint })
                 }
-                None => required_of(choice).map(|names| Self { only: Some(names), hint: any() }),
+                None => required_of(choice).map(|names| Self { field, only: Some(names), hint: any() }),
             },
         };
-        if softened.is_some() {
-            dropped.note("tool_choice");
+        let fields = [asked.tools, asked.functions].into_iter().flatten();
+        let tools = fields.filter_map(|field| serde_json::from_str(field.get()).ok());
+        let mut known = tools.flat_map(|tools: Vec<&RawValue>| tools).filter_map(name_of).peekable();
+        if let Some(only) = softened.as_ref().and_then(|softened| softened.only.as_ref())
+            && known.peek().is_some()
+            && !known.any(|name| only.contains(&name))
+        {
+            let message = format!("`{field}` names none of the tools.");
+            return Err(Error::new(Kind::InvalidRequest, message).with_param(field));
         }
-        softened
+        Ok(softened)
     }
 }
 
@@ -128,7 +166,7 @@ pub fn renamed<'x>(raw: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
 }
 
 /// What is left of a choice, or of functions of the older form, with the names of tools as the API takes them.
-pub fn with_names<'x>(left: Cow<'x, str>, came: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
+fn with_names<'x>(left: Cow<'x, str>, came: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
     let Cow::Owned(json) = left else { return renamed(came, names) };
     match RawValue::from_string(json) {
         Ok(json) => Cow::Owned(renamed(&json, names).into_owned()),
@@ -157,13 +195,26 @@ impl Editor<'_, '_> {
         list(tools, |item| Ok(self.tool(&item))).unwrap_or_default()
     }
 
+    /// The same of functions of the older form.
+    fn functions<'x>(&mut self, functions: &'x RawValue) -> Option<Cow<'x, str>> {
+        let mut function = |item: &Item<'x>| {
+            let known = self.may_go_up(item).then(|| pruned(self.recipient, "functions", item.raw, self.dropped));
+            known.map(|known| with_names(known, item.raw, self.names))
+        };
+        list(functions, |item| Ok(function(&item))).unwrap_or_default()
+    }
+
+    fn may_go_up(&self, item: &Item<'_>) -> bool {
+        self.only.is_none_or(|only| name_of(item.raw).is_some_and(|name| only.contains(&name)))
+    }
+
     fn tool<'x>(&mut self, item: &Item<'x>) -> Option<Cow<'x, str>> {
         let raw = item.raw.get();
         let more = &self.recipient.provider.tool_fields;
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Some(Cow::Borrowed(raw)) };
         let kind = fields.iter().find(|field| field.name == "type").and_then(|field| json::text(field.value));
         let kind = kind.unwrap_or("function".into());
-        if self.only.is_some_and(|only| name_of(item.raw).is_none_or(|name| !only.contains(&name))) {
+        if !self.may_go_up(item) {
             return None;
         }
         let Some((kind, inside)) = TOOLS.into_iter().find(|(known, _)| *known == kind) else {
