@@ -175,7 +175,7 @@ const WIDE: [(&str, Build); 7] = [
         with_schema(json!({"type": "object", "properties": properties.collect::<Map<_, _>>()}))
     }),
     ("properties of odd names", |count| {
-        let names: Vec<String> = (0..count).map(|at| format!("$p{at}{}", "\u{e9}".repeat(3))).collect();
+        let names: Vec<String> = (0..count).map(|at| format!("$p{at}{}", "\u{e9}".repeat(20))).collect();
         let properties = names.iter().map(|name| (name.clone(), json!({"type": "string"})));
         with_schema(json!({"type": "object", "properties": properties.collect::<Map<_, _>>(), "required": names}))
     }),

@@ -62,10 +62,14 @@ fn has_odd_name(schema: &Value) -> bool {
     };
     let properties = schema["properties"].as_object();
     let inner = properties.into_iter().flatten().map(|(_, property)| property);
+    let held = ["items", "not", "additionalProperties", "contains", "if", "then", "else", "propertyNames"];
     let joined = ["anyOf", "allOf", "oneOf", "prefixItems"].into_iter().filter_map(|word| schema[word].as_array());
-    let defined = ["$defs", "definitions"].into_iter().filter_map(|word| schema[word].as_object());
+    // Patterns of names are none.
+    let defined = ["$defs", "definitions", "patternProperties", "dependentSchemas", "dependencies"]
+        .into_iter()
+        .filter_map(|word| schema[word].as_object());
     properties.is_some_and(|properties| properties.keys().any(|name| !is_plain(name)))
-        || inner.chain([&schema["items"], &schema["not"], &schema["additionalProperties"]]).any(has_odd_name)
+        || inner.chain(held.map(|word| &schema[word])).any(has_odd_name)
         || joined.flatten().any(has_odd_name)
         || defined.flatten().any(|(_, definition)| has_odd_name(definition))
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use serde_json::value::RawValue;
 
-use super::property_names::{self, Renamer};
+use super::property_names::{self, PropertyNames, Renamer};
 use crate::wire::ask::content::{Content, ToolKind};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::{Api, Ask};
@@ -27,8 +27,8 @@ const MAX_BEFORE_BYTES: usize = 64;
 /// How the calls of an answer are to be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// Whether the names of properties are escaped.
-    pub escapes: bool,
+    /// The names of properties, if any go up in another form.
+    pub names: Option<Rc<PropertyNames>>,
     /// The names of custom tools, if there are any.
     custom: Option<Rc<BTreeSet<String>>>,
 }
@@ -48,13 +48,12 @@ impl Reading {
     }
 
     pub fn of_content(content: &Content<'_>) -> Self {
-        let escapes = content
-            .all_tools()
-            .any(|tool| !matches!(tool.kind, ToolKind::Hosted) && property_names::are_odd(tool.raw.get()));
+        let tools = content.all_tools().filter(|tool| !matches!(tool.kind, ToolKind::Hosted));
+        let names = PropertyNames::of(tools.map(|tool| tool.raw.get())).map(Rc::new);
         let custom = content.all_tools().filter(|tool| matches!(tool.kind, ToolKind::Custom { .. }));
         let custom: BTreeSet<String> =
             custom.map(|tool| qualified(tool.namespace.as_deref(), &tool.name.value).into_owned()).collect();
-        Self { escapes, custom: (!custom.is_empty()).then(|| custom.into()) }
+        Self { names, custom: (!custom.is_empty()).then(|| custom.into()) }
     }
 
     /// Which kind of call one of the function `name` is.
@@ -71,7 +70,7 @@ impl Reading {
         match kind {
             CallKind::Custom => Some(InputReader::Custom(TextReader::Before(String::new()))),
             CallKind::Function | CallKind::Legacy => {
-                self.escapes.then(|| InputReader::Names(Renamer::new(property_names::restore)))
+                self.names.clone().map(|names| InputReader::Names(Renamer::restoring(names)))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Anthropic's Messages API, both ways, as pure functions.
 //!
 //! Going up, `request` puts the neutral content of a request into the API's words: `turns` its items, `parts` their parts,
-//! `tools` its tools, `roots`, `property_names`, `schema` and `strict` their schemas, `reasoning` effort and thinking,
+//! `tools` its tools, `roots`, `property_names`, `schema_names`, `schema` and `strict` their schemas, `reasoning` effort and thinking,
 //! `thoughts` what was thought before, `user` who asks, `cache` the marks; `wire` is what is sent, and `calls` says how what
 //! comes back is to be read. What a model takes is data of the policy, never its name. Coming down, `response` reads whole
 //! answers and `stream` events, both into pieces; `events` is how their parts are read, and `answer` what they have in
@@ -20,6 +20,7 @@ mod request;
 mod response;
 mod roots;
 mod schema;
+mod schema_names;
 mod stream;
 mod strict;
 mod text_files;

@@ -1,14 +1,17 @@
 //! Names of a tool's properties that the Messages API does not take, as names that it takes, and back.
 //!
 //! What the API refuses of a name is written as `_xHEX_`, one code point each, and so is the beginning of what would look like
-//! that. Nothing but the name is needed to read it back, so it goes on in every request alike and a streamed answer is read
-//! without a table. Names are written so only where a request has one that needs it ([`are_odd`]).
+//! that. Nothing but the name is needed to read it back. Where that would be too long, the name's beginning and a part of its hash
+//! stand for it, and the request's tools tell which name they stand for. Names are written so only where a request has one that
+//! needs it ([`PropertyNames::of`]).
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
-use crate::wire::json::{Field, decoded, object_fields, text};
+use crate::wire::json::decoded;
 use crate::wire::walk::string_end;
 
 /// The longest name that the API takes, in bytes.
@@ -16,25 +19,81 @@ const MAX_BYTES: usize = 64;
 const ESCAPE: &str = "_x";
 /// The most digits of a code point in hexadecimal.
 const MAX_DIGITS: usize = 6;
-/// How deep schemas are looked into.
-const MAX_DEPTH: usize = 64;
+/// How many digits of a name's hash stand behind its beginning.
+const HASH_DIGITS: usize = 10;
+
+/// What stands in a request's tools for names of properties, where it cannot be read back by itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct PropertyNames {
+    /// Names by their stand-ins.
+    names: BTreeMap<String, String>,
+}
+
+impl PropertyNames {
+    /// The names in these tools; nothing if all may go up as they are.
+    pub fn of<'t>(tools: impl Iterator<Item = &'t str>) -> Option<Self> {
+        let mut odd: Option<Self> = None;
+        for tool in tools {
+            for name in odd_names(tool) {
+                let names = &mut odd.get_or_insert_default().names;
+                let Some(name) = decoded(name) else { continue };
+                let written = escape(&name);
+                if written.len() > MAX_BYTES {
+                    names.insert(stand_in(&name), name.into_owned());
+                }
+            }
+        }
+        odd
+    }
+
+    /// The name that [`write`] was given.
+    pub fn restore<'n>(&'n self, name: &'n str) -> Cow<'n, str> {
+        match self.names.get(name) {
+            Some(known) => known.into(),
+            None => restore(name),
+        }
+    }
+}
+
+/// The name as the API takes it.
+pub fn write(name: &str) -> Cow<'_, str> {
+    let escaped = escape(name);
+    if escaped.len() <= MAX_BYTES { escaped } else { stand_in(name).into() }
+}
+
+fn stand_in(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii() && is_plain(&[c as u8]) { c } else { '_' };
+    let mut stand_in: String = name.chars().take(MAX_BYTES - HASH_DIGITS - 1).map(plain).collect();
+    stand_in.push('_');
+    for byte in Sha256::digest(name.as_bytes()).iter().take(HASH_DIGITS / 2) {
+        stand_in.push_str(&format!("{byte:02x}"));
+    }
+    stand_in
+}
 
 /// Whether JSON has, at any depth, a name of a member that would be no name of a property. JSON Schema's own words count as
 /// plain. The JSON must be valid.
 pub fn are_odd(json: &str) -> bool {
+    odd_names(json).next().is_some()
+}
+
+/// Such names as they are written, with their quotes.
+fn odd_names(json: &str) -> impl Iterator<Item = &str> {
     let bytes = json.as_bytes();
     let mut at = 0;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr(b'"', rest)) {
-        let (start, end) = (at + found, string_end(bytes, at + found));
-        let is_name = json.get(end..).is_some_and(|rest| rest.trim_ascii_start().starts_with(':'));
-        let inside = bytes.get(start + 1..end.saturating_sub(1)).unwrap_or_default();
-        // A known word of JSON Schema is written without escapes.
-        if is_name && !is_plain(inside) && !is_word(inside) {
-            return true;
+    std::iter::from_fn(move || {
+        while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr(b'"', rest)) {
+            let (start, end) = (at + found, string_end(bytes, at + found));
+            at = end;
+            let is_name = json.get(end..).is_some_and(|rest| rest.trim_ascii_start().starts_with(':'));
+            let inside = bytes.get(start + 1..end.saturating_sub(1)).unwrap_or_default();
+            // A known word of JSON Schema is written without escapes.
+            if is_name && !is_plain(inside) && !is_word(inside) {
+                return json.get(start..end);
+            }
         }
-        at = end;
-    }
-    false
+        None
+    })
 }
 
 fn is_plain(name: &[u8]) -> bool {
@@ -46,8 +105,8 @@ fn is_word(name: &[u8]) -> bool {
     matches!(name, b"$ref" | b"$defs" | b"$schema" | b"$id" | b"$comment" | b"$anchor")
 }
 
-/// The name in characters that the API takes. The empty name is a lone mark of an escape.
-pub fn escape(name: &str) -> Cow<'_, str> {
+/// The name in characters that the API takes, however long. The empty name is a lone mark of an escape.
+fn escape(name: &str) -> Cow<'_, str> {
     if is_plain(name.as_bytes()) && !name.contains(ESCAPE) {
         return name.into();
     }
@@ -66,13 +125,8 @@ pub fn escape(name: &str) -> Cow<'_, str> {
     escaped.into()
 }
 
-/// The name as the API takes it, unless it is too long for it.
-fn short(name: &str) -> Option<Cow<'_, str>> {
-    Some(escape(name)).filter(|name| name.len() <= MAX_BYTES)
-}
-
 /// The name that [`escape`] was given.
-pub fn restore(name: &str) -> Cow<'_, str> {
+fn restore(name: &str) -> Cow<'_, str> {
     if !name.contains(ESCAPE) {
         return name.into();
     }
@@ -100,126 +154,11 @@ pub fn restore(name: &str) -> Cow<'_, str> {
     restored.into()
 }
 
-/// A schema with its properties' names escaped. Nothing if one is too long for the API even so, or what is nested too deep.
-pub fn escape_schema(schema: &str) -> Option<String> {
-    let mut out = String::with_capacity(schema.len() + 64);
-    Schema { out: &mut out }.write(schema, 0)?;
-    Some(out)
-}
-
-struct Schema<'o> {
-    out: &'o mut String,
-}
-
-impl Schema<'_> {
-    fn write(&mut self, json: &str, depth: usize) -> Option<()> {
-        if depth > MAX_DEPTH {
-            return None;
-        }
-        if json.starts_with('[') {
-            let schemas: Vec<&RawValue> = serde_json::from_str(json).ok()?;
-            self.out.push('[');
-            for (at, schema) in schemas.into_iter().enumerate() {
-                self.separate(at);
-                self.write(schema.get(), depth + 1)?;
-            }
-            self.out.push(']');
-            return Some(());
-        }
-        if !json.starts_with('{') {
-            self.out.push_str(json);
-            return Some(());
-        }
-        self.out.push('{');
-        for (at, Field { name, value }) in object_fields(json).ok()?.into_iter().enumerate() {
-            self.separate(at);
-            self.name(&name)?;
-            match name.as_ref() {
-                "properties" | "dependentSchemas" => self.named(value, depth, short)?,
-                "$defs" | "definitions" => self.named(value, depth, |name| Some(name.into()))?,
-                "dependentRequired" => self.dependent(value)?,
-                "required" => self.list(value)?,
-                "items"
-                | "prefixItems"
-                | "contains"
-                | "additionalProperties"
-                | "unevaluatedProperties"
-                | "not"
-                | "if"
-                | "then"
-                | "else"
-                | "anyOf"
-                | "oneOf"
-                | "allOf" => self.write(value.get(), depth + 1)?,
-                _ => self.out.push_str(value.get()),
-            }
-        }
-        self.out.push('}');
-        Some(())
-    }
-
-    /// Writes an object of schemas, its names as `rename` has them.
-    fn named(&mut self, value: &RawValue, depth: usize, rename: fn(&str) -> Option<Cow<'_, str>>) -> Option<()> {
-        let Ok(fields) = object_fields(value.get()) else {
-            self.out.push_str(value.get());
-            return Some(());
-        };
-        self.out.push('{');
-        for (at, Field { name, value }) in fields.into_iter().enumerate() {
-            self.separate(at);
-            self.name(&rename(&name)?)?;
-            self.write(value.get(), depth + 1)?;
-        }
-        self.out.push('}');
-        Some(())
-    }
-
-    fn dependent(&mut self, value: &RawValue) -> Option<()> {
-        self.out.push('{');
-        for (at, Field { name, value }) in object_fields(value.get()).ok()?.into_iter().enumerate() {
-            self.separate(at);
-            self.name(&escape(&name))?;
-            self.list(value)?;
-        }
-        self.out.push('}');
-        Some(())
-    }
-
-    /// Writes an array of properties' names.
-    fn list(&mut self, value: &RawValue) -> Option<()> {
-        let Ok(names) = serde_json::from_str::<Vec<&RawValue>>(value.get()) else {
-            self.out.push_str(value.get());
-            return Some(());
-        };
-        self.out.push('[');
-        for (at, name) in names.into_iter().enumerate() {
-            self.separate(at);
-            match text(name) {
-                Some(name) => self.out.push_str(&serde_json::to_string(&escape(&name)).ok()?),
-                None => self.out.push_str(name.get()),
-            }
-        }
-        self.out.push(']');
-        Some(())
-    }
-
-    fn separate(&mut self, at: usize) {
-        if at > 0 {
-            self.out.push(',');
-        }
-    }
-
-    fn name(&mut self, name: &str) -> Option<()> {
-        self.out.push_str(&serde_json::to_string(name).ok()?);
-        self.out.push(':');
-        Some(())
-    }
-}
-
 /// Rewrites the names of members in JSON that comes in fragments, split anywhere.
 #[derive(Debug)]
 pub struct Renamer {
-    rename: fn(&str) -> Cow<'_, str>,
+    /// What restores names; without it they are written.
+    names: Option<Rc<PropertyNames>>,
     /// What is open, outermost first: whether it is an object.
     open: Vec<bool>,
     /// Whether a string that begins now is a name.
@@ -237,8 +176,18 @@ enum Place {
 }
 
 impl Renamer {
-    pub fn new(rename: fn(&str) -> Cow<'_, str>) -> Self {
-        Self { rename, open: Vec::new(), expects_name: false, place: Place::Outside, held: String::new() }
+    /// Writes names as the API takes them.
+    pub fn writing() -> Self {
+        Self::new(None)
+    }
+
+    /// Reads names that the API was given.
+    pub fn restoring(names: Rc<PropertyNames>) -> Self {
+        Self::new(Some(names))
+    }
+
+    fn new(names: Option<Rc<PropertyNames>>) -> Self {
+        Self { names, open: Vec::new(), expects_name: false, place: Place::Outside, held: String::new() }
     }
 
     /// Takes in a fragment; what can be told of it by now.
@@ -301,7 +250,10 @@ impl Renamer {
 
     fn end_name(&mut self, out: &mut String) {
         let held = std::mem::take(&mut self.held);
-        let renamed = decoded(&held).map(|name| (self.rename)(&name).into_owned());
+        let renamed = decoded(&held).map(|name| match &self.names {
+            Some(names) => names.restore(&name).into_owned(),
+            None => write(&name).into_owned(),
+        });
         match renamed.and_then(|name| serde_json::to_string(&name).ok()) {
             Some(name) => out.push_str(&name),
             None => out.push_str(&held),
@@ -348,11 +300,19 @@ mod tests {
     }
 
     #[test]
-    fn schemas_are_renamed_at_their_properties_only() {
-        let schema = r##"{"type":"object","properties":{"$top":{"const":{"a b":1}},"c":{"items":{"properties":{"d e":{}}}}},"required":["$top"],"$defs":{"f g":{}},"dependentRequired":{"$top":["d e"]}}"##;
-        let expected = r##"{"type":"object","properties":{"_x24_top":{"const":{"a b":1}},"c":{"items":{"properties":{"d_x20_e":{}}}}},"required":["_x24_top"],"$defs":{"f g":{}},"dependentRequired":{"_x24_top":["d_x20_e"]}}"##;
-        assert_eq!(escape_schema(schema).as_deref(), Some(expected));
-        assert_eq!(escape_schema(&format!(r#"{{"properties":{{"{}":{{}}}}}}"#, "x".repeat(65))), None);
+    fn for_a_name_that_would_be_too_long_another_stands() {
+        let long = "x".repeat(65);
+        for name in ["\u{54c1}".repeat(10), long] {
+            let written = write(&name);
+            assert!(is_plain(written.as_bytes()), "{written}");
+            let tool = format!(r#"{{"properties":{{"{name}":{{}},"$a":{{}}}}}}"#);
+            let names = PropertyNames::of([tool.as_str()].into_iter()).expect("odd names");
+            assert_eq!(names.restore(&written), name);
+            assert_eq!(names.restore("_x24_a"), "$a");
+            let mut renamer = Renamer::restoring(names.into());
+            assert_eq!(renamer.take(&format!(r#"{{"{written}":1}}"#)), format!(r#"{{"{name}":1}}"#));
+        }
+        assert_eq!(PropertyNames::of(["{\"a\":1}"].into_iter()), None);
     }
 
     #[test]
@@ -361,13 +321,13 @@ mod tests {
         let expected = r#"{"$top":5, "a":["_x24_top",{"b c":{"d":"\"_x24_top\":{"}}],"e\"$":"{\"_x24_f\":1}"}"#;
         for first in (0..=json.len()).filter(|at| json.is_char_boundary(*at)) {
             for second in first..=json.len() {
-                let mut renamer = Renamer::new(restore);
+                let mut renamer = Renamer::restoring(Rc::default());
                 let parts = [&json[..first], &json[first..second], &json[second..]];
                 let read: String = parts.into_iter().map(|part| renamer.take(part)).collect();
                 assert_eq!(read + &renamer.end(), expected, "{parts:?}");
             }
         }
-        let mut renamer = Renamer::new(restore);
+        let mut renamer = Renamer::restoring(Rc::default());
         assert_eq!(
             renamer.take(r#"{"_x24_t"#) + &renamer.end(),
             r#"{"_x24_t"#,

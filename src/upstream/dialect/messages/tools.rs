@@ -14,7 +14,7 @@ use super::calls::{self, Reading};
 use super::parts::invalid;
 use super::schema::Costs;
 use super::wire::{Tool, ToolChoice};
-use super::{cache, property_names, roots, strict};
+use super::{cache, roots, schema_names, strict};
 use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
@@ -222,12 +222,12 @@ impl Builder<'_, '_> {
         } else {
             Json::parse(roots::of_objects(&fields)).ok_or_else(must_be_object)?
         };
-        if !self.reading.escapes {
+        if self.reading.names.is_none() {
             return Ok(schema);
         }
-        let escaped = property_names::escape_schema(schema.get()).and_then(Json::parse);
+        let escaped = schema_names::escape_schema(schema.get()).and_then(Json::parse);
         escaped.ok_or_else(|| {
-            let message = "has a property whose name is too long, or lies too deep, for the serving model's API";
+            let message = "is nested too deep for the names of its properties to be written as the serving model's API takes them";
             place.leaf(leaf).fault(message).into()
         })
     }

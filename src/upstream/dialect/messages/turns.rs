@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::calls::Reading;
 use super::parts::{Speaker, mark_last, push_parts};
-use super::property_names::{self, Renamer};
+use super::property_names::Renamer;
 use super::thoughts::{self, Read};
 use super::wire::{Block, Message, Role};
 use super::{cache, calls};
@@ -215,7 +215,7 @@ impl<'x> Builder<'x, '_> {
             CallKind::Custom => custom_input(call),
             CallKind::Function | CallKind::Legacy => input(call, place)?,
         };
-        let input = match self.setting.reading.escapes && call.kind != CallKind::Custom {
+        let input = match self.setting.reading.names.is_some() && call.kind != CallKind::Custom {
             true => escaped(input),
             false => input,
         };
@@ -402,7 +402,7 @@ fn custom_input(call: &Call<'_>) -> Json<'static> {
 
 /// An input with the names of its properties as the schemas of this request have them.
 fn escaped(input: Json<'_>) -> Json<'_> {
-    let written = Renamer::new(property_names::escape).take(input.get());
+    let written = Renamer::writing().take(input.get());
     Json::parse(written).unwrap_or(input)
 }
 
