@@ -18,17 +18,10 @@ use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::wire::ask::turns::{Role, Turn};
+use crate::wire::chat::MESSAGE_FIELDS;
 use crate::wire::json::{self, Field, fields_named, says_nothing};
+use crate::wire::part_types::{Holds, PartType, part_type};
 use crate::wire::seal::is_token;
-
-/// The fields of messages in the published API.
-const MESSAGE_FIELDS: [&str; 8] =
-    ["role", "content", "name", "refusal", "audio", "function_call", "tool_calls", "tool_call_id"];
-/// The kinds of parts in the published API, and `video_url`, which is OpenRouter's and vLLM's and goes to models that take
-/// video.
-const PARTS: [&str; 6] = ["text", "refusal", "image_url", "input_audio", "video_url", "file"];
-/// Kinds of parts that hold what a model thought, which another one does not need.
-const THOUGHTS: [&str; 3] = ["thinking", "redacted_thinking", "reasoning"];
 
 /// What Google documents for calls that its models did not make.
 const UNSIGNED: &str = r#"{"google":{"thought_signature":"skip_thought_signature_validator"}}"#;
@@ -202,30 +195,31 @@ impl<'a> History<'a> {
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Ok(Some(Cow::Borrowed(raw))) };
         let kind = fields.iter().find(|field| field.name == "type").and_then(|field| json::text(field.value));
         let kind = kind.unwrap_or_default();
-        let Some(kind) = PARTS.into_iter().find(|known| *known == kind) else {
+        let of = part_type(&kind);
+        let takes = |of: &PartType| of.is_published || of.holds != Holds::Thoughts && known.allow(of.name);
+        let Some(&PartType { name: kind, path: own_path, holds, .. }) = of.filter(|of| takes(of)) else {
             if known.allow(&kind) {
                 return Ok(Some(Cow::Borrowed(raw)));
             }
-            if THOUGHTS.contains(&kind.as_ref()) {
-                aside.dropped.note(&format!("messages.content.{kind}"));
+            if let Some(PartType { holds: Holds::Thoughts, path, .. }) = of {
+                aside.dropped.note(path);
                 return Ok(None);
             }
+            // The plan has nobody who does not take a part; whoever puts a request to one without a plan is told here.
             let param = format!("messages[{}].content[{}].type", step.position, item.position);
             let message = format!("`{param}` is a kind of part that the serving model's API does not have.");
             return Err(Error::new(Kind::InvalidRequest, message).with_param(param));
         };
-        let becomes_text = kind == "refusal" && self.recipient.lacks("messages.refusal");
+        let becomes_text = holds == Holds::Refusal && self.recipient.lacks("messages.refusal");
+        let is_media = matches!(holds, Holds::Media(_));
         for field in &fields {
             let name = field.name.as_ref();
             match name {
                 "type" if becomes_text => edit.add("type", r#""text""#.to_owned()),
                 "refusal" if becomes_text => edit.add("text", field.value.get().to_owned()),
                 "type" => edit.keep(field),
-                name if name == kind && matches!(kind, "text" | "refusal") => edit.keep(field),
-                name if name == kind => {
-                    let path = format!("messages.content.{kind}");
-                    edit.put(field, aside.pruned(&path, field.value, known));
-                }
+                name if name == kind && !is_media => edit.keep(field),
+                name if name == kind => edit.put(field, aside.pruned(own_path, field.value, known)),
                 // It goes where its request's options go.
                 "prompt_cache_breakpoint" if self.recipient.takes("prompt_cache_options") => {
                     let path = "messages.content.prompt_cache_breakpoint";
@@ -241,8 +235,8 @@ impl<'a> History<'a> {
             }
         }
         let part = edit.finish();
-        if step.role == Role::Tool && !matches!(kind, "text" | "refusal") && !known.allow(&format!("tool.{kind}")) {
-            aside.dropped.note(&format!("messages.content.{kind}"));
+        if step.role == Role::Tool && is_media && !known.allow(&format!("tool.{kind}")) {
+            aside.dropped.note(own_path);
             aside.behind_results.push(part);
             return Ok(None);
         }
