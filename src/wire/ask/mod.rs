@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::json::Field;
+use super::json::{Field, field};
 use content::Content;
 use place::RequestFault;
 use turns::{OddPart, Turn};
@@ -98,7 +98,7 @@ impl<'a> Ask<'a> {
 
     /// The client's top-level field of this name.
     pub fn field(&self, name: &str) -> Option<&'a RawValue> {
-        self.fields.iter().find(|field| field.name == name).map(|field| field.value)
+        field(&self.fields, name)
     }
 
     /// The parts of types that nobody here knows.

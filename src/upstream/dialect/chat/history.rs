@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::below::{Pruner, leaf};
-use super::edit::{Edit, Item, Opened, list, string};
+use super::edit::{Edit, Item, Opened, list};
 use super::short_ids::IdForm;
 use super::{plain, tools};
 use crate::error::{Error, Kind};
@@ -52,7 +52,7 @@ impl<'a> History<'a> {
         let is_instruction = |turn: &&Turn<'_>| matches!(turn.role, Role::System | Role::Developer);
         let leading = turns.iter().take_while(is_instruction).count();
         let present = turns.iter().rposition(|turn| turn.role == Role::User);
-        let hint = self.hint.map(|hint| format!(r#"{{"role":"system","content":{}}}"#, string(hint)));
+        let hint = self.hint.map(|hint| format!(r#"{{"role":"system","content":{}}}"#, json::quoted(hint)));
         let mut hint = hint.map(Cow::Owned);
         let mut aside = Aside { recipient: &self.recipient, behind_results: Vec::new(), dropped };
         for (position, turn) in turns.iter().enumerate() {
@@ -79,7 +79,7 @@ impl<'a> History<'a> {
                 Prefill::Message => "",
                 Prefill::Prefix => r#","prefix":true"#,
             };
-            messages.push(Cow::Owned(format!(r#"{{"role":"assistant","content":{}{flag}}}"#, string(text))));
+            messages.push(Cow::Owned(format!(r#"{{"role":"assistant","content":{}{flag}}}"#, json::quoted(text))));
         }
         let is_changed = messages.iter().any(|message| matches!(message, Cow::Owned(_)));
         Ok(is_changed.then_some(messages))
@@ -193,7 +193,7 @@ impl<'a> History<'a> {
         let raw = item.raw.get();
         let known = &self.recipient.provider.part_fields;
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Ok(Some(Cow::Borrowed(raw))) };
-        let kind = fields.iter().find(|field| field.name == "type").and_then(|field| json::text(field.value));
+        let kind = json::field(&fields, "type").and_then(json::text);
         let kind = kind.unwrap_or_default();
         let of = part_type(&kind);
         let takes = |of: &PartType| of.is_published || of.holds != Holds::Thoughts && known.allow(of.name);
@@ -379,11 +379,11 @@ impl Said<'_> {
     /// The content with a text behind it.
     fn with(&self, text: &str) -> String {
         match self.content.as_deref().unwrap_or("null") {
-            "null" | "[]" | r#""""# => string(text),
+            "null" | "[]" | r#""""# => json::quoted(text),
             content => match (json::decoded(content), content.strip_suffix(']')) {
-                (Some(content), _) => string(&format!("{content}\n\n{text}")),
-                (None, Some(parts)) => format!(r#"{parts},{{"type":"text","text":{}}}]"#, string(text)),
-                (None, None) => string(text),
+                (Some(content), _) => json::quoted(&format!("{content}\n\n{text}")),
+                (None, Some(parts)) => format!(r#"{parts},{{"type":"text","text":{}}}]"#, json::quoted(text)),
+                (None, None) => json::quoted(text),
             },
         }
     }
@@ -395,8 +395,7 @@ fn is_signed(call: &[Field<'_>]) -> bool {
         let [value] = fields_named(raw.get(), &[name]).ok()?;
         value.map(ToOwned::to_owned)
     };
-    let extra = call.iter().find(|field| field.name == "extra_content");
-    let google = extra.and_then(|extra| inside(extra.value, "google"));
+    let google = json::field(call, "extra_content").and_then(|extra| inside(extra, "google"));
     let signature = google.and_then(|google| inside(&google, "thought_signature"));
     signature.is_some_and(|signature| !says_nothing(&signature))
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::value::RawValue;
 
 use super::below::{Pruner, leaf};
-use super::edit::{Edit, Item, Opened, list, string};
+use super::edit::{Edit, Item, Opened, list};
 use super::request::pruned;
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
@@ -140,7 +140,7 @@ pub fn with_names<'x>(left: Cow<'x, str>, came: &'x RawValue, names: &ToolNames)
 pub fn renamed_name<'x>(raw: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
     let Some(name) = json::text(raw) else { return Cow::Borrowed(raw.get()) };
     let known = names.write(Cow::Borrowed(&name));
-    if known == name { Cow::Borrowed(raw.get()) } else { Cow::Owned(string(&known)) }
+    if known == name { Cow::Borrowed(raw.get()) } else { Cow::Owned(json::quoted(&known)) }
 }
 
 struct Editor<'a, 'd> {
@@ -161,7 +161,7 @@ impl Editor<'_, '_> {
         let raw = item.raw.get();
         let more = &self.recipient.provider.tool_fields;
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Some(Cow::Borrowed(raw)) };
-        let kind = fields.iter().find(|field| field.name == "type").and_then(|field| json::text(field.value));
+        let kind = json::field(&fields, "type").and_then(json::text);
         let kind = kind.unwrap_or("function".into());
         if self.only.is_some_and(|only| name_of(item.raw).is_none_or(|name| !only.contains(&name))) {
             return None;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::wire::json::{Field, decoded, object_fields, text};
+use crate::wire::json::{Field, decoded, object_fields, quoted, text};
 use crate::wire::walk::string_end;
 
 /// The longest name that the API takes, in bytes.
@@ -195,7 +195,7 @@ impl Schema<'_> {
         for (at, name) in names.into_iter().enumerate() {
             self.separate(at);
             match text(name) {
-                Some(name) => self.out.push_str(&serde_json::to_string(&escape(&name)).ok()?),
+                Some(name) => self.out.push_str(&quoted(&escape(&name))),
                 None => self.out.push_str(name.get()),
             }
         }
@@ -210,7 +210,7 @@ impl Schema<'_> {
     }
 
     fn name(&mut self, name: &str) -> Option<()> {
-        self.out.push_str(&serde_json::to_string(name).ok()?);
+        self.out.push_str(&quoted(name));
         self.out.push(':');
         Some(())
     }
@@ -302,7 +302,7 @@ impl Renamer {
     fn end_name(&mut self, out: &mut String) {
         let held = std::mem::take(&mut self.held);
         let renamed = decoded(&held).map(|name| (self.rename)(&name).into_owned());
-        match renamed.and_then(|name| serde_json::to_string(&name).ok()) {
+        match renamed.map(|name| quoted(&name)) {
             Some(name) => out.push_str(&name),
             None => out.push_str(&held),
         }
