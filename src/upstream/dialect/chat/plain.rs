@@ -5,7 +5,7 @@ use super::below::fields_at;
 use crate::wire::part_types::{Holds, PartType, part_type};
 use crate::wire::walk::Walk;
 
-/// Whether a message holds nothing but its role and content, and that nothing but parts of these kinds in the fields of the
+/// Whether a message holds nothing but its role and content, and that nothing but texts and media in the fields of the
 /// published API: one that goes up as it came wherever these are taken. The text must be valid JSON.
 pub fn is_plain(message: &str) -> bool {
     let mut walk = Walk::new(message);
