@@ -10,7 +10,8 @@ use crate::error::{Error, Kind};
 use crate::policy::rules::Bounds;
 use crate::policy::{Candidate, Entry, Model, Policy, TierId, Weighted};
 use crate::record::Reason;
-use crate::wire::ask::{Ask, Features};
+use crate::wire::ask::Ask;
+use crate::wire::part_types::VIDEO;
 
 /// The candidates of one tier, best first; at least one.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,16 +41,16 @@ pub fn plan(policy: &Policy, decision: &Decision, wish: &Wish<'_>) -> Result<Pla
     let conversation = LazyCell::new(|| conversation::number(client, ask));
     let mut reasons = Vec::new();
     if let Some(model) = decision.pinned {
-        return match misfit(policy.model(model), features) {
+        return match misfit(policy, policy.model(model), ask) {
             None => Ok(Plan { tier: decision.tier, candidates: vec![Candidate { model, effort: None }], reasons }),
-            Some(reason) => Err(incapable(&[reason])),
+            Some(reason) => Err(incapable(&[reason], ask)),
         };
     }
     for tier in tiers_to_try(policy, decision.tier).filter(|tier| bounds.allows(*tier)) {
         let entries = &policy.tier(tier).candidates;
         let fits = |candidate: &Candidate| {
             let model = policy.model(candidate.model);
-            match misfit(model, features) {
+            match misfit(policy, model, ask) {
                 Some(reason) => Err(reason),
                 None if bounds.allows_provider(model.provider) => Ok(()),
                 None => Err(Reason::ProviderNotAllowed),
@@ -75,7 +76,7 @@ pub fn plan(policy: &Policy, decision: &Decision, wish: &Wish<'_>) -> Result<Pla
             return Ok(Plan { tier, candidates, reasons });
         }
     }
-    Err(incapable(&reasons))
+    Err(incapable(&reasons, ask))
 }
 
 /// The decided tier, the more capable ones, then the nearest below.
@@ -114,15 +115,19 @@ fn fitting(
 }
 
 /// Why `model` cannot carry the request.
-fn misfit(model: &Model, features: &Features) -> Option<Reason> {
+fn misfit(policy: &Policy, model: &Model, ask: &Ask<'_>) -> Option<Reason> {
+    let features = &ask.features;
+    let takes_part = |name: &str| policy.provider(model.provider).part_fields.allow(name);
+    let takes_video = model.video && takes_part(VIDEO);
     let output = features.max_output.unwrap_or_default().min(model.max_output);
     let length = features.input_tokens.saturating_add(output);
     [
+        (ask.odd_parts().any(|part| !takes_part(&part.name)), Reason::NeedsPart),
         (features.has_tools && !model.tools, Reason::NeedsTools),
         (features.has_images && !model.vision, Reason::NeedsVision),
         (features.has_files && !model.files, Reason::NeedsFiles),
         (features.has_audio && !model.audio, Reason::NeedsAudio),
-        (features.has_video && !model.video, Reason::NeedsVideo),
+        (features.has_video && !takes_video, Reason::NeedsVideo),
         (features.json_schema && !model.json_schema, Reason::NeedsJsonSchema),
         (length > model.context, Reason::ContextTooLong),
     ]
@@ -130,7 +135,12 @@ fn misfit(model: &Model, features: &Features) -> Option<Reason> {
     .find_map(|(is_missing, reason)| is_missing.then_some(reason))
 }
 
-fn incapable(reasons: &[Reason]) -> Error {
+fn incapable(reasons: &[Reason], ask: &Ask<'_>) -> Error {
+    // A part that nobody takes is a mistake of the client's.
+    let only_for_parts = !reasons.is_empty() && reasons.iter().all(|reason| *reason == Reason::NeedsPart);
+    if let Some(part) = ask.odd_parts().next().filter(|_| only_for_parts) {
+        return part.fault.clone().into();
+    }
     let names: Vec<&str> = reasons.iter().map(|reason| reason.as_str()).collect();
     if reasons.iter().all(|reason| *reason == Reason::ProviderNotAllowed) {
         let message = "The policy's rules leave no candidate for this request.";

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::wire::ask::place::Place;
 use crate::wire::ask::unread::Unread;
-use crate::wire::json::{Field, JsonString, given, object_fields, objects, says_nothing};
+use crate::wire::json::{Field, JsonString, field, given, object_fields, objects, says_nothing};
 
 /// The members of an object that nobody has read yet. Null is not given.
 pub struct Members<'u, 'a> {
@@ -99,7 +99,7 @@ impl<'u, 'a> Members<'u, 'a> {
     }
 
     fn peek(&self, name: &str) -> Option<&'a RawValue> {
-        self.fields.iter().rfind(|field| field.name == name).map(|field| field.value)
+        field(&self.fields, name)
     }
 }
 

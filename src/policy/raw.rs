@@ -191,7 +191,7 @@ object! {
         optional files: bool = false,
         /// Whether it takes audio, and answers with audio if that is asked for.
         optional audio: bool = false,
-        /// Whether it takes video.
+        /// Whether it takes video, where the provider's `part_fields` has `video_url` too.
         optional video: bool = false,
         /// Whether it takes response_format json_schema.
         optional json_schema: bool = false,

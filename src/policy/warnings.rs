@@ -25,6 +25,16 @@ pub fn warnings(policy: &Policy) -> Vec<Fault> {
         let message = "clients may send fields that name other models and providers, which no rule sees";
         warn(root.field("providers").field(&provider.name).field("extra_fields").to_string(), message);
     }
+    for model in policy.models.iter().filter(|model| model.video) {
+        let provider = policy.provider(model.provider);
+        if !provider.part_fields.allow("video_url") {
+            let message = format!(
+                "without effect, since the part_fields of provider {} have no \"video_url\"",
+                quote(&provider.name)
+            );
+            warn(root.field("models").field(&model.name).field("video").to_string(), &message);
+        }
+    }
     for (index, rule) in policy.rules.iter().enumerate() {
         let Effect { min_tier, max_tier, providers, tier: _ } = &rule.then;
         let bounds = min_tier.is_some() || max_tier.is_some() || providers.is_some();
@@ -64,6 +74,14 @@ mod tests {
         let mut any = policy.clone();
         any.providers[0].extra_fields.0.push(ANY.to_owned());
         assert_eq!(places(&any), [format!("$.providers.{}.extra_fields", any.providers[0].name)]);
+
+        let mut film = policy.clone();
+        film.models[0].video = true;
+        let place = Path::Root.field("models").field(&film.models[0].name).field("video").to_string();
+        assert_eq!(places(&film), [place]);
+        let provider = film.models[0].provider;
+        film.providers[provider.0].part_fields.0.push("video_url".to_owned());
+        assert_eq!(places(&film), Vec::<String>::new());
 
         let rule = |codes: &[&str], then: Effect| {
             let country = Some(codes.iter().map(|code| (*code).to_owned()).collect());

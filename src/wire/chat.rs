@@ -1,4 +1,5 @@
-//! The top-level fields of a chat completion request that OpenAI's API publishes, and the JSON types that they may have.
+//! The fields that OpenAI's API publishes of a chat completion request, at the top level with the JSON types that they may
+//! have, and of its messages.
 //!
 //! One list for both sides, so that they cannot drift apart: the client's door checks fields by it, and a provider of the same
 //! API gets no field that is not in it.
@@ -58,6 +59,10 @@ pub const PUBLISHED: [(&str, FieldType); 37] = [
     ("verbosity", FieldType::Any),
     ("web_search_options", FieldType::Any),
 ];
+
+/// The fields of messages in the published API, which mean something here.
+pub const MESSAGE_FIELDS: [&str; 8] =
+    ["role", "content", "name", "refusal", "audio", "function_call", "tool_calls", "tool_call_id"];
 
 /// Whether the published API has a field of this name.
 pub fn is_published(name: &str) -> bool {

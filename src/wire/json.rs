@@ -26,6 +26,16 @@ pub fn object_fields(json: &str) -> Result<Vec<Field<'_>>, serde_json::Error> {
     serde_json::from_str(json).map(|Fields(fields)| fields)
 }
 
+/// The value of the field of this name; of one that comes twice the last, as every reader of JSON takes it.
+pub fn field<'a>(fields: &[Field<'a>], name: &str) -> Option<&'a RawValue> {
+    fields.iter().rfind(|field| field.name == name).map(|field| field.value)
+}
+
+/// `text` as a JSON string.
+pub fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a string should serialise")
+}
+
 /// The fields of each object of an array, as [`object_fields`] has them.
 pub fn objects(json: &str) -> Result<Vec<Vec<Field<'_>>>, serde_json::Error> {
     let objects: Vec<Fields<'_>> = serde_json::from_str(json)?;
@@ -459,6 +469,11 @@ mod tests {
         ] {
             assert_eq!(read(json).as_deref(), expected, "{json}");
         }
+        let fields = object_fields(r#"{"a":1,"b":2,"a":null}"#).expect("an object");
+        assert_eq!(
+            ["a", "b", "c"].map(|name| field(&fields, name).map(RawValue::get)),
+            [Some("null"), Some("2"), None]
+        );
     }
 
     #[test]

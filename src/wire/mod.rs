@@ -8,6 +8,7 @@ pub mod coding;
 pub mod facts;
 pub mod json;
 pub mod media;
+pub mod part_types;
 pub mod piece;
 pub mod seal;
 pub mod sse;

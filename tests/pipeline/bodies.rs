@@ -140,6 +140,7 @@ fn files_audio_and_video_go_to_models_that_take_them() {
     let with = |flag: &str| {
         let mut policy = policy();
         policy["models"]["two"][flag] = json!(true);
+        policy["providers"]["second"]["part_fields"] = json!(["video_url"]);
         policy["models"]["one"]["vision"] = json!(true);
         policy
     };
@@ -167,4 +168,47 @@ fn files_audio_and_video_go_to_models_that_take_them() {
         let served = ask(with(flag)).provider(SECOND, answer("hi")).run();
         assert_eq!((served.status(), served.asked()), (200, vec![SECOND.to_owned()]), "{flag}: {}", served.text());
     }
+}
+
+#[test]
+fn parts_of_types_that_nobody_knows_go_to_providers_that_list_them() {
+    let part = |kind: &str| json!({"type": kind, "document_url": "https://a.example/d.pdf"});
+    let thoughts = json!({"role": "assistant", "content": [
+        {"type": "redacted_thinking", "data": "eA=="},
+        {"type": "reasoning", "text": "hm"},
+        {"type": "thinking", "thinking": "hm", "signature": "eA=="},
+        {"type": "text", "text": "Hello"},
+    ]});
+    let user = |part: Value| json!({"messages": [{"role": "user", "content": [part]}]});
+    let listing = |names: Value| {
+        let mut policy = policy();
+        policy["providers"]["second"]["part_fields"] = names;
+        policy["models"]["two"]["video"] = json!(true);
+        policy
+    };
+    let ask = |names: Value, body: Value| {
+        Scenario::new().policy(listing(names)).header("x-route-tier", "large").ask(body).provider(SECOND, answer("hi"))
+    };
+    for names in [json!(["document_url"]), json!(["*"])] {
+        let served = ask(names, user(part("document_url"))).run();
+        assert_eq!((served.status(), served.asked()), (200, vec![SECOND.to_owned()]), "{}", served.text());
+        assert_eq!(served.sent_to(SECOND)["messages"][0]["content"][0], part("document_url"));
+    }
+    for (names, body, param) in [
+        (json!([]), user(part("document_url")), "messages[0].content[0].type"),
+        (json!(["audio_url"]), user(part("document_url")), "messages[0].content[0].type"),
+        (json!(["*"]), user(part("no type")), "messages[0].content[0].type"),
+        (json!(["*"]), user(json!({"type": "foo", "image_url": {"url": "a"}})), "messages[0].content[0].image_url"),
+    ] {
+        let refused = ask(names, body).run();
+        assert_eq!((refused.status(), refused.json()["error"]["param"].as_str()), (400, Some(param)));
+    }
+    let film = user(json!({"type": "video_url", "video_url": {"url": "https://a.example/v.mp4"}}));
+    let refused = ask(json!(["document_url"]), film).run();
+    assert!(refused.text().contains("needs_video"), "a flag alone is not enough: {}", refused.text());
+    let again = json!({"messages": [{"role": "user", "content": "Hi"}, thoughts, {"role": "user", "content": "Bye"}]});
+    let served = Scenario::new().header("x-route-tier", "large").ask(again).provider(FIRST, answer("hi")).run();
+    assert_eq!(served.status(), 200, "{}", served.text());
+    let left = "messages.content.redacted_thinking,messages.content.reasoning,messages.content.thinking";
+    assert_eq!(served.response_header("x-route-dropped").replace(' ', ""), left);
 }

@@ -4,8 +4,8 @@
 //! Only the bounds of a model's context are kept by it, so what cannot be known is counted low: a request that is refused here
 //! is served nowhere.
 
-use super::media::Media;
 use crate::wire::media::{after_scheme, is_text_type};
+use crate::wire::part_types::Media;
 use crate::wire::walk::{Walk, said_bytes, string_bytes};
 
 const BYTES_OF_TOKEN: u64 = 4;

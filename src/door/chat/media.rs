@@ -7,15 +7,6 @@ use crate::wire::walk::string_end;
 /// The longest role, type or name, as it is written, that is decoded.
 pub const MAX_WORD_BYTES: usize = 256;
 
-/// What is no text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Media {
-    Image,
-    File,
-    Audio,
-    Video,
-}
-
 /// Fields under which some API or other takes what is no text, whatever their case and with or without underscores.
 const MEDIA_FIELDS: [&str; 25] = [
     "attachments",

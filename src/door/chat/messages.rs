@@ -8,20 +8,31 @@ use serde_json::value::RawValue;
 
 use super::estimate::Size;
 use super::fields::{same_but_for_case, shown};
-use super::media::{MAX_WORD_BYTES, Media, holds_media, media_field, says_something};
+use super::media::{MAX_WORD_BYTES, holds_media, media_field, says_something};
 use crate::error::{Error, Kind};
-use crate::wire::ask::turns::{MediaSeen, Role, Texts, Turn};
+use crate::wire::ask::place::Place;
+use crate::wire::ask::turns::{MediaSeen, OddPart, Role, Texts, Turn};
+use crate::wire::chat::MESSAGE_FIELDS;
 use crate::wire::json::decoded;
+use crate::wire::part_types::{Holds, Media, PART_TYPES, PartType, part_type};
 use crate::wire::walk::Walk;
 
 /// One part of a message's content.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Part<'a> {
-    kind: PartKind,
+    of: Type<'a>,
     /// A JSON string.
     text: Option<&'a str>,
     /// What its own field holds.
     own: Option<&'a str>,
+}
+
+/// The type of a part.
+#[derive(Clone, Debug)]
+enum Type<'a> {
+    Known(&'static PartType),
+    /// One that only the providers take that list it.
+    Odd(Cow<'a, str>),
 }
 
 /// A message's content.
@@ -32,29 +43,8 @@ enum Content<'a> {
     Parts(Vec<Part<'a>>),
 }
 
-/// The types of parts, and which of their fields holds what is no text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PartKind {
-    Text,
-    Media(Media),
-    Refusal,
-    /// What Mistral's reasoning models answer with, and clients send back.
-    Thinking,
-}
-
-const KINDS: [(&str, PartKind); 7] = [
-    ("text", PartKind::Text),
-    ("image_url", PartKind::Media(Media::Image)),
-    ("input_audio", PartKind::Media(Media::Audio)),
-    ("file", PartKind::Media(Media::File)),
-    // No part of OpenAI's API, but of several others in its form.
-    ("video_url", PartKind::Media(Media::Video)),
-    ("refusal", PartKind::Refusal),
-    ("thinking", PartKind::Thinking),
-];
-
 /// What other APIs call the parts of this one.
-const FOREIGN_KINDS: [(&str, &str); 11] = [
+const FOREIGN_TYPES: [(&str, &str); 11] = [
     ("input_text", "text"),
     ("output_text", "text"),
     ("input_image", "image_url"),
@@ -70,15 +60,16 @@ const FOREIGN_KINDS: [(&str, &str); 11] = [
 
 /// More fields than any message or part has.
 const MAX_MEMBERS: usize = 64;
+/// More types of parts than anybody adds to those of the API.
+const MAX_ODD_TYPES: usize = 16;
 
-/// Fields of a message that mean something here; a provider's parser may take another case of them for them.
-const MESSAGE_FIELDS: [&str; 8] =
-    ["role", "content", "name", "refusal", "audio", "tool_calls", "tool_call_id", "function_call"];
-
-impl PartKind {
-    /// The field that holds what this part is.
-    fn own_field(self) -> &'static str {
-        KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+impl Part<'_> {
+    /// What it holds, if anybody knows.
+    fn holds(&self) -> Option<Holds> {
+        match self.of {
+            Type::Known(known) => Some(known.holds),
+            Type::Odd(_) => None,
+        }
     }
 }
 
@@ -102,10 +93,11 @@ impl<'a> Content<'a> {
         match self {
             Content::None => {}
             Content::Text(text) => size.add_text(text),
-            Content::Parts(parts) => parts.iter().for_each(|part| match (part.kind, part.own) {
-                (PartKind::Media(kind), own) => size.add_media(kind, own.unwrap_or_default()),
-                (PartKind::Text, _) => size.add_text(part.text.unwrap_or_default()),
-                (PartKind::Refusal | PartKind::Thinking, own) => size.add_json(own.unwrap_or_default()),
+            Content::Parts(parts) => parts.iter().for_each(|part| match (part.holds(), part.own.unwrap_or_default()) {
+                (Some(Holds::Media(kind)), own) => size.add_media(kind, own),
+                (Some(Holds::Text), _) => size.add_text(part.text.unwrap_or_default()),
+                (None, own) if holds_media(own) => size.add_media(Media::File, ""),
+                (Some(Holds::Refusal | Holds::Thoughts) | None, own) => size.add_json(own),
             }),
         }
     }
@@ -193,22 +185,44 @@ impl<'a> Reader<'_, 'a> {
         };
         let content = content.unwrap_or(Content::None);
         let parts = content.parts();
-        if role != Role::Assistant
-            && let Some(at) = parts.iter().position(|part| part.kind == PartKind::Thinking)
-        {
-            return Err(self.invalid(&format!(".content[{at}].type"), &valid_kinds("thinking")));
+        let thought = parts.iter().enumerate().find_map(|(at, part)| match part.of {
+            Type::Known(known) if known.holds == Holds::Thoughts => Some((at, known.name)),
+            Type::Known(_) | Type::Odd(_) => None,
+        });
+        if let (Some((at, name)), true) = (thought, role != Role::Assistant) {
+            return Err(self.invalid(&format!(".content[{at}].type"), &valid_types(name)));
         }
-        let has = |wanted: Media| parts.iter().any(|part| part.kind == PartKind::Media(wanted));
+        let odd_parts = self.odd_parts(parts)?;
+        let has = |wanted: Media| parts.iter().any(|part| part.holds() == Some(Holds::Media(wanted)));
         let media = MediaSeen {
             images: has(Media::Image),
             files: has(Media::File),
             audio: has(Media::Audio),
             video: has(Media::Video),
+            // What an odd part holds may be anything.
+            other: seen.other || !odd_parts.is_empty(),
             ..seen
         };
         content.add_to(&mut size);
         let raw = self.walk.since(start);
-        Ok(Turn { role, texts: content.texts(), media, tokens: size.tokens(), raw })
+        Ok(Turn { role, texts: content.texts(), media, odd_parts, tokens: size.tokens(), raw })
+    }
+
+    /// The first part of each odd type.
+    fn odd_parts(&self, parts: &[Part<'a>]) -> Result<Vec<OddPart<'a>>, Error> {
+        let mut odd: Vec<OddPart<'a>> = Vec::new();
+        for (at, part) in parts.iter().enumerate() {
+            let Type::Odd(name) = &part.of else { continue };
+            if odd.iter().any(|known| known.name == *name) {
+                continue;
+            }
+            if odd.len() == MAX_ODD_TYPES {
+                return Err(self.invalid(".content", &format!("has parts of more than {MAX_ODD_TYPES} unknown types")));
+            }
+            let place = Place::element("messages", self.index).member_element("content", at).leaf("type");
+            odd.push(OddPart { name: name.clone(), fault: place.fault(valid_types(name)) });
+        }
+        Ok(odd)
     }
 
     fn content(&mut self) -> Result<Content<'a>, Error> {
@@ -232,6 +246,8 @@ impl<'a> Reader<'_, 'a> {
 
     fn part(&mut self, at: usize) -> Result<Part<'a>, Error> {
         let place = |name: &str| format!(".content[{at}]{name}");
+        self.walk.peek();
+        let start = self.walk.position();
         if !self.walk.pass(b'{') {
             return Err(self.invalid(&place(""), "must be an object with `type`"));
         }
@@ -263,32 +279,46 @@ impl<'a> Reader<'_, 'a> {
                     Some(known) if known == name && own.iter().all(|(other, _)| *other != known) => {
                         own.push((known, value));
                     }
-                    None if matches!(name.as_ref(), "refusal" | "thinking") => said = Some(value),
+                    None if matches!(name.as_ref(), "refusal" | "thinking" | "reasoning") => said = Some(value),
                     Some(_) => media = Some(name),
                     None => {}
                 },
             }
         }
         let named = kind.filter(|kind| kind.len() <= MAX_WORD_BYTES).and_then(decoded);
-        let Some((_, kind)) = KINDS.iter().find(|(name, _)| named.as_deref() == Some(*name)) else {
-            return Err(self.invalid(&place(".type"), &valid_kinds(named.as_deref().unwrap_or_default())));
+        let Some(named) = named.filter(|name| !is_other_case(name)) else {
+            return Err(self.invalid(&place(".type"), &valid_types("")));
         };
-        let other = own.iter().map(|(name, _)| *name).find(|name| *name != kind.own_field());
-        if let Some(name) = other.or(media.as_deref()).or(nested.as_deref()) {
-            let message = format!("does not belong into a part of the type `{}`", kind.own_field());
+        let known = part_type(&named);
+        // In a part that nobody here knows, only what makes one of another type is out of place.
+        let is_own = |name: &str| name == named || known.is_none() && part_type(name).is_none();
+        let other = own.iter().map(|(name, _)| *name).find(|name| !is_own(name));
+        let hidden = media.as_deref().or(nested.as_deref()).filter(|_| known.is_some());
+        if let Some(name) = other.or(hidden) {
+            let message = format!("does not belong into a part of the type `{}`", shown(&named));
             return Err(self.invalid(&place(&format!(".{}", shown(name))), &message));
         }
+        let text = text.filter(|text| text.starts_with('"'));
         let own = own.first().map(|(_, value)| *value).or(said);
-        Ok(Part { kind: *kind, text: text.filter(|text| text.starts_with('"')), own })
+        Ok(match known {
+            Some(known) if known.holds == Holds::Thoughts => {
+                Part { of: Type::Known(known), text: None, own: own.or(text) }
+            }
+            Some(known) => Part { of: Type::Known(known), text, own },
+            None => Part { of: Type::Odd(named), text, own: Some(self.walk.since(start)) },
+        })
     }
 }
 
+/// Whether a name is a known type in another case, which a provider's parser may take for that.
+fn is_other_case(name: &str) -> bool {
+    PART_TYPES.iter().any(|known| known.name != name && same_but_for_case(known.name, name))
+}
+
 /// What is to be said of a part whose type is none of this API.
-fn valid_kinds(name: &str) -> String {
-    // Thinking is not what an application would write itself.
-    let valid: Vec<&str> =
-        KINDS.iter().filter(|(_, kind)| *kind != PartKind::Thinking).map(|(name, _)| *name).collect();
-    let hint = FOREIGN_KINDS.iter().find(|(foreign, _)| *foreign == name);
+fn valid_types(name: &str) -> String {
+    let valid: Vec<&str> = PART_TYPES.iter().filter(|known| known.is_published).map(|known| known.name).collect();
+    let hint = FOREIGN_TYPES.iter().find(|(foreign, _)| *foreign == name);
     let hint = hint.map_or(String::new(), |(foreign, known)| format!(" (`{foreign}` is `{known}` here)"));
     format!("must be one of: {}{hint}", valid.join(", "))
 }
@@ -401,10 +431,9 @@ mod tests {
             (json!({"type": "file", "file": {"file_id": "a"}, "image_url": "b"}), "image_url"),
             (json!({"type": "text", "Text": "x"}), "Text"),
             (json!({"type": "text", "Type": "image_url"}), "Type"),
-            (json!({"type": "input_image", "image_url": "a"}), "type"),
-            (json!({"type": "image", "source": {}}), "type"),
+            (json!({"type": "input_image", "image_url": "a"}), "image_url"),
+            (json!({"type": "image", "Type": "text", "source": {}}), "Type"),
             (json!({"type": "IMAGE_URL", "image_url": {"url": "a"}}), "type"),
-            (json!({"type": "tool_result", "content": []}), "type"),
             (json!({"type": "thinking", "thinking": []}), "type"),
             (json!({"type": 7}), "type"),
             (json!({"text": "x"}), "type"),
@@ -425,6 +454,24 @@ mod tests {
         assert_eq!(twice(r#"{"type":"file","file":{"file_id":"a"},"file":{"file_id":"b"}}"#), place("file"));
         let echoed = json!([{"role": "assistant", "content": [{"type": "thinking", "thinking": [{"type": "text"}]}]}]);
         assert_eq!(turns(&echoed), Ok(vec![(false, false)]));
+    }
+
+    #[test]
+    fn parts_of_unknown_types_are_told_once_each_and_may_hold_anything() {
+        let odd = |parts: Value| {
+            let raw = to_raw_value(&json!([{"role": "user", "content": "x"}, {"role": "user", "content": parts}]));
+            let raw = raw.expect("JSON");
+            let turn = parse_turns(Some(&raw)).map_err(|error| error.param)?.remove(1);
+            Ok((turn.odd_parts.into_iter().map(|part| part.fault.place).collect::<Vec<_>>(), turn.media.other))
+        };
+        let part = |name: &str| json!({"type": name, "content": [{"image_url": "x"}]});
+        let text = json!({"type": "text", "text": "x"});
+        let place = |at: usize| format!("messages[1].content[{at}].type");
+        assert_eq!(odd(json!([text])), Ok((vec![], false)));
+        assert_eq!(odd(json!([text, part("a"), part("b"), part("a")])), Ok((vec![place(1), place(2)], true)));
+        let several = |count: usize| odd((0..count).map(|at| part(&format!("a{at}"))).collect());
+        assert!(several(MAX_ODD_TYPES).is_ok());
+        assert_eq!(several(MAX_ODD_TYPES + 1), Err(Some("messages[1].content".to_owned())));
     }
 
     #[test]

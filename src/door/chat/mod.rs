@@ -35,7 +35,7 @@ use crate::error::{Error, Kind};
 use crate::wire::ask::place::Place;
 use crate::wire::ask::turns::{MediaSeen, Turn};
 use crate::wire::ask::{Api, Ask, Features, Neutral};
-use crate::wire::json::{given, object_fields, text as text_of, text_fault};
+use crate::wire::json::{field, given, object_fields, text as text_of, text_fault};
 
 /// As OpenAI has it.
 const MAX_CHOICES: u64 = 128;
@@ -57,7 +57,7 @@ pub fn parse(body: &[u8]) -> Result<Ask<'_>, Error> {
     let fields = object_fields(text).map_err(|error| no_object(text, &error))?;
     check_fields(&fields)?;
 
-    let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
+    let get = |name: &str| field(&fields, name);
     let turns = parse_turns(get("messages"))?;
     if get("model").is_some_and(|value| value.get().len() > MAX_MODEL_BYTES) {
         let message = format!("`model` must have at most {MAX_MODEL_BYTES} bytes.");

@@ -10,6 +10,7 @@ use crate::wire::ask::Api;
 use crate::wire::ask::items::{MediaSource, Part, PartKind};
 use crate::wire::ask::place::{Located, Place, RequestFault};
 use crate::wire::json::{JsonString, is_text, text, text_fault};
+use crate::wire::part_types::{Holds, Media, PartType, part_type};
 
 /// What a PDF's `%PDF-` is in base64, for clients that send no data URI.
 const PDF_START: &str = "JVBERi0";
@@ -45,25 +46,27 @@ fn part<'a>(mut part: Members<'_, 'a>) -> Result<Part<'a>, RequestFault> {
         value.and_then(JsonString::read).ok_or_else(|| place.leaf(leaf).fault("must be a string"))
     };
     let given = |value: Option<&'a RawValue>, leaf| value.ok_or_else(|| place.leaf(leaf).fault("is missing"));
-    let (word, kind) = match read_text(part.take("type"), place.leaf("type"))?.as_ref() {
-        "text" => ("text", PartKind::Text(text(part.take("text"), "text")?)),
-        "refusal" => ("refusal", PartKind::Refusal(text(part.take("refusal"), "refusal")?)),
-        "image_url" => ("image_url", image(given(part.take("image_url"), "image_url")?, &part)?),
-        "file" => ("file", file(given(part.take("file"), "file")?, &part)?),
-        "input_audio" => ("input_audio", PartKind::Audio(given(part.take("input_audio"), "input_audio")?)),
-        // Only providers of this API have it.
-        "video_url" => ("video_url", opaque(given(part.take("video_url"), "video_url")?)),
-        "thinking" => {
-            part.take("thinking");
-            ("thinking", PartKind::Thoughts("messages.content.thinking"))
-        }
-        _ => return Err(place.leaf("type").fault("is no type of a part")),
+    let named = read_text(part.take("type"), place.leaf("type"))?;
+    let Some(&PartType { name, path, holds, .. }) = part_type(&named) else {
+        return Err(place.leaf("type").fault("is no type of a part"));
     };
-    Ok(Part { place, word, cache: marks::take(&mut part), kind })
-}
-
-fn opaque(raw: &RawValue) -> PartKind<'_> {
-    PartKind::Opaque { api: Api::Chat, raw }
+    let own = part.take(name);
+    let kind = match holds {
+        Holds::Text => PartKind::Text(text(own, name)?),
+        Holds::Refusal => PartKind::Refusal(text(own, name)?),
+        Holds::Media(Media::Image) => image(given(own, name)?, &part)?,
+        Holds::Media(Media::File) => file(given(own, name)?, &part)?,
+        Holds::Media(Media::Audio) => PartKind::Audio(given(own, name)?),
+        // Only providers of this API have it.
+        Holds::Media(Media::Video) => PartKind::Opaque { api: Api::Chat, raw: given(own, name)? },
+        Holds::Thoughts => PartKind::Thoughts(path),
+    };
+    let cache = marks::take(&mut part);
+    if holds == Holds::Thoughts {
+        // They are left out as a whole, with signature and data.
+        part.pass_all();
+    }
+    Ok(Part { place, word: name, cache, kind })
 }
 
 fn image<'a>(image: &'a RawValue, part: &Members<'_, 'a>) -> Result<PartKind<'a>, RequestFault> {

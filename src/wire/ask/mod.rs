@@ -13,10 +13,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::json::Field;
+use super::json::{Field, field};
 use content::Content;
 use place::RequestFault;
-use turns::Turn;
+use turns::{OddPart, Turn};
 
 /// A body that is longer leaves no room for a second one: no two attempts run at a time.
 const LARGE_BODY_BYTES: usize = 8 << 20;
@@ -98,7 +98,12 @@ impl<'a> Ask<'a> {
 
     /// The client's top-level field of this name.
     pub fn field(&self, name: &str) -> Option<&'a RawValue> {
-        self.fields.iter().find(|field| field.name == name).map(|field| field.value)
+        field(&self.fields, name)
+    }
+
+    /// The parts of types that nobody here knows.
+    pub fn odd_parts(&self) -> impl Iterator<Item = &OddPart<'a>> {
+        self.turns.iter().flat_map(|turn| &turn.odd_parts)
     }
 
     /// Whether the body leaves no room for two encodings of it at a time.

@@ -2,6 +2,10 @@
 //!
 //! A text stays the JSON that the client sent, and is decoded only when somebody wants to read it.
 
+use std::borrow::Cow;
+
+use super::place::RequestFault;
+
 /// One turn of a conversation.
 #[derive(Clone, Debug)]
 pub struct Turn<'a> {
@@ -10,8 +14,18 @@ pub struct Turn<'a> {
     /// The turn as the client wrote it.
     pub raw: &'a str,
     pub media: MediaSeen,
+    /// Its parts of types that nobody here knows, the first of each.
+    pub odd_parts: Vec<OddPart<'a>>,
     /// About how many tokens it has.
     pub tokens: u64,
+}
+
+/// A part of a type that only the providers take that list it.
+#[derive(Clone, Debug)]
+pub struct OddPart<'a> {
+    pub name: Cow<'a, str>,
+    /// What is wrong with it where nobody takes it.
+    pub fault: RequestFault,
 }
 
 /// What a turn holds that is no text.
@@ -90,7 +104,7 @@ impl MediaSeen {
 impl<'a> Turn<'a> {
     /// A turn that nobody looks into.
     pub fn written(role: Role, raw: &'a str) -> Self {
-        Self { role, texts: Texts::None, raw, media: MediaSeen::default(), tokens: 0 }
+        Self { role, texts: Texts::None, raw, media: MediaSeen::default(), odd_parts: Vec::new(), tokens: 0 }
     }
 
     /// The texts, as JSON strings.

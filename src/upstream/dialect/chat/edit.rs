@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::error::Error;
-use crate::wire::json::{Field, object_fields};
+use crate::wire::json::{Field, object_fields, quoted};
 
 /// An object under way from a client to a provider.
 pub struct Edit<'x> {
@@ -71,7 +71,7 @@ impl<'x> Edit<'x> {
             if position > 0 {
                 json.push(',');
             }
-            json.push_str(&string(name));
+            json.push_str(&quoted(name));
             json.push(':');
             json.push_str(value);
         }
@@ -109,9 +109,4 @@ pub fn list<'x>(
         return Ok(Some(Cow::Borrowed(raw.get())));
     }
     Ok(Some(Cow::Owned(format!("[{}]", edited.join(",")))))
-}
-
-/// `text` as a JSON string.
-pub fn string(text: &str) -> String {
-    serde_json::to_string(text).expect("a string should serialise")
 }

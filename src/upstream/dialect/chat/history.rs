@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::below::{Pruner, leaf};
-use super::edit::{Edit, Item, Opened, list, string};
+use super::edit::{Edit, Item, Opened, list};
 use super::short_ids::IdForm;
 use super::{plain, tools};
 use crate::error::{Error, Kind};
@@ -18,17 +18,10 @@ use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::wire::ask::turns::{Role, Turn};
+use crate::wire::chat::MESSAGE_FIELDS;
 use crate::wire::json::{self, Field, fields_named, says_nothing};
+use crate::wire::part_types::{Holds, PartType, part_type};
 use crate::wire::seal::is_token;
-
-/// The fields of messages in the published API.
-const MESSAGE_FIELDS: [&str; 8] =
-    ["role", "content", "name", "refusal", "audio", "function_call", "tool_calls", "tool_call_id"];
-/// The kinds of parts in the published API, and `video_url`, which is OpenRouter's and vLLM's and goes to models that take
-/// video.
-const PARTS: [&str; 6] = ["text", "refusal", "image_url", "input_audio", "video_url", "file"];
-/// Kinds of parts that hold what a model thought, which another one does not need.
-const THOUGHTS: [&str; 3] = ["thinking", "redacted_thinking", "reasoning"];
 
 /// What Google documents for calls that its models did not make.
 const UNSIGNED: &str = r#"{"google":{"thought_signature":"skip_thought_signature_validator"}}"#;
@@ -59,7 +52,7 @@ impl<'a> History<'a> {
         let is_instruction = |turn: &&Turn<'_>| matches!(turn.role, Role::System | Role::Developer);
         let leading = turns.iter().take_while(is_instruction).count();
         let present = turns.iter().rposition(|turn| turn.role == Role::User);
-        let hint = self.hint.map(|hint| format!(r#"{{"role":"system","content":{}}}"#, string(hint)));
+        let hint = self.hint.map(|hint| format!(r#"{{"role":"system","content":{}}}"#, json::quoted(hint)));
         let mut hint = hint.map(Cow::Owned);
         let mut aside = Aside { recipient: &self.recipient, behind_results: Vec::new(), dropped };
         for (position, turn) in turns.iter().enumerate() {
@@ -86,7 +79,7 @@ impl<'a> History<'a> {
                 Prefill::Message => "",
                 Prefill::Prefix => r#","prefix":true"#,
             };
-            messages.push(Cow::Owned(format!(r#"{{"role":"assistant","content":{}{flag}}}"#, string(text))));
+            messages.push(Cow::Owned(format!(r#"{{"role":"assistant","content":{}{flag}}}"#, json::quoted(text))));
         }
         let is_changed = messages.iter().any(|message| matches!(message, Cow::Owned(_)));
         Ok(is_changed.then_some(messages))
@@ -200,32 +193,33 @@ impl<'a> History<'a> {
         let raw = item.raw.get();
         let known = &self.recipient.provider.part_fields;
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Ok(Some(Cow::Borrowed(raw))) };
-        let kind = fields.iter().find(|field| field.name == "type").and_then(|field| json::text(field.value));
+        let kind = json::field(&fields, "type").and_then(json::text);
         let kind = kind.unwrap_or_default();
-        let Some(kind) = PARTS.into_iter().find(|known| *known == kind) else {
+        let of = part_type(&kind);
+        let takes = |of: &PartType| of.is_published || of.holds != Holds::Thoughts && known.allow(of.name);
+        let Some(&PartType { name: kind, path: own_path, holds, .. }) = of.filter(|of| takes(of)) else {
             if known.allow(&kind) {
                 return Ok(Some(Cow::Borrowed(raw)));
             }
-            if THOUGHTS.contains(&kind.as_ref()) {
-                aside.dropped.note(&format!("messages.content.{kind}"));
+            if let Some(PartType { holds: Holds::Thoughts, path, .. }) = of {
+                aside.dropped.note(path);
                 return Ok(None);
             }
+            // The plan has nobody who does not take a part; whoever puts a request to one without a plan is told here.
             let param = format!("messages[{}].content[{}].type", step.position, item.position);
             let message = format!("`{param}` is a kind of part that the serving model's API does not have.");
             return Err(Error::new(Kind::InvalidRequest, message).with_param(param));
         };
-        let becomes_text = kind == "refusal" && self.recipient.lacks("messages.refusal");
+        let becomes_text = holds == Holds::Refusal && self.recipient.lacks("messages.refusal");
+        let is_media = matches!(holds, Holds::Media(_));
         for field in &fields {
             let name = field.name.as_ref();
             match name {
                 "type" if becomes_text => edit.add("type", r#""text""#.to_owned()),
                 "refusal" if becomes_text => edit.add("text", field.value.get().to_owned()),
                 "type" => edit.keep(field),
-                name if name == kind && matches!(kind, "text" | "refusal") => edit.keep(field),
-                name if name == kind => {
-                    let path = format!("messages.content.{kind}");
-                    edit.put(field, aside.pruned(&path, field.value, known));
-                }
+                name if name == kind && !is_media => edit.keep(field),
+                name if name == kind => edit.put(field, aside.pruned(own_path, field.value, known)),
                 // It goes where its request's options go.
                 "prompt_cache_breakpoint" if self.recipient.takes("prompt_cache_options") => {
                     let path = "messages.content.prompt_cache_breakpoint";
@@ -241,8 +235,8 @@ impl<'a> History<'a> {
             }
         }
         let part = edit.finish();
-        if step.role.is_of_results() && !matches!(kind, "text" | "refusal") && !known.allow(&format!("tool.{kind}")) {
-            aside.dropped.note(&format!("messages.content.{kind}"));
+        if step.role.is_of_results() && is_media && !known.allow(&format!("tool.{kind}")) {
+            aside.dropped.note(own_path);
             aside.behind_results.push(part);
             return Ok(None);
         }
@@ -385,11 +379,11 @@ impl Said<'_> {
     /// The content with a text behind it.
     fn with(&self, text: &str) -> String {
         match self.content.as_deref().unwrap_or("null") {
-            "null" | "[]" | r#""""# => string(text),
+            "null" | "[]" | r#""""# => json::quoted(text),
             content => match (json::decoded(content), content.strip_suffix(']')) {
-                (Some(content), _) => string(&format!("{content}\n\n{text}")),
-                (None, Some(parts)) => format!(r#"{parts},{{"type":"text","text":{}}}]"#, string(text)),
-                (None, None) => string(text),
+                (Some(content), _) => json::quoted(&format!("{content}\n\n{text}")),
+                (None, Some(parts)) => format!(r#"{parts},{{"type":"text","text":{}}}]"#, json::quoted(text)),
+                (None, None) => json::quoted(text),
             },
         }
     }
@@ -401,8 +395,7 @@ fn is_signed(call: &[Field<'_>]) -> bool {
         let [value] = fields_named(raw.get(), &[name]).ok()?;
         value.map(ToOwned::to_owned)
     };
-    let extra = call.iter().find(|field| field.name == "extra_content");
-    let google = extra.and_then(|extra| inside(extra.value, "google"));
+    let google = json::field(call, "extra_content").and_then(|extra| inside(extra, "google"));
     let signature = google.and_then(|google| inside(&google, "thought_signature"));
     signature.is_some_and(|signature| !says_nothing(&signature))
 }

@@ -2,17 +2,10 @@
 //! images or files, and opening them level by level would read these again and again.
 
 use super::below::fields_at;
+use crate::wire::part_types::{Holds, PartType, part_type};
 use crate::wire::walk::Walk;
 
-/// The kinds of parts that are texts, or objects at this place in the published API.
-const KINDS: [(&str, Option<&str>); 4] = [
-    ("text", None),
-    ("image_url", Some("messages.content.image_url")),
-    ("input_audio", Some("messages.content.input_audio")),
-    ("file", Some("messages.content.file")),
-];
-
-/// Whether a message holds nothing but its role and content, and that nothing but parts of these kinds in the fields of the
+/// Whether a message holds nothing but its role and content, and that nothing but texts and media in the fields of the
 /// published API: one that goes up as it came wherever these are taken. The text must be valid JSON.
 pub fn is_plain(message: &str) -> bool {
     let mut walk = Walk::new(message);
@@ -58,18 +51,19 @@ fn is_plain_part(walk: &mut Walk<'_>) -> bool {
             kind = Some(walk.value());
             continue;
         }
-        let known = KINDS.iter().find(|(known, _)| *known == name).filter(|_| held.is_none());
-        let Some((name, place)) = known else { return false };
+        let known = part_type(&name).filter(|known| known.is_published && held.is_none());
+        let Some(&PartType { name, path, holds, .. }) = known else { return false };
         held = Some(name);
-        let fits = match place {
-            None => walk.peek() == Some(b'"') && !walk.value().is_empty(),
-            Some(place) => has_only(walk, fields_at(place).unwrap_or_default()),
+        let fits = match holds {
+            Holds::Text => walk.peek() == Some(b'"') && !walk.value().is_empty(),
+            Holds::Media(_) => has_only(walk, fields_at(path).unwrap_or_default()),
+            Holds::Refusal | Holds::Thoughts => false,
         };
         if !fits {
             return false;
         }
     }
-    let is_kind = |name: &&str| kind.and_then(|kind| kind.strip_prefix('"')?.strip_suffix('"')) == Some(name);
+    let is_kind = |name: &str| kind.and_then(|kind| kind.strip_prefix('"')?.strip_suffix('"')) == Some(name);
     held.is_some_and(is_kind)
 }
 

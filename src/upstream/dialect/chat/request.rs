@@ -8,7 +8,6 @@ use serde_json::value::RawValue;
 
 use super::below::Pruner;
 use super::build;
-use super::edit::string;
 use super::history::{self, History};
 use super::tools::{self, Asked};
 use crate::error::{Error, Kind};
@@ -18,7 +17,7 @@ use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient};
 use crate::wire::ask::turns::Turn;
 use crate::wire::ask::{Api, Ask};
-use crate::wire::json::{Field, given, is_null, object_fields};
+use crate::wire::json::{Field, field, given, is_null, object_fields, quoted};
 
 /// What models without `sampling` refuse while they reason (docs/providers.md, What models take).
 const SAMPLING: [&str; 7] =
@@ -60,7 +59,7 @@ struct Form<'x> {
 
 impl<'x> Form<'x> {
     fn field(&self, name: &str) -> Option<&'x RawValue> {
-        self.fields.iter().find(|field| field.name == name).map(|field| field.value)
+        field(self.fields, name)
     }
 }
 
@@ -140,7 +139,7 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
             }
         }
     }
-    writer.field("model", string(&model.id));
+    writer.field("model", quoted(&model.id));
     match effort {
         Effort::Absent => {}
         Effort::Sent { word, is_asked } if recipient.takes("reasoning_effort") => {
@@ -200,13 +199,13 @@ impl Effort {
 /// The effort that the policy demands, else the client's, in the model's words where the policy has them.
 fn effort(candidate: &Candidate, model: &Model, form: &Form<'_>) -> Effort {
     let for_tools = model.tools_effort.filter(|_| form.has_tools);
-    let demanded = for_tools.or(candidate.effort).map(|effort| string(effort.as_str()));
+    let demanded = for_tools.or(candidate.effort).map(|effort| quoted(effort.as_str()));
     let asked = given(form.field("reasoning_effort")).map(|value| value.get().to_owned());
     let is_asked = demanded.is_none() || asked.is_none() || asked == demanded;
     let Some(effort) = demanded.or(asked) else { return Effort::Absent };
     let Some(words) = &model.efforts else { return Effort::Sent { word: effort, is_asked } };
-    let word = words.iter().find(|(known, _)| string(known.as_str()) == effort);
-    word.map_or(Effort::Dropped, |(_, word)| Effort::Sent { word: string(word), is_asked })
+    let word = words.iter().find(|(known, _)| quoted(known.as_str()) == effort);
+    word.map_or(Effort::Dropped, |(_, word)| Effort::Sent { word: quoted(word), is_asked })
 }
 
 /// A limit on the answer's tokens: under the name that the model takes, never above what it can do.
@@ -291,7 +290,7 @@ impl Writer {
         if self.body.len() > 1 {
             self.body.push(b',');
         }
-        self.body.extend_from_slice(string(name).as_bytes());
+        self.body.extend_from_slice(quoted(name).as_bytes());
         self.body.push(b':');
     }
 
@@ -329,7 +328,7 @@ fn write_field(json: &mut Vec<u8>, field: &Field<'_>) {
 }
 
 fn write_member(json: &mut Vec<u8>, name: &str, value: &str) {
-    json.extend_from_slice(string(name).as_bytes());
+    json.extend_from_slice(quoted(name).as_bytes());
     json.push(b':');
     json.extend_from_slice(value.as_bytes());
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::value::RawValue;
 
 use super::below::{Pruner, leaf};
-use super::edit::{Edit, Item, Opened, list, string};
+use super::edit::{Edit, Item, Opened, list};
 use super::request::pruned;
 use crate::error::{Error, Kind};
 use crate::upstream::dialect::Recipient;
@@ -178,7 +178,7 @@ fn with_names<'x>(left: Cow<'x, str>, came: &'x RawValue, names: &ToolNames) -> 
 pub fn renamed_name<'x>(raw: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
     let Some(name) = json::text(raw) else { return Cow::Borrowed(raw.get()) };
     let known = names.write(Cow::Borrowed(&name));
-    if known == name { Cow::Borrowed(raw.get()) } else { Cow::Owned(string(&known)) }
+    if known == name { Cow::Borrowed(raw.get()) } else { Cow::Owned(json::quoted(&known)) }
 }
 
 struct Editor<'a, 'd> {
@@ -212,7 +212,7 @@ impl Editor<'_, '_> {
         let raw = item.raw.get();
         let more = &self.recipient.provider.tool_fields;
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Some(Cow::Borrowed(raw)) };
-        let kind = fields.iter().find(|field| field.name == "type").and_then(|field| json::text(field.value));
+        let kind = json::field(&fields, "type").and_then(json::text);
         let kind = kind.unwrap_or("function".into());
         if !self.may_go_up(item) {
             return None;

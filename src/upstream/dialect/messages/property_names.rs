@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
-use crate::wire::json::decoded;
+use crate::wire::json::{decoded, quoted};
 use crate::wire::walk::string_end;
 
 /// The longest name that the API takes, in bytes.
@@ -254,7 +254,7 @@ impl Renamer {
             Some(names) => names.restore(&name).into_owned(),
             None => write(&name).into_owned(),
         });
-        match renamed.and_then(|name| serde_json::to_string(&name).ok()) {
+        match renamed.map(|name| quoted(&name)) {
             Some(name) => out.push_str(&name),
             None => out.push_str(&held),
         }

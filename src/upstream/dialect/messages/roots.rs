@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
-use crate::wire::json::{Field, object_fields, text};
+use crate::wire::json::{Field, field, object_fields, quoted, text};
 
 /// What joins schemas.
 const JOINTS: [&str; 3] = ["anyOf", "oneOf", "allOf"];
@@ -67,7 +67,7 @@ pub fn merged(fields: &[Field<'_>]) -> String {
 }
 
 fn description(fields: &[Field<'_>]) -> String {
-    let own = root_member(fields, "description").and_then(text).unwrap_or_default();
+    let own = field(fields, "description").and_then(text).unwrap_or_default();
     let joints = fields.iter().filter(|field| JOINTS.contains(&field.name.as_ref()));
     let told: Vec<String> = joints.map(|Field { name, value }| format!("{name}: {value}")).collect();
     let told = told.join(", ");
@@ -76,14 +76,6 @@ fn description(fields: &[Field<'_>]) -> String {
         true => format!("{own}{space}The input must also fit this JSON Schema: {told}"),
         false => own.into_owned(),
     }
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("a string should serialise")
-}
-
-fn root_member<'a>(fields: &[Field<'a>], name: &str) -> Option<&'a RawValue> {
-    fields.iter().find(|field| field.name == name).map(|field| field.value)
 }
 
 /// Members of an object by their names; the first of each.
@@ -177,18 +169,18 @@ impl<'a> Merger<'a> {
 
     /// Takes in a schema and its branches. Nothing if one of them is none of an object, or it takes too long.
     fn add(&mut self, fields: &[Field<'a>], depth: usize) -> Option<()> {
-        if depth > MAX_DEPTH || root_member(fields, "type").is_some_and(|kind| !is_object(kind)) {
+        if depth > MAX_DEPTH || field(fields, "type").is_some_and(|kind| !is_object(kind)) {
             return None;
         }
-        if let Some(properties) = root_member(fields, "properties") {
+        if let Some(properties) = field(fields, "properties") {
             for Field { name, value } in object_fields(properties.get()).ok()? {
                 self.merged.add_property(name, value);
             }
         }
-        if let Some(required) = root_member(fields, "required") {
+        if let Some(required) = field(fields, "required") {
             self.merged.required.extend(serde_json::from_str::<Vec<String>>(required.get()).ok()?);
         }
-        if let Some(reference) = root_member(fields, "$ref").filter(|_| depth > 0) {
+        if let Some(reference) = field(fields, "$ref").filter(|_| depth > 0) {
             self.refer(&text(reference)?, depth)?;
         }
         for Field { name, value } in fields.iter().filter(|field| JOINTS.contains(&field.name.as_ref())) {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
-use crate::wire::json::{Field, JsonString, object_fields, text};
+use crate::wire::json::{Field, JsonString, field, object_fields, quoted, text};
 
 /// What a pattern may not hold that the API keeps: assertions, references back, word boundaries, classes by property.
 const HARD_IN_PATTERNS: [&str; 7] = ["(?", r"\b", r"\B", r"\p", r"\P", r"\k", r"\c"];
@@ -121,7 +121,7 @@ impl Writer {
             return None;
         }
         let fields = flattened(object_fields(json).ok()?, &mut self.budget)?;
-        let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
+        let get = |name: &str| field(&fields, name);
         let own = get("description").and_then(text);
         let outer = heading.description.and_then(JsonString::decode).filter(|outer| Some(outer) != own.as_ref());
         let mut described: Option<String> = match (outer, own) {
@@ -180,7 +180,7 @@ impl Writer {
             text.push_str(&format!("{space}({})", constraints.join(", ")));
         }
         if let Some(described) = described {
-            let described = serde_json::to_string(&described).ok()?;
+            let described = quoted(&described);
             self.field(object, "description", &described);
         }
         self.out.push('}');
@@ -197,7 +197,7 @@ impl Writer {
 
     /// Closes what may be an object, and counts its optional properties.
     fn close_object(&mut self, object: Object, fields: &[Field<'_>]) -> Option<()> {
-        let get = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
+        let get = |name: &str| field(fields, name);
         let kind = get("type").map_or("", RawValue::get);
         if !kind.contains("\"object\"") && get("properties").is_none() {
             return Some(());
@@ -322,7 +322,7 @@ impl Writer {
         if self.out.len() > object.begin {
             self.out.push(',');
         }
-        self.out.push_str(&serde_json::to_string(name).expect("a string should serialise"));
+        self.out.push_str(&quoted(name));
         self.out.push(':');
     }
 

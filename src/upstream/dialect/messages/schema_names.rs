@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::property_names::write;
-use crate::wire::json::{Field, object_fields, text};
+use crate::wire::json::{Field, object_fields, quoted, text};
 
 /// How deep schemas are looked into.
 const MAX_DEPTH: usize = 64;
@@ -193,7 +193,7 @@ impl Schema<'_> {
     /// Writes a text as `rename` has it, and anything else as it is.
     fn text(&mut self, value: &RawValue, rename: fn(&str) -> Cow<'_, str>) -> Option<()> {
         match text(value) {
-            Some(text) => self.out.push_str(&serde_json::to_string(&rename(&text)).ok()?),
+            Some(text) => self.out.push_str(&quoted(&rename(&text))),
             None => self.out.push_str(value.get()),
         }
         Some(())
@@ -206,7 +206,7 @@ impl Schema<'_> {
     }
 
     fn name(&mut self, name: &str) -> Option<()> {
-        self.out.push_str(&serde_json::to_string(name).ok()?);
+        self.out.push_str(&quoted(name));
         self.out.push(':');
         Some(())
     }

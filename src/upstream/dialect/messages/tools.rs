@@ -22,7 +22,7 @@ use crate::upstream::dialect::tool_names::ToolNames;
 use crate::wire::ask::content::{self, Choice, Content, Grammar, SettingKind, ToolKind};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::place::{Located, Place};
-use crate::wire::json::{Json, JsonString, object_fields};
+use crate::wire::json::{Json, JsonString, field, object_fields};
 
 /// What `input_schema` says where the client says nothing.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
@@ -208,7 +208,7 @@ impl Builder<'_, '_> {
     ) -> Result<Json<'x>, Error> {
         let must_be_object = || Error::from(place.leaf(leaf).fault("must be an object"));
         let fields = object_fields(parameters.get()).map_err(|_| must_be_object())?;
-        let kind = fields.iter().find(|field| field.name == "type").map(|field| field.value);
+        let kind = field(&fields, "type");
         if kind.is_some_and(|kind| !roots::is_object(kind)) {
             return Err(invalid(&format!("{}.type", place.leaf(leaf)), "must be `object`"));
         }

@@ -21,7 +21,7 @@ use crate::upstream::sealer::Sealer;
 use crate::wire::ask::items::{CacheMark, Call, CallResult, Item, ItemKind, Level, Part, Reasoning, qualified};
 use crate::wire::ask::place::Place;
 use crate::wire::call::CallKind;
-use crate::wire::json::{Json, MAX_DEPTH, is_too_deep};
+use crate::wire::json::{Json, MAX_DEPTH, is_too_deep, quoted};
 
 /// The user's turn before an answer that has none.
 const OPENING: &str = "Begin.";
@@ -396,7 +396,7 @@ fn input<'x>(call: &'x Call<'x>, place: Place) -> Result<Json<'x>, Error> {
 
 /// The input of a custom tool's call, which is any text.
 fn custom_input(call: &Call<'_>) -> Json<'static> {
-    let text = serde_json::to_string(call.payload.value.as_ref()).expect("a string should serialise");
+    let text = quoted(call.payload.value.as_ref());
     Json::parse(format!(r#"{{"{}":{text}}}"#, calls::INPUT)).expect("an object of a string should be JSON")
 }
 
