@@ -43,6 +43,8 @@ pub struct Runtime {
     pub http: reqwest::Client,
     /// How many cases of each kind have been given out.
     given: [AtomicUsize; KINDS.len()],
+    /// Which scenario runs.
+    scenario: AtomicUsize,
 }
 
 /// A tier whose candidates nobody has asked yet: a failing one comes last for a while, so each failure needs its own.
@@ -91,6 +93,7 @@ impl Shared {
             simulator.clear();
         }
         self.tokio.block_on(async {
+            runtime.scenario.fetch_add(1, Ordering::Relaxed);
             runtime.drain_log();
             let limit = tokio::time::timeout(PATIENCE * 9, scenario(runtime));
             limit.await.expect("a scenario should not wait for ever");
@@ -249,11 +252,22 @@ impl Runtime {
         let gateway = Gateway::start(options).await.expect("the gateway should start");
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
         let given = [const { AtomicUsize::new(0) }; KINDS.len()];
-        Self { gateway, first, second, third, classifier, log: Mutex::new(log), http, given }
+        Self {
+            gateway,
+            first,
+            second,
+            third,
+            classifier,
+            log: Mutex::new(log),
+            http,
+            given,
+            scenario: AtomicUsize::new(0),
+        }
     }
 
     pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
-        self.http.post(format!("{}{path}", self.gateway.url())).bearer_auth(key("app")).json(body)
+        let post = self.http.post(format!("{}{path}", self.gateway.url())).bearer_auth(key("app")).json(body);
+        post.header("x-route-tags", format!("scenario={}", self.scenario.load(Ordering::Relaxed)))
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
@@ -271,21 +285,28 @@ impl Runtime {
         in_tier(self.post("/v1/chat/completions", &body), tier)
     }
 
-    /// The next log line of the gateway, and that it is one JSON object without a secret.
+    /// The next log line of a request of this scenario, and that it is one JSON object without a secret. Lines of earlier
+    /// scenarios, which may come late, are passed over.
     pub async fn log_line(&self) -> Value {
+        let scenario = self.scenario.load(Ordering::Relaxed).to_string();
         let line = tokio::time::timeout(PATIENCE, async {
             loop {
                 let next = self.log.lock().expect("the log").try_recv();
-                match next {
-                    Ok(line) if line.endpoint == "tiergate" => return line.text,
-                    Ok(_) => {}
-                    Err(_) => tokio::task::yield_now().await,
+                let Ok(line) = next else {
+                    tokio::task::yield_now().await;
+                    continue;
+                };
+                if line.endpoint != "tiergate" {
+                    continue;
+                }
+                check_no_secret(&line.text);
+                let line: Value = serde_json::from_str(&line.text).expect("a log line should be JSON");
+                if line["tags"]["scenario"].as_str().is_none_or(|of| of == scenario) {
+                    return line;
                 }
             }
         });
-        let line = line.await.expect("a log line should come");
-        check_no_secret(&line);
-        serde_json::from_str(&line).expect("a log line should be JSON")
+        line.await.expect("a log line should come")
     }
 
     /// The lines that are there already.

@@ -337,17 +337,20 @@ async fn a_broken_stream_is_never_whole(runtime: &Runtime) {
         runtime.first.script(script).unwrap();
         let got = send(runtime.stream(&runtime.case("alone").tier, "Hello")).await;
         assert!(got.ended && got.text.ends_with("data: [DONE]\n\n"), "{script}: {}", got.text);
+        assert_eq!(runtime.log_line().await["error.type"], Value::Null, "{script}");
     }
 }
 
 async fn a_client_that_leaves_is_noticed(runtime: &Runtime) {
     runtime.first.script("events=2000 gap=20ms").unwrap();
     let response = runtime.stream("small", "Hello").send().await.expect("an answer");
+    let id = response.headers()["x-route-id"].to_str().expect("an id").to_owned();
     let mut parts = response.bytes_stream();
     parts.next().await.expect("a first part").expect("bytes");
     drop(parts);
     runtime.first.client_gone(1).await;
-    assert_eq!(runtime.log_line().await["client_closed"], true);
+    let line = runtime.log_line().await;
+    assert_eq!((&line["id"], &line["client_closed"]), (&json!(id), &json!(true)), "{line}");
 }
 
 async fn a_policy_change_takes_effect(runtime: &Runtime) {
