@@ -211,6 +211,11 @@ impl<'a> JsonString<'a> {
         JsonString(Json::borrow("\"\"").expect("two quotes should be JSON"))
     }
 
+    /// A JSON string with its quotes, if it is one.
+    pub fn borrow(json: &'a str) -> Option<Self> {
+        Json::borrow(json).filter(|json| json.get().starts_with('"')).map(JsonString)
+    }
+
     /// A value, if it is a string.
     pub fn read(raw: &'a RawValue) -> Option<Self> {
         is_text(raw).then_some(JsonString(Json::Borrowed(raw)))

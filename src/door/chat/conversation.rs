@@ -12,7 +12,7 @@ use super::{marks, reasoning};
 use crate::door::members::Members;
 use crate::wire::ask::items::{Call, CallResult, Item, ItemKind, Level, Part, PartKind};
 use crate::wire::ask::place::{Located, Place, RequestFault};
-use crate::wire::ask::turns::{Role, Turn};
+use crate::wire::ask::turns::{Role, Texts, Turn};
 use crate::wire::ask::unread::Unread;
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
@@ -28,10 +28,44 @@ pub fn read<'a>(turns: &[Turn<'a>], unread: &RefCell<Unread<'a>>) -> Result<Vec<
     let mut items = Vec::with_capacity(turns.len());
     for (position, turn) in turns.iter().enumerate() {
         let place = Place::element("messages", position);
+        if let Some(kind) = texts(turn, place, &items) {
+            items.push(Item::new(place, kind));
+            continue;
+        }
         let message = Members::open(turn.raw, place, unread).ok_or_else(|| place.fault("must be an object"))?;
         push_items(message, turn.role, &mut items)?;
     }
     Ok(items)
+}
+
+/// What a turn says that has nothing but texts, which have been found already: most turns, and most of what long ones hold.
+fn texts<'a>(turn: &Turn<'a>, place: Place, before: &[Item<'a>]) -> Option<ItemKind<'a>> {
+    if !turn.has_only_texts {
+        return None;
+    }
+    let part = |place: Place, text: &'a str| Some(Part::text(place, JsonString::borrow(text)?));
+    let parts: Option<Vec<Part<'a>>> = match &turn.texts {
+        Texts::None => return None,
+        Texts::One(text) => part(place.member("content"), text).map(|part| vec![part]),
+        Texts::Several(texts) => {
+            let places = (0..).map(|position| place.member_element("content", position));
+            texts.iter().zip(places).map(|(text, place)| part(place, text)).collect()
+        }
+    };
+    match turn.role {
+        Role::System | Role::Developer => Some(instruction(parts?, before)),
+        Role::User => Some(ItemKind::User(parts?)),
+        Role::Assistant => Some(ItemKind::Text { phase: None, parts: parts? }),
+        Role::Tool | Role::Function => None,
+    }
+}
+
+fn instruction<'a>(parts: Vec<Part<'a>>, before: &[Item<'a>]) -> ItemKind<'a> {
+    // The one before it says it for all before that.
+    let follows_the_top =
+        before.last().is_none_or(|item| matches!(item.kind, ItemKind::Instruction { level: Level::Top, .. }));
+    let level = if follows_the_top { Level::Top } else { Level::Mid };
+    ItemKind::Instruction { level, parts }
 }
 
 /// Appends the items of one message. What its role has no use for stays unread.
@@ -48,13 +82,7 @@ fn push_items<'a>(mut message: Members<'_, 'a>, role: Role, items: &mut Vec<Item
         push_parts(content, &message, &mut parts)?;
     }
     let kind = match role {
-        Role::System | Role::Developer => {
-            // The one before it says it for all before that.
-            let follows_the_top =
-                items.last().is_none_or(|item| matches!(item.kind, ItemKind::Instruction { level: Level::Top, .. }));
-            let level = if follows_the_top { Level::Top } else { Level::Mid };
-            ItemKind::Instruction { level, parts }
-        }
+        Role::System | Role::Developer => instruction(parts, items),
         Role::User => ItemKind::User(parts),
         Role::Assistant => {
             if let Some(refusal) = message.take("refusal") {

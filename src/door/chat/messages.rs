@@ -9,12 +9,13 @@ use serde_json::value::RawValue;
 use super::estimate::Size;
 use super::fields::{same_but_for_case, shown};
 use super::media::{MAX_WORD_BYTES, holds_media, media_field, says_something};
+use super::part_names::{is_other_case, valid_types};
 use crate::error::{Error, Kind};
 use crate::wire::ask::place::Place;
 use crate::wire::ask::turns::{MediaSeen, OddPart, Role, Texts, Turn};
 use crate::wire::chat::MESSAGE_FIELDS;
 use crate::wire::json::decoded;
-use crate::wire::part_types::{Holds, Media, PART_TYPES, PartType, part_type};
+use crate::wire::part_types::{Holds, Media, PartType, part_type};
 use crate::wire::walk::Walk;
 
 /// One part of a message's content.
@@ -25,6 +26,8 @@ struct Part<'a> {
     text: Option<&'a str>,
     /// What its own field holds.
     own: Option<&'a str>,
+    /// Whether it has nothing but `type` and `text`.
+    is_only_text: bool,
 }
 
 /// The type of a part.
@@ -42,21 +45,6 @@ enum Content<'a> {
     Text(&'a str),
     Parts(Vec<Part<'a>>),
 }
-
-/// What other APIs call the parts of this one.
-const FOREIGN_TYPES: [(&str, &str); 11] = [
-    ("input_text", "text"),
-    ("output_text", "text"),
-    ("input_image", "image_url"),
-    ("image", "image_url"),
-    ("input_file", "file"),
-    ("document", "file"),
-    ("document_url", "file"),
-    ("audio", "input_audio"),
-    ("audio_url", "input_audio"),
-    ("input_video", "video_url"),
-    ("video", "video_url"),
-];
 
 /// More fields than any message or part has.
 const MAX_MEMBERS: usize = 64;
@@ -86,6 +74,14 @@ impl<'a> Content<'a> {
             Content::None => Texts::None,
             Content::Text(text) => Texts::One(text),
             Content::Parts(parts) => Texts::Several(parts.iter().filter_map(|part| part.text).collect()),
+        }
+    }
+
+    fn is_only_text(&self) -> bool {
+        match self {
+            Content::None => false,
+            Content::Text(_) => true,
+            Content::Parts(parts) => !parts.is_empty() && parts.iter().all(|part| part.is_only_text),
         }
     }
 
@@ -205,7 +201,8 @@ impl<'a> Reader<'_, 'a> {
         };
         content.add_to(&mut size);
         let raw = self.walk.since(start);
-        Ok(Turn { role, texts: content.texts(), media, odd_parts, tokens: size.tokens(), raw })
+        let has_only_texts = members == 2 && content.is_only_text();
+        Ok(Turn { role, texts: content.texts(), has_only_texts, media, odd_parts, tokens: size.tokens(), raw })
     }
 
     /// The first part of each odd type.
@@ -300,27 +297,16 @@ impl<'a> Reader<'_, 'a> {
         }
         let text = text.filter(|text| text.starts_with('"'));
         let own = own.first().map(|(_, value)| *value).or(said);
+        let is_text = known.is_some_and(|known| known.holds == Holds::Text);
+        let is_only_text = is_text && text.is_some() && members == 2;
         Ok(match known {
             Some(known) if known.holds == Holds::Thoughts => {
-                Part { of: Type::Known(known), text: None, own: own.or(text) }
+                Part { of: Type::Known(known), text: None, own: own.or(text), is_only_text }
             }
-            Some(known) => Part { of: Type::Known(known), text, own },
-            None => Part { of: Type::Odd(named), text, own: Some(self.walk.since(start)) },
+            Some(known) => Part { of: Type::Known(known), text, own, is_only_text },
+            None => Part { of: Type::Odd(named), text, own: Some(self.walk.since(start)), is_only_text },
         })
     }
-}
-
-/// Whether a name is a known type in another case, which a provider's parser may take for that.
-fn is_other_case(name: &str) -> bool {
-    PART_TYPES.iter().any(|known| known.name != name && same_but_for_case(known.name, name))
-}
-
-/// What is to be said of a part whose type is none of this API.
-fn valid_types(name: &str) -> String {
-    let valid: Vec<&str> = PART_TYPES.iter().filter(|known| known.is_published).map(|known| known.name).collect();
-    let hint = FOREIGN_TYPES.iter().find(|(foreign, _)| *foreign == name);
-    let hint = hint.map_or(String::new(), |(foreign, known)| format!(" (`{foreign}` is `{known}` here)"));
-    format!("must be one of: {}{hint}", valid.join(", "))
 }
 
 #[cfg(test)]

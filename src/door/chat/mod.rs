@@ -16,6 +16,7 @@ pub mod fields;
 mod marks;
 mod media;
 pub mod messages;
+mod part_names;
 mod parts;
 mod reasoning;
 mod tools;

@@ -11,6 +11,8 @@ use super::place::RequestFault;
 pub struct Turn<'a> {
     pub role: Role,
     pub texts: Texts<'a>,
+    /// Whether there is nothing but role and texts, in the form that the door's API has published for them.
+    pub has_only_texts: bool,
     /// The turn as the client wrote it.
     pub raw: &'a str,
     pub media: MediaSeen,
@@ -104,7 +106,15 @@ impl MediaSeen {
 impl<'a> Turn<'a> {
     /// A turn that nobody looks into.
     pub fn written(role: Role, raw: &'a str) -> Self {
-        Self { role, texts: Texts::None, raw, media: MediaSeen::default(), odd_parts: Vec::new(), tokens: 0 }
+        Self {
+            role,
+            texts: Texts::None,
+            has_only_texts: false,
+            raw,
+            media: MediaSeen::default(),
+            odd_parts: Vec::new(),
+            tokens: 0,
+        }
     }
 
     /// The texts, as JSON strings.

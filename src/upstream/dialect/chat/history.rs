@@ -70,7 +70,7 @@ impl<'a> History<'a> {
                 && turn.role == Role::Assistant
                 && self.recipient.model.prefill == Some(Prefill::Prefix);
             let step = Step { position, role: turn.role, needs_signature, is_prefill };
-            messages.push(self.message(turn.raw, &step, &mut aside)?);
+            messages.push(self.message(turn, &step, &mut aside)?);
         }
         self.end_results(None, &mut messages, &mut aside);
         messages.extend(hint);
@@ -98,8 +98,15 @@ impl<'a> History<'a> {
         }
     }
 
-    fn message(&self, raw: &'a str, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
-        if step.role != Role::User || self.recipient.lacks_below("messages.content.") || !plain::is_plain(raw) {
+    fn message(&self, turn: &Turn<'a>, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
+        let raw = turn.raw;
+        let is_plain = match step.role {
+            Role::System => turn.has_only_texts,
+            Role::User => turn.has_only_texts || plain::is_plain(raw),
+            Role::Assistant => turn.has_only_texts && !step.is_prefill,
+            Role::Developer | Role::Tool | Role::Function => false,
+        };
+        if !is_plain || self.recipient.lacks_below("messages.content.") {
             return self.opened(raw, step, aside);
         }
         debug_assert!(matches!(self.opened(raw, step, aside), Ok(Cow::Borrowed(_))), "{raw}");

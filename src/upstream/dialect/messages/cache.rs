@@ -7,7 +7,7 @@
 //! Writing to the cache may cost more than plain input, so by itself the gateway marks only what is likely to come again, and
 //! only where that pays ([`pays`]). A client that marks its prompt itself knows better: then its marks are all there are.
 
-use super::wire::{Block, Body, CacheControl, Lifetime, Role, Source};
+use super::wire::{Block, Body, CacheControl, Lifetime, Message, Role, Source, Tool};
 use crate::policy::{Model, PromptCache};
 use crate::upstream::dialect::dropped::Dropped;
 use crate::wire::ask::items::{CacheLifetime, CacheMark};
@@ -69,50 +69,59 @@ pub fn pays(body: &Body<'_>, model: &Model, input_tokens: u64) -> bool {
 /// Marks what is at least `min_tokens` long, counting from the beginning of the prompt.
 pub fn mark(body: &mut Body<'_>, min_tokens: u64) {
     // Before the system prompt was lengthened by the gateway's own sentences, which depend on the request.
-    let of_tools: usize = body.tools.iter().map(|tool| text_bytes(&tool.input_schema) + 64).sum();
-    let described: usize = body.tools.iter().filter_map(|tool| tool.description.as_ref()).map(text_bytes).sum();
-    let tools = of_tools + described;
-    let system = tools + bytes(&body.system);
-    let is_long = |bytes: usize| bytes as u64 / 4 >= min_tokens;
-    if let Some(tool) = body.tools.last_mut().filter(|_| is_long(tools)) {
+    let mut prefix = Prefix { missing: usize::try_from(min_tokens.saturating_mul(4)).unwrap_or(usize::MAX) };
+    let described = |tool: &Tool<'_>| tool.description.as_ref().map_or(0, text_bytes);
+    let of_tool = |tool: &Tool<'_>| text_bytes(&tool.input_schema) + 64 + described(tool);
+    let is_long = prefix.extend(&body.tools, of_tool).is_some();
+    if let Some(tool) = body.tools.last_mut().filter(|_| is_long) {
         tool.cache_control = Some(CacheControl::OWN);
     }
-    let of_system = body.system.last_mut().filter(|_| is_long(system)).and_then(Block::cache_control);
+    let is_long = prefix.extend(&body.system, bytes).is_some();
+    let of_system = body.system.last_mut().filter(|_| is_long).and_then(Block::cache_control);
     if let Some(cache_control) = of_system {
         *cache_control = Some(CacheControl::OWN);
     }
     if !body.messages.iter().any(|message| message.role == Role::Assistant) {
         return;
     }
-    let mut end = system + body.messages.iter().map(|message| bytes(&message.content)).sum::<usize>();
-    let mut marked = 0;
-    for message in body.messages.iter_mut().rev() {
-        let length = bytes(&message.content);
-        if message.role == Role::User
-            && marked < 2
-            && is_long(end)
-            && let Some(cache_control) = message.content.last_mut().and_then(Block::cache_control)
-        {
-            *cache_control = Some(CacheControl::OWN);
-            marked += 1;
+    let of_message = |message: &Message<'_>| message.content.iter().map(bytes).sum();
+    let Some(first_long) = prefix.extend(&body.messages, of_message) else { return };
+    let long = body.messages.iter_mut().skip(first_long).rev().filter(|message| message.role == Role::User);
+    let ends = long.filter_map(|message| message.content.last_mut().and_then(Block::cache_control));
+    ends.take(2).for_each(|cache_control| *cache_control = Some(CacheControl::OWN));
+}
+
+/// The beginning of a prompt.
+struct Prefix {
+    /// How many bytes of text it still lacks.
+    missing: usize,
+}
+
+impl Prefix {
+    /// Adds what follows, and says which of it makes the prefix long enough; nothing behind that is counted.
+    fn extend<T>(&mut self, following: &[T], bytes: impl Fn(&T) -> usize) -> Option<usize> {
+        if self.missing == 0 {
+            return Some(0);
         }
-        end -= length;
+        following.iter().position(|part| {
+            self.missing = self.missing.saturating_sub(bytes(part));
+            self.missing == 0
+        })
     }
 }
 
 /// About as many bytes of text as tokens stand for; an image counts as much whatever its encoding.
-fn bytes(blocks: &[Block<'_>]) -> usize {
+fn bytes(block: &Block<'_>) -> usize {
     const IMAGE_BYTES: usize = 6_000;
-    let of_block = |block: &Block<'_>| match block {
+    match block {
         Block::Text { text, .. } => text_bytes(text),
         Block::Document { source: Source::Text { data, .. }, .. } => data.len(),
         Block::Image { .. } | Block::Document { .. } => IMAGE_BYTES,
         Block::Thinking { thinking, signature } => text_bytes(thinking) + text_bytes(signature),
         Block::RedactedThinking { data } => text_bytes(data),
         Block::ToolUse { name, input, .. } => name.len() + text_bytes(input),
-        Block::ToolResult { content, .. } => bytes(content),
-    };
-    blocks.iter().map(of_block).sum()
+        Block::ToolResult { content, .. } => content.iter().map(bytes).sum(),
+    }
 }
 
 /// What JSON says, however it is written: escapes are no text.
