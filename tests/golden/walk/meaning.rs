@@ -106,7 +106,7 @@ impl Meaning {
     }
 
     /// What went up, with one name for what is no tool there.
-    pub fn as_known_to(self, dictionary: &Dictionary<'_>) -> Self {
+    pub fn with_known_names(self, dictionary: &Dictionary<'_>) -> Self {
         Self { calls: self.calls.into_iter().map(|call| dictionary.known(call)).collect(), ..self }
     }
 

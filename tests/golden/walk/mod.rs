@@ -157,7 +157,7 @@ impl Walk<'_> {
                 (told, Meaning::of_messages(upstream).with_sorted_instructions())
             }
         };
-        let (told, sent) = (told.in_words_of(&dictionary), sent.as_known_to(&dictionary));
+        let (told, sent) = (told.in_words_of(&dictionary), sent.with_known_names(&dictionary));
         assert_eq!(sent, told, "{}: {upstream}\nfor {history}", station.name);
     }
 
