@@ -37,8 +37,9 @@ struct Stop {
     goes_on: bool,
 }
 
-const TEXTS: [&str; 9] = [
+const TEXTS: [&str; 10] = [
     "Hm.",
+    "Error: there is no such file.",
     "Zwölf \"große\" \\ Boxkämpfer \u{1F600}\u{1F469}\u{200D}\u{1F4BB}, 天気.",
     "One line\nand\tthe next\r\n\r\nand \u{2028} more",
     "A part.\n\nAnother part.",

@@ -20,6 +20,16 @@ pub struct Meaning {
     results: Vec<Found>,
     images: Vec<String>,
     files: Vec<String>,
+    /// What of all that, but for instructions, thoughts and media, came after what.
+    order: Vec<Said>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Said {
+    User,
+    Assistant,
+    Call,
+    Result,
 }
 
 #[derive(Debug, PartialEq)]
@@ -86,7 +96,9 @@ impl Meaning {
         let mut assistant = Vec::new();
         step.text.iter().chain(&step.refusal).for_each(|text| say(&mut assistant, &Value::from(text.as_str())));
         let thoughts = step.thought.iter().filter(|_| step.signature.is_some()).cloned().collect();
-        Self { assistant, thoughts, calls: step.calls.iter().map(call).collect(), ..Self::default() }
+        let calls: Vec<Called> = step.calls.iter().map(call).collect();
+        let order = assistant.iter().map(|_| Said::Assistant).chain(calls.iter().map(|_| Said::Call)).collect();
+        Self { assistant, thoughts, calls, order, ..Self::default() }
     }
 
     /// The same with the thoughts that are one model's own, by their tokens; with none if it does not think.
@@ -126,6 +138,13 @@ impl Meaning {
             let states = message["reasoning_details"].as_array().into_iter().flatten();
             let sealed = states.filter(|state| state["signature"].as_str().is_some_and(is_token));
             meaning.thoughts.extend(sealed.filter_map(|state| state["text"].as_str().map(str::to_owned)));
+            let texts = said.len();
+            match message["role"].as_str() {
+                Some("user") => meaning.order.extend(vec![Said::User; texts]),
+                Some("assistant") => meaning.order.extend(vec![Said::Assistant; texts]),
+                Some("tool") => meaning.order.push(Said::Result),
+                _ => {}
+            }
             for call in message["tool_calls"].as_array().into_iter().flatten() {
                 let [function, custom] = ["function", "custom"].map(|kind| &call[kind]);
                 let called = match custom.is_object() {
@@ -137,6 +156,7 @@ impl Meaning {
                     }
                 };
                 meaning.calls.push(called);
+                meaning.order.push(Said::Call);
                 ids.push(&call["id"]);
             }
             match message["role"].as_str().expect("a role") {
@@ -158,22 +178,28 @@ impl Meaning {
         body["system"].as_array().into_iter().flatten().for_each(|block| say(&mut meaning.system, &block["text"]));
         for message in body["messages"].as_array().expect("messages") {
             for block in message["content"].as_array().expect("blocks") {
-                let said = match message["role"].as_str() {
-                    Some("system") => &mut meaning.system,
-                    Some("user") => &mut meaning.user,
-                    _ => &mut meaning.assistant,
+                let (said, kind) = match message["role"].as_str() {
+                    Some("system") => (&mut meaning.system, None),
+                    Some("user") => (&mut meaning.user, Some(Said::User)),
+                    _ => (&mut meaning.assistant, Some(Said::Assistant)),
                 };
                 match block["type"].as_str().expect("a type") {
-                    "text" => say(said, &block["text"]),
+                    "text" => {
+                        let before = said.len();
+                        say(said, &block["text"]);
+                        meaning.order.extend(kind.into_iter().cycle().take(said.len() - before));
+                    }
                     "thinking" => meaning.thoughts.extend(block["thinking"].as_str().map(str::to_owned)),
                     "image" => meaning.images.push(source(block)),
                     "document" => meaning.files.push(source(block)),
                     "tool_use" => {
                         ids.push(&block["id"]);
+                        meaning.order.push(Said::Call);
                         meaning.calls.push(Called { name: exact(&block["name"]), input: block["input"].clone() });
                     }
                     "tool_result" => {
                         let call = ids.iter().rposition(|id| *id == &block["tool_use_id"]);
+                        meaning.order.push(Said::Result);
                         let mut texts = Vec::new();
                         for inner in block["content"].as_array().into_iter().flatten() {
                             say(&mut texts, &inner["text"]);
