@@ -175,6 +175,9 @@ proptest! {
         let mut messages = request["messages"].clone();
         for message in messages.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
             message.remove("extra");
+            if message["role"] == "assistant" && message["content"].is_null() {
+                message["content"] = json!("");
+            }
         }
         for candidate in candidates(&policy) {
             let Ok(encoded) = chat::encode_request(&policy, candidate, &parsed, &EncodeOptions::default()) else { continue };

@@ -128,6 +128,11 @@ impl ToolNames {
         self.all().any(|known| known.stand_in.len() > beginning.len() && known.stand_in.starts_with(beginning))
     }
 
+    /// Whether one of them begins with `beginning`, or is it.
+    pub fn begin_with(&self, beginning: &str) -> bool {
+        self.all().any(|known| known.stand_in.starts_with(beginning))
+    }
+
     /// Whether one of them stands anywhere in `data`.
     pub fn are_in(&self, data: &[u8]) -> bool {
         self.all().any(|known| memmem::find(data, known.stand_in.as_bytes()).is_some())

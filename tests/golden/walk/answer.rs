@@ -3,63 +3,69 @@
 use serde_json::{Value, json};
 use tiergate_simulator::{Dialect, sign_thought};
 
-use super::station::Station;
-
-/// What one answer says.
-#[derive(Clone, Default)]
-pub struct Step {
-    pub thinks: bool,
-    /// What the Messages API gives with its thought.
-    pub signature: Option<String>,
-    pub text: Option<String>,
-    /// Names and arguments.
-    pub calls: Vec<(String, String)>,
-    pub refusal: Option<String>,
-}
-
-pub const THOUGHT: &str = "Let me think.";
+use super::script::{CallKind, Cuts, Ids, Step, Wire};
+use super::station::{Station, Thoughts};
 
 fn extend(object: &mut Value, more: &Value) {
     let more = more.as_object().expect("an object").clone();
     object.as_object_mut().expect("an object").extend(more);
 }
 
-fn two_halves(text: &str) -> [&str; 2] {
-    let (first, second) = text.split_at(text.len() / 2);
-    [first, second]
-}
-
 impl Station {
     /// The body of a whole answer, the one of this number in its conversation.
-    pub fn whole(&self, step: &Step, number: usize) -> Value {
-        match self.profile.dialect {
+    pub fn whole(&self, step: &Step, number: usize, wire: &Wire) -> String {
+        let body = match self.profile.dialect {
             Dialect::OpenAiChat => self.completion(step, number),
             Dialect::AnthropicMessages => message(step, number),
+        };
+        wire.spelling.write(&body)
+    }
+
+    /// A streamed answer.
+    pub fn stream(&self, step: &Step, number: usize, wire: &Wire) -> String {
+        let write = |event: &Value| wire.spelling.write(event);
+        match self.profile.dialect {
+            Dialect::OpenAiChat => {
+                let chunks = self.chunks(step, number, &wire.cuts);
+                let events: String = chunks.iter().map(|chunk| format!("data: {}\n\n", write(chunk))).collect();
+                format!("{events}data: [DONE]\n\n")
+            }
+            Dialect::AnthropicMessages => {
+                let name = |event: &Value| event["type"].as_str().unwrap_or_default().to_owned();
+                let events = message_events(step, number, &wire.cuts);
+                events.iter().map(|event| format!("event: {}\ndata: {}\n\n", name(event), write(event))).collect()
+            }
         }
     }
 
-    /// The events of a streamed answer.
-    pub fn events(&self, step: &Step, number: usize) -> Vec<String> {
-        match self.profile.dialect {
-            Dialect::OpenAiChat => self.chunks(step, number),
-            Dialect::AnthropicMessages => message_events(step, number),
-        }
-    }
-
-    /// What stands for the thought of an answer to this request; nothing where none does.
-    pub fn sign(&self, step: &Step, upstream: &Value) -> Option<String> {
-        match self.profile.dialect {
-            Dialect::AnthropicMessages if step.thinks => sign_thought(upstream, THOUGHT),
-            Dialect::AnthropicMessages | Dialect::OpenAiChat => None,
-        }
+    /// The step as this station takes it after this request: whether it thinks, and what stands for the thought.
+    pub fn take(&self, step: &Step, upstream: &Value) -> Step {
+        let thought = step.thought.clone().filter(|_| self.thinks(upstream));
+        let signature = match (self.profile.dialect, &thought) {
+            (Dialect::AnthropicMessages, Some(thought)) => sign_thought(upstream, thought),
+            (Dialect::AnthropicMessages | Dialect::OpenAiChat, _) => None,
+        };
+        Step { thought, signature, ..step.clone() }
     }
 
     fn call(&self, step: &Step, number: usize, at: usize) -> Value {
-        let (name, arguments) = &step.calls[at];
-        let id = self.id.map_or_else(String::new, |id| format!("{id}{:09}", 10 * number + at));
-        let mut call = json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
-        extend(&mut call, &self.call_echoes);
-        call
+        let call = &step.calls[at];
+        let number = match step.ids {
+            Ids::Unique => 10 * number + at,
+            Ids::OfTheAnswer => at,
+        };
+        let id = self.id.map_or_else(String::new, |id| format!("{id}{number:09}"));
+        let mut written = match call.kind {
+            CallKind::Function => {
+                let function = json!({"name": call.name, "arguments": call.payload});
+                json!({"id": id, "type": "function", "function": function})
+            }
+            CallKind::Custom => {
+                json!({"id": id, "type": "custom", "custom": {"name": call.name, "input": call.payload}})
+            }
+        };
+        extend(&mut written, &self.call_echoes);
+        written
     }
 
     /// The API has a field for refusals; others say it in words.
@@ -75,15 +81,17 @@ impl Station {
             Some(refusal) => message["content"] = json!(refusal),
             None => {}
         }
-        match self.thoughts {
-            Some(field) if step.thinks => message[field] = json!(THOUGHT),
-            None if step.thinks && self.name == "mistral" && step.text.is_some() => {
-                message["content"] = json!([
-                    {"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]},
-                    {"type": "text", "text": step.text},
-                ]);
+        match (self.thoughts, &step.thought) {
+            (Thoughts::Field(field), Some(thought)) => message[field] = json!(thought),
+            (Thoughts::Parts, Some(thought)) => {
+                let text = message["content"].take();
+                let thought = json!({"type": "thinking", "thinking": [{"type": "text", "text": thought}]});
+                message["content"] = match text.is_string() {
+                    true => json!([thought, {"type": "text", "text": text}]),
+                    false => json!([thought]),
+                };
             }
-            Some(_) | None => {}
+            (Thoughts::Nowhere | Thoughts::Blocks(_), _) | (_, None) => {}
         }
         let calls: Vec<Value> = (0..step.calls.len()).map(|at| self.call(step, number, at)).collect();
         let reason = if calls.is_empty() { "stop" } else { "tool_calls" };
@@ -97,17 +105,25 @@ impl Station {
         })
     }
 
-    fn chunks(&self, step: &Step, number: usize) -> Vec<String> {
+    fn chunks(&self, step: &Step, number: usize, cuts: &Cuts) -> Vec<Value> {
         let mut first = json!({"role": "assistant", "content": ""});
         extend(&mut first, &self.echoes);
         let mut deltas = vec![first];
-        if let Some(field) = self.thoughts.filter(|_| step.thinks) {
-            deltas.extend(two_halves(THOUGHT).map(|half| json!({field: half})));
+        for thought in step.thought.iter().flat_map(|thought| cuts.text(thought)) {
+            match self.thoughts {
+                Thoughts::Field(field) => deltas.push(json!({field: thought})),
+                Thoughts::Parts => {
+                    let thought = json!({"type": "thinking", "thinking": [{"type": "text", "text": thought}]});
+                    deltas.push(json!({"content": [thought]}));
+                }
+                Thoughts::Nowhere | Thoughts::Blocks(_) => {}
+            }
         }
         let said = step.text.as_deref().or(step.refusal.as_deref().filter(|_| !self.refuses_in_a_field()));
-        deltas.extend(said.into_iter().flat_map(two_halves).map(|half| json!({"content": half})));
+        deltas.extend(said.into_iter().flat_map(|said| cuts.text(said)).map(|piece| json!({"content": piece})));
         let refusal = step.refusal.as_deref().filter(|_| self.refuses_in_a_field());
-        deltas.extend(refusal.into_iter().flat_map(two_halves).map(|half| json!({"refusal": half})));
+        let refusal = refusal.into_iter().flat_map(|refusal| cuts.text(refusal));
+        deltas.extend(refusal.map(|piece| json!({"refusal": piece})));
         for at in 0..step.calls.len() {
             let mut call = self.call(step, number, at);
             if self.id.is_none() {
@@ -116,33 +132,36 @@ impl Station {
                 continue;
             }
             call["index"] = json!(at);
-            let arguments = std::mem::replace(&mut call["function"]["arguments"], json!(""));
+            let (kind, input) = match step.calls[at].kind {
+                CallKind::Function => ("function", "arguments"),
+                CallKind::Custom => ("custom", "input"),
+            };
+            call[kind][input] = json!("");
             deltas.push(json!({"tool_calls": [call]}));
-            let halves = two_halves(arguments.as_str().unwrap_or_default());
-            deltas.extend(halves.map(|half| json!({"tool_calls": [{"index": at, "function": {"arguments": half}}]})));
+            let pieces = cuts.text(&step.calls[at].payload).into_iter();
+            deltas.extend(pieces.map(|piece| json!({"tool_calls": [{"index": at, kind: {input: piece}}]})));
         }
         let reason = if step.calls.is_empty() { "stop" } else { "tool_calls" };
         let chunk = |delta: Value, reason: Value| {
             let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": reason});
-            let chunk = json!({
+            json!({
                 "id": format!("chatcmpl-{number}"), "object": "chat.completion.chunk", "created": 1_790_000_000,
                 "model": "m", "choices": [choice],
-            });
-            format!("data: {chunk}\n\n")
+            })
         };
-        let mut events: Vec<String> = deltas.into_iter().map(|delta| chunk(delta, Value::Null)).collect();
-        events.push(chunk(json!({}), json!(reason)));
-        events.push("data: [DONE]\n\n".to_owned());
-        events
+        let mut chunks: Vec<Value> = deltas.into_iter().map(|delta| chunk(delta, Value::Null)).collect();
+        chunks.push(chunk(json!({}), json!(reason)));
+        chunks
     }
 }
 
 fn blocks(step: &Step, number: usize) -> Vec<Value> {
-    let thought = step.thinks.then(|| json!({"type": "thinking", "thinking": THOUGHT, "signature": step.signature}));
+    let thought = step.thought.as_ref();
+    let thought = thought.map(|thought| json!({"type": "thinking", "thinking": thought, "signature": step.signature}));
     let text = step.text.as_ref().map(|text| json!({"type": "text", "text": text}));
-    let calls = step.calls.iter().enumerate().map(|(at, (name, arguments))| {
-        let input: Value = serde_json::from_str(arguments).expect("JSON");
-        json!({"type": "tool_use", "id": format!("toolu_{:09}", 10 * number + at), "name": name, "input": input})
+    let calls = step.calls.iter().enumerate().map(|(at, call)| {
+        let id = format!("toolu_{:09}", 10 * number + at);
+        json!({"type": "tool_use", "id": id, "name": call.name, "input": call.input()})
     });
     thought.into_iter().chain(text).chain(calls).collect()
 }
@@ -166,7 +185,7 @@ fn message(step: &Step, number: usize) -> Value {
     message
 }
 
-fn message_events(step: &Step, number: usize) -> Vec<String> {
+fn message_events(step: &Step, number: usize, cuts: &Cuts) -> Vec<Value> {
     let mut start = message(&Step::default(), number);
     start["stop_reason"] = Value::Null;
     let mut events = vec![json!({"type": "message_start", "message": start})];
@@ -180,12 +199,17 @@ fn message_events(step: &Step, number: usize) -> Vec<String> {
         for (field, kind, name) in fields {
             if let Some(text) = block.get(field).and_then(Value::as_str).map(str::to_owned) {
                 block[field] = json!("");
-                deltas.push(json!({"type": kind, name: text}));
+                match field {
+                    // It comes as one piece.
+                    "signature" => deltas.push(json!({"type": kind, name: text})),
+                    _ => deltas.extend(cuts.text(&text).into_iter().map(|piece| json!({"type": kind, name: piece}))),
+                }
             }
         }
         if let Some(input) = block.get("input").map(Value::to_string) {
             block["input"] = json!({});
-            deltas.extend(two_halves(&input).map(|half| json!({"type": "input_json_delta", "partial_json": half})));
+            let pieces = cuts.text(&input).into_iter();
+            deltas.extend(pieces.map(|piece| json!({"type": "input_json_delta", "partial_json": piece})));
         }
         events.push(json!({"type": "content_block_start", "index": index, "content_block": block}));
         events.extend(
@@ -195,6 +219,5 @@ fn message_events(step: &Step, number: usize) -> Vec<String> {
     }
     events.push(json!({"type": "message_delta", "delta": stop(step), "usage": {"output_tokens": 9}}));
     events.push(json!({"type": "message_stop"}));
-    let wire = |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default());
-    events.iter().map(wire).collect()
+    events
 }

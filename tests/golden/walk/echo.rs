@@ -1,4 +1,4 @@
-//! An answer on its way to the client, and what the client's SDK makes of it for the history.
+//! An answer on its way to the client, and what the client makes of it for the history.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,65 +13,55 @@ use tiergate::wire::ask::Ask;
 use tiergate::wire::piece::Said;
 use tiergate::wire::sse::Decoder;
 
-use super::answer::Step;
+use super::script::{Client, Form, Step, Wire};
 use super::station::Station;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    Whole,
-    Streamed,
-}
-
-impl Form {
-    pub fn other(self) -> Self {
-        match self {
-            Self::Whole => Self::Streamed,
-            Self::Streamed => Self::Whole,
-        }
-    }
-}
 
 /// How an answer is delivered, and to what request.
 pub struct Delivered<'a> {
     pub provider: &'a Provider,
     pub ask: &'a Ask<'a>,
     pub sealer: Option<Rc<Sealer>>,
-    pub form: Form,
+    pub wire: &'a Wire,
 }
 
 impl Delivered<'_> {
-    /// The message that the client appends to its history.
+    /// The message that OpenAI's SDK makes of it.
     pub fn echo(&self, station: &Station, step: &Step, number: usize) -> Value {
         let reading = DecodeOptions {
             sealer: self.sealer.clone(),
             ..DecodeOptions::of(self.provider, self.ask, Duration::from_secs(1_790_000_000))
         };
         let options = AnswerOptions::of(self.ask, self.provider.show_reasoning);
-        match self.form {
+        match self.wire.form {
             Form::Whole => {
-                let upstream = station.whole(step, number).to_string().into_bytes();
+                let upstream = station.whole(step, number, self.wire).into_bytes();
                 let came = dialect::mend_answer(&reading, upstream);
                 let pieces = dialect::decode_answer(&reading, &came).unwrap_or_else(|defect| panic!("{defect:?}"));
                 let said = Said { dialect: reading.dialect, pieces: &pieces, came: None };
                 let body = delivery::encode_answer(&options, &said).unwrap_or(came.clone());
                 of_completion(&serde_json::from_slice(&body).expect("JSON"))
             }
-            Form::Streamed => of_chunks(&deliver(reading, options, &station.events(step, number))),
+            Form::Streamed => {
+                let stream = station.stream(step, number, self.wire);
+                of_chunks(&deliver(reading, options, &self.wire.cuts.bytes(stream.as_bytes())))
+            }
         }
     }
 }
 
 /// What the client gets of a stream.
-fn deliver(reading: DecodeOptions, options: AnswerOptions, events: &[String]) -> String {
+fn deliver(reading: DecodeOptions, options: AnswerOptions, pieces: &[&[u8]]) -> String {
     let mut stream = Stream::new(&reading).expect("the dialect should be built");
     let (mut delivery, mut decoder, mut out) = (Delivery::new(options, None), Decoder::default(), Vec::new());
-    decoder.space().extend_from_slice(events.concat().as_bytes());
-    while let Some(event) = decoder.next_event().expect("short events") {
-        let data = stream.data(&event);
-        let mut pieces = Vec::new();
-        if stream.take(&data, &mut pieces).expect("an answer") == Heard::Pieces {
-            let said = Said { dialect: stream.dialect(), pieces: &pieces, came: data.as_it_came() };
-            delivery.take(&said, &mut out);
+    for piece in pieces {
+        decoder.space().extend_from_slice(piece);
+        while let Some(event) = decoder.next_event().expect("short events") {
+            let data = stream.data(&event);
+            let mut pieces = Vec::new();
+            if stream.take(&data, &mut pieces).expect("an answer") == Heard::Pieces {
+                let said = Said { dialect: stream.dialect(), pieces: &pieces, came: data.as_it_came() };
+                delivery.take(&said, &mut out);
+            }
         }
     }
     assert!(stream.is_finished());
@@ -129,5 +119,71 @@ fn join(known: &mut Value, delta: Value) {
             }
         }
         (known, delta) => *known = json!(delta),
+    }
+}
+
+impl Client {
+    /// A message of the SDK's as the client keeps it.
+    pub fn keep(self, message: &Value) -> Value {
+        let only = |names: &[&str]| {
+            let fields = message.as_object().expect("an object").iter();
+            let kept = fields.filter(|(name, value)| names.contains(&name.as_str()) && !value.is_null());
+            Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+        };
+        match self {
+            Self::WithNulls => message.clone(),
+            Self::WithoutNulls => without_nulls(message),
+            Self::DropsReasoning => only(&["role", "content", "refusal", "tool_calls"]),
+            Self::KeepsDetails => only(&["role", "content", "refusal", "tool_calls", "reasoning_details"]),
+            Self::Merges => {
+                let mut kept = only(&["role", "content", "refusal", "tool_calls"]);
+                kept["content"] = json!([{"type": "text", "text": kept["content"].as_str().unwrap_or_default()}]);
+                for call in kept["tool_calls"].as_array_mut().into_iter().flatten() {
+                    call.as_object_mut()
+                        .expect("an object")
+                        .retain(|name, _| name != "index" && name != "extra_content");
+                }
+                kept
+            }
+        }
+    }
+
+    /// The history as the client sends it.
+    pub fn send(self, messages: &[Value]) -> Vec<Value> {
+        let mut sent: Vec<Value> = Vec::new();
+        for message in messages {
+            match sent.last_mut().filter(|last| self == Self::Merges && are_of_one_speaker(last, message)) {
+                Some(last) => {
+                    let more = [parts(last), parts(message)].concat();
+                    last["content"] = json!(more);
+                }
+                None => sent.push(message.clone()),
+            }
+        }
+        sent
+    }
+}
+
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let kept = members.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(kept.map(|(name, value)| (name.clone(), without_nulls(value))).collect())
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        other => other.clone(),
+    }
+}
+
+fn are_of_one_speaker(last: &Value, message: &Value) -> bool {
+    let is_mere_text = |message: &Value| ["tool_calls", "refusal", "name"].iter().all(|name| message[*name].is_null());
+    last["role"] == message["role"] && last["role"] != "tool" && is_mere_text(last) && is_mere_text(message)
+}
+
+fn parts(message: &Value) -> Vec<Value> {
+    match &message["content"] {
+        Value::Array(parts) => parts.clone(),
+        Value::Null => Vec::new(),
+        text => vec![json!({"type": "text", "text": text})],
     }
 }

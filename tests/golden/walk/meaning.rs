@@ -1,9 +1,12 @@
 //! What a conversation says, whatever dialect it is in.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use tiergate::wire::seal::is_token;
 
-use super::answer::{Step, THOUGHT};
+use super::dictionary::Dictionary;
+use super::script::{Call, FILES, Step};
 
 /// What must arrive, in its order.
 #[derive(Debug, Default, PartialEq)]
@@ -11,17 +14,28 @@ pub struct Meaning {
     system: Vec<String>,
     user: Vec<String>,
     assistant: Vec<String>,
-    /// What was thought, where there is a state of it that the model takes back.
+    /// What was thought, where there is a state of it that its model takes back.
     thoughts: Vec<String>,
     calls: Vec<Called>,
     results: Vec<Found>,
     images: Vec<String>,
+    files: Vec<String>,
+    /// What of all that, but for instructions, thoughts and media, came after what.
+    order: Vec<Said>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Said {
+    User,
+    Assistant,
+    Call,
+    Result,
 }
 
 #[derive(Debug, PartialEq)]
-struct Called {
-    name: String,
-    arguments: Value,
+pub struct Called {
+    pub name: String,
+    pub input: Value,
 }
 
 #[derive(Debug, PartialEq)]
@@ -48,31 +62,64 @@ fn exact(name: &Value) -> String {
     name.as_str().expect("a name").to_owned()
 }
 
+/// What is blank says nothing.
 fn say(said: &mut Vec<String>, text: &Value) {
     let texts = text.as_str().unwrap_or_default().split("\n\n");
-    said.extend(texts.filter(|text| !text.is_empty() && !NOTES.contains(text)).map(str::to_owned));
+    said.extend(texts.filter(|text| !text.trim().is_empty() && !NOTES.contains(text)).map(str::to_owned));
+}
+
+/// Whether a message says anything, but for what was thought; an empty result does, too.
+pub fn says_something(message: &Value) -> bool {
+    let has_text = |value: &Value| value.as_str().is_some_and(|text| !text.trim().is_empty());
+    let holds = |part: &Value| has_text(&part["text"]) || part["type"] != "text";
+    let content = &message["content"];
+    message["role"] == "tool"
+        || has_text(content)
+        || content.as_array().is_some_and(|parts| parts.iter().any(holds))
+        || has_text(&message["refusal"])
+        || message["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty())
+}
+
+pub fn is_instruction(message: &Value) -> bool {
+    matches!(message["role"].as_str(), Some("system" | "developer"))
+}
+
+/// The states of thoughts that a message brings back.
+pub fn tokens(message: &Value) -> impl Iterator<Item = &str> {
+    let states = message["reasoning_details"].as_array().into_iter().flatten();
+    states.filter_map(|state| state["signature"].as_str()).filter(|token| is_token(token))
 }
 
 impl Meaning {
     pub fn of_step(step: &Step) -> Self {
-        let call = |(name, arguments): &(String, String)| Called {
-            name: name.clone(),
-            arguments: serde_json::from_str(arguments).expect("JSON"),
-        };
-        let assistant = step.text.iter().chain(&step.refusal).cloned().collect();
-        let thoughts = step.signature.iter().map(|_| THOUGHT.to_owned()).collect();
-        Self { assistant, thoughts, calls: step.calls.iter().map(call).collect(), ..Self::default() }
+        let call = |call: &Call| Called { name: call.name.clone(), input: call.input() };
+        let mut assistant = Vec::new();
+        step.text.iter().chain(&step.refusal).for_each(|text| say(&mut assistant, &Value::from(text.as_str())));
+        let thoughts = step.thought.iter().filter(|_| step.signature.is_some()).cloned().collect();
+        let calls: Vec<Called> = step.calls.iter().map(call).collect();
+        let order = assistant.iter().map(|_| Said::Assistant).chain(calls.iter().map(|_| Said::Call)).collect();
+        Self { assistant, thoughts, calls, order, ..Self::default() }
     }
 
-    /// The same for a model that did not think it.
-    pub fn without_thoughts(self) -> Self {
-        Self { thoughts: Vec::new(), ..self }
+    /// The same with the thoughts that are one model's own, by their tokens; with none if it does not think.
+    pub fn with_thoughts(self, thoughts: Vec<String>) -> Self {
+        Self { thoughts, ..self }
     }
 
-    /// The same with other names of what is called.
-    pub fn with_names(mut self, name: impl Fn(&str) -> String) -> Self {
-        self.calls.iter_mut().for_each(|call| call.name = name(&call.name));
+    /// The same with instructions in an order of their own, since some are moved to the top.
+    pub fn with_sorted_instructions(mut self) -> Self {
+        self.system.sort();
         self
+    }
+
+    /// The same with calls in the words of a station.
+    pub fn in_words_of(self, dictionary: &Dictionary<'_>) -> Self {
+        Self { calls: self.calls.into_iter().map(|call| dictionary.called(call)).collect(), ..self }
+    }
+
+    /// What went up, with one name for what is no tool there.
+    pub fn with_known_names(self, dictionary: &Dictionary<'_>) -> Self {
+        Self { calls: self.calls.into_iter().map(|call| dictionary.known(call)).collect(), ..self }
     }
 
     pub fn of_chat(messages: &[Value]) -> Self {
@@ -85,16 +132,31 @@ impl Meaning {
                 say(&mut said, &part["text"]);
                 say(&mut said, &part["refusal"]);
                 meaning.images.extend(part["image_url"]["url"].as_str().map(str::to_owned));
+                meaning.files.extend(part["file"]["file_data"].as_str().map(said_in_file));
             }
             say(&mut said, &message["refusal"]);
             let states = message["reasoning_details"].as_array().into_iter().flatten();
             let sealed = states.filter(|state| state["signature"].as_str().is_some_and(is_token));
             meaning.thoughts.extend(sealed.filter_map(|state| state["text"].as_str().map(str::to_owned)));
+            let texts = said.len();
+            match message["role"].as_str() {
+                Some("user") => meaning.order.extend(vec![Said::User; texts]),
+                Some("assistant") => meaning.order.extend(vec![Said::Assistant; texts]),
+                Some("tool") => meaning.order.push(Said::Result),
+                _ => {}
+            }
             for call in message["tool_calls"].as_array().into_iter().flatten() {
-                let function = &call["function"];
-                let arguments = function["arguments"].as_str().expect("arguments");
-                let arguments = serde_json::from_str(arguments).expect("JSON");
-                meaning.calls.push(Called { name: exact(&function["name"]), arguments });
+                let [function, custom] = ["function", "custom"].map(|kind| &call[kind]);
+                let called = match custom.is_object() {
+                    true => Called { name: exact(&custom["name"]), input: custom["input"].clone() },
+                    false => {
+                        let arguments = function["arguments"].as_str().expect("arguments");
+                        let call = Call::function(function["name"].as_str().expect("a name"), arguments);
+                        Called { name: call.name.clone(), input: call.input() }
+                    }
+                };
+                meaning.calls.push(called);
+                meaning.order.push(Said::Call);
                 ids.push(&call["id"]);
             }
             match message["role"].as_str().expect("a role") {
@@ -116,25 +178,36 @@ impl Meaning {
         body["system"].as_array().into_iter().flatten().for_each(|block| say(&mut meaning.system, &block["text"]));
         for message in body["messages"].as_array().expect("messages") {
             for block in message["content"].as_array().expect("blocks") {
-                let said = match message["role"].as_str() {
-                    Some("system") => &mut meaning.system,
-                    Some("user") => &mut meaning.user,
-                    _ => &mut meaning.assistant,
+                let (said, kind) = match message["role"].as_str() {
+                    Some("system") => (&mut meaning.system, None),
+                    Some("user") => (&mut meaning.user, Some(Said::User)),
+                    _ => (&mut meaning.assistant, Some(Said::Assistant)),
                 };
                 match block["type"].as_str().expect("a type") {
-                    "text" => say(said, &block["text"]),
+                    "text" => {
+                        let before = said.len();
+                        say(said, &block["text"]);
+                        meaning.order.extend(kind.into_iter().cycle().take(said.len() - before));
+                    }
                     "thinking" => meaning.thoughts.extend(block["thinking"].as_str().map(str::to_owned)),
-                    "image" => meaning.images.push(image(block)),
+                    "image" => meaning.images.push(source(block)),
+                    "document" => meaning.files.push(source(block)),
                     "tool_use" => {
                         ids.push(&block["id"]);
-                        meaning.calls.push(Called { name: exact(&block["name"]), arguments: block["input"].clone() });
+                        meaning.order.push(Said::Call);
+                        meaning.calls.push(Called { name: exact(&block["name"]), input: block["input"].clone() });
                     }
                     "tool_result" => {
                         let call = ids.iter().rposition(|id| *id == &block["tool_use_id"]);
+                        meaning.order.push(Said::Result);
                         let mut texts = Vec::new();
                         for inner in block["content"].as_array().into_iter().flatten() {
                             say(&mut texts, &inner["text"]);
-                            meaning.images.extend((inner["type"] == "image").then(|| image(inner)));
+                            match inner["type"].as_str() {
+                                Some("image") => meaning.images.push(source(inner)),
+                                Some("document") => meaning.files.push(source(inner)),
+                                _ => {}
+                            }
                         }
                         meaning.results.push(Found { call: call.expect("a result should have its call"), texts });
                     }
@@ -146,7 +219,36 @@ impl Meaning {
     }
 }
 
-fn image(block: &Value) -> String {
+fn said_in_file(data: &str) -> String {
+    let known = FILES.iter().find(|(known, _)| *known == data);
+    known.map_or_else(|| data.to_owned(), |(_, said)| (*said).to_owned())
+}
+
+fn source(block: &Value) -> String {
     let text = |name: &str| block["source"][name].as_str().unwrap_or_default().to_owned();
-    format!("data:{};base64,{}", text("media_type"), text("data"))
+    match block["source"]["type"].as_str() {
+        Some("text") => text("data"),
+        _ => format!("data:{};base64,{}", text("media_type"), text("data")),
+    }
+}
+
+/// What messages of the assistant hold in a field that is no part of the published API, but for tokens of the gateway's.
+pub fn held(messages: &[Value], field: &str) -> Vec<Value> {
+    let value = |message: &Value| match &message[field] {
+        Value::Array(items) => {
+            let is_foreign =
+                |item: &&Value| !["signature", "data"].iter().any(|name| item[*name].as_str().is_some_and(is_token));
+            Some(Value::Array(items.iter().filter(is_foreign).cloned().collect()))
+        }
+        other => Some(other.clone()),
+    };
+    let says_something = |value: &Value| !value.is_null() && *value != "" && *value != Value::Array(Vec::new());
+    messages.iter().filter_map(value).filter(says_something).collect()
+}
+
+/// What calls hold beside what they call, by the number of the call.
+pub fn beside_calls(messages: &[Value], field: &str) -> BTreeMap<usize, Value> {
+    let calls = messages.iter().flat_map(|message| message["tool_calls"].as_array().into_iter().flatten());
+    let values = calls.enumerate().map(|(at, call)| (at, call[field].clone()));
+    values.filter(|(_, value)| !value.is_null()).collect()
 }

@@ -1,12 +1,19 @@
-//! One conversation of an agent, walked through the providers that docs/policy.md has rows for, in their own dialects: each
-//! answers in turn, whole or streamed, its answer goes to the client and comes back as an SDK echoes it, and the next one's
-//! simulator refuses nothing, and nothing of meaning is lost: not what a model thought that takes it back, either.
+//! Conversations of an agent, walked through the providers that docs/policy.md has rows for, in their own dialects: one
+//! answers after the other, whole or streamed, its answer goes to the client and comes back as clients echo it, and the next
+//! one's simulator refuses nothing, and nothing of meaning is lost: not what a model thought that takes it back, either.
+//!
+//! `fixed` has conversations that are written down, `fuzz` draws them.
 
 mod answer;
+mod dictionary;
 mod echo;
+mod fixed;
+mod fuzz;
 mod meaning;
+mod script;
 mod station;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
@@ -17,201 +24,203 @@ use tiergate::upstream::dialect::{self, EncodeOptions};
 use tiergate::upstream::sealer::Sealer;
 use tiergate_simulator::{Dialect, judge_chat_request, judge_messages_request};
 
-use answer::Step;
-use echo::{Delivered, Form};
-use meaning::{Meaning, plain};
+use dictionary::Dictionary;
+use echo::Delivered;
+use meaning::{Meaning, beside_calls, held, is_instruction, says_something, tokens};
+use script::{Exchange, Form, Script, Step};
 use station::{Station, policy, stations};
 
-/// The name of a tool that most providers refuse.
-const ODD_NAME: &str = "files.look/at";
-
-/// What is said in the walk, but for images, which not every model takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Matter {
-    Words,
-    WordsAndImages,
+/// Everybody who may answer.
+struct World {
+    stations: Vec<Station>,
+    policy: Policy,
 }
 
-/// What the user, or the tools, say before an answer.
-enum Input {
-    User,
-    /// With a name, and an image where there are any.
-    Named,
-    /// The results of the last answer's calls.
-    Results,
-    ResultsAndUser,
+/// A conversation under way.
+struct Walk<'w> {
+    world: &'w World,
+    script: &'w Script,
+    messages: Vec<Value>,
+    /// The last answer.
+    answered: Value,
+    /// What was thought, by the token that stands for it.
+    thoughts: BTreeMap<String, Thought>,
 }
 
-fn script() -> Vec<(Input, Step)> {
-    let call = |name: &str, at: usize| (name.to_owned(), format!("{{\"at\":{at}}}"));
-    let looks = |at: usize| call("look", at);
-    let said = |text: &str| Step { text: Some(text.to_owned()), ..Step::default() };
-    vec![
-        (Input::User, Step { thinks: true, calls: vec![looks(1), looks(2)], ..Step::default() }),
-        (Input::Results, Step { thinks: true, calls: vec![call("default_api.look:3", 3)], ..said("Step 1") }),
-        (Input::Results, Step { thinks: true, ..said("Answer 2") }),
-        (Input::Named, Step { calls: vec![looks(4), looks(5)], ..said("Step 3") }),
-        (Input::Results, Step { refusal: Some("Refusal 4".to_owned()), ..Step::default() }),
-        (Input::User, Step { calls: vec![call(ODD_NAME, 6)], ..Step::default() }),
-        (Input::ResultsAndUser, said("Answer 6")),
-        (Input::User, said("Answer 7")),
-    ]
+struct Thought {
+    station: &'static str,
+    text: String,
 }
 
-fn image(number: usize) -> Value {
-    json!({"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{number:04}"), "detail": "auto"}})
-}
+impl World {
+    fn new() -> Self {
+        let stations = stations();
+        let policy = policy(&stations);
+        Self { stations, policy }
+    }
 
-/// The messages before the answer of this number.
-fn input(input: &Input, number: usize, matter: Matter, answered: &Value) -> Vec<Value> {
-    let with_image = |text: String, at: usize| match matter {
-        Matter::Words => json!([{"type": "text", "text": text}]),
-        Matter::WordsAndImages => json!([{"type": "text", "text": text}, image(at)]),
-    };
-    let user = || json!({"role": "user", "content": format!("Question {number}")});
-    let results = || {
-        let calls = answered["tool_calls"].as_array().into_iter().flatten().enumerate();
-        calls.map(|(at, call)| {
-            let text = format!("Result {number}.{at}");
-            let content = if at == 0 { json!(text) } else { with_image(text, 10 * number + at) };
-            json!({"role": "tool", "tool_call_id": call["id"], "content": content})
-        })
-    };
-    match input {
-        Input::User => vec![user()],
-        Input::Named => {
-            vec![json!({"role": "user", "name": "ada", "content": with_image(format!("Question {number}"), number)})]
+    fn station(&self, name: &str) -> &Station {
+        self.stations.iter().find(|station| station.name == name).expect("a station")
+    }
+
+    fn candidate(&self, name: &str) -> Candidate {
+        let id = self.policy.model_named(&format!("{name}-model")).expect("a model");
+        let fits = |entry: &&Entry| matches!(entry, Entry::One(candidate) if candidate.model == id);
+        let Some(Entry::One(candidate)) = self.policy.tiers[0].candidates.iter().find(fits) else { panic!("{name}") };
+        candidate.clone()
+    }
+
+    /// What seals the thoughts of a candidate whose own do not pass as they come.
+    fn sealer(&self, candidate: &Candidate) -> Option<Rc<Sealer>> {
+        let root = Secret::new("a-root-of-enough-characters".to_owned());
+        let seals = dialect::seals_thoughts(self.policy.provider_of(candidate.model).dialect);
+        seals.then(|| Sealer::new(&self.policy, candidate.model, &[root]))?.map(Rc::new)
+    }
+
+    /// Has the conversation of a script, and panics at what is refused or lost.
+    fn walk(&self, script: &Script) {
+        let messages = script.opening.iter().map(script::Spoken::message).collect();
+        let thoughts = BTreeMap::new();
+        let mut walk = Walk { world: self, script, messages, answered: Value::Null, thoughts };
+        for (number, exchange) in script.exchanges.iter().enumerate() {
+            walk.ask(exchange);
+            walk.answer(exchange, number);
         }
-        Input::Results => results().collect(),
-        Input::ResultsAndUser => results().chain([user()]).collect(),
     }
 }
 
-fn candidate(policy: &Policy, name: &str) -> Candidate {
-    let id = policy.model_named(&format!("{name}-model")).expect("a model");
-    let fits = |entry: &&Entry| matches!(entry, Entry::One(candidate) if candidate.model == id);
-    let Some(Entry::One(candidate)) = policy.tiers[0].candidates.iter().find(fits) else { panic!("{name}") };
-    candidate.clone()
-}
-
-/// What seals the thoughts of a candidate whose own do not pass as they come.
-fn sealer(policy: &Policy, candidate: &Candidate) -> Option<Rc<Sealer>> {
-    let root = Secret::new("a-root-of-enough-characters".to_owned());
-    let seals = dialect::seals_thoughts(policy.provider_of(candidate.model).dialect);
-    seals.then(|| Sealer::new(policy, candidate.model, &[root]))?.map(Rc::new)
-}
-
-/// The client's request, with fields that many do not know, at every depth.
-fn request(messages: &[Value], form: Form) -> String {
-    let parameters = json!({"type": "object", "properties": {"at": {"type": "integer"}}});
-    let tool = |name: &str| {
-        json!({"type": "function", "function": {"name": name, "parameters": parameters, "x": 1},
-            "cache_control": {"type": "ephemeral"}})
-    };
-    let mut request = json!({
-        "messages": messages, "tools": [tool("look"), tool(ODD_NAME)], "tool_choice": "auto", "store": true, "metadata": {"a": "b"}, "seed": 7,
-        "user": null, "presence_penalty": 0.5, "max_completion_tokens": 4000, "top_k": 3,
-        "response_format": {"type": "text", "x": 1},
-    });
-    if form == Form::Streamed {
-        request["stream"] = json!(true);
-        request["stream_options"] = json!({"include_usage": true, "x": 1});
+impl Walk<'_> {
+    /// Appends what is said before an answer.
+    fn ask(&mut self, exchange: &Exchange) {
+        let calls = self.answered["tool_calls"].as_array().cloned().unwrap_or_default();
+        let mut results: Vec<Value> = calls
+            .iter()
+            .zip(exchange.results.iter().cycle())
+            .map(|(call, content)| json!({"role": "tool", "tool_call_id": call["id"], "content": content.json()}))
+            .collect();
+        assert_eq!(results.len(), calls.len(), "each call should have its result");
+        let first = exchange.first_result % results.len().max(1);
+        results.rotate_left(first);
+        self.messages.extend(results);
+        self.messages.extend(exchange.spoken.iter().map(script::Spoken::message));
+        let begun = exchange.begun.iter();
+        self.messages.extend(begun.map(|text| json!({"role": "assistant", "content": text})));
     }
-    request.to_string()
-}
 
-/// The name under which a station has the tool with the odd one.
-fn name_at(station: &Station, upstream: &Value) -> String {
-    let tool = &upstream["tools"][1];
-    let name = match station.profile.dialect {
-        Dialect::OpenAiChat => &tool["function"]["name"],
-        Dialect::AnthropicMessages => &tool["name"],
-    };
-    name.as_str().expect("two tools").to_owned()
-}
-
-/// Checks what goes up to a station.
-fn check(station: &Station, upstream: &Value, messages: &[Value]) {
-    let judged = match station.profile.dialect {
-        Dialect::OpenAiChat => judge_chat_request(&station.profile, upstream),
-        Dialect::AnthropicMessages => judge_messages_request(&station.profile, "2023-06-01", upstream),
-    };
-    let history = json!(messages);
-    assert_eq!(judged, Ok(()), "{}: {upstream}\nfor {history}", station.name);
-    let told = Meaning::of_chat(messages);
-    let (sent, told) = match station.profile.dialect {
-        Dialect::OpenAiChat => {
-            let sent = Meaning::of_chat(upstream["messages"].as_array().expect("messages"));
-            (sent, told.without_thoughts())
-        }
-        Dialect::AnthropicMessages => (Meaning::of_messages(upstream), told),
-    };
-    // A call has the name that its tool has there; one of what is no tool has any that the API takes.
-    let odd = name_at(station, upstream);
-    let sent = sent.with_names(|name| if name == odd { odd.clone() } else { plain(name) });
-    let told = told.with_names(|name| if name == ODD_NAME { odd.clone() } else { plain(name) });
-    assert_eq!(sent, told, "{}: {upstream}\nfor {history}", station.name);
-}
-
-/// One conversation in which the providers of `order` answer in turn, the first one in `first`, the next in the other form.
-fn walk(policy: &Policy, order: &[&Station], matter: Matter, first: Form) {
-    let mut messages = vec![json!({"role": "developer", "content": "Be brief.", "name": "operator"})];
-    let mut answered = Value::Null;
-    for (number, (said, step)) in script().iter().enumerate() {
-        messages.extend(input(said, number, matter, &answered));
-        let form = if number % 2 == 0 { first } else { first.other() };
-        let station = order[number % order.len()];
-        let body = request(&messages, form);
+    /// Asks a station, and appends its answer.
+    fn answer(&mut self, exchange: &Exchange, number: usize) {
+        let World { policy, .. } = self.world;
+        let station = self.world.station(exchange.station);
+        let sent = self.script.client.send(&self.messages);
+        let body = request(self.script, exchange, &sent);
         let ask = chat::parse(body.as_bytes()).expect("a valid request");
-        let candidate = candidate(policy, station.name);
-        let sealer = sealer(policy, &candidate);
+        let candidate = self.world.candidate(station.name);
+        let sealer = self.world.sealer(&candidate);
         let options = EncodeOptions { sealer: sealer.clone(), ..EncodeOptions::default() };
         let encoded = dialect::encode_request(policy, &candidate, &ask, &options);
         let encoded = encoded.unwrap_or_else(|error| panic!("{}: {error:?} for {body}", station.name));
         let upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
-        check(station, &upstream, &messages);
-        let step = Step { signature: station.sign(step, &upstream), ..step.clone() };
+        let dictionary = Dictionary::of(&self.script.tools, station.profile.dialect, &upstream);
+        self.check(station, &upstream, &sent);
+        let step = station.take(&exchange.step, &upstream);
+        let known = Step { calls: step.calls.iter().map(|call| dictionary.call(call)).collect(), ..step.clone() };
         let provider = policy.provider_of(candidate.model);
-        let odd = name_at(station, &upstream);
-        let as_known = |(name, arguments): &(String, String)| {
-            (if name == ODD_NAME { odd.clone() } else { name.clone() }, arguments.clone())
-        };
-        let known = Step { calls: step.calls.iter().map(as_known).collect(), ..step.clone() };
-        answered = Delivered { provider, ask: &ask, sealer, form }.echo(station, &known, number);
+        let answered = Delivered { provider, ask: &ask, sealer, wire: &exchange.wire }.echo(station, &known, number);
         let told = Meaning::of_chat(std::slice::from_ref(&answered));
-        assert_eq!(told, Meaning::of_step(&step), "{} in the form {form:?}: {answered}", station.name);
-        messages.push(answered.clone());
+        assert_eq!(told, Meaning::of_step(&step), "{} in the form {:?}: {answered}", station.name, exchange.wire);
+        for (token, text) in tokens(&answered).zip(&step.thought) {
+            let thought = Thought { station: station.name, text: text.clone() };
+            self.thoughts.insert(token.to_owned(), thought);
+        }
+        self.answered = self.script.client.keep(&answered);
+        self.messages.push(self.answered.clone());
     }
-}
 
-fn walk_in_both_forms(policy: &Policy, order: &[&Station], matter: Matter) {
-    for first in [Form::Whole, Form::Streamed] {
-        walk(policy, order, matter, first);
+    /// Checks what goes up to a station for the messages that the client sent.
+    fn check(&self, station: &Station, upstream: &Value, messages: &[Value]) {
+        let judged = match station.profile.dialect {
+            Dialect::OpenAiChat => judge_chat_request(&station.profile, upstream),
+            Dialect::AnthropicMessages => judge_messages_request(&station.profile, "2023-06-01", upstream),
+        };
+        let history = json!(messages);
+        assert_eq!(judged, Ok(()), "{}: {upstream}\nfor {history}", station.name);
+        let dictionary = Dictionary::of(&self.script.tools, station.profile.dialect, upstream);
+        let (told, sent) = match station.profile.dialect {
+            Dialect::OpenAiChat => {
+                let sent = upstream["messages"].as_array().expect("messages");
+                self.check_state(station, sent, messages);
+                (Meaning::of_chat(messages).with_thoughts(Vec::new()), Meaning::of_chat(sent))
+            }
+            Dialect::AnthropicMessages => {
+                let own = self.own_thoughts(station, upstream, messages);
+                let told = Meaning::of_chat(messages).with_thoughts(own).with_sorted_instructions();
+                (told, Meaning::of_messages(upstream).with_sorted_instructions())
+            }
+        };
+        let (told, sent) = (told.in_words_of(&dictionary), sent.with_known_names(&dictionary));
+        assert_eq!(sent, told, "{}: {upstream}\nfor {history}", station.name);
     }
-}
 
-/// Every ordered pair, and triples in which every provider stands at every place, and every ordered pair in both.
-fn walk_all(matter: Matter) {
-    let stations = stations();
-    let policy = policy(&stations);
-    let stations: Vec<&Station> =
-        stations.iter().filter(|station| station.sees_images || matter == Matter::Words).collect();
-    let count = stations.len();
-    for first in 0..count {
-        for step in 0..count {
-            let [second, third] = [first + step, first + 2 * step].map(|at| stations[at % count]);
-            walk_in_both_forms(&policy, &[stations[first], second], matter);
-            walk_in_both_forms(&policy, &[stations[first], second, third], matter);
+    /// The thoughts of the station's model that the client sent, which go up if it thinks, if an answer follows them, and if
+    /// no instruction that came later had to be moved before them.
+    fn own_thoughts(&self, station: &Station, upstream: &Value, messages: &[Value]) -> Vec<String> {
+        let (mut own, mut waiting) = (Vec::new(), Vec::new());
+        let speaks = |message: &&Value| says_something(message) && !is_instruction(message);
+        for (at, message) in messages.iter().enumerate() {
+            let (before, behind) = (messages[..at].iter().rfind(speaks), messages[at + 1..].iter().find(speaks));
+            let is_said = says_something(message);
+            if message["role"] == "assistant" {
+                let thoughts = tokens(message).filter_map(|token| self.thoughts.get(token));
+                waiting.extend(thoughts.filter(|thought| thought.station == station.name));
+                if is_said {
+                    own.append(&mut waiting);
+                }
+            } else if let (true, true, Some(before)) = (is_said, is_instruction(message), before) {
+                let stands_well =
+                    before["role"] != "assistant" && behind.is_none_or(|next| next["role"] == "assistant");
+                if station.has_system_turns() && stands_well {
+                    waiting.clear();
+                } else if station.binds_thoughts() {
+                    waiting.clear();
+                    own.clear();
+                }
+            } else if is_said && !is_instruction(message) {
+                waiting.clear();
+            }
+        }
+        own.retain(|_| station.thinks(upstream));
+        own.iter().map(|thought| thought.text.clone()).collect()
+    }
+
+    /// Checks that what only some providers take goes to those whose rows have it, as it was.
+    fn check_state(&self, station: &Station, sent: &[Value], messages: &[Value]) {
+        let provider = self.world.policy.provider_of(self.world.candidate(station.name).model);
+        for field in ["reasoning_content", "reasoning", "reasoning_details"] {
+            let told = if provider.message_fields.allow(field) { held(messages, field) } else { Vec::new() };
+            assert_eq!(held(sent, field), told, "{}: {field}", station.name);
+        }
+        let (told, sent) = (beside_calls(messages, "extra_content"), beside_calls(sent, "extra_content"));
+        if provider.tool_fields.allow("extra_content") {
+            // Those of others may have what Google documents for them.
+            let kept: BTreeMap<_, _> = sent.into_iter().filter(|(at, _)| told.contains_key(at)).collect();
+            assert_eq!(kept, told, "{}", station.name);
+        } else {
+            assert!(sent.is_empty(), "{}: {sent:?}", station.name);
         }
     }
 }
 
-#[test]
-fn whoever_answered_before_the_next_provider_takes_the_history() {
-    walk_all(Matter::Words);
-}
-
-#[test]
-fn images_of_users_and_of_results_reach_every_model_that_sees() {
-    walk_all(Matter::WordsAndImages);
+/// The client's request, with fields that many do not know, at every depth.
+fn request(script: &Script, exchange: &Exchange, messages: &[Value]) -> String {
+    let tools: Vec<Value> = script.tools.iter().map(script::Tool::json).collect();
+    let mut request = json!({
+        "messages": messages, "tools": tools, "tool_choice": "auto", "store": true, "metadata": {"a": "b"}, "seed": 7,
+        "user": null, "presence_penalty": 0.5, "max_completion_tokens": 4000, "top_k": 3,
+        "response_format": {"type": "text", "x": 1}, "reasoning_effort": exchange.effort,
+    });
+    if exchange.wire.form == Form::Streamed {
+        request["stream"] = json!(true);
+        request["stream_options"] = json!({"include_usage": true, "x": 1});
+    }
+    request.to_string()
 }

@@ -5,21 +5,80 @@ use std::fs;
 use serde_json::{Value, json};
 use tiergate::policy::Policy;
 use tiergate::policy::parse::parse;
-use tiergate_simulator::{Dialect, Model, Profile};
+use tiergate_simulator::{Dialect, Model, Profile, Quirk};
 
-/// A provider of the walk, with what its answers leave in a history.
+/// A model of a provider of the walk, with what its answers leave in a history.
 pub struct Station {
     pub name: &'static str,
+    /// Its provider's row.
+    provider: &'static str,
     pub profile: Profile,
-    pub sees_images: bool,
+    /// What its own row says beside what all say.
+    model: Value,
     /// What stands beside an answer's content.
     pub echoes: Value,
     /// What stands beside a call.
     pub call_echoes: Value,
     /// What the ids of its calls begin with, before nine digits; nothing where it gives none.
     pub id: Option<&'static str>,
-    /// The field that holds its thoughts; nothing where they are parts of the content, or blocks.
-    pub thoughts: Option<&'static str>,
+    pub thoughts: Thoughts,
+}
+
+/// Where an answer says what the model thought.
+#[derive(Clone, Copy)]
+pub enum Thoughts {
+    Nowhere,
+    Field(&'static str),
+    /// In the content, before the text.
+    Parts,
+    Blocks(When),
+}
+
+/// When a model of the Messages API thinks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    Always,
+    IfAsked,
+}
+
+impl Station {
+    /// Whether its model thinks about a request.
+    pub fn thinks(&self, upstream: &Value) -> bool {
+        match self.thoughts {
+            Thoughts::Nowhere => false,
+            Thoughts::Field(_) | Thoughts::Parts | Thoughts::Blocks(When::Always) => true,
+            Thoughts::Blocks(When::IfAsked) => upstream["thinking"]["type"] == "enabled",
+        }
+    }
+
+    /// Whether the provider takes parts of a kind.
+    pub fn takes_part(&self, kind: &str) -> bool {
+        let is_known = self.profile.known.parts.is_none_or(|known| known.contains(&kind));
+        is_known && !(kind == "image_url" && self.profile.has(Quirk::NoImages))
+    }
+
+    /// Whether the provider has tools that take any text, of the model itself or as functions.
+    pub fn has_custom_tools(&self) -> bool {
+        match self.profile.dialect {
+            Dialect::AnthropicMessages => true,
+            Dialect::OpenAiChat => self.profile.known.calls.is_some_and(|known| known.contains(&"custom")),
+        }
+    }
+
+    /// Whether instructions may stand between the other messages, of the Messages API.
+    pub fn has_system_turns(&self) -> bool {
+        self.model["system_turns"] == true
+    }
+
+    /// Whether what its model thought is good only behind the conversation that it thought about.
+    pub fn binds_thoughts(&self) -> bool {
+        matches!(self.thoughts, Thoughts::Blocks(When::Always))
+    }
+
+    /// Whether a conversation may end with the beginning of the answer.
+    pub fn goes_on(&self) -> bool {
+        !self.profile.has(Quirk::NoPrefill)
+    }
 }
 
 /// What is checked of the chat providers is the history, so any model of theirs goes.
@@ -29,40 +88,61 @@ fn station(name: &'static str, profile: Profile) -> Station {
         Dialect::OpenAiChat => Profile { models, ..profile },
         Dialect::AnthropicMessages => profile,
     };
-    let (echoes, call_echoes) = (json!({}), json!({}));
-    Station { name, profile, sees_images: true, echoes, call_echoes, id: Some("call_"), thoughts: None }
+    let (echoes, call_echoes, model) = (json!({}), json!({}), json!({}));
+    let (id, thoughts) = (Some("call_"), Thoughts::Nowhere);
+    Station { name, provider: name, profile, model, echoes, call_echoes, id, thoughts }
+}
+
+fn claude(name: &'static str, when: When, model: Value) -> Station {
+    let station = station(name, Profile::anthropic());
+    Station { provider: "anthropic", thoughts: Thoughts::Blocks(when), model, ..station }
 }
 
 pub fn stations() -> Vec<Station> {
     let nulls = || json!({"refusal": null, "annotations": []});
     let detail = json!({"reasoning_details": [{"type": "reasoning.text", "text": "hm", "signature": "s"}]});
     let signed = json!({"extra_content": {"google": {"thought_signature": "EjQKMg=="}}});
-    let (content, alias) = (Some("reasoning_content"), Some("reasoning"));
-    let blind = |station: Station| Station { sees_images: false, ..station };
+    let content = |station: Station| Station { thoughts: Thoughts::Field("reasoning_content"), ..station };
+    let alias = |station: Station| Station { thoughts: Thoughts::Field("reasoning"), ..station };
+    let prefills = |prefill: &str| json!({"prefill": prefill});
+    let always = json!({"id": "claude-opus-5-5", "sampling": false, "forced_tools": false, "thinking": "always",
+        "thinking_display": true});
+    let turns = json!({"id": "claude-fable-5-2", "sampling": false, "forced_tools": false, "thinking": "always",
+        "thinking_display": true, "system_turns": true});
+    let budget = json!({"id": "claude-sonnet-4-5", "thinking": "budget", "prefill": "message"});
+    let mistral = station("mistral", Profile::mistral());
     vec![
-        station("anthropic", Profile::anthropic()),
+        claude("anthropic", When::Always, always),
+        claude("anthropic-turns", When::Always, turns),
+        claude("anthropic-budget", When::IfAsked, budget),
         Station { echoes: nulls(), ..station("openai", Profile::openai()) },
         Station { call_echoes: signed, id: None, ..station("google", Profile::google()) },
-        blind(Station { echoes: json!({"name": "mercury"}), ..station("inception", Profile::inception()) }),
-        Station { echoes: json!({"prefix": false}), id: Some(""), ..station("mistral", Profile::mistral()) },
-        Station { thoughts: alias, ..station("groq", Profile::groq()) },
-        blind(Station { thoughts: content, ..station("deepseek", Profile::deepseek()) }),
-        Station { thoughts: content, ..station("xai", Profile::xai()) },
-        Station { thoughts: alias, ..station("together", Profile::together()) },
-        Station { thoughts: content, ..station("fireworks", Profile::fireworks()) },
-        blind(Station { thoughts: alias, ..station("cerebras", Profile::cerebras()) }),
-        Station { echoes: nulls(), ..station("azure", Profile::azure()) },
-        Station { echoes: detail, thoughts: alias, ..station("openrouter", Profile::openrouter()) },
+        Station { echoes: json!({"name": "mercury"}), ..station("inception", Profile::inception()) },
         Station {
-            id: Some("chatcmpl-tool-0123456789abcdef01234"),
-            thoughts: content,
-            ..station("vllm", Profile::vllm())
+            echoes: json!({"prefix": false}),
+            id: Some(""),
+            thoughts: Thoughts::Parts,
+            model: prefills("prefix"),
+            ..mistral
         },
-        Station { thoughts: alias, ..station("ollama", Profile::ollama()) },
+        alias(station("groq", Profile::groq())),
+        content(Station { model: prefills("prefix"), ..station("deepseek", Profile::deepseek()) }),
+        content(station("xai", Profile::xai())),
+        alias(station("together", Profile::together())),
+        content(station("fireworks", Profile::fireworks())),
+        alias(station("cerebras", Profile::cerebras())),
+        Station { echoes: nulls(), ..station("azure", Profile::azure()) },
+        alias(Station { echoes: detail, ..station("openrouter", Profile::openrouter()) }),
+        content(Station {
+            id: Some("chatcmpl-tool-0123456789abcdef01234"),
+            model: prefills("message"),
+            ..station("vllm", Profile::vllm())
+        }),
+        alias(Station { model: prefills("message"), ..station("ollama", Profile::ollama()) }),
     ]
 }
 
-/// The rows that docs/policy.md offers, and Anthropic's, each with one model.
+/// The rows that docs/policy.md offers, and Anthropic's, with the models of the stations.
 pub fn policy(stations: &[Station]) -> Policy {
     let text = fs::read_to_string("docs/policy.md").expect("docs/policy.md");
     let rows = text.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
@@ -73,16 +153,11 @@ pub fn policy(stations: &[Station]) -> Policy {
     });
     let models: serde_json::Map<String, Value> = stations
         .iter()
-        .map(|Station { name, profile, .. }| {
-            let id = profile.models.first().map_or("m", |model| &model.id);
-            let mut model = json!({"provider": name, "id": id, "context": 1_000_000, "max_output": 5_000, "tools": true,
-                "vision": true, "json_schema": true});
-            if profile.dialect == Dialect::AnthropicMessages {
-                model["sampling"] = json!(false);
-                model["forced_tools"] = json!(false);
-                model["thinking"] = json!("always");
-                model["thinking_display"] = json!(true);
-            }
+        .map(|Station { name, provider, model: own, .. }| {
+            let mut model = json!({"provider": provider, "id": "m", "context": 1_000_000, "max_output": 5_000, "tools": true,
+                "vision": true, "json_schema": true, "files": true});
+            let own = own.as_object().expect("an object").clone();
+            model.as_object_mut().expect("an object").extend(own);
             (format!("{name}-model"), model)
         })
         .collect();

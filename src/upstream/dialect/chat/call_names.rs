@@ -53,16 +53,26 @@ enum Place {
 }
 
 impl Held {
-    /// Whether a part that stands there is more of this call. Without a number it is, unless it has another id.
-    fn goes_on(&self, place: Place, part: &Value) -> bool {
+    /// Whether a part that stands there is more of this call: not if it has a name that makes none of `names` with what came of
+    /// this one, since some number no calls, or all alike; nor, without a number, if it has another id.
+    fn goes_on(&self, place: Place, part: &Value, names: &ToolNames) -> bool {
         let id = |call: &Value| call.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (more, own) = (tool_name(part), tool_name(&self.call));
+        let is_one_name = more.is_empty() || names.begin_with(&format!("{own}{more}"));
         match (place, self.place) {
             (Place::Legacy, Place::Legacy) => true,
+            (Place::Call(_), Place::Call(_)) if !is_one_name => false,
             (Place::Call(None), Place::Call(_)) => id(part).is_empty() || id(part) == id(&self.call),
             (Place::Call(index), Place::Call(own)) => index == own,
             (Place::Legacy, Place::Call(_)) | (Place::Call(_), Place::Legacy) => false,
         }
     }
+}
+
+/// The name in a part of a call; empty if there is none.
+fn tool_name(call: &Value) -> &str {
+    let name = |(tool, _): (&str, _)| call.get(tool).and_then(|tool| tool.get("name")).and_then(Value::as_str);
+    TOOLS.into_iter().find_map(name).unwrap_or_default()
 }
 
 /// A whole answer with the names of calls put right; nothing if it may pass as it came.
@@ -165,9 +175,10 @@ impl CallNames {
         let mut only = legacy.and_then(|call| self.part(number, Place::Legacy, json!({ "function": call })));
         let mut told = Vec::new();
         if let Some(Value::Array(parts)) = calls {
+            let names = self.names.clone();
             for part in parts {
                 let place = Place::Call(part.get("index").and_then(Value::as_u64));
-                let is_other = |held: &Held| held.choice == number && !held.goes_on(place, &part);
+                let is_other = |held: &Held| held.choice == number && !held.goes_on(place, &part, &names);
                 told.extend(self.take_held(is_other));
                 told.extend(self.part(number, place, part));
             }
@@ -206,7 +217,7 @@ impl CallNames {
 
     /// A part of a call, unless its name may go on.
     fn part(&mut self, choice: u64, place: Place, part: Value) -> Option<Value> {
-        let is_same = |held: &Held| held.choice == choice && held.goes_on(place, &part);
+        let is_same = |held: &Held| held.choice == choice && held.goes_on(place, &part, &self.names);
         let mut call = match self.held.iter().position(is_same) {
             Some(position) => {
                 let mut held = self.held.remove(position).call;

@@ -56,10 +56,6 @@ impl<'x> Edit<'x> {
         self.is_changed = true;
     }
 
-    pub fn is_changed(&self) -> bool {
-        self.is_changed
-    }
-
     /// The object: as it came, if nothing changed.
     pub fn finish(self) -> Cow<'x, str> {
         if !self.is_changed {

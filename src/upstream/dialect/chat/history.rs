@@ -167,8 +167,8 @@ impl<'a> History<'a> {
         }
         match refusal.and_then(json::text) {
             Some(refusal) => edit.add("content", said.with(&refusal)),
-            // What is left must say something, or the message is none.
-            None if edit.is_changed() && step.role == Role::Assistant && said.is_nothing() => {
+            // It must say something, or the message is none: not every answer did, and not all of it may be left.
+            None if step.role == Role::Assistant && said.is_nothing() => {
                 edit.add("content", r#""""#.to_owned());
             }
             None => {}

@@ -14,7 +14,7 @@ use super::thoughts::{self, Read};
 use super::wire::{Block, Message, Role};
 use super::{cache, calls};
 use crate::error::Error;
-use crate::policy::Model;
+use crate::policy::{Model, Thinking};
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::sealer::Sealer;
@@ -183,9 +183,7 @@ impl<'x> Builder<'x, '_> {
             Read::Foreign => self.dropped.note(thoughts::FIELD),
             Read::Altered => {
                 self.dropped.note(thoughts::FIELD);
-                self.thoughts.clear();
-                let blocks = self.turns.messages.last().map_or(0, |turn| turn.content.len());
-                self.chain = Chain { turns: self.turns.messages.len(), blocks };
+                self.break_chain();
             }
         }
     }
@@ -203,9 +201,28 @@ impl<'x> Builder<'x, '_> {
         } else if may_stay {
             self.append(Role::System, blocks);
         } else {
-            self.turns.system.append(&mut blocks);
-            self.dropped.note(self.setting.list);
+            self.move_to_the_top(blocks);
         }
+    }
+
+    /// Instructions that may not stand where they are go to the others. What was thought before did not know them, and models
+    /// that always think refuse it then.
+    fn move_to_the_top(&mut self, blocks: Vec<Block<'x>>) {
+        self.turns.system.extend(blocks);
+        self.dropped.note(self.setting.list);
+        if matches!(self.setting.model.thinking, Thinking::Always | Thinking::Optional) {
+            self.break_chain();
+        }
+    }
+
+    /// What was thought so far does not go up.
+    fn break_chain(&mut self) {
+        if !self.thoughts.is_empty() {
+            self.dropped.note(thoughts::FIELD);
+            self.thoughts.clear();
+        }
+        let blocks = self.turns.messages.last().map_or(0, |turn| turn.content.len());
+        self.chain = Chain { turns: self.turns.messages.len(), blocks };
     }
 
     fn push_call(&mut self, call: &'x Call<'x>, place: Place, mark: Option<CacheMark>) -> Result<(), Error> {
@@ -261,6 +278,9 @@ impl<'x> Builder<'x, '_> {
         if blocks.is_empty() {
             return;
         }
+        if role == Role::Assistant {
+            self.continue_before_thoughts();
+        }
         self.begin(role);
         let mut thoughts = std::mem::take(&mut self.thoughts);
         if let Some(turn) = self.turns.messages.last_mut() {
@@ -271,6 +291,18 @@ impl<'x> Builder<'x, '_> {
             }
             turn.content.append(&mut blocks);
         }
+    }
+
+    /// What was thought behind an answer that the model could not take up was thought behind the user's turn that stood there
+    /// then, and is refused without it.
+    fn continue_before_thoughts(&mut self) {
+        let last = self.turns.messages.last().map(|turn| turn.role);
+        let could_go_on = self.setting.model.prefill.is_some();
+        if self.thoughts.is_empty() || could_go_on || last != Some(Role::Assistant) {
+            return;
+        }
+        self.dropped.note(self.setting.list);
+        self.turns.messages.push(Message { role: Role::User, content: vec![Block::note(CONTINUE)] });
     }
 
     /// Makes the last turn one of `role`.
@@ -294,8 +326,7 @@ impl<'x> Builder<'x, '_> {
     /// A system message that another of the user's follows stands where the API does not take it.
     fn move_system_turn(&mut self) {
         if let Some(turn) = self.turns.messages.pop_if(|turn| turn.role == Role::System) {
-            self.turns.system.extend(turn.content);
-            self.dropped.note(self.setting.list);
+            self.move_to_the_top(turn.content);
         }
     }
 
@@ -331,11 +362,14 @@ impl<'x> Builder<'x, '_> {
         let Chain { turns, blocks } = self.chain;
         for (number, turn) in self.turns.messages.iter_mut().take(turns).enumerate() {
             let broken = if number + 1 == turns { blocks } else { usize::MAX };
-            let mut position = 0;
+            let (mut position, all) = (0, turn.content.len());
             turn.content.retain(|block| {
                 position += 1;
                 position > broken || !block.is_thought()
             });
+            if turn.content.len() < all {
+                self.dropped.note(thoughts::FIELD);
+            }
         }
     }
 
