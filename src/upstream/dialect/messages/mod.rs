@@ -1,7 +1,7 @@
 //! Anthropic's Messages API, both ways, as pure functions.
 //!
 //! Going up, `request` puts the neutral content of a request into the API's words: `turns` its items, `parts` their parts,
-//! `tools` its tools, `schema_form` (with `schema_walk`, `keywords`, `pointers` and `property_names`), `roots`, `schema` and
+//! `tools` its tools, `schema_form` (with `schema_walk`, `keywords`, `pointers` and `property_names`), `roots` (with `merger` and `union_words`), `schema` and
 //! `strict` their schemas, `reasoning` effort and thinking, `thoughts` what was thought before, `user` who asks, `cache` the
 //! marks; `wire` is what is sent, and `calls` says how what comes back is to be read, with `renamer` and `halves`. What a model
 //! takes is data of the policy, never its name. Coming down, `response` reads whole answers and `stream` events, both into
@@ -15,6 +15,7 @@ mod events;
 mod halves;
 mod keywords;
 mod limits;
+mod merger;
 mod parts;
 mod pointers;
 mod property_names;
@@ -32,6 +33,7 @@ mod text_files;
 mod thoughts;
 mod tools;
 mod turns;
+mod union_words;
 mod user;
 mod wire;
 

@@ -217,7 +217,7 @@ impl Builder<'_, '_> {
         }
         if roots::is_joined(&fields) {
             self.dropped.note("tools.parameters");
-            Json::parse(roots::merged(&fields)).ok_or_else(must_be_object)
+            Json::parse(roots::merged(parameters.get(), &fields)).ok_or_else(must_be_object)
         } else if kind.is_some_and(|kind| kind.get() == r#""object""#) {
             Ok(parameters)
         } else if fields.is_empty() {
