@@ -54,15 +54,22 @@ fn dangling<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a str> {
 }
 
 fn is_dangling(root: &Value, reference: &str) -> bool {
-    let Some(fragment) = reference.strip_prefix('#') else { return false };
-    match unescaped(fragment) {
-        pointer if pointer.is_empty() || pointer.starts_with('/') => root.pointer(&pointer).is_none(),
-        anchor => !has_anchor(root, &anchor),
+    reference.starts_with('#') && target(root, reference).is_none()
+}
+
+/// What a reference leads to in the same schema.
+fn target<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
+    match unescaped(reference.strip_prefix('#')?) {
+        pointer if pointer.is_empty() || pointer.starts_with('/') => root.pointer(&pointer),
+        anchor => anchored(root, &anchor),
     }
 }
 
-fn has_anchor(schema: &Value, anchor: &str) -> bool {
-    schema["$anchor"] == anchor || inner(schema).into_iter().any(|schema| has_anchor(schema, anchor))
+fn anchored<'a>(schema: &'a Value, anchor: &str) -> Option<&'a Value> {
+    match schema["$anchor"] == anchor {
+        true => Some(schema),
+        false => inner(schema).into_iter().find_map(|schema| anchored(schema, anchor)),
+    }
 }
 
 /// A fragment of a URL without its escapes.
@@ -233,8 +240,7 @@ impl<'a> Walk<'a> {
         if self.open.contains(&reference) {
             return Err(format!("recursive schemas are not supported: {reference}"));
         }
-        let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
-        let target = target.ok_or_else(|| format!("`$ref` {reference} leads nowhere"))?;
+        let target = target(self.root, reference).ok_or_else(|| format!("`$ref` {reference} leads nowhere"))?;
         self.open.push(reference);
         self.visit(target, depth + 1)?;
         self.open.pop();

@@ -4,6 +4,7 @@
 //! It follows from the request alone, for a request and for its answer alike. The input of a custom tool goes up as the one
 //! property of a function, and its text comes back out of that, at every split of a stream.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -62,7 +63,7 @@ impl Reading {
         }
         let names = match odd.is_empty() {
             true => None,
-            false => PropertyNames::of(&odd, known_json(content)).map(Rc::new),
+            false => PropertyNames::of(&odd, &taken(content)).map(Rc::new),
         };
         rewrites_schemas |= names.is_some();
         let custom = content.all_tools().filter(|tool| matches!(tool.kind, ToolKind::Custom { .. }));
@@ -95,13 +96,14 @@ fn matters(tools: &RawValue) -> bool {
     memchr::memmem::find(tools.get().as_bytes(), b"\"custom\"").is_some() || property_names::may_be_odd(tools.get())
 }
 
-/// The JSON of a request in which the client names properties: its tools, and the calls of its history.
-fn known_json<'c>(content: &'c Content<'_>) -> impl Iterator<Item = &'c str> {
-    let calls = content.items.iter().filter_map(|item| match &item.kind {
+/// What may stand for no name of a property: whatever the tools say, and the names in the inputs of earlier calls.
+fn taken<'c>(content: &'c Content<'_>) -> BTreeSet<Cow<'c, str>> {
+    let inputs = content.items.iter().filter_map(|item| match &item.kind {
         ItemKind::Call(call) if call.kind != CallKind::Custom => Some(call.payload.value.as_ref()),
         _ => None,
     });
-    content.all_tools().map(|tool| tool.raw.get()).chain(calls)
+    let of_tools = content.all_tools().flat_map(|tool| property_names::texts(tool.raw.get()));
+    of_tools.chain(inputs.flat_map(property_names::member_names)).map(property_names::key).collect()
 }
 
 /// Reads the input of a call out of its fragments.

@@ -96,6 +96,8 @@ fn unescaped(part: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -119,7 +121,7 @@ mod tests {
     #[test]
     fn a_reference_follows_what_it_leads_to() {
         let odd = ["\"$end\"", "\"a/b\""];
-        let names = PropertyNames::of(&odd, std::iter::empty()).expect("odd names");
+        let names = PropertyNames::of(&odd, &BTreeSet::new()).expect("odd names");
         let [end, a_b] = ["$end", "a/b"].map(|name| names.written(name).expect("a name"));
         let renamed = Changes { names: Some(&names), moved: None };
         let moved = Changes { names: None, moved: Some("root") };

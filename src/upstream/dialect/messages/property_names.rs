@@ -19,10 +19,9 @@ const FORM: Form = Form { limit: 64, marks: b"_.-" };
 pub struct PropertyNames(StandIns);
 
 impl PropertyNames {
-    /// What stands for these `names`, as they are written, each something that is no name in `known`; nothing if all may go up
-    /// as they are.
-    pub fn of<'n>(names: &[&'n str], known: impl Iterator<Item = &'n str>) -> Option<Self> {
-        let taken: BTreeSet<Cow<'_, str>> = known.flat_map(member_names).map(key).collect();
+    /// What stands for these `names`, as they are written, and is none of the keys that are `taken`; nothing if all may go up as
+    /// they are.
+    pub fn of(names: &[&str], taken: &BTreeSet<Cow<'_, str>>) -> Option<Self> {
         let mut stand_ins = StandIns::default();
         for name in names.iter().map(|name| key(name)).filter(|name| is_odd(name)) {
             stand_ins.add(&name, FORM, |stand_in| taken.contains(stand_in));
@@ -78,19 +77,30 @@ fn is_word(name: &str) -> bool {
     matches!(name, "$ref" | "$defs" | "$schema" | "$id" | "$comment" | "$anchor")
 }
 
-/// The names of all members, at any depth, as they are written, with their quotes.
-fn member_names(json: &str) -> impl Iterator<Item = &str> {
+/// The names of all members of JSON, at any depth, as they are written.
+pub fn member_names(json: &str) -> impl Iterator<Item = &str> {
+    strings(json).filter(|string| string.is_name).map(|string| string.written)
+}
+
+/// All strings of JSON, at any depth, as they are written.
+pub fn texts(json: &str) -> impl Iterator<Item = &str> {
+    strings(json).map(|string| string.written)
+}
+
+struct Written<'a> {
+    /// With its quotes.
+    written: &'a str,
+    is_name: bool,
+}
+
+fn strings(json: &str) -> impl Iterator<Item = Written<'_>> {
     let bytes = json.as_bytes();
     let mut at = 0;
     std::iter::from_fn(move || {
-        while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr(b'"', rest)) {
-            let (start, end) = (at + found, string_end(bytes, at + found));
-            at = end;
-            if json.get(end..).is_some_and(|rest| rest.trim_ascii_start().starts_with(':')) {
-                return json.get(start..end);
-            }
-        }
-        None
+        let start = at + memchr::memchr(b'"', bytes.get(at..)?)?;
+        at = string_end(bytes, start);
+        let is_name = json.get(at..).is_some_and(|rest| rest.trim_ascii_start().starts_with(':'));
+        Some(Written { written: json.get(start..at)?, is_name })
     })
 }
 
@@ -115,7 +125,7 @@ mod tests {
     fn every_name_goes_up_in_a_form_that_the_api_takes_and_comes_back() {
         let long = format!("\"{}\"", "x".repeat(65));
         let all = ["\"$top\"", "\"größe\"", "\"温度\"", "\"\"", r#""a\"b""#, r#""\ud83d""#, r#""\ud83e""#, &long];
-        let names = PropertyNames::of(&all, std::iter::empty()).expect("odd names");
+        let names = PropertyNames::of(&all, &BTreeSet::new()).expect("odd names");
         let mut seen = BTreeSet::new();
         for name in all {
             let written = names.written(&key(name)).expect("another name").to_owned();
@@ -127,14 +137,15 @@ mod tests {
         assert_eq!(names.written(&key(r#""\u0024top""#)), names.written("$top"), "however it is written");
         assert_eq!(names.written(&key(r#""\uD83D""#)), names.written(&key(r#""\ud83d""#)));
         assert_eq!(names.restored("Start_x0020_Date"), None, "what looks like a form of another name is none");
-        assert_eq!(PropertyNames::of(&[r#""a\u0062""#], std::iter::empty()), None);
+        assert_eq!(PropertyNames::of(&[r#""a\u0062""#], &BTreeSet::new()), None);
     }
 
     #[test]
-    fn what_stands_for_a_name_is_no_name_of_the_request() {
+    fn what_stands_for_a_name_is_no_other_of_the_request() {
         let first = FORM.stand_in("$top", 0);
-        let known = format!(r#"{{"a":[{{"{first}" :1}}]}}"#);
-        let names = PropertyNames::of(&["\"$top\""], [known.as_str()].into_iter()).expect("odd names");
+        let json = format!(r#"{{"a":["{first}",{{"b" :"c"}}]}}"#);
+        assert_eq!(member_names(&json).collect::<Vec<_>>(), ["\"a\"", "\"b\""]);
+        let names = PropertyNames::of(&["\"$top\""], &texts(&json).map(key).collect()).expect("odd names");
         assert_eq!(names.written("$top"), Some(FORM.stand_in("$top", 1).as_str()));
         assert_eq!(names.restored(&first), None);
     }

@@ -119,11 +119,13 @@ impl Renamer {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn names() -> Rc<PropertyNames> {
         let odd = ["\"$top\"", "\"b c\"", r#""\ud83d""#];
-        PropertyNames::of(&odd, std::iter::empty()).expect("odd names").into()
+        PropertyNames::of(&odd, &BTreeSet::new()).expect("odd names").into()
     }
 
     /// What a renamer makes of JSON, however it is split.
