@@ -82,8 +82,9 @@ impl<'a> Walk<'a> {
         self.since(start)
     }
 
-    /// Goes past the name of an object's next member, up to its value. Nothing, and past the object, at its end.
-    pub fn member(&mut self) -> Option<Cow<'a, str>> {
+    /// Goes past the name of an object's next member, which is told as it is written, up to its value. Nothing, and past the
+    /// object, at its end.
+    pub fn name(&mut self) -> Option<&'a str> {
         self.pass(b',');
         if self.peek() != Some(b'"') {
             self.pass(b'}');
@@ -91,6 +92,12 @@ impl<'a> Walk<'a> {
         }
         let name = self.value();
         self.pass(b':');
+        Some(name)
+    }
+
+    /// Goes past such a name, which is told.
+    pub fn member(&mut self) -> Option<Cow<'a, str>> {
+        let name = self.name()?;
         // A name that anybody knows is short, whatever it is written with; a long one is only passed.
         Some(if name.len() > MAX_NAME_BYTES { name.into() } else { decoded(name).unwrap_or_default() })
     }

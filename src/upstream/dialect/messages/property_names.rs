@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::halves::{self, Part};
 use crate::upstream::dialect::stand_ins::{Form, StandIns};
 use crate::wire::json::{decoded, quoted};
-use crate::wire::walk::string_end;
+use crate::wire::walk::{Walk, string_end};
 
 /// The names that the API takes.
 const FORM: Form = Form { limit: 64, marks: b"_.-" };
@@ -66,15 +66,48 @@ pub fn is_odd(inside: &str) -> bool {
     inside.is_empty() || !FORM.takes(inside.as_bytes())
 }
 
-/// Whether JSON has, at any depth, a name of a member that would be none of a property. JSON Schema's own words count as plain.
-/// The JSON must be valid.
+/// Whether a member of `properties`, at any depth of JSON, has a name that the API may not take. The JSON must be valid.
 pub fn may_be_odd(json: &str) -> bool {
-    // A known word of JSON Schema is written without escapes.
-    member_names(json).map(inside).any(|name| is_odd(name) && !is_word(name))
+    Search { walk: Walk::new(json) }.finds(Holder::Other)
 }
 
-fn is_word(name: &str) -> bool {
-    matches!(name, "$ref" | "$defs" | "$schema" | "$id" | "$comment" | "$anchor")
+/// What holds a member.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Properties,
+    Other,
+}
+
+struct Search<'a> {
+    walk: Walk<'a>,
+}
+
+impl Search<'_> {
+    /// Goes past a value, or up to a name.
+    fn finds(&mut self, holder: Holder) -> bool {
+        if self.walk.pass(b'[') {
+            while self.walk.element() {
+                if self.finds(Holder::Other) {
+                    return true;
+                }
+            }
+            return false;
+        }
+        if !self.walk.pass(b'{') {
+            self.walk.value();
+            return false;
+        }
+        while let Some(name) = self.walk.name() {
+            if holder == Holder::Properties && is_odd(inside(name)) {
+                return true;
+            }
+            let is_named = decoded(name).is_some_and(|name| name == "properties");
+            if self.finds(if is_named { Holder::Properties } else { Holder::Other }) {
+                return true;
+            }
+        }
+        false
+    }
 }
 
 /// The names of all members of JSON, at any depth, as they are written.
@@ -111,11 +144,16 @@ mod tests {
     #[test]
     fn odd_names_are_found_whatever_stands_around_them() {
         for (json, expected) in [
-            (r##"{"$schema":"x y","properties":{"a":{"$ref":"#/$defs/b c"}},"required":["a"]}"##, false),
-            (r#"{"description":"\"$top\": 5","enum":["a b"]}"#, false),
-            (r#"{"properties":{"$top" : {}}}"#, true),
-            (r#"{"properties":{"":{}}}"#, true),
+            (
+                r##"{"$schema":"x y","properties":{"a":{"$ref":"#/$defs/b c"}},"required":["a"],"$defs":{"b c":{}}}"##,
+                false,
+            ),
+            (r#"{"description":"\"$top\": 5","enum":["a b"],"default":{"a b":1}}"#, false),
+            (r#"[{"function":{"parameters":{"properties":{"$top" : {}}}}}]"#, true),
+            (r#"{"items":[{"properties":{"a":true,"":{}}}]}"#, true),
             (r#"{"properties":{"a\u0062":{}}}"#, true),
+            (r#"{"\u0070roperties":{"$ref":{}}}"#, true),
+            (r#"{"properties":{"a":{"properties":{"$defs":{}}}}}"#, true),
         ] {
             assert_eq!(may_be_odd(json), expected, "{json}");
         }
