@@ -1,12 +1,15 @@
 //! Schemas of tools, right and wrong, at the Messages API: what goes up is taken there, and names of properties come back.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tiergate::door::chat;
+use tiergate::policy::Policy;
 use tiergate::upstream::dialect::messages;
 use tiergate::upstream::dialect::{DecodeOptions, EncodeOptions};
+use tiergate::wire::ask::Ask;
 use tiergate::wire::piece::Piece;
 
 use crate::properties::{judge, policy_with};
@@ -134,6 +137,39 @@ fn input() -> impl Strategy<Value = Value> {
     prop::collection::btree_map(name(), value, 0..6).prop_map(|named| json!(named))
 }
 
+/// What the calls of an answer hold, as the client of `request` gets it.
+fn told(policy: &Policy, request: &Ask<'_>, calls: &Value) -> Vec<String> {
+    let answer = json!({"id": "m", "type": "message", "content": calls, "stop_reason": "tool_use"}).to_string();
+    let reading = DecodeOptions::of(&policy.providers[0], request, Duration::ZERO);
+    let mut pieces = Vec::new();
+    messages::decode_answer(answer.as_bytes(), &reading, &mut pieces).expect("an answer");
+    let told = pieces.iter().filter_map(|piece| match piece {
+        Piece::Input { fragment, .. } => fragment.decode().map(Cow::into_owned),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn half_a_surrogate_pair_in_a_name_goes_up_as_another_name_and_comes_back() {
+    let body = r#"{"messages": [{"role": "user", "content": "x"},
+        {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{\"\\uD83D\":1}"}}]},
+        {"role": "tool", "tool_call_id": "c", "content": "y"}],
+        "tools": [{"type": "function", "function": {"name": "f", "parameters":
+            {"type": "object", "properties": {"\ud83d": {"type": "string"}}, "required": ["\ud83d"], "oneOf": [{"required": ["a"]}]}}}]}"#;
+    let (policy, candidate) = policy_with(json!({}));
+    let request = chat::parse(body.as_bytes()).expect("valid");
+    let encoded = messages::encode_request(&policy, &candidate, &request, &EncodeOptions::default());
+    let upstream: Value = serde_json::from_slice(&encoded.expect("a translation").body).expect("JSON");
+    assert_eq!(judge(&policy.models[0].id, &upstream), Ok(()), "{upstream}");
+    let schema = &upstream["tools"][0]["input_schema"];
+    let names: Vec<&String> = schema["properties"].as_object().expect("properties").keys().collect();
+    assert_eq!(json!([names[0], "a"]), schema["required"]);
+    let calls = &upstream["messages"][1]["content"];
+    assert_eq!(calls[0]["input"], json!({names[0]: 1}));
+    assert_eq!(told(&policy, &request, calls), [r#"{"\ud83d":1}"#]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -182,14 +218,7 @@ proptest! {
 
         // The calls of the history, as if the model answered with them.
         let calls = upstream["messages"][1]["content"].clone();
-        let answer = json!({"id": "m", "type": "message", "content": calls, "stop_reason": "tool_use"}).to_string();
-        let reading = DecodeOptions::of(&policy.providers[0], &request, Duration::ZERO);
-        let mut pieces = Vec::new();
-        messages::decode_answer(answer.as_bytes(), &reading, &mut pieces).expect("an answer");
-        let told = pieces.iter().filter_map(|piece| match piece {
-            Piece::Input { fragment, .. } => fragment.decode().and_then(|input| serde_json::from_str(&input).ok()),
-            _ => None,
-        });
-        prop_assert_eq!(told.collect::<Vec<Value>>(), inputs);
+        let told = told(&policy, &request, &calls).iter().map(|input| serde_json::from_str(input).expect("JSON")).collect::<Vec<Value>>();
+        prop_assert_eq!(told, inputs);
     }
 }

@@ -147,7 +147,7 @@ fn with_schema(parameters: Value) -> Value {
 }
 
 /// What a schema may have many of, where each could be compared with all others.
-const WIDE: [(&str, Build); 7] = [
+const WIDE: [(&str, Build); 11] = [
     ("branches of a property each", |count| {
         let branches =
             (0..count).map(|at| json!({"properties": {format!("p{at}"): {}}, "required": [format!("p{at}")]}));
@@ -175,6 +175,31 @@ const WIDE: [(&str, Build); 7] = [
     ("properties", |count| {
         let properties = (0..count).map(|at| (format!("p{at}"), json!({"type": "string"})));
         with_schema(json!({"type": "object", "properties": properties.collect::<Map<_, _>>()}))
+    }),
+    ("references of several steps", |count| {
+        let definitions = (0..count).map(|at| (format!("d{at}"), json!({"items": [{"required": ["a"]}]})));
+        let branches = (0..count).map(|at| json!({"$ref": format!("#/$defs/d{at}/items/0")}));
+        with_schema(json!({"$defs": definitions.collect::<Map<_, _>>(), "anyOf": branches.collect::<Vec<_>>()}))
+    }),
+    ("references into the root", |count| {
+        let properties = (0..count).map(|at| (format!("p{at}"), json!({"$ref": format!("#/anyOf/{at}")})));
+        let branches = vec![json!({"required": ["a"]}); count];
+        with_schema(json!({"properties": properties.collect::<Map<_, _>>(), "anyOf": branches}))
+    }),
+    ("members that are null", |count| {
+        let properties =
+            (0..count).map(|at| (format!("p{at}"), json!({"enum": null, "type": "string", "title": null})));
+        with_schema(json!({"properties": properties.collect::<Map<_, _>>()}))
+    }),
+    ("odd names in earlier calls", |count| {
+        let names: Map<String, Value> = (0..count).map(|at| (format!("$p{at}"), json!({}))).collect();
+        let mut request = with_schema(json!({"properties": names}));
+        let function = json!({"name": "tool", "arguments": Value::from(names).to_string()});
+        let call = json!([{"id": "a", "type": "function", "function": function}]);
+        let turns = json!([user(json!("Hi")), {"role": "assistant", "tool_calls": call},
+            {"role": "tool", "tool_call_id": "a", "content": ""}]);
+        request["messages"] = turns;
+        request
     }),
     ("properties of odd names", |count| {
         let names: Vec<String> = (0..count).map(|at| format!("$p{at}{}", "\u{e9}".repeat(20))).collect();

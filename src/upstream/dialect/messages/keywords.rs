@@ -68,6 +68,11 @@ impl Keyword {
             _ => Self::Any,
         }
     }
+
+    /// Whether it may be one of the words of [`FORMER`], or one beside it.
+    pub fn may_be_former(self) -> bool {
+        matches!(self, Self::Items | Self::Schema | Self::Number | Self::ExclusiveLimit)
+    }
 }
 
 /// The types that JSON Schema has, as they are written.

@@ -223,7 +223,10 @@ impl<'a> Merger<'a> {
     }
 
     fn refer(&mut self, reference: &str, depth: usize) -> Result<Required, TooLong> {
-        let Some(steps) = pointers::steps(reference) else { return Ok(Required::NOTHING) };
+        // What is too deep here may not be too deep elsewhere.
+        let Some(steps) = pointers::steps(reference).filter(|_| depth < MAX_DEPTH) else {
+            return Ok(Required::NOTHING);
+        };
         match self.references.get(&steps) {
             Some(Reference::Open) => return Ok(Required::NOTHING),
             Some(Reference::Merged(required)) => {

@@ -62,7 +62,8 @@ pub fn merged(schema: &str, fields: &[Field<'_>]) -> String {
     }
     members.push(format!(r#""description":{}"#, quoted(&union_words::description(fields))));
     let merged = format!("{{{}}}", members.join(","));
-    let changes = Changes { names: None, moved: moved.as_deref() };
+    let Some(name) = &moved else { return merged };
+    let changes = Changes { names: None, moved: Some(name) };
     // A schema that has been merged is still one.
     schema_form::rewritten(&merged, changes).ok().flatten().unwrap_or(merged)
 }

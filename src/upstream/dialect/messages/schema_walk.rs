@@ -87,6 +87,18 @@ struct Members {
     others: [Option<Range<usize>>; FORMER.len()],
 }
 
+impl Members {
+    fn note_former(&mut self, word: &str, fate: Fate, range: &Range<usize>) {
+        for (at, former) in FORMER.iter().enumerate() {
+            if word == former.word {
+                self.former[at] = matches!(fate, Fate::Renamed | Fate::Merged);
+            } else if word == former.other && fate == Fate::Kept {
+                self.others[at] = Some(range.clone());
+            }
+        }
+    }
+}
+
 /// Goes through a schema.
 pub struct Walker<'a, 'c> {
     walk: Walk<'a>,
@@ -144,12 +156,8 @@ impl<'a, 'c> Walker<'a, 'c> {
                 }
                 Fate::LeftOut | Fate::Merged => self.leave_out(&members, before, range.start),
             }
-            for (at, former) in FORMER.iter().enumerate() {
-                if word == former.word {
-                    members.former[at] = matches!(fate, Fate::Renamed | Fate::Merged);
-                } else if word == former.other && fate == Fate::Kept {
-                    members.others[at] = Some(range.clone());
-                }
+            if keyword.may_be_former() {
+                members.note_former(&word, fate, &range);
             }
             if fate == Fate::Renamed {
                 self.replace(range, quoted("prefixItems"));
