@@ -24,10 +24,13 @@ impl<'a> Walk<'a> {
 
     /// The first byte of what comes next.
     pub fn peek(&mut self) -> Option<u8> {
-        let rest = self.text.as_bytes().get(self.at..)?;
-        let spaces = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count();
-        self.at += spaces;
-        rest.get(spaces).copied()
+        let bytes = self.text.as_bytes();
+        loop {
+            match bytes.get(self.at)? {
+                b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
+                byte => return Some(*byte),
+            }
+        }
     }
 
     /// Goes past `byte`, if it comes next.

@@ -68,7 +68,9 @@ pub fn is_odd(inside: &str) -> bool {
 
 /// Whether a member of `properties`, at any depth of JSON, has a name that the API may not take. The JSON must be valid.
 pub fn may_be_odd(json: &str) -> bool {
-    Search { walk: Walk::new(json) }.finds(Holder::Other)
+    // Most requests have no such name anywhere, which is seen at a glance.
+    let is_odd = |string: &Written<'_>| string.is_name() && is_odd(inside(string.written)) && !string.is_keyword();
+    strings(json).any(|string| is_odd(&string)) && Search { walk: Walk::new(json) }.finds(Holder::Other)
 }
 
 /// What holds a member.
@@ -112,7 +114,7 @@ impl Search<'_> {
 
 /// The names of all members of JSON, at any depth, as they are written.
 pub fn member_names(json: &str) -> impl Iterator<Item = &str> {
-    strings(json).filter(|string| string.is_name).map(|string| string.written)
+    strings(json).filter(Written::is_name).map(|string| string.written)
 }
 
 /// All strings of JSON, at any depth, as they are written.
@@ -123,7 +125,20 @@ pub fn texts(json: &str) -> impl Iterator<Item = &str> {
 struct Written<'a> {
     /// With its quotes.
     written: &'a str,
-    is_name: bool,
+    behind: &'a str,
+}
+
+impl Written<'_> {
+    fn is_name(&self) -> bool {
+        self.behind.trim_ascii_start().starts_with(':')
+    }
+
+    /// Whether it is a name that JSON Schema has for a text. A property of that name has no text behind it.
+    fn is_keyword(&self) -> bool {
+        let value = self.behind.trim_ascii_start().strip_prefix(':').map(str::trim_ascii_start);
+        matches!(inside(self.written), "$ref" | "$schema" | "$id" | "$comment" | "$anchor")
+            && value.is_some_and(|value| value.starts_with('"'))
+    }
 }
 
 fn strings(json: &str) -> impl Iterator<Item = Written<'_>> {
@@ -132,8 +147,7 @@ fn strings(json: &str) -> impl Iterator<Item = Written<'_>> {
     std::iter::from_fn(move || {
         let start = at + memchr::memchr(b'"', bytes.get(at..)?)?;
         at = string_end(bytes, start);
-        let is_name = json.get(at..).is_some_and(|rest| rest.trim_ascii_start().starts_with(':'));
-        Some(Written { written: json.get(start..at)?, is_name })
+        Some(Written { written: json.get(start..at)?, behind: json.get(at..)? })
     })
 }
 
