@@ -24,10 +24,13 @@ impl<'a> Walk<'a> {
 
     /// The first byte of what comes next.
     pub fn peek(&mut self) -> Option<u8> {
-        let rest = self.text.as_bytes().get(self.at..)?;
-        let spaces = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count();
-        self.at += spaces;
-        rest.get(spaces).copied()
+        let bytes = self.text.as_bytes();
+        loop {
+            match bytes.get(self.at)? {
+                b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
+                byte => return Some(*byte),
+            }
+        }
     }
 
     /// Goes past `byte`, if it comes next.
@@ -82,8 +85,9 @@ impl<'a> Walk<'a> {
         self.since(start)
     }
 
-    /// Goes past the name of an object's next member, up to its value. Nothing, and past the object, at its end.
-    pub fn member(&mut self) -> Option<Cow<'a, str>> {
+    /// Goes past the name of an object's next member, which is told as it is written, up to its value. Nothing, and past the
+    /// object, at its end.
+    pub fn name(&mut self) -> Option<&'a str> {
         self.pass(b',');
         if self.peek() != Some(b'"') {
             self.pass(b'}');
@@ -91,6 +95,12 @@ impl<'a> Walk<'a> {
         }
         let name = self.value();
         self.pass(b':');
+        Some(name)
+    }
+
+    /// Goes past such a name, which is told.
+    pub fn member(&mut self) -> Option<Cow<'a, str>> {
+        let name = self.name()?;
         // A name that anybody knows is short, whatever it is written with; a long one is only passed.
         Some(if name.len() > MAX_NAME_BYTES { name.into() } else { decoded(name).unwrap_or_default() })
     }

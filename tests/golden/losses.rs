@@ -47,10 +47,11 @@ fn encode(case: &Case, request: &Value) -> Option<Encoded> {
 
 /// Whether what is named says of the path, or of what holds it, that it did not go up.
 fn tells(dropped: &[String], path: &str) -> bool {
-    dropped.iter().any(|name| {
-        let below = path.strip_prefix(name.as_str());
-        name == "other" || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    })
+    // What a tool's schema loses is named alike in both of its forms.
+    let of_tool = path.replacen("tools.function.parameters", "tools.parameters", 1);
+    let is_at_or_above =
+        |name: &str, path: &str| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    dropped.iter().any(|name| name == "other" || is_at_or_above(name, path) || is_at_or_above(name, &of_tool))
 }
 
 #[test]

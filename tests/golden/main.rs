@@ -17,4 +17,5 @@ mod published;
 mod quirks;
 mod round_trip;
 mod thoughts;
+mod tool_schemas;
 mod walk;

@@ -6,12 +6,14 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 use tiergate::door::chat;
 use tiergate::policy::parse::parse;
-use tiergate::policy::{Candidate, Policy};
+use tiergate::policy::{Candidate, Dialect, Policy};
+use tiergate::upstream::dialect::tool_names::ToolNames;
 use tiergate::upstream::dialect::{self, DecodeOptions, EncodeOptions};
 
 /// What this thread has allocated.
@@ -145,7 +147,7 @@ fn with_schema(parameters: Value) -> Value {
 }
 
 /// What a schema may have many of, where each could be compared with all others.
-const WIDE: [(&str, Build); 7] = [
+const WIDE: [(&str, Build); 11] = [
     ("branches of a property each", |count| {
         let branches =
             (0..count).map(|at| json!({"properties": {format!("p{at}"): {}}, "required": [format!("p{at}")]}));
@@ -173,6 +175,31 @@ const WIDE: [(&str, Build); 7] = [
     ("properties", |count| {
         let properties = (0..count).map(|at| (format!("p{at}"), json!({"type": "string"})));
         with_schema(json!({"type": "object", "properties": properties.collect::<Map<_, _>>()}))
+    }),
+    ("references of several steps", |count| {
+        let definitions = (0..count).map(|at| (format!("d{at}"), json!({"items": [{"required": ["a"]}]})));
+        let branches = (0..count).map(|at| json!({"$ref": format!("#/$defs/d{at}/items/0")}));
+        with_schema(json!({"$defs": definitions.collect::<Map<_, _>>(), "anyOf": branches.collect::<Vec<_>>()}))
+    }),
+    ("references into the root", |count| {
+        let properties = (0..count).map(|at| (format!("p{at}"), json!({"$ref": format!("#/anyOf/{at}")})));
+        let branches = vec![json!({"required": ["a"]}); count];
+        with_schema(json!({"properties": properties.collect::<Map<_, _>>(), "anyOf": branches}))
+    }),
+    ("members that are null", |count| {
+        let properties =
+            (0..count).map(|at| (format!("p{at}"), json!({"enum": null, "type": "string", "title": null})));
+        with_schema(json!({"properties": properties.collect::<Map<_, _>>()}))
+    }),
+    ("odd names in earlier calls", |count| {
+        let names: Map<String, Value> = (0..count).map(|at| (format!("$p{at}"), json!({}))).collect();
+        let mut request = with_schema(json!({"properties": names}));
+        let function = json!({"name": "tool", "arguments": Value::from(names).to_string()});
+        let call = json!([{"id": "a", "type": "function", "function": function}]);
+        let turns = json!([user(json!("Hi")), {"role": "assistant", "tool_calls": call},
+            {"role": "tool", "tool_call_id": "a", "content": ""}]);
+        request["messages"] = turns;
+        request
     }),
     ("properties of odd names", |count| {
         let names: Vec<String> = (0..count).map(|at| format!("$p{at}{}", "\u{e9}".repeat(20))).collect();
@@ -247,4 +274,30 @@ fn schemas_cost_no_more_than_they_are_wide() {
         assert!(twice.allocations <= 2 * once.allocations + CONSTANT.allocations, "{name}");
         assert!(twice.bytes <= 2 * once.bytes + CONSTANT.bytes, "{name}");
     }
+}
+
+/// How many tools there are once, and how many times as many then.
+const ODD_TOOLS: usize = 500;
+const TIMES: usize = 16;
+
+/// Names are compared without being copied, so only time tells. What compares each with all others takes 256 times as long for
+/// 16 times as many; the shortest of several trials is compared, since others use the machine too.
+#[test]
+fn odd_names_of_tools_are_not_compared_with_all_others() {
+    let time = |count: usize| {
+        let names = (0..count).map(|at| json!({"type": "function", "function": {"name": format!("server.tool_{at}")}}));
+        let tools = to_raw_value(&names.collect::<Vec<_>>()).expect("JSON");
+        let trial = |_| {
+            let start = Instant::now();
+            let names = ToolNames::of_fields([Some(&tools), None], Dialect::AnthropicMessages);
+            for at in 0..count {
+                let written = names.write(format!("server.tool_{at}").into());
+                assert!(names.restored(&written).is_some() && !names.go_on_after(&written));
+            }
+            start.elapsed()
+        };
+        (0..5).map(trial).min().expect("a trial")
+    };
+    let (once, many) = (time(ODD_TOOLS), time(TIMES * ODD_TOOLS));
+    assert!(many < 4 * TIMES as u32 * once, "{once:?}, {TIMES} times as many: {many:?}");
 }

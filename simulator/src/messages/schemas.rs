@@ -32,10 +32,64 @@ const MAX_UNIONS: usize = 16;
 /// References followed one within the other before a schema counts as recursive.
 const MAX_DEPTH: usize = 64;
 
-/// A schema that is none is refused before anything else.
+/// A schema that is none of this draft, whatever it says of itself, is refused before anything else.
 pub fn check_form(schema: &Value, place: &str) -> Result<(), Refusal> {
-    jsonschema::meta::validate(schema)
-        .map_err(|error| Refusal::invalid(format!("{place}: JSON schema is invalid: {error}")))
+    let refuse = |problem: String| {
+        let message = "JSON schema is invalid. It must match JSON Schema draft 2020-12";
+        Err(Refusal::invalid(format!("{place}: {message}: {problem}")))
+    };
+    if let Err(error) = jsonschema::draft202012::meta::validate(schema) {
+        return refuse(error.to_string());
+    }
+    match dangling(schema, schema) {
+        Some(reference) => refuse(format!("`$ref` {reference} leads nowhere")),
+        None => Ok(()),
+    }
+}
+
+/// The first reference, at any depth, that leads to nothing in the schema. Those to other documents may lead anywhere.
+fn dangling<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a str> {
+    let own = schema["$ref"].as_str().filter(|reference| is_dangling(root, reference));
+    own.or_else(|| inner(schema).into_iter().find_map(|schema| dangling(root, schema)))
+}
+
+fn is_dangling(root: &Value, reference: &str) -> bool {
+    reference.starts_with('#') && target(root, reference).is_none()
+}
+
+/// What a reference leads to in the same schema.
+fn target<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
+    match unescaped(reference.strip_prefix('#')?) {
+        pointer if pointer.is_empty() || pointer.starts_with('/') => root.pointer(&pointer),
+        anchor => anchored(root, &anchor),
+    }
+}
+
+fn anchored<'a>(schema: &'a Value, anchor: &str) -> Option<&'a Value> {
+    match schema["$anchor"] == anchor {
+        true => Some(schema),
+        false => inner(schema).into_iter().find_map(|schema| anchored(schema, anchor)),
+    }
+}
+
+/// A fragment of a URL without its escapes.
+fn unescaped(fragment: &str) -> String {
+    let mut bytes = Vec::with_capacity(fragment.len());
+    let mut rest = fragment.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let digits = behind.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &behind[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Refuses the schema of a tool's input that the API takes of no tool, strict or not.
@@ -53,25 +107,36 @@ pub fn check_input(schema: &Value, place: &str) -> Result<(), Refusal> {
 
 /// Whether a property, at any depth, has a name that the API does not take.
 fn has_odd_name(schema: &Value) -> bool {
-    if !schema.is_object() {
-        return false;
-    }
     let is_plain = |name: &str| {
         let is_known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
         (1..=MAX_PROPERTY_CHARS).contains(&name.len()) && name.bytes().all(is_known)
     };
-    let properties = schema["properties"].as_object();
-    let inner = properties.into_iter().flatten().map(|(_, property)| property);
-    let held = ["items", "not", "additionalProperties", "contains", "if", "then", "else", "propertyNames"];
-    let joined = ["anyOf", "allOf", "oneOf", "prefixItems"].into_iter().filter_map(|word| schema[word].as_array());
-    // Patterns of names are none.
-    let defined = ["$defs", "definitions", "patternProperties", "dependentSchemas", "dependencies"]
-        .into_iter()
-        .filter_map(|word| schema[word].as_object());
-    properties.is_some_and(|properties| properties.keys().any(|name| !is_plain(name)))
-        || inner.chain(held.map(|word| &schema[word])).any(has_odd_name)
-        || joined.flatten().any(has_odd_name)
-        || defined.flatten().any(|(_, definition)| has_odd_name(definition))
+    let names = schema["properties"].as_object().into_iter().flat_map(|properties| properties.keys());
+    names.into_iter().any(|name| !is_plain(name)) || inner(schema).into_iter().any(has_odd_name)
+}
+
+/// The schemas within a schema.
+fn inner(schema: &Value) -> Vec<&Value> {
+    const ONE: &[&str] = &[
+        "items",
+        "contains",
+        "additionalProperties",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+        "contentSchema",
+        "propertyNames",
+        "not",
+        "if",
+        "then",
+        "else",
+    ];
+    const LISTED: &[&str] = &["anyOf", "allOf", "oneOf", "prefixItems"];
+    const NAMED: &[&str] =
+        &["properties", "$defs", "definitions", "patternProperties", "dependentSchemas", "dependencies"];
+    let one = ONE.iter().map(|word| &schema[*word]);
+    let listed = LISTED.iter().filter_map(|word| schema[*word].as_array()).flatten();
+    let named = NAMED.iter().filter_map(|word| schema[*word].as_object()).flat_map(|schemas| schemas.values());
+    one.chain(listed).chain(named).filter(|schema| schema.is_object()).collect()
 }
 
 /// How much of the limits on a request's strict schemas is taken.
@@ -175,8 +240,7 @@ impl<'a> Walk<'a> {
         if self.open.contains(&reference) {
             return Err(format!("recursive schemas are not supported: {reference}"));
         }
-        let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
-        let target = target.ok_or_else(|| format!("`$ref` {reference} leads nowhere"))?;
+        let target = target(self.root, reference).ok_or_else(|| format!("`$ref` {reference} leads nowhere"))?;
         self.open.push(reference);
         self.visit(target, depth + 1)?;
         self.open.pop();

@@ -363,13 +363,49 @@ async fn the_schema_of_any_tool_has_a_plain_root_and_plain_names() {
         (name, named(&"x".repeat(65))),
         (name, named("")),
         (name, with(inner)),
+        (name, with(json!({"$defs": {"a b": {"properties": {"c d": {}}}}}))),
+        (name, with(json!({"unevaluatedProperties": {"properties": {"c d": {}}}}))),
     ];
     let taken = [
         named("a.b-c_D9"),
         named(&"x".repeat(64)),
         with(json!({"properties": {"a": {"anyOf": [{"type": "string"}, {"type": "null"}]}}})),
+        with(
+            json!({"$defs": {"a b": {}}, "patternProperties": {"^a b": {}}, "required": ["a b"], "default": {"a b": 1}}),
+        ),
     ];
     check("claude-opus-4-8", &refused, &taken).await;
+}
+
+#[tokio::test]
+async fn the_schema_of_any_tool_is_one_of_the_newest_draft_and_refers_to_what_is_there() {
+    let tool = |property: Value| {
+        let schema = json!({"type": "object", "$schema": "http://json-schema.org/draft-07/schema#",
+            "properties": {"a": property}, "$defs": {"A b": {"$anchor": "here"}}});
+        json!({"tools": [{"name": "find", "input_schema": schema}]})
+    };
+    let refused = [
+        json!({"properties": null}),
+        json!({"properties": []}),
+        json!({"required": null}),
+        json!({"enum": null}),
+        json!({"type": null}),
+        json!({"anyOf": [null]}),
+        json!({"items": [{}]}),
+        json!({"minimum": 0, "exclusiveMinimum": true}),
+        json!({"$ref": "#/$defs/B"}),
+        json!({"items": {"$ref": "#/anyOf/0/properties/home"}}),
+        json!({"$ref": "#there"}),
+    ];
+    let taken = [
+        json!({"$ref": "#/$defs/A b"}),
+        json!({"$ref": "#/%24defs/A%20b"}),
+        json!({"$ref": "#here"}),
+        json!({"items": {"$ref": "#"}}),
+        json!({"default": null, "const": null, "enum": [null]}),
+    ];
+    let refused = refused.map(|property| ("JSON schema is invalid", tool(property)));
+    check("claude-opus-4-8", &refused, &taken.map(tool)).await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 pub mod chat;
 mod dropped;
 pub mod messages;
+mod stand_ins;
 pub mod tool_names;
 
 use std::borrow::Cow;

@@ -1,17 +1,21 @@
-//! How the calls of an answer are to be read: which tools are custom ones, that the API knows as functions, and whether names
-//! of properties are escaped.
+//! How the calls of an answer are to be read: which tools are custom ones, that the API knows as functions, and for which
+//! names of properties others stand.
 //!
 //! It follows from the request alone, for a request and for its answer alike. The input of a custom tool goes up as the one
 //! property of a function, and its text comes back out of that, at every split of a stream.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use serde_json::value::RawValue;
 
-use super::property_names::{self, PropertyNames, Renamer};
+use super::halves::{self, CODE_BYTES, Half, NO_CHARACTER, Part};
+use super::property_names::{self, PropertyNames};
+use super::renamer::{Direction, Renamer};
+use super::schema_form;
 use crate::wire::ask::content::{Content, ToolKind};
-use crate::wire::ask::items::qualified;
+use crate::wire::ask::items::{ItemKind, qualified};
 use crate::wire::ask::{Api, Ask};
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
@@ -29,6 +33,8 @@ const MAX_BEFORE_BYTES: usize = 64;
 pub struct Reading {
     /// The names of properties, if any go up in another form.
     pub names: Option<Rc<PropertyNames>>,
+    /// Whether the schema of a tool goes up in another form, or in none.
+    pub rewrites_schemas: bool,
     /// The names of custom tools, if there are any.
     custom: Option<Rc<BTreeSet<String>>>,
 }
@@ -48,12 +54,22 @@ impl Reading {
     }
 
     pub fn of_content(content: &Content<'_>) -> Self {
-        let tools = content.all_tools().filter(|tool| !matches!(tool.kind, ToolKind::Hosted));
-        let names = PropertyNames::of(tools.map(|tool| tool.raw.get())).map(Rc::new);
+        let (mut odd, mut rewrites_schemas) = (Vec::new(), false);
+        for tool in content.all_tools() {
+            let ToolKind::Function { parameters: Some(parameters), .. } = &tool.kind else { continue };
+            let look = schema_form::look(parameters.value.get());
+            odd.extend(look.odd_names);
+            rewrites_schemas |= look.is_rewritten;
+        }
+        let names = match odd.is_empty() {
+            true => None,
+            false => PropertyNames::of(&odd, &taken(content)).map(Rc::new),
+        };
+        rewrites_schemas |= names.is_some();
         let custom = content.all_tools().filter(|tool| matches!(tool.kind, ToolKind::Custom { .. }));
         let custom: BTreeSet<String> =
             custom.map(|tool| qualified(tool.namespace.as_deref(), &tool.name.value).into_owned()).collect();
-        Self { names, custom: (!custom.is_empty()).then(|| custom.into()) }
+        Self { names, rewrites_schemas, custom: (!custom.is_empty()).then(|| custom.into()) }
     }
 
     /// Which kind of call one of the function `name` is.
@@ -70,14 +86,24 @@ impl Reading {
         match kind {
             CallKind::Custom => Some(InputReader::Custom(TextReader::Before(String::new()))),
             CallKind::Function | CallKind::Legacy => {
-                self.names.clone().map(|names| InputReader::Names(Renamer::restoring(names)))
+                self.names.clone().map(|names| InputReader::Names(Renamer::new(names, Direction::Down)))
             }
         }
     }
 }
 
 fn matters(tools: &RawValue) -> bool {
-    memchr::memmem::find(tools.get().as_bytes(), b"\"custom\"").is_some() || property_names::are_odd(tools.get())
+    memchr::memmem::find(tools.get().as_bytes(), b"\"custom\"").is_some() || property_names::may_be_odd(tools.get())
+}
+
+/// What may stand for no name of a property: whatever the tools say, and the names in the inputs of earlier calls.
+fn taken<'c>(content: &'c Content<'_>) -> BTreeSet<Cow<'c, str>> {
+    let inputs = content.items.iter().filter_map(|item| match &item.kind {
+        ItemKind::Call(call) if call.kind != CallKind::Custom => Some(call.payload.value.as_ref()),
+        _ => None,
+    });
+    let of_tools = content.all_tools().flat_map(|tool| property_names::texts(tool.raw.get()));
+    of_tools.chain(inputs.flat_map(property_names::member_names)).map(property_names::key).collect()
 }
 
 /// Reads the input of a call out of its fragments.
@@ -101,7 +127,7 @@ impl InputReader {
         match self {
             InputReader::Custom(TextReader::Before(held)) => std::mem::take(held),
             // What is less than one code came too late to say anything.
-            InputReader::Custom(TextReader::Inside(held)) if is_half(held, HIGH) => NO_CHARACTER.to_owned(),
+            InputReader::Custom(TextReader::Inside(held)) if Half::First.begins(held) => NO_CHARACTER.to_owned(),
             InputReader::Custom(TextReader::Inside(_) | TextReader::After | TextReader::Raw) => String::new(),
             InputReader::Names(renamer) => renamer.end(),
         }
@@ -173,45 +199,17 @@ fn beginning(json: &str) -> Beginning {
     Beginning::Text(json.len() - rest.len())
 }
 
-/// What stands for half of a surrogate pair that has no other half.
-const NO_CHARACTER: &str = "\u{fffd}";
-/// The second digits of the codes of first and of second halves of surrogate pairs, both after a `d`.
-const HIGH: &[u8] = b"89abAB";
-const LOW: &[u8] = b"cdefCDEF";
-/// How long a code is that stands for a character, as `\u00e9`.
-const CODE_BYTES: usize = 6;
-
-/// Whether a text begins with the code of half of a pair.
-fn is_half(text: &str, digits: &[u8]) -> bool {
-    let bytes = text.as_bytes();
-    let is_code = bytes.get(2..CODE_BYTES).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit));
-    is_code && matches!(bytes, [b'\\', b'u', b'd' | b'D', digit, ..] if digits.contains(digit))
-}
-
 /// The text that a JSON string's inside says, whole characters of it. Some models write half a surrogate pair.
 fn decode(inside: &str) -> String {
     let read = |inside: &str| serde_json::from_str(&format!("\"{inside}\"")).ok();
     if let Some(text) = read(inside) {
         return text;
     }
-    let mut mended = String::with_capacity(inside.len());
-    let mut rest = inside;
-    while let Some(at) = rest.find('\\') {
-        mended.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let is_high = is_half(rest, HIGH);
-        let is_pair = is_high && rest.get(CODE_BYTES..).is_some_and(|rest| is_half(rest, LOW));
-        let is_lone = !is_pair && (is_high || is_half(rest, LOW));
-        let length = match (is_pair, is_lone) {
-            (true, _) => 2 * CODE_BYTES,
-            (_, true) => CODE_BYTES,
-            (false, false) => 1 + rest.chars().nth(1).map_or(0, char::len_utf8),
-        };
-        let (escape, behind) = rest.split_at(length);
-        mended.push_str(if is_lone { NO_CHARACTER } else { escape });
-        rest = behind;
-    }
-    mended.push_str(rest);
+    let parts = halves::parts(inside).map(|part| match part {
+        Part::Whole(text) => text,
+        Part::Lone(_) => NO_CHARACTER,
+    });
+    let mended: String = parts.collect();
     read(&mended).unwrap_or(mended)
 }
 
@@ -230,7 +228,7 @@ fn whole_characters(inside: &str) -> (usize, bool) {
             return (at, true);
         }
         let length = match rest.as_bytes() {
-            [_, b'u', ..] if is_half(rest, HIGH) => match rest.as_bytes().get(CODE_BYTES..) {
+            [_, b'u', ..] if Half::First.begins(rest) => match rest.as_bytes().get(CODE_BYTES..) {
                 Some([] | [b'\\'] | [b'\\', b'u', ..]) => 2 * CODE_BYTES,
                 Some(_) | None => CODE_BYTES,
             },
@@ -241,7 +239,7 @@ fn whole_characters(inside: &str) -> (usize, bool) {
             return (at, false);
         }
         // What follows a first half may be a first half itself.
-        let is_pair = length == 2 * CODE_BYTES && rest.get(CODE_BYTES..).is_some_and(|rest| is_half(rest, LOW));
+        let is_pair = length == 2 * CODE_BYTES && rest.get(CODE_BYTES..).is_some_and(|rest| Half::Second.begins(rest));
         at += if length == 2 * CODE_BYTES && !is_pair { CODE_BYTES } else { length };
     }
 }

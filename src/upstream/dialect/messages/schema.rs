@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
+use super::pointers;
 use crate::wire::json::{Field, JsonString, field, object_fields, quoted, text};
 
 /// What a pattern may not hold that the API keeps: assertions, references back, word boundaries, classes by property.
@@ -271,10 +272,8 @@ impl Writer {
 
     /// Notes a reference; only those to definitions can be followed.
     fn refer(&mut self, reference: &str) -> Option<()> {
-        if !reference.starts_with("#/$defs/") && !reference.starts_with("#/definitions/") {
-            return None;
-        }
-        self.part().references.push(reference.to_owned());
+        let [holder, name] = &pointers::steps(reference)?[..] else { return None };
+        self.part().references.push(format!("#/{holder}/{name}"));
         Some(())
     }
 

@@ -12,9 +12,10 @@ use serde_json::value::RawValue;
 
 use super::calls::{self, Reading};
 use super::parts::invalid;
+use super::pointers::Changes;
 use super::schema::Costs;
 use super::wire::{Tool, ToolChoice};
-use super::{cache, roots, schema_names, strict};
+use super::{cache, roots, schema_form, strict};
 use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
@@ -206,30 +207,35 @@ impl Builder<'_, '_> {
         place: Place,
         leaf: &'static str,
     ) -> Result<Json<'x>, Error> {
-        let must_be_object = || Error::from(place.leaf(leaf).fault("must be an object"));
+        let place = place.leaf(leaf);
+        let parameters = self.in_form(parameters, place)?;
+        let must_be_object = || Error::from(place.fault("must be an object"));
         let fields = object_fields(parameters.get()).map_err(|_| must_be_object())?;
         let kind = field(&fields, "type");
         if kind.is_some_and(|kind| !roots::is_object(kind)) {
-            return Err(invalid(&format!("{}.type", place.leaf(leaf)), "must be `object`"));
+            return Err(invalid(&format!("{place}.type"), "must be `object`"));
         }
-        let schema = if roots::is_joined(&fields) {
+        if roots::is_joined(&fields) {
             self.dropped.note("tools.parameters");
-            Json::parse(roots::merged(&fields)).ok_or_else(must_be_object)?
+            Json::parse(roots::merged(parameters.get(), &fields)).ok_or_else(must_be_object)
         } else if kind.is_some_and(|kind| kind.get() == r#""object""#) {
-            Json::Borrowed(parameters)
+            Ok(parameters)
         } else if fields.is_empty() {
-            no_parameters()
+            Ok(no_parameters())
         } else {
-            Json::parse(roots::of_objects(&fields)).ok_or_else(must_be_object)?
-        };
-        if self.reading.names.is_none() {
-            return Ok(schema);
+            Json::parse(roots::of_objects(&fields)).ok_or_else(must_be_object)
         }
-        let escaped = schema_names::escape_schema(schema.get()).and_then(Json::parse);
-        escaped.ok_or_else(|| {
-            let message = "is nested too deep for the names of its properties to be written as the serving model's API takes them";
-            place.leaf(leaf).fault(message).into()
-        })
+    }
+
+    /// A schema in the form that the API takes, whatever its root is.
+    fn in_form<'x>(&self, schema: &'x RawValue, place: Place) -> Result<Json<'x>, Error> {
+        if !self.reading.rewrites_schemas {
+            return Ok(Json::Borrowed(schema));
+        }
+        let changes = Changes { names: self.reading.names.as_deref(), moved: None };
+        let written = schema_form::rewritten(schema.get(), changes)
+            .map_err(|fault| invalid(&format!("{place}{}", fault.path()), fault.message()))?;
+        Ok(written.and_then(Json::parse).unwrap_or(Json::Borrowed(schema)))
     }
 }
 

@@ -6,10 +6,12 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 
 use super::calls::Reading;
 use super::parts::{Speaker, mark_last, push_parts};
-use super::property_names::Renamer;
+use super::property_names::PropertyNames;
+use super::renamer::{Direction, Renamer};
 use super::thoughts::{self, Read};
 use super::wire::{Block, Message, Role};
 use super::{cache, calls};
@@ -232,9 +234,9 @@ impl<'x> Builder<'x, '_> {
             CallKind::Custom => custom_input(call),
             CallKind::Function | CallKind::Legacy => input(call, place)?,
         };
-        let input = match self.setting.reading.names.is_some() && call.kind != CallKind::Custom {
-            true => escaped(input),
-            false => input,
+        let input = match &self.setting.reading.names {
+            Some(names) if call.kind != CallKind::Custom => renamed(input, names),
+            Some(_) | None => input,
         };
         let id = self.calls.begin(&call.id, place);
         self.turns.called.insert(name.clone());
@@ -435,8 +437,8 @@ fn custom_input(call: &Call<'_>) -> Json<'static> {
 }
 
 /// An input with the names of its properties as the schemas of this request have them.
-fn escaped(input: Json<'_>) -> Json<'_> {
-    let written = Renamer::writing().take(input.get());
+fn renamed<'x>(input: Json<'x>, names: &Rc<PropertyNames>) -> Json<'x> {
+    let written = Renamer::new(Rc::clone(names), Direction::Up).take(input.get());
     Json::parse(written).unwrap_or(input)
 }
 

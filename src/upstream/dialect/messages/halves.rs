@@ -1,0 +1,94 @@
+//! Halves of surrogate pairs in JSON strings, which some models and clients write, and which stand for no character.
+
+/// What stands for half of a pair.
+pub const NO_CHARACTER: &str = "\u{fffd}";
+/// How long a code is that stands for a character, as `\u00e9`.
+pub const CODE_BYTES: usize = 6;
+
+/// Which half of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    First,
+    Second,
+}
+
+impl Half {
+    /// Whether a text begins with the code of such a half.
+    pub fn begins(self, text: &str) -> bool {
+        // The second digits of the codes, behind a `d`.
+        let digits: &[u8] = match self {
+            Half::First => b"89abAB",
+            Half::Second => b"cdefCDEF",
+        };
+        let bytes = text.as_bytes();
+        let is_code = bytes.get(2..CODE_BYTES).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit));
+        is_code && matches!(bytes, [b'\\', b'u', b'd' | b'D', digit, ..] if digits.contains(digit))
+    }
+}
+
+/// A part of the inside of a JSON string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// What can be read by itself.
+    Whole(&'a str),
+    /// The code of a half that has no other.
+    Lone(&'a str),
+}
+
+/// The parts of the inside of a JSON string.
+pub fn parts(inside: &str) -> impl Iterator<Item = Part<'_>> {
+    let mut rest = inside;
+    std::iter::from_fn(move || {
+        let lone = first_lone(rest);
+        if rest.is_empty() {
+            return None;
+        }
+        let is_lone = lone == Some(0);
+        let length = if is_lone { CODE_BYTES } else { lone.unwrap_or(rest.len()) };
+        let (part, behind) = rest.split_at(length);
+        rest = behind;
+        Some(if is_lone { Part::Lone(part) } else { Part::Whole(part) })
+    })
+}
+
+/// Where the first half stands that has no other.
+fn first_lone(inside: &str) -> Option<usize> {
+    let mut at = 0;
+    while let Some(found) = inside.get(at..).and_then(|rest| rest.find('\\')) {
+        at += found;
+        let code = inside.get(at..).unwrap_or_default();
+        let is_first = Half::First.begins(code);
+        let is_pair = is_first && code.get(CODE_BYTES..).is_some_and(|code| Half::Second.begins(code));
+        if is_pair {
+            at += 2 * CODE_BYTES;
+        } else if is_first || Half::Second.begins(code) {
+            return Some(at);
+        } else {
+            at += 1 + code.chars().nth(1).map_or(0, char::len_utf8);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_told_from_pairs_and_other_codes() {
+        for (inside, expected) in [
+            ("", vec![]),
+            (r"ab\n", vec![Part::Whole(r"ab\n")]),
+            (r"a\ud83d\ude00b", vec![Part::Whole(r"a\ud83d\ude00b")]),
+            (r"\ud83d", vec![Part::Lone(r"\ud83d")]),
+            (
+                r"a\uDE00\ud83d b",
+                vec![Part::Whole("a"), Part::Lone(r"\uDE00"), Part::Lone(r"\ud83d"), Part::Whole(" b")],
+            ),
+            (r"\\ud83d\u00e9", vec![Part::Whole(r"\\ud83d\u00e9")]),
+            (r"\ud83d\u00e9\", vec![Part::Lone(r"\ud83d"), Part::Whole(r"\u00e9\")]),
+        ] {
+            assert_eq!(parts(inside).collect::<Vec<_>>(), expected, "{inside}");
+        }
+    }
+}

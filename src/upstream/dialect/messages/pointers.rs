@@ -1,0 +1,145 @@
+//! JSON pointers in the fragments of URLs, by which the parts of a schema refer to others (RFC 6901, section 6).
+
+use super::property_names::{PropertyNames, key};
+use crate::wire::json::quoted;
+
+/// What joins schemas, and may not stand at the root of a tool's.
+pub const JOINTS: [&str; 3] = ["anyOf", "oneOf", "allOf"];
+
+/// What has become of the parts of a schema since the client referred to them.
+#[derive(Clone, Copy, Default)]
+pub struct Changes<'c> {
+    pub names: Option<&'c PropertyNames>,
+    /// The definition that holds what stood at the root.
+    pub moved: Option<&'c str>,
+}
+
+/// The steps from the root to what a reference leads to; nothing if it leads elsewhere.
+pub fn steps(reference: &str) -> Option<Vec<String>> {
+    let fragment = unescaped(reference.strip_prefix('#')?);
+    if fragment.is_empty() {
+        return Some(Vec::new());
+    }
+    let steps = fragment.strip_prefix('/')?.split('/');
+    Some(steps.map(|step| step.replace("~1", "/").replace("~0", "~")).collect())
+}
+
+/// Whether a reference leads to a part of the root that merging changes.
+pub fn leads_into_root(reference: &str) -> bool {
+    let step = reference.strip_prefix("#/").and_then(|rest| rest.split('/').next());
+    step.is_some_and(|step| step == "properties" || JOINTS.contains(&step))
+}
+
+/// A reference to where the part of the schema is now; nothing if that is where it was.
+pub fn followed(reference: &str, changes: Changes<'_>) -> Option<String> {
+    let moved = changes.moved.filter(|_| leads_into_root(reference));
+    // Only such steps can have changed.
+    if moved.is_none() && changes.names.is_none() && !reference.contains("/items/") {
+        return None;
+    }
+    let mut steps = steps(reference)?;
+    let (mut is_changed, mut next) = (false, Step::Word);
+    for at in 0..steps.len() {
+        let is_position =
+            |step: Option<&String>| step.is_some_and(|step| step.bytes().all(|byte| byte.is_ascii_digit()));
+        let becomes = match (next, steps[at].as_str()) {
+            (Step::Property, name) => changes.names.and_then(|names| names.written(&key(&quoted(name)))),
+            (Step::Word, "items") if is_position(steps.get(at + 1)) => Some("prefixItems"),
+            (Step::Word | Step::Name, _) => None,
+        };
+        next = match (next, steps[at].as_str()) {
+            (Step::Word, "properties" | "dependentSchemas" | "dependencies") => Step::Property,
+            (Step::Word, "$defs" | "definitions" | "patternProperties") => Step::Name,
+            // Positions in an array are no words either, and no names.
+            (Step::Word | Step::Property | Step::Name, _) => Step::Word,
+        };
+        if let Some(becomes) = becomes {
+            steps[at] = becomes.to_owned();
+            is_changed = true;
+        }
+    }
+    if let Some(definition) = moved {
+        steps.splice(0..0, ["$defs".to_owned(), definition.to_owned()]);
+    }
+    (is_changed || moved.is_some()).then(|| written(&steps))
+}
+
+/// What a step of a pointer is.
+#[derive(Clone, Copy)]
+enum Step {
+    Word,
+    /// The name of a property.
+    Property,
+    /// Any other name that the client gave.
+    Name,
+}
+
+fn written(steps: &[String]) -> String {
+    let escaped = |step: &String| step.replace('~', "~0").replace('/', "~1").replace('%', "%25");
+    let steps: Vec<String> = steps.iter().map(escaped).collect();
+    format!("#/{}", steps.join("/"))
+}
+
+/// A part of a URL without its escapes.
+fn unescaped(part: &str) -> String {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let (bytes, mut at) = (part.as_bytes(), 0);
+    let mut read = Vec::with_capacity(bytes.len());
+    while let Some(byte) = bytes.get(at) {
+        let code = digit(bytes.get(at + 1)).zip(digit(bytes.get(at + 2))).filter(|_| *byte == b'%');
+        let code = code.and_then(|(high, low)| u8::try_from(high << 4 | low).ok());
+        read.push(code.unwrap_or(*byte));
+        at += if code.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&read).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_reference_is_read_step_by_step() {
+        for (reference, expected) in [
+            ("#", Some(vec![])),
+            ("#/$defs/a~1b/~01", Some(vec!["$defs", "a/b", "~1"])),
+            ("#/%24defs/a%20b/0", Some(vec!["$defs", "a b", "0"])),
+            ("#/a%2Fb/100%", Some(vec!["a", "b", "100%"])),
+            ("#anchor", None),
+            ("https://example.com/schema#/a", None),
+        ] {
+            assert_eq!(
+                steps(reference),
+                expected.map(|steps| steps.into_iter().map(str::to_owned).collect()),
+                "{reference}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_reference_follows_what_it_leads_to() {
+        let odd = ["\"$end\"", "\"a/b\""];
+        let names = PropertyNames::of(&odd, &BTreeSet::new()).expect("odd names");
+        let [end, a_b] = ["$end", "a/b"].map(|name| names.written(name).expect("a name"));
+        let renamed = Changes { names: Some(&names), moved: None };
+        let moved = Changes { names: None, moved: Some("root") };
+        for (reference, changes, expected) in [
+            ("#/properties/%24end", renamed, Some(format!("#/properties/{end}"))),
+            (
+                "#/$defs/$end/properties/properties/anyOf/0/properties/a~1b",
+                renamed,
+                Some(format!("#/$defs/$end/properties/properties/anyOf/0/properties/{a_b}")),
+            ),
+            ("#/properties/plain", renamed, None),
+            ("#/properties/items/items/0", Changes::default(), Some("#/properties/items/prefixItems/0".to_owned())),
+            ("#/properties/items/type", Changes::default(), None),
+            ("#/anyOf/0/properties/a~1b", moved, Some("#/$defs/root/anyOf/0/properties/a~1b".to_owned())),
+            ("#/$defs/a", moved, None),
+            ("#", moved, None),
+        ] {
+            assert_eq!(followed(reference, changes), expected, "{reference}");
+        }
+    }
+}

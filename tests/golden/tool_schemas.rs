@@ -1,0 +1,224 @@
+//! Schemas of tools, right and wrong, at the Messages API: what goes up is taken there, and names of properties come back.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tiergate::door::chat;
+use tiergate::policy::Policy;
+use tiergate::upstream::dialect::messages;
+use tiergate::upstream::dialect::{DecodeOptions, EncodeOptions};
+use tiergate::wire::ask::Ask;
+use tiergate::wire::piece::Piece;
+
+use crate::properties::{judge, policy_with};
+
+/// Names of properties: plain ones, some that the API refuses, and what looks like something that stands for one of them.
+const NAMES: [&str; 10] =
+    ["a", "type", "properties", "$top", "a b", "", "größe", "Start_x0020_Date", "_x24_top", "_top_81bf98e409"];
+const REFERENCES: [&str; 8] = [
+    "#",
+    "#/$defs/A%20b",
+    "#/$defs/B~1c",
+    "#/properties/$top",
+    "#/properties/a",
+    "#/anyOf/0",
+    "#/allOf/0/properties/a%20b",
+    "#/oneOf/1/items",
+];
+
+fn name() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(&NAMES[..])
+}
+
+fn names() -> impl Strategy<Value = Value> {
+    prop::collection::btree_set(name(), 0..3).prop_map(|names| json!(names))
+}
+
+/// A member whose value is of its kind, or says nothing.
+fn plain_member() -> impl Strategy<Value = (&'static str, Value)> {
+    prop_oneof![
+        4 => prop::sample::select(vec![json!("object"), json!(["object", "null"]), json!(["string", null]), json!("string")])
+            .prop_map(|kind| ("type", kind)),
+        3 => names().prop_map(|names| ("required", names)),
+        3 => prop::sample::select(&REFERENCES[..]).prop_map(|reference| ("$ref", reference.into())),
+        1 => name().prop_map(|name| ("const", name.into())),
+        1 => any::<bool>().prop_map(|flag| ("exclusiveMinimum", flag.into())),
+        1 => any::<u8>().prop_map(|limit| ("minimum", limit.into())),
+        1 => names().prop_map(|names| ("propertyNames", json!({"enum": names}))),
+        1 => (name(), names()).prop_map(|(name, names)| ("dependentRequired", json!({name: names}))),
+        1 => Just(("default", Value::Null)),
+    ]
+}
+
+/// A member that is empty, null or wrong.
+fn odd_member() -> impl Strategy<Value = (&'static str, Value)> {
+    const WORDS: [&str; 12] = [
+        "type",
+        "required",
+        "properties",
+        "$ref",
+        "items",
+        "anyOf",
+        "enum",
+        "title",
+        "minLength",
+        "not",
+        "$defs",
+        "maximum",
+    ];
+    let value = prop_oneof![6 => Just(Value::Null), 3 => Just(json!([])), 1 => Just(json!(7)), 1 => Just(json!("a"))];
+    (prop::sample::select(&WORDS[..]), value)
+}
+
+fn schema() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        6 => prop::collection::vec(plain_member(), 0..4).prop_map(object),
+        1 => (prop::collection::vec(plain_member(), 0..3), odd_member()).prop_map(|(mut members, odd)| {
+            members.push(odd);
+            object(members)
+        }),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => Just(Value::Null),
+    ];
+    leaf.prop_recursive(4, 32, 4, |inner| {
+        let named = prop::collection::btree_map(name(), inner.clone(), 0..4).prop_map(|named| json!(named)).boxed();
+        let listed = prop::collection::vec(inner.clone(), 1..4).prop_map(Value::from).boxed();
+        let member = prop_oneof![
+            4 => named.clone().prop_map(|named| ("properties", named)),
+            1 => named.prop_map(|named| ("patternProperties", named)),
+            3 => (prop::sample::select(vec!["anyOf", "oneOf", "allOf"]), listed.clone()),
+            1 => listed.prop_map(|listed| ("items", listed)),
+            1 => (prop::sample::select(vec!["items", "additionalItems", "additionalProperties"]), inner.clone()),
+            1 => (inner.clone(), inner).prop_map(|(one, other)| ("$defs", json!({"A b": one, "B/c": other}))),
+            4 => plain_member(),
+        ];
+        prop::collection::vec(member, 1..5).prop_map(object)
+    })
+}
+
+/// A schema with what most references lead to.
+fn schema_of_a_tool() -> impl Strategy<Value = Value> {
+    schema().prop_map(|mut schema| {
+        if let Some(members) = schema.as_object_mut() {
+            members.entry("$defs").or_insert_with(|| json!({"A b": {"required": ["a"]}, "B/c": true}));
+        }
+        schema
+    })
+}
+
+fn object(members: Vec<(&'static str, Value)>) -> Value {
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Whether a reference anywhere in `part` leads to nothing in `root`, which is its client's fault.
+fn dangles(root: &Value, part: &Value) -> bool {
+    let own = part["$ref"].as_str().filter(|reference| reference.starts_with('#'));
+    let leads = |reference: &str| root.pointer(&reference[1..].replace("%20", " ")).is_some_and(is_schema);
+    own.is_some_and(|reference| !leads(reference))
+        || part.as_object().is_some_and(|members| members.values().any(|inner| dangles(root, inner)))
+        || part.as_array().is_some_and(|elements| elements.iter().any(|inner| dangles(root, inner)))
+}
+
+fn is_schema(value: &Value) -> bool {
+    value.is_object() || value.is_boolean()
+}
+
+/// JSON with such names at every depth.
+fn input() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![name().prop_map(Value::from), any::<u8>().prop_map(Value::from)];
+    let value = leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map(name(), inner, 0..4).prop_map(|named| json!(named)),
+        ]
+    });
+    prop::collection::btree_map(name(), value, 0..6).prop_map(|named| json!(named))
+}
+
+/// What the calls of an answer hold, as the client of `request` gets it.
+fn told(policy: &Policy, request: &Ask<'_>, calls: &Value) -> Vec<String> {
+    let answer = json!({"id": "m", "type": "message", "content": calls, "stop_reason": "tool_use"}).to_string();
+    let reading = DecodeOptions::of(&policy.providers[0], request, Duration::ZERO);
+    let mut pieces = Vec::new();
+    messages::decode_answer(answer.as_bytes(), &reading, &mut pieces).expect("an answer");
+    let told = pieces.iter().filter_map(|piece| match piece {
+        Piece::Input { fragment, .. } => fragment.decode().map(Cow::into_owned),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn half_a_surrogate_pair_in_a_name_goes_up_as_another_name_and_comes_back() {
+    let body = r#"{"messages": [{"role": "user", "content": "x"},
+        {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{\"\\uD83D\":1}"}}]},
+        {"role": "tool", "tool_call_id": "c", "content": "y"}],
+        "tools": [{"type": "function", "function": {"name": "f", "parameters":
+            {"type": "object", "properties": {"\ud83d": {"type": "string"}}, "required": ["\ud83d"], "oneOf": [{"required": ["a"]}]}}}]}"#;
+    let (policy, candidate) = policy_with(json!({}));
+    let request = chat::parse(body.as_bytes()).expect("valid");
+    let encoded = messages::encode_request(&policy, &candidate, &request, &EncodeOptions::default());
+    let upstream: Value = serde_json::from_slice(&encoded.expect("a translation").body).expect("JSON");
+    assert_eq!(judge(&policy.models[0].id, &upstream), Ok(()), "{upstream}");
+    let schema = &upstream["tools"][0]["input_schema"];
+    let names: Vec<&String> = schema["properties"].as_object().expect("properties").keys().collect();
+    assert_eq!(json!([names[0], "a"]), schema["required"]);
+    let calls = &upstream["messages"][1]["content"];
+    assert_eq!(calls[0]["input"], json!({names[0]: 1}));
+    assert_eq!(told(&policy, &request, calls), [r#"{"\ud83d":1}"#]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_api_takes_every_schema_that_is_one(schema in schema_of_a_tool(), strict: bool) {
+        let function = json!({"name": "f", "parameters": schema, "strict": strict});
+        let body = json!({"messages": [{"role": "user", "content": "x"}], "tools": [{"type": "function", "function": function}]});
+        let (policy, candidate) = policy_with(json!({}));
+        let body = body.to_string();
+        let Ok(request) = chat::parse(body.as_bytes()) else { return Ok(()) };
+        match messages::encode_request(&policy, &candidate, &request, &EncodeOptions::default()) {
+            Ok(encoded) => {
+                let upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
+                let judged = judge(&policy.models[0].id, &upstream);
+                let is_clients = |why: &String| why.contains("leads nowhere") && dangles(&schema, &schema);
+                prop_assert!(judged.as_ref().err().is_none_or(is_clients), "{:?}: {} -> {}", judged, body, upstream);
+            }
+            Err(error) => {
+                let place = error.param.clone().unwrap_or_default();
+                prop_assert!(place.starts_with("tools[0].function.parameters"), "{:?} {}", error, body);
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_properties_come_back_and_no_two_are_one(
+        properties in prop::collection::btree_set(name(), 0..6),
+        inputs in prop::collection::vec(input(), 1..3),
+    ) {
+        let schemas: Value = properties.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
+        let call = |(at, input): (usize, &Value)| json!({"id": format!("c{at}"), "type": "function",
+            "function": {"name": "f", "arguments": input.to_string()}});
+        let mut turns = vec![json!({"role": "user", "content": "x"})];
+        turns.push(json!({"role": "assistant", "content": null, "tool_calls": inputs.iter().enumerate().map(call).collect::<Vec<_>>()}));
+        turns.extend((0..inputs.len()).map(|at| json!({"role": "tool", "tool_call_id": format!("c{at}"), "content": "y"})));
+        let function = json!({"name": "f", "parameters": {"type": "object", "properties": schemas}});
+        let body = json!({"messages": turns, "tools": [{"type": "function", "function": function}]}).to_string();
+        let (policy, candidate) = policy_with(json!({}));
+        let request = chat::parse(body.as_bytes()).expect("valid");
+        let encoded = messages::encode_request(&policy, &candidate, &request, &EncodeOptions::default());
+        let encoded = encoded.expect("a translation");
+        let upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
+        prop_assert_eq!(judge(&policy.models[0].id, &upstream), Ok(()), "{} -> {}", body, upstream);
+        let written = upstream["tools"][0]["input_schema"]["properties"].as_object().map_or(0, |written| written.len());
+        prop_assert_eq!(written, properties.len());
+
+        // The calls of the history, as if the model answered with them.
+        let calls = upstream["messages"][1]["content"].clone();
+        let told = told(&policy, &request, &calls).iter().map(|input| serde_json::from_str(input).expect("JSON")).collect::<Vec<Value>>();
+        prop_assert_eq!(told, inputs);
+    }
+}
