@@ -109,7 +109,7 @@ impl ToolNames {
 
     /// Whether one of them begins with `beginning`, or is it.
     pub fn begin_with(&self, beginning: &str) -> bool {
-        self.all().any(|known| known.stand_in.starts_with(beginning))
+        self.restored(beginning).is_some() || self.go_on_after(beginning)
     }
 
     /// Whether one of them stands anywhere in `data`.
