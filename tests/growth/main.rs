@@ -107,7 +107,7 @@ impl Recipient {
         let ask = chat::parse(body.as_bytes()).expect("a valid request");
         let encoded = dialect::encode_request(policy, &candidate, &ask, &EncodeOptions::default());
         black_box(encoded.unwrap_or_else(|error| panic!("{}: {error:?}", self.name)));
-        black_box(DecodeOptions::of(policy.provider_of(model), &ask, Duration::ZERO));
+        black_box(DecodeOptions::of(&dialect::Recipient::of(policy, &candidate), &ask, Duration::ZERO));
         let after = COUNT.get();
         Count { allocations: after.allocations - before.allocations, bytes: after.bytes - before.bytes }
     }

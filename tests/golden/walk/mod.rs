@@ -4,6 +4,7 @@
 
 mod answer;
 mod echo;
+mod forms;
 mod meaning;
 mod station;
 
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use tiergate::door::chat;
 use tiergate::policy::{Candidate, Entry, Policy};
 use tiergate::secret::Secret;
-use tiergate::upstream::dialect::{self, EncodeOptions};
+use tiergate::upstream::dialect::{self, EncodeOptions, Recipient};
 use tiergate::upstream::sealer::Sealer;
 use tiergate_simulator::{Dialect, judge_chat_request, judge_messages_request};
 
@@ -171,13 +172,13 @@ fn walk(policy: &Policy, order: &[&Station], matter: Matter, first: Form) {
         let upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
         check(station, &upstream, &messages);
         let step = Step { signature: station.sign(step, &upstream), ..step.clone() };
-        let provider = policy.provider_of(candidate.model);
         let odd = name_at(station, &upstream);
         let as_known = |(name, arguments): &(String, String)| {
             (if name == ODD_NAME { odd.clone() } else { name.clone() }, arguments.clone())
         };
         let known = Step { calls: step.calls.iter().map(as_known).collect(), ..step.clone() };
-        answered = Delivered { provider, ask: &ask, sealer, form }.echo(station, &known, number);
+        answered = Delivered { recipient: Recipient::of(policy, &candidate), ask: &ask, sealer, form }
+            .echo(station, &known, number);
         let told = Meaning::of_chat(std::slice::from_ref(&answered));
         assert_eq!(told, Meaning::of_step(&step), "{} in the form {form:?}: {answered}", station.name);
         messages.push(answered.clone());
