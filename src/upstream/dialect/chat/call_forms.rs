@@ -58,12 +58,15 @@ impl CallForms {
             }
             let Some(message) = choice.get_mut("message").and_then(Value::as_object_mut) else { continue };
             if self.is_older {
-                let calls = message.remove("tool_calls");
-                let first = calls.as_ref().and_then(|calls| calls.get(0)?.get("function"));
-                message.extend(first.map(|call| (FUNCTION_CALL.to_owned(), call.clone())));
+                let calls = message.get_mut(TOOL_CALLS).and_then(Value::as_array_mut).map(std::mem::take);
+                if let Some(calls) = calls {
+                    message.remove(TOOL_CALLS);
+                    let first = calls.into_iter().next().and_then(|mut call| call.get_mut("function").map(Value::take));
+                    message.extend(first.map(|call| (FUNCTION_CALL.to_owned(), call)));
+                }
                 continue;
             }
-            for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+            for call in message.get_mut(TOOL_CALLS).and_then(Value::as_array_mut).into_iter().flatten() {
                 let is_custom = call_name(call).is_some_and(|name| self.custom.contains(name));
                 if let Some(call) = call.as_object_mut().filter(|_| is_custom) {
                     let mut reader = TextReader::default();
@@ -75,7 +78,9 @@ impl CallForms {
     }
 }
 
-/// Where the older form has its one call.
+/// Where the newer form has its calls, and its reason to finish with some.
+const TOOL_CALLS: &str = "tool_calls";
+/// Where the older form has its one call, and its reason to finish with it.
 const FUNCTION_CALL: &str = "function_call";
 
 /// The names of the custom tools among `tools`.
@@ -90,10 +95,14 @@ fn call_name(call: &Value) -> Option<&str> {
     call.get("function")?.get("name")?.as_str().filter(|name| !name.is_empty())
 }
 
-/// The older form has its own reason for calls.
-fn restore_reason(choice: &mut Value) {
-    if choice.get("finish_reason").and_then(Value::as_str) == Some("tool_calls") {
-        choice["finish_reason"] = FUNCTION_CALL.into();
+/// The older form has its own reason for calls; says whether it is this choice's.
+fn restore_reason(choice: &mut Value) -> bool {
+    match choice.get_mut("finish_reason") {
+        Some(reason) if reason == TOOL_CALLS => {
+            *reason = FUNCTION_CALL.into();
+            true
+        }
+        Some(_) | None => false,
     }
 }
 
@@ -145,32 +154,30 @@ impl FormsOfStream {
         }
         self.event += 1;
         let mut chunk: Value = serde_json::from_slice(data).ok()?;
+        let mut is_changed = false;
         for (position, choice) in chunk.get_mut("choices")?.as_array_mut()?.iter_mut().enumerate() {
             let number = choice.get("index").and_then(Value::as_u64).unwrap_or(position as u64);
-            if self.forms.is_older {
-                restore_reason(choice);
-            }
             let is_last = choice.get("finish_reason").and_then(Value::as_str).is_some_and(is_reason);
-            let Some(choice) = choice.as_object_mut() else { continue };
-            let parts = choice.get_mut("delta").and_then(|delta| delta.as_object_mut()?.remove("tool_calls"));
-            let parts = match parts {
-                Some(Value::Array(parts)) => parts,
-                Some(_) | None => Vec::new(),
-            };
-            let mut told: Vec<Value> = parts.into_iter().filter_map(|part| self.part(number, part)).collect();
+            is_changed |= self.forms.is_older && restore_reason(choice);
+            let Some(delta) = choice.get_mut("delta").and_then(Value::as_object_mut) else { continue };
+            let parts = delta.get_mut(TOOL_CALLS).and_then(Value::as_array_mut).map(std::mem::take);
+            let came = parts.is_some();
+            let parts = parts.into_iter().flatten().filter_map(|part| self.part(number, part));
+            let mut told: Vec<Value> = parts.collect();
             if is_last {
                 told.extend(self.rest(number));
             }
-            if told.is_empty() {
-                continue;
+            if came {
+                delta.remove(TOOL_CALLS);
             }
-            let delta = choice.entry("delta").or_insert_with(|| json!({}));
+            is_changed |= came || !told.is_empty();
             match self.forms.is_older {
-                true => delta[FUNCTION_CALL] = joined(told),
-                false => delta["tool_calls"] = told.into(),
+                _ if told.is_empty() => {}
+                true => _ = delta.insert(FUNCTION_CALL.to_owned(), joined(told)),
+                false => _ = delta.insert(TOOL_CALLS.to_owned(), told.into()),
             }
         }
-        serde_json::to_vec(&chunk).ok()
+        is_changed.then(|| serde_json::to_vec(&chunk).ok())?
     }
 
     /// A part of a call in the client's form; nothing of a call for which that has no room.
