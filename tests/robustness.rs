@@ -1,6 +1,7 @@
 //! Bytes from outside, broken in every way that chance finds: nothing panics, and what goes on is well-formed.
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use tiergate::door::headers;
 use tiergate::policy::{self, BaseUrl, Candidate, Dialect, Effort, Entry, Policy, Quirk};
 use tiergate::upstream::dialect::chat::{self, Mends};
 use tiergate::upstream::dialect::tool_names::ToolNames;
-use tiergate::upstream::dialect::{DecodeOptions, EncodeOptions, Heard, Stream};
+use tiergate::upstream::dialect::{DecodeOptions, EncodeOptions, Heard, Recipient, Stream};
 use tiergate::upstream::error_words;
 use tiergate::upstream::keyring::places::Places;
 use tiergate::wire::piece::{Piece, Said};
@@ -36,6 +37,27 @@ fn any_json() -> impl Strategy<Value = Value> {
             prop::collection::vec((name(), inner), 0..6).prop_map(|fields| fields.into_iter().collect::<Value>()),
         ]
     })
+}
+
+/// A chunk with parts of calls, or what is near to one.
+fn near_chunk() -> impl Strategy<Value = Value> {
+    let name = prop::sample::select(vec![json!("run"), json!("ru"), json!("n"), json!("other"), json!(""), json!(7)]);
+    let input =
+        prop::sample::select(vec![json!(""), json!("{\"inp"), json!("ut\":\"a"), json!("\"}"), json!({}), json!(7)]);
+    let function = prop_oneof![
+        4 => (name, input).prop_map(|(name, input)| json!({"name": name, "arguments": input})),
+        1 => any_json(),
+    ];
+    let index = prop::sample::select(vec![json!(0), json!(1), json!("x"), Value::Null]);
+    let id = prop::sample::select(vec![json!("c"), json!("d"), json!(""), Value::Null]);
+    let call = (index, id, function)
+        .prop_map(|(index, id, function)| json!({"index": index, "id": id, "type": "function", "function": function}));
+    let calls = prop_oneof![4 => prop::collection::vec(call, 0..3).prop_map(Value::from), 1 => any_json()];
+    let delta = prop_oneof![4 => calls.prop_map(|calls| json!({"tool_calls": calls})), 1 => any_json()];
+    let reason = prop::sample::select(vec![Value::Null, json!("stop"), json!("tool_calls"), json!(7)]);
+    let choice = (0..2_u8, delta, reason)
+        .prop_map(|(index, delta, reason)| json!({"index": index, "delta": delta, "finish_reason": reason}));
+    prop::collection::vec(choice, 0..3).prop_map(|choices| json!({"choices": choices}))
 }
 
 /// Names that the code looks for, and others.
@@ -248,6 +270,41 @@ proptest! {
                 prop_assert_eq!(!out.is_empty(), passes);
                 prop_assert!(mended || out.is_empty() || out == raw.as_bytes(), "{}", data);
             }
+        }
+    }
+
+    #[test]
+    fn calls_in_another_form_are_read_in_any_stream(is_older: bool, events in prop::collection::vec(near_chunk(), 0..8)) {
+        let tools = match is_older {
+            true => json!({"functions": [{"name": "run"}]}),
+            false => json!({"tools": [{"type": "custom", "custom": {"name": "run"}}]}),
+        };
+        let mut request = json!({"messages": [{"role": "user", "content": "x"}]});
+        request.as_object_mut().expect("an object").extend(tools.as_object().expect("an object").clone());
+        let request = request.to_string();
+        let request = door::chat::parse(request.as_bytes()).expect("valid");
+        let policy = policy::default_policy();
+        let candidate = Candidate { model: policy.model_named("gemini-3.8-flash").expect("a model"), effort: None };
+        let reading = DecodeOptions::of(&Recipient::of(&policy, &candidate), &request, Duration::ZERO);
+        prop_assert!(reading.forms.differ());
+        // With what is mended before, and without.
+        for options in [reading.clone(), DecodeOptions { mends: Mends::default(), ..reading }] {
+            let mut stream = Stream::new(&options).expect("a dialect that is built");
+            for event in &events {
+                let raw = format!("data: {event}\n\n");
+                let mut decoder = Decoder::default();
+                decoder.space().extend_from_slice(raw.as_bytes());
+                let event = decoder.next_event().expect("a short event").expect("a whole event");
+                let put_right = stream.data(&event);
+                let data = put_right.as_it_came().expect("data").data;
+                let value: Value = serde_json::from_slice(data).expect("JSON");
+                if is_older {
+                    let calls = value["choices"].as_array().into_iter().flatten().map(|choice| &choice["delta"]["tool_calls"]);
+                    prop_assert!(calls.into_iter().all(|calls| !calls.is_array()), "{}", value);
+                }
+                _ = stream.take(&put_right, &mut Vec::new());
+            }
+            _ = stream.rest();
         }
     }
 

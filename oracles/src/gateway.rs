@@ -10,7 +10,7 @@ use tiergate::door::chat::answer::AnswerOptions;
 use tiergate::door::delivery::{self, Delivery};
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Dialect, Entry, Policy};
-use tiergate::upstream::dialect::{self, CannotEncode, DecodeOptions, Defect, EncodeOptions, Heard, Stream};
+use tiergate::upstream::dialect::{self, CannotEncode, DecodeOptions, Defect, EncodeOptions, Heard, Recipient, Stream};
 use tiergate::upstream::error_words::ProviderError;
 use tiergate::wire::ask::Ask;
 use tiergate::wire::piece::Said;
@@ -24,12 +24,13 @@ const CREATED: Duration = Duration::from_secs(1_790_000_000);
 /// Translates all that a case has.
 pub fn translate(case: &Case) -> Outcome {
     let policy = policy();
-    let provider = &policy.providers[0];
+    let candidate = candidate(&policy);
+    let recipient = Recipient::of(&policy, &candidate);
     let (asked, asked_as_stream) = (case.asked().to_string(), case.asked_as_stream().to_string());
     let (whole, streamed) = (read(&asked), read(&asked_as_stream));
     let options = |request: &Ask<'_>| {
-        let answer = AnswerOptions::of(request, provider.show_reasoning);
-        (DecodeOptions::of(provider, request, CREATED), answer)
+        let answer = AnswerOptions::of(request, recipient.provider.show_reasoning);
+        (DecodeOptions::of(&recipient, request, CREATED), answer)
     };
     let request = || encode(&policy, whole.as_ref().map_err(Clone::clone)?);
     let answer = |answer| {

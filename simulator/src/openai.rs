@@ -13,6 +13,7 @@ use crate::script::Fault;
 mod content;
 mod encode;
 mod errors;
+mod forms;
 mod history;
 mod refusals;
 mod request;

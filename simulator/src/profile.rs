@@ -104,6 +104,10 @@ pub enum Quirk {
     NeedsUserTurn,
     /// A conversation that ends with an assistant message is refused instead of gone on with.
     NoPrefill,
+    /// Tools are functions: the older form, custom tools, a choice of some, and calls of these kinds are refused.
+    FunctionToolsOnly,
+    /// A function must have parameters.
+    ToolParameters,
     NoDeveloperRole,
     StopArrayOnly,
     NoImages,

@@ -67,6 +67,8 @@ impl Profile {
                 Quirk::NoUserAfterTool,
                 Quirk::PrefixedPrefill,
                 Quirk::ThinkingParts,
+                Quirk::FunctionToolsOnly,
+                Quirk::ToolParameters,
             ],
             known: Known::MISTRAL,
             headers: PLAIN_HEADERS,
@@ -75,7 +77,7 @@ impl Profile {
     }
 
     pub fn groq() -> Self {
-        Self { quirks: &[Quirk::PlainNames], known: Known::GROQ, ..Self::generic("groq") }
+        Self { quirks: &[Quirk::PlainNames, Quirk::FunctionToolsOnly], known: Known::GROQ, ..Self::generic("groq") }
     }
 
     pub fn cerebras() -> Self {
@@ -87,6 +89,7 @@ impl Profile {
                 "parallel_tool_calls",
                 "service_tier",
             ],
+            quirks: &[Quirk::FunctionToolsOnly],
             known: Known::CEREBRAS,
             headers: PLAIN_HEADERS,
             ..Self::generic("cerebras")
@@ -102,6 +105,7 @@ impl Profile {
                 Quirk::ReasoningWithCalls,
                 Quirk::OnlyMaxTokens,
                 Quirk::PrefixedPrefill,
+                Quirk::FunctionToolsOnly,
             ],
             headers: PLAIN_HEADERS,
             ..Self::generic("deepseek")
@@ -112,17 +116,18 @@ impl Profile {
     pub fn xai() -> Self {
         Self {
             refused_fields: &["frequency_penalty", "presence_penalty", "stop", "logit_bias"],
+            quirks: &[Quirk::FunctionToolsOnly],
             headers: PLAIN_HEADERS,
             ..Self::generic("xai")
         }
     }
 
     pub fn together() -> Self {
-        Self { headers: PLAIN_HEADERS, ..Self::generic("together") }
+        Self { quirks: &[Quirk::FunctionToolsOnly], headers: PLAIN_HEADERS, ..Self::generic("together") }
     }
 
     pub fn fireworks() -> Self {
-        Self { headers: PLAIN_HEADERS, ..Self::generic("fireworks") }
+        Self { quirks: &[Quirk::FunctionToolsOnly], headers: PLAIN_HEADERS, ..Self::generic("fireworks") }
     }
 
     pub fn openrouter() -> Self {
@@ -130,11 +135,15 @@ impl Profile {
     }
 
     pub fn vllm() -> Self {
-        Self { headers: PLAIN_HEADERS, ..Self::generic("vllm") }
+        Self { quirks: &[Quirk::FunctionToolsOnly], headers: PLAIN_HEADERS, ..Self::generic("vllm") }
     }
 
     pub fn ollama() -> Self {
-        Self { quirks: &[Quirk::OnlyMaxTokens], headers: PLAIN_HEADERS, ..Self::generic("ollama") }
+        Self {
+            quirks: &[Quirk::OnlyMaxTokens, Quirk::FunctionToolsOnly],
+            headers: PLAIN_HEADERS,
+            ..Self::generic("ollama")
+        }
     }
 
     /// Gemini behind its OpenAI-compatible endpoint.
@@ -148,6 +157,7 @@ impl Profile {
                 Quirk::ThoughtSignatures,
                 Quirk::NeedsUserTurn,
                 Quirk::NoPrefill,
+                Quirk::FunctionToolsOnly,
             ],
             known: Known::GOOGLE,
             headers: PLAIN_HEADERS,
@@ -180,6 +190,7 @@ impl Profile {
                 Quirk::StopArrayOnly,
                 Quirk::NoImages,
                 Quirk::NoPrefill,
+                Quirk::FunctionToolsOnly,
                 Quirk::Classifies,
             ],
             headers: PLAIN_HEADERS,

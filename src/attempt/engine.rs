@@ -18,7 +18,7 @@ use crate::policy::{OnRefusal, Resume};
 use crate::pop::health::{self, Stage, Standing};
 use crate::pop::hedge;
 use crate::record::{AttemptEnd, AttemptRecord, Billing, ModelNames};
-use crate::upstream::dialect::{DecodeOptions, EncodeOptions};
+use crate::upstream::dialect::{DecodeOptions, EncodeOptions, Recipient};
 use crate::upstream::headers;
 use crate::upstream::keyring::NoSecret;
 use crate::upstream::meaning::Meaning;
@@ -226,14 +226,14 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         }
         match job.platform.send(&backend, request) {
             Ok(pending) => {
-                let provider = job.policy.provider_of(candidate.model);
+                let recipient = Recipient::of(job.policy, &candidate);
                 let mut repair = self.repair.clone();
                 if let Some(repair) = &mut repair {
                     repair.hides(&hidden);
                 }
                 let carrying = Carrying {
-                    decode: DecodeOptions { sealer, ..DecodeOptions::of(provider, job.ask, began) },
-                    encode: AnswerOptions::of(job.ask, provider.show_reasoning),
+                    decode: DecodeOptions { sealer, ..DecodeOptions::of(&recipient, job.ask, began) },
+                    encode: AnswerOptions::of(job.ask, recipient.provider.show_reasoning),
                     repair,
                     cut_after: job.platform.keeps_timeouts(&backend).then_some(cut_after),
                 };

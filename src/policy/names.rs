@@ -142,6 +142,8 @@ names! {
         ReasoningWithCalls = "reasoning_with_calls",
         /// A user turn may not follow a tool's result; an assistant message is put between them (Mistral).
         NoUserAfterTool = "no_user_after_tool",
+        /// A function must have `parameters`, if only of an empty object (Mistral).
+        ToolParameters = "tool_parameters",
     }
 
     /// How a model is given the beginning of its answer: always as a last message of the assistant.

@@ -222,12 +222,20 @@ impl<P: Platform> ProviderStream<P> {
         if let Err(Defect::Error(error)) = heard {
             return Err(Break::Error(error));
         }
+        let held = self.dialect.rest();
+        let mut behind = Vec::new();
+        if let Some(held) = &held {
+            self.dialect.take(held, &mut behind)?;
+        }
         if !self.dialect.is_finished() {
             return Err(Break::Cut);
         }
         if heard == Ok(Heard::Pieces) && last.as_it_came().is_some() {
             let came = last.as_it_came().map(|came| AsItCame { whole: None, ..came });
             tell(&Said { dialect: self.dialect.dialect(), pieces: &pieces, came });
+        }
+        if let Some(held) = &held {
+            tell(&Said { dialect: self.dialect.dialect(), pieces: &behind, came: held.as_it_came() });
         }
         Ok(Progress::Ended)
     }

@@ -135,7 +135,7 @@ fn images_of_results_follow_behind_all_results() {
     ]});
     let (sent, _) = built(&request, json!({})).expect("all of it can be said");
     let expected = json!([
-        {"role": "tool", "tool_call_id": "a", "content": "seen"},
+        {"role": "tool", "tool_call_id": "a", "content": [{"type": "text", "text": "seen"}]},
         {"role": "tool", "tool_call_id": "b", "content": "done"},
         {"role": "user", "content": [image]},
         {"role": "assistant", "content": "So it is."},

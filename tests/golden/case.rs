@@ -14,7 +14,7 @@ use tiergate::policy::parse::parse;
 use tiergate::policy::{AuthStyle, Candidate, Dialect, Effort, Entry, Policy};
 use tiergate::secret::Secret;
 use tiergate::upstream::address::Address;
-use tiergate::upstream::dialect::{self, CannotEncode, DecodeOptions, Defect, EncodeOptions, Heard, Stream};
+use tiergate::upstream::dialect::{self, CannotEncode, DecodeOptions, Defect, EncodeOptions, Heard, Recipient, Stream};
 use tiergate::upstream::error_words::{self, ProviderError};
 use tiergate::upstream::sealer::Sealer;
 use tiergate::wire::facts::AnswerFacts;
@@ -161,7 +161,8 @@ impl Case {
         {
             outcome.push(("key_header", json!(format!("{name}: {prefix}KEY")).to_string()));
         }
-        let reading = DecodeOptions { sealer, ..DecodeOptions::of(row, &request, CREATED) };
+        let reading =
+            DecodeOptions { sealer, ..DecodeOptions::of(&Recipient::of(&policy, &candidate), &request, CREATED) };
         let options = AnswerOptions::of(&request, policy.providers[0].show_reasoning);
         if let Some(answer) = self.get("upstream_answer") {
             outcome.extend(self.answer(&reading, options, answer));

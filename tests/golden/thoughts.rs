@@ -12,7 +12,7 @@ use tiergate::door::delivery::{self, Delivery};
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Effort, Policy};
 use tiergate::secret::Secret;
-use tiergate::upstream::dialect::{self, DecodeOptions, EncodeOptions, Stream};
+use tiergate::upstream::dialect::{self, DecodeOptions, EncodeOptions, Recipient, Stream};
 use tiergate::upstream::sealer::Sealer;
 use tiergate::wire::piece::Said;
 use tiergate::wire::sse::Decoder;
@@ -137,7 +137,7 @@ impl Conversation {
         let provider = self.policy.provider_of(candidate.model);
         let decode = DecodeOptions {
             sealer: self.sealer(&candidate),
-            ..DecodeOptions::of(provider, &ask, Duration::from_secs(7))
+            ..DecodeOptions::of(&Recipient::of(&self.policy, &candidate), &ask, Duration::from_secs(7))
         };
         let encode = AnswerOptions::of(&ask, provider.show_reasoning);
         let message = match self.streams {

@@ -6,9 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tiergate::door::chat;
-use tiergate::policy::Policy;
 use tiergate::upstream::dialect::messages;
-use tiergate::upstream::dialect::{DecodeOptions, EncodeOptions};
+use tiergate::upstream::dialect::{DecodeOptions, EncodeOptions, Recipient};
 use tiergate::wire::ask::Ask;
 use tiergate::wire::piece::Piece;
 
@@ -138,9 +137,9 @@ fn input() -> impl Strategy<Value = Value> {
 }
 
 /// What the calls of an answer hold, as the client of `request` gets it.
-fn told(policy: &Policy, request: &Ask<'_>, calls: &Value) -> Vec<String> {
+fn told(recipient: &Recipient<'_>, request: &Ask<'_>, calls: &Value) -> Vec<String> {
     let answer = json!({"id": "m", "type": "message", "content": calls, "stop_reason": "tool_use"}).to_string();
-    let reading = DecodeOptions::of(&policy.providers[0], request, Duration::ZERO);
+    let reading = DecodeOptions::of(recipient, request, Duration::ZERO);
     let mut pieces = Vec::new();
     messages::decode_answer(answer.as_bytes(), &reading, &mut pieces).expect("an answer");
     let told = pieces.iter().filter_map(|piece| match piece {
@@ -167,7 +166,7 @@ fn half_a_surrogate_pair_in_a_name_goes_up_as_another_name_and_comes_back() {
     assert_eq!(json!([names[0], "a"]), schema["required"]);
     let calls = &upstream["messages"][1]["content"];
     assert_eq!(calls[0]["input"], json!({names[0]: 1}));
-    assert_eq!(told(&policy, &request, calls), [r#"{"\ud83d":1}"#]);
+    assert_eq!(told(&Recipient::of(&policy, &candidate), &request, calls), [r#"{"\ud83d":1}"#]);
 }
 
 proptest! {
@@ -218,7 +217,7 @@ proptest! {
 
         // The calls of the history, as if the model answered with them.
         let calls = upstream["messages"][1]["content"].clone();
-        let told = told(&policy, &request, &calls).iter().map(|input| serde_json::from_str(input).expect("JSON")).collect::<Vec<Value>>();
+        let told = told(&Recipient::of(&policy, &candidate), &request, &calls).iter().map(|input| serde_json::from_str(input).expect("JSON")).collect::<Vec<Value>>();
         prop_assert_eq!(told, inputs);
     }
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, header};
 use proptest::prelude::*;
 use serde_json::json;
+use serde_json::value::RawValue;
 use tiergate::policy::Dialect;
 use tiergate::upstream::coding::PlainBody;
 use tiergate::upstream::dialect::DecodeOptions;
+use tiergate::upstream::dialect::tool_names::ToolNames;
 use tiergate::upstream::stream::{AFTER_FINISH, Break, Progress, ProviderStream};
-use tiergate::wire::piece::{Piece, Said, Weight};
+use tiergate::wire::piece::{AnswerItem, Piece, Said, Weight};
 
 use crate::fake::{Chunk, Fake};
 
@@ -73,6 +75,42 @@ fn how_long_more_is_awaited_depends_on_how_the_reason_came() {
             stream.read(&fake, &mut weigh).expect("a good event");
         }
         assert_eq!(stream.settles_in(IDLE), expected, "{events:?}");
+    }
+}
+
+#[test]
+fn a_call_whose_name_may_go_on_is_told_where_nothing_more_comes() {
+    let tools = RawValue::from_string(r#"[{"function":{"name":"a.b"}}]"#.to_owned()).expect("JSON");
+    let call = json!({"index": 0, "id": "c", "function": {"name": "a_", "arguments": ""}});
+    let delta = json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]});
+    let delta = event(&delta.to_string());
+    let usage = event(r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#);
+    for rest in ["", "data: [DONE]\n\n", &usage, ": comment\n\n"] {
+        for cut in [0, 1] {
+            let fake = Fake::default();
+            let whole = format!("{delta}{rest}");
+            let options = DecodeOptions {
+                names: ToolNames::of_fields([Some(&tools), None], Dialect::OpenaiChat),
+                ..DecodeOptions::plain(Dialect::OpenaiChat, 7)
+            };
+            let chunks =
+                vec![Chunk { delay: Duration::ZERO, bytes: Ok(whole.as_bytes()[..whole.len() - cut].to_vec()) }];
+            let body = PlainBody::new(fake.body(chunks), &HeaderMap::new()).unwrap_or_else(|_| panic!("no coding"));
+            let mut stream = ProviderStream::new(body, options, None).expect("the dialect should be built");
+            let mut names = Vec::new();
+            let mut tell = |said: &Said<'_>| {
+                names.extend(said.pieces.iter().filter_map(|piece| match piece {
+                    Piece::Begin { item: AnswerItem::Call(call), .. } => {
+                        call.name.as_ref().map(|name| name.get().to_owned())
+                    }
+                    _ => None,
+                }));
+                weigh(said)
+            };
+            while stream.read(&fake, &mut tell).expect("a good stream") != Progress::Ended {}
+            assert_eq!(names, [r#""a_""#], "{whole}");
+            assert!(stream.is_finished(), "{whole}");
+        }
     }
 }
 

@@ -24,7 +24,7 @@ mod guest {
     use tiergate::door::delivery::{self, Delivery};
     use tiergate::policy::parse::parse;
     use tiergate::policy::{Candidate, Policy};
-    use tiergate::upstream::dialect::{self, DecodeOptions, EncodeOptions, Heard, Stream};
+    use tiergate::upstream::dialect::{self, DecodeOptions, EncodeOptions, Heard, Recipient, Stream};
     use tiergate::wire::ask::Ask;
     use tiergate::wire::piece::{Said, recycle};
     use tiergate::wire::sse::Decoder;
@@ -216,7 +216,8 @@ mod guest {
     }
 
     fn decoding(policy: &Policy, name: &str, request: &Ask<'_>) -> DecodeOptions {
-        DecodeOptions::of(policy.provider_of(model(policy, name)), request, Duration::from_secs(1_790_000_000))
+        let candidate = Candidate { model: model(policy, name), effort: None };
+        DecodeOptions::of(&Recipient::of(policy, &candidate), request, Duration::from_secs(1_790_000_000))
     }
 
     /// Turns of a user, and of an assistant that calls a tool every other time.

@@ -2,14 +2,15 @@
 
 use serde_json::Value;
 
-use super::history;
 use super::request::ChatRequest;
+use super::{forms, history};
 use crate::profile::{Model, Profile, Quirk, Sampling, Tools};
 use crate::reply::Refusal;
 
 pub fn check(profile: &Profile, model: &Model, request: &ChatRequest<'_>, body_bytes: usize) -> Result<(), Refusal> {
     history::check(profile, request)?;
     check_fields(profile, request)?;
+    forms::check(profile, request)?;
     check_schemas(request)?;
     check_effort(model, request)?;
     check_tools(model, request)?;

@@ -199,6 +199,43 @@ async fn gemini_wraps_its_errors_in_an_array() {
 }
 
 #[tokio::test]
+async fn providers_with_functions_only_refuse_other_forms_of_tools() {
+    let history = |message: Value| json!({"messages": [{"role": "user", "content": "x"}, message]});
+    let call = json!({"id": "123456789", "type": "custom", "custom": {"name": "f", "input": "x"}});
+    let profiles = [
+        Profile::groq(),
+        Profile::cerebras(),
+        Profile::deepseek(),
+        Profile::xai(),
+        Profile::together(),
+        Profile::fireworks(),
+        Profile::vllm(),
+        Profile::ollama(),
+    ];
+    for profile in profiles {
+        let name = profile.name.clone();
+        let simulator = start(profile).await;
+        for more in [
+            json!({"functions": [{"name": "f"}]}),
+            json!({"function_call": "auto"}),
+            history(json!({"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}})),
+            history(json!({"role": "function", "name": "f", "content": "x"})),
+            history(json!({"role": "assistant", "content": "x", "reasoning_content": "x", "tool_calls": [call]})),
+            json!({"tools": [{"type": "custom", "custom": {"name": "f"}}]}),
+            json!({"tools": weather_tool(), "tool_choice": {"type": "allowed_tools", "allowed_tools": {}}}),
+        ] {
+            let (status, answer) = ask(&simulator, &request("m", "hello", &more)).await;
+            assert_eq!(status, 400, "{name} {more}: {answer}");
+        }
+    }
+    let bare = json!([{"type": "function", "function": {"name": "f"}}]);
+    let missing = json!("tools[0].function.parameters");
+    check_refused(Profile::mistral(), &[("m", json!({"tools": bare}), 400, missing, json!("missing"))]).await;
+    let list = history(json!({"role": "function", "name": "f", "content": [{"type": "text", "text": "x"}]}));
+    check_refused(Profile::azure(), &[("m", list, 400, json!("messages[1].content"), json!("invalid_type"))]).await;
+}
+
+#[tokio::test]
 async fn a_wrong_key_is_refused_and_partly_repeated() {
     let simulator = start(Profile::openai()).await;
     let client = reqwest::Client::new();

@@ -17,7 +17,7 @@ use crate::policy::{Candidate, Classifier, Policy};
 use crate::record::Reason;
 use crate::upstream::address::Address;
 use crate::upstream::coding::{BodyFailure, PlainBody};
-use crate::upstream::dialect::{self, DecodeOptions, Defect, EncodeOptions};
+use crate::upstream::dialect::{self, DecodeOptions, Defect, EncodeOptions, Recipient};
 use crate::upstream::error_words::{self, ProviderError};
 use crate::upstream::keyring::Keyring;
 use crate::upstream::meaning;
@@ -119,7 +119,7 @@ pub fn start<P: Platform>(
         headers: dialect::request_headers(provider, permit.secret.as_ref(), media::JSON),
         body: encoded.body,
     };
-    let decode = DecodeOptions::of(provider, &question, platform.unix_time());
+    let decode = DecodeOptions::of(&Recipient::of(policy, &candidate), &question, platform.unix_time());
     let sent = platform.elapsed();
     let pending = platform.send(&backend, upstream).map_err(unsent)?;
     let deadline = sent + classifier.timeout;

@@ -5,7 +5,10 @@
 //! a candidate of one that is not built is passed over (`dialect_unavailable`).
 
 pub mod chat;
+mod custom_tools;
 mod dropped;
+mod halves;
+mod in_words;
 pub mod messages;
 mod stand_ins;
 pub mod tool_names;
@@ -21,18 +24,20 @@ use crate::platform::Target;
 use crate::policy::{AuthStyle, Candidate, Dialect, Effort, Model, ModelId, Policy, Provider, Thinking};
 use crate::secret::Secret;
 use crate::upstream::delay;
-use crate::upstream::dialect::chat::{Mender, Mends};
+use crate::upstream::dialect::chat::{CallForms, Mender, Mends};
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::error_words;
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::Permit;
 use crate::upstream::sealer::Sealer;
 use crate::wire::ask::Ask;
-use crate::wire::ask::content::FormatKind;
 use crate::wire::json::BYTE_ORDER_MARK;
 use crate::wire::media;
 use crate::wire::piece::{Alive, AsItCame, Piece};
 use crate::wire::sse::Event;
+
+/// The schema of a function's parameters where the client gives none.
+const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 
 /// A request in a provider's terms.
 #[derive(Debug, PartialEq)]
@@ -161,22 +166,6 @@ pub fn least_effort(policy: &Policy, model: ModelId) -> Option<Effort> {
     }
 }
 
-/// What asks for an answer of this form where an API, or a model, cannot be told.
-fn in_words(format: &FormatKind<'_>) -> String {
-    let only = "Answer with one JSON object and nothing else: no words around it, no code fence.";
-    let FormatKind::Schema { name, description, schema, strict: _ } = format else { return only.to_owned() };
-    let mut words = only.to_owned();
-    for (before, said) in [("Its name is", name), ("Its description is", description)] {
-        if let Some(said) = said.as_ref().filter(|said| !said.is_blank()) {
-            words.push_str(&format!(" {before} {}.", said.get()));
-        }
-    }
-    if let Some(schema) = schema {
-        words.push_str(&format!(" It must follow this JSON Schema: {}", schema.get()));
-    }
-    words
-}
-
 /// Whether models of a dialect think in a form that only they can read, and that does not pass as it comes.
 pub fn seals_thoughts(dialect: Dialect) -> bool {
     match dialect {
@@ -196,13 +185,16 @@ pub struct DecodeOptions {
     pub mends: Mends,
     pub calls: messages::Reading,
     pub names: ToolNames,
+    /// What becomes of the calls of a provider of the client's own API.
+    pub forms: CallForms,
     /// What seals the state of the model's reasoning; without it none is told.
     pub sealer: Option<Rc<Sealer>>,
 }
 
 impl DecodeOptions {
-    /// How to read the answers of `provider` to `request` that are made at `now`, the time since 1970.
-    pub fn of(provider: &Provider, request: &Ask<'_>, now: Duration) -> Self {
+    /// How to read the answers of `recipient` to `request` that are made at `now`, the time since 1970.
+    pub fn of(recipient: &Recipient<'_>, request: &Ask<'_>, now: Duration) -> Self {
+        let provider = recipient.provider;
         Self {
             dialect: provider.dialect,
             created: now.as_secs(),
@@ -213,6 +205,10 @@ impl DecodeOptions {
                 Dialect::OpenaiChat | Dialect::OpenaiResponses => messages::Reading::default(),
             },
             names: ToolNames::of(request, provider.dialect),
+            forms: match provider.dialect {
+                Dialect::OpenaiChat => CallForms::of(recipient, request),
+                Dialect::AnthropicMessages | Dialect::OpenaiResponses => CallForms::default(),
+            },
             sealer: None,
         }
     }
@@ -226,13 +222,14 @@ impl DecodeOptions {
             mends: Mends::default(),
             calls: messages::Reading::default(),
             names: ToolNames::none(dialect),
+            forms: CallForms::default(),
             sealer: None,
         }
     }
 }
 
-/// The body of a whole answer, without a byte order mark, and put right where the provider's row says so, or a tool goes by
-/// another name there.
+/// The body of a whole answer, without a byte order mark, and put right where the provider's row says so, or a tool has
+/// another name or form there.
 pub fn mend_answer(options: &DecodeOptions, mut body: Vec<u8>) -> Vec<u8> {
     if body.starts_with(BYTE_ORDER_MARK) {
         body.drain(..BYTE_ORDER_MARK.len());
@@ -240,7 +237,8 @@ pub fn mend_answer(options: &DecodeOptions, mut body: Vec<u8>) -> Vec<u8> {
     match options.dialect {
         Dialect::OpenaiChat => {
             let body = chat::restore_answer(&options.names, &body).unwrap_or(body);
-            if options.mends.any() { options.mends.answer(body) } else { body }
+            let body = if options.mends.any() { options.mends.answer(body) } else { body };
+            options.forms.restore_answer(&body).unwrap_or(body)
         }
         Dialect::AnthropicMessages | Dialect::OpenaiResponses => body,
     }
@@ -284,7 +282,7 @@ impl Stream {
     pub fn new(options: &DecodeOptions) -> Option<Self> {
         match options.dialect {
             Dialect::OpenaiChat => {
-                let mender = Mender::new(options.mends, &options.names).map(Box::new);
+                let mender = Mender::new(options.mends, &options.names, &options.forms).map(Box::new);
                 Some(Self::OpenaiChat { stream: chat::ChatStream::new(options), mender })
             }
             Dialect::AnthropicMessages => {
@@ -317,6 +315,13 @@ impl Stream {
             Some(mended) => EventData { data: Some(mended.into()), whole: None, is_named_error },
             None => EventData { data, whole, is_named_error },
         }
+    }
+
+    /// What is held back of a stream that has ended, as an event of its own, which [`Stream::take`] takes next.
+    pub fn rest(&mut self) -> Option<EventData<'static>> {
+        let Self::OpenaiChat { mender: Some(mender), .. } = self else { return None };
+        let data = Some(mender.rest()?.into());
+        Some(EventData { data, whole: None, is_named_error: false })
     }
 
     /// Takes in one event and appends its pieces to `pieces`. What a provider writes beside data (comments, names, ids) goes

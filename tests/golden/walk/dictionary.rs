@@ -8,13 +8,13 @@ use super::meaning::{Called, plain};
 use super::script::{Call, CallKind, Tool, ToolKind};
 
 pub struct Dictionary<'s> {
-    dialect: Dialect,
     entries: Vec<Entry<'s>>,
 }
 
 struct Entry<'s> {
     tool: &'s Tool,
-    /// Its name and schema at the station.
+    /// What it is at the station, its name and its schema, which a custom tool lacks.
+    kind: CallKind,
     name: String,
     schema: Value,
 }
@@ -24,33 +24,28 @@ impl<'s> Dictionary<'s> {
         let known = upstream["tools"].as_array().expect("tools");
         assert_eq!(known.len(), tools.len(), "no tool is lost: {upstream}");
         let entry = |(tool, known): (&'s Tool, &Value)| {
-            let (holder, schema) = match (dialect, &tool.kind) {
-                (Dialect::OpenAiChat, ToolKind::Function { .. }) => (&known["function"], "parameters"),
-                (Dialect::OpenAiChat, ToolKind::Custom) => (&known["custom"], ""),
-                (Dialect::AnthropicMessages, _) => (known, "input_schema"),
+            let (kind, holder, schema) = match (dialect, &tool.kind) {
+                (Dialect::OpenAiChat, ToolKind::Custom) if known["custom"].is_object() => {
+                    (CallKind::Custom, &known["custom"], "")
+                }
+                (Dialect::OpenAiChat, _) => (CallKind::Function, &known["function"], "parameters"),
+                (Dialect::AnthropicMessages, _) => (CallKind::Function, known, "input_schema"),
             };
             let name = holder["name"].as_str().expect("a name").to_owned();
-            Entry { tool, name, schema: holder[schema].clone() }
+            Entry { tool, kind, name, schema: holder[schema].clone() }
         };
-        Self { dialect, entries: tools.iter().zip(known).map(entry).collect() }
+        Self { entries: tools.iter().zip(known).map(entry).collect() }
     }
 
     /// A call as the model of the station makes it.
     pub fn call(&self, call: &Call) -> Call {
         let Some(entry) = self.entries.iter().find(|entry| entry.tool.name == call.name) else { return call.clone() };
-        let name = entry.name.clone();
-        let payload = match (&entry.tool.kind, self.dialect) {
-            (ToolKind::Function { parameters, .. }, Dialect::AnthropicMessages) => {
-                renamed(&call.input(), parameters, &entry.schema).to_string()
-            }
-            (ToolKind::Custom, Dialect::AnthropicMessages) => json!({"input": call.payload}).to_string(),
-            (_, Dialect::OpenAiChat) => call.payload.clone(),
+        let payload = match (&entry.tool.kind, entry.kind) {
+            (ToolKind::Function { parameters, .. }, _) => renamed(&call.input(), parameters, &entry.schema).to_string(),
+            (ToolKind::Custom, CallKind::Function) => json!({"input": call.payload}).to_string(),
+            (ToolKind::Custom, CallKind::Custom) => call.payload.clone(),
         };
-        let kind = match self.dialect {
-            Dialect::OpenAiChat => call.kind,
-            Dialect::AnthropicMessages => CallKind::Function,
-        };
-        Call { name, kind, payload }
+        Call { name: entry.name.clone(), kind: entry.kind, payload }
     }
 
     /// A call of the history as it stands at the station. What is no tool has any name there that the API takes.
@@ -58,10 +53,10 @@ impl<'s> Dictionary<'s> {
         let Some(entry) = self.entries.iter().find(|entry| entry.tool.name == called.name) else {
             return Called { name: plain(&called.name), ..called };
         };
-        let input = match (&entry.tool.kind, self.dialect) {
-            (_, Dialect::OpenAiChat) => called.input,
+        let input = match (&entry.tool.kind, entry.kind) {
             (ToolKind::Function { parameters, .. }, _) => renamed(&called.input, parameters, &entry.schema),
-            (ToolKind::Custom, _) => json!({"input": called.input}),
+            (ToolKind::Custom, CallKind::Function) => json!({"input": called.input}),
+            (ToolKind::Custom, CallKind::Custom) => called.input,
         };
         Called { name: entry.name.clone(), input }
     }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tiergate::door::chat::answer::AnswerOptions;
 use tiergate::door::delivery::{self, Delivery};
-use tiergate::policy::Provider;
-use tiergate::upstream::dialect::{self, DecodeOptions, Heard, Stream};
+use tiergate::upstream::dialect::{self, DecodeOptions, Heard, Recipient, Stream};
 use tiergate::upstream::sealer::Sealer;
 use tiergate::wire::ask::Ask;
 use tiergate::wire::piece::Said;
@@ -18,7 +17,7 @@ use super::station::Station;
 
 /// How an answer is delivered, and to what request.
 pub struct Delivered<'a> {
-    pub provider: &'a Provider,
+    pub recipient: Recipient<'a>,
     pub ask: &'a Ask<'a>,
     pub sealer: Option<Rc<Sealer>>,
     pub wire: &'a Wire,
@@ -29,9 +28,9 @@ impl Delivered<'_> {
     pub fn echo(&self, station: &Station, step: &Step, number: usize) -> Value {
         let reading = DecodeOptions {
             sealer: self.sealer.clone(),
-            ..DecodeOptions::of(self.provider, self.ask, Duration::from_secs(1_790_000_000))
+            ..DecodeOptions::of(&self.recipient, self.ask, Duration::from_secs(1_790_000_000))
         };
-        let options = AnswerOptions::of(self.ask, self.provider.show_reasoning);
+        let options = AnswerOptions::of(self.ask, self.recipient.provider.show_reasoning);
         match self.wire.form {
             Form::Whole => {
                 let upstream = station.whole(step, number, self.wire).into_bytes();

@@ -10,7 +10,7 @@ use super::script::{
 use super::station::Station;
 
 /// The name of a tool that most providers refuse.
-const ODD_NAME: &str = "files.look/at";
+pub const ODD_NAME: &str = "files.look/at";
 
 /// What is said in the walk, but for images, which not every model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

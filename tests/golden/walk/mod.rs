@@ -8,6 +8,7 @@ mod answer;
 mod dictionary;
 mod echo;
 mod fixed;
+mod forms;
 mod fuzz;
 mod meaning;
 mod script;
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 use tiergate::door::chat;
 use tiergate::policy::{Candidate, Entry, Policy};
 use tiergate::secret::Secret;
-use tiergate::upstream::dialect::{self, EncodeOptions};
+use tiergate::upstream::dialect::{self, EncodeOptions, Recipient};
 use tiergate::upstream::sealer::Sealer;
 use tiergate_simulator::{Dialect, judge_chat_request, judge_messages_request};
 
@@ -124,8 +125,8 @@ impl Walk<'_> {
         self.check(station, &upstream, &sent);
         let step = station.take(&exchange.step, &upstream);
         let known = Step { calls: step.calls.iter().map(|call| dictionary.call(call)).collect(), ..step.clone() };
-        let provider = policy.provider_of(candidate.model);
-        let answered = Delivered { provider, ask: &ask, sealer, wire: &exchange.wire }.echo(station, &known, number);
+        let recipient = Recipient::of(policy, &candidate);
+        let answered = Delivered { recipient, ask: &ask, sealer, wire: &exchange.wire }.echo(station, &known, number);
         let told = Meaning::of_chat(std::slice::from_ref(&answered));
         assert_eq!(told, Meaning::of_step(&step), "{} in the form {:?}: {answered}", station.name, exchange.wire);
         for (token, text) in tokens(&answered).zip(&step.thought) {

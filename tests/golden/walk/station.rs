@@ -57,14 +57,6 @@ impl Station {
         is_known && !(kind == "image_url" && self.profile.has(Quirk::NoImages))
     }
 
-    /// Whether the provider has tools that take any text, of the model itself or as functions.
-    pub fn has_custom_tools(&self) -> bool {
-        match self.profile.dialect {
-            Dialect::AnthropicMessages => true,
-            Dialect::OpenAiChat => self.profile.known.calls.is_some_and(|known| known.contains(&"custom")),
-        }
-    }
-
     /// Whether instructions may stand between the other messages, of the Messages API.
     pub fn has_system_turns(&self) -> bool {
         self.model["system_turns"] == true

@@ -8,7 +8,6 @@ use serde_json::value::RawValue;
 use super::edit::{Edit, Opened, list};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::json::says_nothing;
 
 /// The fields of each object, by the names on the way to it, in their order; what is in a list is where the list is. Of
 /// messages, parts, calls and tools the modules beside this one know the upper levels.
@@ -76,10 +75,7 @@ impl Pruner<'_, '_> {
                 edit.put(field, self.prune(&path, field.value));
                 continue;
             }
-            if !says_nothing(field.value) {
-                self.dropped.note(&path);
-            }
-            edit.leave();
+            edit.lose(field, format_args!("{path}"), self.dropped);
         }
         edit.finish()
     }

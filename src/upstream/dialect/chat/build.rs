@@ -42,7 +42,7 @@ pub fn build(request: &Ask<'_>, recipient: &Recipient<'_>) -> Result<Built, Erro
             built.set("response_format", &response_format(&format.kind));
         } else {
             built.dropped.note(format.name);
-            hint = Some(in_words(&format.kind));
+            hint = Some(in_words::answer_form(&format.kind));
         }
     }
     content.unread.paths().for_each(|path| built.dropped.note(&path));

@@ -6,6 +6,7 @@
 use memchr::memmem;
 use serde_json::{Map, Value, json};
 
+use crate::upstream::dialect::custom_tools::CustomNames;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::wire::piece::is_reason;
 
@@ -24,6 +25,8 @@ const AROUND: [&str; 4] = ["id", "object", "created", "model"];
 #[derive(Debug)]
 pub struct CallNames {
     names: ToolNames,
+    /// Tools whose calls are told in another form, which their names decide.
+    custom: CustomNames,
     held: Vec<Held>,
     /// How many events have been read.
     event: u64,
@@ -109,8 +112,8 @@ fn restore_name(names: &ToolNames, tool: &mut Value) {
 }
 
 impl CallNames {
-    pub fn new(names: ToolNames) -> Self {
-        Self { names, held: Vec::new(), event: 0, around: Map::new() }
+    pub fn new(names: ToolNames, custom: CustomNames) -> Self {
+        Self { names, custom, held: Vec::new(), event: 0, around: Map::new() }
     }
 
     /// The data of an event with the names of calls put right; nothing if it may pass as it came.
@@ -142,7 +145,12 @@ impl CallNames {
     }
 
     /// What is held where the stream ends, in a chunk of its own; nothing if nothing is.
-    fn rest(&mut self) -> Option<Vec<u8>> {
+    pub fn rest(&mut self) -> Option<Vec<u8>> {
+        if self.held.is_empty() {
+            return None;
+        }
+        // All that is held came before the end.
+        self.event += 1;
         self.held.iter_mut().for_each(|held| _ = held.reason.get_or_insert(Value::Null));
         let mut choices = Vec::new();
         self.end_choices(&mut choices);
@@ -229,7 +237,7 @@ impl CallNames {
         let may_go_on = TOOLS.into_iter().any(|(tool, input)| {
             let inside = |name: &str| call.get(tool).and_then(|tool| tool.get(name)).and_then(Value::as_str);
             let name = inside("name").unwrap_or_default();
-            !name.is_empty() && inside(input).unwrap_or_default().is_empty() && self.names.go_on_after(name)
+            !name.is_empty() && inside(input).unwrap_or_default().is_empty() && self.go_on_after(name)
         });
         if may_go_on && self.held.len() < MAX_HELD {
             self.held.push(Held { choice, place, call, event: self.event, reason: None });
@@ -237,6 +245,11 @@ impl CallNames {
         }
         restore_call(&self.names, &mut call);
         Some(call)
+    }
+
+    /// Whether a name that matters begins with `beginning`, and does not end there.
+    fn go_on_after(&self, beginning: &str) -> bool {
+        self.names.go_on_after(beginning) || self.custom.go_on_after(beginning)
     }
 
     /// Takes what is held out, to be told.
@@ -280,7 +293,7 @@ mod tests {
 
     /// The calls that a client of the stream gets: name and input of each, by index.
     fn told(events: &[Value]) -> Vec<String> {
-        let mut names = CallNames::new(names());
+        let mut names = CallNames::new(names(), CustomNames::default());
         let mut calls: Vec<String> = Vec::new();
         let end = b"[DONE]".to_vec();
         for data in events.iter().map(|event| event.to_string().into_bytes()).chain([end]) {
@@ -377,7 +390,7 @@ mod tests {
             ("[DONE]", json!({"id": "i", "model": "m", "choices": [told(0), told(1)]})),
             (r#"{"choices":[],"usage":{}}"#, json!({"choices": [told(0), told(1)], "usage": {}})),
         ] {
-            let mut names = CallNames::new(names());
+            let mut names = CallNames::new(names(), CustomNames::default());
             chunk(&mut names, &part(0).to_string());
             chunk(&mut names, &part(1).to_string());
             assert_eq!(chunk(&mut names, last), expected);
@@ -387,7 +400,7 @@ mod tests {
 
     #[test]
     fn choices_in_which_nothing_changes_stay_as_they_are() {
-        let mut names = CallNames::new(names());
+        let mut names = CallNames::new(names(), CustomNames::default());
         let sent = names.names.write("a.b".into()).into_owned();
         let chunk = |name: &str| {
             json!({"choices": [
@@ -428,7 +441,7 @@ mod tests {
             (vec![part(json!({"name": "a_", "arguments": ""})), end()], "a_"),
             (vec![part(json!({"name": "plain", "arguments": "{}"})), end()], "plain{}"),
         ] {
-            let mut names = CallNames::new(names());
+            let mut names = CallNames::new(names(), CustomNames::default());
             let mut told = String::new();
             for event in events {
                 let data = event.to_string().into_bytes();
@@ -443,7 +456,7 @@ mod tests {
 
     #[test]
     fn what_has_no_other_name_passes_as_it_came() {
-        let mut names = CallNames::new(names());
+        let mut names = CallNames::new(names(), CustomNames::default());
         for data in [
             r#"{"choices":[{"index":0,"delta":{"content":"a_b"}}]}"#,
             r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"plain","arguments":""}}]}}]}"#,

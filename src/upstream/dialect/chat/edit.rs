@@ -1,11 +1,13 @@
 //! JSON of a client that is written anew only where something in it changes, so that all else stays byte for byte.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde_json::value::RawValue;
 
 use crate::error::Error;
-use crate::wire::json::{Field, object_fields, quoted};
+use crate::upstream::dialect::dropped::Dropped;
+use crate::wire::json::{Field, object_fields, quoted, says_nothing};
 
 /// An object under way from a client to a provider.
 pub struct Edit<'x> {
@@ -44,9 +46,23 @@ impl<'x> Edit<'x> {
         self.members.push(Member { name: field.name.clone(), value });
     }
 
+    /// A field stays, with another name and this value.
+    pub fn put_as(&mut self, name: &'static str, value: impl Into<Cow<'x, str>>) {
+        self.members.push(Member { name: name.into(), value: value.into() });
+        self.is_changed = true;
+    }
+
     /// A field is left out.
     pub fn leave(&mut self) {
         self.is_changed = true;
+    }
+
+    /// A field is left out, and named if it says something.
+    pub fn lose(&mut self, field: &Field<'_>, path: fmt::Arguments<'_>, dropped: &mut Dropped) {
+        if !says_nothing(field.value) {
+            dropped.note(&path.to_string());
+        }
+        self.leave();
     }
 
     /// A field comes to the others, or in place of the one of this name.
@@ -54,6 +70,14 @@ impl<'x> Edit<'x> {
         self.members.retain(|member| member.name != name);
         self.members.push(Member { name: name.into(), value: value.into() });
         self.is_changed = true;
+    }
+
+    /// An item comes to a list, which may be missing.
+    pub fn add_to_list(&mut self, name: &'static str, item: &str) {
+        let list = self.members.iter().find(|member| member.name == name).map(|member| member.value.as_ref());
+        let known = list.and_then(|list| list.trim_end().strip_suffix(']'));
+        let list = known.map_or_else(|| format!("[{item}]"), |list| format!("{list},{item}]"));
+        self.add(name, list);
     }
 
     /// The object: as it came, if nothing changed.

@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 
 use super::below::{Pruner, leaf};
 use super::edit::{Edit, Item, Opened, list};
+use super::older_form::OlderCalls;
 use super::short_ids::IdForm;
-use super::{plain, tools};
+use super::{custom_form, older_form, plain, tools};
 use crate::error::{Error, Kind};
 use crate::policy::{Names, Prefill, Quirk};
 use crate::upstream::dialect::Recipient;
@@ -54,7 +55,12 @@ impl<'a> History<'a> {
         let present = turns.iter().rposition(|turn| turn.role == Role::User);
         let hint = self.hint.map(|hint| format!(r#"{{"role":"system","content":{}}}"#, json::quoted(hint)));
         let mut hint = hint.map(Cow::Owned);
-        let mut aside = Aside { recipient: &self.recipient, behind_results: Vec::new(), dropped };
+        let mut aside = Aside {
+            recipient: &self.recipient,
+            behind_results: Vec::new(),
+            older_calls: OlderCalls::default(),
+            dropped,
+        };
         for (position, turn) in turns.iter().enumerate() {
             if position == leading {
                 messages.extend(hint.take());
@@ -116,14 +122,20 @@ impl<'a> History<'a> {
     fn opened(&self, raw: &'a str, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Ok(Cow::Borrowed(raw)) };
         let Recipient { provider, model, .. } = self.recipient;
-        let mut refusal = None;
+        let takes_functions = self.recipient.takes_functions();
+        let becomes_tool = step.role == Role::Function && !takes_functions;
+        let (mut refusal, mut older_call) = (None, None);
         let mut said = Said::default();
         for field in &fields {
             match field.name.as_ref() {
+                "role" if becomes_tool => edit.put(field, Cow::Borrowed(r#""tool""#)),
+                // Its call's id says it.
+                "name" if becomes_tool => edit.leave(),
                 "role" if step.role == Role::Developer && self.recipient.has(Quirk::NoDeveloperRole) => {
                     edit.put(field, Cow::Owned(r#""system""#.to_owned()));
                 }
                 "role" => edit.keep(field),
+                "content" if becomes_tool && json::is_null(field.value) => edit.put(field, r#""""#.to_owned().into()),
                 "content" => {
                     let content = self.content(field.value, step, aside)?;
                     said.content = Some(content.clone());
@@ -138,6 +150,11 @@ impl<'a> History<'a> {
                     }
                     None => edit.leave(),
                 },
+                "function_call" if !takes_functions => {
+                    said.more = true;
+                    older_call = Some(field.value);
+                    edit.leave();
+                }
                 "name" if self.recipient.has(Quirk::NoMessageName) && step.role != Role::Function => {
                     aside.dropped.note("messages.name");
                     edit.leave();
@@ -173,6 +190,13 @@ impl<'a> History<'a> {
             }
             None => {}
         }
+        if let Some(call) = older_call {
+            edit.add_to_list("tool_calls", &self.older_call(call, step, aside));
+        }
+        if becomes_tool {
+            let name = json::field(&fields, "name").and_then(json::text).unwrap_or_default();
+            edit.add("tool_call_id", aside.older_calls.end(&name, step.position, self.id_form()));
+        }
         if step.is_prefill && !said.more && !fields.iter().any(|field| field.name == "prefix") {
             edit.add("prefix", "true".to_owned());
         }
@@ -180,8 +204,11 @@ impl<'a> History<'a> {
     }
 
     fn id(&self, value: &'a RawValue) -> Cow<'a, str> {
-        let form = if self.recipient.has(Quirk::ShortToolIds) { IdForm::Nine } else { IdForm::Forty };
-        form.shorten(value).map_or(Cow::Borrowed(value.get()), Cow::Owned)
+        self.id_form().shorten(value).map_or(Cow::Borrowed(value.get()), Cow::Owned)
+    }
+
+    fn id_form(&self) -> IdForm {
+        if self.recipient.has(Quirk::ShortToolIds) { IdForm::Nine } else { IdForm::Forty }
     }
 
     fn content(&self, content: &'a RawValue, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
@@ -190,10 +217,12 @@ impl<'a> History<'a> {
         }
         let moved = aside.behind_results.len();
         let parts = list(content, |item| self.part(&item, step, aside))?;
-        if parts.is_none() && aside.behind_results.len() > moved {
-            return Ok(Cow::Owned(MOVED.to_owned()));
-        }
-        Ok(parts.unwrap_or(Cow::Owned(r#""""#.to_owned())))
+        let has_moved = aside.behind_results.len() > moved;
+        let Some(parts) = parts else {
+            return Ok(Cow::Owned(if has_moved { MOVED } else { r#""""# }.to_owned()));
+        };
+        let becomes_text = step.role == Role::Function;
+        Ok(Some(&parts).filter(|_| becomes_text).and_then(|parts| older_form::text(parts)).map_or(parts, Cow::Owned))
     }
 
     fn part(&self, item: &Item<'a>, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Option<Cow<'a, str>>, Error> {
@@ -217,7 +246,8 @@ impl<'a> History<'a> {
             let message = format!("`{param}` is a kind of part that the serving model's API does not have.");
             return Err(Error::new(Kind::InvalidRequest, message).with_param(param));
         };
-        let becomes_text = holds == Holds::Refusal && self.recipient.lacks("messages.refusal");
+        let is_of_results = step.role.is_of_results();
+        let becomes_text = holds == Holds::Refusal && (is_of_results || self.recipient.lacks("messages.refusal"));
         let is_media = matches!(holds, Holds::Media(_));
         for field in &fields {
             let name = field.name.as_ref();
@@ -233,16 +263,11 @@ impl<'a> History<'a> {
                     edit.put(field, aside.pruned(path, field.value, known));
                 }
                 name if known.allow(name) => edit.keep(field),
-                name => {
-                    if !says_nothing(field.value) {
-                        aside.dropped.note(&format!("messages.content.{name}"));
-                    }
-                    edit.leave();
-                }
+                name => edit.lose(field, format_args!("messages.content.{name}"), aside.dropped),
             }
         }
         let part = edit.finish();
-        if step.role.is_of_results() && is_media && !known.allow(&format!("tool.{kind}")) {
+        if is_of_results && is_media && !known.allow(&format!("tool.{kind}")) {
             aside.dropped.note(own_path);
             aside.behind_results.push(part);
             return Ok(None);
@@ -262,6 +287,17 @@ impl<'a> History<'a> {
         }
     }
 
+    /// A call of the older form as one of the newer.
+    fn older_call(&self, value: &'a RawValue, step: &Step, aside: &mut Aside<'a, '_>) -> String {
+        let id = aside.older_calls.begin(value, step.position, self.id_form());
+        let called = self.called("messages.function_call", value, aside);
+        let signature = match step.needs_signature {
+            true => format!(r#","extra_content":{UNSIGNED}"#),
+            false => String::new(),
+        };
+        format!(r#"{{"id":{id},"type":"function","function":{called}{signature}}}"#)
+    }
+
     /// What was called, of a function or a custom tool; `path` says where it stands.
     fn called(&self, path: &str, value: &'a RawValue, aside: &mut Aside<'a, '_>) -> Cow<'a, str> {
         let raw = value.get();
@@ -269,14 +305,12 @@ impl<'a> History<'a> {
         let input = if leaf(path) == "custom" { "input" } else { "arguments" };
         for field in &fields {
             match field.name.as_ref() {
+                "input" if input == "input" && !self.recipient.takes_custom_tools() => {
+                    edit.put_as("arguments", custom_form::arguments(field.value));
+                }
                 "name" => edit.put(field, tools::renamed_name(field.value, self.names)),
                 name if name == input || self.recipient.provider.tool_fields.allow(name) => edit.keep(field),
-                name => {
-                    if !says_nothing(field.value) {
-                        aside.dropped.note(&format!("{path}.{name}"));
-                    }
-                    edit.leave();
-                }
+                name => edit.lose(field, format_args!("{path}.{name}"), aside.dropped),
             }
         }
         edit.finish()
@@ -295,22 +329,24 @@ impl<'a> History<'a> {
         let raw = item.raw.get();
         let known = &self.recipient.provider.tool_fields;
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
+        let becomes_function =
+            !self.recipient.takes_custom_tools() && fields.iter().any(|field| field.name == "custom");
         // Of parallel calls only the first is signed.
         let lacks_signature = step.needs_signature && item.position == 0 && !is_signed(&fields);
         for field in &fields {
             match field.name.as_ref() {
                 "id" => edit.put(field, self.id(field.value)),
+                "type" if becomes_function => edit.put(field, Cow::Owned(r#""function""#.to_owned())),
                 "type" => edit.keep(field),
                 name @ ("function" | "custom") => {
-                    edit.put(field, self.called(&format!("messages.tool_calls.{name}"), field.value, aside));
+                    let called = self.called(&format!("messages.tool_calls.{name}"), field.value, aside);
+                    match becomes_function && name == "custom" {
+                        true => edit.put_as("function", called),
+                        false => edit.put(field, called),
+                    }
                 }
                 name if known.allow(name) => edit.keep(field),
-                name => {
-                    if !says_nothing(field.value) {
-                        aside.dropped.note(&format!("messages.tool_calls.{name}"));
-                    }
-                    edit.leave();
-                }
+                name => edit.lose(field, format_args!("messages.tool_calls.{name}"), aside.dropped),
             }
         }
         if lacks_signature {
@@ -325,6 +361,7 @@ struct Aside<'a, 'd> {
     recipient: &'d Recipient<'a>,
     /// Parts of results that only a message of the user may hold.
     behind_results: Vec<Cow<'a, str>>,
+    older_calls: OlderCalls,
     dropped: &'d mut Dropped,
 }
 
@@ -339,10 +376,10 @@ impl<'a> Aside<'a, '_> {
 /// Whether a message of the assistant has calls without the reasoning that led to them.
 pub fn has_bare_calls(turns: &[Turn<'_>]) -> bool {
     let answers = turns.iter().filter(|turn| turn.role == Role::Assistant);
-    let fields = answers.filter_map(|turn| fields_named(turn.raw, &["tool_calls", "reasoning_content"]).ok());
-    fields
-        .into_iter()
-        .any(|[calls, reasoning]| calls.is_some_and(|calls| !says_nothing(calls)) && reasoning.is_none_or(says_nothing))
+    let mut fields =
+        answers.filter_map(|turn| fields_named(turn.raw, &["tool_calls", "function_call", "reasoning_content"]).ok());
+    let says_something = |value: Option<&RawValue>| value.is_some_and(|value| !says_nothing(value));
+    fields.any(|[calls, call, reasoning]| (says_something(calls) || says_something(call)) && !says_something(reasoning))
 }
 
 /// The state of reasoning that other providers of this dialect gave: what the gateway sealed is for no one else.

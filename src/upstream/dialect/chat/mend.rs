@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use memchr::memmem;
 use serde_json::{Value, json};
 
+use super::call_forms::{CallForms, FormsOfStream};
 use super::call_names::CallNames;
 use super::thinking_parts;
 use crate::policy::Quirk;
@@ -34,23 +35,44 @@ pub struct Mender {
     mends: Mends,
     calls: Calls,
     names: Option<CallNames>,
+    forms: Option<FormsOfStream>,
 }
 
 impl Mender {
     /// Nothing if there is nothing to put right.
-    pub fn new(mends: Mends, names: &ToolNames) -> Option<Self> {
-        let names = names.differ().then(|| CallNames::new(names.clone()));
-        (mends.any() || names.is_some()).then(|| Self { mends, calls: Calls::default(), names })
+    pub fn new(mends: Mends, names: &ToolNames, forms: &CallForms) -> Option<Self> {
+        let holds_names = names.differ() || !forms.custom.is_empty();
+        let names = holds_names.then(|| CallNames::new(names.clone(), forms.custom.clone()));
+        let forms = forms.differ().then(|| FormsOfStream::new(forms.clone()));
+        (mends.any() || names.is_some() || forms.is_some()).then(|| Self {
+            mends,
+            calls: Calls::default(),
+            names,
+            forms,
+        })
     }
 
     /// The data of one event, put right; nothing if it may pass as it came.
     pub fn mend(&mut self, data: &[u8]) -> Option<Vec<u8>> {
         // Names first, since mending tells calls apart by them.
         let named = self.names.as_mut().and_then(|names| names.chunk(data));
-        if !self.mends.any() {
-            return named;
-        }
-        self.mends.chunk(named.as_deref().unwrap_or(data), &mut self.calls).or(named)
+        self.mend_named(data, named)
+    }
+
+    /// What is held back of a stream that has ended, in an event of its own; nothing if nothing is.
+    pub fn rest(&mut self) -> Option<Vec<u8>> {
+        let rest = self.names.as_mut()?.rest()?;
+        self.mend_named(&rest, None).or(Some(rest))
+    }
+
+    /// The same of an event whose names are put right, which is `named` if that changed it.
+    fn mend_named(&mut self, data: &[u8], named: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let mended = match self.mends.any() {
+            true => self.mends.chunk(named.as_deref().unwrap_or(data), &mut self.calls).or(named),
+            false => named,
+        };
+        let formed = self.forms.as_mut().and_then(|forms| forms.chunk(mended.as_deref().unwrap_or(data)));
+        formed.or(mended)
     }
 }
 

@@ -1,7 +1,6 @@
 //! The conversation's items as messages of the Chat Completions API.
 //!
-//! What the model said and called in one go is one message. A result has room for text only: what else it holds follows in a
-//! message of the user, behind all results of the turn.
+//! What the model said and called in one go is one message. That a result may have room for text only is `history`'s matter.
 
 use std::borrow::Cow;
 
@@ -28,11 +27,10 @@ pub fn build<'x>(
     hint: Option<&str>,
     dropped: &mut Dropped,
 ) -> Result<Vec<Message<'x>>, Error> {
-    let mut builder = Builder { list: content.list, messages: Vec::new(), behind_results: Vec::new(), dropped };
+    let mut builder = Builder { list: content.list, messages: Vec::new(), dropped };
     for item in &content.items {
         builder.push(item)?;
     }
-    builder.end_results();
     let mut messages = builder.messages;
     if let Some(hint) = hint {
         let leading = messages.iter().take_while(|message| matches!(message, Message::System { .. })).count();
@@ -45,8 +43,6 @@ pub fn build<'x>(
 struct Builder<'x, 'd> {
     list: &'static str,
     messages: Vec<Message<'x>>,
-    /// What results hold beside text.
-    behind_results: Vec<wire::Part<'x>>,
     dropped: &'d mut Dropped,
 }
 
@@ -56,9 +52,6 @@ impl<'x> Builder<'x, '_> {
             self.dropped.note(&mark.path());
         }
         let name = item.name.as_ref().map(JsonString::raw);
-        if !matches!(item.kind, ItemKind::Result(_)) {
-            self.end_results();
-        }
         match &item.kind {
             ItemKind::Instruction { parts, .. } => {
                 let content = content(self.parts(parts)?);
@@ -105,28 +98,12 @@ impl<'x> Builder<'x, '_> {
     }
 
     fn push_result(&mut self, result: &'x CallResult<'x>) -> Result<(), Error> {
-        let mut texts = Vec::new();
-        for part in self.parts(&result.parts)? {
-            match part {
-                wire::Part::Text { .. } => texts.push(part),
-                wire::Part::Refusal { .. }
-                | wire::Part::ImageUrl { .. }
-                | wire::Part::File { .. }
-                | wire::Part::InputAudio { .. } => self.behind_results.push(part),
-            }
-        }
+        let mut parts = self.parts(&result.parts)?;
         if result.is_error {
-            texts.insert(0, wire::Part::Text { text: Json::text(FAILED) });
+            parts.insert(0, wire::Part::Text { text: Json::text(FAILED) });
         }
-        self.messages.push(Message::Tool { tool_call_id: &result.id.value, content: content(texts) });
+        self.messages.push(Message::Tool { tool_call_id: &result.id.value, content: content(parts) });
         Ok(())
-    }
-
-    fn end_results(&mut self) {
-        let parts = std::mem::take(&mut self.behind_results);
-        if !parts.is_empty() {
-            self.messages.push(Message::User { content: wire::Content::Parts(parts), name: None });
-        }
     }
 
     fn parts(&mut self, parts: &'x [Part<'x>]) -> Result<Vec<wire::Part<'x>>, Error> {

@@ -4,19 +4,23 @@
 //! or what provider and model would refuse, and forward the rest byte for byte; `build` puts a request that came in other words into this dialect's first.
 //! Coming down, `chunk`, `delta` and `calls` read what a provider sends into pieces, once, and `decode` knows whether it is whole; a
 //! door of the same dialect passes the bytes. Where a provider deviates so far that SDKs stumble, and its policy row says
-//! so, `mend` rewrites what it sends before anybody reads it, and `call_names` puts back the names that tools have for the client.
+//! so, `mend` rewrites what it sends before anybody reads it, `call_names` puts back the names that tools have for the client, and
+//! `call_forms` the form of calls that it knows.
 
 mod below;
 mod build;
+mod call_forms;
 mod call_names;
 mod calls;
 mod chunk;
+mod custom_form;
 mod decode;
 mod delta;
 mod edit;
 mod history;
 mod mend;
 mod messages;
+mod older_form;
 mod plain;
 mod request;
 mod row;
@@ -25,6 +29,7 @@ mod thinking_parts;
 mod tools;
 mod wire;
 
+pub use call_forms::CallForms;
 pub use call_names::restore_answer;
 pub use decode::{ChatStream, decode_answer};
 pub use mend::{Mender, Mends};

@@ -98,6 +98,12 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
                     None => writer.field("messages", value),
                 }
             }
+            "functions" if tools.are_older => writer.optional("tools", tools.tools.as_deref()),
+            "function_call" if tools.are_older => writer.optional("tool_choice", tools.choice.as_deref()),
+            // Beside functions these are empty, and say nothing.
+            "tools" | "tool_choice" if tools.are_older => {}
+            // The older form has room for one call.
+            "parallel_tool_calls" if tools.are_older => {}
             "tools" => writer.optional("tools", tools.tools.as_deref()),
             "tool_choice" => {
                 let has_any = recipient.has(Quirk::ToolChoiceAny);
@@ -149,6 +155,9 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
             writer.field("reasoning_effort", word);
         }
         Effort::Sent { .. } | Effort::Dropped => writer.dropped.note("reasoning_effort"),
+    }
+    if tools.are_older && tools.has_any() && recipient.takes("parallel_tool_calls") {
+        writer.field("parallel_tool_calls", "false");
     }
     if has_bare_calls {
         writer.field("thinking", r#"{"type":"disabled"}"#);

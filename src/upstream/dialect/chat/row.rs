@@ -33,6 +33,21 @@ impl Recipient<'_> {
         !self.lacks(name) && (is_known || self.adds(name))
     }
 
+    /// Whether they take the older form of tools: functions, calls and results without ids. Else these become tools.
+    pub fn takes_functions(&self) -> bool {
+        self.takes("functions")
+    }
+
+    /// Whether they take custom tools. Else these become functions.
+    pub fn takes_custom_tools(&self) -> bool {
+        !self.lacks("tools.custom")
+    }
+
+    /// Whether they take a choice of some of the tools. Else only these go up.
+    pub fn takes_allowed_tools(&self) -> bool {
+        !self.lacks("tool_choice.allowed_tools")
+    }
+
     /// Whether they take the field, which may be one below the top level (`response_format.schema`), beside those of the
     /// published API.
     pub fn adds(&self, name: &str) -> bool {

@@ -28,15 +28,17 @@ impl IdForm {
             Self::Forty => id.chars().count() <= 40,
             Self::Nine => id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()),
         };
-        if fits {
-            return None;
-        }
+        (!fits).then(|| self.derive(&id))
+    }
+
+    /// The JSON of an id in this form that follows from `text`.
+    pub fn derive(self, text: &str) -> String {
         let (prefix, length) = match self {
             Self::Forty => ("call_", 24),
             Self::Nine => ("", 9),
         };
-        let hash = Sha256::digest(id.as_bytes());
+        let hash = Sha256::digest(text.as_bytes());
         let short = hash.iter().take(length).map(|&byte| char::from(CHARACTERS[usize::from(byte) % CHARACTERS.len()]));
-        Some(format!("\"{prefix}{}\"", short.collect::<String>()))
+        format!("\"{prefix}{}\"", short.collect::<String>())
     }
 }

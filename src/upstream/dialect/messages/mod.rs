@@ -3,7 +3,7 @@
 //! Going up, `request` puts the neutral content of a request into the API's words: `turns` its items, `parts` their parts,
 //! `tools` its tools, `schema_form` (with `schema_walk`, `keywords`, `pointers` and `property_names`), `roots` (with `merger` and `union_words`), `schema` and
 //! `strict` their schemas, `reasoning` effort and thinking, `thoughts` what was thought before, `user` who asks, `cache` the
-//! marks; `wire` is what is sent, and `calls` says how what comes back is to be read, with `renamer` and `halves`. What a model
+//! marks; `wire` is what is sent, and `calls` says how what comes back is to be read, with `renamer`. What a model
 //! takes is data of the policy, never its name. Coming down, `response` reads whole answers and `stream` events, both into
 //! pieces; `events` is how their parts are read, and `answer` what they have in common. What cannot be carried is an error with
 //! its `param`; what is left out, or carried in a weaker form, is named in [`Encoded::dropped`](super::Encoded).
@@ -12,7 +12,6 @@ mod answer;
 mod cache;
 mod calls;
 mod events;
-mod halves;
 mod keywords;
 mod limits;
 mod merger;

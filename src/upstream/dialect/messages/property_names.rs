@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::halves::{self, Part};
+use crate::upstream::dialect::halves::{self, Part};
 use crate::upstream::dialect::stand_ins::{Form, StandIns};
 use crate::wire::json::{decoded, quoted};
 use crate::wire::walk::{Walk, string_end};

@@ -139,7 +139,7 @@ fn max_tokens(content: &Content<'_>, model: &Model, dropped: &mut Dropped) -> Re
 
 fn shape(content: &Content<'_>, keeps_schemas: bool, dropped: &mut Dropped) -> Shape {
     let Some(format) = content.last_format() else { return Shape::default() };
-    let asked_in_words = || Shape { hint: Some(in_words(&format.kind)), ..Shape::default() };
+    let asked_in_words = || Shape { hint: Some(in_words::answer_form(&format.kind)), ..Shape::default() };
     let FormatKind::Schema { name, description, schema: Some(schema), strict: _ } = &format.kind else {
         dropped.note(format.name);
         return asked_in_words();

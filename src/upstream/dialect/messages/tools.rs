@@ -1,7 +1,7 @@
 //! Tools and how they may be used.
 //!
 //! Functions, also the legacy ones, become tools with an `input_schema`, whose root is plain and whose properties have names that
-//! the API takes. A custom tool becomes a function with one text ([`super::calls`]). A choice that demands a call becomes the API's own
+//! the API takes. A custom tool becomes a function with one text ([`custom_tools`]). A choice that demands a call becomes the API's own
 //! where the model can be forced. Where it cannot, the fall-back is `auto` with only the tool that was asked for and a
 //! sentence in the system prompt: then a call is likely, not certain.
 
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
-use super::calls::{self, Reading};
+use super::calls::Reading;
 use super::parts::invalid;
 use super::pointers::Changes;
 use super::schema::Costs;
@@ -20,13 +20,11 @@ use crate::error::Error;
 use crate::policy::Model;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
+use crate::upstream::dialect::{NO_PARAMETERS, custom_tools, in_words};
 use crate::wire::ask::content::{self, Choice, Content, Grammar, SettingKind, ToolKind};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::place::{Located, Place};
 use crate::wire::json::{Json, JsonString, field, object_fields};
-
-/// What `input_schema` says where the client says nothing.
-const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 
 #[derive(Debug, Default)]
 pub struct Tools<'a> {
@@ -130,14 +128,10 @@ fn choose<'a>(
         Demand::None => (Some(ToolChoice::None), None),
         Demand::Any if model.forced_tools => (Some(ToolChoice::Any { disable_parallel_tool_use }), None),
         Demand::Tool(name) if model.forced_tools => (Some(ToolChoice::Tool { name, disable_parallel_tool_use }), None),
-        Demand::Any => {
-            let hint = "You must answer with a call of one of your tools, whatever the request is.".to_owned();
-            (Some(auto), Some(hint))
-        }
+        Demand::Any => (Some(auto), Some(in_words::any_call())),
         Demand::Tool(name) => {
             tools.retain(|tool| tool.name == name);
-            let hint = format!("You must answer with a call of your tool `{name}`, whatever the request is.");
-            (Some(auto), Some(hint))
+            (Some(auto), Some(in_words::call_of(&name)))
         }
     };
     let forced = matches!(choice, Some(ToolChoice::Any { .. } | ToolChoice::Tool { .. }));
@@ -190,7 +184,8 @@ impl Builder<'_, '_> {
                     }
                     None => description,
                 };
-                let input_schema = Json::parse(calls::INPUT_SCHEMA.to_owned()).expect("a constant should be JSON");
+                let input_schema =
+                    Json::parse(custom_tools::INPUT_SCHEMA.to_owned()).expect("a constant should be JSON");
                 Ok(Some(Tool { name, description, input_schema, strict: false, cache_control }))
             }
             ToolKind::Hosted => {
@@ -243,9 +238,8 @@ impl Builder<'_, '_> {
 fn with_grammar(description: Option<&JsonString<'_>>, grammar: &Grammar<'_>) -> Json<'static> {
     let text = |text: &JsonString<'_>| text.decode().map(Cow::into_owned).unwrap_or_default();
     let own = description.map(text).unwrap_or_default();
-    let space = if own.is_empty() { "" } else { " " };
     let (syntax, definition) = (text(&grammar.syntax), text(&grammar.definition));
-    Json::text(&format!("{own}{space}The input must follow this grammar ({syntax}): {definition}"))
+    Json::text(&custom_tools::describe_with_grammar(&own, &syntax, &definition))
 }
 
 fn no_parameters() -> Json<'static> {

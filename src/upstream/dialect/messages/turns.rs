@@ -8,22 +8,23 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
+use super::cache;
 use super::calls::Reading;
 use super::parts::{Speaker, mark_last, push_parts};
 use super::property_names::PropertyNames;
 use super::renamer::{Direction, Renamer};
 use super::thoughts::{self, Read};
 use super::wire::{Block, Message, Role};
-use super::{cache, calls};
 use crate::error::Error;
 use crate::policy::{Model, Thinking};
+use crate::upstream::dialect::custom_tools;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::sealer::Sealer;
 use crate::wire::ask::items::{CacheMark, Call, CallResult, Item, ItemKind, Level, Part, Reasoning, qualified};
 use crate::wire::ask::place::Place;
 use crate::wire::call::CallKind;
-use crate::wire::json::{Json, MAX_DEPTH, is_too_deep, quoted};
+use crate::wire::json::{Json, MAX_DEPTH, is_too_deep};
 
 /// The user's turn before an answer that has none.
 const OPENING: &str = "Begin.";
@@ -432,8 +433,7 @@ fn input<'x>(call: &'x Call<'x>, place: Place) -> Result<Json<'x>, Error> {
 
 /// The input of a custom tool's call, which is any text.
 fn custom_input(call: &Call<'_>) -> Json<'static> {
-    let text = quoted(call.payload.value.as_ref());
-    Json::parse(format!(r#"{{"{}":{text}}}"#, calls::INPUT)).expect("an object of a string should be JSON")
+    Json::parse(custom_tools::write_input(&call.payload.value)).expect("an object of a string should be JSON")
 }
 
 /// An input with the names of its properties as the schemas of this request have them.
