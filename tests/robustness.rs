@@ -197,7 +197,7 @@ proptest! {
         let mut messages = request["messages"].clone();
         for message in messages.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
             message.remove("extra");
-            if message["role"] == "assistant" && message["content"].is_null() {
+            if message["content"].is_null() {
                 message["content"] = json!("");
             }
         }

@@ -6,6 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::halves;
 use super::walk::string_end;
 
 /// The deepest nesting of what a client sends, and of JSON in a text of it.
@@ -56,8 +57,8 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields = Vec::with_capacity(16);
-                while let Some(name) = map.next_key::<Borrowing<'de>>()? {
-                    fields.push(Field { name: name.0, value: map.next_value()? });
+                while let Some(name) = map.next_key::<&'de RawValue>()? {
+                    fields.push(Field { name: readable(name.get()), value: map.next_value()? });
                 }
                 Ok(Fields(fields))
             }
@@ -151,6 +152,12 @@ pub fn decoded(json: &str) -> Option<Cow<'_, str>> {
         None => Some(inside.into()),
         Some(_) => serde_json::from_str::<Borrowing<'_>>(json).ok().map(|text| text.0),
     }
+}
+
+/// The text of a JSON string, with U+FFFD for half a surrogate pair.
+fn readable(json: &str) -> Cow<'_, str> {
+    let mended = || decoded(&halves::mended(json)).map(Cow::into_owned);
+    decoded(json).unwrap_or_else(|| mended().unwrap_or_default().into())
 }
 
 /// A JSON value that goes to a provider as it is.

@@ -6,6 +6,7 @@ pub mod call;
 pub mod chat;
 pub mod coding;
 pub mod facts;
+pub mod halves;
 pub mod json;
 pub mod media;
 pub mod part_types;

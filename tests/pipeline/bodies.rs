@@ -99,6 +99,13 @@ fn half_a_surrogate_pair_is_named_as_what_it_is() {
     let name = small().raw_body(format!(r#"{{"{HALF}":1,"messages":[]}}"#).as_bytes()).run();
     assert_eq!((name.status(), name.error_code().as_str()), (400, "invalid_json"));
     assert!(name.text().contains("half of a surrogate pair"), "{}", name.text());
+    // Below it, it is a field that nobody knows.
+    let below = small()
+        .raw_body(format!(r#"{{"messages":[{{"role":"user","content":"Hi","{HALF}":1,"foo":1}}]}}"#).as_bytes())
+        .run();
+    let messages = below.sent_to(FIRST)["messages"].clone();
+    assert_eq!((below.status(), messages), (200, json!([{"role": "user", "content": "Hi"}])));
+    assert!(below.response_header("x-route-dropped").contains("messages.foo"));
     // A text passes as it is to a provider of the same API.
     let text = small().raw_body(format!(r#"{{"messages":[{{"role":"user","content":"{HALF}"}}]}}"#).as_bytes()).run();
     assert_eq!(text.status(), 200, "{}", text.text());

@@ -111,6 +111,11 @@ fn check_order(profile: &Profile, messages: &[Value]) -> Result<(), Refusal> {
     if profile.has(Quirk::NoUserAfterTool) && messages.windows(2).any(follows) {
         return Err(Refusal::invalid("Unexpected role 'user' after role 'tool'"));
     }
+    let interrupts =
+        |pair: &[Value]| pair[1]["role"] == "system" && (pair[0]["role"] == "tool" || pair[0]["role"] == "assistant");
+    if profile.has(Quirk::NoUserAfterTool) && messages.windows(2).any(interrupts) {
+        return Err(Refusal::invalid("Unexpected role 'system' after role 'assistant' or 'tool'"));
+    }
     let is_bare = |last: &&Value| last["role"] == "assistant" && last["prefix"] != true;
     if profile.has(Quirk::PrefixedPrefill) && messages.last().filter(is_bare).is_some() {
         return Err(Refusal::invalid("Expected last role User or Tool (or Assistant with prefix True)"));

@@ -56,6 +56,10 @@ pub fn parse(body: &[u8]) -> Result<Ask<'_>, Error> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     check(text)?;
     let fields = object_fields(text).map_err(|error| no_object(text, &error))?;
+    if fields.iter().any(|field| field.name.contains(char::REPLACEMENT_CHARACTER)) {
+        let message = "A field's name holds half of a surrogate pair, or U+FFFD, which stand for no character.";
+        return Err(Error::new(Kind::InvalidJson, message));
+    }
     check_fields(&fields)?;
 
     let get = |name: &str| field(&fields, name);
@@ -125,13 +129,6 @@ fn no_object(text: &str, error: &serde_json::Error) -> Error {
         return Error::new(Kind::InvalidJson, "The body must be a JSON object with a `messages` array.");
     }
     let (line, column) = (error.line(), error.column());
-    // Of all that is no value only names of fields are decoded, which is where the parser finds such a thing.
-    if ["surrogate", "hex escape"].iter().any(|words| error.to_string().contains(words)) {
-        let message = format!(
-            "A field's name holds half of a surrogate pair, which stands for no character: see line {line}, column {column}."
-        );
-        return Error::new(Kind::InvalidJson, message);
-    }
     Error::new(Kind::InvalidJson, format!("The body is not valid JSON: see line {line}, column {column}."))
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::halves::{self, CODE_BYTES, Half, NO_CHARACTER, Part};
+use crate::wire::halves::{self, CODE_BYTES, Half, NO_CHARACTER};
 use crate::wire::json::quoted;
 
 /// The property that holds the input of a custom tool.
@@ -140,12 +140,8 @@ fn decode(inside: &str) -> String {
     if let Some(text) = read(inside) {
         return text;
     }
-    let parts = halves::parts(inside).map(|part| match part {
-        Part::Whole(text) => text,
-        Part::Lone(_) => NO_CHARACTER,
-    });
-    let mended: String = parts.collect();
-    read(&mended).unwrap_or(mended)
+    let mended = halves::mended(inside);
+    read(&mended).unwrap_or_else(|| mended.into_owned())
 }
 
 /// How long the beginning of a JSON string's inside is that can be read by itself, and whether its end follows. Half a

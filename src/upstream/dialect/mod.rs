@@ -7,7 +7,6 @@
 pub mod chat;
 mod custom_tools;
 mod dropped;
-mod halves;
 mod in_words;
 pub mod messages;
 mod stand_ins;

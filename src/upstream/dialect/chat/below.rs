@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::edit::{Edit, Opened, list};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::wire::json::is_null;
 
 /// The fields of each object, by the names on the way to it, in their order; what is in a list is where the list is. Of
 /// messages, parts, calls and tools the modules beside this one know the upper levels.
@@ -69,6 +70,10 @@ impl Pruner<'_, '_> {
         }
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
         for field in &fields {
+            if is_null(field.value) {
+                edit.leave();
+                continue;
+            }
             let path = format!("{path}.{}", field.name);
             let is_known = known.contains(&field.name.as_ref()) && !self.recipient.lacks(&path);
             if is_known || (self.is_added)(&path) {

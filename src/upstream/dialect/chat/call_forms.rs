@@ -13,6 +13,7 @@ use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::custom_tools::{CustomNames, TextReader};
 use crate::upstream::dialect::tool_names::name_of;
 use crate::wire::ask::{Api, Ask};
+use crate::wire::halves;
 use crate::wire::json::{fields_named, given};
 use crate::wire::piece::is_reason;
 
@@ -51,7 +52,7 @@ impl CallForms {
         if !self.differ() || memmem::find(body, b"\"tool_calls\"").is_none() {
             return None;
         }
-        let mut answer: Value = serde_json::from_slice(body).ok()?;
+        let mut answer: Value = halves::value(body)?;
         for choice in answer.get_mut("choices")?.as_array_mut()? {
             if self.is_older {
                 restore_reason(choice);
@@ -153,7 +154,7 @@ impl FormsOfStream {
             return None;
         }
         self.event += 1;
-        let mut chunk: Value = serde_json::from_slice(data).ok()?;
+        let mut chunk: Value = halves::value(data)?;
         let mut is_changed = false;
         for (position, choice) in chunk.get_mut("choices")?.as_array_mut()?.iter_mut().enumerate() {
             let number = choice.get("index").and_then(Value::as_u64).unwrap_or(position as u64);

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::upstream::dialect::custom_tools::CustomNames;
 use crate::upstream::dialect::tool_names::ToolNames;
+use crate::wire::halves;
 use crate::wire::piece::is_reason;
 
 /// The most calls that are kept back at a time.
@@ -83,7 +84,7 @@ pub fn restore_answer(names: &ToolNames, body: &[u8]) -> Option<Vec<u8>> {
     if !names.are_in(body) {
         return None;
     }
-    let mut answer: Value = serde_json::from_slice(body).ok()?;
+    let mut answer: Value = halves::value(body)?;
     for choice in answer.get_mut("choices")?.as_array_mut()? {
         let Some(message) = choice.get_mut("message").and_then(Value::as_object_mut) else { continue };
         let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
@@ -125,7 +126,7 @@ impl CallNames {
         if data.trim_ascii() == b"[DONE]" {
             return self.rest();
         }
-        let mut chunk: Value = serde_json::from_slice(data).ok()?;
+        let mut chunk: Value = halves::value(data)?;
         let choices = chunk.get_mut("choices")?.as_array_mut()?;
         let mut is_changed = false;
         for (position, choice) in choices.iter_mut().enumerate() {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::error::Error;
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::json::{Field, object_fields, quoted, says_nothing};
+use crate::wire::json::{Field, is_null, object_fields, quoted, says_nothing};
 
 /// An object under way from a client to a provider.
 pub struct Edit<'x> {
@@ -35,8 +35,11 @@ impl<'x> Edit<'x> {
         Some(Opened { fields, edit: Edit { raw, members, is_changed: false } })
     }
 
-    /// A field stays as it is.
+    /// A field stays as it is; null is not given, and not all providers take it for that.
     pub fn keep(&mut self, field: &Field<'x>) {
+        if is_null(field.value) {
+            return self.leave();
+        }
         self.put(field, Cow::Borrowed(field.value.get()));
     }
 

@@ -61,12 +61,21 @@ impl<'a> History<'a> {
             older_calls: OlderCalls::default(),
             dropped,
         };
+        let late = self.late_instructions(leading);
+        let mut previous = None;
         for (position, turn) in turns.iter().enumerate() {
             if position == leading {
+                for turn in &late {
+                    aside.dropped.note("messages");
+                    let step = Step { position, role: turn.role, needs_signature: false, is_prefill: false };
+                    messages.push(Cow::Owned(self.message(turn, &step, &mut aside)?.into_owned()));
+                }
                 messages.extend(hint.take());
             }
-            let follows_result = position > 0 && turns[position - 1].role.is_of_results() && !turn.role.is_of_results();
-            if follows_result {
+            if late.iter().any(|late| std::ptr::eq(*late, turn)) {
+                continue;
+            }
+            if previous.is_some_and(Role::is_of_results) && !turn.role.is_of_results() {
                 self.end_results(Some(turn.role), &mut messages, &mut aside);
             }
             let needs_signature =
@@ -77,6 +86,7 @@ impl<'a> History<'a> {
                 && self.recipient.model.prefill == Some(Prefill::Prefix);
             let step = Step { position, role: turn.role, needs_signature, is_prefill };
             messages.push(self.message(turn, &step, &mut aside)?);
+            previous = Some(turn.role);
         }
         self.end_results(None, &mut messages, &mut aside);
         messages.extend(hint);
@@ -89,6 +99,21 @@ impl<'a> History<'a> {
         }
         let is_changed = messages.iter().any(|message| matches!(message, Cow::Owned(_)));
         Ok(is_changed.then_some(messages))
+    }
+
+    /// The instructions that are to stand with the first ones, since the provider takes none behind an answer or a result.
+    fn late_instructions(&self, leading: usize) -> Vec<&'a Turn<'a>> {
+        if !self.recipient.has(Quirk::NoUserAfterTool) {
+            return Vec::new();
+        }
+        let is_instruction = |turn: &Turn<'_>| matches!(turn.role, Role::System | Role::Developer);
+        let is_late =
+            |pair: &[Turn<'_>]| is_instruction(&pair[1]) && !is_instruction(&pair[0]) && pair[0].role != Role::User;
+        if !self.turns.windows(2).any(is_late) {
+            return Vec::new();
+        }
+        // All of them, so that they keep their order.
+        self.turns.iter().skip(leading).filter(|turn| is_instruction(turn)).collect()
     }
 
     /// What results could not hold follows in a message of the user, and whoever speaks `next` behind it.
@@ -135,7 +160,13 @@ impl<'a> History<'a> {
                     edit.put(field, Cow::Owned(r#""system""#.to_owned()));
                 }
                 "role" => edit.keep(field),
-                "content" if becomes_tool && json::is_null(field.value) => edit.put(field, r#""""#.to_owned().into()),
+                // Only an answer may have no content.
+                "content" if is_missing(field.value) && step.role != Role::Assistant => {
+                    edit.put(field, r#""""#.to_owned().into());
+                }
+                "content" if is_missing(field.value) && !json::is_null(field.value) => {
+                    edit.put(field, "null".to_owned().into());
+                }
                 "content" => {
                     let content = self.content(field.value, step, aside)?;
                     said.content = Some(content.clone());
@@ -309,6 +340,10 @@ impl<'a> History<'a> {
                     edit.put_as("arguments", custom_form::arguments(field.value));
                 }
                 "name" => edit.put(field, tools::renamed_name(field.value, self.names)),
+                name if name == input && json::is_null(field.value) => {
+                    let nothing = if name == "input" { r#""""# } else { r#""{}""# };
+                    edit.put(field, nothing.to_owned().into());
+                }
                 name if name == input || self.recipient.provider.tool_fields.allow(name) => edit.keep(field),
                 name => edit.lose(field, format_args!("{path}.{name}"), aside.dropped),
             }
@@ -335,6 +370,7 @@ impl<'a> History<'a> {
         let lacks_signature = step.needs_signature && item.position == 0 && !is_signed(&fields);
         for field in &fields {
             match field.name.as_ref() {
+                "id" if json::is_null(field.value) => edit.leave(),
                 "id" => edit.put(field, self.id(field.value)),
                 "type" if becomes_function => edit.put(field, Cow::Owned(r#""function""#.to_owned())),
                 "type" => edit.keep(field),
@@ -431,6 +467,11 @@ impl Said<'_> {
             },
         }
     }
+}
+
+/// Whether there is no content: an empty list is none, either.
+fn is_missing(content: &RawValue) -> bool {
+    json::is_null(content) || content.get().starts_with('[') && says_nothing(content)
 }
 
 /// Whether a call has a thought signature.

@@ -11,6 +11,7 @@ use super::call_names::CallNames;
 use super::thinking_parts;
 use crate::policy::Quirk;
 use crate::upstream::dialect::tool_names::ToolNames;
+use crate::wire::halves;
 
 /// How many characters of an answer's id the ids of its calls begin with; an id may have 40 characters in all.
 const ORIGIN_CHARS: usize = 24;
@@ -168,7 +169,7 @@ impl Mends {
     }
 
     fn rewrite(self, json: &[u8], holder: &str, calls: &mut Calls) -> Option<Vec<u8>> {
-        let mut value: Value = serde_json::from_slice(json).ok()?;
+        let mut value: Value = halves::value(json)?;
         let origin = origin(&value);
         let mut failed = false;
         for choice in value.get_mut("choices")?.as_array_mut()? {

@@ -73,10 +73,9 @@ fn has_only(walk: &mut Walk<'_>, fields: &[&str]) -> bool {
         return false;
     }
     while let Some(name) = walk.member() {
-        if !fields.contains(&name.as_ref()) {
+        if !fields.contains(&name.as_ref()) || walk.value() == "null" {
             return false;
         }
-        walk.value();
     }
     true
 }
@@ -90,7 +89,7 @@ mod tests {
         for (expected, content) in [
             (true, r#""Hi""#),
             (true, r#" [ {"type" : "text", "text":"Hi \"]}"} ]"#),
-            (true, r#"[{"text":"Hi","type":"text"},{"type":"image_url","image_url":{"url":"x","detail":null}}]"#),
+            (false, r#"[{"text":"Hi","type":"text"},{"type":"image_url","image_url":{"url":"x","detail":null}}]"#),
             (true, r#"[{"type":"file","file":{"file_id":"f"}},{"type":"input_audio","input_audio":{"data":"A"}}]"#),
             (false, "null"),
             (false, "[]"),

@@ -10,6 +10,7 @@ use crate::error::{Error, Kind};
 use crate::upstream::dialect::dropped::Dropped;
 use crate::wire::ask::items::{CacheMark, MediaSource, Part, PartKind};
 use crate::wire::ask::place::{Located, Place};
+use crate::wire::halves::without_halves;
 use crate::wire::json::{Json, JsonString};
 use crate::wire::media::{after_scheme, is_text_type};
 
@@ -86,7 +87,7 @@ pub fn mark_last(blocks: &mut [Block<'_>], mark: CacheMark, dropped: &mut Droppe
 /// Appends a text block, unless the text is blank.
 fn push_text<'x>(text: &'x JsonString<'x>, blocks: &mut Vec<Block<'x>>) {
     if !text.is_blank() {
-        blocks.push(Block::text(Json::Borrowed(text.raw())));
+        blocks.push(Block::text(without_halves(Json::Borrowed(text.raw()))));
     }
 }
 

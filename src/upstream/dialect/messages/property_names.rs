@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::upstream::dialect::halves::{self, Part};
 use crate::upstream::dialect::stand_ins::{Form, StandIns};
+use crate::wire::halves::{self, Part};
 use crate::wire::json::{decoded, quoted};
 use crate::wire::walk::{Walk, string_end};
 

@@ -24,6 +24,7 @@ use crate::upstream::sealer::Sealer;
 use crate::wire::ask::items::{CacheMark, Call, CallResult, Item, ItemKind, Level, Part, Reasoning, qualified};
 use crate::wire::ask::place::Place;
 use crate::wire::call::CallKind;
+use crate::wire::halves::without_halves;
 use crate::wire::json::{Json, MAX_DEPTH, is_too_deep};
 
 /// The user's turn before an answer that has none.
@@ -239,6 +240,7 @@ impl<'x> Builder<'x, '_> {
             Some(names) if call.kind != CallKind::Custom => renamed(input, names),
             Some(_) | None => input,
         };
+        let input = without_halves(input);
         let id = self.calls.begin(&call.id, place);
         self.turns.called.insert(name.clone());
         let cache_control = mark.map(cache::control);
@@ -426,7 +428,8 @@ fn input<'x>(call: &'x Call<'x>, place: Place) -> Result<Json<'x>, Error> {
     if is_too_deep(arguments) {
         return Err(place.fault(format!("must not be nested more than {MAX_DEPTH} levels deep")).into());
     }
-    let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
+    // Some models call what takes nothing so.
+    let arguments = if matches!(arguments.trim(), "" | "null") { "{}" } else { arguments };
     let input = Json::borrow(arguments).filter(|input| input.get().starts_with('{'));
     input.ok_or_else(|| place.fault("must be a JSON object, in a string").into())
 }

@@ -1,5 +1,11 @@
 //! Halves of surrogate pairs in JSON strings, which some models and clients write, and which stand for no character.
 
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::json::Json;
+
 /// What stands for half of a pair.
 pub const NO_CHARACTER: &str = "\u{fffd}";
 /// How long a code is that stands for a character, as `\u00e9`.
@@ -49,6 +55,32 @@ pub fn parts(inside: &str) -> impl Iterator<Item = Part<'_>> {
         rest = behind;
         Some(if is_lone { Part::Lone(part) } else { Part::Whole(part) })
     })
+}
+
+/// JSON, or the inside of a string of it, in which U+FFFD stands for each half that has no other; as it came, if there is none.
+pub fn mended(json: &str) -> Cow<'_, str> {
+    if first_lone(json).is_none() {
+        return json.into();
+    }
+    let parts = parts(json).map(|part| match part {
+        Part::Whole(text) => text,
+        Part::Lone(_) => r"\ufffd",
+    });
+    parts.collect::<String>().into()
+}
+
+/// Any JSON, with U+FFFD for half a surrogate pair, which the reader has no value for.
+pub fn value(json: &[u8]) -> Option<Value> {
+    let again = || std::str::from_utf8(json).ok().map(mended);
+    serde_json::from_slice(json).ok().or_else(|| serde_json::from_str(&again()?).ok())
+}
+
+/// JSON in which U+FFFD stands for half a surrogate pair.
+pub fn without_halves(json: Json<'_>) -> Json<'_> {
+    match mended(json.get()) {
+        Cow::Borrowed(_) => json,
+        Cow::Owned(whole) => Json::parse(whole).unwrap_or(json),
+    }
 }
 
 /// Where the first half stands that has no other.
