@@ -24,7 +24,7 @@ use crate::upstream::dialect::{NO_PARAMETERS, custom_tools, in_words};
 use crate::wire::ask::content::{self, Choice, Content, Grammar, SettingKind, ToolKind};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::place::{Located, Place};
-use crate::wire::json::{Json, JsonString, field, object_fields};
+use crate::wire::json::{Json, JsonString, field, fields_named, object_fields, text};
 
 #[derive(Debug, Default)]
 pub struct Tools<'a> {
@@ -84,13 +84,17 @@ pub fn translate<'x>(
         tools.push(built);
     }
     let (demand, allowed) = match &content.choice {
-        Some(choice) => read_choice(choice, known)?,
+        Some(choice) => read_choice(content, choice, known, dropped)?,
         None => (Demand::Nothing, None),
     };
     let place = content.choice.as_ref().map_or(Place::field("tool_choice"), |choice| choice.place);
     if tools.is_empty() {
         if !matches!(demand, Demand::Nothing | Demand::Auto | Demand::None) {
-            return Err(place.fault("demands a call, but there are no tools").into());
+            if content.all_tools().next().is_none() {
+                return Err(place.fault("demands a call, but there are no tools").into());
+            }
+            // There were tools, which only other providers run.
+            dropped.note(&place.to_string());
         }
         return Ok(only_called(called));
     }
@@ -247,7 +251,12 @@ fn no_parameters() -> Json<'static> {
 }
 
 /// What the client demands, and to which tools it narrows its demand.
-fn read_choice<'x>(choice: &'x Choice<'x>, known: &ToolNames) -> Result<(Demand<'x>, Option<Allowed<'x>>), Error> {
+fn read_choice<'x>(
+    content: &'x Content<'x>,
+    choice: &'x Choice<'x>,
+    known: &ToolNames,
+    dropped: &mut Dropped,
+) -> Result<(Demand<'x>, Option<Allowed<'x>>), Error> {
     let unknown = |place: Place| Err(place.fault("is no choice that the serving model's API knows").into());
     let demand = match &choice.demand {
         content::Demand::Auto => Demand::Auto,
@@ -259,7 +268,24 @@ fn read_choice<'x>(choice: &'x Choice<'x>, known: &ToolNames) -> Result<(Demand<
             let names = tools.value.iter().map(|tool| known.write(Cow::Borrowed(tool.name.as_ref()))).collect();
             return Ok((demand, Some(Allowed { names, place: choice.place.leaf(tools.leaf) })));
         }
+        // No other tool was to be called.
+        content::Demand::Other(raw) if is_of_hosted(content, raw) => {
+            dropped.note("tool_choice");
+            Demand::None
+        }
         content::Demand::Other(_) => return unknown(choice.place),
     };
     Ok((demand, None))
+}
+
+/// Whether a choice is of one of the tools that only another provider runs.
+fn is_of_hosted(content: &Content<'_>, choice: &RawValue) -> bool {
+    let hosted = |tool: &&content::Tool<'_>| matches!(tool.kind, ToolKind::Hosted);
+    let chosen = kind_of(choice);
+    chosen.is_some() && content.all_tools().filter(hosted).any(|tool| kind_of(tool.raw) == chosen)
+}
+
+fn kind_of(tool: &RawValue) -> Option<Cow<'_, str>> {
+    let [kind] = fields_named(tool.get(), &["type"]).ok()?;
+    kind.and_then(text)
 }
