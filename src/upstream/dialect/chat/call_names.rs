@@ -8,10 +8,11 @@ use serde_json::{Map, Value, json};
 
 use crate::upstream::dialect::custom_tools::CustomNames;
 use crate::upstream::dialect::tool_names::ToolNames;
+use crate::wire::chat::MAX_CHOICES;
 use crate::wire::piece::is_reason;
 
-/// The most calls that are kept back at a time.
-const MAX_HELD: usize = 64;
+/// The most calls that are kept back at a time: the last one of each choice.
+const MAX_HELD: usize = MAX_CHOICES as usize;
 /// What a call's name and input stand in, and what its input is called there.
 const TOOLS: [(&str, &str); 2] = [("function", "arguments"), ("custom", "input")];
 
@@ -78,37 +79,27 @@ fn tool_name(call: &Value) -> &str {
     TOOLS.into_iter().find_map(name).unwrap_or_default()
 }
 
-/// A whole answer with the names of calls put right; nothing if it may pass as it came.
-pub fn restore_answer(names: &ToolNames, body: &[u8]) -> Option<Vec<u8>> {
-    if !names.are_in(body) {
-        return None;
-    }
-    let mut answer: Value = serde_json::from_slice(body).ok()?;
-    for choice in answer.get_mut("choices")?.as_array_mut()? {
+/// Puts the names of calls in a whole answer right; says whether any has changed.
+pub fn restore_answer(names: &ToolNames, answer: &mut Value) -> bool {
+    let mut is_changed = false;
+    for choice in answer.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten() {
         let Some(message) = choice.get_mut("message").and_then(Value::as_object_mut) else { continue };
-        let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
-        calls.into_iter().flatten().for_each(|call| restore_call(names, call));
-        if let Some(call) = message.get_mut(LEGACY) {
-            restore_name(names, call);
+        for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+            is_changed |= restore_call(names, call);
         }
+        is_changed |= message.get_mut(LEGACY).is_some_and(|call| restore_name(names, call));
     }
-    serde_json::to_vec(&answer).ok()
+    is_changed
 }
 
-fn restore_call(names: &ToolNames, call: &mut Value) {
-    for (tool, _) in TOOLS {
-        if let Some(tool) = call.get_mut(tool) {
-            restore_name(names, tool);
-        }
-    }
+fn restore_call(names: &ToolNames, call: &mut Value) -> bool {
+    TOOLS.map(|(tool, _)| call.get_mut(tool).is_some_and(|tool| restore_name(names, tool))).contains(&true)
 }
 
-fn restore_name(names: &ToolNames, tool: &mut Value) {
-    if let Some(name) = tool.get_mut("name")
-        && let Some(known) = name.as_str().and_then(|name| names.restored(name))
-    {
-        *name = known.into();
-    }
+fn restore_name(names: &ToolNames, tool: &mut Value) -> bool {
+    let Some(name) = tool.get_mut("name") else { return false };
+    let known = name.as_str().and_then(|name| names.restored(name));
+    known.map(|known| *name = known.into()).is_some()
 }
 
 impl CallNames {
@@ -256,7 +247,7 @@ impl CallNames {
     fn take_held(&mut self, is_meant: impl Fn(&Held) -> bool) -> Vec<Value> {
         let taken = self.held.extract_if(.., |held| is_meant(held)).map(|held| held.call);
         let mut taken: Vec<Value> = taken.collect();
-        taken.iter_mut().for_each(|call| restore_call(&self.names, call));
+        taken.iter_mut().for_each(|call| _ = restore_call(&self.names, call));
         taken
     }
 }
@@ -399,6 +390,22 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_call_in_each_of_the_most_choices_comes_back() {
+        let mut names = CallNames::new(names(), CustomNames::default());
+        let sent = names.names.write("a.b".into()).into_owned();
+        let mut told = String::new();
+        for (name, number) in
+            [&sent[..3], &sent[3..]].into_iter().flat_map(|name| (0..MAX_HELD).map(move |at| (name, at)))
+        {
+            let call = json!({"index": 0, "id": "c", "function": {"name": name, "arguments": ""}});
+            let chunk = json!({"choices": [{"index": number, "delta": {"tool_calls": [call]}}]}).to_string();
+            let chunk = names.chunk(chunk.as_bytes()).unwrap_or(chunk.into_bytes());
+            told.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+        }
+        assert_eq!(told.matches(r#""name":"a.b""#).count() as u64, MAX_CHOICES, "{told}");
+    }
+
+    #[test]
     fn choices_in_which_nothing_changes_stay_as_they_are() {
         let mut names = CallNames::new(names(), CustomNames::default());
         let sent = names.names.write("a.b".into()).into_owned();
@@ -480,10 +487,13 @@ mod tests {
                 {"id": "d", "type": "custom", "custom": {"name": third, "input": "x"}},
             ]}}]})
         };
-        let came = body(&sent("a.b"), &sent("a.b.c"), &sent("d e")).to_string();
-        let restored = restore_answer(&names, came.as_bytes()).expect("another body");
-        let restored: Value = serde_json::from_slice(&restored).expect("JSON");
-        assert_eq!(restored, body("a.b", "a.b.c", "d e"));
-        assert_eq!(restore_answer(&names, body("x", "y", "z").to_string().as_bytes()), None);
+        for (mut came, expected, is_changed) in [
+            (body(&sent("a.b"), &sent("a.b.c"), &sent("d e")), body("a.b", "a.b.c", "d e"), true),
+            (body("x", "y", &sent("d e")), body("x", "y", "d e"), true),
+            (body("x", "y", "z"), body("x", "y", "z"), false),
+        ] {
+            assert_eq!(restore_answer(&names, &mut came), is_changed, "{expected}");
+            assert_eq!(came, expected);
+        }
     }
 }

@@ -30,9 +30,8 @@ mod tools;
 mod wire;
 
 pub use call_forms::CallForms;
-pub use call_names::restore_answer;
 pub use decode::{ChatStream, decode_answer};
-pub use mend::{Mender, Mends};
+pub use mend::{Mender, Mends, mend_answer};
 pub use request::encode_request;
 
 /// The longest name that a tool may have, in bytes.
