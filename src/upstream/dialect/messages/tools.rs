@@ -14,6 +14,7 @@ use super::calls::Reading;
 use super::parts::invalid;
 use super::pointers::Changes;
 use super::schema::Costs;
+use super::schema_walk::Fault;
 use super::wire::{Tool, ToolChoice};
 use super::{cache, roots, schema_form, strict};
 use crate::error::Error;
@@ -207,7 +208,12 @@ impl Builder<'_, '_> {
         leaf: &'static str,
     ) -> Result<Json<'x>, Error> {
         let place = place.leaf(leaf);
-        let parameters = self.in_form(parameters, place)?;
+        let changes = Changes { names: self.reading.names.as_deref(), moved: None };
+        let parameters = match self.reading.rewrites_schemas {
+            true => in_form(parameters, changes)
+                .map_err(|fault| invalid(&format!("{place}{}", fault.path()), fault.message()))?,
+            false => Json::Borrowed(parameters),
+        };
         let must_be_object = || Error::from(place.fault("must be an object"));
         let fields = object_fields(parameters.get()).map_err(|_| must_be_object())?;
         let kind = field(&fields, "type");
@@ -225,17 +231,15 @@ impl Builder<'_, '_> {
             Json::parse(roots::of_objects(&fields)).ok_or_else(must_be_object)
         }
     }
+}
 
-    /// A schema in the form that the API takes, whatever its root is.
-    fn in_form<'x>(&self, schema: &'x RawValue, place: Place) -> Result<Json<'x>, Error> {
-        if !self.reading.rewrites_schemas {
-            return Ok(Json::Borrowed(schema));
-        }
-        let changes = Changes { names: self.reading.names.as_deref(), moved: None };
-        let written = schema_form::rewritten(schema.get(), changes)
-            .map_err(|fault| invalid(&format!("{place}{}", fault.path()), fault.message()))?;
-        Ok(written.and_then(Json::parse).unwrap_or(Json::Borrowed(schema)))
-    }
+/// A schema in the form that the API takes, whatever its root is.
+///
+/// # Errors
+/// The place of what is no schema.
+pub fn in_form<'x>(schema: &'x RawValue, changes: Changes<'_>) -> Result<Json<'x>, Fault> {
+    let written = schema_form::rewritten(schema.get(), changes)?;
+    Ok(written.and_then(Json::parse).unwrap_or(Json::Borrowed(schema)))
 }
 
 /// The description of a custom tool whose input has a grammar, which the API cannot keep.
