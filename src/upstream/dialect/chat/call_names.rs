@@ -6,6 +6,7 @@
 use memchr::memmem;
 use serde_json::{Map, Value, json};
 
+use super::held_call::{Held, Place, TOOLS};
 use crate::upstream::dialect::custom_tools::CustomNames;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::wire::chat::MAX_CHOICES;
@@ -13,9 +14,6 @@ use crate::wire::piece::is_reason;
 
 /// The most calls that are kept back at a time: the last one of each choice.
 const MAX_HELD: usize = MAX_CHOICES as usize;
-/// What a call's name and input stand in, and what its input is called there.
-const TOOLS: [(&str, &str); 2] = [("function", "arguments"), ("custom", "input")];
-
 /// Where the older form has its one call.
 const LEGACY: &str = "function_call";
 
@@ -33,50 +31,6 @@ pub struct CallNames {
     event: u64,
     /// What stood around the choices of the last chunk after which something was held.
     around: Map<String, Value>,
-}
-
-/// A call whose name may go on.
-#[derive(Debug)]
-struct Held {
-    choice: u64,
-    place: Place,
-    call: Value,
-    /// The event that brought its last part.
-    event: u64,
-    /// The reason to finish that came with that part.
-    reason: Option<Value>,
-}
-
-/// Where a part of a call stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// In the older form, which has one call.
-    Legacy,
-    /// Among calls, under its number if it has one.
-    Call(Option<u64>),
-}
-
-impl Held {
-    /// Whether a part that stands there is more of this call: not if it has a name that makes none of `names` with what came of
-    /// this one, since some number no calls, or all alike; nor, without a number, if it has another id.
-    fn goes_on(&self, place: Place, part: &Value, names: &ToolNames) -> bool {
-        let id = |call: &Value| call.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (more, own) = (tool_name(part), tool_name(&self.call));
-        let is_one_name = more.is_empty() || names.begin_with(&format!("{own}{more}"));
-        match (place, self.place) {
-            (Place::Legacy, Place::Legacy) => true,
-            (Place::Call(_), Place::Call(_)) if !is_one_name => false,
-            (Place::Call(None), Place::Call(_)) => id(part).is_empty() || id(part) == id(&self.call),
-            (Place::Call(index), Place::Call(own)) => index == own,
-            (Place::Legacy, Place::Call(_)) | (Place::Call(_), Place::Legacy) => false,
-        }
-    }
-}
-
-/// The name in a part of a call; empty if there is none.
-fn tool_name(call: &Value) -> &str {
-    let name = |(tool, _): (&str, _)| call.get(tool).and_then(|tool| tool.get("name")).and_then(Value::as_str);
-    TOOLS.into_iter().find_map(name).unwrap_or_default()
 }
 
 /// Puts the names of calls in a whole answer right; says whether any has changed.
@@ -174,10 +128,11 @@ impl CallNames {
         let mut only = legacy.and_then(|call| self.part(number, Place::Legacy, json!({ "function": call })));
         let mut told = Vec::new();
         if let Some(Value::Array(parts)) = calls {
-            let names = self.names.clone();
+            let (names, custom) = (self.names.clone(), self.custom.clone());
+            let is_begun = |name: &str| begin_with(&names, &custom, name);
             for part in parts {
                 let place = Place::Call(part.get("index").and_then(Value::as_u64));
-                let is_other = |held: &Held| held.choice == number && !held.goes_on(place, &part, &names);
+                let is_other = |held: &Held| held.choice == number && !held.goes_on(place, &part, is_begun);
                 told.extend(self.take_held(is_other));
                 told.extend(self.part(number, place, part));
             }
@@ -216,7 +171,8 @@ impl CallNames {
 
     /// A part of a call, unless its name may go on.
     fn part(&mut self, choice: u64, place: Place, part: Value) -> Option<Value> {
-        let is_same = |held: &Held| held.choice == choice && held.goes_on(place, &part, &self.names);
+        let is_begun = |name: &str| begin_with(&self.names, &self.custom, name);
+        let is_same = |held: &Held| held.choice == choice && held.goes_on(place, &part, is_begun);
         let mut call = match self.held.iter().position(is_same) {
             Some(position) => {
                 let mut held = self.held.remove(position).call;
@@ -250,6 +206,11 @@ impl CallNames {
         taken.iter_mut().for_each(|call| _ = restore_call(&self.names, call));
         taken
     }
+}
+
+/// Whether a name that matters begins with `beginning`, or is it.
+fn begin_with(names: &ToolNames, custom: &CustomNames, beginning: &str) -> bool {
+    names.begin_with(beginning) || custom.contains(beginning) || custom.go_on_after(beginning)
 }
 
 /// Joins a part of a call to what came before it.
@@ -334,6 +295,32 @@ mod tests {
                     assert_eq!(told(&events), [format!("{name}{{\"a\":1}}")], "{parts:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_name_that_begins_as_one_that_matters_stays_one_call() {
+        let (end, custom) = (event(json!({}), json!("tool_calls")), CustomNames::new(["patch".to_owned()].into()));
+        for name in ["a_x", "pain", "a", "patch", "patches"] {
+            let mut pieces = name.chars().map(|piece| part(0, json!({"name": piece, "arguments": ""})));
+            let first = pieces.next().into_iter();
+            let rest = pieces.map(|mut event| {
+                // As providers do that say id and type once.
+                event["choices"][0]["delta"]["tool_calls"][0].as_object_mut().expect("a call").remove("id");
+                event
+            });
+            let mut names = CallNames::new(names(), custom.clone());
+            let (mut came, mut calls) = (String::new(), 0);
+            for event in first.chain(rest).chain([end.clone()]) {
+                let data = event.to_string().into_bytes();
+                let data = names.chunk(&data).unwrap_or(data);
+                let event: Value = serde_json::from_slice(&data).expect("JSON");
+                let parts = event["choices"][0]["delta"]["tool_calls"].as_array().cloned().unwrap_or_default();
+                assert!(parts.len() <= 1, "{name}: {parts:?}");
+                calls += parts.iter().filter(|part| part["id"].is_string()).count();
+                came.extend(parts.iter().filter_map(|part| part["function"]["name"].as_str()));
+            }
+            assert_eq!((came.as_str(), calls), (name, 1));
         }
     }
 
