@@ -8,10 +8,9 @@ use std::cell::LazyCell;
 use crate::decide::{Decision, conversation};
 use crate::error::{Error, Kind};
 use crate::policy::rules::Bounds;
-use crate::policy::{Candidate, Entry, Model, Policy, TierId, Weighted};
+use crate::policy::{Candidate, Entry, Model, Policy, TierId, VIDEO_PART, Weighted};
 use crate::record::Reason;
 use crate::wire::ask::Ask;
-use crate::wire::part_types::VIDEO;
 
 /// The candidates of one tier, best first; at least one.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,7 +117,7 @@ fn fitting(
 fn misfit(policy: &Policy, model: &Model, ask: &Ask<'_>) -> Option<Reason> {
     let features = &ask.features;
     let takes_part = |name: &str| policy.provider(model.provider).part_fields.allow(name);
-    let takes_video = model.video && takes_part(VIDEO);
+    let takes_video = model.video && takes_part(VIDEO_PART);
     let output = features.max_output.unwrap_or_default().min(model.max_output);
     let length = features.input_tokens.saturating_add(output);
     [

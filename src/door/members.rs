@@ -98,7 +98,8 @@ impl<'u, 'a> Members<'u, 'a> {
         self.unread.borrow_mut().note(self.place, Cow::Borrowed(name));
     }
 
-    fn peek(&self, name: &str) -> Option<&'a RawValue> {
+    /// The member of this name, which stays.
+    pub fn peek(&self, name: &str) -> Option<&'a RawValue> {
         field(&self.fields, name)
     }
 }

@@ -174,11 +174,9 @@ impl Read for Defaults {
             let path = path.field(name);
             if !extra::SHAPE.matches(name) {
                 faults.note(&path, "not the name of a field; expected letters, digits, _, . and -");
-            } else if super::OWNED_FIELDS.contains(&&**name) {
-                faults.note(&path, "a field of every request; valid: any other field");
-            } else if Self::DECIDED.contains(&&**name) {
-                let valid = Self::refused().join(", ");
-                faults.note(&path, format!("what client and model decide; valid: any field but {valid}"));
+            } else if Self::refused().contains(&&**name) {
+                let refused = Self::refused().join(", ");
+                faults.note(&path, format!("what client, model and gateway decide; valid: any field but {refused}"));
             } else if *value == Node::Null {
                 faults.note(&path, "expected a value, found null");
             } else if defaults.iter().any(|known| known.name == **name) {

@@ -36,6 +36,9 @@ pub use names::{
 };
 pub use provider::OWNED_FIELDS;
 
+/// OpenRouter's, vLLM's and others' type of a part with a film, which a row lists among its `part_fields`.
+pub const VIDEO_PART: &str = "video_url";
+
 /// The shipped policy, for tests and tools. No guest has it: without a policy in its store the gateway serves nobody.
 #[cfg(any(test, feature = "schema"))]
 pub fn default_policy() -> Policy {
@@ -288,7 +291,7 @@ pub struct Provider {
     pub extra_fields: Names,
     /// What messages may carry beside that.
     pub message_fields: Names,
-    /// What parts of a content may carry, and be, beside that.
+    /// What parts of a content may carry, and be, beside that ([`VIDEO_PART`]).
     pub part_fields: Names,
     /// What tools and calls may carry, and be, beside that.
     pub tool_fields: Names,

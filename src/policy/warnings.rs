@@ -4,7 +4,7 @@
 
 use super::country::UNKNOWN;
 use super::fault::{Fault, Path, quote};
-use super::{Auth, Effect, Policy};
+use super::{Auth, Effect, Policy, VIDEO_PART};
 
 /// The warnings about a policy, each at its place.
 pub fn warnings(policy: &Policy) -> Vec<Fault> {
@@ -27,10 +27,11 @@ pub fn warnings(policy: &Policy) -> Vec<Fault> {
     }
     for model in policy.models.iter().filter(|model| model.video) {
         let provider = policy.provider(model.provider);
-        if !provider.part_fields.allow("video_url") {
+        if !provider.part_fields.allow(VIDEO_PART) {
             let message = format!(
-                "without effect, since the part_fields of provider {} have no \"video_url\"",
-                quote(&provider.name)
+                "without effect, since the part_fields of provider {} have no {}",
+                quote(&provider.name),
+                quote(VIDEO_PART)
             );
             warn(root.field("models").field(&model.name).field("video").to_string(), &message);
         }
@@ -80,7 +81,7 @@ mod tests {
         let place = Path::Root.field("models").field(&film.models[0].name).field("video").to_string();
         assert_eq!(places(&film), [place]);
         let provider = film.models[0].provider;
-        film.providers[provider.0].part_fields.0.push("video_url".to_owned());
+        film.providers[provider.0].part_fields.0.push(VIDEO_PART.to_owned());
         assert_eq!(places(&film), Vec::<String>::new());
 
         let rule = |codes: &[&str], then: Effect| {

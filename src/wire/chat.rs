@@ -4,6 +4,9 @@
 //! One list for both sides, so that they cannot drift apart: the client's door checks fields by it, and a provider of the same
 //! API gets no field that is not in it.
 
+/// The most choices that a request may ask for.
+pub const MAX_CHOICES: u64 = 128;
+
 /// The JSON types that a field may have.
 #[derive(Clone, Copy)]
 pub enum FieldType {

@@ -3,6 +3,8 @@
 //! One table for both sides, so that they cannot drift apart: the client's door reads parts by it, and a provider of the same
 //! API gets none that is not published, unless its row lists it (`part_fields`).
 
+use crate::policy::VIDEO_PART;
+
 /// A type of parts. The field of the same name holds what the part is.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PartType {
@@ -33,9 +35,6 @@ pub enum Media {
     Video,
 }
 
-/// OpenRouter's, vLLM's and others' type of a part with a film.
-pub const VIDEO: &str = "video_url";
-
 /// All types that the gateway knows.
 pub const PART_TYPES: [PartType; 9] = [
     published("text", "messages.content.text", Holds::Text),
@@ -43,7 +42,7 @@ pub const PART_TYPES: [PartType; 9] = [
     published("input_audio", "messages.content.input_audio", Holds::Media(Media::Audio)),
     published("file", "messages.content.file", Holds::Media(Media::File)),
     published("refusal", "messages.content.refusal", Holds::Refusal),
-    of_others(VIDEO, "messages.content.video_url", Holds::Media(Media::Video)),
+    of_others(VIDEO_PART, "messages.content.video_url", Holds::Media(Media::Video)),
     // What reasoning models answer with, and clients send back: Mistral's, those of clients of the Messages API, and others'.
     of_others("thinking", "messages.content.thinking", Holds::Thoughts),
     of_others("redacted_thinking", "messages.content.redacted_thinking", Holds::Thoughts),

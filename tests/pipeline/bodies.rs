@@ -201,11 +201,15 @@ fn parts_of_types_that_nobody_knows_go_to_providers_that_list_them() {
         assert_eq!((served.status(), served.asked()), (200, vec![SECOND.to_owned()]), "{}", served.text());
         assert_eq!(served.sent_to(SECOND)["messages"][0]["content"][0], part("document_url"));
     }
+    let foreign = json!({"type": "input_image", "image_url": "https://a.example/c.png"});
+    let served = ask(json!(["input_image"]), user(foreign.clone())).run();
+    assert_eq!(served.sent_to(SECOND)["messages"][0]["content"][0], foreign, "{}", served.text());
     for (names, body, param) in [
         (json!([]), user(part("document_url")), "messages[0].content[0].type"),
         (json!(["audio_url"]), user(part("document_url")), "messages[0].content[0].type"),
         (json!(["*"]), user(part("no type")), "messages[0].content[0].type"),
-        (json!(["*"]), user(json!({"type": "foo", "image_url": {"url": "a"}})), "messages[0].content[0].image_url"),
+        (json!([]), user(json!({"type": "input_image", "image_url": "a"})), "messages[0].content[0].type"),
+        (json!(["*"]), user(json!({"type": "text", "image_url": {"url": "a"}})), "messages[0].content[0].image_url"),
     ] {
         let refused = ask(names, body).run();
         assert_eq!((refused.status(), refused.json()["error"]["param"].as_str()), (400, Some(param)));

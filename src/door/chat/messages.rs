@@ -287,11 +287,10 @@ impl<'a> Reader<'_, 'a> {
             return Err(self.invalid(&place(".type"), &valid_types("")));
         };
         let known = part_type(&named);
-        // In a part that nobody here knows, only what makes one of another type is out of place.
-        let is_own = |name: &str| name == named || known.is_none() && part_type(name).is_none();
-        let other = own.iter().map(|(name, _)| *name).find(|name| !is_own(name));
-        let hidden = media.as_deref().or(nested.as_deref()).filter(|_| known.is_some());
-        if let Some(name) = other.or(hidden) {
+        // A part that nobody here knows may hold anything: who takes it knows what.
+        let other = own.iter().map(|(name, _)| *name).find(|name| *name != named);
+        let other = other.or(media.as_deref()).or(nested.as_deref()).filter(|_| known.is_some());
+        if let Some(name) = other {
             let message = format!("does not belong into a part of the type `{}`", shown(&named));
             return Err(self.invalid(&place(&format!(".{}", shown(name))), &message));
         }
@@ -417,7 +416,6 @@ mod tests {
             (json!({"type": "file", "file": {"file_id": "a"}, "image_url": "b"}), "image_url"),
             (json!({"type": "text", "Text": "x"}), "Text"),
             (json!({"type": "text", "Type": "image_url"}), "Type"),
-            (json!({"type": "input_image", "image_url": "a"}), "image_url"),
             (json!({"type": "image", "Type": "text", "source": {}}), "Type"),
             (json!({"type": "IMAGE_URL", "image_url": {"url": "a"}}), "type"),
             (json!({"type": "thinking", "thinking": []}), "type"),
@@ -455,6 +453,20 @@ mod tests {
         let place = |at: usize| format!("messages[1].content[{at}].type");
         assert_eq!(odd(json!([text])), Ok((vec![], false)));
         assert_eq!(odd(json!([text, part("a"), part("b"), part("a")])), Ok((vec![place(1), place(2)], true)));
+        let fault = |part: Value| {
+            let raw = to_raw_value(&json!([{"role": "user", "content": [part]}])).expect("JSON");
+            let turn = parse_turns(Some(&raw)).expect("a message").remove(0);
+            turn.odd_parts.into_iter().map(|part| part.fault.message).collect::<String>()
+        };
+        for (part, hint) in [
+            (json!({"type": "input_image", "image_url": "a"}), "(`input_image` is `image_url` here)"),
+            (json!({"type": "input_file", "file": "a", "text": "b"}), "(`input_file` is `file` here)"),
+            (json!({"type": "image", "source": {"data": "a"}}), "(`image` is `image_url` here)"),
+            (json!({"type": "a", "video_url": {"url": "a"}}), "refusal"),
+        ] {
+            let message = fault(part.clone());
+            assert!(message.ends_with(hint), "{part}: {message}");
+        }
         let several = |count: usize| odd((0..count).map(|at| part(&format!("a{at}"))).collect());
         assert!(several(MAX_ODD_TYPES).is_ok());
         assert_eq!(several(MAX_ODD_TYPES + 1), Err(Some("messages[1].content".to_owned())));

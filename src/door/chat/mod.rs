@@ -36,10 +36,9 @@ use crate::error::{Error, Kind};
 use crate::wire::ask::place::Place;
 use crate::wire::ask::turns::{MediaSeen, Turn};
 use crate::wire::ask::{Api, Ask, Features, Neutral};
+use crate::wire::chat::MAX_CHOICES;
 use crate::wire::json::{field, given, object_fields, text as text_of, text_fault};
 
-/// As OpenAI has it.
-const MAX_CHOICES: u64 = 128;
 /// The longest name of a model, as it is written.
 const MAX_MODEL_BYTES: usize = 4_096;
 

@@ -185,8 +185,21 @@ fn allowed<'a>(mut allowed: Members<'_, 'a>) -> Result<Demand<'a>, &'static str>
     let leaf = "allowed_tools.tools";
     let tools = allowed.take("tools").ok_or(leaf)?;
     let tools = allowed.elements(tools, |_| allowed.place().leaf(leaf)).ok_or(leaf)?;
+    let (hosted, tools): (Vec<_>, Vec<_>) = tools.into_iter().partition(is_hosted);
+    if !hosted.is_empty() {
+        allowed.note("tools");
+        hosted.into_iter().for_each(|mut tool| tool.pass("type"));
+        if tools.is_empty() {
+            return Ok(Demand::None);
+        }
+    }
     let tools: Option<Vec<_>> = tools.into_iter().map(allowed_tool).collect();
     Ok(Demand::Allowed { must_call, tools: Located { leaf, value: tools.ok_or(leaf)? } })
+}
+
+/// Whether a choice is of a tool that a provider runs itself, whose name the neutral form does not hold.
+fn is_hosted(tool: &Members<'_, '_>) -> bool {
+    tool.peek("type").is_some_and(|kind| text(kind).is_some_and(|kind| kind != "function" && kind != "custom"))
 }
 
 fn allowed_tool<'a>(mut tool: Members<'_, 'a>) -> Option<ToolName<'a>> {

@@ -234,11 +234,7 @@ pub fn mend_answer(options: &DecodeOptions, mut body: Vec<u8>) -> Vec<u8> {
         body.drain(..BYTE_ORDER_MARK.len());
     }
     match options.dialect {
-        Dialect::OpenaiChat => {
-            let body = chat::restore_answer(&options.names, &body).unwrap_or(body);
-            let body = if options.mends.any() { options.mends.answer(body) } else { body };
-            options.forms.restore_answer(&body).unwrap_or(body)
-        }
+        Dialect::OpenaiChat => chat::mend_answer(options, &body).unwrap_or(body),
         Dialect::AnthropicMessages | Dialect::OpenaiResponses => body,
     }
 }

@@ -111,12 +111,6 @@ impl ToolNames {
     pub fn begin_with(&self, beginning: &str) -> bool {
         self.restored(beginning).is_some() || self.go_on_after(beginning)
     }
-
-    /// Whether one of them stands anywhere in `data`.
-    pub fn are_in(&self, data: &[u8]) -> bool {
-        let mut all = self.renamed.iter().flat_map(|renamed| renamed.all());
-        all.any(|stand_in| memmem::find(data, stand_in.as_bytes()).is_some())
-    }
 }
 
 /// The name in a tool, or in a choice of one; the older form has it at the top.

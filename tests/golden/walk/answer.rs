@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tiergate_simulator::{Dialect, sign_thought};
 
 use super::script::{CallKind, Cuts, Ids, Step, Wire};
-use super::station::{Station, Thoughts};
+use super::station::{Reasons, Station, Thoughts};
 
 fn extend(object: &mut Value, more: &Value) {
     let more = more.as_object().expect("an object").clone();
@@ -137,7 +137,10 @@ impl Station {
                 CallKind::Custom => ("custom", "input"),
             };
             call[kind][input] = json!("");
+            let mut names = cuts.text(&step.calls[at].name).into_iter();
+            call[kind]["name"] = json!(names.next().unwrap_or_default());
             deltas.push(json!({"tool_calls": [call]}));
+            deltas.extend(names.map(|piece| json!({"tool_calls": [{"index": at, kind: {"name": piece}}]})));
             let pieces = cuts.text(&step.calls[at].payload).into_iter();
             deltas.extend(pieces.map(|piece| json!({"tool_calls": [{"index": at, kind: {input: piece}}]})));
         }
@@ -149,7 +152,11 @@ impl Station {
                 "model": "m", "choices": [choice],
             })
         };
-        let mut chunks: Vec<Value> = deltas.into_iter().map(|delta| chunk(delta, Value::Null)).collect();
+        let early = match self.reasons {
+            Reasons::AtTheEnd => Value::Null,
+            Reasons::InEveryChunk => json!(reason),
+        };
+        let mut chunks: Vec<Value> = deltas.into_iter().map(|delta| chunk(delta, early.clone())).collect();
         chunks.push(chunk(json!({}), json!(reason)));
         chunks
     }

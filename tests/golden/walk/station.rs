@@ -22,6 +22,15 @@ pub struct Station {
     /// What the ids of its calls begin with, before nine digits; nothing where it gives none.
     pub id: Option<&'static str>,
     pub thoughts: Thoughts,
+    pub reasons: Reasons,
+}
+
+/// Which chunks of a stream of the chat API say why the answer ends.
+#[derive(Clone, Copy)]
+pub enum Reasons {
+    AtTheEnd,
+    /// As several servers do.
+    InEveryChunk,
 }
 
 /// Where an answer says what the model thought.
@@ -82,7 +91,8 @@ fn station(name: &'static str, profile: Profile) -> Station {
     };
     let (echoes, call_echoes, model) = (json!({}), json!({}), json!({}));
     let (id, thoughts) = (Some("call_"), Thoughts::Nowhere);
-    Station { name, provider: name, profile, model, echoes, call_echoes, id, thoughts }
+    let reasons = Reasons::AtTheEnd;
+    Station { name, provider: name, profile, model, echoes, call_echoes, id, thoughts, reasons }
 }
 
 fn claude(name: &'static str, when: When, model: Value) -> Station {
@@ -120,14 +130,15 @@ pub fn stations() -> Vec<Station> {
         alias(station("groq", Profile::groq())),
         content(Station { model: prefills("prefix"), ..station("deepseek", Profile::deepseek()) }),
         content(station("xai", Profile::xai())),
-        alias(station("together", Profile::together())),
+        alias(Station { reasons: Reasons::InEveryChunk, ..station("together", Profile::together()) }),
         content(station("fireworks", Profile::fireworks())),
         alias(station("cerebras", Profile::cerebras())),
-        Station { echoes: nulls(), ..station("azure", Profile::azure()) },
+        Station { echoes: nulls(), reasons: Reasons::InEveryChunk, ..station("azure", Profile::azure()) },
         alias(Station { echoes: detail, ..station("openrouter", Profile::openrouter()) }),
         content(Station {
             id: Some("chatcmpl-tool-0123456789abcdef01234"),
             model: prefills("message"),
+            reasons: Reasons::InEveryChunk,
             ..station("vllm", Profile::vllm())
         }),
         alias(Station { model: prefills("message"), ..station("ollama", Profile::ollama()) }),

@@ -47,20 +47,18 @@ impl CallForms {
         self.is_older || !self.custom.is_empty()
     }
 
-    /// A whole answer with its calls in the client's form; nothing if it may pass as it came.
-    pub fn restore_answer(&self, body: &[u8]) -> Option<Vec<u8>> {
-        if !self.differ() || memmem::find(body, b"\"tool_calls\"").is_none() {
-            return None;
-        }
-        let mut answer: Value = halves::value(body)?;
-        for choice in answer.get_mut("choices")?.as_array_mut()? {
+    /// Puts the calls of a whole answer into the client's form; says whether any has changed.
+    pub fn restore_answer(&self, answer: &mut Value) -> bool {
+        let mut is_changed = false;
+        for choice in answer.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten() {
             if self.is_older {
-                restore_reason(choice);
+                is_changed |= restore_reason(choice);
             }
             let Some(message) = choice.get_mut("message").and_then(Value::as_object_mut) else { continue };
             if self.is_older {
                 let calls = message.get_mut(TOOL_CALLS).and_then(Value::as_array_mut).map(std::mem::take);
                 if let Some(calls) = calls {
+                    is_changed = true;
                     message.remove(TOOL_CALLS);
                     let first = calls.into_iter().next().and_then(|mut call| call.get_mut("function").map(Value::take));
                     message.extend(first.map(|call| (FUNCTION_CALL.to_owned(), call)));
@@ -70,12 +68,13 @@ impl CallForms {
             for call in message.get_mut(TOOL_CALLS).and_then(Value::as_array_mut).into_iter().flatten() {
                 let is_custom = call_name(call).is_some_and(|name| self.custom.contains(name));
                 if let Some(call) = call.as_object_mut().filter(|_| is_custom) {
+                    is_changed = true;
                     let mut reader = TextReader::default();
                     write_custom(call, |arguments| reader.take(arguments) + &reader.end());
                 }
             }
         }
-        serde_json::to_vec(&answer).ok()
+        is_changed
     }
 }
 
@@ -350,12 +349,14 @@ mod tests {
     #[test]
     fn what_has_no_calls_passes_as_it_came() {
         for forms in [custom(), older()] {
-            for body in [r#"{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}"#, "tool_calls", "[]"] {
-                assert_eq!(forms.restore_answer(body.as_bytes()), None, "{body}");
+            for body in [r#"{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}"#, r#""tool_calls""#, "[]"]
+            {
+                let mut answer: Value = serde_json::from_str(body).expect("JSON");
+                assert!(!forms.restore_answer(&mut answer), "{body}");
                 assert_eq!(FormsOfStream::new(forms.clone()).chunk(body.as_bytes()), None, "{body}");
             }
         }
-        let plain = br#"{"choices":[{"message":{"tool_calls":[{"function":{"name":"run"}}]}}]}"#;
-        assert_eq!(CallForms::default().restore_answer(plain), None);
+        let mut plain = json!({"choices": [{"message": {"tool_calls": [{"function": {"name": "run"}}]}}]});
+        assert!(!CallForms::default().restore_answer(&mut plain));
     }
 }

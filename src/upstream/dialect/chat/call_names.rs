@@ -6,16 +6,15 @@
 use memchr::memmem;
 use serde_json::{Map, Value, json};
 
+use super::held_call::{Held, Place, TOOLS};
 use crate::upstream::dialect::custom_tools::CustomNames;
 use crate::upstream::dialect::tool_names::ToolNames;
+use crate::wire::chat::MAX_CHOICES;
 use crate::wire::halves;
 use crate::wire::piece::is_reason;
 
-/// The most calls that are kept back at a time.
-const MAX_HELD: usize = 64;
-/// What a call's name and input stand in, and what its input is called there.
-const TOOLS: [(&str, &str); 2] = [("function", "arguments"), ("custom", "input")];
-
+/// The most calls that are kept back at a time: the last one of each choice.
+const MAX_HELD: usize = MAX_CHOICES as usize;
 /// Where the older form has its one call.
 const LEGACY: &str = "function_call";
 
@@ -35,81 +34,27 @@ pub struct CallNames {
     around: Map<String, Value>,
 }
 
-/// A call whose name may go on.
-#[derive(Debug)]
-struct Held {
-    choice: u64,
-    place: Place,
-    call: Value,
-    /// The event that brought its last part.
-    event: u64,
-    /// The reason to finish that came with that part.
-    reason: Option<Value>,
-}
-
-/// Where a part of a call stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// In the older form, which has one call.
-    Legacy,
-    /// Among calls, under its number if it has one.
-    Call(Option<u64>),
-}
-
-impl Held {
-    /// Whether a part that stands there is more of this call: not if it has a name that makes none of `names` with what came of
-    /// this one, since some number no calls, or all alike; nor, without a number, if it has another id.
-    fn goes_on(&self, place: Place, part: &Value, names: &ToolNames) -> bool {
-        let id = |call: &Value| call.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (more, own) = (tool_name(part), tool_name(&self.call));
-        let is_one_name = more.is_empty() || names.begin_with(&format!("{own}{more}"));
-        match (place, self.place) {
-            (Place::Legacy, Place::Legacy) => true,
-            (Place::Call(_), Place::Call(_)) if !is_one_name => false,
-            (Place::Call(None), Place::Call(_)) => id(part).is_empty() || id(part) == id(&self.call),
-            (Place::Call(index), Place::Call(own)) => index == own,
-            (Place::Legacy, Place::Call(_)) | (Place::Call(_), Place::Legacy) => false,
-        }
-    }
-}
-
-/// The name in a part of a call; empty if there is none.
-fn tool_name(call: &Value) -> &str {
-    let name = |(tool, _): (&str, _)| call.get(tool).and_then(|tool| tool.get("name")).and_then(Value::as_str);
-    TOOLS.into_iter().find_map(name).unwrap_or_default()
-}
-
-/// A whole answer with the names of calls put right; nothing if it may pass as it came.
-pub fn restore_answer(names: &ToolNames, body: &[u8]) -> Option<Vec<u8>> {
-    if !names.are_in(body) {
-        return None;
-    }
-    let mut answer: Value = halves::value(body)?;
-    for choice in answer.get_mut("choices")?.as_array_mut()? {
+/// Puts the names of calls in a whole answer right; says whether any has changed.
+pub fn restore_answer(names: &ToolNames, answer: &mut Value) -> bool {
+    let mut is_changed = false;
+    for choice in answer.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten() {
         let Some(message) = choice.get_mut("message").and_then(Value::as_object_mut) else { continue };
-        let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
-        calls.into_iter().flatten().for_each(|call| restore_call(names, call));
-        if let Some(call) = message.get_mut(LEGACY) {
-            restore_name(names, call);
+        for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+            is_changed |= restore_call(names, call);
         }
+        is_changed |= message.get_mut(LEGACY).is_some_and(|call| restore_name(names, call));
     }
-    serde_json::to_vec(&answer).ok()
+    is_changed
 }
 
-fn restore_call(names: &ToolNames, call: &mut Value) {
-    for (tool, _) in TOOLS {
-        if let Some(tool) = call.get_mut(tool) {
-            restore_name(names, tool);
-        }
-    }
+fn restore_call(names: &ToolNames, call: &mut Value) -> bool {
+    TOOLS.map(|(tool, _)| call.get_mut(tool).is_some_and(|tool| restore_name(names, tool))).contains(&true)
 }
 
-fn restore_name(names: &ToolNames, tool: &mut Value) {
-    if let Some(name) = tool.get_mut("name")
-        && let Some(known) = name.as_str().and_then(|name| names.restored(name))
-    {
-        *name = known.into();
-    }
+fn restore_name(names: &ToolNames, tool: &mut Value) -> bool {
+    let Some(name) = tool.get_mut("name") else { return false };
+    let known = name.as_str().and_then(|name| names.restored(name));
+    known.map(|known| *name = known.into()).is_some()
 }
 
 impl CallNames {
@@ -184,10 +129,11 @@ impl CallNames {
         let mut only = legacy.and_then(|call| self.part(number, Place::Legacy, json!({ "function": call })));
         let mut told = Vec::new();
         if let Some(Value::Array(parts)) = calls {
-            let names = self.names.clone();
+            let (names, custom) = (self.names.clone(), self.custom.clone());
+            let is_begun = |name: &str| begin_with(&names, &custom, name);
             for part in parts {
                 let place = Place::Call(part.get("index").and_then(Value::as_u64));
-                let is_other = |held: &Held| held.choice == number && !held.goes_on(place, &part, &names);
+                let is_other = |held: &Held| held.choice == number && !held.goes_on(place, &part, is_begun);
                 told.extend(self.take_held(is_other));
                 told.extend(self.part(number, place, part));
             }
@@ -226,7 +172,8 @@ impl CallNames {
 
     /// A part of a call, unless its name may go on.
     fn part(&mut self, choice: u64, place: Place, part: Value) -> Option<Value> {
-        let is_same = |held: &Held| held.choice == choice && held.goes_on(place, &part, &self.names);
+        let is_begun = |name: &str| begin_with(&self.names, &self.custom, name);
+        let is_same = |held: &Held| held.choice == choice && held.goes_on(place, &part, is_begun);
         let mut call = match self.held.iter().position(is_same) {
             Some(position) => {
                 let mut held = self.held.remove(position).call;
@@ -257,9 +204,14 @@ impl CallNames {
     fn take_held(&mut self, is_meant: impl Fn(&Held) -> bool) -> Vec<Value> {
         let taken = self.held.extract_if(.., |held| is_meant(held)).map(|held| held.call);
         let mut taken: Vec<Value> = taken.collect();
-        taken.iter_mut().for_each(|call| restore_call(&self.names, call));
+        taken.iter_mut().for_each(|call| _ = restore_call(&self.names, call));
         taken
     }
+}
+
+/// Whether a name that matters begins with `beginning`, or is it.
+fn begin_with(names: &ToolNames, custom: &CustomNames, beginning: &str) -> bool {
+    names.begin_with(beginning) || custom.contains(beginning) || custom.go_on_after(beginning)
 }
 
 /// Joins a part of a call to what came before it.
@@ -348,6 +300,32 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_begins_as_one_that_matters_stays_one_call() {
+        let (end, custom) = (event(json!({}), json!("tool_calls")), CustomNames::new(["patch".to_owned()].into()));
+        for name in ["a_x", "pain", "a", "patch", "patches"] {
+            let mut pieces = name.chars().map(|piece| part(0, json!({"name": piece, "arguments": ""})));
+            let first = pieces.next().into_iter();
+            let rest = pieces.map(|mut event| {
+                // As providers do that say id and type once.
+                event["choices"][0]["delta"]["tool_calls"][0].as_object_mut().expect("a call").remove("id");
+                event
+            });
+            let mut names = CallNames::new(names(), custom.clone());
+            let (mut came, mut calls) = (String::new(), 0);
+            for event in first.chain(rest).chain([end.clone()]) {
+                let data = event.to_string().into_bytes();
+                let data = names.chunk(&data).unwrap_or(data);
+                let event: Value = serde_json::from_slice(&data).expect("JSON");
+                let parts = event["choices"][0]["delta"]["tool_calls"].as_array().cloned().unwrap_or_default();
+                assert!(parts.len() <= 1, "{name}: {parts:?}");
+                calls += parts.iter().filter(|part| part["id"].is_string()).count();
+                came.extend(parts.iter().filter_map(|part| part["function"]["name"].as_str()));
+            }
+            assert_eq!((came.as_str(), calls), (name, 1));
+        }
+    }
+
+    #[test]
     fn a_reason_that_more_of_a_call_follows_is_none() {
         let sent = names().write("a.b".into()).into_owned();
         for reason in [json!(""), json!(" null"), json!("tool_calls"), json!("stop"), Value::Null, json!(7)] {
@@ -397,6 +375,22 @@ mod tests {
             assert_eq!(chunk(&mut names, last), expected);
             assert_eq!(names.chunk(b"[DONE]"), None);
         }
+    }
+
+    #[test]
+    fn the_name_of_a_call_in_each_of_the_most_choices_comes_back() {
+        let mut names = CallNames::new(names(), CustomNames::default());
+        let sent = names.names.write("a.b".into()).into_owned();
+        let mut told = String::new();
+        for (name, number) in
+            [&sent[..3], &sent[3..]].into_iter().flat_map(|name| (0..MAX_HELD).map(move |at| (name, at)))
+        {
+            let call = json!({"index": 0, "id": "c", "function": {"name": name, "arguments": ""}});
+            let chunk = json!({"choices": [{"index": number, "delta": {"tool_calls": [call]}}]}).to_string();
+            let chunk = names.chunk(chunk.as_bytes()).unwrap_or(chunk.into_bytes());
+            told.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+        }
+        assert_eq!(told.matches(r#""name":"a.b""#).count() as u64, MAX_CHOICES, "{told}");
     }
 
     #[test]
@@ -481,10 +475,13 @@ mod tests {
                 {"id": "d", "type": "custom", "custom": {"name": third, "input": "x"}},
             ]}}]})
         };
-        let came = body(&sent("a.b"), &sent("a.b.c"), &sent("d e")).to_string();
-        let restored = restore_answer(&names, came.as_bytes()).expect("another body");
-        let restored: Value = serde_json::from_slice(&restored).expect("JSON");
-        assert_eq!(restored, body("a.b", "a.b.c", "d e"));
-        assert_eq!(restore_answer(&names, body("x", "y", "z").to_string().as_bytes()), None);
+        for (mut came, expected, is_changed) in [
+            (body(&sent("a.b"), &sent("a.b.c"), &sent("d e")), body("a.b", "a.b.c", "d e"), true),
+            (body("x", "y", &sent("d e")), body("x", "y", "d e"), true),
+            (body("x", "y", "z"), body("x", "y", "z"), false),
+        ] {
+            assert_eq!(restore_answer(&names, &mut came), is_changed, "{expected}");
+            assert_eq!(came, expected);
+        }
     }
 }

@@ -7,9 +7,10 @@ use memchr::memmem;
 use serde_json::{Value, json};
 
 use super::call_forms::{CallForms, FormsOfStream};
-use super::call_names::CallNames;
+use super::call_names::{self, CallNames};
 use super::thinking_parts;
 use crate::policy::Quirk;
+use crate::upstream::dialect::DecodeOptions;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::wire::halves;
 
@@ -25,6 +26,23 @@ pub struct Mends {
     finish_reasons: bool,
     /// Content may be an array of thoughts and texts (Mistral).
     thinking_parts: bool,
+}
+
+/// A whole answer, put right, with its calls as the client knows them; nothing if it may pass as it came.
+pub fn mend_answer(options: &DecodeOptions, body: &[u8]) -> Option<Vec<u8>> {
+    let DecodeOptions { mends, names, forms, .. } = options;
+    let holds = |text: &str| memmem::find(body, text.as_bytes()).is_some();
+    let names = Some(names).filter(|names| names.differ() && holds("\"name\""));
+    let forms = Some(forms).filter(|forms| forms.differ() && holds("\"tool_calls\""));
+    if !mends.any() && names.is_none() && forms.is_none() {
+        return None;
+    }
+    let mut answer: Value = halves::value(body)?;
+    // Names first, since forms depend on them.
+    let mut is_changed = names.is_some_and(|names| call_names::restore_answer(names, &mut answer));
+    is_changed |= mends.any() && mends.rewrite(&mut answer, "message", &mut Calls::default());
+    is_changed |= forms.is_some_and(|forms| forms.restore_answer(&mut answer));
+    if is_changed { serde_json::to_vec(&answer).ok() } else { None }
 }
 
 /// The most choices that are put right, and the most calls of each; what a provider sends beyond that stays as it is.
@@ -150,11 +168,6 @@ impl Mends {
         self != Self::default()
     }
 
-    /// A whole answer, put right; what is no JSON stays as it is.
-    pub fn answer(self, body: Vec<u8>) -> Vec<u8> {
-        self.rewrite(&body, "message", &mut Calls::default()).unwrap_or(body)
-    }
-
     /// One chunk of a stream, put right; nothing if it may pass as it came, as most chunks of text do.
     fn chunk(self, data: &[u8], calls: &mut Calls) -> Option<Vec<u8>> {
         let holds = |text: &str| memmem::find(data, text.as_bytes()).is_some();
@@ -165,14 +178,19 @@ impl Mends {
         if !calls_a_tool && !ends_its_own_way && !may_think && holds("\"delta\"") {
             return None;
         }
-        self.rewrite(data, "delta", calls)
+        let mut chunk: Value = halves::value(data)?;
+        if !self.rewrite(&mut chunk, "delta", calls) {
+            return None;
+        }
+        serde_json::to_vec(&chunk).ok()
     }
 
-    fn rewrite(self, json: &[u8], holder: &str, calls: &mut Calls) -> Option<Vec<u8>> {
-        let mut value: Value = halves::value(json)?;
-        let origin = origin(&value);
+    /// Puts the choices of an answer, or of a chunk, right; says whether there are any.
+    fn rewrite(self, value: &mut Value, holder: &str, calls: &mut Calls) -> bool {
+        let origin = origin(value);
         let mut failed = false;
-        for choice in value.get_mut("choices")?.as_array_mut()? {
+        let Some(choices) = value.get_mut("choices").and_then(Value::as_array_mut) else { return false };
+        for choice in choices {
             let Some(choice) = choice.as_object_mut() else { continue };
             let index = choice.get("index").and_then(Value::as_u64).unwrap_or_default();
             if calls.choices.len() >= MAX_KNOWN && !calls.choices.contains_key(&index) {
@@ -205,7 +223,7 @@ impl Mends {
         if failed {
             value["error"] = json!({"type": "server_error", "message": "The answer ended with the reason `error`."});
         }
-        serde_json::to_vec(&value).ok()
+        true
     }
 }
 

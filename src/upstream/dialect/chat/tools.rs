@@ -20,8 +20,9 @@ use crate::wire::json::{self, Field, fields_named, given, says_nothing};
 const TOOLS: [(&str, &[&str]); 2] =
     [("function", &["name", "description", "parameters", "strict"]), ("custom", &["name", "description", "format"])];
 
-/// A choice that demands nothing, as JSON.
+/// The choices that demand nothing, and no call, as JSON.
 const AUTO: &str = r#""auto""#;
+const NONE: &str = r#""none""#;
 /// The fields that choose among tools, and among functions of the older form.
 const CHOICE: &str = "tool_choice";
 const FUNCTION_CALL: &str = "function_call";
@@ -66,55 +67,55 @@ pub fn adapt<'x>(
     names: &ToolNames,
     dropped: &mut Dropped,
 ) -> Result<Tools<'x>, Error> {
-    let asked = Asked {
-        tools: given(asked.tools),
-        functions: given(asked.functions),
-        choice: given(asked.choice),
-        function_call: given(asked.function_call),
-    };
-    let narrowed = Narrowed::of(recipient, &asked, names)?;
-    let only = narrowed.as_ref().and_then(|narrowed| narrowed.only.as_ref());
-    let mut editor = Editor { recipient, only, names, dropped };
-    let tools = asked.tools.and_then(|tools| editor.tools(tools));
-    let are_older = tools.is_none() && asked.functions.is_some() && !recipient.takes_functions();
-    let functions = asked.functions.filter(|_| are_older || recipient.takes_functions());
-    let functions =
-        functions.and_then(
-            |functions| if are_older { editor.functions_as_tools(functions) } else { editor.functions(functions) },
-        );
-    let mut choose = |name, choice: Option<&'x RawValue>, is_possible: bool| -> Option<Cow<'x, str>> {
-        let choice = choice?;
-        if !is_possible {
-            // A choice that demands nothing says nothing without tools.
-            if !matches!(choice.get(), r#""auto""# | r#""none""#) {
-                dropped.note(name);
-            }
-            return None;
+    let newer = Offer { field: CHOICE, list: given(asked.tools), choice: given(asked.choice) };
+    let older = Offer { field: FUNCTION_CALL, list: given(asked.functions), choice: given(asked.function_call) };
+    let mut editor = Editor { recipient, only: None, lost: Vec::new(), names, dropped };
+    let tools = editor.offer(&newer, Editor::tool)?;
+    let are_older = tools.list.is_none() && older.list.is_some() && !recipient.takes_functions();
+    let functions = match are_older {
+        true => editor.offer(&older, Editor::function_as_tool)?,
+        false => {
+            let list = older.list.filter(|_| recipient.takes_functions());
+            editor.offer(&Offer { list, ..older }, Editor::function)?
         }
-        if let Some(narrowed) = narrowed.as_ref().filter(|narrowed| narrowed.field == name) {
-            match &narrowed.hint {
-                Some(_) => dropped.note(name),
-                None => name_strangers(recipient, choice, dropped),
-            }
-            return Some(Cow::Borrowed(narrowed.word));
-        }
-        let known = pruned(recipient, name, choice, dropped);
-        let known = with_names(known, choice, names);
-        Some(if recipient.takes_custom_tools() { known } else { custom_form::choice(known) })
     };
-    let choice = choose(CHOICE, asked.choice, tools.is_some());
-    let function_call = choose(FUNCTION_CALL, asked.function_call, functions.is_some());
-    let mut adapted = match are_older {
-        true => {
-            Tools { tools: functions, choice: function_call.map(older_form::choice), are_older, ..Tools::default() }
-        }
-        false => Tools { tools, functions, choice, function_call, ..Tools::default() },
-    };
-    adapted.hint = narrowed.and_then(|narrowed| narrowed.hint).filter(|_| adapted.has_any());
-    Ok(adapted)
+    let hint = tools.hint.or(functions.hint);
+    Ok(match are_older {
+        true => Tools {
+            tools: functions.list,
+            choice: functions.choice.map(older_form::choice),
+            hint,
+            are_older,
+            ..Tools::default()
+        },
+        false => Tools {
+            tools: tools.list,
+            functions: functions.list,
+            choice: tools.choice,
+            function_call: functions.choice,
+            hint,
+            are_older,
+        },
+    })
 }
 
-/// Names what is unknown in a choice of some of the tools, of which a word goes up.
+/// A list of tools, and the choice among them, in one of the two forms.
+struct Offer<'x> {
+    /// The field that the client chooses by.
+    field: &'static str,
+    list: Option<&'x RawValue>,
+    choice: Option<&'x RawValue>,
+}
+
+/// What goes up of an offer.
+struct Adapted<'x> {
+    list: Option<Cow<'x, str>>,
+    choice: Option<Cow<'x, str>>,
+    /// What asks for a call in words.
+    hint: Option<String>,
+}
+
+/// Names what is unknown in a choice of tools for which a word goes up.
 fn name_strangers(recipient: &Recipient<'_>, choice: &RawValue, dropped: &mut Dropped) {
     for field in json::object_fields(choice.get()).unwrap_or_default() {
         match field.name.as_ref() {
@@ -129,10 +130,8 @@ fn name_strangers(recipient: &Recipient<'_>, choice: &RawValue, dropped: &mut Dr
 /// A choice that becomes a weaker one beside less tools, since the model takes no demand for a call, or the provider no choice
 /// of some of the tools.
 struct Narrowed<'x> {
-    /// The field that the client chose by.
-    field: &'static str,
     /// The only tools that may then be called.
-    only: Option<BTreeSet<Cow<'x, str>>>,
+    only: Option<BTreeSet<Key<'x>>>,
     /// What is chosen instead, as JSON.
     word: &'static str,
     /// What asks for a call in words, if one is demanded.
@@ -141,52 +140,70 @@ struct Narrowed<'x> {
 
 impl<'x> Narrowed<'x> {
     /// Nothing where the recipient takes the choice.
-    fn of(recipient: &Recipient<'_>, asked: &Asked<'x>, names: &ToolNames) -> Result<Option<Self>, Error> {
-        let fields = [(CHOICE, asked.choice), (FUNCTION_CALL, asked.function_call)];
-        let given = fields.into_iter().find_map(|(field, choice)| Some((field, choice?)));
-        let Some((field, choice)) = given else { return Ok(None) };
-        let softened = if recipient.model.forced_tools { None } else { Self::softened(field, choice, names) };
+    fn of(recipient: &Recipient<'_>, offer: &Offer<'x>, names: &ToolNames) -> Result<Option<Self>, Error> {
+        let (Some(list), Some(choice)) = (offer.list, offer.choice) else { return Ok(None) };
+        let softened = if recipient.model.forced_tools { None } else { Self::softened(choice, names) };
         let narrowed = softened.or_else(|| {
             let allowed = AllowedTools::of(choice).filter(|_| !recipient.takes_allowed_tools())?;
             let word = if allowed.must_call { r#""required""# } else { AUTO };
-            Some(Self { field, only: Some(allowed.names), word, hint: None })
+            Some(Self { only: Some(allowed.keys), word, hint: None })
         });
-        let fields = [asked.tools, asked.functions].into_iter().flatten();
-        let tools = fields.filter_map(|field| serde_json::from_str(field.get()).ok());
-        let mut known = tools.flat_map(|tools: Vec<&RawValue>| tools).filter_map(name_of).peekable();
-        if let Some(only) = narrowed.as_ref().and_then(|narrowed| narrowed.only.as_ref())
-            && known.peek().is_some()
-            && !known.any(|name| only.contains(&name))
-        {
-            let message = format!("`{field}` names none of the tools.");
-            return Err(Error::new(Kind::InvalidRequest, message).with_param(field));
+        if let Some(only) = narrowed.as_ref().and_then(|narrowed| narrowed.only.as_ref()) {
+            let list: Vec<&RawValue> = serde_json::from_str(list.get()).unwrap_or_default();
+            let mut known = list.into_iter().filter_map(Key::of).peekable();
+            if known.peek().is_some() && !known.any(|key| only.contains(&key)) {
+                let message = format!("`{}` names none of the tools.", offer.field);
+                return Err(Error::new(Kind::InvalidRequest, message).with_param(offer.field));
+            }
         }
         Ok(narrowed)
     }
 
     /// A demand for a call in words; nothing if none is demanded.
-    fn softened(field: &'static str, choice: &'x RawValue, names: &ToolNames) -> Option<Self> {
+    fn softened(choice: &'x RawValue, names: &ToolNames) -> Option<Self> {
         let (only, hint) = match json::text(choice) {
             Some(word) => (word == "required" || word == "any").then(|| (None, in_words::any_call()))?,
-            None => match name_of(choice) {
-                Some(name) => {
-                    let hint = in_words::call_of(&names.write(Cow::Borrowed(&name)));
-                    (Some(BTreeSet::from([name])), hint)
+            None => match (AllowedTools::of(choice), Key::of(choice)) {
+                (Some(allowed), _) if allowed.must_call => (Some(allowed.keys), in_words::any_call()),
+                (None, Some(key)) => {
+                    let hint = match &key {
+                        Key::Named(name) => in_words::call_of(&names.write(Cow::Borrowed(name))),
+                        Key::Hosted(_) => in_words::any_call(),
+                    };
+                    (Some(BTreeSet::from([key])), hint)
                 }
-                None => {
-                    let allowed = AllowedTools::of(choice).filter(|allowed| allowed.must_call)?;
-                    (Some(allowed.names), in_words::any_call())
-                }
+                (Some(_) | None, _) => return None,
             },
         };
-        Some(Self { field, only, word: AUTO, hint: Some(hint) })
+        Some(Self { only, word: AUTO, hint: Some(hint) })
+    }
+}
+
+/// What tells a tool from the others of its list, there and in a choice.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Key<'x> {
+    /// The name of a function or a custom tool.
+    Named(Cow<'x, str>),
+    /// The kind of a tool that the provider runs.
+    Hosted(Cow<'x, str>),
+}
+
+impl<'x> Key<'x> {
+    /// Nothing of what is neither.
+    fn of(json: &'x RawValue) -> Option<Self> {
+        let [kind] = fields_named(json.get(), &["type"]).ok()?;
+        match kind.and_then(json::text) {
+            Some(kind) if kind == "allowed_tools" => None,
+            Some(kind) if TOOLS.into_iter().all(|(known, _)| known != kind) => Some(Self::Hosted(kind)),
+            Some(_) | None => name_of(json).map(Self::Named),
+        }
     }
 }
 
 /// Some of the tools, as a client chooses them.
 struct AllowedTools<'x> {
     must_call: bool,
-    names: BTreeSet<Cow<'x, str>>,
+    keys: BTreeSet<Key<'x>>,
 }
 
 impl<'x> AllowedTools<'x> {
@@ -196,34 +213,7 @@ impl<'x> AllowedTools<'x> {
         let [mode, tools] = fields_named(allowed?.get(), &["mode", "tools"]).ok()?;
         let tools: Vec<&RawValue> = serde_json::from_str(tools?.get()).ok()?;
         let must_call = mode?.get() == r#""required""#;
-        Some(Self { must_call, names: tools.into_iter().filter_map(name_of).collect() })
-    }
-}
-
-/// A choice of tools, a function of the older form, or a call, with the names of tools as the API takes them; of a list, each item.
-pub fn renamed<'x>(raw: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
-    if raw.get().starts_with('[') {
-        let items = list(raw, |item| Ok(Some(renamed(item.raw, names))));
-        return items.ok().flatten().unwrap_or(Cow::Borrowed(raw.get()));
-    }
-    let Some(Opened { fields, mut edit }) = Edit::open(raw.get()) else { return Cow::Borrowed(raw.get()) };
-    for field in &fields {
-        let value = match field.name.as_ref() {
-            "name" => renamed_name(field.value, names),
-            "function" | "custom" | "allowed_tools" | "tools" => renamed(field.value, names),
-            _ => Cow::Borrowed(field.value.get()),
-        };
-        edit.put(field, value);
-    }
-    edit.finish()
-}
-
-/// What is left of a choice, or of functions of the older form, with the names of tools as the API takes them.
-fn with_names<'x>(left: Cow<'x, str>, came: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
-    let Cow::Owned(json) = left else { return renamed(came, names) };
-    match RawValue::from_string(json) {
-        Ok(json) => Cow::Owned(renamed(&json, names).into_owned()),
-        Err(_) => renamed(came, names),
+        Some(Self { must_call, keys: tools.into_iter().filter_map(Key::of).collect() })
     }
 }
 
@@ -234,38 +224,114 @@ pub fn renamed_name<'x>(raw: &'x RawValue, names: &ToolNames) -> Cow<'x, str> {
     if known == name { Cow::Borrowed(raw.get()) } else { Cow::Owned(json::quoted(&known)) }
 }
 
-struct Editor<'a, 'd> {
+/// Adapts one offer after the other.
+struct Editor<'a, 'x, 'd> {
     recipient: &'a Recipient<'a>,
-    /// The names of the tools that may go up.
-    only: Option<&'a BTreeSet<Cow<'a, str>>>,
+    /// The tools of the present offer that may go up.
+    only: Option<BTreeSet<Key<'x>>>,
+    /// The kinds of tools that other providers run, which did not go up.
+    lost: Vec<Cow<'x, str>>,
     names: &'a ToolNames,
     dropped: &'d mut Dropped,
 }
 
-impl Editor<'_, '_> {
-    /// Nothing if there is no tool.
-    fn tools<'x>(&mut self, tools: &'x RawValue) -> Option<Cow<'x, str>> {
-        list(tools, |item| Ok(self.tool(&item))).unwrap_or_default()
+impl<'x> Editor<'_, 'x, '_> {
+    /// An offer whose tools go through `edit`; without a list if no tool is left.
+    fn offer(
+        &mut self,
+        offer: &Offer<'x>,
+        edit: impl Fn(&mut Self, &Item<'x>) -> Option<Cow<'x, str>>,
+    ) -> Result<Adapted<'x>, Error> {
+        let mut narrowed = Narrowed::of(self.recipient, offer, self.names)?;
+        self.only = narrowed.as_mut().and_then(|narrowed| narrowed.only.take());
+        let items = offer.list.map(|items| list(items, |item| Ok(edit(self, &item))));
+        let items = items.and_then(Result::unwrap_or_default);
+        let choice = offer.choice.and_then(|choice| {
+            if items.is_some() {
+                return Some(self.choice(offer.field, choice, narrowed.as_ref()));
+            }
+            // A choice that demands nothing says nothing without tools.
+            if ![AUTO, NONE].contains(&choice.get()) {
+                self.dropped.note(offer.field);
+            }
+            None
+        });
+        let hint = narrowed.and_then(|narrowed| narrowed.hint).filter(|_| items.is_some());
+        Ok(Adapted { list: items, choice, hint })
     }
 
-    /// The same of functions of the older form.
-    fn functions<'x>(&mut self, functions: &'x RawValue) -> Option<Cow<'x, str>> {
-        list(functions, |item| Ok(self.function(&item))).unwrap_or_default()
-    }
-
-    /// The same as tools.
-    fn functions_as_tools<'x>(&mut self, functions: &'x RawValue) -> Option<Cow<'x, str>> {
-        let mut tool = |item: &Item<'x>| {
-            let function = self.function(item)?;
-            let function = self.with_parameters(&function).unwrap_or(function.into_owned());
-            Some(Cow::Owned(older_form::tool(&function)))
+    fn choice(&mut self, field: &str, choice: &'x RawValue, narrowed: Option<&Narrowed<'x>>) -> Cow<'x, str> {
+        let (keys, place) = match AllowedTools::of(choice) {
+            Some(allowed) => (allowed.keys, "tool_choice.allowed_tools.tools"),
+            None => (Key::of(choice).into_iter().collect(), field),
         };
-        list(functions, |item| Ok(tool(&item))).unwrap_or_default()
+        let lost = keys.iter().filter(|key| self.is_lost(key)).count();
+        if lost > 0 {
+            self.dropped.note(place);
+        }
+        if let Some(narrowed) = narrowed {
+            match &narrowed.hint {
+                Some(_) => self.dropped.note(field),
+                None => name_strangers(self.recipient, choice, self.dropped),
+            }
+            return Cow::Borrowed(narrowed.word);
+        }
+        if lost > 0 && lost == keys.len() {
+            // No other tool was to be called.
+            name_strangers(self.recipient, choice, self.dropped);
+            return Cow::Borrowed(NONE);
+        }
+        let known = pruned(self.recipient, field, choice, self.dropped);
+        let known = self.with_names(known, choice);
+        if self.recipient.takes_custom_tools() { known } else { custom_form::choice(known) }
     }
 
-    fn function<'x>(&mut self, item: &Item<'x>) -> Option<Cow<'x, str>> {
-        let known = self.may_go_up(item).then(|| pruned(self.recipient, "functions", item.raw, self.dropped));
-        known.map(|known| with_names(known, item.raw, self.names))
+    fn is_lost(&self, key: &Key<'_>) -> bool {
+        matches!(key, Key::Hosted(kind) if self.lost.contains(kind))
+    }
+
+    /// A choice of tools, or a function of the older form, with the names of tools as the API takes them; of a list, each item
+    /// that did not get lost.
+    fn renamed<'y>(&self, raw: &'y RawValue) -> Cow<'y, str> {
+        if raw.get().starts_with('[') {
+            let stays = |item: &RawValue| Key::of(item).is_none_or(|key| !self.is_lost(&key));
+            let items = list(raw, |item| Ok(stays(item.raw).then(|| self.renamed(item.raw))));
+            return items.ok().flatten().unwrap_or(Cow::Borrowed(raw.get()));
+        }
+        let Some(Opened { fields, mut edit }) = Edit::open(raw.get()) else { return Cow::Borrowed(raw.get()) };
+        for field in &fields {
+            let value = match field.name.as_ref() {
+                "name" => renamed_name(field.value, self.names),
+                "function" | "custom" | "allowed_tools" | "tools" => self.renamed(field.value),
+                _ => Cow::Borrowed(field.value.get()),
+            };
+            edit.put(field, value);
+        }
+        edit.finish()
+    }
+
+    /// What is left of a choice, or of a function of the older form, with the names of tools as the API takes them.
+    fn with_names(&self, left: Cow<'x, str>, came: &'x RawValue) -> Cow<'x, str> {
+        let Cow::Owned(json) = left else { return self.renamed(came) };
+        match RawValue::from_string(json) {
+            Ok(json) => Cow::Owned(self.renamed(&json).into_owned()),
+            Err(_) => self.renamed(came),
+        }
+    }
+
+    fn function(&mut self, item: &Item<'x>) -> Option<Cow<'x, str>> {
+        if !self.may_go_up(item) {
+            return None;
+        }
+        let known = pruned(self.recipient, "functions", item.raw, self.dropped);
+        Some(self.with_names(known, item.raw))
+    }
+
+    /// A function of the older form as a tool.
+    fn function_as_tool(&mut self, item: &Item<'x>) -> Option<Cow<'x, str>> {
+        let function = self.function(item)?;
+        let function = self.with_parameters(&function).unwrap_or(function.into_owned());
+        Some(Cow::Owned(older_form::tool(&function)))
     }
 
     /// A function with parameters, where it has none and the provider demands them.
@@ -279,11 +345,11 @@ impl Editor<'_, '_> {
         Some(edit.finish().into_owned())
     }
 
-    fn may_go_up(&self, item: &Item<'_>) -> bool {
-        self.only.is_none_or(|only| name_of(item.raw).is_some_and(|name| only.contains(&name)))
+    fn may_go_up(&self, item: &Item<'x>) -> bool {
+        self.only.as_ref().is_none_or(|only| Key::of(item.raw).is_some_and(|key| only.contains(&key)))
     }
 
-    fn tool<'x>(&mut self, item: &Item<'x>) -> Option<Cow<'x, str>> {
+    fn tool(&mut self, item: &Item<'x>) -> Option<Cow<'x, str>> {
         let raw = item.raw.get();
         let more = &self.recipient.provider.tool_fields;
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Some(Cow::Borrowed(raw)) };
@@ -297,6 +363,7 @@ impl Editor<'_, '_> {
                 return Some(Cow::Borrowed(raw));
             }
             self.dropped.note("tools");
+            self.lost.push(kind);
             return None;
         };
         let becomes_function = kind == custom_form::KIND && !self.recipient.takes_custom_tools();
@@ -320,7 +387,7 @@ impl Editor<'_, '_> {
     }
 
     /// What describes a tool, with fields that the recipient knows.
-    fn described<'x>(&mut self, holder: &Field<'x>, known: &[&str]) -> Cow<'x, str> {
+    fn described(&mut self, holder: &Field<'x>, known: &[&str]) -> Cow<'x, str> {
         let raw = holder.value.get();
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
         for field in &fields {

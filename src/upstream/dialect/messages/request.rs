@@ -2,8 +2,6 @@
 //!
 //! Settings are put here, items, tools and schemas by the modules beside it. What the API has no word for is left out and named.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
 use super::calls::Reading;
@@ -12,7 +10,7 @@ use super::pointers::Changes;
 use super::reasoning::{self, Circumstances};
 use super::schema::Costs;
 use super::wire::{Block, Body, Format, Metadata, OutputConfig, ServiceTier, Thinking};
-use super::{cache, schema, schema_form, strict, thoughts, tools, turns, user};
+use super::{cache, schema, strict, thoughts, tools, turns, user};
 use crate::error::Error;
 use crate::policy::{Candidate, Dialect, Model, Policy};
 use crate::upstream::dialect::dropped::Dropped;
@@ -150,8 +148,9 @@ fn shape(content: &Content<'_>, keeps_schemas: bool, dropped: &mut Dropped) -> S
         optional <= strict::MAX_COSTS.optional && unions <= strict::MAX_COSTS.unions
     };
     let sanitised = match keeps_schemas {
-        true => in_form(schema.get())
-            .and_then(|schema| schema::sanitise(&schema, heading, &mut schema::Budget::default()))
+        true => tools::in_form(schema.raw(), Changes::default())
+            .ok()
+            .and_then(|schema| schema::sanitise(schema.get(), heading, &mut schema::Budget::default()))
             .filter(is_cheap),
         false => None,
     };
@@ -167,12 +166,6 @@ fn shape(content: &Content<'_>, keeps_schemas: bool, dropped: &mut Dropped) -> S
         }
         None => asked_in_words(),
     }
-}
-
-/// A schema without what says nothing; nothing if it is none.
-fn in_form(schema: &str) -> Option<Cow<'_, str>> {
-    let written = schema_form::rewritten(schema, Changes::default()).ok()?;
-    Some(written.map_or(Cow::Borrowed(schema), Cow::Owned))
 }
 
 /// `temperature`, which the API takes up to 1, and `top_p`, as far as the model takes them.

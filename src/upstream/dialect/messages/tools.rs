@@ -14,6 +14,7 @@ use super::calls::Reading;
 use super::parts::invalid;
 use super::pointers::Changes;
 use super::schema::Costs;
+use super::schema_walk::Fault;
 use super::wire::{Tool, ToolChoice};
 use super::{cache, roots, schema_form, strict};
 use crate::error::Error;
@@ -24,7 +25,7 @@ use crate::upstream::dialect::{NO_PARAMETERS, custom_tools, in_words};
 use crate::wire::ask::content::{self, Choice, Content, Grammar, SettingKind, ToolKind};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::place::{Located, Place};
-use crate::wire::json::{Json, JsonString, field, object_fields};
+use crate::wire::json::{Json, JsonString, field, fields_named, object_fields, text};
 
 #[derive(Debug, Default)]
 pub struct Tools<'a> {
@@ -84,13 +85,17 @@ pub fn translate<'x>(
         tools.push(built);
     }
     let (demand, allowed) = match &content.choice {
-        Some(choice) => read_choice(choice, known)?,
+        Some(choice) => read_choice(content, choice, known, dropped)?,
         None => (Demand::Nothing, None),
     };
     let place = content.choice.as_ref().map_or(Place::field("tool_choice"), |choice| choice.place);
     if tools.is_empty() {
         if !matches!(demand, Demand::Nothing | Demand::Auto | Demand::None) {
-            return Err(place.fault("demands a call, but there are no tools").into());
+            if content.all_tools().next().is_none() {
+                return Err(place.fault("demands a call, but there are no tools").into());
+            }
+            // There were tools, which only other providers run.
+            dropped.note(&place.to_string());
         }
         return Ok(only_called(called));
     }
@@ -203,7 +208,12 @@ impl Builder<'_, '_> {
         leaf: &'static str,
     ) -> Result<Json<'x>, Error> {
         let place = place.leaf(leaf);
-        let parameters = self.in_form(parameters, place)?;
+        let changes = Changes { names: self.reading.names.as_deref(), moved: None };
+        let parameters = match self.reading.rewrites_schemas {
+            true => in_form(parameters, changes)
+                .map_err(|fault| invalid(&format!("{place}{}", fault.path()), fault.message()))?,
+            false => Json::Borrowed(parameters),
+        };
         let must_be_object = || Error::from(place.fault("must be an object"));
         let fields = object_fields(parameters.get()).map_err(|_| must_be_object())?;
         let kind = field(&fields, "type");
@@ -221,17 +231,15 @@ impl Builder<'_, '_> {
             Json::parse(roots::of_objects(&fields)).ok_or_else(must_be_object)
         }
     }
+}
 
-    /// A schema in the form that the API takes, whatever its root is.
-    fn in_form<'x>(&self, schema: &'x RawValue, place: Place) -> Result<Json<'x>, Error> {
-        if !self.reading.rewrites_schemas {
-            return Ok(Json::Borrowed(schema));
-        }
-        let changes = Changes { names: self.reading.names.as_deref(), moved: None };
-        let written = schema_form::rewritten(schema.get(), changes)
-            .map_err(|fault| invalid(&format!("{place}{}", fault.path()), fault.message()))?;
-        Ok(written.and_then(Json::parse).unwrap_or(Json::Borrowed(schema)))
-    }
+/// A schema in the form that the API takes, whatever its root is.
+///
+/// # Errors
+/// The place of what is no schema.
+pub fn in_form<'x>(schema: &'x RawValue, changes: Changes<'_>) -> Result<Json<'x>, Fault> {
+    let written = schema_form::rewritten(schema.get(), changes)?;
+    Ok(written.and_then(Json::parse).unwrap_or(Json::Borrowed(schema)))
 }
 
 /// The description of a custom tool whose input has a grammar, which the API cannot keep.
@@ -247,7 +255,12 @@ fn no_parameters() -> Json<'static> {
 }
 
 /// What the client demands, and to which tools it narrows its demand.
-fn read_choice<'x>(choice: &'x Choice<'x>, known: &ToolNames) -> Result<(Demand<'x>, Option<Allowed<'x>>), Error> {
+fn read_choice<'x>(
+    content: &'x Content<'x>,
+    choice: &'x Choice<'x>,
+    known: &ToolNames,
+    dropped: &mut Dropped,
+) -> Result<(Demand<'x>, Option<Allowed<'x>>), Error> {
     let unknown = |place: Place| Err(place.fault("is no choice that the serving model's API knows").into());
     let demand = match &choice.demand {
         content::Demand::Auto => Demand::Auto,
@@ -259,7 +272,24 @@ fn read_choice<'x>(choice: &'x Choice<'x>, known: &ToolNames) -> Result<(Demand<
             let names = tools.value.iter().map(|tool| known.write(Cow::Borrowed(tool.name.as_ref()))).collect();
             return Ok((demand, Some(Allowed { names, place: choice.place.leaf(tools.leaf) })));
         }
+        // No other tool was to be called.
+        content::Demand::Other(raw) if is_of_hosted(content, raw) => {
+            dropped.note("tool_choice");
+            Demand::None
+        }
         content::Demand::Other(_) => return unknown(choice.place),
     };
     Ok((demand, None))
+}
+
+/// Whether a choice is of one of the tools that only another provider runs.
+fn is_of_hosted(content: &Content<'_>, choice: &RawValue) -> bool {
+    let hosted = |tool: &&content::Tool<'_>| matches!(tool.kind, ToolKind::Hosted);
+    let chosen = kind_of(choice);
+    chosen.is_some() && content.all_tools().filter(hosted).any(|tool| kind_of(tool.raw) == chosen)
+}
+
+fn kind_of(tool: &RawValue) -> Option<Cow<'_, str>> {
+    let [kind] = fields_named(tool.get(), &["type"]).ok()?;
+    kind.and_then(text)
 }
