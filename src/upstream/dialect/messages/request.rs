@@ -2,8 +2,6 @@
 //!
 //! Settings are put here, items, tools and schemas by the modules beside it. What the API has no word for is left out and named.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
 use super::calls::Reading;
@@ -149,13 +147,14 @@ fn shape(content: &Content<'_>, keeps_schemas: bool, dropped: &mut Dropped) -> S
         let Costs { optional, unions } = sanitised.costs;
         optional <= strict::MAX_COSTS.optional && unions <= strict::MAX_COSTS.unions
     };
+    let rewritten = schema_form::rewritten(schema.get(), Changes::default());
+    let in_form = rewritten.as_ref().map_or(schema.get(), |rewritten| &rewritten.schema);
     let sanitised = match keeps_schemas {
-        true => in_form(schema.get())
-            .and_then(|schema| schema::sanitise(&schema, heading, &mut schema::Budget::default()))
-            .filter(is_cheap),
+        true => schema::sanitise(in_form, heading, &mut schema::Budget::default()).filter(is_cheap),
         false => None,
     };
-    if sanitised.as_ref().is_none_or(|sanitised| sanitised.weakened) {
+    let is_weaker = rewritten.as_ref().is_some_and(|rewritten| rewritten.is_weaker);
+    if is_weaker || sanitised.as_ref().is_none_or(|sanitised| sanitised.weakened) {
         dropped.note(format.name);
     }
     match sanitised {
@@ -167,12 +166,6 @@ fn shape(content: &Content<'_>, keeps_schemas: bool, dropped: &mut Dropped) -> S
         }
         None => asked_in_words(),
     }
-}
-
-/// A schema without what says nothing; nothing if it is none.
-fn in_form(schema: &str) -> Option<Cow<'_, str>> {
-    let written = schema_form::rewritten(schema, Changes::default()).ok()?;
-    Some(written.map_or(Cow::Borrowed(schema), Cow::Owned))
 }
 
 /// `temperature`, which the API takes up to 1, and `top_p`, as far as the model takes them.
