@@ -99,6 +99,22 @@ pub fn is_object(kind: &RawValue) -> bool {
     }
 }
 
+/// Whether an anchor may have a name.
+pub fn is_anchor(name: &str) -> bool {
+    name.starts_with(|first: char| first == '_' || first.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+}
+
+/// Whether JSON is a number.
+pub fn is_number(json: &str) -> bool {
+    json.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+}
+
+/// Whether JSON is a whole number that is not negative.
+pub fn is_count(json: &str) -> bool {
+    is_number(json) && json.parse::<f64>().is_ok_and(|number| number >= 0.0 && number.fract() == 0.0)
+}
+
 /// What a schema of the draft that the API demands may say of its draft.
 pub const DRAFT: &str = "2020-12";
 

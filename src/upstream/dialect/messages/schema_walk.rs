@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::keywords::{DRAFT, FORMER, Keyword, TYPES};
+use super::keywords::{DRAFT, FORMER, Keyword, TYPES, is_anchor, is_count, is_number};
 use super::pointers::{self, Changes};
 use super::property_names::{inside, is_odd, key};
 use super::tree::Tree;
@@ -485,17 +485,4 @@ struct Name<'a> {
     before: usize,
     range: Range<usize>,
     written: &'a str,
-}
-
-fn is_anchor(name: &str) -> bool {
-    name.starts_with(|first: char| first == '_' || first.is_ascii_alphabetic())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
-}
-
-fn is_number(json: &str) -> bool {
-    json.starts_with(|first: char| first == '-' || first.is_ascii_digit())
-}
-
-fn is_count(json: &str) -> bool {
-    is_number(json) && json.parse::<f64>().is_ok_and(|number| number >= 0.0 && number.fract() == 0.0)
 }
