@@ -104,6 +104,8 @@ fn first_lone(inside: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -122,5 +124,15 @@ mod tests {
         ] {
             assert_eq!(parts(inside).collect::<Vec<_>>(), expected, "{inside}");
         }
+    }
+
+    #[test]
+    fn half_a_pair_becomes_the_sign_for_no_character() {
+        let json = r#"{"a\ud800":"x\uDE00","b":"\ud83d\ude00"}"#;
+        assert_eq!(mended(json), r#"{"a\ufffd":"x\ufffd","b":"\ud83d\ude00"}"#);
+        assert_eq!(value(json.as_bytes()), Some(json!({"a\u{fffd}": "x\u{fffd}", "b": "\u{1F600}"})));
+        assert_eq!(value(b"{"), None);
+        let text = Json::borrow(r#""x\ud800""#).expect("JSON");
+        assert_eq!(without_halves(text).get(), r#""x\ufffd""#);
     }
 }

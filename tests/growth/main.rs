@@ -6,14 +6,12 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 use tiergate::door::chat;
 use tiergate::policy::parse::parse;
-use tiergate::policy::{Candidate, Dialect, Policy};
-use tiergate::upstream::dialect::tool_names::ToolNames;
+use tiergate::policy::{Candidate, Policy};
 use tiergate::upstream::dialect::{self, DecodeOptions, EncodeOptions};
 
 /// What this thread has allocated.
@@ -147,7 +145,7 @@ fn with_schema(parameters: Value) -> Value {
 }
 
 /// What a schema may have many of, where each could be compared with all others.
-const WIDE: [(&str, Build); 11] = [
+const WIDE: [(&str, Build); 13] = [
     ("branches of a property each", |count| {
         let branches =
             (0..count).map(|at| json!({"properties": {format!("p{at}"): {}}, "required": [format!("p{at}")]}));
@@ -180,6 +178,18 @@ const WIDE: [(&str, Build); 11] = [
         let definitions = (0..count).map(|at| (format!("d{at}"), json!({"items": [{"required": ["a"]}]})));
         let branches = (0..count).map(|at| json!({"$ref": format!("#/$defs/d{at}/items/0")}));
         with_schema(json!({"$defs": definitions.collect::<Map<_, _>>(), "anyOf": branches.collect::<Vec<_>>()}))
+    }),
+    ("references through many long names", |count| {
+        let end: Map<String, Value> = (0..count).map(|at| (format!("x{at}"), json!({"required": ["a"]}))).collect();
+        let name = "a".repeat(20);
+        let definitions = (0..40).fold(Value::from(end), |inner, _| json!({name.clone(): inner}));
+        let path = vec![name; 40].join("/");
+        let branches = (0..count).map(|at| json!({"$ref": format!("#/$defs/{path}/x{at}")}));
+        with_schema(json!({"$defs": definitions, "allOf": branches.collect::<Vec<_>>()}))
+    }),
+    ("references that lead nowhere", |count| {
+        let properties = (0..count).map(|at| (format!("p{at}"), json!({"$ref": format!("#/$defs/d{at}")})));
+        with_schema(json!({"properties": properties.collect::<Map<_, _>>()}))
     }),
     ("references into the root", |count| {
         let properties = (0..count).map(|at| (format!("p{at}"), json!({"$ref": format!("#/anyOf/{at}")})));
@@ -274,30 +284,4 @@ fn schemas_cost_no_more_than_they_are_wide() {
         assert!(twice.allocations <= 2 * once.allocations + CONSTANT.allocations, "{name}");
         assert!(twice.bytes <= 2 * once.bytes + CONSTANT.bytes, "{name}");
     }
-}
-
-/// How many tools there are once, and how many times as many then.
-const ODD_TOOLS: usize = 500;
-const TIMES: usize = 16;
-
-/// Names are compared without being copied, so only time tells. What compares each with all others takes 256 times as long for
-/// 16 times as many; the shortest of several trials is compared, since others use the machine too.
-#[test]
-fn odd_names_of_tools_are_not_compared_with_all_others() {
-    let time = |count: usize| {
-        let names = (0..count).map(|at| json!({"type": "function", "function": {"name": format!("server.tool_{at}")}}));
-        let tools = to_raw_value(&names.collect::<Vec<_>>()).expect("JSON");
-        let trial = |_| {
-            let start = Instant::now();
-            let names = ToolNames::of_fields([Some(&tools), None], Dialect::AnthropicMessages);
-            for at in 0..count {
-                let written = names.write(format!("server.tool_{at}").into());
-                assert!(names.restored(&written).is_some() && !names.go_on_after(&written));
-            }
-            start.elapsed()
-        };
-        (0..5).map(trial).min().expect("a trial")
-    };
-    let (once, many) = (time(ODD_TOOLS), time(TIMES * ODD_TOOLS));
-    assert!(many < 4 * TIMES as u32 * once, "{once:?}, {TIMES} times as many: {many:?}");
 }

@@ -1,16 +1,24 @@
 //! The words of JSON Schema, by what may stand behind them (draft 2020-12, which the Messages API demands, and what earlier drafts
 //! say otherwise).
 
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
 /// What stands behind a word of a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keyword {
     /// Schemas by the names of properties.
     Properties,
-    /// What each property demands: a schema, or names of others.
+    /// What each property demands: a schema, or, in earlier drafts, names of others.
     Dependencies,
+    /// The names of others that each property demands.
+    NamesByName,
     /// Schemas by other names.
     Definitions,
     Schema,
+    /// A schema that decides by not being met: a weaker one would say more.
+    Condition,
     /// A schema, or one for each element.
     Items,
     /// Schemas, at least one.
@@ -24,11 +32,17 @@ pub enum Keyword {
     /// Any values, in an array.
     Values,
     Reference,
+    /// A name for references, or the URL of the schema.
+    Anchor,
+    Url,
+    /// Which draft it is.
+    Draft,
     Text,
     Flag,
     /// A whole number that is not negative.
     Count,
     Number,
+    PositiveNumber,
     /// A number, or whether the limit of the same kind is one that may not be reached.
     ExclusiveLimit,
     /// Anything, also null.
@@ -39,7 +53,8 @@ impl Keyword {
     pub fn of(word: &str) -> Self {
         match word {
             "properties" => Self::Properties,
-            "dependentSchemas" | "dependentRequired" | "dependencies" => Self::Dependencies,
+            "dependentSchemas" | "dependencies" => Self::Dependencies,
+            "dependentRequired" => Self::NamesByName,
             "$defs" | "definitions" | "patternProperties" => Self::Definitions,
             "additionalItems"
             | "unevaluatedItems"
@@ -47,10 +62,9 @@ impl Keyword {
             | "additionalProperties"
             | "unevaluatedProperties"
             | "contentSchema"
-            | "not"
-            | "if"
             | "then"
             | "else" => Self::Schema,
+            "not" | "if" => Self::Condition,
             "items" => Self::Items,
             "anyOf" | "oneOf" | "allOf" | "prefixItems" => Self::Schemas,
             "propertyNames" => Self::NameSchema,
@@ -58,39 +72,72 @@ impl Keyword {
             "type" => Self::Types,
             "enum" | "examples" => Self::Values,
             "$ref" => Self::Reference,
-            "title" | "description" | "format" | "pattern" | "$id" | "$schema" | "$anchor" | "$comment"
-            | "$dynamicRef" | "$dynamicAnchor" | "contentEncoding" | "contentMediaType" => Self::Text,
+            "$anchor" | "$dynamicAnchor" => Self::Anchor,
+            "$id" => Self::Url,
+            "$schema" => Self::Draft,
+            "title" | "description" | "format" | "pattern" | "$comment" | "$dynamicRef" | "contentEncoding"
+            | "contentMediaType" => Self::Text,
             "deprecated" | "readOnly" | "writeOnly" | "uniqueItems" => Self::Flag,
             "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties" | "minContains"
             | "maxContains" => Self::Count,
-            "minimum" | "maximum" | "multipleOf" => Self::Number,
+            "minimum" | "maximum" => Self::Number,
+            "multipleOf" => Self::PositiveNumber,
             "exclusiveMinimum" | "exclusiveMaximum" => Self::ExclusiveLimit,
             _ => Self::Any,
         }
     }
+}
 
-    /// Whether it may be one of the words of [`FORMER`], or one beside it.
-    pub fn may_be_former(self) -> bool {
-        matches!(self, Self::Items | Self::Schema | Self::Number | Self::ExclusiveLimit)
+/// What joins schemas, and may not stand at the root of a tool's.
+pub const JOINTS: [&str; 3] = ["anyOf", "oneOf", "allOf"];
+
+/// Whether a type is that of objects, perhaps among others.
+pub fn is_object(kind: &RawValue) -> bool {
+    match serde_json::from_str::<Vec<Cow<'_, str>>>(kind.get()) {
+        Ok(kinds) => kinds.iter().any(|kind| kind == "object"),
+        Err(_) => kind.get() == r#""object""#,
     }
 }
+
+/// Whether an anchor may have a name.
+pub fn is_anchor(name: &str) -> bool {
+    name.starts_with(|first: char| first == '_' || first.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+}
+
+/// Whether JSON is a number.
+pub fn is_number(json: &str) -> bool {
+    json.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+}
+
+/// Whether JSON is a whole number that is not negative.
+pub fn is_count(json: &str) -> bool {
+    is_number(json) && json.parse::<f64>().is_ok_and(|number| number >= 0.0 && number.fract() == 0.0)
+}
+
+/// What a schema of the draft that the API demands may say of its draft.
+pub const DRAFT: &str = "2020-12";
 
 /// The types that JSON Schema has, as they are written.
 pub const TYPES: [&str; 7] =
     [r#""string""#, r#""number""#, r#""integer""#, r#""boolean""#, r#""object""#, r#""array""#, r#""null""#];
 
-/// A word that says something else of another one beside it than it does today.
+/// A word that an earlier draft says for another one of today.
 #[derive(Clone, Copy, Debug)]
 pub struct Former {
     pub word: &'static str,
-    /// The one beside it, and what that is called today.
-    pub other: &'static str,
     pub today: &'static str,
+    /// What must stand there, and mean what it once did.
+    pub beside: &'static str,
+    /// What may not stand there.
+    pub instead: &'static str,
 }
 
 /// An array of `items` leaves the rest to `additionalItems`; a limit may only be said to be exclusive.
-pub const FORMER: [Former; 3] = [
-    Former { word: "items", other: "additionalItems", today: "items" },
-    Former { word: "exclusiveMinimum", other: "minimum", today: "exclusiveMinimum" },
-    Former { word: "exclusiveMaximum", other: "maximum", today: "exclusiveMaximum" },
+pub const FORMER: [Former; 5] = [
+    Former { word: "items", today: "prefixItems", beside: "items", instead: "prefixItems" },
+    Former { word: "additionalItems", today: "items", beside: "items", instead: "prefixItems" },
+    Former { word: "dependencies", today: "dependentSchemas", beside: "dependencies", instead: "dependentSchemas" },
+    Former { word: "minimum", today: "exclusiveMinimum", beside: "exclusiveMinimum", instead: "exclusiveMinimum" },
+    Former { word: "maximum", today: "exclusiveMaximum", beside: "exclusiveMaximum", instead: "exclusiveMaximum" },
 ];

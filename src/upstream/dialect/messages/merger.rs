@@ -2,28 +2,28 @@
 //!
 //! A branch that says nothing of objects (null, true, a reference that leads nowhere or back to itself) adds nothing and requires
 //! nothing; one that no object fits is passed over. What merging takes grows as the schema does: each reference is followed
-//! once, and the steps are bounded; beyond them any object is allowed.
+//! once for each depth at most, and the steps are bounded; beyond them any object is allowed.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
-use super::pointers::{self, JOINTS};
-use super::roots::is_object;
+use super::keywords::{JOINTS, is_object};
+use super::tree::{ROOT, Tree};
 use crate::wire::json::{Field, field, object_fields, quoted, text};
 
 /// How deep branches may have branches.
-const MAX_DEPTH: usize = 8;
+const MAX_BRANCH_DEPTH: usize = 8;
 /// How many steps merging may take for each byte of a schema.
-const STEPS_PER_BYTE: usize = 2 * MAX_DEPTH;
+const STEPS_PER_BYTE: usize = 2 * MAX_BRANCH_DEPTH;
 /// What taking over a required name costs of them.
 const STEPS_PER_NAME: usize = 32;
 
 /// What the root of a schema, which has these `fields`, and its branches have in all.
-pub fn merged<'a>(fields: &[Field<'a>]) -> Merged<'a> {
-    let mut merger = Merger::new(fields);
-    match merger.add(fields, 0) {
+pub fn merged<'a>(schema: &'a str, fields: &[Field<'a>]) -> Merged<'a> {
+    let mut merger = Merger::new(schema);
+    match merger.add(fields, Branch::ROOT) {
         Ok(Required::Names(required)) => Merged { required, ..merger.merged },
         Ok(Required::NoObject) => merger.merged,
         Err(TooLong) => Merged::default(),
@@ -38,23 +38,38 @@ pub struct Merged<'a> {
     required: BTreeSet<String>,
 }
 
-/// A property, with each schema that a branch has for it.
+/// A property, with each schema that a branch has for it, and the role of that branch.
 struct Property<'a> {
     name: Cow<'a, str>,
-    schemas: Vec<&'a RawValue>,
-    known: BTreeSet<&'a str>,
+    schemas: Vec<(Role, &'a RawValue)>,
+    known: BTreeSet<(Role, &'a str)>,
+}
+
+/// Whether what a branch says always holds, or only where that branch is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    Always,
+    Choice,
 }
 
 impl Property<'_> {
     fn member(&self) -> String {
-        let name = quoted(&self.name);
-        match &self.schemas[..] {
-            [only] => format!("{name}:{only}"),
-            several => {
-                let several: Vec<&str> = several.iter().map(|schema| schema.get()).collect();
-                format!(r#"{name}:{{"anyOf":[{}]}}"#, several.join(","))
-            }
+        let of = |role: Role| self.schemas.iter().filter(move |(one, _)| *one == role).map(|(_, schema)| schema.get());
+        let mut always: Vec<Cow<'_, str>> = of(Role::Always).map(Cow::Borrowed).collect();
+        let choice: Vec<Cow<'_, str>> = of(Role::Choice).map(Cow::Borrowed).collect();
+        // One of the choices that always holds leaves nothing to choose.
+        if !choice.is_empty() && !choice.iter().any(|schema| self.known.contains(&(Role::Always, schema))) {
+            always.push(joined("anyOf", choice));
         }
+        format!("{}:{}", quoted(&self.name), joined("allOf", always))
+    }
+}
+
+/// Schemas, of which there is at least one, as one.
+fn joined<'s>(joint: &str, mut schemas: Vec<Cow<'s, str>>) -> Cow<'s, str> {
+    match schemas.len() {
+        1 => schemas.remove(0),
+        _ => format!(r#"{{"{joint}":[{}]}}"#, schemas.join(",")).into(),
     }
 }
 
@@ -71,7 +86,7 @@ impl<'a> Merged<'a> {
         (!required.is_empty()).then(|| format!("[{}]", required.join(",")))
     }
 
-    fn add_property(&mut self, name: Cow<'a, str>, schema: &'a RawValue) {
+    fn add_property(&mut self, Field { name, value }: Field<'a>, role: Role) {
         let position = match self.positions.get(&name) {
             Some(position) => *position,
             None => {
@@ -81,8 +96,8 @@ impl<'a> Merged<'a> {
             }
         };
         let property = &mut self.properties[position];
-        if property.known.insert(schema.get()) {
-            property.schemas.push(schema);
+        if property.known.insert((role, value.get())) {
+            property.schemas.push((role, value));
         }
     }
 }
@@ -125,83 +140,83 @@ impl Required {
 #[derive(Debug, PartialEq, Eq)]
 struct TooLong;
 
+/// Where a branch stands.
+#[derive(Clone, Copy)]
+struct Branch {
+    depth: usize,
+    role: Role,
+}
+
+impl Branch {
+    const ROOT: Self = Self { depth: 0, role: Role::Always };
+
+    fn below(self) -> Self {
+        Self { depth: self.depth + 1, ..self }
+    }
+}
+
 /// What has come of a reference.
 enum Reference {
     /// It is being followed.
     Open,
-    /// Its properties are taken in; it requires this.
-    Merged(Required),
+    Merged(Followed),
 }
 
-/// What pointers lead through.
-enum Holder<'a> {
-    Object(BTreeMap<Cow<'a, str>, &'a RawValue>),
-    Array(Vec<&'a RawValue>),
-}
-
-impl<'a> Holder<'a> {
-    /// Of a name that comes twice the last counts.
-    fn object(fields: impl IntoIterator<Item = Field<'a>>) -> Self {
-        Self::Object(fields.into_iter().map(|Field { name, value }| (name, value)).collect())
-    }
-
-    fn read(json: &'a RawValue) -> Option<Self> {
-        match object_fields(json.get()) {
-            Ok(fields) => Some(Self::object(fields)),
-            Err(_) => serde_json::from_str(json.get()).ok().map(Self::Array),
-        }
-    }
-
-    fn get(&self, step: &str) -> Option<&'a RawValue> {
-        match self {
-            Self::Object(members) => members.get(step).copied(),
-            Self::Array(elements) => elements.get(step.parse::<usize>().ok()?).copied(),
-        }
-    }
+/// What has been followed: its properties are taken in.
+struct Followed {
+    required: Required,
+    depth: usize,
+    /// Whether nothing of it was too deep.
+    is_whole: bool,
 }
 
 struct Merger<'a> {
-    /// What pointers have led through, by the steps to it.
-    holders: BTreeMap<Vec<String>, Option<Holder<'a>>>,
-    references: BTreeMap<Vec<String>, Reference>,
-    /// How many bytes may still be read, and required names joined.
+    schema: &'a str,
+    /// What references may lead to, as soon as there is one.
+    tree: Option<Tree<'a>>,
+    references: BTreeMap<(usize, Role), Reference>,
+    /// How many bytes may still be read, steps followed, and required names joined.
     budget: usize,
+    /// Whether something that has been read since it was last cleared was too deep.
+    is_cut: bool,
     /// The properties; what is required is told.
     merged: Merged<'a>,
 }
 
 impl<'a> Merger<'a> {
-    fn new(fields: &[Field<'a>]) -> Self {
-        let bytes: usize = fields.iter().map(|field| field.name.len() + field.value.get().len()).sum();
+    fn new(schema: &'a str) -> Self {
         Self {
-            holders: BTreeMap::from([(Vec::new(), Some(Holder::object(fields.iter().cloned())))]),
-            references: BTreeMap::from([(Vec::new(), Reference::Open)]),
+            schema,
+            tree: None,
+            references: BTreeMap::from([((ROOT, Role::Always), Reference::Open)]),
             // Without references a branch is read once for each that it stands in.
-            budget: STEPS_PER_BYTE * bytes,
+            budget: STEPS_PER_BYTE * schema.len(),
+            is_cut: false,
             merged: Merged::default(),
         }
     }
 
     /// Takes in the properties of a schema and its branches.
-    fn add(&mut self, fields: &[Field<'a>], depth: usize) -> Result<Required, TooLong> {
+    fn add(&mut self, fields: &[Field<'a>], branch: Branch) -> Result<Required, TooLong> {
         if field(fields, "type").is_some_and(|kind| !is_object(kind)) {
             return Ok(Required::NoObject);
         }
         let properties = field(fields, "properties").and_then(|properties| object_fields(properties.get()).ok());
-        for Field { name, value } in properties.into_iter().flatten() {
-            self.merged.add_property(name, value);
+        for property in properties.into_iter().flatten() {
+            self.merged.add_property(property, branch.role);
         }
         let names = field(fields, "required").and_then(|required| serde_json::from_str(required.get()).ok());
         let mut required = Required::Names(names.unwrap_or_default());
         // What the root itself refers to, it goes on referring to.
-        if let Some(reference) = field(fields, "$ref").filter(|_| depth > 0).and_then(text) {
-            required = required.and(self.refer(&reference, depth)?);
+        if let Some(reference) = field(fields, "$ref").filter(|_| branch.depth > 0).and_then(text) {
+            required = required.and(self.refer(&reference, branch)?);
         }
         for Field { name, value } in fields.iter().filter(|field| JOINTS.contains(&field.name.as_ref())) {
+            let role = if name == "allOf" { branch.role } else { Role::Choice };
             let branches: Vec<&'a RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
             let mut of_branches: Option<Required> = None;
-            for branch in branches {
-                let of_branch = self.add_branch(branch, depth + 1)?;
+            for inner in branches {
+                let of_branch = self.add_branch(inner.get(), Branch { role, ..branch.below() })?;
                 of_branches = Some(match of_branches {
                     None => of_branch,
                     Some(known) if name == "allOf" => known.and(of_branch),
@@ -213,52 +228,44 @@ impl<'a> Merger<'a> {
         Ok(required)
     }
 
-    fn add_branch(&mut self, schema: &'a RawValue, depth: usize) -> Result<Required, TooLong> {
-        self.spend(schema.get().len())?;
-        match object_fields(schema.get()) {
-            Ok(fields) if depth <= MAX_DEPTH => self.add(&fields, depth),
-            Err(_) if schema.get() == "false" => Ok(Required::NoObject),
-            Ok(_) | Err(_) => Ok(Required::NOTHING),
+    fn add_branch(&mut self, schema: &'a str, branch: Branch) -> Result<Required, TooLong> {
+        self.spend(schema.len())?;
+        match object_fields(schema) {
+            Ok(fields) if branch.depth <= MAX_BRANCH_DEPTH => self.add(&fields, branch),
+            Ok(_) => {
+                self.is_cut = true;
+                Ok(Required::NOTHING)
+            }
+            Err(_) if schema == "false" => Ok(Required::NoObject),
+            Err(_) => Ok(Required::NOTHING),
         }
     }
 
-    fn refer(&mut self, reference: &str, depth: usize) -> Result<Required, TooLong> {
-        // What is too deep here may not be too deep elsewhere.
-        let Some(steps) = pointers::steps(reference).filter(|_| depth < MAX_DEPTH) else {
-            return Ok(Required::NOTHING);
-        };
-        match self.references.get(&steps) {
+    fn refer(&mut self, reference: &str, branch: Branch) -> Result<Required, TooLong> {
+        self.spend(reference.len())?;
+        let tree = self.tree.get_or_insert_with(|| Tree::of(self.schema));
+        let Some(part) = tree.find(&tree.local(reference)) else { return Ok(Required::NOTHING) };
+        let (schema, key) = (tree.json(part), (part, branch.role));
+        match self.references.get(&key) {
             Some(Reference::Open) => return Ok(Required::NOTHING),
-            Some(Reference::Merged(required)) => {
-                let required = required.clone();
+            // What is too deep here may not be too deep elsewhere.
+            Some(Reference::Merged(followed)) if followed.is_whole || followed.depth <= branch.depth => {
+                let (required, is_whole) = (followed.required.clone(), followed.is_whole);
+                self.is_cut |= !is_whole;
                 if let Required::Names(names) = &required {
                     self.spend(STEPS_PER_NAME * names.len())?;
                 }
                 return Ok(required);
             }
-            None => {}
+            Some(Reference::Merged(_)) | None => {}
         }
-        let Some(schema) = self.find(&steps)? else { return Ok(Required::NOTHING) };
-        self.references.insert(steps.clone(), Reference::Open);
-        let required = self.add_branch(schema, depth + 1)?;
-        self.references.insert(steps, Reference::Merged(required.clone()));
+        self.references.insert(key, Reference::Open);
+        let was_cut = std::mem::take(&mut self.is_cut);
+        let required = self.add_branch(schema, branch.below())?;
+        let followed = Followed { required: required.clone(), depth: branch.depth, is_whole: !self.is_cut };
+        self.references.insert(key, Reference::Merged(followed));
+        self.is_cut |= was_cut;
         Ok(required)
-    }
-
-    /// What a pointer leads to.
-    fn find(&mut self, steps: &[String]) -> Result<Option<&'a RawValue>, TooLong> {
-        let mut found: Option<&'a RawValue> = None;
-        for (at, step) in steps.iter().enumerate() {
-            let holder = &steps[..at];
-            if let Some(json) = found.filter(|_| !self.holders.contains_key(holder)) {
-                self.spend(json.get().len())?;
-                self.holders.insert(holder.to_vec(), Holder::read(json));
-            }
-            let inner = self.holders.get(holder).and_then(Option::as_ref).and_then(|holder| holder.get(step));
-            let Some(inner) = inner else { return Ok(None) };
-            found = Some(inner);
-        }
-        Ok(found)
     }
 
     fn spend(&mut self, steps: usize) -> Result<(), TooLong> {
@@ -272,7 +279,7 @@ mod tests {
     use super::*;
 
     fn check(schema: &str) -> String {
-        let merged = merged(&object_fields(schema).expect("an object"));
+        let merged = merged(schema, &object_fields(schema).expect("an object"));
         format!("{} {}", merged.properties(), merged.required().unwrap_or_default())
     }
 
@@ -348,12 +355,53 @@ mod tests {
         let definitions = format!(r#"{{"B":{},"C":{},"D":{last}}}"#, all("C"), all("D"));
         let schema = format!(r#"{{"$defs":{definitions},"allOf":[{}]}}"#, refs("B"));
         let fields = object_fields(&schema).expect("an object");
-        let mut merger = Merger::new(&fields);
+        let mut merger = Merger::new(&schema);
         let budget = merger.budget;
-        assert_eq!(merger.add(&fields, 0), Ok(Required::Names(BTreeSet::from(["a".to_owned()]))));
+        assert_eq!(merger.add(&fields, Branch::ROOT), Ok(Required::Names(BTreeSet::from(["a".to_owned()]))));
         assert!(budget - merger.budget <= 8 * schema.len(), "{}", budget - merger.budget);
+        let name = "a".repeat(400);
+        let step = format!("{{\"{name}\":{{\"{name}\":{{\"x\":{{\"required\":[\"a\"]}}}}}}}}");
+        let reference = format!(r##"{{"$ref":"#/$defs/{name}/{name}/x"}}"##);
+        let schema = format!(r#"{{"$defs":{step},"allOf":[{}]}}"#, vec![reference; 100].join(","));
+        let fields = object_fields(&schema).expect("an object");
+        let mut merger = Merger::new(&schema);
+        let budget = merger.budget;
+        assert_eq!(merger.add(&fields, Branch::ROOT), Ok(Required::Names(BTreeSet::from(["a".to_owned()]))));
+        assert!(budget - merger.budget <= 4 * schema.len(), "{}", budget - merger.budget);
         let circle = r##"{"$defs":{"A":{"allOf":[{"$ref":"#/$defs/A"}],"properties":{"a":{}}}},"allOf":[{"$ref":"#/$defs/A"}]}"##;
         assert_eq!(check(circle), r#"{"a":{}} "#);
+    }
+
+    #[test]
+    fn what_was_too_deep_at_first_is_followed_again_where_it_is_not() {
+        let deep = (0..6).fold(r##"{"$ref":"#/$defs/A"}"##.to_owned(), |inner, _| format!(r#"{{"anyOf":[{inner}]}}"#));
+        let a = r#"{"allOf":[{"properties":{"x":{}},"required":["x"]}]}"#;
+        let schema = format!(r##"{{"$defs":{{"A":{a}}},"allOf":[{deep},{{"$ref":"#/$defs/A"}}]}}"##);
+        assert_eq!(check(&schema), r#"{"x":{}} ["x"]"#);
+    }
+
+    #[test]
+    fn what_always_holds_is_no_choice() {
+        for (schema, expected) in [
+            (
+                r#"{"allOf":[{"properties":{"a":{"type":"string"}}},{"properties":{"a":{"minLength":3}}}]}"#,
+                r#"{"a":{"allOf":[{"type":"string"},{"minLength":3}]}} "#,
+            ),
+            (
+                r#"{"properties":{"a":{"type":"string"}},"oneOf":[{"properties":{"a":{"const":"x"}}},{"properties":{"a":{"const":"y"}}}]}"#,
+                r#"{"a":{"allOf":[{"type":"string"},{"anyOf":[{"const":"x"},{"const":"y"}]}]}} "#,
+            ),
+            (
+                r#"{"properties":{"a":{}},"anyOf":[{"properties":{"a":{}}},{"properties":{"a":{"const":1}}}]}"#,
+                r#"{"a":{}} "#,
+            ),
+            (
+                r##"{"$defs":{"A":{"properties":{"a":{"const":1}}}},"anyOf":[{"$ref":"#/$defs/A"},{"allOf":[{"properties":{"a":{"const":2}}}]}],"allOf":[{"$ref":"#/$defs/A"}]}"##,
+                r#"{"a":{"const":1}} "#,
+            ),
+        ] {
+            assert_eq!(check(schema), expected, "{schema}");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Anthropic's Messages API, both ways, as pure functions.
 //!
 //! Going up, `request` puts the neutral content of a request into the API's words: `turns` its items, `parts` their parts,
-//! `tools` its tools, `schema_form` (with `schema_walk`, `keywords`, `pointers` and `property_names`), `roots` (with `merger` and `union_words`), `schema` and
-//! `strict` their schemas, `reasoning` effort and thinking, `thoughts` what was thought before, `user` who asks, `cache` the
-//! marks; `wire` is what is sent, and `calls` says how what comes back is to be read, with `renamer`. What a model
+//! `tools` its tools, `schema_form` (with `schema_walk`, `keywords`, `tree`, `pointers` and `property_names`), `roots` (with
+//! `merger` and `union_words`), `schema` and `strict` their schemas, `reasoning` effort and thinking, `thoughts` what was
+//! thought before, `user` who asks, `cache` the marks; `wire` is what is sent, and `calls` says how what comes back is to be read, with `renamer`. What a model
 //! takes is data of the policy, never its name. Coming down, `response` reads whole answers and `stream` events, both into
 //! pieces; `events` is how their parts are read, and `answer` what they have in common. What cannot be carried is an error with
 //! its `param`; what is left out, or carried in a weaker form, is named in [`Encoded::dropped`](super::Encoded).
@@ -31,6 +31,7 @@ mod strict;
 mod text_files;
 mod thoughts;
 mod tools;
+mod tree;
 mod turns;
 mod union_words;
 mod user;

@@ -1,10 +1,9 @@
 //! JSON pointers in the fragments of URLs, by which the parts of a schema refer to others (RFC 6901, section 6).
 
+use super::keywords::JOINTS;
 use super::property_names::{PropertyNames, key};
+use super::tree::{ROOT, Tree};
 use crate::wire::json::quoted;
-
-/// What joins schemas, and may not stand at the root of a tool's.
-pub const JOINTS: [&str; 3] = ["anyOf", "oneOf", "allOf"];
 
 /// What has become of the parts of a schema since the client referred to them.
 #[derive(Clone, Copy, Default)]
@@ -24,44 +23,46 @@ pub fn steps(reference: &str) -> Option<Vec<String>> {
     Some(steps.map(|step| step.replace("~1", "/").replace("~0", "~")).collect())
 }
 
-/// Whether a reference leads to a part of the root that merging changes.
-pub fn leads_into_root(reference: &str) -> bool {
-    let step = reference.strip_prefix("#/").and_then(|rest| rest.split('/').next());
-    step.is_some_and(|step| step == "properties" || JOINTS.contains(&step))
+/// Whether merging changes what stands under a name at the root.
+pub fn is_merged(name: &str) -> bool {
+    name == "properties" || JOINTS.contains(&name)
 }
 
-/// A reference to where the part of the schema is now; nothing if that is where it was.
-pub fn followed(reference: &str, changes: Changes<'_>) -> Option<String> {
-    let moved = changes.moved.filter(|_| leads_into_root(reference));
-    // Only such steps can have changed.
-    if moved.is_none() && changes.names.is_none() && !reference.contains("/items/") {
-        return None;
-    }
+/// A reference to where the part of the schema is now; nothing if that is where it was. It must lead somewhere in the schema, of
+/// which `tree` is, unless it is to be `moved`.
+pub fn followed(reference: &str, tree: &Tree<'_>, changes: Changes<'_>) -> Option<String> {
     let mut steps = steps(reference)?;
-    let (mut is_changed, mut next) = (false, Step::Word);
-    for at in 0..steps.len() {
-        let is_position =
-            |step: Option<&String>| step.is_some_and(|step| step.bytes().all(|byte| byte.is_ascii_digit()));
-        let becomes = match (next, steps[at].as_str()) {
+    if let Some(definition) = changes.moved {
+        steps.first().filter(|step| is_merged(step))?;
+        steps.splice(0..0, ["$defs".to_owned(), definition.to_owned()]);
+        return Some(written(&steps));
+    }
+    let (mut is_changed, mut next, mut part) = (false, Step::Word, ROOT);
+    for step in &mut steps {
+        let has = |word: &str| tree.inner(part, word);
+        let becomes = match (next, step.as_str()) {
             (Step::Property, name) => changes.names.and_then(|names| names.written(&key(&quoted(name)))),
-            (Step::Word, "items") if is_position(steps.get(at + 1)) => Some("prefixItems"),
+            (Step::Word, word @ ("items" | "additionalItems")) => {
+                let is_former = has("items").is_some_and(|items| tree.json(items).starts_with('['));
+                let today = if word == "items" { "prefixItems" } else { "items" };
+                Some(today).filter(|_| is_former && has("prefixItems").is_none())
+            }
+            (Step::Word, "dependencies") => Some("dependentSchemas").filter(|_| has("dependentSchemas").is_none()),
             (Step::Word | Step::Name, _) => None,
         };
-        next = match (next, steps[at].as_str()) {
+        next = match (next, step.as_str()) {
             (Step::Word, "properties" | "dependentSchemas" | "dependencies") => Step::Property,
             (Step::Word, "$defs" | "definitions" | "patternProperties") => Step::Name,
             // Positions in an array are no words either, and no names.
             (Step::Word | Step::Property | Step::Name, _) => Step::Word,
         };
+        part = has(step)?;
         if let Some(becomes) = becomes {
-            steps[at] = becomes.to_owned();
+            *step = becomes.to_owned();
             is_changed = true;
         }
     }
-    if let Some(definition) = moved {
-        steps.splice(0..0, ["$defs".to_owned(), definition.to_owned()]);
-    }
-    (is_changed || moved.is_some()).then(|| written(&steps))
+    is_changed.then(|| written(&steps))
 }
 
 /// What a step of a pointer is.
@@ -81,7 +82,7 @@ fn written(steps: &[String]) -> String {
 }
 
 /// A part of a URL without its escapes.
-fn unescaped(part: &str) -> String {
+pub fn unescaped(part: &str) -> String {
     let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
     let (bytes, mut at) = (part.as_bytes(), 0);
     let mut read = Vec::with_capacity(bytes.len());
@@ -125,6 +126,12 @@ mod tests {
         let [end, a_b] = ["$end", "a/b"].map(|name| names.written(name).expect("a name"));
         let renamed = Changes { names: Some(&names), moved: None };
         let moved = Changes { names: None, moved: Some("root") };
+        let tree = Tree::of(
+            r##"{"properties":{"$end":{},"plain":{},"items":{"items":[{}],"additionalItems":{},"type":"array"},"one":{"items":{"0":{}},"additionalItems":{}},
+                "both":{"items":[{}],"prefixItems":[{}],"additionalItems":{}}},
+            "$defs":{"$end":{"properties":{"properties":{"anyOf":[{"properties":{"a/b":{}}}]}}},"a":{}},
+            "dependencies":{"$end":{"items":[{}]}}}"##,
+        );
         for (reference, changes, expected) in [
             ("#/properties/%24end", renamed, Some(format!("#/properties/{end}"))),
             (
@@ -132,14 +139,20 @@ mod tests {
                 renamed,
                 Some(format!("#/$defs/$end/properties/properties/anyOf/0/properties/{a_b}")),
             ),
+            ("#/dependencies/$end/items/0", renamed, Some(format!("#/dependentSchemas/{end}/prefixItems/0"))),
             ("#/properties/plain", renamed, None),
             ("#/properties/items/items/0", Changes::default(), Some("#/properties/items/prefixItems/0".to_owned())),
-            ("#/properties/items/type", Changes::default(), None),
+            ("#/properties/items/additionalItems", Changes::default(), Some("#/properties/items/items".to_owned())),
+            ("#/properties/one/items/0", Changes::default(), None),
+            ("#/properties/one/additionalItems", Changes::default(), None),
+            ("#/properties/both/additionalItems", Changes::default(), None),
             ("#/anyOf/0/properties/a~1b", moved, Some("#/$defs/root/anyOf/0/properties/a~1b".to_owned())),
+            ("#/%61nyOf/0", moved, Some("#/$defs/root/anyOf/0".to_owned())),
             ("#/$defs/a", moved, None),
             ("#", moved, None),
+            ("#anchor", moved, None),
         ] {
-            assert_eq!(followed(reference, changes), expected, "{reference}");
+            assert_eq!(followed(reference, &tree, changes), expected, "{reference}");
         }
     }
 }

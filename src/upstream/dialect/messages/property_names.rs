@@ -12,7 +12,9 @@ use crate::wire::json::{decoded, quoted};
 use crate::wire::walk::{Walk, string_end};
 
 /// The names that the API takes.
-const FORM: Form = Form { limit: 64, marks: b"_.-" };
+const FORM: Form = Form { limit: MAX_BYTES, marks: b"_.-" };
+/// The longest name that the API takes.
+pub const MAX_BYTES: usize = 64;
 
 /// What stands in a request for the names of its properties.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -57,7 +59,8 @@ pub fn key(json: &str) -> Cow<'_, str> {
     parts.collect::<String>().into()
 }
 
-fn inside(json: &str) -> &str {
+/// What a JSON string holds between its quotes; any other value whole.
+pub fn inside(json: &str) -> &str {
     json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(json)
 }
 

@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
-use super::property_names::{PropertyNames, key};
+use super::property_names::{MAX_BYTES, PropertyNames, key};
+
+/// The longest beginning of what may stand for a name, with its quote and each character as an escape (`\u005f`).
+const MAX_HELD_BYTES: usize = 1 + 6 * MAX_BYTES;
 
 /// Rewrites the names of members in JSON that comes in fragments, split anywhere.
 #[derive(Debug)]
@@ -62,6 +65,12 @@ impl Renamer {
                             Place::Outside
                         }
                         (false, '\\') => Place::Name { is_escaped: true },
+                        // No name is as long that another one stands for.
+                        (_, _) if self.direction == Direction::Down && self.held.len() > MAX_HELD_BYTES => {
+                            out.push_str(&std::mem::take(&mut self.held));
+                            self.expects_name = false;
+                            Place::Text { is_escaped: false }
+                        }
                         (_, _) => Place::Name { is_escaped: false },
                     };
                 }
@@ -162,6 +171,19 @@ mod tests {
         }
         let escaped = top.replacen('_', r"\u005f", 1);
         assert_eq!(check(Direction::Down, &format!(r#"{{"{escaped}":1}}"#)), r#"{"$top":1}"#);
+    }
+
+    #[test]
+    fn a_name_that_is_longer_than_any_is_told_as_it_comes() {
+        let mut renamer = Renamer::new(names(), Direction::Down);
+        let long = "x".repeat(MAX_HELD_BYTES);
+        assert_eq!(renamer.take(r#"{""#), "{");
+        assert_eq!(renamer.take(&long), format!("\"{long}"));
+        assert_eq!(renamer.take("yz"), "yz", "nothing is held any more");
+        let top = names().written("$top").expect("a name").to_owned();
+        assert_eq!(renamer.take(&format!(r#"":"{top}","{top}":1}}"#)), format!(r#"":"{top}","$top":1}}"#));
+        let escapes: String = top.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+        assert_eq!(check(Direction::Down, &format!(r#"{{"{escapes}":1}}"#)), r#"{"$top":1}"#);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::pointers::Changes;
 use super::reasoning::{self, Circumstances};
 use super::schema::Costs;
 use super::wire::{Block, Body, Format, Metadata, OutputConfig, ServiceTier, Thinking};
-use super::{cache, schema, strict, thoughts, tools, turns, user};
+use super::{cache, schema, schema_form, strict, thoughts, tools, turns, user};
 use crate::error::Error;
 use crate::policy::{Candidate, Dialect, Model, Policy};
 use crate::upstream::dialect::dropped::Dropped;
@@ -147,14 +147,14 @@ fn shape(content: &Content<'_>, keeps_schemas: bool, dropped: &mut Dropped) -> S
         let Costs { optional, unions } = sanitised.costs;
         optional <= strict::MAX_COSTS.optional && unions <= strict::MAX_COSTS.unions
     };
+    let rewritten = schema_form::rewritten(schema.get(), Changes::default());
+    let in_form = rewritten.as_ref().map_or(schema.get(), |rewritten| &rewritten.schema);
     let sanitised = match keeps_schemas {
-        true => tools::in_form(schema.raw(), Changes::default())
-            .ok()
-            .and_then(|schema| schema::sanitise(schema.get(), heading, &mut schema::Budget::default()))
-            .filter(is_cheap),
+        true => schema::sanitise(in_form, heading, &mut schema::Budget::default()).filter(is_cheap),
         false => None,
     };
-    if sanitised.as_ref().is_none_or(|sanitised| sanitised.weakened) {
+    let is_weaker = rewritten.as_ref().is_some_and(|rewritten| rewritten.is_weaker);
+    if is_weaker || sanitised.as_ref().is_none_or(|sanitised| sanitised.weakened) {
         dropped.note(format.name);
     }
     match sanitised {

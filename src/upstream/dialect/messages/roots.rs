@@ -5,11 +5,8 @@
 //! ([`super::merger`]). The rest is said in the description ([`super::union_words`]). What refers to a part of the root is led to
 //! a definition that holds the root as it was.
 
-use std::borrow::Cow;
-
-use serde_json::value::RawValue;
-
-use super::pointers::{Changes, JOINTS};
+use super::keywords::JOINTS;
+use super::pointers::Changes;
 use super::{merger, schema_form, union_words};
 use crate::wire::json::{Field, field, object_fields, quoted};
 
@@ -23,14 +20,6 @@ pub fn is_joined(fields: &[Field<'_>]) -> bool {
     fields.iter().any(|field| JOINTS.contains(&field.name.as_ref()))
 }
 
-/// Whether a type is that of objects, perhaps among others.
-pub fn is_object(kind: &RawValue) -> bool {
-    match serde_json::from_str::<Vec<Cow<'_, str>>>(kind.get()) {
-        Ok(kinds) => kinds.iter().any(|kind| kind == "object"),
-        Err(_) => kind.get() == r#""object""#,
-    }
-}
-
 /// A schema for one of these `fields`, of objects alone.
 pub fn of_objects(fields: &[Field<'_>]) -> String {
     let rest = fields.iter().filter(|field| field.name != "type");
@@ -40,7 +29,7 @@ pub fn of_objects(fields: &[Field<'_>]) -> String {
 
 /// A schema without joints at its root, for `schema`, which has these `fields`.
 pub fn merged(schema: &str, fields: &[Field<'_>]) -> String {
-    let merged = merger::merged(fields);
+    let merged = merger::merged(schema, fields);
     let moved = schema_form::look(schema).leads_into_root.then(|| unused_name(fields));
     let mut members = vec![r#""type":"object""#.to_owned()];
     if let Some(name) = &moved {
@@ -64,8 +53,7 @@ pub fn merged(schema: &str, fields: &[Field<'_>]) -> String {
     let merged = format!("{{{}}}", members.join(","));
     let Some(name) = &moved else { return merged };
     let changes = Changes { names: None, moved: Some(name) };
-    // A schema that has been merged is still one.
-    schema_form::rewritten(&merged, changes).ok().flatten().unwrap_or(merged)
+    schema_form::rewritten(&merged, changes).map_or(merged, |rewritten| rewritten.schema)
 }
 
 /// A name that no definition has.
@@ -129,7 +117,15 @@ mod tests {
             ),
             (
                 r##"{"properties":{"a":{"items":{"$ref":"#"}}},"anyOf":[{"properties":{"a":{"$ref":"#/properties/a"}}}]}"##,
-                r##"{"type":"object","$defs":{"root":{"properties":{"a":{"items":{"$ref":"#"}}},"anyOf":[{"properties":{"a":{"$ref":"#/$defs/root/properties/a"}}}]}},"properties":{"a":{"anyOf":[{"items":{"$ref":"#"}},{"$ref":"#/$defs/root/properties/a"}]}}}"##,
+                r##"{"type":"object","$defs":{"root":{"properties":{"a":{"items":{"$ref":"#"}}},"anyOf":[{"properties":{"a":{"$ref":"#/$defs/root/properties/a"}}}]}},"properties":{"a":{"allOf":[{"items":{"$ref":"#"}},{"$ref":"#/$defs/root/properties/a"}]}}}"##,
+            ),
+            (
+                r##"{"anyOf":[{"$anchor":"b","properties":{"a":{"$anchor":"c"},"d":{"$ref":"#b"}}}]}"##,
+                r##"{"type":"object","$defs":{"root":{"anyOf":[{"$anchor":"b","properties":{"a":{"$anchor":"c"},"d":{"$ref":"#b"}}}]}},"properties":{"a":{},"d":{"$ref":"#b"}}}"##,
+            ),
+            (
+                r##"{"$id":"https://x.y/s","anyOf":[{"properties":{"a":{"$ref":"https://x.y/s#/anyOf/0"}}}]}"##,
+                r##"{"type":"object","$defs":{"root":{"anyOf":[{"properties":{"a":{"$ref":"#/$defs/root/anyOf/0"}}}]}},"$id":"https://x.y/s","properties":{"a":{"$ref":"#/$defs/root/anyOf/0"}}}"##,
             ),
         ] {
             assert_eq!(check(schema), expected, "{schema}");

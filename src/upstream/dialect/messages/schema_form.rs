@@ -2,18 +2,21 @@
 //! [`super::property_names`] has them.
 //!
 //! What says nothing (a null, an empty array where an object or more of an array belongs) is left out, what an earlier draft says
-//! otherwise is said as it is today, and what is wrong is a fault with its place. Everything else stays as it is written, and a
-//! schema in which nothing changes is only looked at, once. What a root may be is the business of [`super::roots`].
+//! otherwise is said as it is today, and what is of the wrong kind, or refers to nothing, is left out, so that the schema allows
+//! more. Everything else stays as it is written, and a schema in which nothing changes is only looked at, once. What a root may be is the business of [`super::roots`].
 
 use super::pointers::Changes;
-use super::schema_walk::{Edit, Fault, Walker};
+use super::schema_walk::Walker;
+
+/// How often a schema is gone through until nothing refers to what is left out of it.
+const MAX_ROUNDS: usize = 4;
 
 /// What a look at a schema finds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Look<'a> {
     /// The names of properties that the API may not take, as they are written.
     pub odd_names: Vec<&'a str>,
-    /// Whether it goes up in another form, or in none, whatever the names of its properties are.
+    /// Whether it goes up in another form, whatever the names of its properties are.
     pub is_rewritten: bool,
     /// Whether something refers to a part of the root that merging changes.
     pub leads_into_root: bool,
@@ -22,33 +25,38 @@ pub struct Look<'a> {
 /// Looks at a schema, which must be valid JSON.
 pub fn look(schema: &str) -> Look<'_> {
     let mut walker = Walker::new(schema, Changes::default());
-    let is_wrong = walker.root().is_err();
-    let is_rewritten = is_wrong || !walker.edits.is_empty();
+    walker.root();
+    let is_rewritten = !walker.edits.is_empty();
     Look { odd_names: walker.odd_names, is_rewritten, leads_into_root: walker.leads_into_root }
 }
 
+/// A schema as the API takes it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rewritten {
+    pub schema: String,
+    /// Whether it allows more than the client's.
+    pub is_weaker: bool,
+}
+
 /// The schema as the API takes it; nothing if it takes it as it is.
-///
-/// # Errors
-/// The place of what is no schema.
-pub fn rewritten(schema: &str, changes: Changes<'_>) -> Result<Option<String>, Fault> {
-    let mut walker = Walker::new(schema, changes);
-    walker.root()?;
-    let mut edits = walker.edits;
-    if edits.is_empty() {
-        return Ok(None);
+pub fn rewritten(schema: &str, changes: Changes<'_>) -> Option<Rewritten> {
+    let mut written: Option<Rewritten> = None;
+    for round in 0..MAX_ROUNDS {
+        let changes = if round == 0 { changes } else { Changes::default() };
+        let mut walker = Walker::new(written.as_ref().map_or(schema, |written| &written.schema), changes);
+        walker.root();
+        if walker.edits.is_empty() {
+            break;
+        }
+        let is_weaker = walker.is_weaker || written.as_ref().is_some_and(|written| written.is_weaker);
+        // What has been left out may have been referred to.
+        let is_last = !walker.has_references();
+        written = Some(Rewritten { schema: walker.written(), is_weaker });
+        if is_last {
+            break;
+        }
     }
-    // What stands before a part is often known only behind it.
-    edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
-    let mut written = String::with_capacity(schema.len() + schema.len() / 4);
-    let mut at = 0;
-    for Edit { range, text } in edits {
-        written.push_str(schema.get(at..range.start).unwrap_or_default());
-        written.push_str(&text);
-        at = range.end;
-    }
-    written.push_str(schema.get(at..).unwrap_or_default());
-    Ok(Some(written))
+    written
 }
 
 #[cfg(test)]
@@ -60,8 +68,9 @@ mod tests {
 
     fn check(schema: &str) -> String {
         match rewritten(schema, Changes::default()) {
-            Ok(written) => written.unwrap_or_else(|| "as it is".to_owned()),
-            Err(fault) => format!("{} {}", fault.path(), fault.message()),
+            None => "as it is".to_owned(),
+            Some(Rewritten { schema, is_weaker: false }) => schema,
+            Some(Rewritten { schema, is_weaker: true }) => format!("weaker: {schema}"),
         }
     }
 
@@ -86,25 +95,63 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_has_a_place() {
+    fn what_is_of_the_wrong_kind_is_left_out() {
         for (schema, expected) in [
-            (r#"{"properties":[{}]}"#, ".properties must be an object"),
-            (r#"{"properties":{"a":{"required":"b"}}}"#, ".properties.a.required must be an array of names"),
-            (r#"{"required":["a",7]}"#, ".required[1] must be a string"),
-            (r#"{"anyOf":[{},{"items":7}]}"#, ".anyOf[1].items must be a JSON Schema: an object, `true` or `false`"),
-            (r#"{"$defs":{"A":{"enum":{}}}}"#, ".$defs.A.enum must be an array"),
-            (r#"{"type":"text"}"#, ".type must be a type that JSON Schema has, or an array of such"),
-            (r#"{"type":["string",7]}"#, ".type[1] must be a type that JSON Schema has, or an array of such"),
-            (r#"{"minLength":-1}"#, ".minLength must be a whole number that is not negative"),
-            (r#"{"maximum":"9"}"#, ".maximum must be a number"),
-            (r#"{"description":7}"#, ".description must be a string"),
-            (r#"{"readOnly":"yes"}"#, ".readOnly must be `true` or `false`"),
-            (r#"{"$ref":{}}"#, ".$ref must be a string"),
-            (r#"{"dependentRequired":{"a":[7]}}"#, ".dependentRequired.a[0] must be a string"),
-            ("7", " must be a JSON Schema: an object, `true` or `false`"),
+            (r#"{"properties":{"a":{"required":true,"type":"string"}}}"#, r#"{"properties":{"a":{"type":"string"}}}"#),
+            (r#"{"properties":{"a":{"type":"any","examples":"x"}}}"#, r#"{"properties":{"a":{}}}"#),
+            (r#"{"properties":[{}],"title":"T"}"#, r#"{"title":"T"}"#),
+            (r#"{"properties":{"a":"string","b":7}}"#, r#"{"properties":{"a":{},"b":{}}}"#),
+            (r#"{"required":["a",7]}"#, r#"{"required":["a"]}"#),
+            (r#"{"required":[7,"a",true]}"#, r#"{"required":["a"]}"#),
+            (r#"{"anyOf":[{},{"items":7},8]}"#, r#"{"anyOf":[{},{},{}]}"#),
+            (r#"{"$defs":{"A":{"enum":{}}}}"#, r#"{"$defs":{"A":{}}}"#),
+            (r#"{"title":"T","type":["string",7]}"#, r#"{"title":"T","type":["string"]}"#),
+            (r#"{"type":["text"],"title":"T"}"#, r#"{"title":"T"}"#),
+            (r#"{"minLength":-1,"maximum":"9","multipleOf":0,"description":7,"readOnly":"yes","$ref":{}}"#, "{}"),
+            (r#"{"dependentRequired":{"a":[7],"b":{}}}"#, r#"{"dependentRequired":{"a":[],"b":[]}}"#),
+            // Without what it denies nothing is denied, and what holds on a condition holds on no weaker one.
+            (r#"{"title":"T","not":{"not":{"type":"any"}}}"#, r#"{"title":"T"}"#),
+            (r##"{"if":{"$ref":"#/$defs/none"},"then":{"minLength":1}}"##, r#"{"then":{"minLength":1}}"#),
+        ] {
+            assert_eq!(check(schema), format!("weaker: {expected}"), "{schema}");
+            assert!(look(schema).is_rewritten, "{schema}");
+        }
+        for (schema, expected) in [
+            ("7", "as it is"),
+            (r#"{"required":["a","b","a"],"type":["null",null]}"#, r#"{"required":["a","b"],"type":["null"]}"#),
         ] {
             assert_eq!(check(schema), expected, "{schema}");
-            assert!(look(schema).is_rewritten, "{schema}");
+        }
+    }
+
+    #[test]
+    fn a_reference_that_leads_nowhere_is_left_out() {
+        for (schema, expected) in [
+            (
+                r##"{"properties":{"a":{"description":"D","$ref":"#/definitions/A"}}}"##,
+                r#"weaker: {"properties":{"a":{"description":"D"}}}"#,
+            ),
+            (r##"{"$ref":"#anchor","$defs":{"A":[]}}"##, r#"weaker: {"$defs":{"A":{}}}"#),
+            (r##"{"required":["a"],"items":{"$ref":"#/required"}}"##, r#"weaker: {"required":["a"],"items":{}}"#),
+            // It led to what is left out.
+            (
+                r##"{"properties":{"a":{"$ref":"#/not/items"}},"not":{"items":{},"type":"any"}}"##,
+                r#"weaker: {"properties":{"a":{}}}"#,
+            ),
+            (
+                r##"{"properties":{"a":{"$ref":"#/items/0"}},"items":[{}],"prefixItems":[{}]}"##,
+                r#"weaker: {"properties":{"a":{}},"items":{},"prefixItems":[{}]}"#,
+            ),
+            (
+                r##"{"$id":"https://x.y/s","$defs":{"A":{"$id":"#b"},"C":{"$anchor":"c"}},"allOf":[{"$ref":"#b"},{"$ref":"https://x.y/s#c"},{"$ref":"https://x.y/s"}]}"##,
+                r##"{"$id":"https://x.y/s","$defs":{"A":{"$anchor":"b"},"C":{"$anchor":"c"}},"allOf":[{"$ref":"#b"},{"$ref":"#c"},{"$ref":"#"}]}"##,
+            ),
+            (
+                r##"{"components":{"A":{}},"properties":{"$ref":{"$ref":"#/components/A"},"b":{"const":{"$ref":"#/x"}},"c":{"$ref":"https://x.y/s#/a"}}}"##,
+                "as it is",
+            ),
+        ] {
+            assert_eq!(check(schema), expected, "{schema}");
         }
     }
 
@@ -122,7 +169,28 @@ mod tests {
                 r##"{"properties":{"a":{"items":[{}]},"b":{"$ref":"#/properties/a/items/0"}}}"##,
                 r##"{"properties":{"a":{"prefixItems":[{}]},"b":{"$ref":"#/properties/a/prefixItems/0"}}}"##,
             ),
-            (r#"{"items":{},"additionalItems":false,"exclusiveMinimum":0}"#, "as it is"),
+            (
+                r##"{"properties":{"a":{"items":[{}],"additionalItems":{}},"b":{"$ref":"#/properties/a/additionalItems"}}}"##,
+                r##"{"properties":{"a":{"prefixItems":[{}],"items":{}},"b":{"$ref":"#/properties/a/items"}}}"##,
+            ),
+            (r#"{"$schema":"http://json-schema.org/draft-07/schema#","items":[{}]}"#, r#"{"prefixItems":[{}]}"#),
+            (
+                r#"{"prefixItems":[{}],"items":[{"items":[{}]},{"title":null}],"additionalItems":false,"title":"T"}"#,
+                r#"weaker: {"prefixItems":[{}],"items":{},"additionalItems":false,"title":"T"}"#,
+            ),
+            (r#"{"prefixItems":[],"items":[{}]}"#, r#"{"prefixItems":[{}]}"#),
+            (
+                r#"{"dependencies":{"a":["b","b"],"c":{"required":["d"]}}}"#,
+                r#"{"dependentSchemas":{"a":{"required":["b"]},"c":{"required":["d"]}}}"#,
+            ),
+            (
+                r#"{"dependencies":{"a":{}},"dependentSchemas":{"a":["b"]}}"#,
+                r#"{"dependencies":{"a":{}},"dependentSchemas":{"a":{"required":["b"]}}}"#,
+            ),
+            (
+                r#"{"$schema":"https://json-schema.org/draft/2020-12/schema","items":{},"additionalItems":false,"exclusiveMinimum":0}"#,
+                "as it is",
+            ),
         ] {
             assert_eq!(check(schema), expected, "{schema}");
         }
@@ -148,7 +216,7 @@ mod tests {
             ),
             (
                 r#"{"dependencies":{"a b":["$top"],"e f":{"required":["a b"]}}}"#.to_owned(),
-                format!(r#"{{"dependencies":{{"{a_b}":["{top}"],"e f":{{"required":["{a_b}"]}}}}}}"#),
+                format!(r#"{{"dependentSchemas":{{"{a_b}":{{"required":["{top}"]}},"e f":{{"required":["{a_b}"]}}}}}}"#),
             ),
             (
                 r#"{"propertyNames":{"anyOf":[{"enum":["a b",1]},{"const":"a b"}],"pattern":"a b"},"enum":["a b"]}"#.to_owned(),
@@ -160,16 +228,16 @@ mod tests {
             ),
         ] {
             let changes = Changes { names: Some(&names), moved: None };
-            assert_eq!(rewritten(&schema, changes), Ok(Some(expected)), "{schema}");
+            assert_eq!(rewritten(&schema, changes), Some(Rewritten { schema: expected, is_weaker: false }), "{schema}");
         }
     }
 
     #[test]
     fn a_look_tells_what_must_be_known_of_a_schema() {
         for (schema, odd, leads_into_root) in [
-            (r##"{"properties":{"a":{"$ref":"#/$defs/A"}},"required":["b c"],"$defs":{"d e":{}}}"##, vec![], false),
+            (r##"{"properties":{"a":{"$ref":"#/$defs/d e"}},"required":["b c"],"$defs":{"d e":{}}}"##, vec![], false),
             (
-                r##"{"items":{"properties":{"":{},"$a":{"$ref":"#/anyOf/0"}}},"default":{"$b":1}}"##,
+                r##"{"items":{"properties":{"":{},"$a":{"$ref":"#/anyOf/0"}}},"default":{"$b":1},"anyOf":[{}]}"##,
                 vec!["\"\"", "\"$a\""],
                 true,
             ),

@@ -1,45 +1,15 @@
 //! A walk through a schema of a tool, which finds what must change of it ([`super::schema_form`]).
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::keywords::{FORMER, Keyword, TYPES};
+use super::keywords::{DRAFT, FORMER, Keyword, TYPES, is_anchor, is_count, is_number};
 use super::pointers::{self, Changes};
-use super::property_names::{is_odd, key};
-use crate::wire::json::{MAX_DEPTH, decoded, quoted};
+use super::property_names::{inside, is_odd, key};
+use super::tree::Tree;
+use crate::wire::json::{decoded, quoted};
 use crate::wire::walk::Walk;
-
-/// Where a schema is wrong.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The steps to it, the last one first.
-    steps: Vec<String>,
-    message: &'static str,
-}
-
-impl Fault {
-    fn new(message: &'static str) -> Self {
-        Self { steps: Vec::new(), message }
-    }
-
-    fn below(mut self, name: &str) -> Self {
-        self.steps.push(format!(".{name}"));
-        self
-    }
-
-    fn at(mut self, position: usize) -> Self {
-        self.steps.push(format!("[{position}]"));
-        self
-    }
-
-    /// Where it is, below the schema.
-    pub fn path(&self) -> String {
-        self.steps.iter().rev().map(String::as_str).collect()
-    }
-
-    pub fn message(&self) -> &'static str {
-        self.message
-    }
-}
 
 /// What stands in the place of a part of the schema.
 pub struct Edit {
@@ -47,23 +17,25 @@ pub struct Edit {
     pub text: String,
 }
 
+/// Where a schema stands, and what it describes.
 #[derive(Clone, Copy)]
 struct Level {
-    depth: usize,
     subject: Subject,
+    standing: Standing,
 }
 
-/// What a schema describes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Subject {
     Value,
     NameOfProperty,
 }
 
-impl Level {
-    fn below(self, subject: Subject) -> Self {
-        Self { depth: self.depth + 1, subject }
-    }
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Root,
+    Inside,
+    /// It stands also in the definition that holds the root as it was.
+    Copied,
 }
 
 /// What becomes of a member of a schema.
@@ -71,208 +43,290 @@ impl Level {
 enum Fate {
     Kept,
     LeftOut,
-    /// It is kept under another name, and so is a word beside it ([`FORMER`]).
-    Renamed,
-    /// It is left out, and a word beside it has another name.
+    /// It means what it did in an earlier draft ([`FORMER`]).
+    Former,
+    /// So it does, and is left out.
     Merged,
+    /// It is kept under another name.
+    Renamed(&'static str),
 }
 
-/// What has been seen of an object or an array.
+/// What has been seen of an object.
 #[derive(Default)]
 struct Members {
     has_kept: bool,
     has_title: bool,
-    /// Which of [`FORMER`] mean what they once did, and where the words beside them stand.
-    former: [bool; FORMER.len()],
-    others: [Option<Range<usize>>; FORMER.len()],
+    /// Where each word of [`FORMER`] stands, whether it stands for another one, and whether that stands there already.
+    words: [Option<Range<usize>>; FORMER.len()],
+    is_former: [bool; FORMER.len()],
+    has_other: [bool; FORMER.len()],
+    /// The array of `items`, and the edits in it.
+    items: Option<(Range<usize>, Range<usize>)>,
 }
 
 impl Members {
-    fn note_former(&mut self, word: &str, fate: Fate, range: &Range<usize>) {
+    fn note(&mut self, word: &str, fate: Fate, range: &Range<usize>) {
         for (at, former) in FORMER.iter().enumerate() {
-            if word == former.word {
-                self.former[at] = matches!(fate, Fate::Renamed | Fate::Merged);
-            } else if word == former.other && fate == Fate::Kept {
-                self.others[at] = Some(range.clone());
+            if word == former.word && matches!(fate, Fate::Kept | Fate::Former) {
+                self.words[at] = Some(range.clone());
             }
+            self.is_former[at] |= word == former.beside && matches!(fate, Fate::Former | Fate::Merged);
+            self.has_other[at] |= word == former.instead && fate == Fate::Kept;
         }
     }
 }
 
 /// Goes through a schema.
 pub struct Walker<'a, 'c> {
+    schema: &'a str,
     walk: Walk<'a>,
     changes: Changes<'c>,
+    /// What references may lead to, as soon as there is one.
+    tree: Option<Tree<'a>>,
     pub edits: Vec<Edit>,
     /// The names of properties that the API may not take, as they are written.
     pub odd_names: Vec<&'a str>,
     /// Whether something refers to a part of the root that merging changes.
     pub leads_into_root: bool,
+    /// Whether something is left out that said something.
+    pub is_weaker: bool,
 }
 
 impl<'a, 'c> Walker<'a, 'c> {
     pub fn new(schema: &'a str, changes: Changes<'c>) -> Self {
         let (walk, edits, odd_names) = (Walk::new(schema), Vec::new(), Vec::new());
-        Self { walk, changes, edits, odd_names, leads_into_root: false }
+        Self { schema, walk, changes, tree: None, edits, odd_names, leads_into_root: false, is_weaker: false }
     }
 
-    /// The whole schema.
-    pub fn root(&mut self) -> Result<(), Fault> {
-        self.schema(Level { depth: 0, subject: Subject::Value })
+    /// The whole schema. What is none at all stays as it is.
+    pub fn root(&mut self) {
+        if self.walk.peek() == Some(b'{') || self.says_nothing() {
+            self.schema(Level { subject: Subject::Value, standing: Standing::Root });
+        }
     }
 
-    /// A schema, wherever one must stand.
-    fn schema(&mut self, level: Level) -> Result<(), Fault> {
+    /// The schema with its edits.
+    pub fn written(mut self) -> String {
+        // What stands before a part is often known only behind it.
+        self.edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
+        let mut written = String::with_capacity(self.schema.len() + self.schema.len() / 4);
+        let mut at = 0;
+        for Edit { range, text } in self.edits {
+            written.push_str(self.schema.get(at..range.start).unwrap_or_default());
+            written.push_str(&text);
+            at = range.end;
+        }
+        written.push_str(self.schema.get(at..).unwrap_or_default());
+        written
+    }
+
+    pub fn has_references(&self) -> bool {
+        self.tree.is_some()
+    }
+
+    /// A schema, wherever one must stand: any value is allowed where there is none.
+    fn schema(&mut self, level: Level) {
         match self.walk.peek() {
-            Some(b'{') => self.object(level).map(|_| ()),
+            Some(b'{') => {
+                self.object(level);
+            }
             Some(b't' | b'f') => {
                 self.walk.value();
-                Ok(())
             }
-            Some(_) if self.says_nothing() => {
-                let range = self.pass_value();
-                self.replace(range, "{}".to_owned());
-                Ok(())
-            }
-            Some(_) | None => Err(Fault::new("must be a JSON Schema: an object, `true` or `false`")),
+            Some(_) | None => self.put("{}"),
         }
     }
 
     /// A schema that is an object.
-    fn object(&mut self, level: Level) -> Result<Members, Fault> {
-        if level.depth > MAX_DEPTH {
-            return Err(Fault::new("is nested too deep"));
-        }
+    fn object(&mut self, level: Level) -> Members {
         let mut members = Members::default();
         self.walk.pass(b'{');
         while let Some(Name { before, range, written }) = self.name() {
             let word = decoded(written).unwrap_or_default();
-            let keyword = Keyword::of(&word);
-            let fate = self.member(keyword, level).map_err(|fault| fault.below(&word))?;
+            let (ahead, edits) = (self.walk.clone(), self.edits.len());
+            let fate = self.member(&word, level).unwrap_or_else(|| {
+                self.walk = ahead;
+                self.walk.value();
+                self.edits.truncate(edits);
+                self.is_weaker = true;
+                Fate::LeftOut
+            });
+            if word == "items" && fate == Fate::Former {
+                members.items = Some((range.end..self.walk.position(), edits..self.edits.len()));
+            }
+            members.note(&word, fate, &range);
             match fate {
-                Fate::Kept | Fate::Renamed => {
+                Fate::LeftOut | Fate::Merged => self.leave_out(members.has_kept, before, range.start),
+                Fate::Kept | Fate::Former | Fate::Renamed(_) => {
                     members.has_kept = true;
                     members.has_title |= word == "title";
                 }
-                Fate::LeftOut | Fate::Merged => self.leave_out(&members, before, range.start),
             }
-            if keyword.may_be_former() {
-                members.note_former(&word, fate, &range);
-            }
-            if fate == Fate::Renamed {
-                self.replace(range, quoted("prefixItems"));
+            if let Fate::Renamed(word) = fate {
+                self.replace(range, quoted(word));
             }
         }
-        for (at, former) in FORMER.iter().enumerate() {
-            if let Some(range) = members.others[at].take().filter(|_| members.former[at]) {
-                self.replace(range, quoted(former.today));
-            }
-        }
-        Ok(members)
+        self.say_as_today(&mut members);
+        members
     }
 
-    fn member(&mut self, keyword: Keyword, level: Level) -> Result<Fate, Fault> {
-        let is_null = self.walk.peek() == Some(b'n');
-        if is_null && keyword != Keyword::Any {
-            self.walk.value();
-            return Ok(Fate::LeftOut);
+    /// Gives words of earlier drafts the names that they have today.
+    fn say_as_today(&mut self, members: &mut Members) {
+        for (at, former) in FORMER.iter().enumerate() {
+            let word = members.words[at].take().filter(|_| members.is_former[at]);
+            match (word, members.has_other[at]) {
+                (Some(range), false) => self.replace(range, quoted(former.today)),
+                // An array of `items` is none of today's, and says nothing beside `prefixItems`.
+                (Some(_), true) if former.word == "items" => {
+                    if let Some((array, edits)) = members.items.take() {
+                        self.edits.drain(edits);
+                        self.replace(array, ":{}".to_owned());
+                        self.is_weaker = true;
+                    }
+                }
+                (Some(_) | None, _) => {}
+            }
         }
-        let inner = level.below(level.subject);
+    }
+
+    /// A member of a schema; nothing if its value is of another kind than the word demands.
+    fn member(&mut self, word: &str, level: Level) -> Option<Fate> {
+        let keyword = Keyword::of(word);
+        let first = self.walk.peek();
+        if first == Some(b'n') && keyword != Keyword::Any {
+            self.walk.value();
+            return Some(Fate::LeftOut);
+        }
+        let standing = match level.standing {
+            Standing::Root if word == "properties" && self.changes.moved.is_some() => Standing::Copied,
+            Standing::Root => Standing::Inside,
+            standing => standing,
+        };
+        let inner = Level { standing, ..level };
+        let value = Level { subject: Subject::Value, standing };
         match keyword {
-            Keyword::Properties => self.named(level.below(Subject::Value), Self::property),
+            Keyword::Properties => self.named(value, Self::property),
             Keyword::Definitions => self.named(inner, |walker, _, level| walker.schema(level)),
-            Keyword::Dependencies => self.named(inner, Self::dependency),
-            Keyword::Schema => self.schema(inner).map(|()| Fate::Kept),
-            Keyword::NameSchema => self.schema(level.below(Subject::NameOfProperty)).map(|()| Fate::Kept),
+            Keyword::Dependencies => {
+                let fate = self.named(inner, Self::dependency)?;
+                Some(if word == "dependencies" && fate == Fate::Kept { Fate::Former } else { fate })
+            }
+            Keyword::NamesByName => self.named(inner, Self::demanded_names),
             Keyword::Items if self.is_empty_array() => {
                 self.walk.value();
-                Ok(Fate::Merged)
+                Some(Fate::Merged)
             }
-            Keyword::Items if self.walk.peek() == Some(b'[') => {
-                self.each("", |walker| walker.schema(inner))?;
-                Ok(Fate::Renamed)
+            Keyword::Items if first == Some(b'[') => self.schemas(inner).map(|_| Fate::Former),
+            Keyword::Schema | Keyword::Items | Keyword::NameSchema | Keyword::Condition => {
+                matches!(first, Some(b'{' | b't' | b'f')).then_some(())?;
+                let (edits, was_weaker) = (self.edits.len(), std::mem::take(&mut self.is_weaker));
+                match keyword {
+                    Keyword::NameSchema => self.schema(Level { subject: Subject::NameOfProperty, ..inner }),
+                    _ => self.schema(inner),
+                }
+                let is_lost = keyword == Keyword::Condition && self.is_weaker;
+                self.is_weaker |= was_weaker;
+                if is_lost {
+                    self.edits.truncate(edits);
+                }
+                Some(if is_lost { Fate::LeftOut } else { Fate::Kept })
             }
-            Keyword::Items => self.schema(inner).map(|()| Fate::Kept),
             Keyword::Schemas if self.is_empty_array() => {
                 self.walk.value();
-                Ok(Fate::LeftOut)
+                Some(Fate::LeftOut)
             }
-            Keyword::Schemas => self.each("must be an array of JSON Schemas", |walker| walker.schema(inner)),
-            Keyword::Names => self.each("must be an array of names", Self::name_in_list),
+            Keyword::Schemas => self.schemas(inner),
+            Keyword::Names => self.names(),
             Keyword::Types => self.types(),
-            Keyword::Values if level.subject == Subject::NameOfProperty => self.each("must be an array", |walker| {
-                walker.value_that_names();
-                Ok(())
-            }),
+            Keyword::Values if level.subject == Subject::NameOfProperty => {
+                self.walk.pass(b'[').then_some(())?;
+                while self.walk.element() {
+                    self.value_that_names();
+                }
+                Some(Fate::Kept)
+            }
             Keyword::Any if level.subject == Subject::NameOfProperty => {
                 self.value_that_names();
-                Ok(Fate::Kept)
+                Some(Fate::Kept)
             }
             Keyword::Reference => self.reference(),
-            Keyword::ExclusiveLimit if matches!(self.walk.peek(), Some(b't' | b'f')) => {
-                let is_exclusive = self.walk.value() == "true";
-                Ok(if is_exclusive { Fate::Merged } else { Fate::LeftOut })
+            Keyword::Anchor | Keyword::Url if standing == Standing::Copied => {
+                self.walk.value();
+                Some(Fate::LeftOut)
             }
-            Keyword::Values => self.simple("must be an array", |json| json.starts_with('[')),
-            Keyword::Text => self.simple("must be a string", |json| json.starts_with('"')),
-            Keyword::Flag => self.simple("must be `true` or `false`", |json| matches!(json, "true" | "false")),
-            Keyword::Count => self.simple("must be a whole number that is not negative", is_count),
-            Keyword::Number | Keyword::ExclusiveLimit => self.simple("must be a number", is_number),
-            Keyword::Any => self.simple("", |_| true),
+            Keyword::Anchor => self.simple(|json| is_anchor(inside(json))),
+            Keyword::Url => self.url(),
+            Keyword::Draft => {
+                let is_of_today = self.walk.value().contains(DRAFT);
+                Some(if is_of_today { Fate::Kept } else { Fate::LeftOut })
+            }
+            Keyword::ExclusiveLimit if matches!(first, Some(b't' | b'f')) => {
+                let is_exclusive = self.walk.value() == "true";
+                Some(if is_exclusive { Fate::Merged } else { Fate::LeftOut })
+            }
+            Keyword::Values => self.simple(|json| json.starts_with('[')),
+            Keyword::Text => self.simple(|json| json.starts_with('"')),
+            Keyword::Flag => self.simple(|json| matches!(json, "true" | "false")),
+            Keyword::Count => self.simple(is_count),
+            Keyword::PositiveNumber => self.simple(|json| json.parse::<f64>().is_ok_and(|number| number > 0.0)),
+            Keyword::Number | Keyword::ExclusiveLimit => self.simple(is_number),
+            Keyword::Any => self.simple(|_| true),
         }
     }
 
     /// A value that is not looked into.
-    fn simple(&mut self, problem: &'static str, is_right: fn(&str) -> bool) -> Result<Fate, Fault> {
-        match is_right(self.walk.value()) {
-            true => Ok(Fate::Kept),
-            false => Err(Fault::new(problem)),
-        }
+    fn simple(&mut self, is_right: fn(&str) -> bool) -> Option<Fate> {
+        is_right(self.walk.value()).then_some(Fate::Kept)
     }
 
-    /// An object whose members are named by the client. `visit` is given the name as it is written, and where.
-    fn named(
-        &mut self,
-        level: Level,
-        visit: fn(&mut Self, &Name<'a>, Level) -> Result<(), Fault>,
-    ) -> Result<Fate, Fault> {
+    /// An object whose members are named by the client.
+    fn named(&mut self, level: Level, visit: fn(&mut Self, &Name<'a>, Level)) -> Option<Fate> {
         if self.is_empty_array() {
             self.walk.value();
-            return Ok(Fate::LeftOut);
+            return Some(Fate::LeftOut);
         }
-        if !self.walk.pass(b'{') {
-            return Err(Fault::new("must be an object"));
-        }
+        self.walk.pass(b'{').then_some(())?;
         while let Some(name) = self.name() {
             self.walk.peek();
-            visit(self, &name, level).map_err(|fault| fault.below(&key(name.written)))?;
+            visit(self, &name, level);
         }
-        Ok(Fate::Kept)
+        Some(Fate::Kept)
     }
 
     /// A property, which has the client's name as its title where another stands for that.
-    fn property(&mut self, name: &Name<'a>, level: Level) -> Result<(), Fault> {
+    fn property(&mut self, name: &Name<'a>, level: Level) {
         let is_renamed = self.rename(name);
-        if is_odd(name.written.trim_matches('"')) {
+        if is_odd(inside(name.written)) {
             self.odd_names.push(name.written);
         }
         let start = self.walk.position();
         if self.walk.peek() != Some(b'{') {
             return self.schema(level);
         }
-        let members = self.object(level)?;
+        let members = self.object(level);
         if let Some(title) = decoded(name.written).filter(|_| is_renamed && !members.has_title) {
             let comma = if members.has_kept { "," } else { "" };
             self.replace(start + 1..start + 1, format!(r#""title":{}{comma}"#, quoted(&title)));
         }
-        Ok(())
     }
 
-    fn dependency(&mut self, name: &Name<'a>, level: Level) -> Result<(), Fault> {
+    /// What a property demands of the object that it stands in: a schema, as which names of others are said.
+    fn dependency(&mut self, name: &Name<'a>, level: Level) {
         self.rename(name);
-        match self.walk.peek() {
-            Some(b'[') => self.each("", Self::name_in_list).map(|_| ()),
-            Some(_) | None => self.schema(level),
+        if self.walk.peek() != Some(b'[') {
+            return self.schema(level);
+        }
+        let start = self.walk.position();
+        self.replace(start..start, r#"{"required":"#.to_owned());
+        self.names();
+        let end = self.walk.position();
+        self.replace(end..end, "}".to_owned());
+    }
+
+    fn demanded_names(&mut self, name: &Name<'a>, _level: Level) {
+        self.rename(name);
+        if self.names().is_none() {
+            self.put("[]");
         }
     }
 
@@ -285,97 +339,113 @@ impl<'a, 'c> Walker<'a, 'c> {
         stand_in.is_some()
     }
 
-    /// An array, each element of which `visit` passes.
-    fn each(
-        &mut self,
-        problem: &'static str,
-        mut visit: impl FnMut(&mut Self) -> Result<(), Fault>,
-    ) -> Result<Fate, Fault> {
-        if !self.walk.pass(b'[') {
-            return Err(Fault::new(problem));
-        }
-        let mut position = 0;
+    /// An array of schemas.
+    fn schemas(&mut self, level: Level) -> Option<Fate> {
+        self.walk.pass(b'[').then_some(())?;
         while self.walk.element() {
-            visit(self).map_err(|fault| fault.at(position))?;
-            position += 1;
+            self.schema(level);
         }
-        Ok(Fate::Kept)
+        Some(Fate::Kept)
     }
 
-    fn name_in_list(&mut self) -> Result<(), Fault> {
-        match self.walk.peek() {
-            Some(b'"') => {
-                self.value_that_names();
-                Ok(())
+    /// An array of names of properties.
+    fn names(&mut self) -> Option<Fate> {
+        self.distinct(|json| json.starts_with('"'))?;
+        Some(Fate::Kept)
+    }
+
+    fn types(&mut self) -> Option<Fate> {
+        if self.is_empty_array() {
+            self.walk.value();
+            return Some(Fate::LeftOut);
+        }
+        if self.walk.peek() != Some(b'[') {
+            return self.simple(|json| TYPES.contains(&json));
+        }
+        let count = self.distinct(|json| json == "null" || TYPES.contains(&json))?;
+        (count > 0).then_some(Fate::Kept)
+    }
+
+    /// An array of words, each of which counts once; what else it holds is left out. How many are kept.
+    fn distinct(&mut self, is_right: fn(&str) -> bool) -> Option<usize> {
+        self.walk.pass(b'[').then_some(())?;
+        let mut seen = BTreeSet::new();
+        loop {
+            let before = self.walk.position();
+            if !self.walk.element() {
+                return Some(seen.len());
             }
-            Some(_) | None => Err(Fault::new("must be a string")),
+            let Name { range, written, .. } = self.pass_value();
+            let is_right = is_right(written);
+            let has_kept = !seen.is_empty();
+            if !is_right || !seen.insert(key(written)) {
+                self.is_weaker |= !is_right;
+                self.leave_out(has_kept, before, range.start);
+            } else if written == "null" {
+                // YAML has a null for what is to be the word.
+                self.replace(range, quoted("null"));
+            } else {
+                self.rename(&Name { before, range, written });
+            }
         }
     }
 
     /// A value that is the name of a property if it is a string.
     fn value_that_names(&mut self) {
-        self.walk.peek();
-        let start = self.walk.position();
-        let written = self.walk.value();
-        if written.starts_with('"') {
-            self.rename(&Name { before: start, range: start..self.walk.position(), written });
+        let value = self.pass_value();
+        if value.written.starts_with('"') {
+            self.rename(&value);
         }
     }
 
-    fn types(&mut self) -> Result<Fate, Fault> {
-        const PROBLEM: &str = "must be a type that JSON Schema has, or an array of such";
-        if self.is_empty_array() {
-            self.walk.value();
-            return Ok(Fate::LeftOut);
+    /// A reference, which is left out if it leads nowhere.
+    fn reference(&mut self) -> Option<Fate> {
+        let Name { range, written, .. } = self.pass_value();
+        let reference = decoded(written)?;
+        let tree = self.tree.get_or_insert_with(|| Tree::of(self.schema));
+        let local = tree.local(&reference);
+        if !local.starts_with('#') {
+            return Some(Fate::Kept);
         }
-        if self.walk.peek() != Some(b'[') {
-            return self.simple(PROBLEM, |json| TYPES.contains(&json));
+        let followed = pointers::followed(&local, tree, self.changes).map_or(local.clone(), Cow::Owned);
+        // What the root held is already where it is to be found.
+        let part = tree.find(if self.changes.moved.is_some() { &followed } else { &local })?;
+        (!tree.json(part).starts_with('[')).then_some(())?;
+        self.leads_into_root |= tree.is_merged(part);
+        if followed != reference {
+            self.replace(range, quoted(&followed));
         }
-        self.each(PROBLEM, |walker| {
-            // YAML has a null for what is to be the word.
-            if walker.walk.peek() == Some(b'n') {
-                let range = walker.pass_value();
-                walker.replace(range, quoted("null"));
-                return Ok(());
-            }
-            walker.simple(PROBLEM, |json| TYPES.contains(&json)).map(|_| ())
-        })
+        Some(Fate::Kept)
     }
 
-    fn reference(&mut self) -> Result<Fate, Fault> {
-        let range = self.pass_value();
-        let written = self.walk.since(range.start);
-        if !written.starts_with('"') {
-            return Err(Fault::new("must be a string"));
-        }
-        if let Some(reference) = decoded(written) {
-            self.leads_into_root |= pointers::leads_into_root(&reference);
-            if let Some(followed) = pointers::followed(&reference, self.changes) {
-                self.replace(range, quoted(&followed));
+    /// A URL, which in draft 6 may also be an anchor.
+    fn url(&mut self) -> Option<Fate> {
+        let Name { range, written, .. } = self.pass_value();
+        let url = inside(written);
+        match url.strip_prefix('#') {
+            Some(anchor) if is_anchor(anchor) => {
+                self.replace(range.start + 1..range.start + 2, String::new());
+                Some(Fate::Renamed("$anchor"))
             }
+            Some(_) => None,
+            None => (written.starts_with('"') && !url.trim_end_matches('#').contains('#')).then_some(Fate::Kept),
         }
-        Ok(Fate::Kept)
     }
 
     /// Goes up to the value of an object's next member. Nothing, and past the object, at its end.
     fn name(&mut self) -> Option<Name<'a>> {
         let before = self.walk.position();
         self.walk.pass(b',');
-        if self.walk.peek() != Some(b'"') {
-            self.walk.pass(b'}');
-            return None;
-        }
+        self.walk.peek();
         let start = self.walk.position();
-        let written = self.walk.value();
-        let range = start..self.walk.position();
-        self.walk.pass(b':');
-        Some(Name { before, range, written })
+        let written = self.walk.name()?;
+        Some(Name { before, range: start..start + written.len(), written })
     }
 
-    /// Leaves out a member that has just been passed, with the comma between it and one that is kept.
-    fn leave_out(&mut self, members: &Members, before: usize, start: usize) {
-        let start = if members.has_kept { before } else { start };
-        if !members.has_kept {
+    /// Leaves out what has just been passed and begins at `start`, with the comma between it and what is kept.
+    fn leave_out(&mut self, has_kept: bool, before: usize, start: usize) {
+        let start = if has_kept { before } else { start };
+        if !has_kept {
             self.walk.pass(b',');
         }
         self.replace(start..self.walk.position(), String::new());
@@ -385,11 +455,18 @@ impl<'a, 'c> Walker<'a, 'c> {
         self.edits.push(Edit { range, text });
     }
 
-    fn pass_value(&mut self) -> Range<usize> {
+    /// Goes past a value, and puts another one in its place.
+    fn put(&mut self, json: &str) {
+        self.is_weaker |= !self.says_nothing();
+        let range = self.pass_value().range;
+        self.replace(range, json.to_owned());
+    }
+
+    fn pass_value(&mut self) -> Name<'a> {
         self.walk.peek();
         let start = self.walk.position();
-        self.walk.value();
-        start..self.walk.position()
+        let written = self.walk.value();
+        Name { before: start, range: start..self.walk.position(), written }
     }
 
     fn says_nothing(&mut self) -> bool {
@@ -402,18 +479,10 @@ impl<'a, 'c> Walker<'a, 'c> {
     }
 }
 
-/// The name of a member.
+/// The name of a member, or a value that may be one.
 struct Name<'a> {
     /// Where the member begins, with the comma before it.
     before: usize,
     range: Range<usize>,
     written: &'a str,
-}
-
-fn is_number(json: &str) -> bool {
-    json.starts_with(|first: char| first == '-' || first.is_ascii_digit())
-}
-
-fn is_count(json: &str) -> bool {
-    is_number(json) && json.parse::<f64>().is_ok_and(|number| number >= 0.0 && number.fract() == 0.0)
 }

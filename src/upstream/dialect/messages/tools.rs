@@ -11,10 +11,10 @@ use std::collections::BTreeSet;
 use serde_json::value::RawValue;
 
 use super::calls::Reading;
+use super::keywords::is_object;
 use super::parts::invalid;
 use super::pointers::Changes;
 use super::schema::Costs;
-use super::schema_walk::Fault;
 use super::wire::{Tool, ToolChoice};
 use super::{cache, roots, schema_form, strict};
 use crate::error::Error;
@@ -36,6 +36,9 @@ pub struct Tools<'a> {
     /// Whether the API itself is told to force a call.
     pub forced: bool,
 }
+
+/// What `x-route-dropped` says of a schema that allows more than the client's.
+const PARAMETERS: &str = "tools.parameters";
 
 pub type Names<'a> = BTreeSet<Cow<'a, str>>;
 
@@ -208,20 +211,15 @@ impl Builder<'_, '_> {
         leaf: &'static str,
     ) -> Result<Json<'x>, Error> {
         let place = place.leaf(leaf);
-        let changes = Changes { names: self.reading.names.as_deref(), moved: None };
-        let parameters = match self.reading.rewrites_schemas {
-            true => in_form(parameters, changes)
-                .map_err(|fault| invalid(&format!("{place}{}", fault.path()), fault.message()))?,
-            false => Json::Borrowed(parameters),
-        };
+        let parameters = self.in_form(parameters);
         let must_be_object = || Error::from(place.fault("must be an object"));
         let fields = object_fields(parameters.get()).map_err(|_| must_be_object())?;
         let kind = field(&fields, "type");
-        if kind.is_some_and(|kind| !roots::is_object(kind)) {
+        if kind.is_some_and(|kind| !is_object(kind)) {
             return Err(invalid(&format!("{place}.type"), "must be `object`"));
         }
         if roots::is_joined(&fields) {
-            self.dropped.note("tools.parameters");
+            self.dropped.note(PARAMETERS);
             Json::parse(roots::merged(parameters.get(), &fields)).ok_or_else(must_be_object)
         } else if kind.is_some_and(|kind| kind.get() == r#""object""#) {
             Ok(parameters)
@@ -231,15 +229,19 @@ impl Builder<'_, '_> {
             Json::parse(roots::of_objects(&fields)).ok_or_else(must_be_object)
         }
     }
-}
 
-/// A schema in the form that the API takes, whatever its root is.
-///
-/// # Errors
-/// The place of what is no schema.
-pub fn in_form<'x>(schema: &'x RawValue, changes: Changes<'_>) -> Result<Json<'x>, Fault> {
-    let written = schema_form::rewritten(schema.get(), changes)?;
-    Ok(written.and_then(Json::parse).unwrap_or(Json::Borrowed(schema)))
+    /// A schema in the form that the API takes, whatever its root is.
+    fn in_form<'x>(&mut self, schema: &'x RawValue) -> Json<'x> {
+        let changes = Changes { names: self.reading.names.as_deref(), moved: None };
+        let written = match self.reading.rewrites_schemas {
+            true => schema_form::rewritten(schema.get(), changes),
+            false => None,
+        };
+        if written.as_ref().is_some_and(|written| written.is_weaker) {
+            self.dropped.note(PARAMETERS);
+        }
+        written.and_then(|written| Json::parse(written.schema)).unwrap_or(Json::Borrowed(schema))
+    }
 }
 
 /// The description of a custom tool whose input has a grammar, which the API cannot keep.

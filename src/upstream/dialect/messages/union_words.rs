@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::pointers::JOINTS;
+use super::keywords::JOINTS;
 use crate::wire::json::{Field, field, object_fields, quoted, text};
 
 /// Above it branches are told in short, and as many as fit.
