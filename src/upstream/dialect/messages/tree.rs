@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::keywords::Keyword;
 use super::pointers;
 use crate::wire::json::decoded;
 use crate::wire::walk::Walk;
@@ -26,15 +27,50 @@ struct Part<'a> {
     is_merged: bool,
 }
 
+/// What is taken in.
+#[derive(Clone, Copy)]
+struct Value {
+    kind: ValueKind,
+    is_merged: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ValueKind {
+    /// A schema, or several in an array.
+    Schema,
+    /// Schemas by names.
+    Named,
+    /// What is no schema, and has no anchors.
+    Other,
+}
+
+impl ValueKind {
+    /// What stands under a name in such a value.
+    fn below(self, name: &str) -> Self {
+        match (self, Keyword::of(name)) {
+            (Self::Named, _) => Self::Schema,
+            // Where it is one today it has another name.
+            (Self::Schema, Keyword::Schema) if name == "additionalItems" => Self::Other,
+            (Self::Schema, Keyword::Properties | Keyword::Definitions | Keyword::Dependencies) => Self::Named,
+            (
+                Self::Schema,
+                Keyword::Schema | Keyword::Condition | Keyword::NameSchema | Keyword::Items | Keyword::Schemas,
+            ) => Self::Schema,
+            (Self::Schema | Self::Other, _) => Self::Other,
+        }
+    }
+}
+
 impl<'a> Tree<'a> {
     pub fn of(schema: &'a str) -> Self {
         let mut tree = Self { parts: Vec::new(), inner: BTreeMap::new(), anchors: BTreeMap::new(), url: None };
-        tree.take(&mut Walk::new(schema), false);
+        tree.take(&mut Walk::new(schema), Value { kind: ValueKind::Schema, is_merged: false });
         tree
     }
 
     /// Takes in the value that comes next. Nothing for one that nothing can lead to.
-    fn take(&mut self, walk: &mut Walk<'a>, is_merged: bool) -> Option<usize> {
+    fn take(&mut self, walk: &mut Walk<'a>, value: Value) -> Option<usize> {
+        let is_merged = value.is_merged;
         let first = walk.peek()?;
         let (number, start) = (self.parts.len(), walk.position());
         match first {
@@ -52,18 +88,21 @@ impl<'a> Tree<'a> {
             while let Some(written) = walk.name() {
                 let name = decoded(written).unwrap_or(Cow::Borrowed(written));
                 if walk.peek() == Some(b'"') {
-                    self.take_text(number, &name, walk.value());
+                    let written = walk.value();
+                    if value.kind == ValueKind::Schema {
+                        self.take_text(number, &name, written);
+                    }
                     continue;
                 }
                 let is_merged = is_merged || number == ROOT && pointers::is_merged(&name);
-                if let Some(inner) = self.take(walk, is_merged) {
+                if let Some(inner) = self.take(walk, Value { kind: value.kind.below(&name), is_merged }) {
                     self.inner.insert((number, name), inner);
                 }
             }
         } else if walk.pass(b'[') {
             let mut position = 0;
             while walk.element() {
-                if let Some(inner) = self.take(walk, is_merged) {
+                if let Some(inner) = self.take(walk, value) {
                     self.inner.insert((number, position.to_string().into()), inner);
                 }
                 position += 1;
@@ -135,7 +174,7 @@ mod tests {
     #[test]
     fn what_a_reference_leads_to_is_found() {
         let tree = Tree::of(
-            r##"{"$id":"https://x.y/s#","a/b":[1,{"~":true}],"anyOf":[{"$anchor":"b"},{"$id":"#c"}],"d":1,"d":{"last":{}},"e":"f"}"##,
+            r##"{"$id":"https://x.y/s#","a/b":[1,{"~":true}],"anyOf":[{"$anchor":"b"},{"$id":"#c"}],"d":1,"d":{"last":{}},"e":"f","const":{"$anchor":"g"},"properties":{"not":{"$anchor":"h"}}}"##,
         );
         for (reference, expected) in [
             ("#", Some((ROOT, false))),
@@ -149,6 +188,8 @@ mod tests {
             ("#/a~1b/0", None),
             ("#/e", None),
             ("#e", None),
+            ("#g", None),
+            ("#h", Some((11, true))),
             ("https://x.y/s2", None),
         ] {
             let found = tree.find(&tree.local(reference));
