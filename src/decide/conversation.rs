@@ -15,7 +15,7 @@ const MAX_BYTES: usize = 64 << 10;
 pub fn number(client: &str, ask: &Ask<'_>) -> u64 {
     let mut digest = Digest::default();
     digest.add(client);
-    let is_instruction = |turn: &&Turn<'_>| matches!(turn.role, Role::System | Role::Developer);
+    let is_instruction = |turn: &&Turn<'_>| turn.role.is_instruction();
     ask.turns.iter().take_while(is_instruction).for_each(|turn| digest.add_turn(turn));
     for tools in ["tools", "functions"].into_iter().filter_map(|name| ask.field(name)) {
         digest.add(tools.get());

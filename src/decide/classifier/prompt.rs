@@ -117,7 +117,7 @@ fn instructions(policy: &Policy) -> String {
 
 fn data(classifier: &Classifier, request: &Ask<'_>) -> String {
     let last_user = request.turns.iter().rev().find(|turn| turn.role == Role::User);
-    let system = request.turns.iter().find(|turn| matches!(turn.role, Role::System | Role::Developer));
+    let system = request.turns.iter().find(|turn| turn.role.is_instruction());
     let digest = Digest {
         last_user_message: last_user.map(|turn| excerpt(turn.texts(), classifier.excerpt_bytes)).unwrap_or_default(),
         system_prompt: system

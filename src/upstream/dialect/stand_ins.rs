@@ -50,21 +50,23 @@ impl Form {
 /// The names of a request for which others stand, and those.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct StandIns {
-    by_name: BTreeMap<String, String>,
+    /// By the names that they stand for.
+    stand_ins: BTreeMap<String, String>,
+    /// By what stands for them.
     names: BTreeMap<String, String>,
 }
 
 impl StandIns {
     /// Finds what stands for a name, which is nothing that is taken and stands for no other.
     pub fn add(&mut self, name: &str, form: Form, is_taken: impl Fn(&str) -> bool) {
-        if self.by_name.contains_key(name) {
+        if self.stand_ins.contains_key(name) {
             return;
         }
         let mut rounds = (0..).map(|round| form.stand_in(name, round));
         let free = rounds.find(|stand_in| !is_taken(stand_in) && !self.names.contains_key(stand_in));
         if let Some(stand_in) = free {
             self.names.insert(stand_in.clone(), name.to_owned());
-            self.by_name.insert(name.to_owned(), stand_in);
+            self.stand_ins.insert(name.to_owned(), stand_in);
         }
     }
 
@@ -74,7 +76,7 @@ impl StandIns {
 
     /// What stands for a name; nothing if it stands for itself.
     pub fn written(&self, name: &str) -> Option<&str> {
-        self.by_name.get(name).map(String::as_str)
+        self.stand_ins.get(name).map(String::as_str)
     }
 
     /// The name that one stands for; nothing if it stands for itself.

@@ -59,6 +59,11 @@ impl Role {
     pub fn is_of_results(self) -> bool {
         matches!(self, Self::Tool | Self::Function)
     }
+
+    /// Whether the turn tells the model what to do.
+    pub fn is_instruction(self) -> bool {
+        matches!(self, Self::System | Self::Developer)
+    }
 }
 
 /// The texts of a turn, as JSON strings.

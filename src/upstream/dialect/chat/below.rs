@@ -70,13 +70,9 @@ impl Pruner<'_, '_> {
         }
         let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
         for field in &fields {
-            if is_null(field.value) {
-                edit.leave();
-                continue;
-            }
             let path = format!("{path}.{}", field.name);
             let is_known = known.contains(&field.name.as_ref()) && !self.recipient.lacks(&path);
-            if is_known || (self.is_added)(&path) {
+            if !is_null(field.value) && (is_known || (self.is_added)(&path)) {
                 edit.put(field, self.prune(&path, field.value));
                 continue;
             }

@@ -50,8 +50,7 @@ impl<'a> History<'a> {
     pub fn write(&self, dropped: &mut Dropped) -> Result<Option<Vec<Cow<'a, str>>>, Error> {
         let turns = self.turns;
         let mut messages: Vec<Cow<'a, str>> = Vec::with_capacity(turns.len() + 2);
-        let is_instruction = |turn: &&Turn<'_>| matches!(turn.role, Role::System | Role::Developer);
-        let leading = turns.iter().take_while(is_instruction).count();
+        let leading = turns.iter().take_while(|turn| turn.role.is_instruction()).count();
         let present = turns.iter().rposition(|turn| turn.role == Role::User);
         let hint = self.hint.map(|hint| format!(r#"{{"role":"system","content":{}}}"#, json::quoted(hint)));
         let mut hint = hint.map(Cow::Owned);
@@ -61,18 +60,19 @@ impl<'a> History<'a> {
             older_calls: OlderCalls::default(),
             dropped,
         };
-        let late = self.late_instructions(leading);
+        let gathers_instructions = self.gathers_instructions();
         let mut previous = None;
         for (position, turn) in turns.iter().enumerate() {
             if position == leading {
-                for turn in &late {
+                let behind = turns.iter().enumerate().skip(leading);
+                for (position, turn) in behind.filter(|(_, turn)| gathers_instructions && turn.role.is_instruction()) {
                     aside.dropped.note("messages");
                     let step = Step { position, role: turn.role, needs_signature: false, is_prefill: false };
                     messages.push(Cow::Owned(self.message(turn, &step, &mut aside)?.into_owned()));
                 }
                 messages.extend(hint.take());
             }
-            if late.iter().any(|late| std::ptr::eq(*late, turn)) {
+            if gathers_instructions && position > leading && turn.role.is_instruction() {
                 continue;
             }
             if previous.is_some_and(Role::is_of_results) && !turn.role.is_of_results() {
@@ -101,19 +101,14 @@ impl<'a> History<'a> {
         Ok(is_changed.then_some(messages))
     }
 
-    /// The instructions that are to stand with the first ones, since the provider takes none behind an answer or a result.
-    fn late_instructions(&self, leading: usize) -> Vec<&'a Turn<'a>> {
-        if !self.recipient.has(Quirk::NoUserAfterTool) {
-            return Vec::new();
-        }
-        let is_instruction = |turn: &Turn<'_>| matches!(turn.role, Role::System | Role::Developer);
-        let is_late =
-            |pair: &[Turn<'_>]| is_instruction(&pair[1]) && !is_instruction(&pair[0]) && pair[0].role != Role::User;
-        if !self.turns.windows(2).any(is_late) {
-            return Vec::new();
-        }
-        // All of them, so that they keep their order.
-        self.turns.iter().skip(leading).filter(|turn| is_instruction(turn)).collect()
+    /// Whether all instructions are to stand with the first ones, so that they keep their order: the provider takes none behind
+    /// an answer or a result.
+    fn gathers_instructions(&self) -> bool {
+        let is_late = |pair: &[Turn<'_>]| {
+            let [before, turn] = [pair[0].role, pair[1].role];
+            turn.is_instruction() && !before.is_instruction() && before != Role::User
+        };
+        self.recipient.has(Quirk::NoUserAfterTool) && self.turns.windows(2).any(is_late)
     }
 
     /// What results could not hold follows in a message of the user, and whoever speaks `next` behind it.
