@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::wire::ask::place::Place;
 use crate::wire::ask::unread::Unread;
-use crate::wire::json::{Field, JsonString, field, given, object_fields, objects, says_nothing};
+use crate::wire::json::{Field, JsonString, field, given, says_nothing};
+use crate::wire::opened::{elements, members};
 
 /// The members of an object that nobody has read yet. Null is not given.
 pub struct Members<'u, 'a> {
@@ -21,9 +22,8 @@ pub struct Members<'u, 'a> {
 
 impl<'u, 'a> Members<'u, 'a> {
     /// Opens the object at `place`; nothing if `json` is none.
-    pub fn open(json: &'a str, place: Place, unread: &'u RefCell<Unread<'a>>) -> Option<Self> {
-        let fields = object_fields(json).ok()?;
-        Some(Self { place, fields, unread })
+    pub fn open(json: &'a RawValue, place: Place, unread: &'u RefCell<Unread<'a>>) -> Option<Self> {
+        Some(Self { place, fields: members(json)?, unread })
     }
 
     pub fn place(&self) -> Place {
@@ -73,14 +73,13 @@ impl<'u, 'a> Members<'u, 'a> {
 
     /// What was taken, if it is an object, which stands at `place`.
     pub fn at(&self, value: &'a RawValue, place: Place) -> Option<Self> {
-        Self::open(value.get(), place, self.unread)
+        Self::open(value, place, self.unread)
     }
 
     /// The elements of what was taken, if it is an array of objects; `place` says where each stands.
     pub fn elements(&self, list: &'a RawValue, place: impl Fn(usize) -> Place) -> Option<Vec<Self>> {
-        let elements = objects(list.get()).ok()?.into_iter().enumerate();
-        let unread = self.unread;
-        Some(elements.map(|(position, fields)| Self { place: place(position), fields, unread }).collect())
+        let elements = elements(list)?.into_iter().enumerate();
+        elements.map(|(position, element)| self.at(element, place(position))).collect()
     }
 
     /// A member without meaning for a model.
@@ -120,6 +119,7 @@ mod tests {
     /// What is unread when `read` is through with an object.
     fn left(json: &str, read: impl FnOnce(&mut Members<'_, '_>)) -> Vec<String> {
         let unread = RefCell::default();
+        let json = serde_json::from_str(json).expect("JSON");
         read(&mut Members::open(json, Place::element("tools", 3), &unread).expect("an object"));
         unread.into_inner().paths().collect()
     }

@@ -1,5 +1,5 @@
-//! The fields that OpenAI's API publishes of a chat completion request, at the top level with the JSON types that they may
-//! have, and of its messages.
+//! The fields that OpenAI's API publishes of a chat completion request: at the top level with the JSON types that they may
+//! have, of its messages, and of what is below.
 //!
 //! One list for both sides, so that they cannot drift apart: the client's door checks fields by it, and a provider of the same
 //! API gets no field that is not in it.
@@ -67,7 +67,66 @@ pub const PUBLISHED: [(&str, FieldType); 37] = [
 pub const MESSAGE_FIELDS: [&str; 8] =
     ["role", "content", "name", "refusal", "audio", "function_call", "tool_calls", "tool_call_id"];
 
+/// The fields of each object, by the names on the way to it, in their order; what is in a list is where the list is. Of
+/// messages, parts, calls and tools the dialect knows the upper levels.
+const OBJECTS: [(&str, &[&str]); 33] = [
+    ("audio", &["voice", "format"]),
+    ("audio.voice", &["id"]),
+    ("function_call", &["name"]),
+    ("functions", &["name", "description", "parameters"]),
+    ("messages.audio", &["id"]),
+    ("messages.content.file", &["file_data", "file_id", "filename"]),
+    ("messages.content.image_url", &["url", "detail"]),
+    ("messages.content.input_audio", &["data", "format"]),
+    ("messages.content.prompt_cache_breakpoint", &["mode"]),
+    ("messages.content.video_url", &["url"]),
+    ("messages.function_call", &["name", "arguments"]),
+    ("moderation", &["model", "policy"]),
+    ("moderation.policy", &["input", "output"]),
+    ("moderation.policy.input", &["mode"]),
+    ("moderation.policy.output", &["mode"]),
+    ("prediction", &["type", "content"]),
+    ("prediction.content", &["type", "text", "prompt_cache_breakpoint"]),
+    ("prompt_cache_options", &["ttl", "mode"]),
+    ("response_format", &["type", "json_schema"]),
+    ("response_format.json_schema", &["name", "description", "schema", "strict"]),
+    ("stream_options", &["include_usage", "include_obfuscation"]),
+    ("tool_choice", &["type", "function", "custom", "allowed_tools"]),
+    ("tool_choice.allowed_tools", &["mode", "tools"]),
+    ("tool_choice.allowed_tools.tools", &["type", "function", "custom"]),
+    ("tool_choice.allowed_tools.tools.custom", &["name"]),
+    ("tool_choice.allowed_tools.tools.function", &["name"]),
+    ("tool_choice.custom", &["name"]),
+    ("tool_choice.function", &["name"]),
+    ("tools.custom.format", &["type", "grammar"]),
+    ("tools.custom.format.grammar", &["definition", "syntax"]),
+    ("web_search_options", &["search_context_size", "user_location"]),
+    ("web_search_options.user_location", &["type", "approximate"]),
+    ("web_search_options.user_location.approximate", &["country", "region", "city", "timezone"]),
+];
+
 /// Whether the published API has a field of this name.
 pub fn is_published(name: &str) -> bool {
     PUBLISHED.binary_search_by_key(&name, |(known, _)| known).is_ok()
+}
+
+/// The fields of the published API at a place that [`OBJECTS`] has.
+pub fn fields_at(path: &str) -> Option<&'static [&'static str]> {
+    let found = OBJECTS.binary_search_by_key(&path, |(known, _)| known).ok()?;
+    OBJECTS.get(found).map(|(_, fields)| *fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_found() {
+        assert!(OBJECTS.is_sorted_by_key(|(path, _)| *path));
+        for (path, _) in OBJECTS {
+            assert!(fields_at(path).is_some(), "{path}");
+            let above = path.rsplit_once('.').and_then(|(above, name)| Some((fields_at(above)?, name)));
+            assert!(above.is_none_or(|(above, name)| above.contains(&name)), "{path}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::halves;
-use super::walk::string_end;
+use super::walk::{StringSeen, string_end};
 
 /// The deepest nesting of what a client sends, and of JSON in a text of it.
 pub const MAX_DEPTH: usize = 128;
@@ -35,12 +35,6 @@ pub fn field<'a>(fields: &[Field<'a>], name: &str) -> Option<&'a RawValue> {
 /// `text` as a JSON string.
 pub fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a string should serialise")
-}
-
-/// The fields of each object of an array, as [`object_fields`] has them.
-pub fn objects(json: &str) -> Result<Vec<Vec<Field<'_>>>, serde_json::Error> {
-    let objects: Vec<Fields<'_>> = serde_json::from_str(json)?;
-    Ok(objects.into_iter().map(|Fields(fields)| fields).collect())
 }
 
 struct Fields<'a>(Vec<Field<'a>>);
@@ -155,7 +149,7 @@ pub fn decoded(json: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The text of a JSON string, with U+FFFD for half a surrogate pair.
-fn readable(json: &str) -> Cow<'_, str> {
+pub fn readable(json: &str) -> Cow<'_, str> {
     let mended = || decoded(&halves::mended(json)).map(Cow::into_owned);
     decoded(json).unwrap_or_else(|| mended().unwrap_or_default().into())
 }
@@ -218,11 +212,6 @@ impl<'a> JsonString<'a> {
         JsonString(Json::borrow("\"\"").expect("two quotes should be JSON"))
     }
 
-    /// A JSON string with its quotes, if it is one.
-    pub fn borrow(json: &'a str) -> Option<Self> {
-        Json::borrow(json).filter(|json| json.get().starts_with('"')).map(JsonString)
-    }
-
     /// A value, if it is a string.
     pub fn read(raw: &'a RawValue) -> Option<Self> {
         is_text(raw).then_some(JsonString(Json::Borrowed(raw)))
@@ -267,7 +256,7 @@ impl<'a> JsonString<'a> {
 
     /// How many bytes the text has, without decoding it; of half a surrogate pair, two.
     pub fn text_bytes(&self) -> usize {
-        text_bytes(self.inside())
+        StringSeen::at(self.get().as_bytes(), 0).text_bytes
     }
 
     /// The text, borrowed where it has no escapes; nothing if it is none, as with half of a surrogate pair.
@@ -283,31 +272,6 @@ impl PartialEq for JsonString<'_> {
 }
 
 impl Eq for JsonString<'_> {}
-
-/// How many bytes the text has that stands so between quotes, without decoding it; of half a surrogate pair, two.
-pub fn text_bytes(inside: &str) -> usize {
-    let inside = inside.as_bytes();
-    let (mut bytes, mut at) = (0, 0);
-    while let Some(escape) = memchr::memchr(b'\\', &inside[at..]) {
-        let code = inside.get(at + escape + 2..at + escape + 6);
-        let (length, stands_for) = match inside.get(at + escape + 1) {
-            Some(b'u') => (6, code.map_or(0, utf8_bytes)),
-            Some(_) | None => (2, 1),
-        };
-        bytes += escape + stands_for;
-        at = (at + escape + length).min(inside.len());
-    }
-    bytes + inside.len() - at
-}
-
-/// How many bytes of UTF-8 the four digits of a `\u` stand for; half of a surrogate pair for half of its four.
-fn utf8_bytes(digits: &[u8]) -> usize {
-    match digits {
-        [b'0', b'0', b'0'..=b'7', _] => 1,
-        [b'0', b'0'..=b'7', ..] | [b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..] => 2,
-        _ => 3,
-    }
-}
 
 /// The text of a JSON string, borrowed where it has no escapes; nothing for a value of another type.
 pub fn text(raw: &RawValue) -> Option<Cow<'_, str>> {

@@ -9,6 +9,7 @@ pub mod facts;
 pub mod halves;
 pub mod json;
 pub mod media;
+pub mod opened;
 pub mod part_types;
 pub mod piece;
 pub mod seal;

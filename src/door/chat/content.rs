@@ -119,7 +119,7 @@ fn besides(ask: &Ask<'_>, other: Option<&str>, value: &RawValue) -> Option<Setti
 fn read_stream_options<'a>(ask: &Ask<'a>, unread: &RefCell<Unread<'a>>) {
     let options = given(ask.field("stream_options"));
     let place = Place::field("stream_options");
-    if let Some(mut options) = options.and_then(|options| Members::open(options.get(), place, unread)) {
+    if let Some(mut options) = options.and_then(|options| Members::open(options, place, unread)) {
         options.take_flag("include_usage");
     }
 }
@@ -127,7 +127,7 @@ fn read_stream_options<'a>(ask: &Ask<'a>, unread: &RefCell<Unread<'a>>) {
 fn format<'a>(ask: &Ask<'a>, unread: &RefCell<Unread<'a>>) -> Result<Option<Format<'a>>, RequestFault> {
     let Some(format) = given(ask.field("response_format")) else { return Ok(None) };
     let place = Place::field("response_format");
-    let format = Members::open(format.get(), place, unread);
+    let format = Members::open(format, place, unread);
     let mut format = format.ok_or_else(|| place.fault("must be an object"))?;
     let kind = match format.take("type").map(RawValue::get) {
         Some(r#""text""#) => return Ok(None),

@@ -12,10 +12,11 @@ use super::{marks, reasoning};
 use crate::door::members::Members;
 use crate::wire::ask::items::{Call, CallResult, Item, ItemKind, Level, Part, PartKind};
 use crate::wire::ask::place::{Located, Place, RequestFault};
-use crate::wire::ask::turns::{Role, Texts, Turn};
+use crate::wire::ask::turns::{Form, Role, Texts, Turn};
 use crate::wire::ask::unread::Unread;
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
+use crate::wire::opened::found_valid;
 
 /// Fields of messages that other APIs answer with, and clients send back, without meaning for a model.
 const ECHOED: [&str; 3] = ["annotations", "logprobs", "id"];
@@ -32,7 +33,8 @@ pub fn read<'a>(turns: &[Turn<'a>], unread: &RefCell<Unread<'a>>) -> Result<Vec<
             items.push(Item::new(place, kind));
             continue;
         }
-        let message = Members::open(turn.raw, place, unread).ok_or_else(|| place.fault("must be an object"))?;
+        let message =
+            Members::open(found_valid(turn.raw), place, unread).ok_or_else(|| place.fault("must be an object"))?;
         push_items(message, turn.role, &mut items)?;
     }
     Ok(items)
@@ -40,10 +42,10 @@ pub fn read<'a>(turns: &[Turn<'a>], unread: &RefCell<Unread<'a>>) -> Result<Vec<
 
 /// What a turn says that has nothing but texts, which have been found already: most turns, and most of what long ones hold.
 fn texts<'a>(turn: &Turn<'a>, place: Place, before: &[Item<'a>]) -> Option<ItemKind<'a>> {
-    if !turn.has_only_texts {
+    if turn.form != Form::Texts {
         return None;
     }
-    let part = |place: Place, text: &'a str| Some(Part::text(place, JsonString::borrow(text)?));
+    let part = |place: Place, text: &'a str| Some(Part::text(place, JsonString::read(found_valid(text))?));
     let parts: Option<Vec<Part<'a>>> = match &turn.texts {
         Texts::None => return None,
         Texts::One(text) => part(place.member("content"), text).map(|part| vec![part]),

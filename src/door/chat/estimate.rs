@@ -4,9 +4,9 @@
 //! Only the bounds of a model's context are kept by it, so what cannot be known is counted low: a request that is refused here
 //! is served nowhere.
 
-use crate::wire::media::{after_scheme, is_text_type};
+use super::media::Payload;
 use crate::wire::part_types::Media;
-use crate::wire::walk::{Walk, said_bytes, string_bytes};
+use crate::wire::walk::said_bytes;
 
 const BYTES_OF_TOKEN: u64 = 4;
 /// What the borders of a message cost.
@@ -34,9 +34,9 @@ impl Size {
         Self { text_bytes: 0, media_tokens: MESSAGE_TOKENS }
     }
 
-    /// Adds a text, as a JSON string.
-    pub fn add_text(&mut self, text: &str) {
-        self.text_bytes += string_bytes(text);
+    /// Adds a text of so many bytes.
+    pub fn add_text(&mut self, bytes: usize) {
+        self.text_bytes += bytes as u64;
     }
 
     /// Adds any JSON, such as a schema.
@@ -45,8 +45,7 @@ impl Size {
     }
 
     /// Adds what a field of this kind holds.
-    pub fn add_media(&mut self, kind: Media, value: &str) {
-        let payload = payload(value);
+    pub fn add_media(&mut self, kind: Media, payload: &Payload<'_>) {
         // Of base64; an address says nothing of how much is there.
         let bytes = payload.data.map_or(0, |data| data.len() as u64 / 4 * 3);
         match kind {
@@ -64,57 +63,14 @@ impl Size {
     }
 }
 
-/// What is known of something that is no text.
-#[derive(Default)]
-struct Payload<'a> {
-    /// What holds it, if it is here.
-    data: Option<&'a str>,
-    is_text: bool,
-    is_rough: bool,
-}
-
-/// Looks into the field of a part, a string or an object.
-fn payload(value: &str) -> Payload<'_> {
-    let mut payload = Payload::default();
-    let mut walk = Walk::new(value);
-    if value.starts_with('"') {
-        payload.take(value);
-    }
-    if walk.pass(b'{') {
-        while let Some(name) = walk.member() {
-            let value = walk.value();
-            match name.as_ref() {
-                "data" | "file_data" | "url" => payload.take(value),
-                "detail" => payload.is_rough = value == r#""low""#,
-                _ => {}
-            }
-        }
-    }
-    payload
-}
-
-impl<'a> Payload<'a> {
-    fn take(&mut self, json: &'a str) {
-        let inside = json.trim_matches('"');
-        if ["http:", "https:"].into_iter().any(|scheme| after_scheme(inside, scheme).is_some()) {
-            return;
-        }
-        let (head, data) = match after_scheme(inside, "data:").and_then(|rest| rest.split_once(',')) {
-            Some((head, data)) => (head, data),
-            None => ("", inside),
-        };
-        self.is_text = is_text_type(head);
-        self.data = Some(data);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::walk::Walk;
 
     fn media(kind: Media, value: &str) -> u64 {
         let mut size = Size::default();
-        size.add_media(kind, value);
+        size.add_media(kind, &Payload::read(&mut Walk::new(value), &[]));
         size.tokens()
     }
 

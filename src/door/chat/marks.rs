@@ -73,7 +73,7 @@ mod tests {
             for name in NAMES {
                 let (json, left) = (format!(r#"{{"{name}":{mark}}}"#), RefCell::default());
                 let taken =
-                    Members::open(&json, Place::field("tools"), &left).and_then(|mut members| take(&mut members));
+                    Members::open(crate::wire::opened::found_valid(&json), Place::field("tools"), &left).and_then(|mut members| take(&mut members));
                 assert_eq!(taken.map(|mark| mark.lifetime), lifetime, "{mark}");
                 assert_eq!(left.into_inner().paths().next().is_some(), unread, "{mark}");
             }

@@ -8,96 +8,21 @@ use serde_json::value::RawValue;
 
 use super::estimate::Size;
 use super::fields::{same_but_for_case, shown};
-use super::media::{MAX_WORD_BYTES, holds_media, media_field, says_something};
+use super::media::{MAX_WORD_BYTES, Payload, holds_media, media_field, says_something};
 use super::part_names::{is_other_case, valid_types};
+use super::seen::{Content, Part, Type};
 use crate::error::{Error, Kind};
 use crate::wire::ask::place::Place;
-use crate::wire::ask::turns::{MediaSeen, OddPart, Role, Texts, Turn};
-use crate::wire::chat::MESSAGE_FIELDS;
+use crate::wire::ask::turns::{Form, MediaSeen, OddPart, Role, Turn};
+use crate::wire::chat::{MESSAGE_FIELDS, fields_at};
 use crate::wire::json::decoded;
-use crate::wire::part_types::{Holds, Media, PartType, part_type};
+use crate::wire::part_types::{Holds, Media, part_type};
 use crate::wire::walk::Walk;
-
-/// One part of a message's content.
-#[derive(Clone, Debug)]
-struct Part<'a> {
-    of: Type<'a>,
-    /// A JSON string.
-    text: Option<&'a str>,
-    /// What its own field holds.
-    own: Option<&'a str>,
-    /// Whether it has nothing but `type` and `text`.
-    is_only_text: bool,
-}
-
-/// The type of a part.
-#[derive(Clone, Debug)]
-enum Type<'a> {
-    Known(&'static PartType),
-    /// One that only the providers take that list it.
-    Odd(Cow<'a, str>),
-}
-
-/// A message's content.
-enum Content<'a> {
-    None,
-    /// A JSON string.
-    Text(&'a str),
-    Parts(Vec<Part<'a>>),
-}
 
 /// More fields than any message or part has.
 const MAX_MEMBERS: usize = 64;
 /// More types of parts than anybody adds to those of the API.
 const MAX_ODD_TYPES: usize = 16;
-
-impl Part<'_> {
-    /// What it holds, if anybody knows.
-    fn holds(&self) -> Option<Holds> {
-        match self.of {
-            Type::Known(known) => Some(known.holds),
-            Type::Odd(_) => None,
-        }
-    }
-}
-
-impl<'a> Content<'a> {
-    fn parts(&self) -> &[Part<'a>] {
-        match self {
-            Content::None | Content::Text(_) => &[],
-            Content::Parts(parts) => parts,
-        }
-    }
-
-    fn texts(&self) -> Texts<'a> {
-        match self {
-            Content::None => Texts::None,
-            Content::Text(text) => Texts::One(text),
-            Content::Parts(parts) => Texts::Several(parts.iter().filter_map(|part| part.text).collect()),
-        }
-    }
-
-    fn is_only_text(&self) -> bool {
-        match self {
-            Content::None => false,
-            Content::Text(_) => true,
-            Content::Parts(parts) => !parts.is_empty() && parts.iter().all(|part| part.is_only_text),
-        }
-    }
-
-    fn add_to(&self, size: &mut Size) {
-        match self {
-            Content::None => {}
-            Content::Text(text) => size.add_text(text),
-            Content::Parts(parts) => parts.iter().for_each(|part| match (part.holds(), part.own.unwrap_or_default()) {
-                (Some(Holds::Media(kind)), own) => size.add_media(kind, own),
-                (Some(Holds::Text), _) => size.add_text(part.text.unwrap_or_default()),
-                (None, own) if holds_media(own) => size.add_media(Media::File, ""),
-                (Some(Holds::Refusal | Holds::Thoughts) | None, own) => size.add_json(own),
-            }),
-        }
-    }
-}
 
 /// Reads the messages, which are valid JSON.
 ///
@@ -164,7 +89,7 @@ impl<'a> Reader<'_, 'a> {
                         }
                         Some(_) => {
                             seen.other = true;
-                            size.add_media(Media::Image, "");
+                            size.add_media(Media::Image, &Payload::default());
                         }
                         None => {
                             seen.other |= holds_media(value);
@@ -201,8 +126,8 @@ impl<'a> Reader<'_, 'a> {
         };
         content.add_to(&mut size);
         let raw = self.walk.since(start);
-        let has_only_texts = members == 2 && content.is_only_text();
-        Ok(Turn { role, texts: content.texts(), has_only_texts, media, odd_parts, tokens: size.tokens(), raw })
+        let form = if members == 2 { content.form() } else { Form::Other };
+        Ok(Turn { role, texts: content.texts(), form, media, odd_parts, tokens: size.tokens(), raw })
     }
 
     /// The first part of each odd type.
@@ -224,7 +149,7 @@ impl<'a> Reader<'_, 'a> {
 
     fn content(&mut self) -> Result<Content<'a>, Error> {
         match self.walk.peek() {
-            Some(b'"') => Ok(Content::Text(self.walk.value())),
+            Some(b'"') => Ok(Content::Text(self.walk.text())),
             Some(b'n') => {
                 self.walk.value();
                 Ok(Content::None)
@@ -249,44 +174,57 @@ impl<'a> Reader<'_, 'a> {
             return Err(self.invalid(&place(""), "must be an object with `type`"));
         }
         let (mut kind, mut text, mut media) = (None, None, None::<Cow<'a, str>>);
-        let mut own: Vec<(&'static str, &'a str)> = Vec::new();
+        let mut own: Vec<(&'static str, Payload<'a>)> = Vec::new();
         let (mut members, mut said, mut nested) = (0, None, None::<Cow<'a, str>>);
         while let Some(name) = self.walk.member() {
-            let value = self.walk.value();
             members += 1;
             if members > MAX_MEMBERS {
                 return Err(self.invalid(&place(""), &format!("has more than {MAX_MEMBERS} fields")));
             }
-            if name == "text" && !value.starts_with(['"', 'n']) {
-                return Err(self.invalid(&place(".text"), "must be a string"));
-            }
-            if nested.is_none() && holds_media(value) && media_field(&name).is_none() {
-                nested = Some(name.clone());
-            }
             match name.as_ref() {
-                "type" if kind.is_none() => kind = Some(value),
-                "text" if text.is_none() => text = Some(value),
+                "type" if kind.is_none() => kind = Some(self.walk.value()),
+                "text" if text.is_none() => {
+                    let value = self.walk.text();
+                    if !value.json.starts_with(['"', 'n']) {
+                        return Err(self.invalid(&place(".text"), "must be a string"));
+                    }
+                    text = Some(value);
+                }
                 "type" | "text" => return Err(self.invalid(&place(&format!(".{name}")), "stands twice")),
                 name if ["type", "text"].into_iter().any(|known| same_but_for_case(known, name)) => {
                     let message = format!("is no field of a part; valid: `{}`", name.to_lowercase());
                     return Err(self.invalid(&place(&format!(".{}", shown(name))), &message));
                 }
-                _ if !says_something(value) => {}
                 _ => match media_field(&name) {
-                    Some(known) if known == name && own.iter().all(|(other, _)| *other != known) => {
-                        own.push((known, value));
+                    Some(known) => {
+                        let fields = part_type(&name).and_then(|known| fields_at(known.path)).unwrap_or_default();
+                        let payload = Payload::read(self.walk, fields);
+                        if !says_something(payload.raw) {
+                            continue;
+                        }
+                        if known == name && own.iter().all(|(other, _)| *other != known) {
+                            own.push((known, payload));
+                        } else {
+                            media = Some(name);
+                        }
                     }
-                    None if matches!(name.as_ref(), "refusal" | "thinking" | "reasoning") => said = Some(value),
-                    Some(_) => media = Some(name),
-                    None => {}
+                    None => {
+                        let value = self.walk.value();
+                        if matches!(name.as_ref(), "refusal" | "thinking" | "reasoning") && says_something(value) {
+                            said = Some(value);
+                        }
+                        if nested.is_none() && holds_media(value) {
+                            nested = Some(name);
+                        }
+                    }
                 },
             }
         }
         let named = kind.filter(|kind| kind.len() <= MAX_WORD_BYTES).and_then(decoded);
-        let Some(named) = named.filter(|name| !is_other_case(name)) else {
+        let known = named.as_deref().and_then(part_type);
+        let Some(named) = named.filter(|name| known.is_some() || !is_other_case(name)) else {
             return Err(self.invalid(&place(".type"), &valid_types("")));
         };
-        let known = part_type(&named);
         // A part that nobody here knows may hold anything: who takes it knows what.
         let other = own.iter().map(|(name, _)| *name).find(|name| *name != named);
         let other = other.or(media.as_deref()).or(nested.as_deref()).filter(|_| known.is_some());
@@ -294,17 +232,19 @@ impl<'a> Reader<'_, 'a> {
             let message = format!("does not belong into a part of the type `{}`", shown(&named));
             return Err(self.invalid(&place(&format!(".{}", shown(name))), &message));
         }
-        let text = text.filter(|text| text.starts_with('"'));
-        let own = own.first().map(|(_, value)| *value).or(said);
-        let is_text = known.is_some_and(|known| known.holds == Holds::Text);
-        let is_only_text = is_text && text.is_some() && members == 2;
-        Ok(match known {
-            Some(known) if known.holds == Holds::Thoughts => {
-                Part { of: Type::Known(known), text: None, own: own.or(text), is_only_text }
-            }
-            Some(known) => Part { of: Type::Known(known), text, own, is_only_text },
-            None => Part { of: Type::Odd(named), text, own: Some(self.walk.since(start)), is_only_text },
-        })
+        let text = text.filter(|text| text.json.starts_with('"'));
+        let payload = own.first().map(|(_, payload)| *payload).unwrap_or_default();
+        let said = said.or(text.map(|text| text.json)).unwrap_or_default();
+        let Some(known) = known else {
+            return Ok(Part { of: Type::Odd(named), text, said: self.walk.since(start), payload, form: Form::Other });
+        };
+        let form = match known.holds {
+            Holds::Text if text.is_some() && members == 2 => Form::Texts,
+            Holds::Media(_) if known.is_published && payload.is_published && members == 2 => Form::Parts,
+            _ => Form::Other,
+        };
+        let text = text.filter(|_| known.holds != Holds::Thoughts);
+        Ok(Part { of: Type::Known(known), text, said, payload, form })
     }
 }
 

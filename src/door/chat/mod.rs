@@ -19,6 +19,7 @@ pub mod messages;
 mod part_names;
 mod parts;
 mod reasoning;
+mod seen;
 mod tools;
 
 use std::borrow::Cow;

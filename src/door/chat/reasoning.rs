@@ -6,7 +6,8 @@
 use serde_json::value::RawValue;
 
 use crate::wire::ask::items::{Binding, Reasoning};
-use crate::wire::json::{JsonString, fields_named, text};
+use crate::wire::json::{JsonString, text};
+use crate::wire::opened::{elements, members_named};
 use crate::wire::seal::{SealKind, Sealed, is_token};
 
 /// The field of an answer's message, or delta, and of a message that comes back.
@@ -27,7 +28,7 @@ pub struct Details<'a> {
 
 /// The thoughts of a message that came back; nothing if none has a token.
 pub fn read(details: &RawValue) -> Option<Details<'_>> {
-    let entries: Vec<&RawValue> = serde_json::from_str(details.get()).ok()?;
+    let entries = elements(details)?;
     let count = entries.len();
     let thoughts: Vec<Reasoning<'_>> = entries.into_iter().filter_map(entry).collect();
     let is_whole = thoughts.len() == count;
@@ -36,7 +37,7 @@ pub fn read(details: &RawValue) -> Option<Details<'_>> {
 
 fn entry(entry: &RawValue) -> Option<Reasoning<'_>> {
     let names = ["type", "text", "signature", "data"];
-    let [kind, thought, signature, data] = fields_named(entry.get(), &names).ok()?;
+    let [kind, thought, signature, data] = members_named(entry, &names)?;
     let (kind, token, text) = match kind.and_then(text).as_deref() {
         Some("reasoning.text") => (SealKind::Signature, signature, thought),
         Some("reasoning.encrypted") => (SealKind::Redacted, data, None),

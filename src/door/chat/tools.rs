@@ -13,6 +13,7 @@ use crate::wire::ask::place::{Located, Place, RequestFault};
 use crate::wire::ask::unread::Unread;
 use crate::wire::call::CallKind;
 use crate::wire::json::{given, text, text_fault};
+use crate::wire::opened::elements;
 
 /// What a request says of tools.
 pub struct Tools<'a> {
@@ -30,12 +31,12 @@ pub fn read<'a>(ask: &Ask<'a>, unread: &RefCell<Unread<'a>>) -> Result<Tools<'a>
         false => ("tools", "tool_choice"),
     };
     let raw: Vec<&'a RawValue> = match given(ask.field(field)) {
-        Some(raw) => serde_json::from_str(raw.get()).map_err(|_| Place::field(field).fault("must be an array"))?,
+        Some(raw) => elements(raw).ok_or_else(|| Place::field(field).fault("must be an array"))?,
         None => Vec::new(),
     };
     let build = |(position, raw): (usize, &'a RawValue)| {
         let place = Place::element(field, position);
-        let members = Members::open(raw.get(), place, unread).ok_or_else(|| place.fault("must be an object"))?;
+        let members = Members::open(raw, place, unread).ok_or_else(|| place.fault("must be an object"))?;
         match ask.legacy_calls {
             true => function(members, bare(raw, place, LEGACY.name), &LEGACY),
             false => tool(members, raw),
@@ -144,8 +145,8 @@ fn legacy_demand<'a>(
     match raw.get() {
         r#""auto""# => Ok(Demand::Auto),
         r#""none""# => Ok(Demand::None),
-        json => {
-            let mut choice = Members::open(json, place, unread).ok_or("")?;
+        _ => {
+            let mut choice = Members::open(raw, place, unread).ok_or("")?;
             named(CallKind::Function, &mut choice).map(Demand::Tool).ok_or("name")
         }
     }
@@ -159,7 +160,7 @@ fn demand<'a>(raw: &'a RawValue, place: Place, unread: &RefCell<Unread<'a>>) -> 
         r#""required""# => return Ok(Demand::Any),
         _ => {}
     }
-    let mut choice = Members::open(raw.get(), place, unread).ok_or("")?;
+    let mut choice = Members::open(raw, place, unread).ok_or("")?;
     match choice.take("type").map(RawValue::get) {
         Some(r#""function""#) => {
             let mut function = choice.take_members("function", "function").ok_or("function")?;

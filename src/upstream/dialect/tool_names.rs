@@ -16,7 +16,8 @@ use crate::upstream::dialect::stand_ins::{Form, StandIns};
 use crate::upstream::dialect::{chat, messages};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::{Api, Ask};
-use crate::wire::json::{JsonString, fields_named, given, text};
+use crate::wire::json::{JsonString, given, text};
+use crate::wire::opened::{elements, members_named};
 use crate::wire::walk::string_end;
 
 /// What names of tools may hold beside letters and digits.
@@ -55,8 +56,8 @@ impl ToolNames {
         if !fields.into_iter().flatten().any(|tools| may_hold_an_odd_name(tools.get(), form)) {
             return Self { form, renamed: None };
         }
-        let tools = fields.into_iter().flatten().filter_map(|field| serde_json::from_str(field.get()).ok());
-        let names: Vec<_> = tools.flat_map(|tools: Vec<&RawValue>| tools).filter_map(name_of).collect();
+        let tools = fields.into_iter().flatten().filter_map(elements);
+        let names: Vec<_> = tools.flatten().filter_map(name_of).collect();
         Self::new(&names, form)
     }
 
@@ -115,10 +116,9 @@ impl ToolNames {
 
 /// The name in a tool, or in a choice of one; the older form has it at the top.
 pub fn name_of(json: &RawValue) -> Option<Cow<'_, str>> {
-    let [function, custom, name] = fields_named(json.get(), &["function", "custom", "name"]).ok()?;
-    let inside = |tool: &RawValue| {
-        fields_named(tool.get(), &["name"]).ok().and_then(|[name]| name.and_then(text).map(Cow::into_owned))
-    };
+    let [function, custom, name] = members_named(json, &["function", "custom", "name"])?;
+    let inside =
+        |tool: &RawValue| members_named(tool, &["name"]).and_then(|[name]| name.and_then(text).map(Cow::into_owned));
     match function.or(custom) {
         Some(tool) => inside(tool).map(Cow::Owned),
         None => name.and_then(text),

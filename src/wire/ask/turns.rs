@@ -11,8 +11,7 @@ use super::place::RequestFault;
 pub struct Turn<'a> {
     pub role: Role,
     pub texts: Texts<'a>,
-    /// Whether there is nothing but role and texts, in the form that the door's API has published for them.
-    pub has_only_texts: bool,
+    pub form: Form,
     /// The turn as the client wrote it.
     pub raw: &'a str,
     pub media: MediaSeen,
@@ -20,6 +19,17 @@ pub struct Turn<'a> {
     pub odd_parts: Vec<OddPart<'a>>,
     /// About how many tokens it has.
     pub tokens: u64,
+}
+
+/// How much of a turn is only what everybody takes, in the form that the door's API has published for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    /// Something else is there, or nothing.
+    Other,
+    /// Nothing but role, texts and media.
+    Parts,
+    /// Nothing but role and texts.
+    Texts,
 }
 
 /// A part of a type that only the providers take that list it.
@@ -114,7 +124,7 @@ impl<'a> Turn<'a> {
         Self {
             role,
             texts: Texts::None,
-            has_only_texts: false,
+            form: Form::Other,
             raw,
             media: MediaSeen::default(),
             odd_parts: Vec::new(),

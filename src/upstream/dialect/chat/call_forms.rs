@@ -14,7 +14,8 @@ use crate::upstream::dialect::custom_tools::{CustomNames, TextReader};
 use crate::upstream::dialect::tool_names::name_of;
 use crate::wire::ask::{Api, Ask};
 use crate::wire::halves;
-use crate::wire::json::{fields_named, given};
+use crate::wire::json::given;
+use crate::wire::opened::{elements, members_named};
 use crate::wire::piece::is_reason;
 
 /// The most calls of a stream that are put into another form.
@@ -85,9 +86,8 @@ const FUNCTION_CALL: &str = "function_call";
 
 /// The names of the custom tools among `tools`.
 fn custom_names(tools: &RawValue) -> CustomNames {
-    let tools: Vec<&RawValue> = serde_json::from_str(tools.get()).unwrap_or_default();
-    let is_custom = |tool: &&RawValue| matches!(fields_named(tool.get(), &["custom"]), Ok([Some(_)]));
-    let names = tools.into_iter().filter(is_custom).filter_map(name_of);
+    let is_custom = |tool: &&RawValue| matches!(members_named(tool, &["custom"]), Some([Some(_)]));
+    let names = elements(tools).into_iter().flatten().filter(is_custom).filter_map(name_of);
     CustomNames::new(names.map(|name| name.into_owned()).collect::<BTreeSet<_>>())
 }
 

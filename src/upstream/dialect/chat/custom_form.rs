@@ -10,7 +10,8 @@ use super::tools::renamed_name;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{Recipient, custom_tools};
-use crate::wire::json::{self, Field, fields_named, given};
+use crate::wire::json::{self, Field, given};
+use crate::wire::opened::{elements, found_valid, members_named};
 
 /// The kind of tools whose input is any text.
 pub const KIND: &str = "custom";
@@ -22,8 +23,8 @@ pub fn function<'x>(
     names: &ToolNames,
     dropped: &mut Dropped,
 ) -> Cow<'x, str> {
-    let raw = holder.value.get();
-    let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
+    let raw = holder.value;
+    let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw.get()) };
     let grammar = given(json::field(&fields, "format")).and_then(Grammar::of);
     for field in &fields {
         match field.name.as_ref() {
@@ -53,14 +54,13 @@ pub fn function<'x>(
 
 /// A choice with functions in place of custom tools.
 pub fn choice(choice: Cow<'_, str>) -> Cow<'_, str> {
-    let changed = with_functions(&choice).filter(|_| choice.contains("\"custom\""));
+    let changed = with_functions(found_valid(&choice)).filter(|_| choice.contains("\"custom\""));
     changed.map_or(choice, Cow::Owned)
 }
 
-fn with_functions(choice: &str) -> Option<String> {
-    if choice.starts_with('[') {
-        let items: Vec<&RawValue> = serde_json::from_str(choice).ok()?;
-        let items = items.into_iter().map(|item| with_functions(item.get()).unwrap_or(item.get().to_owned()));
+fn with_functions(choice: &RawValue) -> Option<String> {
+    if let Some(items) = elements(choice) {
+        let items = items.into_iter().map(|item| with_functions(item).unwrap_or(item.get().to_owned()));
         return Some(format!("[{}]", items.collect::<Vec<_>>().join(",")));
     }
     let Opened { fields, mut edit } = Edit::open(choice)?;
@@ -69,7 +69,7 @@ fn with_functions(choice: &str) -> Option<String> {
             ("type", r#""custom""#) => edit.put_as("type", r#""function""#),
             (KIND, tool) => edit.put_as("function", tool),
             ("allowed_tools" | "tools", tools) => {
-                edit.put(field, with_functions(tools).map_or(Cow::Borrowed(tools), Cow::Owned));
+                edit.put(field, with_functions(field.value).map_or(Cow::Borrowed(tools), Cow::Owned));
             }
             _ => edit.keep(field),
         }
@@ -92,8 +92,8 @@ struct Grammar<'x> {
 impl<'x> Grammar<'x> {
     /// Nothing if the format of a custom tool has none.
     fn of(format: &'x RawValue) -> Option<Self> {
-        let [grammar] = fields_named(format.get(), &["grammar"]).ok()?;
-        let [syntax, definition] = fields_named(grammar?.get(), &["syntax", "definition"]).ok()?;
+        let [grammar] = members_named(format, &["grammar"])?;
+        let [syntax, definition] = members_named(grammar?, &["syntax", "definition"])?;
         Some(Self { syntax: json::text(syntax?)?, definition: json::text(definition?)? })
     }
 
@@ -103,6 +103,6 @@ impl<'x> Grammar<'x> {
 }
 
 fn is_any_text(format: &RawValue) -> bool {
-    let kind = fields_named(format.get(), &["type"]).ok().and_then(|[kind]| kind);
+    let kind = members_named(format, &["type"]).and_then(|[kind]| kind);
     kind.is_some_and(|kind| kind.get() == r#""text""#)
 }

@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use crate::error::Error;
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::json::{Field, is_null, object_fields, quoted, says_nothing};
+use crate::wire::json::{Field, is_null, quoted, says_nothing};
+use crate::wire::opened::{elements, members};
 
 /// An object under way from a client to a provider.
 pub struct Edit<'x> {
@@ -29,10 +30,10 @@ pub struct Opened<'x> {
 
 impl<'x> Edit<'x> {
     /// Opens an object; nothing if `raw` is none.
-    pub fn open(raw: &'x str) -> Option<Opened<'x>> {
-        let fields = object_fields(raw).ok()?;
-        let members = Vec::with_capacity(fields.len() + 1);
-        Some(Opened { fields, edit: Edit { raw, members, is_changed: false } })
+    pub fn open(raw: &'x RawValue) -> Option<Opened<'x>> {
+        let fields = members(raw)?;
+        let edit = Edit { raw: raw.get(), members: Vec::with_capacity(fields.len() + 1), is_changed: false };
+        Some(Opened { fields, edit })
     }
 
     /// A field stays as it is; null is not given, and not all providers take it for that.
@@ -117,9 +118,7 @@ pub fn list<'x>(
     raw: &'x RawValue,
     mut edit: impl FnMut(Item<'x>) -> Result<Option<Cow<'x, str>>, Error>,
 ) -> Result<Option<Cow<'x, str>>, Error> {
-    let Ok(items) = serde_json::from_str::<Vec<&'x RawValue>>(raw.get()) else {
-        return Ok(Some(Cow::Borrowed(raw.get())));
-    };
+    let Some(items) = elements(raw) else { return Ok(Some(Cow::Borrowed(raw.get()))) };
     let count = items.len();
     let mut edited = Vec::with_capacity(count);
     for (position, raw) in items.into_iter().enumerate() {

@@ -12,15 +12,16 @@ use super::below::{Pruner, leaf};
 use super::edit::{Edit, Item, Opened, list};
 use super::older_form::OlderCalls;
 use super::short_ids::IdForm;
-use super::{custom_form, older_form, plain, tools};
+use super::{custom_form, older_form, tools};
 use crate::error::{Error, Kind};
 use crate::policy::{Names, Prefill, Quirk};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
-use crate::wire::ask::turns::{Role, Turn};
+use crate::wire::ask::turns::{Form, Role, Turn};
 use crate::wire::chat::MESSAGE_FIELDS;
-use crate::wire::json::{self, Field, fields_named, says_nothing};
+use crate::wire::json::{self, Field, says_nothing};
+use crate::wire::opened::{found_valid, members_named};
 use crate::wire::part_types::{Holds, PartType, part_type};
 use crate::wire::seal::is_token;
 
@@ -126,21 +127,22 @@ impl<'a> History<'a> {
 
     fn message(&self, turn: &Turn<'a>, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
         let raw = turn.raw;
+        // Messages of the user are most of a request's bytes where it holds images or files; opening them level by level would
+        // read these again and again.
         let is_plain = match step.role {
-            Role::System => turn.has_only_texts,
-            Role::User => turn.has_only_texts || plain::is_plain(raw),
-            Role::Assistant => turn.has_only_texts && !step.is_prefill,
+            Role::System => turn.form == Form::Texts,
+            Role::User => turn.form >= Form::Parts,
+            Role::Assistant => turn.form == Form::Texts && !step.is_prefill,
             Role::Developer | Role::Tool | Role::Function => false,
         };
         if !is_plain || self.recipient.lacks_below("messages.content.") {
             return self.opened(raw, step, aside);
         }
-        debug_assert!(matches!(self.opened(raw, step, aside), Ok(Cow::Borrowed(_))), "{raw}");
         Ok(Cow::Borrowed(raw))
     }
 
     fn opened(&self, raw: &'a str, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
-        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Ok(Cow::Borrowed(raw)) };
+        let Some(Opened { fields, mut edit }) = Edit::open(found_valid(raw)) else { return Ok(Cow::Borrowed(raw)) };
         let Recipient { provider, model, .. } = self.recipient;
         let takes_functions = self.recipient.takes_functions();
         let becomes_tool = step.role == Role::Function && !takes_functions;
@@ -254,7 +256,7 @@ impl<'a> History<'a> {
     fn part(&self, item: &Item<'a>, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Option<Cow<'a, str>>, Error> {
         let raw = item.raw.get();
         let known = &self.recipient.provider.part_fields;
-        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Ok(Some(Cow::Borrowed(raw))) };
+        let Some(Opened { fields, mut edit }) = Edit::open(item.raw) else { return Ok(Some(Cow::Borrowed(raw))) };
         let kind = json::field(&fields, "type").and_then(json::text);
         let kind = kind.unwrap_or_default();
         let of = part_type(&kind);
@@ -327,7 +329,7 @@ impl<'a> History<'a> {
     /// What was called, of a function or a custom tool; `path` says where it stands.
     fn called(&self, path: &str, value: &'a RawValue, aside: &mut Aside<'a, '_>) -> Cow<'a, str> {
         let raw = value.get();
-        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
+        let Some(Opened { fields, mut edit }) = Edit::open(value) else { return Cow::Borrowed(raw) };
         let input = if leaf(path) == "custom" { "input" } else { "arguments" };
         for field in &fields {
             match field.name.as_ref() {
@@ -356,9 +358,8 @@ impl<'a> History<'a> {
     }
 
     fn call(&self, item: &Item<'a>, step: &Step, aside: &mut Aside<'a, '_>) -> Cow<'a, str> {
-        let raw = item.raw.get();
         let known = &self.recipient.provider.tool_fields;
-        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
+        let Some(Opened { fields, mut edit }) = Edit::open(item.raw) else { return Cow::Borrowed(item.raw.get()) };
         let becomes_function =
             !self.recipient.takes_custom_tools() && fields.iter().any(|field| field.name == "custom");
         // Of parallel calls only the first is signed.
@@ -407,8 +408,8 @@ impl<'a> Aside<'a, '_> {
 /// Whether a message of the assistant has calls without the reasoning that led to them.
 pub fn has_bare_calls(turns: &[Turn<'_>]) -> bool {
     let answers = turns.iter().filter(|turn| turn.role == Role::Assistant);
-    let mut fields =
-        answers.filter_map(|turn| fields_named(turn.raw, &["tool_calls", "function_call", "reasoning_content"]).ok());
+    let mut fields = answers
+        .filter_map(|turn| members_named(found_valid(turn.raw), &["tool_calls", "function_call", "reasoning_content"]));
     let says_something = |value: Option<&RawValue>| value.is_some_and(|value| !says_nothing(value));
     fields.any(|[calls, call, reasoning]| (says_something(calls) || says_something(call)) && !says_something(reasoning))
 }
@@ -416,7 +417,7 @@ pub fn has_bare_calls(turns: &[Turn<'_>]) -> bool {
 /// The state of reasoning that other providers of this dialect gave: what the gateway sealed is for no one else.
 fn without_tokens<'x>(details: &'x RawValue, dropped: &mut Dropped) -> Result<Option<Cow<'x, str>>, Error> {
     let is_sealed = |entry: &RawValue| {
-        let states = fields_named(entry.get(), &["signature", "data"]).unwrap_or_default();
+        let states = members_named(entry, &["signature", "data"]).unwrap_or_default();
         states.into_iter().flatten().filter_map(json::text).any(|state| is_token(&state))
     };
     list(details, |item| match is_sealed(item.raw) {
@@ -472,7 +473,7 @@ fn is_missing(content: &RawValue) -> bool {
 /// Whether a call has a thought signature.
 fn is_signed(call: &[Field<'_>]) -> bool {
     let inside = |raw: &RawValue, name: &'static str| -> Option<Box<RawValue>> {
-        let [value] = fields_named(raw.get(), &[name]).ok()?;
+        let [value] = members_named(raw, &[name])?;
         value.map(ToOwned::to_owned)
     };
     let google = json::field(call, "extra_content").and_then(|extra| inside(extra, "google"));

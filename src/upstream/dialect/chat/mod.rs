@@ -22,7 +22,6 @@ mod history;
 mod mend;
 mod messages;
 mod older_form;
-mod plain;
 mod request;
 mod row;
 mod short_ids;

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use super::short_ids::IdForm;
-use crate::wire::json::{self, fields_named};
+use crate::wire::json;
+use crate::wire::opened::{elements, found_valid, members_named};
 
 /// The calls of a conversation whose results may follow, by their names.
 #[derive(Default)]
@@ -20,7 +21,7 @@ pub struct OlderCalls {
 impl OlderCalls {
     /// The id, as JSON, of the call in the message at `position`.
     pub fn begin(&mut self, call: &RawValue, position: usize, form: IdForm) -> String {
-        let name = fields_named(call.get(), &["name"]).ok().and_then(|[name]| json::text(name?)).unwrap_or_default();
+        let name = members_named(call, &["name"]).and_then(|[name]| json::text(name?)).unwrap_or_default();
         let id = id(&name, position, form);
         self.ids.insert(name.into_owned(), id.clone());
         id
@@ -48,9 +49,9 @@ pub fn choice(choice: Cow<'_, str>) -> Cow<'_, str> {
 
 /// Content of nothing but texts as one, since results of the older form have no parts.
 pub fn text(content: &str) -> Option<String> {
-    let parts: Vec<&RawValue> = serde_json::from_str(content).ok()?;
+    let parts = elements(found_valid(content))?;
     let texts = parts.into_iter().map(|part| {
-        let [kind, text] = fields_named(part.get(), &["type", "text"]).ok()?;
+        let [kind, text] = members_named(part, &["type", "text"])?;
         text.filter(|_| kind.is_some_and(|kind| kind.get() == r#""text""#)).and_then(json::text)
     });
     let texts: Vec<Cow<'_, str>> = texts.collect::<Option<_>>()?;

@@ -14,7 +14,8 @@ use crate::policy::Quirk;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::{ToolNames, name_of};
 use crate::upstream::dialect::{NO_PARAMETERS, Recipient, in_words};
-use crate::wire::json::{self, Field, fields_named, given, says_nothing};
+use crate::wire::json::{self, Field, given, says_nothing};
+use crate::wire::opened::{elements, found_valid, members, members_named};
 
 /// The kinds of tools in the published API, with the fields of what each holds under its own name.
 const TOOLS: [(&str, &[&str]); 2] =
@@ -117,7 +118,7 @@ struct Adapted<'x> {
 
 /// Names what is unknown in a choice of tools for which a word goes up.
 fn name_strangers(recipient: &Recipient<'_>, choice: &RawValue, dropped: &mut Dropped) {
-    for field in json::object_fields(choice.get()).unwrap_or_default() {
+    for field in members(choice).unwrap_or_default() {
         match field.name.as_ref() {
             "type" => {}
             "allowed_tools" => drop(pruned(recipient, "tool_choice.allowed_tools", field.value, dropped)),
@@ -149,8 +150,7 @@ impl<'x> Narrowed<'x> {
             Some(Self { only: Some(allowed.keys), word, hint: None })
         });
         if let Some(only) = narrowed.as_ref().and_then(|narrowed| narrowed.only.as_ref()) {
-            let list: Vec<&RawValue> = serde_json::from_str(list.get()).unwrap_or_default();
-            let mut known = list.into_iter().filter_map(Key::of).peekable();
+            let mut known = elements(list).into_iter().flatten().filter_map(Key::of).peekable();
             if known.peek().is_some() && !known.any(|key| only.contains(&key)) {
                 let message = format!("`{}` names none of the tools.", offer.field);
                 return Err(Error::new(Kind::InvalidRequest, message).with_param(offer.field));
@@ -191,7 +191,7 @@ enum Key<'x> {
 impl<'x> Key<'x> {
     /// Nothing of what is neither.
     fn of(json: &'x RawValue) -> Option<Self> {
-        let [kind] = fields_named(json.get(), &["type"]).ok()?;
+        let [kind] = members_named(json, &["type"])?;
         match kind.and_then(json::text) {
             Some(kind) if kind == "allowed_tools" => None,
             Some(kind) if TOOLS.into_iter().all(|(known, _)| known != kind) => Some(Self::Hosted(kind)),
@@ -209,9 +209,9 @@ struct AllowedTools<'x> {
 impl<'x> AllowedTools<'x> {
     /// Nothing if the choice is another one.
     fn of(choice: &'x RawValue) -> Option<Self> {
-        let [allowed] = fields_named(choice.get(), &["allowed_tools"]).ok()?;
-        let [mode, tools] = fields_named(allowed?.get(), &["mode", "tools"]).ok()?;
-        let tools: Vec<&RawValue> = serde_json::from_str(tools?.get()).ok()?;
+        let [allowed] = members_named(choice, &["allowed_tools"])?;
+        let [mode, tools] = members_named(allowed?, &["mode", "tools"])?;
+        let tools = elements(tools?)?;
         let must_call = mode?.get() == r#""required""#;
         Some(Self { must_call, keys: tools.into_iter().filter_map(Key::of).collect() })
     }
@@ -298,7 +298,7 @@ impl<'x> Editor<'_, 'x, '_> {
             let items = list(raw, |item| Ok(stays(item.raw).then(|| self.renamed(item.raw))));
             return items.ok().flatten().unwrap_or(Cow::Borrowed(raw.get()));
         }
-        let Some(Opened { fields, mut edit }) = Edit::open(raw.get()) else { return Cow::Borrowed(raw.get()) };
+        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw.get()) };
         for field in &fields {
             let value = match field.name.as_ref() {
                 "name" => renamed_name(field.value, self.names),
@@ -336,7 +336,8 @@ impl<'x> Editor<'_, 'x, '_> {
 
     /// A function with parameters, where it has none and the provider demands them.
     fn with_parameters(&self, function: &str) -> Option<String> {
-        let Opened { fields, mut edit } = Edit::open(function).filter(|_| self.recipient.has(Quirk::ToolParameters))?;
+        let Opened { fields, mut edit } =
+            Edit::open(found_valid(function)).filter(|_| self.recipient.has(Quirk::ToolParameters))?;
         if given(json::field(&fields, "parameters")).is_some() {
             return None;
         }
@@ -352,7 +353,7 @@ impl<'x> Editor<'_, 'x, '_> {
     fn tool(&mut self, item: &Item<'x>) -> Option<Cow<'x, str>> {
         let raw = item.raw.get();
         let more = &self.recipient.provider.tool_fields;
-        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Some(Cow::Borrowed(raw)) };
+        let Some(Opened { fields, mut edit }) = Edit::open(item.raw) else { return Some(Cow::Borrowed(raw)) };
         let kind = json::field(&fields, "type").and_then(json::text);
         let kind = kind.unwrap_or("function".into());
         if !self.may_go_up(item) {
@@ -388,8 +389,8 @@ impl<'x> Editor<'_, 'x, '_> {
 
     /// What describes a tool, with fields that the recipient knows.
     fn described(&mut self, holder: &Field<'x>, known: &[&str]) -> Cow<'x, str> {
-        let raw = holder.value.get();
-        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
+        let raw = holder.value;
+        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw.get()) };
         for field in &fields {
             let name = field.name.as_ref();
             let is_published = known.contains(&name);

@@ -25,7 +25,8 @@ use crate::upstream::dialect::{NO_PARAMETERS, custom_tools, in_words};
 use crate::wire::ask::content::{self, Choice, Content, Grammar, SettingKind, ToolKind};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::place::{Located, Place};
-use crate::wire::json::{Json, JsonString, field, fields_named, object_fields, text};
+use crate::wire::json::{Json, JsonString, field, text};
+use crate::wire::opened::{members, members_named};
 
 #[derive(Debug, Default)]
 pub struct Tools<'a> {
@@ -213,7 +214,7 @@ impl Builder<'_, '_> {
         let place = place.leaf(leaf);
         let parameters = self.in_form(parameters);
         let must_be_object = || Error::from(place.fault("must be an object"));
-        let fields = object_fields(parameters.get()).map_err(|_| must_be_object())?;
+        let fields = members(parameters.raw()).ok_or_else(must_be_object)?;
         let kind = field(&fields, "type");
         if kind.is_some_and(|kind| !is_object(kind)) {
             return Err(invalid(&format!("{place}.type"), "must be `object`"));
@@ -292,6 +293,6 @@ fn is_of_hosted(content: &Content<'_>, choice: &RawValue) -> bool {
 }
 
 fn kind_of(tool: &RawValue) -> Option<Cow<'_, str>> {
-    let [kind] = fields_named(tool.get(), &["type"]).ok()?;
+    let [kind] = members_named(tool, &["type"])?;
     kind.and_then(text)
 }

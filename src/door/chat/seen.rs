@@ -1,0 +1,85 @@
+//! What a look at a message's content finds: parts, texts, and how much there is.
+
+use std::borrow::Cow;
+
+use super::estimate::Size;
+use super::media::{Payload, holds_media};
+use crate::wire::ask::turns::{Form, Texts};
+use crate::wire::part_types::{Holds, Media, PartType};
+use crate::wire::walk::Counted;
+
+/// One part of a message's content.
+#[derive(Clone, Debug)]
+pub struct Part<'a> {
+    pub of: Type<'a>,
+    /// Its text, a JSON string.
+    pub text: Option<Counted<'a>>,
+    /// What it says in any other field, as JSON.
+    pub said: &'a str,
+    /// What it holds that is no text.
+    pub payload: Payload<'a>,
+    pub form: Form,
+}
+
+/// The type of a part.
+#[derive(Clone, Debug)]
+pub enum Type<'a> {
+    Known(&'static PartType),
+    /// One that only the providers take that list it.
+    Odd(Cow<'a, str>),
+}
+
+/// A message's content.
+pub enum Content<'a> {
+    None,
+    Text(Counted<'a>),
+    Parts(Vec<Part<'a>>),
+}
+
+impl Part<'_> {
+    /// What it holds, if anybody knows.
+    pub fn holds(&self) -> Option<Holds> {
+        match self.of {
+            Type::Known(known) => Some(known.holds),
+            Type::Odd(_) => None,
+        }
+    }
+}
+
+impl<'a> Content<'a> {
+    pub fn parts(&self) -> &[Part<'a>] {
+        match self {
+            Content::None | Content::Text(_) => &[],
+            Content::Parts(parts) => parts,
+        }
+    }
+
+    pub fn texts(&self) -> Texts<'a> {
+        match self {
+            Content::None => Texts::None,
+            Content::Text(text) => Texts::One(text.json),
+            Content::Parts(parts) => Texts::Several(parts.iter().filter_map(|part| Some(part.text?.json)).collect()),
+        }
+    }
+
+    pub fn form(&self) -> Form {
+        match self {
+            Content::None => Form::Other,
+            Content::Text(_) => Form::Texts,
+            Content::Parts(parts) => parts.iter().map(|part| part.form).min().unwrap_or(Form::Other),
+        }
+    }
+
+    pub fn add_to(&self, size: &mut Size) {
+        match self {
+            Content::None => {}
+            Content::Text(text) => size.add_text(text.text_bytes),
+            Content::Parts(parts) => parts.iter().for_each(|part| match part.holds() {
+                Some(Holds::Media(kind)) => size.add_media(kind, &part.payload),
+                Some(Holds::Text) => size.add_text(part.text.map_or(0, |text| text.text_bytes)),
+                None if holds_media(part.said) => size.add_media(Media::File, &Payload::default()),
+                Some(Holds::Refusal | Holds::Thoughts) | None => size.add_json(part.said),
+            }),
+        }
+    }
+}
