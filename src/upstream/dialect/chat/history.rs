@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::below::{Pruner, leaf};
 use super::edit::{Edit, Item, Opened, list};
 use super::older_form::OlderCalls;
+use super::said::{Said, has_calls, is_missing, is_signed};
 use super::short_ids::IdForm;
 use super::{custom_form, older_form, plain, tools};
 use crate::error::{Error, Kind};
@@ -18,6 +19,7 @@ use crate::policy::{Names, Prefill, Quirk};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
+use crate::upstream::dialect::user_turns::LastTurn;
 use crate::wire::ask::turns::{Role, Turn};
 use crate::wire::chat::MESSAGE_FIELDS;
 use crate::wire::json::{self, Field, fields_named, says_nothing};
@@ -49,11 +51,10 @@ impl<'a> History<'a> {
     /// A 400 with `param` for a part that the provider's API cannot carry.
     pub fn write(&self, dropped: &mut Dropped) -> Result<Option<Vec<Cow<'a, str>>>, Error> {
         let turns = self.turns;
-        let mut messages: Vec<Cow<'a, str>> = Vec::with_capacity(turns.len() + 2);
+        let mut messages = Messages { list: Vec::with_capacity(turns.len() + 2), is_changed: false };
         let leading = turns.iter().take_while(|turn| turn.role.is_instruction()).count();
         let present = turns.iter().rposition(|turn| turn.role == Role::User);
-        let hint = self.hint.map(|hint| format!(r#"{{"role":"system","content":{}}}"#, json::quoted(hint)));
-        let mut hint = hint.map(Cow::Owned);
+        let mut hint = self.hint.map(|hint| format!(r#"{{"role":"system","content":{}}}"#, json::quoted(hint)));
         let mut aside = Aside {
             recipient: &self.recipient,
             behind_results: Vec::new(),
@@ -61,6 +62,9 @@ impl<'a> History<'a> {
             dropped,
         };
         let gathers_instructions = self.gathers_instructions();
+        let last = turns.iter().enumerate().rfind(|(_, turn)| !turn.role.is_instruction());
+        // What stands at the end in what goes up, if it is none of the gateway's messages.
+        let end = if gathers_instructions { last.map(|(at, _)| at) } else { turns.len().checked_sub(1) };
         let mut previous = None;
         for (position, turn) in turns.iter().enumerate() {
             if position == leading {
@@ -68,9 +72,9 @@ impl<'a> History<'a> {
                 for (position, turn) in behind.filter(|(_, turn)| gathers_instructions && turn.role.is_instruction()) {
                     aside.dropped.note("messages");
                     let step = Step { position, role: turn.role, needs_signature: false, is_prefill: false };
-                    messages.push(Cow::Owned(self.message(turn, &step, &mut aside)?.into_owned()));
+                    messages.insert(self.message(turn, &step, &mut aside)?);
                 }
-                messages.extend(hint.take());
+                hint.take().into_iter().for_each(|hint| messages.insert(hint));
             }
             if gathers_instructions && position > leading && turn.role.is_instruction() {
                 continue;
@@ -81,7 +85,7 @@ impl<'a> History<'a> {
             let needs_signature =
                 self.recipient.has(Quirk::ThoughtSignatures) && present.is_none_or(|at| at < position);
             let is_prefill = self.begun.is_none()
-                && position + 1 == turns.len()
+                && Some(position) == end
                 && turn.role == Role::Assistant
                 && self.recipient.model.prefill == Some(Prefill::Prefix);
             let step = Step { position, role: turn.role, needs_signature, is_prefill };
@@ -89,38 +93,51 @@ impl<'a> History<'a> {
             previous = Some(turn.role);
         }
         self.end_results(None, &mut messages, &mut aside);
-        messages.extend(hint);
+        hint.into_iter().for_each(|hint| messages.insert(hint));
+        if self.recipient.has(Quirk::EndsWithUser) {
+            let last_turn = match last {
+                None => LastTurn::Nothing,
+                Some((at, turn)) if turn.role == Role::Assistant && !has_calls(turn) => {
+                    LastTurn::Answer { can_go_on: self.recipient.model.prefill.is_some() && Some(at) == end }
+                }
+                Some(_) => LastTurn::Open,
+            };
+            if let Some(words) = last_turn.missing() {
+                aside.dropped.note("messages");
+                messages.insert(format!(r#"{{"role":"user","content":{}}}"#, json::quoted(words)));
+            }
+        }
         if let (Some(text), Some(prefill)) = (self.begun, self.recipient.model.prefill) {
             let flag = match prefill {
                 Prefill::Message => "",
                 Prefill::Prefix => r#","prefix":true"#,
             };
-            messages.push(Cow::Owned(format!(r#"{{"role":"assistant","content":{}{flag}}}"#, json::quoted(text))));
+            messages.insert(format!(r#"{{"role":"assistant","content":{}{flag}}}"#, json::quoted(text)));
         }
-        let is_changed = messages.iter().any(|message| matches!(message, Cow::Owned(_)));
-        Ok(is_changed.then_some(messages))
+        Ok(messages.is_changed.then_some(messages.list))
     }
 
     /// Whether all instructions are to stand with the first ones, so that they keep their order: the provider takes none behind
-    /// an answer or a result.
+    /// an answer or a result, nor at the end.
     fn gathers_instructions(&self) -> bool {
         let is_late = |pair: &[Turn<'_>]| {
             let [before, turn] = [pair[0].role, pair[1].role];
             turn.is_instruction() && !before.is_instruction() && before != Role::User
         };
-        self.recipient.has(Quirk::NoUserAfterTool) && self.turns.windows(2).any(is_late)
+        let ends_with_one = || self.turns.last().is_some_and(|turn| turn.role.is_instruction());
+        self.recipient.has(Quirk::NoUserAfterTool) && (ends_with_one() || self.turns.windows(2).any(is_late))
     }
 
     /// What results could not hold follows in a message of the user, and whoever speaks `next` behind it.
-    fn end_results(&self, next: Option<Role>, messages: &mut Vec<Cow<'a, str>>, aside: &mut Aside<'a, '_>) {
+    fn end_results(&self, next: Option<Role>, messages: &mut Messages<'a>, aside: &mut Aside<'a, '_>) {
         let parts = std::mem::take(&mut aside.behind_results);
         let user_follows = !parts.is_empty() || next == Some(Role::User);
         if user_follows && self.recipient.has(Quirk::NoUserAfterTool) {
             aside.dropped.note("messages");
-            messages.push(Cow::Owned(BETWEEN.to_owned()));
+            messages.insert(BETWEEN);
         }
         if !parts.is_empty() {
-            messages.push(Cow::Owned(format!(r#"{{"role":"user","content":[{}]}}"#, parts.join(","))));
+            messages.insert(format!(r#"{{"role":"user","content":[{}]}}"#, parts.join(",")));
         }
     }
 
@@ -135,7 +152,6 @@ impl<'a> History<'a> {
         if !is_plain || self.recipient.lacks_below("messages.content.") {
             return self.opened(raw, step, aside);
         }
-        debug_assert!(matches!(self.opened(raw, step, aside), Ok(Cow::Borrowed(_))), "{raw}");
         Ok(Cow::Borrowed(raw))
     }
 
@@ -387,6 +403,27 @@ impl<'a> History<'a> {
     }
 }
 
+/// The messages as they go up.
+struct Messages<'a> {
+    list: Vec<Cow<'a, str>>,
+    /// Whether any differs from what the client sent, or where it stood.
+    is_changed: bool,
+}
+
+impl<'a> Messages<'a> {
+    /// The client's next message.
+    fn push(&mut self, message: Cow<'a, str>) {
+        self.is_changed |= matches!(message, Cow::Owned(_));
+        self.list.push(message);
+    }
+
+    /// A message that did not stand here.
+    fn insert(&mut self, message: impl Into<Cow<'a, str>>) {
+        self.list.push(message.into());
+        self.is_changed = true;
+    }
+}
+
 /// What messages leave aside.
 struct Aside<'a, 'd> {
     recipient: &'d Recipient<'a>,
@@ -402,15 +439,6 @@ impl<'a> Aside<'a, '_> {
         let is_added = |path: &str| more.allow(leaf(path));
         Pruner { recipient: self.recipient, is_added: &is_added, dropped: self.dropped }.prune(path, value)
     }
-}
-
-/// Whether a message of the assistant has calls without the reasoning that led to them.
-pub fn has_bare_calls(turns: &[Turn<'_>]) -> bool {
-    let answers = turns.iter().filter(|turn| turn.role == Role::Assistant);
-    let mut fields =
-        answers.filter_map(|turn| fields_named(turn.raw, &["tool_calls", "function_call", "reasoning_content"]).ok());
-    let says_something = |value: Option<&RawValue>| value.is_some_and(|value| !says_nothing(value));
-    fields.any(|[calls, call, reasoning]| (says_something(calls) || says_something(call)) && !says_something(reasoning))
 }
 
 /// The state of reasoning that other providers of this dialect gave: what the gateway sealed is for no one else.
@@ -436,46 +464,4 @@ struct Step {
     needs_signature: bool,
     /// It begins the answer, and must say so.
     is_prefill: bool,
-}
-
-/// What a message says.
-#[derive(Default)]
-struct Said<'a> {
-    content: Option<Cow<'a, str>>,
-    /// There are calls, a refusal or audio.
-    more: bool,
-}
-
-impl Said<'_> {
-    fn is_nothing(&self) -> bool {
-        self.content.as_ref().is_none_or(|content| content == "null") && !self.more
-    }
-
-    /// The content with a text behind it.
-    fn with(&self, text: &str) -> String {
-        match self.content.as_deref().unwrap_or("null") {
-            "null" | "[]" | r#""""# => json::quoted(text),
-            content => match (json::decoded(content), content.strip_suffix(']')) {
-                (Some(content), _) => json::quoted(&format!("{content}\n\n{text}")),
-                (None, Some(parts)) => format!(r#"{parts},{{"type":"text","text":{}}}]"#, json::quoted(text)),
-                (None, None) => json::quoted(text),
-            },
-        }
-    }
-}
-
-/// Whether there is no content: an empty list is none, either.
-fn is_missing(content: &RawValue) -> bool {
-    json::is_null(content) || content.get().starts_with('[') && says_nothing(content)
-}
-
-/// Whether a call has a thought signature.
-fn is_signed(call: &[Field<'_>]) -> bool {
-    let inside = |raw: &RawValue, name: &'static str| -> Option<Box<RawValue>> {
-        let [value] = fields_named(raw.get(), &[name]).ok()?;
-        value.map(ToOwned::to_owned)
-    };
-    let google = json::field(call, "extra_content").and_then(|extra| inside(extra, "google"));
-    let signature = google.and_then(|google| inside(&google, "thought_signature"));
-    signature.is_some_and(|signature| !says_nothing(&signature))
 }
