@@ -6,15 +6,12 @@
 use memchr::memmem;
 use serde_json::{Map, Value, json};
 
-use super::held_call::{Held, Place, TOOLS};
+use super::held_calls::{CallPart, HeldCalls, Slot, TOOLS, WatchedNames};
 use crate::upstream::dialect::custom_tools::CustomNames;
 use crate::upstream::dialect::tool_names::ToolNames;
-use crate::wire::chat::MAX_CHOICES;
 use crate::wire::halves;
 use crate::wire::piece::is_reason;
 
-/// The most calls that are kept back at a time: the last one of each choice.
-const MAX_HELD: usize = MAX_CHOICES as usize;
 /// Where the older form has its one call.
 const LEGACY: &str = "function_call";
 
@@ -24,12 +21,8 @@ const AROUND: [&str; 4] = ["id", "object", "created", "model"];
 /// Puts the names of a stream's calls right, event by event.
 #[derive(Debug)]
 pub struct CallNames {
-    names: ToolNames,
-    /// Tools whose calls are told in another form, which their names decide.
-    custom: CustomNames,
-    held: Vec<Held>,
-    /// How many events have been read.
-    event: u64,
+    names: WatchedNames,
+    held: HeldCalls,
     /// What stood around the choices of the last chunk after which something was held.
     around: Map<String, Value>,
 }
@@ -58,8 +51,8 @@ fn restore_name(names: &ToolNames, tool: &mut Value) -> bool {
 }
 
 impl CallNames {
-    pub fn new(names: ToolNames, custom: CustomNames) -> Self {
-        Self { names, custom, held: Vec::new(), event: 0, around: Map::new() }
+    pub fn new(tools: ToolNames, custom: CustomNames) -> Self {
+        Self { names: WatchedNames { tools, custom }, held: HeldCalls::default(), around: Map::new() }
     }
 
     /// The data of an event with the names of calls put right; nothing if it may pass as it came.
@@ -67,7 +60,6 @@ impl CallNames {
         if self.held.is_empty() && memmem::find(data, br#""name""#).is_none() {
             return None;
         }
-        self.event += 1;
         if data.trim_ascii() == b"[DONE]" {
             return self.rest();
         }
@@ -95,9 +87,7 @@ impl CallNames {
         if self.held.is_empty() {
             return None;
         }
-        // All that is held came before the end.
-        self.event += 1;
-        self.held.iter_mut().for_each(|held| _ = held.reason.get_or_insert(Value::Null));
+        self.held.end();
         let mut choices = Vec::new();
         self.end_choices(&mut choices);
         self.around.insert("choices".to_owned(), Value::Array(choices));
@@ -106,8 +96,7 @@ impl CallNames {
 
     /// Tells what is held of choices that have a reason to finish, in choices without anything else.
     fn end_choices(&mut self, choices: &mut Vec<Value>) {
-        while let Some(held) = self.held.iter().find(|held| held.reason.is_some()) {
-            let number = held.choice;
+        while let Some(number) = self.held.finished_choice() {
             let mut choice = Map::from_iter([("index".to_owned(), number.into()), ("delta".to_owned(), json!({}))]);
             self.choice(number, &mut choice);
             choices.push(Value::Object(choice));
@@ -126,30 +115,33 @@ impl CallNames {
         let calls = delta.get_mut("tool_calls").filter(|calls| calls.is_array()).map(Value::take);
         let came = (legacy.clone(), calls.clone());
         // The one call of the older form is told as one of the newer.
-        let mut only = legacy.and_then(|call| self.part(number, Place::Legacy, json!({ "function": call })));
-        let mut told = Vec::new();
-        if let Some(Value::Array(parts)) = calls {
-            let (names, custom) = (self.names.clone(), self.custom.clone());
-            let is_begun = |name: &str| begin_with(&names, &custom, name);
-            for part in parts {
-                let place = Place::Call(part.get("index").and_then(Value::as_u64));
-                let is_other = |held: &Held| held.choice == number && !held.goes_on(place, &part, is_begun);
-                told.extend(self.take_held(is_other));
-                told.extend(self.part(number, place, part));
+        let legacy = legacy.map(|call| (Slot::Legacy, json!({ "function": call })));
+        let calls = calls.and_then(|calls| if let Value::Array(calls) = calls { Some(calls) } else { None });
+        let slot = |call: &Value| Slot::Call(call.get("index").and_then(Value::as_u64));
+        let parts: Vec<(Slot, Value)> =
+            legacy.into_iter().chain(calls.into_iter().flatten().map(|call| (slot(&call), call))).collect();
+        let (mut only, mut told) = (None, Vec::new());
+        if parts.is_empty() {
+            // A name that came with a reason may go on in spite of it: some servers send one in every chunk.
+            let earlier = self.held.reason(number).cloned();
+            if reason.is_some() || earlier.is_some() {
+                only = self.held.take_all(number, Slot::Legacy).pop();
+                told = self.held.take_all(number, Slot::Call(None));
             }
+            if let (None, Some(earlier)) = (reason, earlier) {
+                choice.insert("finish_reason".to_owned(), earlier);
+            }
+        } else {
+            for (slot, call) in parts {
+                let taken = self.held.take(CallPart { choice: number, slot, call }, &self.names);
+                match slot {
+                    Slot::Legacy => only = taken.into_iter().next(),
+                    Slot::Call(_) => told.extend(taken),
+                }
+            }
+            self.held.note_reason(number, reason.as_ref());
         }
-        // A name that came with the reason may go on in spite of it: some servers send one in every chunk.
-        let event = self.event;
-        let is_over =
-            |held: &Held| held.choice == number && held.event < event && (reason.is_some() || held.reason.is_some());
-        let earlier = self.held.iter().find(|held| is_over(held)).and_then(|held| held.reason.clone());
-        only = only.or_else(|| self.take_held(|held| is_over(held) && held.place == Place::Legacy).pop());
-        told.extend(self.take_held(is_over));
-        let fresh = self.held.iter_mut().filter(|held| held.choice == number && held.event == event);
-        fresh.for_each(|held| held.reason.clone_from(&reason));
-        if let (None, Some(earlier)) = (reason, earlier) {
-            choice.insert("finish_reason".to_owned(), earlier);
-        }
+        told.iter_mut().chain(&mut only).for_each(|call| _ = restore_call(&self.names.tools, call));
         let only = only.as_mut().and_then(|call| call.get_mut("function")).map(Value::take);
         let told = (!told.is_empty()).then_some(Value::Array(told));
         let is_changed = (&only, &told) != (&came.0, &came.1);
@@ -169,74 +161,14 @@ impl CallNames {
         }
         is_changed
     }
-
-    /// A part of a call, unless its name may go on.
-    fn part(&mut self, choice: u64, place: Place, part: Value) -> Option<Value> {
-        let is_begun = |name: &str| begin_with(&self.names, &self.custom, name);
-        let is_same = |held: &Held| held.choice == choice && held.goes_on(place, &part, is_begun);
-        let mut call = match self.held.iter().position(is_same) {
-            Some(position) => {
-                let mut held = self.held.remove(position).call;
-                join(&mut held, part);
-                held
-            }
-            None => part,
-        };
-        let may_go_on = TOOLS.into_iter().any(|(tool, input)| {
-            let inside = |name: &str| call.get(tool).and_then(|tool| tool.get(name)).and_then(Value::as_str);
-            let name = inside("name").unwrap_or_default();
-            !name.is_empty() && inside(input).unwrap_or_default().is_empty() && self.go_on_after(name)
-        });
-        if may_go_on && self.held.len() < MAX_HELD {
-            self.held.push(Held { choice, place, call, event: self.event, reason: None });
-            return None;
-        }
-        restore_call(&self.names, &mut call);
-        Some(call)
-    }
-
-    /// Whether a name that matters begins with `beginning`, and does not end there.
-    fn go_on_after(&self, beginning: &str) -> bool {
-        self.names.go_on_after(beginning) || self.custom.go_on_after(beginning)
-    }
-
-    /// Takes what is held out, to be told.
-    fn take_held(&mut self, is_meant: impl Fn(&Held) -> bool) -> Vec<Value> {
-        let taken = self.held.extract_if(.., |held| is_meant(held)).map(|held| held.call);
-        let mut taken: Vec<Value> = taken.collect();
-        taken.iter_mut().for_each(|call| _ = restore_call(&self.names, call));
-        taken
-    }
-}
-
-/// Whether a name that matters begins with `beginning`, or is it.
-fn begin_with(names: &ToolNames, custom: &CustomNames, beginning: &str) -> bool {
-    names.begin_with(beginning) || custom.contains(beginning) || custom.go_on_after(beginning)
-}
-
-/// Joins a part of a call to what came before it.
-fn join(call: &mut Value, part: Value) {
-    let (Some(call), Value::Object(part)) = (call.as_object_mut(), part) else { return };
-    for (name, value) in part {
-        match (call.get_mut(&name), value) {
-            (Some(known @ Value::Object(_)), value @ Value::Object(_)) => join(known, value),
-            (Some(Value::String(known)), Value::String(more)) => match name.as_str() {
-                "name" | "arguments" | "input" => known.push_str(&more),
-                _ if more.is_empty() => {}
-                _ => *known = more,
-            },
-            (Some(_), Value::Null) => {}
-            (_, value) => {
-                call.insert(name, value);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::held_calls::MAX_WAITING_BYTES;
     use super::*;
     use crate::policy::Dialect;
+    use crate::wire::chat::MAX_CHOICES;
 
     fn names() -> ToolNames {
         let tools = r#"[{"function":{"name":"a.b"}},{"function":{"name":"a.b.c"}},{"custom":{"name":"d e"}},{"function":{"name":"plain"}}]"#;
@@ -380,10 +312,10 @@ mod tests {
     #[test]
     fn the_name_of_a_call_in_each_of_the_most_choices_comes_back() {
         let mut names = CallNames::new(names(), CustomNames::default());
-        let sent = names.names.write("a.b".into()).into_owned();
+        let sent = names.names.tools.write("a.b".into()).into_owned();
         let mut told = String::new();
         for (name, number) in
-            [&sent[..3], &sent[3..]].into_iter().flat_map(|name| (0..MAX_HELD).map(move |at| (name, at)))
+            [&sent[..3], &sent[3..]].into_iter().flat_map(|name| (0..MAX_CHOICES).map(move |at| (name, at)))
         {
             let call = json!({"index": 0, "id": "c", "function": {"name": name, "arguments": ""}});
             let chunk = json!({"choices": [{"index": number, "delta": {"tool_calls": [call]}}]}).to_string();
@@ -396,7 +328,7 @@ mod tests {
     #[test]
     fn choices_in_which_nothing_changes_stay_as_they_are() {
         let mut names = CallNames::new(names(), CustomNames::default());
-        let sent = names.names.write("a.b".into()).into_owned();
+        let sent = names.names.tools.write("a.b".into()).into_owned();
         let chunk = |name: &str| {
             json!({"choices": [
                 {"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "c", "function": {"name": name, "arguments": "{}"}}]}},
@@ -423,6 +355,68 @@ mod tests {
             {"index": 1, "id": "d", "function": {"name": "a_", "arguments": ""}},
         ]});
         assert_eq!(told(&[event(both, json!("stop"))]), ["a.b{}", "a_"]);
+    }
+
+    /// The events of parallel calls with these names, their parts in turns: of each name so many bytes at a time, then the
+    /// input in two parts.
+    fn in_turns(calls: &[(&str, usize)], part: impl Fn(usize, Value) -> Value) -> Vec<Value> {
+        let parts = |(name, size): &(&str, usize)| -> Vec<Value> {
+            let pieces = name.as_bytes().chunks(*size).map(|piece| std::str::from_utf8(piece).expect("ASCII"));
+            let names = pieces.map(|piece| json!({"name": piece, "arguments": ""}));
+            names.chain(["{", "}"].map(|input| json!({"arguments": input}))).collect()
+        };
+        let calls: Vec<Vec<Value>> = calls.iter().map(parts).collect();
+        let most = calls.iter().map(Vec::len).max().unwrap_or_default();
+        let turns = (0..most).flat_map(|turn| calls.iter().enumerate().map(move |(at, parts)| (at, parts.get(turn))));
+        turns.filter_map(|(at, function)| Some(part(at, function?.clone()))).collect()
+    }
+
+    #[test]
+    fn the_names_of_calls_whose_parts_come_in_turns_come_back() {
+        let sent = |name: &'static str| names().write(name.into()).into_owned();
+        let (first, second) = (sent("a.b"), sent("a.b.c"));
+        // Each part says which call it is of, and of what type, as some providers do.
+        let labelled = |index: usize, function: Value| {
+            let part = json!({"index": index, "id": format!("call_{index}"), "type": "function", "function": function});
+            event(json!({"tool_calls": [part]}), Value::Null)
+        };
+        let with_reason = |index: usize, function: Value| {
+            let mut event = labelled(index, function);
+            event["choices"][0]["finish_reason"] = json!("tool_calls");
+            event
+        };
+        let end = || event(json!({}), json!("tool_calls"));
+        for size in 1..=first.len() {
+            for other in [1, 5, 8, 30] {
+                for (calls, expected) in [
+                    (vec![(&*first, size), (&*second, other)], vec!["a.b{}", "a.b.c{}"]),
+                    (vec![(&*first, size), ("plain", other)], vec!["a.b{}", "plain{}"]),
+                    (vec![("plain", other), (&*first, size)], vec!["plain{}", "a.b{}"]),
+                    (vec![(&*first, size), ("pl", 2), (&*second, other)], vec!["a.b{}", "pl{}", "a.b.c{}"]),
+                    (vec![("a_", 1), (&*first, size)], vec!["a_{}", "a.b{}"]),
+                ] {
+                    for events in [in_turns(&calls, labelled), in_turns(&calls, with_reason), in_turns(&calls, part)] {
+                        let events: Vec<Value> = events.into_iter().chain([end()]).collect();
+                        assert_eq!(told(&events), expected, "{events:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_waits_for_the_name_of_another_call_is_bounded() {
+        let mut names = CallNames::new(names(), CustomNames::default());
+        let mut chunk = |event: Value| names.chunk(event.to_string().as_bytes());
+        assert!(chunk(part(0, json!({"name": "a_", "arguments": ""}))).is_some());
+        assert!(chunk(part(1, json!({"name": "look", "arguments": ""}))).is_some());
+        let long = "x".repeat(MAX_WAITING_BYTES + 1);
+        let told: Value =
+            serde_json::from_slice(&chunk(part(1, json!({"arguments": long}))).expect("another chunk")).expect("JSON");
+        let calls = &told["choices"][0]["delta"]["tool_calls"];
+        assert_eq!((&calls[0]["function"]["name"], &calls[1]["function"]["name"]), (&json!("a_"), &json!("look")));
+        assert_eq!(calls[1]["function"]["arguments"], long);
+        assert!(names.held.is_empty());
     }
 
     #[test]
