@@ -140,6 +140,11 @@ pub fn string_bytes(json: &str) -> u64 {
     json.get(1..json.len().saturating_sub(1)).map_or(0, text_bytes) as u64
 }
 
+/// What a JSON string holds between its quotes, with its escapes; any other value whole.
+pub fn inside(json: &str) -> &str {
+    json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(json)
+}
+
 /// The position behind the string that begins at `start`.
 pub fn string_end(json: &[u8], start: usize) -> usize {
     let mut from = start + 1;

@@ -20,7 +20,7 @@ use crate::wire::walk::Walk;
 
 /// One part of a message's content.
 #[derive(Clone, Debug)]
-struct Part<'a> {
+struct ReadPart<'a> {
     of: Type<'a>,
     /// A JSON string.
     text: Option<&'a str>,
@@ -39,11 +39,11 @@ enum Type<'a> {
 }
 
 /// A message's content.
-enum Content<'a> {
+enum ReadContent<'a> {
     None,
     /// A JSON string.
     Text(&'a str),
-    Parts(Vec<Part<'a>>),
+    Parts(Vec<ReadPart<'a>>),
 }
 
 /// More fields than any message or part has.
@@ -51,7 +51,7 @@ const MAX_MEMBERS: usize = 64;
 /// More types of parts than anybody adds to those of the API.
 const MAX_ODD_TYPES: usize = 16;
 
-impl Part<'_> {
+impl ReadPart<'_> {
     /// What it holds, if anybody knows.
     fn holds(&self) -> Option<Holds> {
         match self.of {
@@ -61,40 +61,42 @@ impl Part<'_> {
     }
 }
 
-impl<'a> Content<'a> {
-    fn parts(&self) -> &[Part<'a>] {
+impl<'a> ReadContent<'a> {
+    fn parts(&self) -> &[ReadPart<'a>] {
         match self {
-            Content::None | Content::Text(_) => &[],
-            Content::Parts(parts) => parts,
+            ReadContent::None | ReadContent::Text(_) => &[],
+            ReadContent::Parts(parts) => parts,
         }
     }
 
     fn texts(&self) -> Texts<'a> {
         match self {
-            Content::None => Texts::None,
-            Content::Text(text) => Texts::One(text),
-            Content::Parts(parts) => Texts::Several(parts.iter().filter_map(|part| part.text).collect()),
+            ReadContent::None => Texts::None,
+            ReadContent::Text(text) => Texts::One(text),
+            ReadContent::Parts(parts) => Texts::Several(parts.iter().filter_map(|part| part.text).collect()),
         }
     }
 
     fn is_only_text(&self) -> bool {
         match self {
-            Content::None => false,
-            Content::Text(_) => true,
-            Content::Parts(parts) => !parts.is_empty() && parts.iter().all(|part| part.is_only_text),
+            ReadContent::None => false,
+            ReadContent::Text(_) => true,
+            ReadContent::Parts(parts) => !parts.is_empty() && parts.iter().all(|part| part.is_only_text),
         }
     }
 
     fn add_to(&self, size: &mut Size) {
         match self {
-            Content::None => {}
-            Content::Text(text) => size.add_text(text),
-            Content::Parts(parts) => parts.iter().for_each(|part| match (part.holds(), part.own.unwrap_or_default()) {
-                (Some(Holds::Media(kind)), own) => size.add_media(kind, own),
-                (Some(Holds::Text), _) => size.add_text(part.text.unwrap_or_default()),
-                (None, own) if holds_media(own) => size.add_media(Media::File, ""),
-                (Some(Holds::Refusal | Holds::Thoughts) | None, own) => size.add_json(own),
-            }),
+            ReadContent::None => {}
+            ReadContent::Text(text) => size.add_text(text),
+            ReadContent::Parts(parts) => {
+                parts.iter().for_each(|part| match (part.holds(), part.own.unwrap_or_default()) {
+                    (Some(Holds::Media(kind)), own) => size.add_media(kind, own),
+                    (Some(Holds::Text), _) => size.add_text(part.text.unwrap_or_default()),
+                    (None, own) if holds_media(own) => size.add_media(Media::File, ""),
+                    (Some(Holds::Refusal | Holds::Thoughts) | None, own) => size.add_json(own),
+                });
+            }
         }
     }
 }
@@ -179,7 +181,7 @@ impl<'a> Reader<'_, 'a> {
             let valid = Role::names().join(", ");
             return Err(self.invalid(".role", &format!("must be one of: {valid}")));
         };
-        let content = content.unwrap_or(Content::None);
+        let content = content.unwrap_or(ReadContent::None);
         let parts = content.parts();
         let thought = parts.iter().enumerate().find_map(|(at, part)| match part.of {
             Type::Known(known) if known.holds == Holds::Thoughts => Some((at, known.name)),
@@ -206,7 +208,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// The first part of each odd type.
-    fn odd_parts(&self, parts: &[Part<'a>]) -> Result<Vec<OddPart<'a>>, Error> {
+    fn odd_parts(&self, parts: &[ReadPart<'a>]) -> Result<Vec<OddPart<'a>>, Error> {
         let mut odd: Vec<OddPart<'a>> = Vec::new();
         for (at, part) in parts.iter().enumerate() {
             let Type::Odd(name) = &part.of else { continue };
@@ -222,12 +224,12 @@ impl<'a> Reader<'_, 'a> {
         Ok(odd)
     }
 
-    fn content(&mut self) -> Result<Content<'a>, Error> {
+    fn content(&mut self) -> Result<ReadContent<'a>, Error> {
         match self.walk.peek() {
-            Some(b'"') => Ok(Content::Text(self.walk.value())),
+            Some(b'"') => Ok(ReadContent::Text(self.walk.value())),
             Some(b'n') => {
                 self.walk.value();
-                Ok(Content::None)
+                Ok(ReadContent::None)
             }
             Some(b'[') => {
                 self.walk.pass(b'[');
@@ -235,13 +237,13 @@ impl<'a> Reader<'_, 'a> {
                 while self.walk.element() {
                     parts.push(self.part(parts.len())?);
                 }
-                Ok(Content::Parts(parts))
+                Ok(ReadContent::Parts(parts))
             }
             _ => Err(self.invalid(".content", "must be a string, an array of parts with `type`, or null")),
         }
     }
 
-    fn part(&mut self, at: usize) -> Result<Part<'a>, Error> {
+    fn part(&mut self, at: usize) -> Result<ReadPart<'a>, Error> {
         let place = |name: &str| format!(".content[{at}]{name}");
         self.walk.peek();
         let start = self.walk.position();
@@ -300,10 +302,10 @@ impl<'a> Reader<'_, 'a> {
         let is_only_text = is_text && text.is_some() && members == 2;
         Ok(match known {
             Some(known) if known.holds == Holds::Thoughts => {
-                Part { of: Type::Known(known), text: None, own: own.or(text), is_only_text }
+                ReadPart { of: Type::Known(known), text: None, own: own.or(text), is_only_text }
             }
-            Some(known) => Part { of: Type::Known(known), text, own, is_only_text },
-            None => Part { of: Type::Odd(named), text, own: Some(self.walk.since(start)), is_only_text },
+            Some(known) => ReadPart { of: Type::Known(known), text, own, is_only_text },
+            None => ReadPart { of: Type::Odd(named), text, own: Some(self.walk.since(start)), is_only_text },
         })
     }
 }

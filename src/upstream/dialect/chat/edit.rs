@@ -10,7 +10,7 @@ use crate::upstream::dialect::dropped::Dropped;
 use crate::wire::json::{Field, is_null, object_fields, quoted, says_nothing};
 
 /// An object under way from a client to a provider.
-pub struct Edit<'x> {
+pub struct ObjectEdit<'x> {
     raw: &'x str,
     members: Vec<Member<'x>>,
     is_changed: bool,
@@ -22,17 +22,17 @@ struct Member<'x> {
 }
 
 /// An object, opened.
-pub struct Opened<'x> {
+pub struct OpenedObject<'x> {
     pub fields: Vec<Field<'x>>,
-    pub edit: Edit<'x>,
+    pub edit: ObjectEdit<'x>,
 }
 
-impl<'x> Edit<'x> {
+impl<'x> ObjectEdit<'x> {
     /// Opens an object; nothing if `raw` is none.
-    pub fn open(raw: &'x str) -> Option<Opened<'x>> {
+    pub fn open(raw: &'x str) -> Option<OpenedObject<'x>> {
         let fields = object_fields(raw).ok()?;
         let members = Vec::with_capacity(fields.len() + 1);
-        Some(Opened { fields, edit: Edit { raw, members, is_changed: false } })
+        Some(OpenedObject { fields, edit: ObjectEdit { raw, members, is_changed: false } })
     }
 
     /// A field stays as it is; null is not given, and not all providers take it for that.
@@ -104,7 +104,7 @@ impl<'x> Edit<'x> {
 }
 
 /// An item of an array, as an editor sees it.
-pub struct Item<'x> {
+pub struct ListItem<'x> {
     pub position: usize,
     pub raw: &'x RawValue,
 }
@@ -115,7 +115,7 @@ pub struct Item<'x> {
 /// What `edit` says.
 pub fn list<'x>(
     raw: &'x RawValue,
-    mut edit: impl FnMut(Item<'x>) -> Result<Option<Cow<'x, str>>, Error>,
+    mut edit: impl FnMut(ListItem<'x>) -> Result<Option<Cow<'x, str>>, Error>,
 ) -> Result<Option<Cow<'x, str>>, Error> {
     let Ok(items) = serde_json::from_str::<Vec<&'x RawValue>>(raw.get()) else {
         return Ok(Some(Cow::Borrowed(raw.get())));
@@ -123,7 +123,7 @@ pub fn list<'x>(
     let count = items.len();
     let mut edited = Vec::with_capacity(count);
     for (position, raw) in items.into_iter().enumerate() {
-        edited.extend(edit(Item { position, raw })?);
+        edited.extend(edit(ListItem { position, raw })?);
     }
     if edited.is_empty() {
         return Ok(None);

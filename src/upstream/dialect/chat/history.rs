@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::below::{Pruner, leaf};
-use super::edit::{Edit, Item, Opened, list};
+use super::edit::{ListItem, ObjectEdit, OpenedObject, list};
 use super::older_form::OlderCalls;
-use super::said::{Said, has_calls, is_missing, is_signed};
+use super::said::{SaidInMessage, has_calls, is_missing, is_signed};
 use super::short_ids::IdForm;
 use super::{custom_form, older_form, plain, tools};
 use crate::error::{Error, Kind};
@@ -51,7 +51,7 @@ impl<'a> History<'a> {
     /// A 400 with `param` for a part that the provider's API cannot carry.
     pub fn write(&self, dropped: &mut Dropped) -> Result<Option<Vec<Cow<'a, str>>>, Error> {
         let turns = self.turns;
-        let mut messages = Messages { list: Vec::with_capacity(turns.len() + 2), is_changed: false };
+        let mut messages = MessageList { list: Vec::with_capacity(turns.len() + 2), is_changed: false };
         let leading = turns.iter().take_while(|turn| turn.role.is_instruction()).count();
         let present = turns.iter().rposition(|turn| turn.role == Role::User);
         let mut hint = self.hint.map(|hint| format!(r#"{{"role":"system","content":{}}}"#, json::quoted(hint)));
@@ -71,8 +71,9 @@ impl<'a> History<'a> {
                 let behind = turns.iter().enumerate().skip(leading);
                 for (position, turn) in behind.filter(|(_, turn)| gathers_instructions && turn.role.is_instruction()) {
                     aside.dropped.note("messages");
-                    let step = Step { position, role: turn.role, needs_signature: false, is_prefill: false };
-                    messages.insert(self.message(turn, &step, &mut aside)?);
+                    let context =
+                        MessageContext { position, role: turn.role, needs_signature: false, is_prefill: false };
+                    messages.insert(self.message(turn, &context, &mut aside)?);
                 }
                 hint.take().into_iter().for_each(|hint| messages.insert(hint));
             }
@@ -88,8 +89,8 @@ impl<'a> History<'a> {
                 && Some(position) == end
                 && turn.role == Role::Assistant
                 && self.recipient.model.prefill == Some(Prefill::Prefix);
-            let step = Step { position, role: turn.role, needs_signature, is_prefill };
-            messages.push(self.message(turn, &step, &mut aside)?);
+            let context = MessageContext { position, role: turn.role, needs_signature, is_prefill };
+            messages.push(self.message(turn, &context, &mut aside)?);
             previous = Some(turn.role);
         }
         self.end_results(None, &mut messages, &mut aside);
@@ -129,7 +130,7 @@ impl<'a> History<'a> {
     }
 
     /// What results could not hold follows in a message of the user, and whoever speaks `next` behind it.
-    fn end_results(&self, next: Option<Role>, messages: &mut Messages<'a>, aside: &mut Aside<'a, '_>) {
+    fn end_results(&self, next: Option<Role>, messages: &mut MessageList<'a>, aside: &mut Aside<'a, '_>) {
         let parts = std::mem::take(&mut aside.behind_results);
         let user_follows = !parts.is_empty() || next == Some(Role::User);
         if user_follows && self.recipient.has(Quirk::NoUserAfterTool) {
@@ -141,51 +142,56 @@ impl<'a> History<'a> {
         }
     }
 
-    fn message(&self, turn: &Turn<'a>, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
+    fn message(
+        &self,
+        turn: &Turn<'a>,
+        context: &MessageContext,
+        aside: &mut Aside<'a, '_>,
+    ) -> Result<Cow<'a, str>, Error> {
         let raw = turn.raw;
-        let is_plain = match step.role {
+        let is_plain = match context.role {
             Role::System => turn.has_only_texts,
             Role::User => turn.has_only_texts || plain::is_plain(raw),
-            Role::Assistant => turn.has_only_texts && !step.is_prefill,
+            Role::Assistant => turn.has_only_texts && !context.is_prefill,
             Role::Developer | Role::Tool | Role::Function => false,
         };
         if !is_plain || self.recipient.lacks_below("messages.content.") {
-            return self.opened(raw, step, aside);
+            return self.opened(raw, context, aside);
         }
         Ok(Cow::Borrowed(raw))
     }
 
-    fn opened(&self, raw: &'a str, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
-        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Ok(Cow::Borrowed(raw)) };
+    fn opened(&self, raw: &'a str, context: &MessageContext, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
+        let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(raw) else { return Ok(Cow::Borrowed(raw)) };
         let Recipient { provider, model, .. } = self.recipient;
         let takes_functions = self.recipient.takes_functions();
-        let becomes_tool = step.role == Role::Function && !takes_functions;
+        let becomes_tool = context.role == Role::Function && !takes_functions;
         let (mut refusal, mut older_call) = (None, None);
-        let mut said = Said::default();
+        let mut said = SaidInMessage::default();
         for field in &fields {
             match field.name.as_ref() {
                 "role" if becomes_tool => edit.put(field, Cow::Borrowed(r#""tool""#)),
                 // Its call's id says it.
                 "name" if becomes_tool => edit.leave(),
-                "role" if step.role == Role::Developer && self.recipient.has(Quirk::NoDeveloperRole) => {
+                "role" if context.role == Role::Developer && self.recipient.has(Quirk::NoDeveloperRole) => {
                     edit.put(field, Cow::Owned(r#""system""#.to_owned()));
                 }
                 "role" => edit.keep(field),
                 // Only an answer may have no content.
-                "content" if is_missing(field.value) && step.role != Role::Assistant => {
+                "content" if is_missing(field.value) && context.role != Role::Assistant => {
                     edit.put(field, r#""""#.to_owned().into());
                 }
                 "content" if is_missing(field.value) && !json::is_null(field.value) => {
                     edit.put(field, "null".to_owned().into());
                 }
                 "content" => {
-                    let content = self.content(field.value, step, aside)?;
+                    let content = self.content(field.value, context, aside)?;
                     said.content = Some(content.clone());
                     edit.put(field, content);
                 }
                 "tool_call_id" => edit.put(field, self.id(field.value)),
                 _ if says_nothing(field.value) => edit.leave(),
-                "tool_calls" => match self.calls(field.value, step, aside)? {
+                "tool_calls" => match self.calls(field.value, context, aside)? {
                     Some(calls) => {
                         said.more = true;
                         edit.put(field, calls);
@@ -197,7 +203,7 @@ impl<'a> History<'a> {
                     older_call = Some(field.value);
                     edit.leave();
                 }
-                "name" if self.recipient.has(Quirk::NoMessageName) && step.role != Role::Function => {
+                "name" if self.recipient.has(Quirk::NoMessageName) && context.role != Role::Function => {
                     aside.dropped.note("messages.name");
                     edit.leave();
                 }
@@ -219,7 +225,7 @@ impl<'a> History<'a> {
                         }
                     } else {
                         said.more |= is_published && name != "name";
-                        edit.put(field, self.member(field, step.role, aside));
+                        edit.put(field, self.member(field, context.role, aside));
                     }
                 }
             }
@@ -227,19 +233,19 @@ impl<'a> History<'a> {
         match refusal.and_then(json::text) {
             Some(refusal) => edit.add("content", said.with(&refusal)),
             // It must say something, or the message is none: not every answer did, and not all of it may be left.
-            None if step.role == Role::Assistant && said.is_nothing() => {
+            None if context.role == Role::Assistant && said.is_nothing() => {
                 edit.add("content", r#""""#.to_owned());
             }
             None => {}
         }
         if let Some(call) = older_call {
-            edit.add_to_list("tool_calls", &self.older_call(call, step, aside));
+            edit.add_to_list("tool_calls", &self.older_call(call, context, aside));
         }
         if becomes_tool {
             let name = json::field(&fields, "name").and_then(json::text).unwrap_or_default();
-            edit.add("tool_call_id", aside.older_calls.end(&name, step.position, self.id_form()));
+            edit.add("tool_call_id", aside.older_calls.end(&name, context.position, self.id_form()));
         }
-        if step.is_prefill && !said.more && !fields.iter().any(|field| field.name == "prefix") {
+        if context.is_prefill && !said.more && !fields.iter().any(|field| field.name == "prefix") {
             edit.add("prefix", "true".to_owned());
         }
         Ok(edit.finish())
@@ -253,24 +259,36 @@ impl<'a> History<'a> {
         if self.recipient.has(Quirk::ShortToolIds) { IdForm::Nine } else { IdForm::Forty }
     }
 
-    fn content(&self, content: &'a RawValue, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
+    fn content(
+        &self,
+        content: &'a RawValue,
+        context: &MessageContext,
+        aside: &mut Aside<'a, '_>,
+    ) -> Result<Cow<'a, str>, Error> {
         if !content.get().starts_with('[') || says_nothing(content) {
             return Ok(Cow::Borrowed(content.get()));
         }
         let moved = aside.behind_results.len();
-        let parts = list(content, |item| self.part(&item, step, aside))?;
+        let parts = list(content, |item| self.part(&item, context, aside))?;
         let has_moved = aside.behind_results.len() > moved;
         let Some(parts) = parts else {
             return Ok(Cow::Owned(if has_moved { MOVED } else { r#""""# }.to_owned()));
         };
-        let becomes_text = step.role == Role::Function;
+        let becomes_text = context.role == Role::Function;
         Ok(Some(&parts).filter(|_| becomes_text).and_then(|parts| older_form::text(parts)).map_or(parts, Cow::Owned))
     }
 
-    fn part(&self, item: &Item<'a>, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Option<Cow<'a, str>>, Error> {
+    fn part(
+        &self,
+        item: &ListItem<'a>,
+        context: &MessageContext,
+        aside: &mut Aside<'a, '_>,
+    ) -> Result<Option<Cow<'a, str>>, Error> {
         let raw = item.raw.get();
         let known = &self.recipient.provider.part_fields;
-        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Ok(Some(Cow::Borrowed(raw))) };
+        let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(raw) else {
+            return Ok(Some(Cow::Borrowed(raw)));
+        };
         let kind = json::field(&fields, "type").and_then(json::text);
         let kind = kind.unwrap_or_default();
         let of = part_type(&kind);
@@ -284,11 +302,11 @@ impl<'a> History<'a> {
                 return Ok(None);
             }
             // The plan has nobody who does not take a part; whoever puts a request to one without a plan is told here.
-            let param = format!("messages[{}].content[{}].type", step.position, item.position);
+            let param = format!("messages[{}].content[{}].type", context.position, item.position);
             let message = format!("`{param}` is a kind of part that the serving model's API does not have.");
             return Err(Error::new(Kind::InvalidRequest, message).with_param(param));
         };
-        let is_of_results = step.role.is_of_results();
+        let is_of_results = context.role.is_of_results();
         let becomes_text = holds == Holds::Refusal && (is_of_results || self.recipient.lacks("messages.refusal"));
         let is_media = matches!(holds, Holds::Media(_));
         for field in &fields {
@@ -330,10 +348,10 @@ impl<'a> History<'a> {
     }
 
     /// A call of the older form as one of the newer.
-    fn older_call(&self, value: &'a RawValue, step: &Step, aside: &mut Aside<'a, '_>) -> String {
-        let id = aside.older_calls.begin(value, step.position, self.id_form());
+    fn older_call(&self, value: &'a RawValue, context: &MessageContext, aside: &mut Aside<'a, '_>) -> String {
+        let id = aside.older_calls.begin(value, context.position, self.id_form());
         let called = self.called("messages.function_call", value, aside);
-        let signature = match step.needs_signature {
+        let signature = match context.needs_signature {
             true => format!(r#","extra_content":{UNSIGNED}"#),
             false => String::new(),
         };
@@ -343,7 +361,7 @@ impl<'a> History<'a> {
     /// What was called, of a function or a custom tool; `path` says where it stands.
     fn called(&self, path: &str, value: &'a RawValue, aside: &mut Aside<'a, '_>) -> Cow<'a, str> {
         let raw = value.get();
-        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
+        let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(raw) else { return Cow::Borrowed(raw) };
         let input = if leaf(path) == "custom" { "input" } else { "arguments" };
         for field in &fields {
             match field.name.as_ref() {
@@ -365,20 +383,20 @@ impl<'a> History<'a> {
     fn calls(
         &self,
         calls: &'a RawValue,
-        step: &Step,
+        context: &MessageContext,
         aside: &mut Aside<'a, '_>,
     ) -> Result<Option<Cow<'a, str>>, Error> {
-        list(calls, |item| Ok(Some(self.call(&item, step, aside))))
+        list(calls, |item| Ok(Some(self.call(&item, context, aside))))
     }
 
-    fn call(&self, item: &Item<'a>, step: &Step, aside: &mut Aside<'a, '_>) -> Cow<'a, str> {
+    fn call(&self, item: &ListItem<'a>, context: &MessageContext, aside: &mut Aside<'a, '_>) -> Cow<'a, str> {
         let raw = item.raw.get();
         let known = &self.recipient.provider.tool_fields;
-        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw) };
+        let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(raw) else { return Cow::Borrowed(raw) };
         let becomes_function =
             !self.recipient.takes_custom_tools() && fields.iter().any(|field| field.name == "custom");
         // Of parallel calls only the first is signed.
-        let lacks_signature = step.needs_signature && item.position == 0 && !is_signed(&fields);
+        let lacks_signature = context.needs_signature && item.position == 0 && !is_signed(&fields);
         for field in &fields {
             match field.name.as_ref() {
                 "id" if json::is_null(field.value) => edit.leave(),
@@ -404,13 +422,13 @@ impl<'a> History<'a> {
 }
 
 /// The messages as they go up.
-struct Messages<'a> {
+struct MessageList<'a> {
     list: Vec<Cow<'a, str>>,
     /// Whether any differs from what the client sent, or where it stood.
     is_changed: bool,
 }
 
-impl<'a> Messages<'a> {
+impl<'a> MessageList<'a> {
     /// The client's next message.
     fn push(&mut self, message: Cow<'a, str>) {
         self.is_changed |= matches!(message, Cow::Owned(_));
@@ -457,7 +475,7 @@ fn without_tokens<'x>(details: &'x RawValue, dropped: &mut Dropped) -> Result<Op
 }
 
 /// Where a message stands.
-struct Step {
+struct MessageContext {
     position: usize,
     role: Role,
     /// The first call needs a thought signature.

@@ -9,13 +9,13 @@ use crate::wire::json::{self, Field, fields_named, says_nothing};
 
 /// What a message says.
 #[derive(Default)]
-pub struct Said<'a> {
+pub struct SaidInMessage<'a> {
     pub content: Option<Cow<'a, str>>,
     /// There are calls, a refusal or audio.
     pub more: bool,
 }
 
-impl Said<'_> {
+impl SaidInMessage<'_> {
     pub fn is_nothing(&self) -> bool {
         self.content.as_ref().is_none_or(|content| content == "null") && !self.more
     }
