@@ -13,8 +13,6 @@ pub const TOOLS: [(&str, &str); 2] = [("function", "arguments"), ("custom", "inp
 
 /// The most calls that are kept back at a time.
 const MAX_HELD: usize = 1_024;
-/// The most calls that were told and are remembered.
-const MAX_BEGUN: usize = 1_024;
 /// The longest input of a call that waits for the name of another. A name that is given to a provider has 64 bytes at most, so
 /// where calls come in turns no other is far ahead of it.
 pub const MAX_WAITING_BYTES: usize = 512;
@@ -76,8 +74,6 @@ pub struct CallPart {
 #[derive(Debug, Default)]
 pub struct HeldCalls {
     held: Vec<Held>,
-    /// What was told, as far as it has a number.
-    begun: Vec<Begun>,
 }
 
 /// A call that is kept back.
@@ -94,14 +90,6 @@ struct Held {
     reason: Option<Value>,
 }
 
-/// A call that was told with a name, or its beginning: the last one under its number.
-#[derive(Debug)]
-struct Begun {
-    choice: u64,
-    index: u64,
-    id: String,
-}
-
 impl HeldCalls {
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
@@ -111,7 +99,6 @@ impl HeldCalls {
     pub fn take(&mut self, part: CallPart, names: &WatchedNames) -> Vec<Value> {
         let CallPart { choice, slot, call } = part;
         let mut last = None;
-        let mut has_rival = false;
         for (at, held) in self.held.iter_mut().enumerate() {
             if held.choice != choice || !held.slot.may_be(slot) {
                 continue;
@@ -121,14 +108,12 @@ impl HeldCalls {
             } else {
                 (held.is_over, held.is_settled) = (true, true);
             }
-            has_rival = true;
         }
         let at = match last {
             Some(at) => {
                 join(&mut self.held[at].call, call);
                 at
             }
-            None if !has_rival && self.goes_on_with_begun(choice, slot, &call) => return vec![call],
             None => {
                 self.held.push(Held { choice, slot, call, is_over: false, is_settled: false, reason: None });
                 self.held.len() - 1
@@ -178,33 +163,7 @@ impl HeldCalls {
 
     /// Takes out what is to be told.
     fn tell(&mut self, mut is_meant: impl FnMut(&Held) -> bool) -> Vec<Value> {
-        let told: Vec<Held> = self.held.extract_if(.., |held| is_meant(held)).collect();
-        told.iter().for_each(|held| self.note_begun(held));
-        told.into_iter().map(|held| held.call).collect()
-    }
-
-    fn note_begun(&mut self, held: &Held) {
-        let Slot::Call(Some(index)) = held.slot else { return };
-        let (choice, id) = (held.choice, id(&held.call));
-        let here = |begun: &Begun| (begun.choice, begun.index) == (choice, index);
-        if self.begun.iter().any(|begun| here(begun) && (id.is_empty() || id == begun.id)) {
-            return;
-        }
-        self.begun.retain(|begun| !here(begun));
-        // A name that is still to come may matter.
-        if !tool_name(&held.call).is_empty() && self.begun.len() < MAX_BEGUN {
-            self.begun.push(Begun { choice, index, id: id.to_owned() });
-        }
-    }
-
-    /// Whether a part is more of a call that was told.
-    fn goes_on_with_begun(&self, choice: u64, slot: Slot, part: &Value) -> bool {
-        let Slot::Call(Some(index)) = slot else { return false };
-        let begun = self.begun.iter().find(|begun| (begun.choice, begun.index) == (choice, index));
-        begun.is_some_and(|begun| {
-            let is_unlabelled = id(part).is_empty() && !says(part, "type");
-            tool_name(part).is_empty() || is_unlabelled || id(part) == begun.id
-        })
+        self.held.extract_if(.., |held| is_meant(held)).map(|held| held.call).collect()
     }
 }
 
@@ -237,10 +196,6 @@ fn tool_name(call: &Value) -> &str {
 fn input_bytes(call: &Value) -> usize {
     let bytes = |(tool, input): (&str, &str)| call.get(tool)?.get(input)?.as_str().map(str::len);
     TOOLS.into_iter().filter_map(bytes).sum()
-}
-
-fn id(call: &Value) -> &str {
-    call.get("id").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn says(call: &Value, name: &str) -> bool {
