@@ -203,8 +203,13 @@ proptest! {
         }
         for candidate in candidates(&policy) {
             let Ok(encoded) = chat::encode_request(&policy, candidate, &parsed, &EncodeOptions::default()) else { continue };
-            let sent: Value = serde_json::from_slice(&encoded.body).expect("valid JSON");
+            let mut sent: Value = serde_json::from_slice(&encoded.body).expect("valid JSON");
             prop_assert_eq!(&sent["model"], &policy.model(candidate.model).id);
+            if encoded.dropped.iter().any(|name| name == "messages") {
+                prop_assert!(policy.provider_of(candidate.model).quirks.contains(&Quirk::EndsWithUser));
+                let added = sent["messages"].as_array_mut().and_then(Vec::pop);
+                prop_assert_eq!(added.map(|added| added["role"].clone()), Some(json!("user")));
+            }
             prop_assert_eq!(&sent["messages"], &messages, "these providers know every role");
             let again = door::chat::parse(&encoded.body).expect("what is sent is itself a valid request");
             prop_assert_eq!(again.stream, parsed.stream);

@@ -85,7 +85,7 @@ fn answer_request(asked: &Asked<'_>) -> Result<Reply, Refusal> {
     let cap = request.max_tokens(profile);
     let reasoning_tokens = if reasoning { cap.map_or(8, |cap| (cap / 2).min(8)) } else { 0 };
     let said = if step.dictates() {
-        said::dictated(step, &content::plain_text(profile, &request, call), request.prefill().as_deref())
+        said::dictated(step, &content::plain_text(profile, &request, call), request.prefill(profile).as_deref())
     } else if let Some(question) = question {
         Said::text(&classifier::classify(&question, &step.shape))
     } else {

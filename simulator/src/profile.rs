@@ -89,7 +89,7 @@ pub enum Quirk {
     NoEmptyLists,
     /// While it thinks, which is unless `thinking` says otherwise, calls must come back with their `reasoning_content`.
     ReasoningWithCalls,
-    /// A user turn may not follow a tool's result.
+    /// A user turn may not follow a tool's result, nor an instruction a result or an answer, and no instruction stands at the end.
     NoUserAfterTool,
     /// An assistant message at the end needs `"prefix": true`.
     PrefixedPrefill,
@@ -102,8 +102,10 @@ pub enum Quirk {
     ApiKeyHeader,
     /// A conversation without a user turn is refused.
     NeedsUserTurn,
-    /// A conversation that ends with an assistant message is refused instead of gone on with.
+    /// A conversation that ends with an assistant message, or with instructions behind one, is refused instead of gone on with.
     NoPrefill,
+    /// Behind an assistant message at the end comes another one, instead of the rest of it.
+    AnswersAnew,
     /// Tools are functions: the older form, custom tools, a choice of some, and calls of these kinds are refused.
     FunctionToolsOnly,
     /// A function must have parameters.

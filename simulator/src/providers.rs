@@ -13,7 +13,6 @@ const PLAIN_HEADERS: &[(&str, &str)] =
 
 impl Profile {
     /// OpenAI. That `gpt-6.2-sol` refuses the effort `none`, and so tools, is the careful reading: no report says.
-    /// So is that it does not go on with an assistant message.
     pub fn openai() -> Self {
         let reasoning = |id: &str, efforts, tools| Model {
             id: id.to_owned(),
@@ -39,7 +38,7 @@ impl Profile {
             ],
             quirks: &[
                 Quirk::StreamOptionsOnlyWithStream,
-                Quirk::NoPrefill,
+                Quirk::AnswersAnew,
                 Quirk::IdsOfForty,
                 Quirk::PlainNames,
                 Quirk::NoEmptyLists,
@@ -52,7 +51,13 @@ impl Profile {
     /// Azure's endpoint v1, whose models are the deployments of a resource.
     pub fn azure() -> Self {
         Self {
-            quirks: &[Quirk::IdsOfForty, Quirk::PlainNames, Quirk::NoEmptyLists, Quirk::ApiKeyHeader],
+            quirks: &[
+                Quirk::AnswersAnew,
+                Quirk::IdsOfForty,
+                Quirk::PlainNames,
+                Quirk::NoEmptyLists,
+                Quirk::ApiKeyHeader,
+            ],
             known: Known::OPENAI,
             ..Self::generic("azure")
         }

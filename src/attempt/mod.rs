@@ -34,7 +34,7 @@ use crate::secret::Secret;
 use crate::upstream::address::Address;
 use crate::upstream::dialect::{self, EncodeOptions, Encoded};
 use crate::upstream::headers;
-use crate::upstream::keyring::Keyring;
+use crate::upstream::keyring::{Keyring, Permit};
 use crate::upstream::sealer::Sealer;
 use crate::visit::settle::Ending;
 use crate::wire::ask::Ask;
@@ -136,16 +136,14 @@ impl<'a, P: Platform> Job<'a, P> {
     }
 
     /// What seals the state of the candidate's reasoning for the client, and opens it; nothing where there is no such state,
-    /// or no secret for it. Requests to the candidate go to `path`.
-    fn sealer(&self, candidate: &Candidate, path: &str) -> Result<Option<Rc<Sealer>>, Outcome> {
+    /// or no secret for it. `permit` lets requests go to the candidate.
+    fn sealer(&self, candidate: &Candidate, permit: &Permit) -> Option<Rc<Sealer>> {
         let provider = self.policy.provider_of(candidate.model);
         let thinks = self.policy.model(candidate.model).thinking != Thinking::None;
         if !thinks || !dialect::seals_thoughts(provider.dialect) {
-            return Ok(None);
+            return None;
         }
-        let permit = self.keyring.permit(provider, path).map_err(Outcome::NoSecret)?;
-        let roots = self.keyring.roots(&permit);
-        Ok(Sealer::new(self.policy, candidate.model, &roots).map(Rc::new))
+        Sealer::new(self.policy, candidate.model, &self.keyring.roots(permit)).map(Rc::new)
     }
 }
 
@@ -225,10 +223,10 @@ pub fn prepare<P: Platform>(
 ) -> Result<Prepared<P>, Outcome> {
     let provider = job.policy.provider_of(candidate.model);
     let Address { path, url } = Address::of(job.policy, candidate.model);
-    let sealer = job.sealer(candidate, &path)?;
+    let permit = job.keyring.permit(provider, &path).map_err(Outcome::NoSecret)?;
+    let sealer = job.sealer(candidate, &permit);
     let options = EncodeOptions { sealer: sealer.clone(), ..options.clone() };
     let Encoded { body, dropped, hidden } = dialect::encode_request(job.policy, candidate, job.ask, &options)?;
-    let permit = job.keyring.permit(provider, &path).map_err(Outcome::NoSecret)?;
     let cut_after = platform_patience(job.own_time().max(job.tier.deadlines.idle));
     let target = dialect::target(provider, &permit, job.tier.deadlines.connect, cut_after);
     let backend = job.platform.backend(&target).map_err(Outcome::Send)?;

@@ -142,6 +142,8 @@ names! {
         ReasoningWithCalls = "reasoning_with_calls",
         /// A user turn may not follow a tool's result; an assistant message is put between them (Mistral).
         NoUserAfterTool = "no_user_after_tool",
+        /// A conversation ends with the user's turn or a result; one that ends with an answer gets such a turn (Gemini).
+        EndsWithUser = "ends_with_user",
         /// A function must have `parameters`, if only of an empty object (Mistral).
         ToolParameters = "tool_parameters",
     }

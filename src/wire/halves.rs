@@ -34,7 +34,7 @@ impl Half {
 
 /// A part of the inside of a JSON string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part<'a> {
+pub enum Stretch<'a> {
     /// What can be read by itself.
     Whole(&'a str),
     /// The code of a half that has no other.
@@ -42,7 +42,7 @@ pub enum Part<'a> {
 }
 
 /// The parts of the inside of a JSON string.
-pub fn parts(inside: &str) -> impl Iterator<Item = Part<'_>> {
+pub fn parts(inside: &str) -> impl Iterator<Item = Stretch<'_>> {
     let mut rest = inside;
     std::iter::from_fn(move || {
         let lone = first_lone(rest);
@@ -53,7 +53,7 @@ pub fn parts(inside: &str) -> impl Iterator<Item = Part<'_>> {
         let length = if is_lone { CODE_BYTES } else { lone.unwrap_or(rest.len()) };
         let (part, behind) = rest.split_at(length);
         rest = behind;
-        Some(if is_lone { Part::Lone(part) } else { Part::Whole(part) })
+        Some(if is_lone { Stretch::Lone(part) } else { Stretch::Whole(part) })
     })
 }
 
@@ -63,8 +63,8 @@ pub fn mended(json: &str) -> Cow<'_, str> {
         return json.into();
     }
     let parts = parts(json).map(|part| match part {
-        Part::Whole(text) => text,
-        Part::Lone(_) => r"\ufffd",
+        Stretch::Whole(text) => text,
+        Stretch::Lone(_) => r"\ufffd",
     });
     parts.collect::<String>().into()
 }
@@ -112,15 +112,15 @@ mod tests {
     fn halves_are_told_from_pairs_and_other_codes() {
         for (inside, expected) in [
             ("", vec![]),
-            (r"ab\n", vec![Part::Whole(r"ab\n")]),
-            (r"a\ud83d\ude00b", vec![Part::Whole(r"a\ud83d\ude00b")]),
-            (r"\ud83d", vec![Part::Lone(r"\ud83d")]),
+            (r"ab\n", vec![Stretch::Whole(r"ab\n")]),
+            (r"a\ud83d\ude00b", vec![Stretch::Whole(r"a\ud83d\ude00b")]),
+            (r"\ud83d", vec![Stretch::Lone(r"\ud83d")]),
             (
                 r"a\uDE00\ud83d b",
-                vec![Part::Whole("a"), Part::Lone(r"\uDE00"), Part::Lone(r"\ud83d"), Part::Whole(" b")],
+                vec![Stretch::Whole("a"), Stretch::Lone(r"\uDE00"), Stretch::Lone(r"\ud83d"), Stretch::Whole(" b")],
             ),
-            (r"\\ud83d\u00e9", vec![Part::Whole(r"\\ud83d\u00e9")]),
-            (r"\ud83d\u00e9\", vec![Part::Lone(r"\ud83d"), Part::Whole(r"\u00e9\")]),
+            (r"\\ud83d\u00e9", vec![Stretch::Whole(r"\\ud83d\u00e9")]),
+            (r"\ud83d\u00e9\", vec![Stretch::Lone(r"\ud83d"), Stretch::Whole(r"\u00e9\")]),
         ] {
             assert_eq!(parts(inside).collect::<Vec<_>>(), expected, "{inside}");
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::halves;
-use super::walk::{StringSeen, string_end};
+use super::walk::{StringSeen, inside, string_end};
 
 /// The deepest nesting of what a client sends, and of JSON in a text of it.
 pub const MAX_DEPTH: usize = 128;
@@ -241,8 +241,7 @@ impl<'a> JsonString<'a> {
 
     /// What stands between the quotes, with its escapes.
     pub fn inside(&self) -> &str {
-        let json = self.get();
-        &json[1..json.len() - 1]
+        inside(self.get())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -315,9 +314,9 @@ pub fn whole(raw: &RawValue) -> Option<u64> {
 /// Whether a value says nothing: null, false, an empty text, array or object.
 pub fn says_nothing(raw: &RawValue) -> bool {
     let json = raw.get();
-    let inside = |open, close| json.strip_prefix(open).and_then(|rest: &str| rest.strip_suffix(close));
+    let between = |open, close| json.strip_prefix(open).and_then(|rest: &str| rest.strip_suffix(close));
     matches!(json, "null" | "false" | "\"\"")
-        || inside('[', ']').or_else(|| inside('{', '}')).is_some_and(|inside| inside.trim().is_empty())
+        || between('[', ']').or_else(|| between('{', '}')).is_some_and(|inside| inside.trim().is_empty())
 }
 
 /// JSON without the byte order mark that some put before it; readers may pass over one (RFC 8259, section 8.1).

@@ -154,7 +154,7 @@ pub enum Alive {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opaque<'a> {
     pub choice: u64,
-    pub holder: Holder,
+    pub holder: OpaqueHolder,
     pub name: Cow<'a, str>,
     pub value: Raw<'a>,
     /// Whether it is a part of the answer all the same (an image, audio), so that an answer begins with it.
@@ -173,7 +173,7 @@ impl PartialEq for Raw<'_> {
 
 /// What holds a field that no one here knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
+pub enum OpaqueHolder {
     /// The answer itself, beside its choices.
     Answer,
     /// A choice.
@@ -228,7 +228,7 @@ impl Piece<'_> {
         match self {
             Piece::Begin { item, .. } => matches!(item, AnswerItem::Call(_)),
             Piece::Input { .. } => true,
-            Piece::Opaque(opaque) => matches!(opaque.holder, Holder::Call(_)),
+            Piece::Opaque(opaque) => matches!(opaque.holder, OpaqueHolder::Call(_)),
             Piece::Start(_)
             | Piece::Text { .. }
             | Piece::Refusal { .. }
@@ -252,7 +252,7 @@ impl Piece<'_> {
             | Piece::Input { at, .. }
             | Piece::End { at, .. } => Some(at.choice),
             Piece::Finish { choice, .. } => Some(*choice),
-            Piece::Opaque(opaque) => (opaque.holder != Holder::Answer).then_some(opaque.choice),
+            Piece::Opaque(opaque) => (opaque.holder != OpaqueHolder::Answer).then_some(opaque.choice),
             Piece::Start(_) | Piece::Usage { .. } | Piece::Alive(_) => None,
         }
     }

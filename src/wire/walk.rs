@@ -155,6 +155,11 @@ fn container_end(json: &[u8], start: usize) -> usize {
     json.len()
 }
 
+/// What a JSON string holds between its quotes, with its escapes; any other value whole.
+pub fn inside(json: &str) -> &str {
+    json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(json)
+}
+
 /// The position behind the string that begins at `start`.
 pub fn string_end(json: &[u8], start: usize) -> usize {
     let mut at = start + 1;

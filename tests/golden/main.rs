@@ -12,6 +12,7 @@ mod case;
 mod inverse;
 mod layout;
 mod losses;
+mod plain;
 mod properties;
 mod published;
 mod quirks;

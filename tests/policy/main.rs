@@ -59,7 +59,7 @@ fn the_example_means_what_it_says() {
     assert_eq!(google.base_url.path, "/v1beta/openai");
     assert_eq!(
         google.quirks.iter().map(|quirk| quirk.as_str()).collect::<Vec<_>>(),
-        ["tool_delta_without_index", "thought_signatures"]
+        ["tool_delta_without_index", "thought_signatures", "ends_with_user"]
     );
 }
 

@@ -19,13 +19,13 @@ pub fn check(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refusal
     }
     check_order(profile, messages)?;
     check_signatures(profile, messages)?;
-    let last = messages.len().saturating_sub(1);
-    if profile.has(Quirk::NoPrefill) && request.prefill().is_some() {
+    let last = messages.iter().rposition(|message| !matches!(role(message), "system" | "developer"));
+    if profile.has(Quirk::NeedsUserTurn) && last.is_none() {
+        return Err(Refusal::invalid("the contents are empty: there is no user turn").with_param("messages"));
+    }
+    if let Some(last) = last.filter(|last| profile.has(Quirk::NoPrefill) && role(&messages[*last]) == "assistant") {
         let refusal = Refusal::invalid("this provider does not go on with an assistant message");
         return Err(refusal.with_param(format!("messages[{last}]")));
-    }
-    if profile.has(Quirk::NeedsUserTurn) && messages.iter().all(|m| m["role"] == "system" || m["role"] == "developer") {
-        return Err(Refusal::invalid("the contents are empty: there is no user turn").with_param("messages"));
     }
     let thinks = request.field("thinking").is_none_or(|thinking| thinking["type"] != "disabled");
     let bare = |message: &Value| !calls(message).is_empty() && is_empty(&message["reasoning_content"]);
@@ -37,7 +37,7 @@ pub fn check(profile: &Profile, request: &ChatRequest<'_>) -> Result<(), Refusal
 
 fn check_message(profile: &Profile, message: &Value, index: usize) -> Result<(), Refusal> {
     let param = |part: &str| format!("messages[{index}].{part}");
-    let role = message["role"].as_str().unwrap_or_default();
+    let role = role(message);
     if !ROLES.contains(&role) || (role == "developer" && profile.has(Quirk::NoDeveloperRole)) {
         let refusal = Refusal::invalid(format!("`{role}` is not a role this provider knows"));
         return Err(refusal.with_code("invalid_value").with_param(param("role")));
@@ -107,17 +107,25 @@ pub fn is_plain(name: &str) -> bool {
 }
 
 fn check_order(profile: &Profile, messages: &[Value]) -> Result<(), Refusal> {
-    let follows = |pair: &[Value]| pair[0]["role"] == "tool" && pair[1]["role"] == "user";
-    if profile.has(Quirk::NoUserAfterTool) && messages.windows(2).any(follows) {
-        return Err(Refusal::invalid("Unexpected role 'user' after role 'tool'"));
+    if profile.has(Quirk::NoUserAfterTool) {
+        for pair in messages.windows(2) {
+            let [before, behind] = [&pair[0], &pair[1]].map(role);
+            let fits = match behind {
+                "user" => before != "tool",
+                "system" => before != "tool" && before != "assistant",
+                _ => true,
+            };
+            if !fits {
+                return Err(Refusal::invalid(format!("Unexpected role '{behind}' after role '{before}'")));
+            }
+        }
     }
-    let interrupts =
-        |pair: &[Value]| pair[1]["role"] == "system" && (pair[0]["role"] == "tool" || pair[0]["role"] == "assistant");
-    if profile.has(Quirk::NoUserAfterTool) && messages.windows(2).any(interrupts) {
-        return Err(Refusal::invalid("Unexpected role 'system' after role 'assistant' or 'tool'"));
-    }
-    let is_bare = |last: &&Value| last["role"] == "assistant" && last["prefix"] != true;
-    if profile.has(Quirk::PrefixedPrefill) && messages.last().filter(is_bare).is_some() {
+    let ends_well = messages.last().is_none_or(|last| match role(last) {
+        "assistant" => !profile.has(Quirk::PrefixedPrefill) || last["prefix"] == true,
+        "system" => !profile.has(Quirk::NoUserAfterTool),
+        _ => true,
+    });
+    if !ends_well {
         return Err(Refusal::invalid("Expected last role User or Tool (or Assistant with prefix True)"));
     }
     Ok(())
@@ -137,6 +145,10 @@ fn check_signatures(profile: &Profile, messages: &[Value]) -> Result<(), Refusal
         }
     }
     Ok(())
+}
+
+fn role(message: &Value) -> &str {
+    message["role"].as_str().unwrap_or_default()
 }
 
 fn calls(message: &Value) -> &[Value] {

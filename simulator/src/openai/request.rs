@@ -62,8 +62,9 @@ impl<'a> ChatRequest<'a> {
     }
 
     /// The assistant's text at the end of the conversation, which the answer is to go on with.
-    pub fn prefill(&self) -> Option<String> {
-        let last = self.messages().last().filter(|message| message["role"] == "assistant")?;
+    pub fn prefill(&self, profile: &Profile) -> Option<String> {
+        let goes_on = !profile.has(Quirk::AnswersAnew);
+        let last = self.messages().last().filter(|message| goes_on && message["role"] == "assistant")?;
         Some(text_of(&last["content"])).filter(|text| !text.is_empty())
     }
 

@@ -75,15 +75,52 @@ async fn a_provider_that_does_not_go_on_refuses() {
     let last = json!({"role": "assistant", "content": "one"});
     let messages = json!({"messages": [{"role": "user", "content": "count"}, last]});
     let refusing = Profile { quirks: &[Quirk::NoPrefill], ..Profile::generic("any") };
-    for (profile, model) in [
-        (refusing, "m"),
-        (Profile::openai(), "gpt-6-sol"),
-        (Profile::google(), "gemini-3.8-flash"),
-        (Profile::inception(), "mercury-2"),
-    ] {
+    let instructed =
+        json!({"messages": [{"role": "user", "content": "count"}, last, {"role": "system", "content": "x"}]});
+    for (profile, model) in
+        [(refusing, "m"), (Profile::google(), "gemini-3.8-flash"), (Profile::inception(), "mercury-2")]
+    {
+        for messages in [&messages, &instructed] {
+            let simulator = start_scripted(profile.clone(), TEXT).await;
+            let (status, answer) = ask(&simulator, &request(model, "", messages)).await;
+            assert_eq!(status, 400, "{model}: {answer}");
+            assert!(answer.to_string().contains("go on with an assistant message"), "{model}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_answers_anew_says_all_of_its_answer() {
+    let last = json!({"role": "assistant", "content": "one"});
+    let messages = json!({"messages": [{"role": "user", "content": "count"}, last]});
+    for (profile, model) in [(Profile::openai(), "gpt-6-sol"), (Profile::azure(), "m")] {
         let simulator = start_scripted(profile, TEXT).await;
-        let (status, answer) = ask(&simulator, &request(model, "", &messages)).await;
-        assert_eq!(status, 400, "{model}: {answer}");
-        assert!(answer.to_string().contains("go on with an assistant message"), "{model}: {answer}");
+        assert_eq!(content(&ask(&simulator, &request(model, "", &messages)).await.1), "one two three, äöü", "{model}");
+    }
+}
+
+#[tokio::test]
+async fn mistral_refuses_an_order_of_its_own() {
+    let said_by = |role: &str| json!({"role": role, "content": "x"});
+    let (user, system) = (said_by("user"), said_by("system"));
+    let result = json!({"role": "tool", "content": "x", "tool_call_id": "123456789"});
+    let answer = said_by("assistant");
+    let begun = json!({"role": "assistant", "content": "x", "prefix": true});
+    let simulator = start(Profile::mistral()).await;
+    for (messages, expected) in [
+        (json!([user, answer, result, user]), Some("'user' after role 'tool'")),
+        (json!([user, answer, system, user]), Some("'system' after role 'assistant'")),
+        (json!([user, answer, result, system, user]), Some("'system' after role 'tool'")),
+        (json!([user, system]), Some("Expected last role")),
+        (json!([system]), Some("Expected last role")),
+        (json!([user, answer]), Some("Expected last role")),
+        (json!([user, begun]), None),
+        (json!([user, answer, result]), None),
+        (json!([system, user, system, user]), None),
+    ] {
+        let (status, answer) = ask(&simulator, &request("m", "", &json!({"messages": messages}))).await;
+        let said = answer.to_string();
+        assert_eq!(status, if expected.is_some() { 400 } else { 200 }, "{messages}: {said}");
+        assert!(expected.is_none_or(|expected| said.contains(expected)), "{messages}: {said}");
     }
 }

@@ -4,7 +4,7 @@ use crate::door::chat::answer::AnswerOptions;
 use crate::door::chat::reasoning;
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
-use crate::wire::piece::{AnswerCall, Finish, FinishReason, Holder, Opaque, Piece, Said};
+use crate::wire::piece::{AnswerCall, Finish, FinishReason, Opaque, OpaqueHolder, Piece, Said};
 use crate::wire::seal::Sealed;
 
 /// Writes chunks with a choice's delta in each. A second chunk is begun where a field would come twice.
@@ -110,7 +110,7 @@ impl<'w> ChunkWriter<'w> {
 
     /// Writes what stands in the choice beside its delta, if there is any.
     pub fn keep_beside(&mut self, choice: u64) {
-        let is_beside = |opaque: &Opaque<'_>| opaque.holder == Holder::Choice && opaque.choice == choice;
+        let is_beside = |opaque: &Opaque<'_>| opaque.holder == OpaqueHolder::Choice && opaque.choice == choice;
         if self.opaque_fields().any(is_beside) {
             self.open(choice);
         }
@@ -212,7 +212,7 @@ impl<'w> ChunkWriter<'w> {
 
     fn end_choice(&mut self, finish_reason: Option<&str>) {
         let choice = self.state.open.take().map(|delta| delta.choice).unwrap_or_default();
-        let is_own = |opaque: &&Opaque<'_>| opaque.holder == Holder::Choice && opaque.choice == choice;
+        let is_own = |opaque: &&Opaque<'_>| opaque.holder == OpaqueHolder::Choice && opaque.choice == choice;
         let own: Vec<_> = self.opaque_fields().filter(is_own).collect();
         let (probabilities, others): (Vec<_>, Vec<_>) = own.into_iter().partition(|opaque| opaque.name == "logprobs");
         self.write(r#"},"logprobs":"#);
@@ -233,7 +233,7 @@ impl<'w> ChunkWriter<'w> {
 
     fn end_chunk(&mut self) {
         self.write("]");
-        let beside: Vec<_> = self.opaque_fields().filter(|opaque| opaque.holder == Holder::Answer).collect();
+        let beside: Vec<_> = self.opaque_fields().filter(|opaque| opaque.holder == OpaqueHolder::Answer).collect();
         for opaque in beside {
             self.write(",");
             write_pair(&opaque.name, opaque.value.0.get(), self.out);

@@ -10,7 +10,7 @@ use crate::door::chat::chunk::{CallPart, ChunkState, ChunkWriter, DeltaField};
 use crate::policy::Dialect;
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
-use crate::wire::piece::{Alive, AnswerItem, At, Finish, Holder, Piece, ReasoningForm, Said, Start};
+use crate::wire::piece::{Alive, AnswerItem, At, Finish, OpaqueHolder, Piece, ReasoningForm, Said, Start};
 use crate::wire::sse::{self, Event};
 use crate::wire::usage::Usage;
 
@@ -163,7 +163,7 @@ impl Encoder {
                     let part = CallPart { fragment: Some(fragment), ..CallPart::default() };
                     rest = write_call(&mut chunk, call, part, rest);
                 }
-                Piece::Opaque(opaque) if opaque.holder == Holder::Delta && said.dialect == DIALECT => {
+                Piece::Opaque(opaque) if opaque.holder == OpaqueHolder::Delta && said.dialect == DIALECT => {
                     chunk.opaque(opaque);
                 }
                 Piece::Finish { choice, finish } => {
@@ -293,7 +293,7 @@ fn write_call<'r>(
         rest = after;
     }
     while let Some((Piece::Opaque(opaque), after)) = rest.split_first() {
-        if opaque.holder != Holder::Call(call.at.item) {
+        if opaque.holder != OpaqueHolder::Call(call.at.item) {
             break;
         }
         part.opaque.push(opaque);

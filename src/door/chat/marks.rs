@@ -72,8 +72,8 @@ mod tests {
         ] {
             for name in NAMES {
                 let (json, left) = (format!(r#"{{"{name}":{mark}}}"#), RefCell::default());
-                let taken =
-                    Members::open(crate::wire::opened::found_valid(&json), Place::field("tools"), &left).and_then(|mut members| take(&mut members));
+                let taken = Members::open(crate::wire::opened::found_valid(&json), Place::field("tools"), &left)
+                    .and_then(|mut members| take(&mut members));
                 assert_eq!(taken.map(|mark| mark.lifetime), lifetime, "{mark}");
                 assert_eq!(left.into_inner().paths().next().is_some(), unread, "{mark}");
             }

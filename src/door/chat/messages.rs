@@ -10,7 +10,7 @@ use super::estimate::Size;
 use super::fields::{same_but_for_case, shown};
 use super::media::{MAX_WORD_BYTES, Payload, holds_media, media_field, says_something};
 use super::part_names::{is_other_case, valid_types};
-use super::seen::{Content, Part, Type};
+use super::seen::{ReadContent, ReadPart, Type};
 use crate::error::{Error, Kind};
 use crate::wire::ask::place::Place;
 use crate::wire::ask::turns::{Form, MediaSeen, OddPart, Role, Turn};
@@ -104,7 +104,7 @@ impl<'a> Reader<'_, 'a> {
             let valid = Role::names().join(", ");
             return Err(self.invalid(".role", &format!("must be one of: {valid}")));
         };
-        let content = content.unwrap_or(Content::None);
+        let content = content.unwrap_or(ReadContent::None);
         let parts = content.parts();
         let thought = parts.iter().enumerate().find_map(|(at, part)| match part.of {
             Type::Known(known) if known.holds == Holds::Thoughts => Some((at, known.name)),
@@ -131,7 +131,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// The first part of each odd type.
-    fn odd_parts(&self, parts: &[Part<'a>]) -> Result<Vec<OddPart<'a>>, Error> {
+    fn odd_parts(&self, parts: &[ReadPart<'a>]) -> Result<Vec<OddPart<'a>>, Error> {
         let mut odd: Vec<OddPart<'a>> = Vec::new();
         for (at, part) in parts.iter().enumerate() {
             let Type::Odd(name) = &part.of else { continue };
@@ -147,12 +147,12 @@ impl<'a> Reader<'_, 'a> {
         Ok(odd)
     }
 
-    fn content(&mut self) -> Result<Content<'a>, Error> {
+    fn content(&mut self) -> Result<ReadContent<'a>, Error> {
         match self.walk.peek() {
-            Some(b'"') => Ok(Content::Text(self.walk.text())),
+            Some(b'"') => Ok(ReadContent::Text(self.walk.text())),
             Some(b'n') => {
                 self.walk.value();
-                Ok(Content::None)
+                Ok(ReadContent::None)
             }
             Some(b'[') => {
                 self.walk.pass(b'[');
@@ -160,13 +160,13 @@ impl<'a> Reader<'_, 'a> {
                 while self.walk.element() {
                     parts.push(self.part(parts.len())?);
                 }
-                Ok(Content::Parts(parts))
+                Ok(ReadContent::Parts(parts))
             }
             _ => Err(self.invalid(".content", "must be a string, an array of parts with `type`, or null")),
         }
     }
 
-    fn part(&mut self, at: usize) -> Result<Part<'a>, Error> {
+    fn part(&mut self, at: usize) -> Result<ReadPart<'a>, Error> {
         let place = |name: &str| format!(".content[{at}]{name}");
         self.walk.peek();
         let start = self.walk.position();
@@ -236,7 +236,13 @@ impl<'a> Reader<'_, 'a> {
         let payload = own.first().map(|(_, payload)| *payload).unwrap_or_default();
         let said = said.or(text.map(|text| text.json)).unwrap_or_default();
         let Some(known) = known else {
-            return Ok(Part { of: Type::Odd(named), text, said: self.walk.since(start), payload, form: Form::Other });
+            return Ok(ReadPart {
+                of: Type::Odd(named),
+                text,
+                said: self.walk.since(start),
+                payload,
+                form: Form::Other,
+            });
         };
         let form = match known.holds {
             Holds::Text if text.is_some() && members == 2 => Form::Texts,
@@ -244,7 +250,7 @@ impl<'a> Reader<'_, 'a> {
             _ => Form::Other,
         };
         let text = text.filter(|_| known.holds != Holds::Thoughts);
-        Ok(Part { of: Type::Known(known), text, said, payload, form })
+        Ok(ReadPart { of: Type::Known(known), text, said, payload, form })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::wire::walk::Counted;
 
 /// One part of a message's content.
 #[derive(Clone, Debug)]
-pub struct Part<'a> {
+pub struct ReadPart<'a> {
     pub of: Type<'a>,
     /// Its text, a JSON string.
     pub text: Option<Counted<'a>>,
@@ -30,13 +30,13 @@ pub enum Type<'a> {
 }
 
 /// A message's content.
-pub enum Content<'a> {
+pub enum ReadContent<'a> {
     None,
     Text(Counted<'a>),
-    Parts(Vec<Part<'a>>),
+    Parts(Vec<ReadPart<'a>>),
 }
 
-impl Part<'_> {
+impl ReadPart<'_> {
     /// What it holds, if anybody knows.
     pub fn holds(&self) -> Option<Holds> {
         match self.of {
@@ -46,35 +46,37 @@ impl Part<'_> {
     }
 }
 
-impl<'a> Content<'a> {
-    pub fn parts(&self) -> &[Part<'a>] {
+impl<'a> ReadContent<'a> {
+    pub fn parts(&self) -> &[ReadPart<'a>] {
         match self {
-            Content::None | Content::Text(_) => &[],
-            Content::Parts(parts) => parts,
+            ReadContent::None | ReadContent::Text(_) => &[],
+            ReadContent::Parts(parts) => parts,
         }
     }
 
     pub fn texts(&self) -> Texts<'a> {
         match self {
-            Content::None => Texts::None,
-            Content::Text(text) => Texts::One(text.json),
-            Content::Parts(parts) => Texts::Several(parts.iter().filter_map(|part| Some(part.text?.json)).collect()),
+            ReadContent::None => Texts::None,
+            ReadContent::Text(text) => Texts::One(text.json),
+            ReadContent::Parts(parts) => {
+                Texts::Several(parts.iter().filter_map(|part| Some(part.text?.json)).collect())
+            }
         }
     }
 
     pub fn form(&self) -> Form {
         match self {
-            Content::None => Form::Other,
-            Content::Text(_) => Form::Texts,
-            Content::Parts(parts) => parts.iter().map(|part| part.form).min().unwrap_or(Form::Other),
+            ReadContent::None => Form::Other,
+            ReadContent::Text(_) => Form::Texts,
+            ReadContent::Parts(parts) => parts.iter().map(|part| part.form).min().unwrap_or(Form::Other),
         }
     }
 
     pub fn add_to(&self, size: &mut Size) {
         match self {
-            Content::None => {}
-            Content::Text(text) => size.add_text(text.text_bytes),
-            Content::Parts(parts) => parts.iter().for_each(|part| match part.holds() {
+            ReadContent::None => {}
+            ReadContent::Text(text) => size.add_text(text.text_bytes),
+            ReadContent::Parts(parts) => parts.iter().for_each(|part| match part.holds() {
                 Some(Holds::Media(kind)) => size.add_media(kind, &part.payload),
                 Some(Holds::Text) => size.add_text(part.text.map_or(0, |text| text.text_bytes)),
                 None if holds_media(part.said) => size.add_media(Media::File, &Payload::default()),

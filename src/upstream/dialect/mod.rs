@@ -11,6 +11,7 @@ mod in_words;
 pub mod messages;
 mod stand_ins;
 pub mod tool_names;
+mod user_turns;
 
 use std::borrow::Cow;
 use std::rc::Rc;

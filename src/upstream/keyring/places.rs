@@ -24,12 +24,12 @@ pub type Key = Option<Secret<String>>;
 /// What the entry says; `Debug` shows no key.
 #[derive(Debug)]
 pub struct Places {
-    places: Vec<Place>,
+    places: Vec<ListedPlace>,
     roots: Vec<Secret<String>>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct ListedPlace {
     prefix: BaseUrl,
     /// By label; the empty label is that of a provider whose `secret` names none.
     keys: Vec<(String, Key)>,
@@ -43,7 +43,7 @@ impl Places {
         let Node::Object(entries) = serde_json::from_str(text).map_err(at)? else {
             return Err("not a JSON object of URL prefixes".to_owned());
         };
-        let mut places: Vec<Place> = Vec::new();
+        let mut places: Vec<ListedPlace> = Vec::new();
         let mut roots = None;
         for (position, (name, value)) in entries.into_iter().enumerate() {
             let fault = |what: &str| format!("entry {} of the object: {what}", position + 1);
@@ -58,7 +58,7 @@ impl Places {
             if places.iter().any(|place| place.prefix == prefix) {
                 return Err(fault("the same URL prefix as an earlier one"));
             }
-            places.push(Place { prefix, keys: parse_keys(value).map_err(fault)? });
+            places.push(ListedPlace { prefix, keys: parse_keys(value).map_err(fault)? });
         }
         Ok(Places { places, roots: roots.unwrap_or_default() })
     }

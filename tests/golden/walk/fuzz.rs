@@ -30,13 +30,6 @@ enum Matter {
     CustomTools,
 }
 
-/// A station as far as a draw needs to know it.
-#[derive(Clone, Copy, Debug)]
-struct Stop {
-    name: &'static str,
-    goes_on: bool,
-}
-
 const TEXTS: [&str; 10] = [
     "Hm.",
     "Error: there is no such file.",
@@ -171,18 +164,15 @@ fn wire() -> impl Strategy<Value = Wire> {
     (form, cuts, spelling).prop_map(|(form, cuts, spelling)| Wire { form, cuts: Cuts(cuts), spelling })
 }
 
-fn exchange(matter: Matter, stops: Vec<Stop>) -> impl Strategy<Value = RawExchange> {
+/// An exchange with one of the stations of these names.
+fn exchange(matter: Matter, stations: Vec<&'static str>) -> impl Strategy<Value = RawExchange> {
     let effort = prop::option::of(select(["low", "high", "none"].as_slice()));
     let results = (prop::collection::vec(content(matter), 1..4), 0..4_usize);
     let begun = prop::option::weighted(0.1, text());
-    (select(stops), effort, results, prop::collection::vec(spoken(matter), 0..3), begun, step(), wire()).prop_map(
-        |(stop, effort, (results, first_result), spoken, begun, (step, calls), wire)| {
-            let begun = begun.filter(|_| stop.goes_on);
-            let station = stop.name;
-            RawExchange {
-                exchange: Exchange { station, effort, results, first_result, spoken, begun, step, wire },
-                calls,
-            }
+    (select(stations), effort, results, prop::collection::vec(spoken(matter), 0..3), begun, step(), wire()).prop_map(
+        |(station, effort, (results, first_result), spoken, begun, (step, calls), wire)| RawExchange {
+            exchange: Exchange { station, effort, results, first_result, spoken, begun, step, wire },
+            calls,
         },
     )
 }
@@ -194,14 +184,13 @@ fn script(matter: Matter, stations: &[Station]) -> impl Strategy<Value = Script>
         Matter::ImagesAndFiles => station.takes_part("image_url") && station.takes_part("file"),
         Matter::CustomTools => true,
     };
-    let stop = |station: &Station| Stop { name: station.name, goes_on: station.goes_on() };
-    let stops: Vec<Stop> = stations.iter().filter(fits).map(stop).collect();
+    let names: Vec<&'static str> = stations.iter().filter(fits).map(|station| station.name).collect();
     let clients =
         vec![Client::WithNulls, Client::WithoutNulls, Client::DropsReasoning, Client::KeepsDetails, Client::Merges];
     let catalogue = catalogue(matter);
     let offered = prop::collection::vec((any::<bool>(), prop::option::of(any::<bool>())), catalogue.len());
     let opening = prop::collection::vec((select([Speaker::System, Speaker::Developer].as_slice()), any_text()), 0..3);
-    let exchanges = prop::collection::vec(exchange(matter, stops), 1..8);
+    let exchanges = prop::collection::vec(exchange(matter, names), 1..8);
     (select(clients), offered, opening, exchanges).prop_map(move |(client, offered, opening, exchanges)| {
         let offered = catalogue.iter().zip(offered).filter(|(_, (is_offered, _))| *is_offered);
         let mut tools: Vec<(Tool, Vec<&str>)> = offered

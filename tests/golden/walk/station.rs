@@ -75,11 +75,6 @@ impl Station {
     pub fn binds_thoughts(&self) -> bool {
         matches!(self.thoughts, Thoughts::Blocks(When::Always))
     }
-
-    /// Whether a conversation may end with the beginning of the answer.
-    pub fn goes_on(&self) -> bool {
-        !self.profile.has(Quirk::NoPrefill)
-    }
 }
 
 /// What is checked of the chat providers is the history, so any model of theirs goes.

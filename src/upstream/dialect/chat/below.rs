@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::edit::{Edit, Opened, list};
+use super::edit::{ObjectEdit, OpenedObject, list};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::wire::chat::fields_at;
@@ -31,7 +31,7 @@ impl Pruner<'_, '_> {
         if !raw.starts_with('{') {
             return Cow::Borrowed(raw);
         }
-        let Some(Opened { fields, mut edit }) = Edit::open(value) else { return Cow::Borrowed(raw) };
+        let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(value) else { return Cow::Borrowed(raw) };
         for field in &fields {
             let path = format!("{path}.{}", field.name);
             let is_known = known.contains(&field.name.as_ref()) && !self.recipient.lacks(&path);

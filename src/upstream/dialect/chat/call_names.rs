@@ -6,15 +6,12 @@
 use memchr::memmem;
 use serde_json::{Map, Value, json};
 
-use super::held_call::{Held, Place, TOOLS};
+use super::held_calls::{CallPart, HeldCalls, Slot, TOOLS, WatchedNames};
 use crate::upstream::dialect::custom_tools::CustomNames;
 use crate::upstream::dialect::tool_names::ToolNames;
-use crate::wire::chat::MAX_CHOICES;
 use crate::wire::halves;
 use crate::wire::piece::is_reason;
 
-/// The most calls that are kept back at a time: the last one of each choice.
-const MAX_HELD: usize = MAX_CHOICES as usize;
 /// Where the older form has its one call.
 const LEGACY: &str = "function_call";
 
@@ -24,12 +21,8 @@ const AROUND: [&str; 4] = ["id", "object", "created", "model"];
 /// Puts the names of a stream's calls right, event by event.
 #[derive(Debug)]
 pub struct CallNames {
-    names: ToolNames,
-    /// Tools whose calls are told in another form, which their names decide.
-    custom: CustomNames,
-    held: Vec<Held>,
-    /// How many events have been read.
-    event: u64,
+    names: WatchedNames,
+    held: HeldCalls,
     /// What stood around the choices of the last chunk after which something was held.
     around: Map<String, Value>,
 }
@@ -58,8 +51,8 @@ fn restore_name(names: &ToolNames, tool: &mut Value) -> bool {
 }
 
 impl CallNames {
-    pub fn new(names: ToolNames, custom: CustomNames) -> Self {
-        Self { names, custom, held: Vec::new(), event: 0, around: Map::new() }
+    pub fn new(tools: ToolNames, custom: CustomNames) -> Self {
+        Self { names: WatchedNames { tools, custom }, held: HeldCalls::default(), around: Map::new() }
     }
 
     /// The data of an event with the names of calls put right; nothing if it may pass as it came.
@@ -67,7 +60,6 @@ impl CallNames {
         if self.held.is_empty() && memmem::find(data, br#""name""#).is_none() {
             return None;
         }
-        self.event += 1;
         if data.trim_ascii() == b"[DONE]" {
             return self.rest();
         }
@@ -95,9 +87,7 @@ impl CallNames {
         if self.held.is_empty() {
             return None;
         }
-        // All that is held came before the end.
-        self.event += 1;
-        self.held.iter_mut().for_each(|held| _ = held.reason.get_or_insert(Value::Null));
+        self.held.end();
         let mut choices = Vec::new();
         self.end_choices(&mut choices);
         self.around.insert("choices".to_owned(), Value::Array(choices));
@@ -106,8 +96,7 @@ impl CallNames {
 
     /// Tells what is held of choices that have a reason to finish, in choices without anything else.
     fn end_choices(&mut self, choices: &mut Vec<Value>) {
-        while let Some(held) = self.held.iter().find(|held| held.reason.is_some()) {
-            let number = held.choice;
+        while let Some(number) = self.held.finished_choice() {
             let mut choice = Map::from_iter([("index".to_owned(), number.into()), ("delta".to_owned(), json!({}))]);
             self.choice(number, &mut choice);
             choices.push(Value::Object(choice));
@@ -126,30 +115,33 @@ impl CallNames {
         let calls = delta.get_mut("tool_calls").filter(|calls| calls.is_array()).map(Value::take);
         let came = (legacy.clone(), calls.clone());
         // The one call of the older form is told as one of the newer.
-        let mut only = legacy.and_then(|call| self.part(number, Place::Legacy, json!({ "function": call })));
-        let mut told = Vec::new();
-        if let Some(Value::Array(parts)) = calls {
-            let (names, custom) = (self.names.clone(), self.custom.clone());
-            let is_begun = |name: &str| begin_with(&names, &custom, name);
-            for part in parts {
-                let place = Place::Call(part.get("index").and_then(Value::as_u64));
-                let is_other = |held: &Held| held.choice == number && !held.goes_on(place, &part, is_begun);
-                told.extend(self.take_held(is_other));
-                told.extend(self.part(number, place, part));
+        let legacy = legacy.map(|call| (Slot::Legacy, json!({ "function": call })));
+        let calls = calls.and_then(|calls| if let Value::Array(calls) = calls { Some(calls) } else { None });
+        let slot = |call: &Value| Slot::Call(call.get("index").and_then(Value::as_u64));
+        let parts: Vec<(Slot, Value)> =
+            legacy.into_iter().chain(calls.into_iter().flatten().map(|call| (slot(&call), call))).collect();
+        let (mut only, mut told) = (None, Vec::new());
+        if parts.is_empty() {
+            // A name that came with a reason may go on in spite of it: some servers send one in every chunk.
+            let earlier = self.held.reason(number).cloned();
+            if reason.is_some() || earlier.is_some() {
+                only = self.held.take_all(number, Slot::Legacy).pop();
+                told = self.held.take_all(number, Slot::Call(None));
             }
+            if let (None, Some(earlier)) = (reason, earlier) {
+                choice.insert("finish_reason".to_owned(), earlier);
+            }
+        } else {
+            for (slot, call) in parts {
+                let taken = self.held.take(CallPart { choice: number, slot, call }, &self.names);
+                match slot {
+                    Slot::Legacy => only = taken.into_iter().next(),
+                    Slot::Call(_) => told.extend(taken),
+                }
+            }
+            self.held.note_reason(number, reason.as_ref());
         }
-        // A name that came with the reason may go on in spite of it: some servers send one in every chunk.
-        let event = self.event;
-        let is_over =
-            |held: &Held| held.choice == number && held.event < event && (reason.is_some() || held.reason.is_some());
-        let earlier = self.held.iter().find(|held| is_over(held)).and_then(|held| held.reason.clone());
-        only = only.or_else(|| self.take_held(|held| is_over(held) && held.place == Place::Legacy).pop());
-        told.extend(self.take_held(is_over));
-        let fresh = self.held.iter_mut().filter(|held| held.choice == number && held.event == event);
-        fresh.for_each(|held| held.reason.clone_from(&reason));
-        if let (None, Some(earlier)) = (reason, earlier) {
-            choice.insert("finish_reason".to_owned(), earlier);
-        }
+        told.iter_mut().chain(&mut only).for_each(|call| _ = restore_call(&self.names.tools, call));
         let only = only.as_mut().and_then(|call| call.get_mut("function")).map(Value::take);
         let told = (!told.is_empty()).then_some(Value::Array(told));
         let is_changed = (&only, &told) != (&came.0, &came.1);
@@ -169,319 +161,7 @@ impl CallNames {
         }
         is_changed
     }
-
-    /// A part of a call, unless its name may go on.
-    fn part(&mut self, choice: u64, place: Place, part: Value) -> Option<Value> {
-        let is_begun = |name: &str| begin_with(&self.names, &self.custom, name);
-        let is_same = |held: &Held| held.choice == choice && held.goes_on(place, &part, is_begun);
-        let mut call = match self.held.iter().position(is_same) {
-            Some(position) => {
-                let mut held = self.held.remove(position).call;
-                join(&mut held, part);
-                held
-            }
-            None => part,
-        };
-        let may_go_on = TOOLS.into_iter().any(|(tool, input)| {
-            let inside = |name: &str| call.get(tool).and_then(|tool| tool.get(name)).and_then(Value::as_str);
-            let name = inside("name").unwrap_or_default();
-            !name.is_empty() && inside(input).unwrap_or_default().is_empty() && self.go_on_after(name)
-        });
-        if may_go_on && self.held.len() < MAX_HELD {
-            self.held.push(Held { choice, place, call, event: self.event, reason: None });
-            return None;
-        }
-        restore_call(&self.names, &mut call);
-        Some(call)
-    }
-
-    /// Whether a name that matters begins with `beginning`, and does not end there.
-    fn go_on_after(&self, beginning: &str) -> bool {
-        self.names.go_on_after(beginning) || self.custom.go_on_after(beginning)
-    }
-
-    /// Takes what is held out, to be told.
-    fn take_held(&mut self, is_meant: impl Fn(&Held) -> bool) -> Vec<Value> {
-        let taken = self.held.extract_if(.., |held| is_meant(held)).map(|held| held.call);
-        let mut taken: Vec<Value> = taken.collect();
-        taken.iter_mut().for_each(|call| _ = restore_call(&self.names, call));
-        taken
-    }
-}
-
-/// Whether a name that matters begins with `beginning`, or is it.
-fn begin_with(names: &ToolNames, custom: &CustomNames, beginning: &str) -> bool {
-    names.begin_with(beginning) || custom.contains(beginning) || custom.go_on_after(beginning)
-}
-
-/// Joins a part of a call to what came before it.
-fn join(call: &mut Value, part: Value) {
-    let (Some(call), Value::Object(part)) = (call.as_object_mut(), part) else { return };
-    for (name, value) in part {
-        match (call.get_mut(&name), value) {
-            (Some(known @ Value::Object(_)), value @ Value::Object(_)) => join(known, value),
-            (Some(Value::String(known)), Value::String(more)) => match name.as_str() {
-                "name" | "arguments" | "input" => known.push_str(&more),
-                _ if more.is_empty() => {}
-                _ => *known = more,
-            },
-            (Some(_), Value::Null) => {}
-            (_, value) => {
-                call.insert(name, value);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::policy::Dialect;
-
-    fn names() -> ToolNames {
-        let tools = r#"[{"function":{"name":"a.b"}},{"function":{"name":"a.b.c"}},{"custom":{"name":"d e"}},{"function":{"name":"plain"}}]"#;
-        let tools = serde_json::from_str(tools).expect("JSON");
-        ToolNames::of_fields([Some(tools), None], Dialect::OpenaiChat)
-    }
-
-    /// The calls that a client of the stream gets: name and input of each, by index.
-    fn told(events: &[Value]) -> Vec<String> {
-        let mut names = CallNames::new(names(), CustomNames::default());
-        let mut calls: Vec<String> = Vec::new();
-        let end = b"[DONE]".to_vec();
-        for data in events.iter().map(|event| event.to_string().into_bytes()).chain([end]) {
-            let data = names.chunk(&data).unwrap_or(data);
-            let Ok(event) = serde_json::from_slice::<Value>(&data) else { continue };
-            for part in event["choices"][0]["delta"]["tool_calls"].as_array().into_iter().flatten() {
-                let index = usize::try_from(part["index"].as_u64().expect("an index")).expect("small");
-                assert!(index <= calls.len(), "calls begin in order: {event}");
-                if index == calls.len() {
-                    assert!(part["id"].is_string() && part["function"]["name"].is_string(), "{event}");
-                    calls.push(String::new());
-                }
-                for name in ["name", "arguments"] {
-                    calls[index].push_str(part["function"][name].as_str().unwrap_or_default());
-                }
-            }
-        }
-        assert!(names.held.is_empty(), "nothing is kept back at the end");
-        calls
-    }
-
-    fn event(delta: Value, finish_reason: Value) -> Value {
-        json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
-    }
-
-    fn part(index: usize, function: Value) -> Value {
-        let mut part = json!({"index": index, "function": function});
-        if part["function"]["name"].is_string() {
-            part["id"] = json!(format!("call_{index}"));
-        }
-        event(json!({"tool_calls": [part]}), Value::Null)
-    }
-
-    #[test]
-    fn names_come_back_wherever_a_stream_splits_them() {
-        let end = event(json!({}), json!("tool_calls"));
-        for name in ["a.b", "a.b.c", "plain"] {
-            let sent = names().write(name.into()).into_owned();
-            for first in 0..=sent.len() {
-                for second in first..=sent.len() {
-                    let parts = [&sent[..first], &sent[first..second], &sent[second..]];
-                    let mut events: Vec<Value> =
-                        parts.iter().map(|name| part(0, json!({"name": name, "arguments": ""}))).collect();
-                    events.push(part(0, json!({"arguments": "{\"a\":"})));
-                    events.push(part(0, json!({"arguments": "1}"})));
-                    events.push(end.clone());
-                    assert_eq!(told(&events), [format!("{name}{{\"a\":1}}")], "{parts:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_name_that_begins_as_one_that_matters_stays_one_call() {
-        let (end, custom) = (event(json!({}), json!("tool_calls")), CustomNames::new(["patch".to_owned()].into()));
-        for name in ["a_x", "pain", "a", "patch", "patches"] {
-            let mut pieces = name.chars().map(|piece| part(0, json!({"name": piece, "arguments": ""})));
-            let first = pieces.next().into_iter();
-            let rest = pieces.map(|mut event| {
-                // As providers do that say id and type once.
-                event["choices"][0]["delta"]["tool_calls"][0].as_object_mut().expect("a call").remove("id");
-                event
-            });
-            let mut names = CallNames::new(names(), custom.clone());
-            let (mut came, mut calls) = (String::new(), 0);
-            for event in first.chain(rest).chain([end.clone()]) {
-                let data = event.to_string().into_bytes();
-                let data = names.chunk(&data).unwrap_or(data);
-                let event: Value = serde_json::from_slice(&data).expect("JSON");
-                let parts = event["choices"][0]["delta"]["tool_calls"].as_array().cloned().unwrap_or_default();
-                assert!(parts.len() <= 1, "{name}: {parts:?}");
-                calls += parts.iter().filter(|part| part["id"].is_string()).count();
-                came.extend(parts.iter().filter_map(|part| part["function"]["name"].as_str()));
-            }
-            assert_eq!((came.as_str(), calls), (name, 1));
-        }
-    }
-
-    #[test]
-    fn a_reason_that_more_of_a_call_follows_is_none() {
-        let sent = names().write("a.b".into()).into_owned();
-        for reason in [json!(""), json!(" null"), json!("tool_calls"), json!("stop"), Value::Null, json!(7)] {
-            let part = |name: &str| {
-                let mut part = part(0, json!({"name": name, "arguments": ""}));
-                part["choices"][0]["finish_reason"] = reason.clone();
-                part
-            };
-            let usage = || json!({"choices": [], "usage": {}});
-            let end = || event(json!({}), json!("tool_calls"));
-            for (first, second, rest, expected) in [
-                ("", &sent[..], vec![end()], "a.b"),
-                (&sent[..2], &sent[2..], vec![end()], "a.b"),
-                (&sent[..2], &sent[2..], vec![usage()], "a.b"),
-                (&sent[..2], &sent[2..], vec![], "a.b"),
-                ("a", "_", vec![event(json!({}), Value::Null)], "a_"),
-                ("a", "_", vec![event(Value::Null, json!("")), usage()], "a_"),
-                ("a", "_", vec![usage()], "a_"),
-                ("a", "_", vec![], "a_"),
-            ] {
-                let events: Vec<Value> = [part(first), part(second)].into_iter().chain(rest).collect();
-                assert_eq!(told(&events), [expected], "{events:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_told_behind_a_reason_has_it_again() {
-        let part = |choice: u64| {
-            json!({"id": "i", "model": "m", "usage": null, "choices": [{"index": choice, "finish_reason": "tool_calls",
-                "delta": {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "a_", "arguments": ""}}]}}]})
-        };
-        let told = |choice: u64| {
-            json!({"index": choice, "finish_reason": "tool_calls",
-                "delta": {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "a_", "arguments": ""}}]}})
-        };
-        let chunk = |names: &mut CallNames, data: &str| -> Value {
-            serde_json::from_slice(&names.chunk(data.as_bytes()).expect("another chunk")).expect("JSON")
-        };
-        for (last, expected) in [
-            ("[DONE]", json!({"id": "i", "model": "m", "choices": [told(0), told(1)]})),
-            (r#"{"choices":[],"usage":{}}"#, json!({"choices": [told(0), told(1)], "usage": {}})),
-        ] {
-            let mut names = CallNames::new(names(), CustomNames::default());
-            chunk(&mut names, &part(0).to_string());
-            chunk(&mut names, &part(1).to_string());
-            assert_eq!(chunk(&mut names, last), expected);
-            assert_eq!(names.chunk(b"[DONE]"), None);
-        }
-    }
-
-    #[test]
-    fn the_name_of_a_call_in_each_of_the_most_choices_comes_back() {
-        let mut names = CallNames::new(names(), CustomNames::default());
-        let sent = names.names.write("a.b".into()).into_owned();
-        let mut told = String::new();
-        for (name, number) in
-            [&sent[..3], &sent[3..]].into_iter().flat_map(|name| (0..MAX_HELD).map(move |at| (name, at)))
-        {
-            let call = json!({"index": 0, "id": "c", "function": {"name": name, "arguments": ""}});
-            let chunk = json!({"choices": [{"index": number, "delta": {"tool_calls": [call]}}]}).to_string();
-            let chunk = names.chunk(chunk.as_bytes()).unwrap_or(chunk.into_bytes());
-            told.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
-        }
-        assert_eq!(told.matches(r#""name":"a.b""#).count() as u64, MAX_CHOICES, "{told}");
-    }
-
-    #[test]
-    fn choices_in_which_nothing_changes_stay_as_they_are() {
-        let mut names = CallNames::new(names(), CustomNames::default());
-        let sent = names.names.write("a.b".into()).into_owned();
-        let chunk = |name: &str| {
-            json!({"choices": [
-                {"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "c", "function": {"name": name, "arguments": "{}"}}]}},
-                {"index": 1, "finish_reason": "stop"},
-                {"index": 2, "delta": null, "finish_reason": "stop"},
-                {"index": 3, "message": {"content": "x"}},
-                7,
-            ]})
-        };
-        let told = names.chunk(chunk(&sent).to_string().as_bytes()).expect("another chunk");
-        assert_eq!(serde_json::from_slice::<Value>(&told).expect("JSON"), chunk("a.b"));
-    }
-
-    #[test]
-    fn calls_whose_name_may_go_on_are_told_when_another_begins_or_the_choice_ends() {
-        let sent = |name: &'static str| names().write(name.into()).into_owned();
-        let whole = |index, name| part(index, json!({"name": sent(name), "arguments": ""}));
-        let end = event(json!({}), json!("tool_calls"));
-        assert_eq!(told(&[whole(0, "a.b"), whole(1, "a.b.c"), end.clone()]), ["a.b", "a.b.c"]);
-        let beginning = |index| part(index, json!({"name": "a_b", "arguments": ""}));
-        assert_eq!(told(&[beginning(0), beginning(1), end.clone()]), ["a_b", "a_b"]);
-        let both = json!({"tool_calls": [
-            {"index": 0, "id": "c", "function": {"name": sent("a.b"), "arguments": "{}"}},
-            {"index": 1, "id": "d", "function": {"name": "a_", "arguments": ""}},
-        ]});
-        assert_eq!(told(&[event(both, json!("stop"))]), ["a.b{}", "a_"]);
-    }
-
-    #[test]
-    fn the_name_of_a_call_of_the_older_form_comes_back_too() {
-        let sent = names().write("a.b".into()).into_owned();
-        let part = |call: Value| event(json!({"function_call": call}), Value::Null);
-        let end = || event(json!({}), json!("function_call"));
-        for (events, expected) in [
-            (vec![part(json!({"name": sent, "arguments": ""})), part(json!({"arguments": "{}"})), end()], "a.b{}"),
-            (vec![part(json!({"name": &sent[..3], "arguments": ""})), part(json!({"name": &sent[3..]})), end()], "a.b"),
-            (vec![part(json!({"name": "a_", "arguments": ""})), end()], "a_"),
-            (vec![part(json!({"name": "plain", "arguments": "{}"})), end()], "plain{}"),
-        ] {
-            let mut names = CallNames::new(names(), CustomNames::default());
-            let mut told = String::new();
-            for event in events {
-                let data = event.to_string().into_bytes();
-                let data = names.chunk(&data).unwrap_or(data);
-                let event: Value = serde_json::from_slice(&data).expect("JSON");
-                let call = &event["choices"][0]["delta"]["function_call"];
-                told.extend(["name", "arguments"].into_iter().filter_map(|name| call[name].as_str()));
-            }
-            assert_eq!(told, expected);
-        }
-    }
-
-    #[test]
-    fn what_has_no_other_name_passes_as_it_came() {
-        let mut names = CallNames::new(names(), CustomNames::default());
-        for data in [
-            r#"{"choices":[{"index":0,"delta":{"content":"a_b"}}]}"#,
-            r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"plain","arguments":""}}]}}]}"#,
-            r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\"name\""}}]}}]}"#,
-            "[DONE]",
-            r#"{"error":{"name":"a_b"}}"#,
-            r#"{"choices":["name",{"delta":"name"},{"delta":{"tool_calls":["name",7,{}],"function_call":null}},{"delta":{"function_call":["name"]}}]}"#,
-            r#"{"choices":[{"delta":{"tool_calls":["name"],"function_call":{"name":7}},"finish_reason":"stop"}]}"#,
-        ] {
-            assert_eq!(names.chunk(data.as_bytes()), None, "{data}");
-        }
-    }
-
-    #[test]
-    fn names_in_whole_answers_come_back_in_every_form_of_a_call() {
-        let names = names();
-        let sent = |name: &'static str| names.write(name.into()).into_owned();
-        let body = |first: &str, second: &str, third: &str| {
-            json!({"choices": [{"message": {"content": null, "function_call": {"name": first, "arguments": "{}"}, "tool_calls": [
-                {"id": "c", "type": "function", "function": {"name": second, "arguments": "{}"}},
-                {"id": "d", "type": "custom", "custom": {"name": third, "input": "x"}},
-            ]}}]})
-        };
-        for (mut came, expected, is_changed) in [
-            (body(&sent("a.b"), &sent("a.b.c"), &sent("d e")), body("a.b", "a.b.c", "d e"), true),
-            (body("x", "y", &sent("d e")), body("x", "y", "d e"), true),
-            (body("x", "y", "z"), body("x", "y", "z"), false),
-        ] {
-            assert_eq!(restore_answer(&names, &mut came), is_changed, "{expected}");
-            assert_eq!(came, expected);
-        }
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::wire::call::CallKind;
 use crate::wire::json::{Borrowing, JsonString, fields_named, whole};
-use crate::wire::piece::{AnswerCall, AnswerItem, At, Holder, Opaque, Piece, Raw};
+use crate::wire::piece::{AnswerCall, AnswerItem, At, Opaque, OpaqueHolder, Piece, Raw};
 
 /// A function with its arguments, or a custom tool with its input.
 #[derive(Default)]
@@ -131,7 +131,7 @@ impl<'a> Visitor<'a> for CallReader<'_, 'a> {
                 }
             }
         }
-        let holder = Holder::Call(call.item);
+        let holder = OpaqueHolder::Call(call.item);
         push(call, self.pieces);
         self.pieces.extend(unknown.into_iter().map(|(name, value)| {
             Piece::Opaque(Opaque { choice: 0, holder, name, value: Raw(value), is_answer: false })

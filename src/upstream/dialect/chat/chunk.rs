@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::delta::DeltaReader;
 use crate::wire::json::{Borrowing, JsonString, whole};
-use crate::wire::piece::{Finish, FinishReason, Holder, Opaque, Piece, Raw, is_reason};
+use crate::wire::piece::{Finish, FinishReason, Opaque, OpaqueHolder, Piece, Raw, is_reason};
 
 /// What is read: of a choice that has both a delta and a message, clients look at one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +133,7 @@ fn remove(pieces: &mut Vec<Piece<'_>>, range: impl RangeBounds<usize>, is_void: 
 }
 
 fn beside<'a>(name: Cow<'a, str>, value: &'a RawValue) -> Piece<'a> {
-    Piece::Opaque(Opaque { choice: 0, holder: Holder::Answer, name, value: Raw(value), is_answer: false })
+    Piece::Opaque(Opaque { choice: 0, holder: OpaqueHolder::Answer, name, value: Raw(value), is_answer: false })
 }
 
 /// Reads the choices, or null for none.
@@ -218,7 +218,7 @@ impl<'a> Visitor<'a> for ChoiceReader<'_, '_, 'a> {
                     let from = if name == own { ReadFrom::Own } else { ReadFrom::Other };
                     // One that is null takes the place of none but its like.
                     if is_there || from == read_from {
-                        let is_of_the_earlier = |piece: &Piece<'_>| !matches!(piece, Piece::Opaque(opaque) if opaque.holder == Holder::Choice);
+                        let is_of_the_earlier = |piece: &Piece<'_>| !matches!(piece, Piece::Opaque(opaque) if opaque.holder == OpaqueHolder::Choice);
                         remove(self.pieces, first..mark, is_of_the_earlier);
                         read_from = if is_there { from } else { ReadFrom::Nothing };
                     }
@@ -228,8 +228,13 @@ impl<'a> Visitor<'a> for ChoiceReader<'_, '_, 'a> {
                 "usage" => self.choices.usage = fields.next_value()?,
                 _ => {
                     let value: Option<&RawValue> = fields.next_value()?;
-                    let opaque =
-                        |value| Opaque { choice: 0, holder: Holder::Choice, name, value: Raw(value), is_answer: false };
+                    let opaque = |value| Opaque {
+                        choice: 0,
+                        holder: OpaqueHolder::Choice,
+                        name,
+                        value: Raw(value),
+                        is_answer: false,
+                    };
                     self.pieces.extend(value.map(opaque).map(Piece::Opaque));
                 }
             }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::edit::{Edit, Opened};
+use super::edit::{ObjectEdit, OpenedObject};
 use super::request::pruned;
 use super::tools::renamed_name;
 use crate::upstream::dialect::dropped::Dropped;
@@ -24,7 +24,7 @@ pub fn function<'x>(
     dropped: &mut Dropped,
 ) -> Cow<'x, str> {
     let raw = holder.value;
-    let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw.get()) };
+    let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(raw) else { return Cow::Borrowed(raw.get()) };
     let grammar = given(json::field(&fields, "format")).and_then(Grammar::of);
     for field in &fields {
         match field.name.as_ref() {
@@ -63,7 +63,7 @@ fn with_functions(choice: &RawValue) -> Option<String> {
         let items = items.into_iter().map(|item| with_functions(item).unwrap_or(item.get().to_owned()));
         return Some(format!("[{}]", items.collect::<Vec<_>>().join(",")));
     }
-    let Opened { fields, mut edit } = Edit::open(choice)?;
+    let OpenedObject { fields, mut edit } = ObjectEdit::open(choice)?;
     for field in &fields {
         match (field.name.as_ref(), field.value.get()) {
             ("type", r#""custom""#) => edit.put_as("type", r#""function""#),

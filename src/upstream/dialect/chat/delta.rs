@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::calls;
 use crate::wire::json::{Borrowing, JsonString, fields_named, says_nothing, text};
-use crate::wire::piece::{At, Holder, Opaque, Piece, Raw, ReasoningForm};
+use crate::wire::piece::{At, Opaque, OpaqueHolder, Piece, Raw, ReasoningForm};
 
 /// The fields whose forms are known, in the order in which their pieces are told.
 const KNOWN: [&str; 6] = ["reasoning_content", "reasoning", "content", "refusal", "function_call", "tool_calls"];
@@ -125,7 +125,7 @@ impl<'a> DeltaReader<'_, 'a> {
 }
 
 fn opaque<'a>(name: Cow<'a, str>, value: &'a RawValue) -> Piece<'a> {
-    Piece::Opaque(Opaque { choice: 0, holder: Holder::Delta, name, value: Raw(value), is_answer: true })
+    Piece::Opaque(Opaque { choice: 0, holder: OpaqueHolder::Delta, name, value: Raw(value), is_answer: true })
 }
 
 /// Reads content that is an array of texts and thoughts (Mistral's reasoning models); false, and nothing is read, if there is

@@ -11,7 +11,7 @@ use crate::wire::json::{Field, is_null, quoted, says_nothing};
 use crate::wire::opened::{elements, members};
 
 /// An object under way from a client to a provider.
-pub struct Edit<'x> {
+pub struct ObjectEdit<'x> {
     raw: &'x str,
     members: Vec<Member<'x>>,
     is_changed: bool,
@@ -23,17 +23,17 @@ struct Member<'x> {
 }
 
 /// An object, opened.
-pub struct Opened<'x> {
+pub struct OpenedObject<'x> {
     pub fields: Vec<Field<'x>>,
-    pub edit: Edit<'x>,
+    pub edit: ObjectEdit<'x>,
 }
 
-impl<'x> Edit<'x> {
+impl<'x> ObjectEdit<'x> {
     /// Opens an object; nothing if `raw` is none.
-    pub fn open(raw: &'x RawValue) -> Option<Opened<'x>> {
+    pub fn open(raw: &'x RawValue) -> Option<OpenedObject<'x>> {
         let fields = members(raw)?;
-        let edit = Edit { raw: raw.get(), members: Vec::with_capacity(fields.len() + 1), is_changed: false };
-        Some(Opened { fields, edit })
+        let edit = ObjectEdit { raw: raw.get(), members: Vec::with_capacity(fields.len() + 1), is_changed: false };
+        Some(OpenedObject { fields, edit })
     }
 
     /// A field stays as it is; null is not given, and not all providers take it for that.
@@ -105,7 +105,7 @@ impl<'x> Edit<'x> {
 }
 
 /// An item of an array, as an editor sees it.
-pub struct Item<'x> {
+pub struct ListItem<'x> {
     pub position: usize,
     pub raw: &'x RawValue,
 }
@@ -116,13 +116,13 @@ pub struct Item<'x> {
 /// What `edit` says.
 pub fn list<'x>(
     raw: &'x RawValue,
-    mut edit: impl FnMut(Item<'x>) -> Result<Option<Cow<'x, str>>, Error>,
+    mut edit: impl FnMut(ListItem<'x>) -> Result<Option<Cow<'x, str>>, Error>,
 ) -> Result<Option<Cow<'x, str>>, Error> {
     let Some(items) = elements(raw) else { return Ok(Some(Cow::Borrowed(raw.get()))) };
     let count = items.len();
     let mut edited = Vec::with_capacity(count);
     for (position, raw) in items.into_iter().enumerate() {
-        edited.extend(edit(Item { position, raw })?);
+        edited.extend(edit(ListItem { position, raw })?);
     }
     if edited.is_empty() {
         return Ok(None);

@@ -9,8 +9,9 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::below::{Pruner, leaf};
-use super::edit::{Edit, Item, Opened, list};
+use super::edit::{ListItem, ObjectEdit, OpenedObject, list};
 use super::older_form::OlderCalls;
+use super::said::{SaidInMessage, has_calls, is_missing, is_signed};
 use super::short_ids::IdForm;
 use super::{custom_form, older_form, tools};
 use crate::error::{Error, Kind};
@@ -18,6 +19,7 @@ use crate::policy::{Names, Prefill, Quirk};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
+use crate::upstream::dialect::user_turns::LastTurn;
 use crate::wire::ask::turns::{Form, Role, Turn};
 use crate::wire::chat::MESSAGE_FIELDS;
 use crate::wire::json::{self, Field, says_nothing};
@@ -50,11 +52,10 @@ impl<'a> History<'a> {
     /// A 400 with `param` for a part that the provider's API cannot carry.
     pub fn write(&self, dropped: &mut Dropped) -> Result<Option<Vec<Cow<'a, str>>>, Error> {
         let turns = self.turns;
-        let mut messages: Vec<Cow<'a, str>> = Vec::with_capacity(turns.len() + 2);
+        let mut messages = MessageList { list: Vec::with_capacity(turns.len() + 2), is_changed: false };
         let leading = turns.iter().take_while(|turn| turn.role.is_instruction()).count();
         let present = turns.iter().rposition(|turn| turn.role == Role::User);
-        let hint = self.hint.map(|hint| format!(r#"{{"role":"system","content":{}}}"#, json::quoted(hint)));
-        let mut hint = hint.map(Cow::Owned);
+        let mut hint = self.hint.map(|hint| format!(r#"{{"role":"system","content":{}}}"#, json::quoted(hint)));
         let mut aside = Aside {
             recipient: &self.recipient,
             behind_results: Vec::new(),
@@ -62,16 +63,20 @@ impl<'a> History<'a> {
             dropped,
         };
         let gathers_instructions = self.gathers_instructions();
+        let last = turns.iter().enumerate().rfind(|(_, turn)| !turn.role.is_instruction());
+        // What stands at the end in what goes up, if it is none of the gateway's messages.
+        let end = if gathers_instructions { last.map(|(at, _)| at) } else { turns.len().checked_sub(1) };
         let mut previous = None;
         for (position, turn) in turns.iter().enumerate() {
             if position == leading {
                 let behind = turns.iter().enumerate().skip(leading);
                 for (position, turn) in behind.filter(|(_, turn)| gathers_instructions && turn.role.is_instruction()) {
                     aside.dropped.note("messages");
-                    let step = Step { position, role: turn.role, needs_signature: false, is_prefill: false };
-                    messages.push(Cow::Owned(self.message(turn, &step, &mut aside)?.into_owned()));
+                    let context =
+                        MessageContext { position, role: turn.role, needs_signature: false, is_prefill: false };
+                    messages.insert(self.message(turn, &context, &mut aside)?);
                 }
-                messages.extend(hint.take());
+                hint.take().into_iter().for_each(|hint| messages.insert(hint));
             }
             if gathers_instructions && position > leading && turn.role.is_instruction() {
                 continue;
@@ -82,96 +87,116 @@ impl<'a> History<'a> {
             let needs_signature =
                 self.recipient.has(Quirk::ThoughtSignatures) && present.is_none_or(|at| at < position);
             let is_prefill = self.begun.is_none()
-                && position + 1 == turns.len()
+                && Some(position) == end
                 && turn.role == Role::Assistant
                 && self.recipient.model.prefill == Some(Prefill::Prefix);
-            let step = Step { position, role: turn.role, needs_signature, is_prefill };
-            messages.push(self.message(turn, &step, &mut aside)?);
+            let context = MessageContext { position, role: turn.role, needs_signature, is_prefill };
+            messages.push(self.message(turn, &context, &mut aside)?);
             previous = Some(turn.role);
         }
         self.end_results(None, &mut messages, &mut aside);
-        messages.extend(hint);
+        hint.into_iter().for_each(|hint| messages.insert(hint));
+        if self.recipient.has(Quirk::EndsWithUser) {
+            let last_turn = match last {
+                None => LastTurn::Nothing,
+                Some((at, turn)) if turn.role == Role::Assistant && !has_calls(turn) => {
+                    LastTurn::Answer { can_go_on: self.recipient.model.prefill.is_some() && Some(at) == end }
+                }
+                Some(_) => LastTurn::Open,
+            };
+            if let Some(words) = last_turn.missing() {
+                aside.dropped.note("messages");
+                messages.insert(format!(r#"{{"role":"user","content":{}}}"#, json::quoted(words)));
+            }
+        }
         if let (Some(text), Some(prefill)) = (self.begun, self.recipient.model.prefill) {
             let flag = match prefill {
                 Prefill::Message => "",
                 Prefill::Prefix => r#","prefix":true"#,
             };
-            messages.push(Cow::Owned(format!(r#"{{"role":"assistant","content":{}{flag}}}"#, json::quoted(text))));
+            messages.insert(format!(r#"{{"role":"assistant","content":{}{flag}}}"#, json::quoted(text)));
         }
-        let is_changed = messages.iter().any(|message| matches!(message, Cow::Owned(_)));
-        Ok(is_changed.then_some(messages))
+        Ok(messages.is_changed.then_some(messages.list))
     }
 
     /// Whether all instructions are to stand with the first ones, so that they keep their order: the provider takes none behind
-    /// an answer or a result.
+    /// an answer or a result, nor at the end.
     fn gathers_instructions(&self) -> bool {
         let is_late = |pair: &[Turn<'_>]| {
             let [before, turn] = [pair[0].role, pair[1].role];
             turn.is_instruction() && !before.is_instruction() && before != Role::User
         };
-        self.recipient.has(Quirk::NoUserAfterTool) && self.turns.windows(2).any(is_late)
+        let ends_with_one = || self.turns.last().is_some_and(|turn| turn.role.is_instruction());
+        self.recipient.has(Quirk::NoUserAfterTool) && (ends_with_one() || self.turns.windows(2).any(is_late))
     }
 
     /// What results could not hold follows in a message of the user, and whoever speaks `next` behind it.
-    fn end_results(&self, next: Option<Role>, messages: &mut Vec<Cow<'a, str>>, aside: &mut Aside<'a, '_>) {
+    fn end_results(&self, next: Option<Role>, messages: &mut MessageList<'a>, aside: &mut Aside<'a, '_>) {
         let parts = std::mem::take(&mut aside.behind_results);
         let user_follows = !parts.is_empty() || next == Some(Role::User);
         if user_follows && self.recipient.has(Quirk::NoUserAfterTool) {
             aside.dropped.note("messages");
-            messages.push(Cow::Owned(BETWEEN.to_owned()));
+            messages.insert(BETWEEN);
         }
         if !parts.is_empty() {
-            messages.push(Cow::Owned(format!(r#"{{"role":"user","content":[{}]}}"#, parts.join(","))));
+            messages.insert(format!(r#"{{"role":"user","content":[{}]}}"#, parts.join(",")));
         }
     }
 
-    fn message(&self, turn: &Turn<'a>, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
+    fn message(
+        &self,
+        turn: &Turn<'a>,
+        context: &MessageContext,
+        aside: &mut Aside<'a, '_>,
+    ) -> Result<Cow<'a, str>, Error> {
         let raw = turn.raw;
         // Messages of the user are most of a request's bytes where it holds images or files; opening them level by level would
         // read these again and again.
-        let is_plain = match step.role {
+        let is_plain = match context.role {
             Role::System => turn.form == Form::Texts,
             Role::User => turn.form >= Form::Parts,
-            Role::Assistant => turn.form == Form::Texts && !step.is_prefill,
+            Role::Assistant => turn.form == Form::Texts && !context.is_prefill,
             Role::Developer | Role::Tool | Role::Function => false,
         };
         if !is_plain || self.recipient.lacks_below("messages.content.") {
-            return self.opened(raw, step, aside);
+            return self.opened(raw, context, aside);
         }
         Ok(Cow::Borrowed(raw))
     }
 
-    fn opened(&self, raw: &'a str, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
-        let Some(Opened { fields, mut edit }) = Edit::open(found_valid(raw)) else { return Ok(Cow::Borrowed(raw)) };
+    fn opened(&self, raw: &'a str, context: &MessageContext, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
+        let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(found_valid(raw)) else {
+            return Ok(Cow::Borrowed(raw));
+        };
         let Recipient { provider, model, .. } = self.recipient;
         let takes_functions = self.recipient.takes_functions();
-        let becomes_tool = step.role == Role::Function && !takes_functions;
+        let becomes_tool = context.role == Role::Function && !takes_functions;
         let (mut refusal, mut older_call) = (None, None);
-        let mut said = Said::default();
+        let mut said = SaidInMessage::default();
         for field in &fields {
             match field.name.as_ref() {
                 "role" if becomes_tool => edit.put(field, Cow::Borrowed(r#""tool""#)),
                 // Its call's id says it.
                 "name" if becomes_tool => edit.leave(),
-                "role" if step.role == Role::Developer && self.recipient.has(Quirk::NoDeveloperRole) => {
+                "role" if context.role == Role::Developer && self.recipient.has(Quirk::NoDeveloperRole) => {
                     edit.put(field, Cow::Owned(r#""system""#.to_owned()));
                 }
                 "role" => edit.keep(field),
                 // Only an answer may have no content.
-                "content" if is_missing(field.value) && step.role != Role::Assistant => {
+                "content" if is_missing(field.value) && context.role != Role::Assistant => {
                     edit.put(field, r#""""#.to_owned().into());
                 }
                 "content" if is_missing(field.value) && !json::is_null(field.value) => {
                     edit.put(field, "null".to_owned().into());
                 }
                 "content" => {
-                    let content = self.content(field.value, step, aside)?;
+                    let content = self.content(field.value, context, aside)?;
                     said.content = Some(content.clone());
                     edit.put(field, content);
                 }
                 "tool_call_id" => edit.put(field, self.id(field.value)),
                 _ if says_nothing(field.value) => edit.leave(),
-                "tool_calls" => match self.calls(field.value, step, aside)? {
+                "tool_calls" => match self.calls(field.value, context, aside)? {
                     Some(calls) => {
                         said.more = true;
                         edit.put(field, calls);
@@ -183,7 +208,7 @@ impl<'a> History<'a> {
                     older_call = Some(field.value);
                     edit.leave();
                 }
-                "name" if self.recipient.has(Quirk::NoMessageName) && step.role != Role::Function => {
+                "name" if self.recipient.has(Quirk::NoMessageName) && context.role != Role::Function => {
                     aside.dropped.note("messages.name");
                     edit.leave();
                 }
@@ -205,7 +230,7 @@ impl<'a> History<'a> {
                         }
                     } else {
                         said.more |= is_published && name != "name";
-                        edit.put(field, self.member(field, step.role, aside));
+                        edit.put(field, self.member(field, context.role, aside));
                     }
                 }
             }
@@ -213,19 +238,19 @@ impl<'a> History<'a> {
         match refusal.and_then(json::text) {
             Some(refusal) => edit.add("content", said.with(&refusal)),
             // It must say something, or the message is none: not every answer did, and not all of it may be left.
-            None if step.role == Role::Assistant && said.is_nothing() => {
+            None if context.role == Role::Assistant && said.is_nothing() => {
                 edit.add("content", r#""""#.to_owned());
             }
             None => {}
         }
         if let Some(call) = older_call {
-            edit.add_to_list("tool_calls", &self.older_call(call, step, aside));
+            edit.add_to_list("tool_calls", &self.older_call(call, context, aside));
         }
         if becomes_tool {
             let name = json::field(&fields, "name").and_then(json::text).unwrap_or_default();
-            edit.add("tool_call_id", aside.older_calls.end(&name, step.position, self.id_form()));
+            edit.add("tool_call_id", aside.older_calls.end(&name, context.position, self.id_form()));
         }
-        if step.is_prefill && !said.more && !fields.iter().any(|field| field.name == "prefix") {
+        if context.is_prefill && !said.more && !fields.iter().any(|field| field.name == "prefix") {
             edit.add("prefix", "true".to_owned());
         }
         Ok(edit.finish())
@@ -239,24 +264,36 @@ impl<'a> History<'a> {
         if self.recipient.has(Quirk::ShortToolIds) { IdForm::Nine } else { IdForm::Forty }
     }
 
-    fn content(&self, content: &'a RawValue, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Cow<'a, str>, Error> {
+    fn content(
+        &self,
+        content: &'a RawValue,
+        context: &MessageContext,
+        aside: &mut Aside<'a, '_>,
+    ) -> Result<Cow<'a, str>, Error> {
         if !content.get().starts_with('[') || says_nothing(content) {
             return Ok(Cow::Borrowed(content.get()));
         }
         let moved = aside.behind_results.len();
-        let parts = list(content, |item| self.part(&item, step, aside))?;
+        let parts = list(content, |item| self.part(&item, context, aside))?;
         let has_moved = aside.behind_results.len() > moved;
         let Some(parts) = parts else {
             return Ok(Cow::Owned(if has_moved { MOVED } else { r#""""# }.to_owned()));
         };
-        let becomes_text = step.role == Role::Function;
+        let becomes_text = context.role == Role::Function;
         Ok(Some(&parts).filter(|_| becomes_text).and_then(|parts| older_form::text(parts)).map_or(parts, Cow::Owned))
     }
 
-    fn part(&self, item: &Item<'a>, step: &Step, aside: &mut Aside<'a, '_>) -> Result<Option<Cow<'a, str>>, Error> {
+    fn part(
+        &self,
+        item: &ListItem<'a>,
+        context: &MessageContext,
+        aside: &mut Aside<'a, '_>,
+    ) -> Result<Option<Cow<'a, str>>, Error> {
         let raw = item.raw.get();
         let known = &self.recipient.provider.part_fields;
-        let Some(Opened { fields, mut edit }) = Edit::open(item.raw) else { return Ok(Some(Cow::Borrowed(raw))) };
+        let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(item.raw) else {
+            return Ok(Some(Cow::Borrowed(raw)));
+        };
         let kind = json::field(&fields, "type").and_then(json::text);
         let kind = kind.unwrap_or_default();
         let of = part_type(&kind);
@@ -270,11 +307,11 @@ impl<'a> History<'a> {
                 return Ok(None);
             }
             // The plan has nobody who does not take a part; whoever puts a request to one without a plan is told here.
-            let param = format!("messages[{}].content[{}].type", step.position, item.position);
+            let param = format!("messages[{}].content[{}].type", context.position, item.position);
             let message = format!("`{param}` is a kind of part that the serving model's API does not have.");
             return Err(Error::new(Kind::InvalidRequest, message).with_param(param));
         };
-        let is_of_results = step.role.is_of_results();
+        let is_of_results = context.role.is_of_results();
         let becomes_text = holds == Holds::Refusal && (is_of_results || self.recipient.lacks("messages.refusal"));
         let is_media = matches!(holds, Holds::Media(_));
         for field in &fields {
@@ -316,10 +353,10 @@ impl<'a> History<'a> {
     }
 
     /// A call of the older form as one of the newer.
-    fn older_call(&self, value: &'a RawValue, step: &Step, aside: &mut Aside<'a, '_>) -> String {
-        let id = aside.older_calls.begin(value, step.position, self.id_form());
+    fn older_call(&self, value: &'a RawValue, context: &MessageContext, aside: &mut Aside<'a, '_>) -> String {
+        let id = aside.older_calls.begin(value, context.position, self.id_form());
         let called = self.called("messages.function_call", value, aside);
-        let signature = match step.needs_signature {
+        let signature = match context.needs_signature {
             true => format!(r#","extra_content":{UNSIGNED}"#),
             false => String::new(),
         };
@@ -329,7 +366,7 @@ impl<'a> History<'a> {
     /// What was called, of a function or a custom tool; `path` says where it stands.
     fn called(&self, path: &str, value: &'a RawValue, aside: &mut Aside<'a, '_>) -> Cow<'a, str> {
         let raw = value.get();
-        let Some(Opened { fields, mut edit }) = Edit::open(value) else { return Cow::Borrowed(raw) };
+        let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(value) else { return Cow::Borrowed(raw) };
         let input = if leaf(path) == "custom" { "input" } else { "arguments" };
         for field in &fields {
             match field.name.as_ref() {
@@ -351,19 +388,21 @@ impl<'a> History<'a> {
     fn calls(
         &self,
         calls: &'a RawValue,
-        step: &Step,
+        context: &MessageContext,
         aside: &mut Aside<'a, '_>,
     ) -> Result<Option<Cow<'a, str>>, Error> {
-        list(calls, |item| Ok(Some(self.call(&item, step, aside))))
+        list(calls, |item| Ok(Some(self.call(&item, context, aside))))
     }
 
-    fn call(&self, item: &Item<'a>, step: &Step, aside: &mut Aside<'a, '_>) -> Cow<'a, str> {
+    fn call(&self, item: &ListItem<'a>, context: &MessageContext, aside: &mut Aside<'a, '_>) -> Cow<'a, str> {
         let known = &self.recipient.provider.tool_fields;
-        let Some(Opened { fields, mut edit }) = Edit::open(item.raw) else { return Cow::Borrowed(item.raw.get()) };
+        let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(item.raw) else {
+            return Cow::Borrowed(item.raw.get());
+        };
         let becomes_function =
             !self.recipient.takes_custom_tools() && fields.iter().any(|field| field.name == "custom");
         // Of parallel calls only the first is signed.
-        let lacks_signature = step.needs_signature && item.position == 0 && !is_signed(&fields);
+        let lacks_signature = context.needs_signature && item.position == 0 && !is_signed(&fields);
         for field in &fields {
             match field.name.as_ref() {
                 "id" if json::is_null(field.value) => edit.leave(),
@@ -388,6 +427,27 @@ impl<'a> History<'a> {
     }
 }
 
+/// The messages as they go up.
+struct MessageList<'a> {
+    list: Vec<Cow<'a, str>>,
+    /// Whether any differs from what the client sent, or where it stood.
+    is_changed: bool,
+}
+
+impl<'a> MessageList<'a> {
+    /// The client's next message.
+    fn push(&mut self, message: Cow<'a, str>) {
+        self.is_changed |= matches!(message, Cow::Owned(_));
+        self.list.push(message);
+    }
+
+    /// A message that did not stand here.
+    fn insert(&mut self, message: impl Into<Cow<'a, str>>) {
+        self.list.push(message.into());
+        self.is_changed = true;
+    }
+}
+
 /// What messages leave aside.
 struct Aside<'a, 'd> {
     recipient: &'d Recipient<'a>,
@@ -403,15 +463,6 @@ impl<'a> Aside<'a, '_> {
         let is_added = |path: &str| more.allow(leaf(path));
         Pruner { recipient: self.recipient, is_added: &is_added, dropped: self.dropped }.prune(path, value)
     }
-}
-
-/// Whether a message of the assistant has calls without the reasoning that led to them.
-pub fn has_bare_calls(turns: &[Turn<'_>]) -> bool {
-    let answers = turns.iter().filter(|turn| turn.role == Role::Assistant);
-    let mut fields = answers
-        .filter_map(|turn| members_named(found_valid(turn.raw), &["tool_calls", "function_call", "reasoning_content"]));
-    let says_something = |value: Option<&RawValue>| value.is_some_and(|value| !says_nothing(value));
-    fields.any(|[calls, call, reasoning]| (says_something(calls) || says_something(call)) && !says_something(reasoning))
 }
 
 /// The state of reasoning that other providers of this dialect gave: what the gateway sealed is for no one else.
@@ -430,53 +481,11 @@ fn without_tokens<'x>(details: &'x RawValue, dropped: &mut Dropped) -> Result<Op
 }
 
 /// Where a message stands.
-struct Step {
+struct MessageContext {
     position: usize,
     role: Role,
     /// The first call needs a thought signature.
     needs_signature: bool,
     /// It begins the answer, and must say so.
     is_prefill: bool,
-}
-
-/// What a message says.
-#[derive(Default)]
-struct Said<'a> {
-    content: Option<Cow<'a, str>>,
-    /// There are calls, a refusal or audio.
-    more: bool,
-}
-
-impl Said<'_> {
-    fn is_nothing(&self) -> bool {
-        self.content.as_ref().is_none_or(|content| content == "null") && !self.more
-    }
-
-    /// The content with a text behind it.
-    fn with(&self, text: &str) -> String {
-        match self.content.as_deref().unwrap_or("null") {
-            "null" | "[]" | r#""""# => json::quoted(text),
-            content => match (json::decoded(content), content.strip_suffix(']')) {
-                (Some(content), _) => json::quoted(&format!("{content}\n\n{text}")),
-                (None, Some(parts)) => format!(r#"{parts},{{"type":"text","text":{}}}]"#, json::quoted(text)),
-                (None, None) => json::quoted(text),
-            },
-        }
-    }
-}
-
-/// Whether there is no content: an empty list is none, either.
-fn is_missing(content: &RawValue) -> bool {
-    json::is_null(content) || content.get().starts_with('[') && says_nothing(content)
-}
-
-/// Whether a call has a thought signature.
-fn is_signed(call: &[Field<'_>]) -> bool {
-    let inside = |raw: &RawValue, name: &'static str| -> Option<Box<RawValue>> {
-        let [value] = members_named(raw, &[name])?;
-        value.map(ToOwned::to_owned)
-    };
-    let google = json::field(call, "extra_content").and_then(|extra| inside(extra, "google"));
-    let signature = google.and_then(|google| inside(&google, "thought_signature"));
-    signature.is_some_and(|signature| !says_nothing(&signature))
 }

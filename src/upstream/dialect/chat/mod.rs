@@ -1,10 +1,10 @@
 //! OpenAI's Chat Completions.
 //!
-//! Going up, a request that came in this dialect almost passes: `request`, `below`, `history` and `tools` change only what the gateway owns,
+//! Going up, a request that came in this dialect almost passes: `request`, `below`, `history` (with `said`) and `tools` change only what the gateway owns,
 //! or what provider and model would refuse, and forward the rest byte for byte; `build` puts a request that came in other words into this dialect's first.
 //! Coming down, `chunk`, `delta` and `calls` read what a provider sends into pieces, once, and `decode` knows whether it is whole; a
 //! door of the same dialect passes the bytes. Where a provider deviates so far that SDKs stumble, and its policy row says
-//! so, `mend` rewrites what it sends before anybody reads it, `call_names`, with `held_call`, puts back the names that tools have for the client, and
+//! so, `mend` rewrites what it sends before anybody reads it, `call_names`, with `held_calls`, puts back the names that tools have for the client, and
 //! `call_forms` the form of calls that it knows.
 
 mod below;
@@ -17,13 +17,14 @@ mod custom_form;
 mod decode;
 mod delta;
 mod edit;
-mod held_call;
+mod held_calls;
 mod history;
 mod mend;
 mod messages;
 mod older_form;
 mod request;
 mod row;
+mod said;
 mod short_ids;
 mod thinking_parts;
 mod tools;

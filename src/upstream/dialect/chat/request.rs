@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 
 use super::below::Pruner;
 use super::build;
-use super::history::{self, History};
+use super::history::History;
+use super::said;
 use super::tools::{self, Asked};
 use crate::error::{Error, Kind};
 use crate::policy::{Candidate, Dialect, Model, Policy, Quirk};
@@ -81,7 +82,7 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
         begun: options.begun.as_deref().filter(|_| model.prefill.is_some()),
         hint: tools.hint.as_deref(),
     };
-    let has_bare_calls = recipient.has(Quirk::ReasoningWithCalls) && history::has_bare_calls(form.turns);
+    let has_bare_calls = recipient.has(Quirk::ReasoningWithCalls) && said::has_bare_calls(form.turns);
     let effort = if has_bare_calls { Effort::without(form) } else { effort(candidate, model, form) };
     let mut of_history = Dropped::default();
     let messages = history.write(&mut of_history)?;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 /// What an array of parts says.
 #[derive(Default)]
-struct Said {
+struct ThoughtAndText {
     text: Option<String>,
     thought: String,
 }
@@ -12,7 +12,8 @@ struct Said {
 /// Puts what a message, or a delta, thinks into `reasoning_content`, and its texts into one. Content of another form stays as it
 /// came.
 pub fn flatten(message: &mut Map<String, Value>) {
-    let Some(Said { text, thought }) = message.get("content").and_then(Value::as_array).and_then(|parts| read(parts))
+    let Some(ThoughtAndText { text, thought }) =
+        message.get("content").and_then(Value::as_array).and_then(|parts| read(parts))
     else {
         return;
     };
@@ -23,8 +24,8 @@ pub fn flatten(message: &mut Map<String, Value>) {
 }
 
 /// Nothing if there is a part of another form.
-fn read(parts: &[Value]) -> Option<Said> {
-    let mut said = Said::default();
+fn read(parts: &[Value]) -> Option<ThoughtAndText> {
+    let mut said = ThoughtAndText::default();
     for part in parts {
         match part.get("type")?.as_str()? {
             "text" => said.text.get_or_insert_default().push_str(part.get("text")?.as_str()?),

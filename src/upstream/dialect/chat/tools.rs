@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::value::RawValue;
 
 use super::below::{Pruner, leaf};
-use super::edit::{Edit, Item, Opened, list};
+use super::edit::{ListItem, ObjectEdit, OpenedObject, list};
 use super::request::pruned;
 use super::{custom_form, older_form};
 use crate::error::{Error, Kind};
@@ -240,7 +240,7 @@ impl<'x> Editor<'_, 'x, '_> {
     fn offer(
         &mut self,
         offer: &Offer<'x>,
-        edit: impl Fn(&mut Self, &Item<'x>) -> Option<Cow<'x, str>>,
+        edit: impl Fn(&mut Self, &ListItem<'x>) -> Option<Cow<'x, str>>,
     ) -> Result<Adapted<'x>, Error> {
         let mut narrowed = Narrowed::of(self.recipient, offer, self.names)?;
         self.only = narrowed.as_mut().and_then(|narrowed| narrowed.only.take());
@@ -298,7 +298,9 @@ impl<'x> Editor<'_, 'x, '_> {
             let items = list(raw, |item| Ok(stays(item.raw).then(|| self.renamed(item.raw))));
             return items.ok().flatten().unwrap_or(Cow::Borrowed(raw.get()));
         }
-        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw.get()) };
+        let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(raw) else {
+            return Cow::Borrowed(raw.get());
+        };
         for field in &fields {
             let value = match field.name.as_ref() {
                 "name" => renamed_name(field.value, self.names),
@@ -319,7 +321,7 @@ impl<'x> Editor<'_, 'x, '_> {
         }
     }
 
-    fn function(&mut self, item: &Item<'x>) -> Option<Cow<'x, str>> {
+    fn function(&mut self, item: &ListItem<'x>) -> Option<Cow<'x, str>> {
         if !self.may_go_up(item) {
             return None;
         }
@@ -328,7 +330,7 @@ impl<'x> Editor<'_, 'x, '_> {
     }
 
     /// A function of the older form as a tool.
-    fn function_as_tool(&mut self, item: &Item<'x>) -> Option<Cow<'x, str>> {
+    fn function_as_tool(&mut self, item: &ListItem<'x>) -> Option<Cow<'x, str>> {
         let function = self.function(item)?;
         let function = self.with_parameters(&function).unwrap_or(function.into_owned());
         Some(Cow::Owned(older_form::tool(&function)))
@@ -336,8 +338,8 @@ impl<'x> Editor<'_, 'x, '_> {
 
     /// A function with parameters, where it has none and the provider demands them.
     fn with_parameters(&self, function: &str) -> Option<String> {
-        let Opened { fields, mut edit } =
-            Edit::open(found_valid(function)).filter(|_| self.recipient.has(Quirk::ToolParameters))?;
+        let OpenedObject { fields, mut edit } =
+            ObjectEdit::open(found_valid(function)).filter(|_| self.recipient.has(Quirk::ToolParameters))?;
         if given(json::field(&fields, "parameters")).is_some() {
             return None;
         }
@@ -346,14 +348,16 @@ impl<'x> Editor<'_, 'x, '_> {
         Some(edit.finish().into_owned())
     }
 
-    fn may_go_up(&self, item: &Item<'x>) -> bool {
+    fn may_go_up(&self, item: &ListItem<'x>) -> bool {
         self.only.as_ref().is_none_or(|only| Key::of(item.raw).is_some_and(|key| only.contains(&key)))
     }
 
-    fn tool(&mut self, item: &Item<'x>) -> Option<Cow<'x, str>> {
+    fn tool(&mut self, item: &ListItem<'x>) -> Option<Cow<'x, str>> {
         let raw = item.raw.get();
         let more = &self.recipient.provider.tool_fields;
-        let Some(Opened { fields, mut edit }) = Edit::open(item.raw) else { return Some(Cow::Borrowed(raw)) };
+        let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(item.raw) else {
+            return Some(Cow::Borrowed(raw));
+        };
         let kind = json::field(&fields, "type").and_then(json::text);
         let kind = kind.unwrap_or("function".into());
         if !self.may_go_up(item) {
@@ -390,7 +394,9 @@ impl<'x> Editor<'_, 'x, '_> {
     /// What describes a tool, with fields that the recipient knows.
     fn described(&mut self, holder: &Field<'x>, known: &[&str]) -> Cow<'x, str> {
         let raw = holder.value;
-        let Some(Opened { fields, mut edit }) = Edit::open(raw) else { return Cow::Borrowed(raw.get()) };
+        let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(raw) else {
+            return Cow::Borrowed(raw.get());
+        };
         for field in &fields {
             let name = field.name.as_ref();
             let is_published = known.contains(&name);

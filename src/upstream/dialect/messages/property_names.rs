@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::upstream::dialect::stand_ins::{Form, StandIns};
-use crate::wire::halves::{self, Part};
+use crate::wire::halves::{self, Stretch};
 use crate::wire::json::{decoded, quoted};
-use crate::wire::walk::{Walk, string_end};
+use crate::wire::walk::{Walk, inside, string_end};
 
 /// The names that the API takes.
 const FORM: Form = Form { limit: MAX_BYTES, marks: b"_.-" };
@@ -45,23 +45,18 @@ impl PropertyNames {
 /// The inside of a JSON string, written in one way whatever its escapes: the same for the same name. Half of a surrogate pair
 /// stays a code.
 pub fn key(json: &str) -> Cow<'_, str> {
-    let inside = inside(json);
-    if !inside.contains('\\') {
-        return inside.into();
+    let written = inside(json);
+    if !written.contains('\\') {
+        return written.into();
     }
-    let parts = halves::parts(inside).map(|part| match part {
-        Part::Whole(text) => match decoded(&format!("\"{text}\"")) {
-            Some(text) => self::inside(&quoted(&text)).to_owned(),
+    let parts = halves::parts(written).map(|part| match part {
+        Stretch::Whole(text) => match decoded(&format!("\"{text}\"")) {
+            Some(text) => inside(&quoted(&text)).to_owned(),
             None => text.to_owned(),
         },
-        Part::Lone(code) => code.to_ascii_lowercase(),
+        Stretch::Lone(code) => code.to_ascii_lowercase(),
     });
     parts.collect::<String>().into()
-}
-
-/// What a JSON string holds between its quotes; any other value whole.
-pub fn inside(json: &str) -> &str {
-    json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(json)
 }
 
 /// Whether the API takes no property of a name; one that is written with escapes may be one that it takes.

@@ -16,7 +16,7 @@ pub struct Renamer {
     open: Vec<bool>,
     /// Whether a string that begins now is a name.
     expects_name: bool,
-    place: Place,
+    place: TextPlace,
     /// A name that is not yet whole, with its first quote.
     held: String,
 }
@@ -31,7 +31,7 @@ pub enum Direction {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum TextPlace {
     Outside,
     Name { is_escaped: bool },
     Text { is_escaped: bool },
@@ -40,7 +40,7 @@ enum Place {
 impl Renamer {
     pub fn new(names: Rc<PropertyNames>, direction: Direction) -> Self {
         let (open, held) = (Vec::new(), String::new());
-        Self { names, direction, open, expects_name: false, place: Place::Outside, held }
+        Self { names, direction, open, expects_name: false, place: TextPlace::Outside, held }
     }
 
     /// Takes in a fragment; what can be told of it by now.
@@ -48,30 +48,30 @@ impl Renamer {
         let mut out = String::with_capacity(fragment.len());
         for character in fragment.chars() {
             match self.place {
-                Place::Outside => self.take_outside(character, &mut out),
-                Place::Text { is_escaped } => {
+                TextPlace::Outside => self.take_outside(character, &mut out),
+                TextPlace::Text { is_escaped } => {
                     out.push(character);
                     self.place = match (is_escaped, character) {
-                        (false, '"') => Place::Outside,
-                        (false, '\\') => Place::Text { is_escaped: true },
-                        (_, _) => Place::Text { is_escaped: false },
+                        (false, '"') => TextPlace::Outside,
+                        (false, '\\') => TextPlace::Text { is_escaped: true },
+                        (_, _) => TextPlace::Text { is_escaped: false },
                     };
                 }
-                Place::Name { is_escaped } => {
+                TextPlace::Name { is_escaped } => {
                     self.held.push(character);
                     self.place = match (is_escaped, character) {
                         (false, '"') => {
                             self.end_name(&mut out);
-                            Place::Outside
+                            TextPlace::Outside
                         }
-                        (false, '\\') => Place::Name { is_escaped: true },
+                        (false, '\\') => TextPlace::Name { is_escaped: true },
                         // No name is as long that another one stands for.
                         (_, _) if self.direction == Direction::Down && self.held.len() > MAX_HELD_BYTES => {
                             out.push_str(&std::mem::take(&mut self.held));
                             self.expects_name = false;
-                            Place::Text { is_escaped: false }
+                            TextPlace::Text { is_escaped: false }
                         }
-                        (_, _) => Place::Name { is_escaped: false },
+                        (_, _) => TextPlace::Name { is_escaped: false },
                     };
                 }
             }
@@ -88,10 +88,10 @@ impl Renamer {
         match character {
             '"' if self.expects_name => {
                 self.held.push('"');
-                self.place = Place::Name { is_escaped: false };
+                self.place = TextPlace::Name { is_escaped: false };
                 return;
             }
-            '"' => self.place = Place::Text { is_escaped: false },
+            '"' => self.place = TextPlace::Text { is_escaped: false },
             '{' | '[' => {
                 self.open.push(character == '{');
                 self.expects_name = character == '{';

@@ -15,7 +15,7 @@ use crate::wire::json::{Field, JsonString, field, object_fields, quoted, text};
 
 /// What a pattern may not hold that the API keeps: assertions, references back, word boundaries, classes by property.
 const HARD_IN_PATTERNS: [&str; 7] = ["(?", r"\b", r"\B", r"\p", r"\P", r"\k", r"\c"];
-const MAX_DEPTH: usize = 32;
+const MAX_SCHEMA_DEPTH: usize = 32;
 const MAX_DEFINITIONS: usize = 256;
 /// What may be read of all schemas of a request, in bytes, those of an inner one counted at each level above it.
 const MAX_READ_BYTES: usize = 4 << 20;
@@ -89,16 +89,17 @@ struct Writer {
     is_renamed: bool,
     budget: Budget,
     /// What stands outside of definitions.
-    root: Part,
-    definitions: Vec<Part>,
+    root: Region,
+    definitions: Vec<Region>,
     /// The position of each definition, by what refers to it.
     positions: BTreeMap<String, usize>,
     /// The definition that is being written.
     current: Option<usize>,
 }
 
+/// The root or a definition: what it costs, and the definitions that it refers to.
 #[derive(Default)]
-struct Part {
+struct Region {
     costs: Costs,
     references: Vec<String>,
 }
@@ -114,7 +115,7 @@ struct Object {
 impl Writer {
     /// Writes one schema. Nothing if it cannot be said.
     fn schema(&mut self, json: &str, depth: usize, heading: Heading<'_>) -> Option<()> {
-        if depth > MAX_DEPTH {
+        if depth > MAX_SCHEMA_DEPTH {
             return None;
         }
         self.budget.0 = self.budget.0.checked_sub(json.len())?;
@@ -165,7 +166,7 @@ impl Writer {
             }
         }
         let is_union = ["type", "anyOf", "oneOf"].into_iter().filter_map(get).any(|list| has_several(list.get()));
-        self.part().costs.unions += usize::from(is_union);
+        self.here().costs.unions += usize::from(is_union);
         if get("anyOf").is_some() && get("oneOf").is_some() {
             return None;
         }
@@ -216,7 +217,7 @@ impl Writer {
             Some(required) => serde_json::from_str(required.get()).ok()?,
             None => BTreeSet::new(),
         };
-        self.part().costs.optional += properties.iter().filter(|field| !required.contains(field.name.as_ref())).count();
+        self.here().costs.optional += properties.iter().filter(|field| !required.contains(field.name.as_ref())).count();
         self.field(object, "additionalProperties", "false");
         Some(())
     }
@@ -246,7 +247,7 @@ impl Writer {
             self.name(inside, &definition);
             let position = self.definitions.len();
             self.current = Some(position);
-            self.definitions.push(Part::default());
+            self.definitions.push(Region::default());
             self.positions.entry(format!("#/{name}/{definition}")).or_insert(position);
             self.schema(value.get(), 1, Heading::default())?;
         }
@@ -273,11 +274,11 @@ impl Writer {
     /// Notes a reference; only those to definitions can be followed.
     fn refer(&mut self, reference: &str) -> Option<()> {
         let [holder, name] = &pointers::steps(reference)?[..] else { return None };
-        self.part().references.push(format!("#/{holder}/{name}"));
+        self.here().references.push(format!("#/{holder}/{name}"));
         Some(())
     }
 
-    fn part(&mut self) -> &mut Part {
+    fn here(&mut self) -> &mut Region {
         match self.current {
             Some(definition) => &mut self.definitions[definition],
             None => &mut self.root,
@@ -293,8 +294,8 @@ impl Writer {
             Open,
             Counted(Costs),
         }
-        fn count(writer: &Writer, part: &Part, states: &mut [State]) -> Option<Costs> {
-            part.references.iter().try_fold(part.costs, |sum, reference| {
+        fn count(writer: &Writer, region: &Region, states: &mut [State]) -> Option<Costs> {
+            region.references.iter().try_fold(region.costs, |sum, reference| {
                 let at = *writer.positions.get(reference)?;
                 let counted = match states[at] {
                     State::Unseen => {
@@ -334,7 +335,7 @@ impl Writer {
 /// The members of a schema, with those of the only one in `allOf` in its place, as generators write it beside a reference.
 /// Nothing if both say something of the same that is not the same, but a description.
 fn flattened<'a>(mut fields: Vec<Field<'a>>, budget: &mut Budget) -> Option<Vec<Field<'a>>> {
-    for _ in 0..MAX_DEPTH {
+    for _ in 0..MAX_SCHEMA_DEPTH {
         let Some(at) = fields.iter().position(|field| field.name == "allOf") else { return Some(fields) };
         let all: Vec<&RawValue> = serde_json::from_str(fields[at].value.get()).ok()?;
         let [only] = all[..] else { return None };

@@ -6,10 +6,10 @@ use std::ops::Range;
 
 use super::keywords::{DRAFT, FORMER, Keyword, TYPES, is_anchor, is_count, is_number};
 use super::pointers::{self, Changes};
-use super::property_names::{inside, is_odd, key};
+use super::property_names::{is_odd, key};
 use super::tree::Tree;
 use crate::wire::json::{decoded, quoted};
-use crate::wire::walk::Walk;
+use crate::wire::walk::{Walk, inside};
 
 /// What stands in the place of a part of the schema.
 pub struct Edit {

@@ -20,17 +20,13 @@ use crate::policy::{Model, Thinking};
 use crate::upstream::dialect::custom_tools;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
+use crate::upstream::dialect::user_turns::{CONTINUE, LastTurn, OPENING};
 use crate::upstream::sealer::Sealer;
 use crate::wire::ask::items::{CacheMark, Call, CallResult, Item, ItemKind, Level, Part, Reasoning, qualified};
 use crate::wire::ask::place::Place;
 use crate::wire::call::CallKind;
 use crate::wire::halves::without_halves;
 use crate::wire::json::{Json, MAX_DEPTH, is_too_deep};
-
-/// The user's turn before an answer that has none.
-const OPENING: &str = "Begin.";
-/// The user's turn after an answer that the model may not take up.
-const CONTINUE: &str = "Continue.";
 
 #[derive(Debug, Default)]
 pub struct Turns<'a> {
@@ -382,20 +378,20 @@ impl<'x> Builder<'x, '_> {
         self.check_answered()?;
         self.remove_broken_chains();
         let can_go_on = self.setting.model.prefill.is_some();
-        match self.turns.messages.last_mut() {
-            None => {
-                self.dropped.note(self.setting.list);
-                self.append(Role::User, vec![Block::note(OPENING)]);
-            }
-            Some(last) if last.role == Role::Assistant && can_go_on => {
-                trim_end(last);
-                self.turns.has_prefill = true;
-            }
+        let last = match self.turns.messages.last_mut() {
+            None => LastTurn::Nothing,
             Some(last) if last.role == Role::Assistant => {
-                self.dropped.note(self.setting.list);
-                self.append(Role::User, vec![Block::note(CONTINUE)]);
+                if can_go_on {
+                    trim_end(last);
+                    self.turns.has_prefill = true;
+                }
+                LastTurn::Answer { can_go_on }
             }
-            Some(_) => {}
+            Some(_) => LastTurn::Open,
+        };
+        if let Some(words) = last.missing() {
+            self.dropped.note(self.setting.list);
+            self.append(Role::User, vec![Block::note(words)]);
         }
         self.put_results_first();
         let last = self.turns.messages.iter().rfind(|turn| turn.role != Role::System);
