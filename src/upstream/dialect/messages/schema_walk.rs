@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::keywords::{DRAFT, FORMER, Keyword, TYPES, is_anchor, is_count, is_number};
 use super::pointers::{self, Changes};
-use super::property_names::{inside, is_odd, key};
+use super::property_names::{self, inside, is_odd, key};
 use super::tree::Tree;
 use crate::wire::json::{decoded, quoted};
 use crate::wire::walk::Walk;
@@ -238,7 +238,8 @@ impl<'a, 'c> Walker<'a, 'c> {
             Keyword::Schemas => self.schemas(inner),
             Keyword::Names => self.names(),
             Keyword::Types => self.types(),
-            Keyword::Values if level.subject == Subject::NameOfProperty => {
+            Keyword::Choices if self.is_empty_array() => None,
+            Keyword::Values | Keyword::Choices if level.subject == Subject::NameOfProperty => {
                 self.walk.pass(b'[').then_some(())?;
                 while self.walk.element() {
                     self.value_that_names();
@@ -254,17 +255,21 @@ impl<'a, 'c> Walker<'a, 'c> {
                 self.walk.value();
                 Some(Fate::LeftOut)
             }
-            Keyword::Anchor => self.simple(|json| is_anchor(inside(json))),
+            Keyword::Anchor => self.simple(|json| json.starts_with('"') && is_anchor(inside(json))),
             Keyword::Url => self.url(),
             Keyword::Draft => {
                 let is_of_today = self.walk.value().contains(DRAFT);
                 Some(if is_of_today { Fate::Kept } else { Fate::LeftOut })
             }
+            Keyword::Vocabulary => {
+                self.walk.value();
+                Some(Fate::LeftOut)
+            }
             Keyword::ExclusiveLimit if matches!(first, Some(b't' | b'f')) => {
                 let is_exclusive = self.walk.value() == "true";
                 Some(if is_exclusive { Fate::Merged } else { Fate::LeftOut })
             }
-            Keyword::Values => self.simple(|json| json.starts_with('[')),
+            Keyword::Values | Keyword::Choices => self.simple(|json| json.starts_with('[')),
             Keyword::Text => self.simple(|json| json.starts_with('"')),
             Keyword::Flag => self.simple(|json| matches!(json, "true" | "false")),
             Keyword::Count => self.simple(is_count),
@@ -362,8 +367,11 @@ impl<'a, 'c> Walker<'a, 'c> {
         if self.walk.peek() != Some(b'[') {
             return self.simple(|json| TYPES.contains(&json));
         }
+        let ahead = self.walk.clone();
         let count = self.distinct(|json| json == "null" || TYPES.contains(&json))?;
-        (count > 0).then_some(Fate::Kept)
+        // A word that is none may allow anything: the others alone would allow less.
+        let is_known = property_names::texts(self.walk.since(ahead.position())).all(|word| TYPES.contains(&word));
+        (count > 0 && is_known).then_some(Fate::Kept)
     }
 
     /// An array of words, each of which counts once; what else it holds is left out. How many are kept.
