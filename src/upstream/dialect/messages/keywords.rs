@@ -34,6 +34,8 @@ pub enum Keyword {
     /// Any values, in an array, of which there must be one to choose.
     Choices,
     Reference,
+    /// Which property tells what an object is (OpenAPI).
+    Discriminator,
     /// A name for references, or the URL of the schema.
     Anchor,
     Url,
@@ -77,6 +79,7 @@ impl Keyword {
             "enum" => Self::Choices,
             "examples" => Self::Values,
             "$ref" => Self::Reference,
+            "discriminator" => Self::Discriminator,
             "$anchor" | "$dynamicAnchor" | "$recursiveAnchor" => Self::Anchor,
             "$id" => Self::Url,
             "$schema" => Self::Draft,

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::value::RawValue;
 
 use super::keywords::{JOINTS, is_object};
-use super::tree::{ROOT, Tree};
+use super::tree::{ROOT, Target, Tree};
 use crate::wire::json::{Field, field, object_fields, quoted, text};
 
 /// How deep branches may have branches.
@@ -244,7 +244,8 @@ impl<'a> Merger<'a> {
     fn refer(&mut self, reference: &str, branch: Branch) -> Result<Required, TooLong> {
         self.spend(reference.len())?;
         let tree = self.tree.get_or_insert_with(|| Tree::of(self.schema));
-        let Some(part) = tree.find(&tree.local(reference)) else { return Ok(Required::NOTHING) };
+        let Target::Here(local) = tree.resolve(reference, 0) else { return Ok(Required::NOTHING) };
+        let Some(part) = tree.find(&local) else { return Ok(Required::NOTHING) };
         let (schema, key) = (tree.json(part), (part, branch.role));
         match self.references.get(&key) {
             Some(Reference::Open) => return Ok(Required::NOTHING),

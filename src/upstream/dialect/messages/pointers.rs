@@ -75,7 +75,8 @@ enum Step {
     Name,
 }
 
-fn written(steps: &[String]) -> String {
+/// The reference that leads there by these steps.
+pub fn written(steps: &[String]) -> String {
     let escaped = |step: &String| step.replace('~', "~0").replace('/', "~1").replace('%', "%25");
     let steps: Vec<String> = steps.iter().map(escaped).collect();
     format!("#/{}", steps.join("/"))
