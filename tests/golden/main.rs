@@ -10,6 +10,7 @@
 mod built;
 mod case;
 mod inverse;
+mod joined_roots;
 mod layout;
 mod losses;
 mod properties;

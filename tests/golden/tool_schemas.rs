@@ -16,7 +16,7 @@ use crate::properties::{judge, policy_with};
 /// Names of properties: plain ones, some that the API refuses, and what looks like something that stands for one of them.
 const NAMES: [&str; 10] =
     ["a", "type", "properties", "$top", "a b", "", "größe", "Start_x0020_Date", "_x24_top", "_top_81bf98e409"];
-const REFERENCES: [&str; 14] = [
+const REFERENCES: [&str; 17] = [
     "#",
     "#/$defs/A%20b",
     "#/$defs/B~1c",
@@ -31,6 +31,9 @@ const REFERENCES: [&str; 14] = [
     "#own",
     "https://example.com/schema#own",
     "https://example.com/schema#/anyOf/0",
+    "inner",
+    "inner#/properties/a%20b",
+    "https://example.com/inner#own",
 ];
 
 fn name() -> impl Strategy<Value = &'static str> {
@@ -55,6 +58,8 @@ fn plain_member() -> impl Strategy<Value = (&'static str, Value)> {
         1 => (name(), names()).prop_map(|(name, names)| ("dependentRequired", json!({name: names}))),
         1 => Just(("default", Value::Null)),
         1 => Just(("$anchor", json!("own"))),
+        1 => Just(("$id", json!("inner"))),
+        1 => name().prop_map(|name| ("discriminator", json!({"propertyName": name, "mapping": {"a b": "#/anyOf/0"}}))),
         1 => prop::sample::select(vec!["http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft/2020-12/schema"])
             .prop_map(|draft| ("$schema", draft.into())),
         1 => (name(), names()).prop_map(|(name, names)| ("dependencies", json!({name: names}))),
@@ -188,7 +193,7 @@ fn half_a_surrogate_pair_in_a_name_goes_up_as_another_name_and_comes_back() {
 }
 
 /// What goes up of the parameters of a tool, and what is named as left out.
-fn translated(parameters: &Value) -> (Value, Vec<String>) {
+pub fn translated(parameters: &Value) -> (Value, Vec<String>) {
     let function = json!({"name": "f", "parameters": parameters});
     let body =
         json!({"messages": [{"role": "user", "content": "x"}], "tools": [{"type": "function", "function": function}]});

@@ -39,17 +39,20 @@ pub fn merged(schema: &str, fields: &[Field<'_>]) -> String {
         let is_replaced = match name.as_ref() {
             "type" | "properties" | "required" | "description" => true,
             "$defs" => moved.is_some(),
+            // What the branches describe counts no longer as described.
+            "unevaluatedProperties" => merged.outline.is_open,
             name => JOINTS.contains(&name),
         };
         if !is_replaced {
             members.push(format!("{}:{value}", quoted(name)));
         }
     }
-    members.push(format!(r#""properties":{}"#, merged.properties()));
-    if let Some(required) = merged.required() {
+    members.push(format!(r#""properties":{}"#, merged.outline.properties()));
+    if let Some(required) = merged.outline.required() {
         members.push(format!(r#""required":{required}"#));
     }
-    members.push(format!(r#""description":{}"#, quoted(&union_words::description(fields))));
+    let description = union_words::description(fields, merged.left_out);
+    members.push(format!(r#""description":{}"#, quoted(&description)));
     let merged = format!("{{{}}}", members.join(","));
     let Some(name) = &moved else { return merged };
     let changes = Changes { names: None, moved: Some(name) };
