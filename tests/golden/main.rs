@@ -17,6 +17,7 @@ mod properties;
 mod published;
 mod quirks;
 mod round_trip;
+mod schema_urls;
 mod thoughts;
 mod tool_schemas;
 mod walk;

@@ -36,7 +36,7 @@ struct Part<'a> {
 struct Resource {
     part: usize,
     range: Range<usize>,
-    /// Without a fragment; empty if the root gives itself none.
+    /// Absolute, without a fragment.
     url: String,
 }
 
@@ -90,7 +90,7 @@ impl<'a> Tree<'a> {
         let mut tree = Self { parts, inner, anchors, resources: Vec::new(), holders: BTreeMap::new() };
         let mut called = Called::default();
         tree.take(&mut Walk::new(schema), Value { kind: ValueKind::Schema, is_merged: false }, &mut called);
-        tree.resources.push(Resource { part: ROOT, range: 0..schema.len(), url: String::new() });
+        tree.resources.push(Resource { part: ROOT, range: 0..schema.len(), url: urls::TOP.to_owned() });
         // What stands further inside is read later, but has a higher number.
         called.urls.sort_by_key(|(part, _)| *part);
         for (part, url) in called.urls {
@@ -108,7 +108,7 @@ impl<'a> Tree<'a> {
 
     fn add_resource(&mut self, part: usize, url: &str) {
         let Some(Part { json, start, .. }) = self.parts.get(part) else { return };
-        let base = self.resources.get(self.resource_at(*start)).map_or("", |resource| &resource.url);
+        let base = self.resources.get(self.resource_at(*start)).map_or(urls::TOP, |resource| &resource.url);
         let url = urls::joined(base, url.trim_end_matches('#'));
         match self.resources.first_mut() {
             Some(root) if part == ROOT => root.url = url,
@@ -175,7 +175,7 @@ impl<'a> Tree<'a> {
             return Target::Here(reference.into());
         }
         let (address, fragment) = reference.split_once('#').unwrap_or((reference, ""));
-        let base = self.resources.get(from).map_or("", |resource| &resource.url);
+        let base = self.resources.get(from).map_or(urls::TOP, |resource| &resource.url);
         let url = if address.is_empty() { base.to_owned() } else { urls::joined(base, address) };
         let resource = match address.is_empty() {
             true => Some(from),

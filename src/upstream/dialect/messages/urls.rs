@@ -1,6 +1,9 @@
 //! URLs of schemas, which may be relative to the one of the schema around them (RFC 3986, section 5).
 
-/// A URL without a fragment, as what it is beside `base`.
+/// What the URL of a schema is relative to that stands in none.
+pub const TOP: &str = "schema:///";
+
+/// A URL without a fragment, as what it is beside `base`, which is absolute.
 pub fn joined(base: &str, url: &str) -> String {
     let is_absolute = url.split(['/', '?']).next().is_some_and(|first| first.contains(':'));
     let path_start = base.find("://").map_or(0, |at| at + 3 + base[at + 3..].find('/').unwrap_or(base.len() - at - 3));
@@ -17,9 +20,8 @@ pub fn joined(base: &str, url: &str) -> String {
     for step in whole.split('/') {
         match step {
             "." => {}
-            ".." if steps.last().is_some_and(|last| !matches!(*last, "" | "..")) => {
-                steps.pop();
-            }
+            // There is nothing above the top.
+            ".." => steps.truncate(steps.len().saturating_sub(1).max(1)),
             step => steps.push(step),
         }
     }
@@ -33,8 +35,9 @@ mod tests {
     #[test]
     fn a_url_is_relative_to_the_one_around_it() {
         for (base, url, expected) in [
-            ("", "a", "a"),
-            ("", "https://x.y/a", "https://x.y/a"),
+            (TOP, "a", "schema:///a"),
+            (TOP, "../a", "schema:///a"),
+            (TOP, "https://x.y/a", "https://x.y/a"),
             ("https://x.y/s/t.json", "a.json", "https://x.y/s/a.json"),
             ("https://x.y/s/t.json", "./a.json", "https://x.y/s/a.json"),
             ("https://x.y/s/t.json", "../a.json", "https://x.y/a.json"),
@@ -42,9 +45,8 @@ mod tests {
             ("https://x.y/s/t.json", "urn:a:b", "urn:a:b"),
             ("https://x.y/s/t.json", "", "https://x.y/s/t.json"),
             ("https://x.y", "a", "https://x.y/a"),
-            ("s/t.json", "a.json", "s/a.json"),
-            ("/s/t.json", "/a.json", "/a.json"),
-            ("t.json", "a.json", "a.json"),
+            ("https://x.y/s/t.json", "../../../a/../b", "https://x.y/b"),
+            ("https://x.y/s/", "a", "https://x.y/s/a"),
             ("urn:a:b", "c", "c"),
         ] {
             assert_eq!(joined(base, url), expected, "{base} {url}");
