@@ -10,6 +10,7 @@
 mod built;
 mod case;
 mod inverse;
+mod joined_roots;
 mod layout;
 mod losses;
 mod plain;
@@ -17,6 +18,7 @@ mod properties;
 mod published;
 mod quirks;
 mod round_trip;
+mod schema_urls;
 mod thoughts;
 mod tool_schemas;
 mod walk;

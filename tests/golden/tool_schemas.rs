@@ -16,7 +16,7 @@ use crate::properties::{judge, policy_with};
 /// Names of properties: plain ones, some that the API refuses, and what looks like something that stands for one of them.
 const NAMES: [&str; 10] =
     ["a", "type", "properties", "$top", "a b", "", "größe", "Start_x0020_Date", "_x24_top", "_top_81bf98e409"];
-const REFERENCES: [&str; 14] = [
+const REFERENCES: [&str; 17] = [
     "#",
     "#/$defs/A%20b",
     "#/$defs/B~1c",
@@ -31,6 +31,9 @@ const REFERENCES: [&str; 14] = [
     "#own",
     "https://example.com/schema#own",
     "https://example.com/schema#/anyOf/0",
+    "inner",
+    "inner#/properties/a%20b",
+    "https://example.com/inner#own",
 ];
 
 fn name() -> impl Strategy<Value = &'static str> {
@@ -55,6 +58,8 @@ fn plain_member() -> impl Strategy<Value = (&'static str, Value)> {
         1 => (name(), names()).prop_map(|(name, names)| ("dependentRequired", json!({name: names}))),
         1 => Just(("default", Value::Null)),
         1 => Just(("$anchor", json!("own"))),
+        1 => Just(("$id", json!("inner"))),
+        1 => name().prop_map(|name| ("discriminator", json!({"propertyName": name, "mapping": {"a b": "#/anyOf/0"}}))),
         1 => prop::sample::select(vec!["http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft/2020-12/schema"])
             .prop_map(|draft| ("$schema", draft.into())),
         1 => (name(), names()).prop_map(|(name, names)| ("dependencies", json!({name: names}))),
@@ -187,6 +192,102 @@ fn half_a_surrogate_pair_in_a_name_goes_up_as_another_name_and_comes_back() {
     assert_eq!(told(&Recipient::of(&policy, &candidate), &request, calls), [r#"{"\ud83d":1}"#]);
 }
 
+/// What goes up of the parameters of a tool, and what is named as left out.
+pub fn translated(parameters: &Value) -> (Value, Vec<String>) {
+    let function = json!({"name": "f", "parameters": parameters});
+    let body =
+        json!({"messages": [{"role": "user", "content": "x"}], "tools": [{"type": "function", "function": function}]});
+    let (policy, candidate) = policy_with(json!({}));
+    let body = body.to_string();
+    let request = chat::parse(body.as_bytes()).expect("valid");
+    let encoded = messages::encode_request(&policy, &candidate, &request, &EncodeOptions::default());
+    let encoded = encoded.expect("a translation");
+    let upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
+    assert_eq!(judge(&policy.models[0].id, &upstream), Ok(()), "{parameters} -> {upstream}");
+    (upstream["tools"][0]["input_schema"].clone(), encoded.dropped)
+}
+
+/// Each word of JSON Schema, with values that draft 2020-12 does not allow behind it.
+fn wrong_members() -> Vec<(&'static str, Vec<Value>)> {
+    let (text, number, flag, object, list) = (json!("a"), json!(7), json!(true), json!({}), json!([7]));
+    let no_schema = vec![text.clone(), number.clone(), list.clone()];
+    let no_text = vec![number.clone(), flag.clone(), object.clone(), list.clone()];
+    let no_object = vec![text.clone(), number.clone(), flag.clone(), list.clone()];
+    let no_list = vec![text.clone(), number.clone(), flag.clone(), object.clone()];
+    let no_flag = vec![json!("true"), number.clone(), object.clone(), list.clone()];
+    let no_number = vec![json!("3"), flag.clone(), object.clone(), list.clone()];
+    let no_count = vec![json!(-1), json!(1.5), json!("3"), flag.clone(), object.clone(), list.clone()];
+    let no_limit = vec![json!("3"), object.clone(), list.clone()];
+    let mut members = vec![
+        ("type", vec![json!("any"), json!("String"), json!(["text"]), number.clone(), object.clone()]),
+        ("enum", vec![json!([]), text.clone(), number.clone(), object.clone()]),
+        ("multipleOf", vec![json!(0), json!(0.0), json!(-2), json!("3"), flag.clone()]),
+        ("$ref", vec![json!("#/$defs/none"), number.clone(), flag.clone(), object.clone()]),
+        ("$anchor", vec![json!("a b"), json!("1"), number.clone(), flag.clone(), object.clone()]),
+        ("$dynamicAnchor", vec![json!("a b"), number.clone(), flag.clone(), object.clone()]),
+        ("$recursiveAnchor", vec![number.clone(), flag.clone(), object.clone()]),
+        ("$id", vec![json!("#a b"), json!("a#b"), number.clone(), flag.clone(), object.clone()]),
+    ];
+    for (words, values) in [
+        (&["required", "examples", "anyOf", "oneOf", "allOf", "prefixItems"][..], &no_list),
+        (&["minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"], &no_count),
+        (&["minContains", "maxContains"], &no_count),
+        (&["minimum", "maximum"], &no_number),
+        (&["exclusiveMinimum", "exclusiveMaximum"], &no_limit),
+        (&["title", "description", "format", "pattern", "$comment", "contentEncoding", "contentMediaType"], &no_text),
+        (&["$dynamicRef", "$recursiveRef"], &no_text),
+        (&["deprecated", "readOnly", "writeOnly", "uniqueItems"], &no_flag),
+        (&["properties", "patternProperties", "$defs", "definitions"], &no_object),
+        (&["dependentRequired", "dependentSchemas", "dependencies"], &no_object),
+        (&["additionalProperties", "unevaluatedProperties", "propertyNames", "not", "if", "then", "else"], &no_schema),
+        (&["contains", "unevaluatedItems", "contentSchema"], &no_schema),
+    ] {
+        members.extend(words.iter().map(|word| (*word, values.clone())));
+    }
+    members.push(("items", vec![text, number]));
+    members
+}
+
+#[test]
+fn a_word_with_a_value_of_the_wrong_kind_is_left_out_and_named() {
+    for (word, values) in wrong_members() {
+        for value in values {
+            let schema = |property: Value| json!({"type": "object", "properties": {"a": property}, "required": ["a"]});
+            let (left, dropped) = translated(&schema(json!({word: value, "default": 1})));
+            assert_eq!(left, schema(json!({"default": 1})), "{word}: {value}");
+            assert_eq!(dropped, ["tools.parameters"], "{word}: {value}");
+        }
+    }
+}
+
+#[test]
+fn of_a_list_with_wrong_elements_the_right_ones_are_kept_where_no_more_is_refused() {
+    for (wrong, right, is_named) in [
+        (json!({"required": ["b", "c", "b"]}), json!({"required": ["b", "c"]}), false),
+        (json!({"required": ["b", 7, null, {}]}), json!({"required": ["b"]}), true),
+        (json!({"required": []}), json!({"required": []}), false),
+        (json!({"type": ["string", "string"]}), json!({"type": ["string"]}), false),
+        (json!({"type": ["string", 7]}), json!({"type": ["string"]}), true),
+        // What the unknown word allows is not known.
+        (json!({"type": ["string", "any"]}), json!({}), true),
+        (json!({"type": []}), json!({}), false),
+        (json!({"$vocabulary": {"https://example.com/words": true}}), json!({}), false),
+        (
+            json!({"dependentRequired": {"b": ["c", 7], "d": "c"}}),
+            json!({"dependentRequired": {"b": ["c"], "d": []}}),
+            true,
+        ),
+        (json!({"anyOf": [{"type": "string"}, "string"]}), json!({"anyOf": [{"type": "string"}, {}]}), true),
+        (json!({"enum": [1, 1]}), json!({"enum": [1, 1]}), false),
+        (json!({"examples": []}), json!({"examples": []}), false),
+        (json!({"title": "T", "not": {"enum": []}}), json!({"title": "T"}), true),
+    ] {
+        let schema = |property: &Value| json!({"type": "object", "properties": {"a": property}});
+        let (left, dropped) = translated(&schema(&wrong));
+        assert_eq!((left, dropped.len()), (schema(&right), usize::from(is_named)), "{wrong}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -201,6 +302,10 @@ proptest! {
             Ok(encoded) => {
                 let upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
                 prop_assert_eq!(judge(&policy.models[0].id, &upstream), Ok(()), "{} -> {}", body, upstream);
+                // What is in other documents is not at hand here.
+                let fault = jsonschema::draft202012::new(&upstream["tools"][0]["input_schema"]).err().map(|fault| fault.to_string());
+                let is_usable = fault.as_ref().is_none_or(|fault| fault.contains("example.com") || fault.contains("inner"));
+                prop_assert!(is_usable, "{:?} {} -> {}", fault, body, upstream);
             }
             Err(error) => prop_assert!(is_none(&schema), "{:?} {}", error, body),
         }

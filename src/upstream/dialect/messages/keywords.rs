@@ -31,12 +31,18 @@ pub enum Keyword {
     Types,
     /// Any values, in an array.
     Values,
+    /// Any values, in an array, of which there must be one to choose.
+    Choices,
     Reference,
+    /// Which property tells what an object is (OpenAPI).
+    Discriminator,
     /// A name for references, or the URL of the schema.
     Anchor,
     Url,
     /// Which draft it is.
     Draft,
+    /// What only a schema of schemas has use for.
+    Vocabulary,
     Text,
     Flag,
     /// A whole number that is not negative.
@@ -70,13 +76,16 @@ impl Keyword {
             "propertyNames" => Self::NameSchema,
             "required" => Self::Names,
             "type" => Self::Types,
-            "enum" | "examples" => Self::Values,
+            "enum" => Self::Choices,
+            "examples" => Self::Values,
             "$ref" => Self::Reference,
-            "$anchor" | "$dynamicAnchor" => Self::Anchor,
+            "discriminator" => Self::Discriminator,
+            "$anchor" | "$dynamicAnchor" | "$recursiveAnchor" => Self::Anchor,
             "$id" => Self::Url,
             "$schema" => Self::Draft,
-            "title" | "description" | "format" | "pattern" | "$comment" | "$dynamicRef" | "contentEncoding"
-            | "contentMediaType" => Self::Text,
+            "$vocabulary" => Self::Vocabulary,
+            "title" | "description" | "format" | "pattern" | "$comment" | "$dynamicRef" | "$recursiveRef"
+            | "contentEncoding" | "contentMediaType" => Self::Text,
             "deprecated" | "readOnly" | "writeOnly" | "uniqueItems" => Self::Flag,
             "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties" | "minContains"
             | "maxContains" => Self::Count,

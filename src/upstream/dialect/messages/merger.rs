@@ -1,277 +1,285 @@
-//! What schemas that are joined have in all: the properties of all branches, and the names that an object cannot do without.
+//! What schemas that are joined have in all ([`super::outline`]), found by going through their branches.
 //!
 //! A branch that says nothing of objects (null, true, a reference that leads nowhere or back to itself) adds nothing and requires
-//! nothing; one that no object fits is passed over. What merging takes grows as the schema does: each reference is followed
-//! once for each depth at most, and the steps are bounded; beyond them any object is allowed.
+//! nothing; one that no object fits is passed over. Each reference is followed once. Of a schema only so much is read; a branch
+//! beyond that may allow anything, and what is left out is counted.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use serde_json::value::RawValue;
 
 use super::keywords::{JOINTS, is_object};
-use super::tree::{ROOT, Tree};
-use crate::wire::json::{Field, field, object_fields, quoted, text};
+use super::outline::{Outline, View};
+use super::tree::{ROOT, Target, Tree};
+use crate::wire::json::{self, Field, field, object_fields, text};
 
-/// How deep branches may have branches.
-const MAX_BRANCH_DEPTH: usize = 8;
-/// How many steps merging may take for each byte of a schema.
-const STEPS_PER_BYTE: usize = 2 * MAX_BRANCH_DEPTH;
-/// What taking over a required name costs of them.
-const STEPS_PER_NAME: usize = 32;
+/// How many branches of a schema are read, and references followed.
+const MAX_VISITS: usize = 1_000;
+/// How deep branches may have branches, which is as deep as they may stand in a request. What only refers to another branch is not
+/// counted.
+const MAX_LEVELS: usize = json::MAX_DEPTH;
+/// How many bytes may be read for each of a schema.
+const READ_PER_BYTE: usize = 16;
+/// How many more may be read of any schema.
+const READ_OF_ANY: usize = 2 << 20;
+/// What each part of an outline costs of them that is taken over into another.
+const BYTES_PER_WEIGHT: usize = 8;
+/// What may stand beside a reference and says nothing that counts.
+const REMARKS: [&str; 6] = ["title", "description", "$comment", "default", "deprecated", "examples"];
 
 /// What the root of a schema, which has these `fields`, and its branches have in all.
 pub fn merged<'a>(schema: &'a str, fields: &[Field<'a>]) -> Merged<'a> {
     let mut merger = Merger::new(schema);
-    match merger.add(fields, Branch::ROOT) {
-        Ok(Required::Names(required)) => Merged { required, ..merger.merged },
-        Ok(Required::NoObject) => merger.merged,
-        Err(TooLong) => Merged::default(),
-    }
+    let outline = merger.root(fields);
+    Merged { outline, left_out: merger.left_out }
 }
 
-#[derive(Default)]
 pub struct Merged<'a> {
-    /// In the order of their finding.
-    properties: Vec<Property<'a>>,
-    positions: BTreeMap<Cow<'a, str>, usize>,
-    required: BTreeSet<String>,
-}
-
-/// A property, with each schema that a branch has for it, and the role of that branch.
-struct Property<'a> {
-    name: Cow<'a, str>,
-    schemas: Vec<(Role, &'a RawValue)>,
-    known: BTreeSet<(Role, &'a str)>,
-}
-
-/// Whether what a branch says always holds, or only where that branch is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Role {
-    Always,
-    Choice,
-}
-
-impl Property<'_> {
-    fn member(&self) -> String {
-        let of = |role: Role| self.schemas.iter().filter(move |(one, _)| *one == role).map(|(_, schema)| schema.get());
-        let mut always: Vec<Cow<'_, str>> = of(Role::Always).map(Cow::Borrowed).collect();
-        let choice: Vec<Cow<'_, str>> = of(Role::Choice).map(Cow::Borrowed).collect();
-        // One of the choices that always holds leaves nothing to choose.
-        if !choice.is_empty() && !choice.iter().any(|schema| self.known.contains(&(Role::Always, schema))) {
-            always.push(joined("anyOf", choice));
-        }
-        format!("{}:{}", quoted(&self.name), joined("allOf", always))
-    }
-}
-
-/// Schemas, of which there is at least one, as one.
-fn joined<'s>(joint: &str, mut schemas: Vec<Cow<'s, str>>) -> Cow<'s, str> {
-    match schemas.len() {
-        1 => schemas.remove(0),
-        _ => format!(r#"{{"{joint}":[{}]}}"#, schemas.join(",")).into(),
-    }
-}
-
-impl<'a> Merged<'a> {
-    /// The schemas of all properties, as JSON.
-    pub fn properties(&self) -> String {
-        let properties: Vec<String> = self.properties.iter().map(Property::member).collect();
-        format!("{{{}}}", properties.join(","))
-    }
-
-    /// The names that are required, as JSON, if there are any.
-    pub fn required(&self) -> Option<String> {
-        let required: Vec<String> = self.required.iter().map(|name| quoted(name)).collect();
-        (!required.is_empty()).then(|| format!("[{}]", required.join(",")))
-    }
-
-    fn add_property(&mut self, Field { name, value }: Field<'a>, role: Role) {
-        let position = match self.positions.get(&name) {
-            Some(position) => *position,
-            None => {
-                self.positions.insert(name.clone(), self.properties.len());
-                self.properties.push(Property { name, schemas: Vec::new(), known: BTreeSet::new() });
-                self.properties.len() - 1
-            }
-        };
-        let property = &mut self.properties[position];
-        if property.known.insert((role, value.get())) {
-            property.schemas.push((role, value));
-        }
-    }
-}
-
-/// What a schema requires.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Required {
-    Names(BTreeSet<String>),
-    /// No object fits it.
-    NoObject,
-}
-
-impl Required {
-    const NOTHING: Self = Self::Names(BTreeSet::new());
-
-    /// What both require.
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Names(mut names), Self::Names(others)) => {
-                names.extend(others);
-                Self::Names(names)
-            }
-            (_, Self::NoObject) | (Self::NoObject, _) => Self::NoObject,
-        }
-    }
-
-    /// What either requires.
-    fn or(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Names(mut names), Self::Names(others)) => {
-                names.retain(|name| others.contains(name));
-                Self::Names(names)
-            }
-            (Self::NoObject, only) | (only, Self::NoObject) => only,
-        }
-    }
-}
-
-/// Merging would take too many steps.
-#[derive(Debug, PartialEq, Eq)]
-struct TooLong;
-
-/// Where a branch stands.
-#[derive(Clone, Copy)]
-struct Branch {
-    depth: usize,
-    role: Role,
-}
-
-impl Branch {
-    const ROOT: Self = Self { depth: 0, role: Role::Always };
-
-    fn below(self) -> Self {
-        Self { depth: self.depth + 1, ..self }
-    }
-}
-
-/// What has come of a reference.
-enum Reference {
-    /// It is being followed.
-    Open,
-    Merged(Followed),
-}
-
-/// What has been followed: its properties are taken in.
-struct Followed {
-    required: Required,
-    depth: usize,
-    /// Whether nothing of it was too deep.
-    is_whole: bool,
+    pub outline: Outline<'a>,
+    /// How many branches are not read.
+    pub left_out: usize,
 }
 
 struct Merger<'a> {
     schema: &'a str,
     /// What references may lead to, as soon as there is one.
     tree: Option<Tree<'a>>,
-    references: BTreeMap<(usize, Role), Reference>,
-    /// How many bytes may still be read, steps followed, and required names joined.
-    budget: usize,
-    /// Whether something that has been read since it was last cleared was too deep.
-    is_cut: bool,
-    /// The properties; what is required is told.
-    merged: Merged<'a>,
+    /// The parts that are being read.
+    open: BTreeSet<usize>,
+    /// The parts that have been read.
+    known: BTreeMap<usize, Known<'a>>,
+    visits: usize,
+    /// How many bytes may still be read.
+    bytes: usize,
+    left_out: usize,
+    /// How often less was found than there is.
+    gaps: usize,
+    /// How many properties have been found.
+    found: usize,
+}
+
+/// What a branch says, and how much that is.
+struct Finding<'a> {
+    outline: Outline<'a>,
+    weight: usize,
+}
+
+impl<'a> Finding<'a> {
+    fn of(outline: Outline<'a>) -> Rc<Self> {
+        let weight = outline.weight();
+        Rc::new(Self { outline, weight })
+    }
+}
+
+/// What is known of a part.
+struct Known<'a> {
+    finding: Rc<Finding<'a>>,
+    level: usize,
+    /// Whether nothing of it was left out.
+    is_whole: bool,
 }
 
 impl<'a> Merger<'a> {
     fn new(schema: &'a str) -> Self {
-        Self {
-            schema,
-            tree: None,
-            references: BTreeMap::from([((ROOT, Role::Always), Reference::Open)]),
-            // Without references a branch is read once for each that it stands in.
-            budget: STEPS_PER_BYTE * schema.len(),
-            is_cut: false,
-            merged: Merged::default(),
-        }
+        let bytes = READ_OF_ANY + READ_PER_BYTE * schema.len();
+        let (open, known) = (BTreeSet::from([ROOT]), BTreeMap::new());
+        Self { schema, tree: None, open, known, visits: 0, bytes, left_out: 0, gaps: 0, found: 0 }
     }
 
-    /// Takes in the properties of a schema and its branches.
-    fn add(&mut self, fields: &[Field<'a>], branch: Branch) -> Result<Required, TooLong> {
+    /// What the root refers to, or says under a condition, it goes on saying.
+    fn root(&mut self, fields: &[Field<'a>]) -> Outline<'a> {
+        let mut outline = self.own(fields);
+        outline.is_open = false;
+        self.add_joints(&mut outline, fields, 0);
+        outline
+    }
+
+    /// What a branch says, with all that it refers to.
+    fn outline(&mut self, fields: &[Field<'a>], level: usize) -> Outline<'a> {
+        let mut outline = self.own(fields);
+        if let Some(reference) = field(fields, "$ref").and_then(text) {
+            let followed = self.refer(&reference, level);
+            self.add(&mut outline, &followed);
+        }
+        self.add_conditions(&mut outline, fields, level);
+        self.add_joints(&mut outline, fields, level);
+        outline
+    }
+
+    /// What a schema itself says of objects.
+    fn own(&mut self, fields: &[Field<'a>]) -> Outline<'a> {
         if field(fields, "type").is_some_and(|kind| !is_object(kind)) {
-            return Ok(Required::NoObject);
+            return Outline::empty();
         }
-        let properties = field(fields, "properties").and_then(|properties| object_fields(properties.get()).ok());
-        for property in properties.into_iter().flatten() {
-            self.merged.add_property(property, branch.role);
+        let mut outline = Outline::default();
+        for Field { name, value } in members(fields, "properties") {
+            outline.describe(name, &View::described(value.get(), self.found));
+            self.found += 1;
         }
-        let names = field(fields, "required").and_then(|required| serde_json::from_str(required.get()).ok());
-        let mut required = Required::Names(names.unwrap_or_default());
-        // What the root itself refers to, it goes on referring to.
-        if let Some(reference) = field(fields, "$ref").filter(|_| branch.depth > 0).and_then(text) {
-            required = required.and(self.refer(&reference, branch)?);
+        let required =
+            field(fields, "required").and_then(|names| serde_json::from_str::<Vec<String>>(names.get()).ok());
+        required.into_iter().flatten().for_each(|name| outline.require(name.into()));
+        let has_patterns = !members(fields, "patternProperties").is_empty();
+        outline.describe_others(has_patterns, field(fields, "additionalProperties").map(RawValue::get));
+        let is_evaluating = |word: &str| field(fields, word).is_some_and(|schema| schema.get() != "false");
+        outline.is_open |= is_evaluating("unevaluatedProperties");
+        if ["$dynamicRef", "$recursiveRef"].into_iter().any(is_evaluating) {
+            outline.and(&Outline::unread());
         }
+        if let Some(values) = values(fields) {
+            let objects: Vec<_> = values.iter().filter_map(|value| object_fields(value.get()).ok()).collect();
+            if objects.is_empty() {
+                outline.and(&Outline::empty());
+            }
+            objects.into_iter().flatten().for_each(|Field { name, .. }| outline.mention(name));
+        }
+        outline
+    }
+
+    fn add_joints(&mut self, outline: &mut Outline<'a>, fields: &[Field<'a>], level: usize) {
         for Field { name, value } in fields.iter().filter(|field| JOINTS.contains(&field.name.as_ref())) {
-            let role = if name == "allOf" { branch.role } else { Role::Choice };
             let branches: Vec<&'a RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
-            let mut of_branches: Option<Required> = None;
-            for inner in branches {
-                let of_branch = self.add_branch(inner.get(), Branch { role, ..branch.below() })?;
-                of_branches = Some(match of_branches {
-                    None => of_branch,
-                    Some(known) if name == "allOf" => known.and(of_branch),
-                    Some(known) => known.or(of_branch),
-                });
-            }
-            required = required.and(of_branches.unwrap_or(Required::NOTHING));
-        }
-        Ok(required)
-    }
-
-    fn add_branch(&mut self, schema: &'a str, branch: Branch) -> Result<Required, TooLong> {
-        self.spend(schema.len())?;
-        match object_fields(schema) {
-            Ok(fields) if branch.depth <= MAX_BRANCH_DEPTH => self.add(&fields, branch),
-            Ok(_) => {
-                self.is_cut = true;
-                Ok(Required::NOTHING)
-            }
-            Err(_) if schema == "false" => Ok(Required::NoObject),
-            Err(_) => Ok(Required::NOTHING),
-        }
-    }
-
-    fn refer(&mut self, reference: &str, branch: Branch) -> Result<Required, TooLong> {
-        self.spend(reference.len())?;
-        let tree = self.tree.get_or_insert_with(|| Tree::of(self.schema));
-        let Some(part) = tree.find(&tree.local(reference)) else { return Ok(Required::NOTHING) };
-        let (schema, key) = (tree.json(part), (part, branch.role));
-        match self.references.get(&key) {
-            Some(Reference::Open) => return Ok(Required::NOTHING),
-            // What is too deep here may not be too deep elsewhere.
-            Some(Reference::Merged(followed)) if followed.is_whole || followed.depth <= branch.depth => {
-                let (required, is_whole) = (followed.required.clone(), followed.is_whole);
-                self.is_cut |= !is_whole;
-                if let Required::Names(names) = &required {
-                    self.spend(STEPS_PER_NAME * names.len())?;
+            let mut findings: Vec<Rc<Finding<'a>>> = Vec::with_capacity(branches.len());
+            for branch in branches {
+                let finding = self.branch(branch.get(), level + 1);
+                // Branches may refer to the same.
+                if !findings.iter().any(|known| Rc::ptr_eq(known, &finding)) {
+                    findings.push(finding);
                 }
-                return Ok(required);
             }
-            Some(Reference::Merged(_)) | None => {}
+            match name.as_ref() {
+                "allOf" => findings.iter().for_each(|finding| self.add(outline, finding)),
+                _ if findings.is_empty() => {}
+                _ => self.add_choice(outline, &findings),
+            }
         }
-        self.references.insert(key, Reference::Open);
-        let was_cut = std::mem::take(&mut self.is_cut);
-        let required = self.add_branch(schema, branch.below())?;
-        let followed = Followed { required: required.clone(), depth: branch.depth, is_whole: !self.is_cut };
-        self.references.insert(key, Reference::Merged(followed));
-        self.is_cut |= was_cut;
-        Ok(required)
     }
 
-    fn spend(&mut self, steps: usize) -> Result<(), TooLong> {
-        self.budget = self.budget.checked_sub(steps).ok_or(TooLong)?;
-        Ok(())
+    /// What holds under a condition may hold.
+    fn add_conditions(&mut self, outline: &mut Outline<'a>, fields: &[Field<'a>], level: usize) {
+        let anything = Finding::of(Outline::default());
+        if field(fields, "if").is_some() {
+            outline.is_open = true;
+            let branches = ["then", "else"].map(|word| match field(fields, word) {
+                Some(schema) => self.branch(schema.get(), level + 1),
+                None => Rc::clone(&anything),
+            });
+            self.add_choice(outline, &branches);
+        }
+        for Field { value, .. } in members(fields, "dependentSchemas") {
+            outline.is_open = true;
+            let branches = [self.branch(value.get(), level + 1), Rc::clone(&anything)];
+            self.add_choice(outline, &branches);
+        }
     }
+
+    fn branch(&mut self, schema: &'a str, level: usize) -> Rc<Finding<'a>> {
+        self.visits += 1;
+        if level > MAX_LEVELS || self.visits > MAX_VISITS || !self.spend(schema.len()) {
+            return self.leave_out();
+        }
+        match next_reference(schema) {
+            Some(reference) => self.refer(&reference, level),
+            None => self.read(schema, level),
+        }
+    }
+
+    fn read(&mut self, schema: &'a str, level: usize) -> Rc<Finding<'a>> {
+        Finding::of(match object_fields(schema) {
+            Ok(fields) => self.outline(&fields, level),
+            Err(_) if schema == "false" => Outline::empty(),
+            Err(_) => Outline::default(),
+        })
+    }
+
+    /// What a reference leads to, also over others.
+    fn refer(&mut self, reference: &str, level: usize) -> Rc<Finding<'a>> {
+        let (mut reference, mut passed) = (reference.to_owned(), BTreeSet::new());
+        loop {
+            let tree = self.tree.get_or_insert_with(|| Tree::of(self.schema));
+            let target = match tree.resolve(&reference, 0) {
+                Target::Here(local) => tree.find(&local),
+                Target::Elsewhere | Target::Nowhere => None,
+            };
+            let Some(part) = target else { return Finding::of(Outline::elsewhere()) };
+            let schema = tree.json(part);
+            if self.open.contains(&part) || !passed.insert(part) {
+                return Finding::of(Outline::default());
+            }
+            // What is too deep here may not be too deep elsewhere.
+            if let Some(known) = self.known.get(&part).filter(|known| known.is_whole || known.level <= level) {
+                self.gaps += usize::from(!known.is_whole);
+                return Rc::clone(&known.finding);
+            }
+            if level >= MAX_LEVELS || !self.spend(schema.len()) {
+                return self.leave_out();
+            }
+            let Some(next) = next_reference(schema) else {
+                self.open.insert(part);
+                let gaps = self.gaps;
+                let finding = self.read(schema, level + 1);
+                self.open.remove(&part);
+                let is_whole = gaps == self.gaps;
+                self.known.insert(part, Known { finding: Rc::clone(&finding), level, is_whole });
+                return finding;
+            };
+            self.visits += 1;
+            if self.visits > MAX_VISITS {
+                return self.leave_out();
+            }
+            reference = next;
+        }
+    }
+
+    fn add(&mut self, outline: &mut Outline<'a>, finding: &Finding<'a>) {
+        match self.spend(BYTES_PER_WEIGHT * finding.weight) {
+            true => outline.and(&finding.outline),
+            false => outline.and(&self.leave_out().outline),
+        }
+    }
+
+    fn add_choice(&mut self, outline: &mut Outline<'a>, findings: &[Rc<Finding<'a>>]) {
+        let weight: usize = findings.iter().map(|finding| finding.weight).sum();
+        match self.spend(BYTES_PER_WEIGHT * weight) {
+            true => outline.and(&Outline::any(findings.iter().map(|finding| &finding.outline))),
+            false => outline.and(&self.leave_out().outline),
+        }
+    }
+
+    fn leave_out(&mut self) -> Rc<Finding<'a>> {
+        self.left_out += 1;
+        self.gaps += 1;
+        Finding::of(Outline::unread())
+    }
+
+    /// Whether so many bytes may be read.
+    fn spend(&mut self, bytes: usize) -> bool {
+        let left = self.bytes.checked_sub(bytes);
+        self.bytes = left.unwrap_or(self.bytes);
+        left.is_some()
+    }
+}
+
+/// The members of an object that stands under a word.
+fn members<'a>(fields: &[Field<'a>], word: &str) -> Vec<Field<'a>> {
+    field(fields, word).and_then(|named| object_fields(named.get()).ok()).unwrap_or_default()
+}
+
+/// The values that a schema allows, if it lists them.
+fn values<'a>(fields: &[Field<'a>]) -> Option<Vec<&'a RawValue>> {
+    match field(fields, "const") {
+        Some(value) => Some(vec![value]),
+        None => serde_json::from_str(field(fields, "enum")?.get()).ok(),
+    }
+}
+
+/// What a schema refers to that does nothing else.
+fn next_reference(schema: &str) -> Option<String> {
+    let fields = object_fields(schema).ok()?;
+    let is_plain = fields.iter().all(|field| field.name == "$ref" || REMARKS.contains(&field.name.as_ref()));
+    field(&fields, "$ref").filter(|_| is_plain).and_then(text).map(Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -280,7 +288,7 @@ mod tests {
 
     fn check(schema: &str) -> String {
         let merged = merged(schema, &object_fields(schema).expect("an object"));
-        format!("{} {}", merged.properties(), merged.required().unwrap_or_default())
+        format!("{} {}", merged.outline.properties(), merged.outline.required().unwrap_or_default())
     }
 
     #[test]
@@ -354,27 +362,55 @@ mod tests {
         let last = r#"{"properties":{"a":{}},"required":["a"]}"#;
         let definitions = format!(r#"{{"B":{},"C":{},"D":{last}}}"#, all("C"), all("D"));
         let schema = format!(r#"{{"$defs":{definitions},"allOf":[{}]}}"#, refs("B"));
-        let fields = object_fields(&schema).expect("an object");
         let mut merger = Merger::new(&schema);
-        let budget = merger.budget;
-        assert_eq!(merger.add(&fields, Branch::ROOT), Ok(Required::Names(BTreeSet::from(["a".to_owned()]))));
-        assert!(budget - merger.budget <= 8 * schema.len(), "{}", budget - merger.budget);
-        let name = "a".repeat(400);
-        let step = format!("{{\"{name}\":{{\"{name}\":{{\"x\":{{\"required\":[\"a\"]}}}}}}}}");
-        let reference = format!(r##"{{"$ref":"#/$defs/{name}/{name}/x"}}"##);
-        let schema = format!(r#"{{"$defs":{step},"allOf":[{}]}}"#, vec![reference; 100].join(","));
-        let fields = object_fields(&schema).expect("an object");
-        let mut merger = Merger::new(&schema);
-        let budget = merger.budget;
-        assert_eq!(merger.add(&fields, Branch::ROOT), Ok(Required::Names(BTreeSet::from(["a".to_owned()]))));
-        assert!(budget - merger.budget <= 4 * schema.len(), "{}", budget - merger.budget);
+        merger.root(&object_fields(&schema).expect("an object"));
+        assert_eq!((merger.visits, merger.left_out), (120, 0));
+        assert_eq!(check(&schema), r#"{"a":{}} ["a"]"#);
         let circle = r##"{"$defs":{"A":{"allOf":[{"$ref":"#/$defs/A"}],"properties":{"a":{}}}},"allOf":[{"$ref":"#/$defs/A"}]}"##;
         assert_eq!(check(circle), r#"{"a":{}} "#);
+        let circle = r##"{"$defs":{"A":{"$ref":"#/$defs/B"},"B":{"$ref":"#/$defs/A"}},"anyOf":[{"$ref":"#/$defs/A"},{"required":["a"]}]}"##;
+        assert_eq!(check(circle), "{} ");
+    }
+
+    /// A schema that holds what is asked for, as deep as its form makes it.
+    fn deep(count: usize, form: fn(usize) -> String) -> String {
+        let definitions: Vec<String> = (0..count).map(form).collect();
+        format!(
+            r##"{{"$defs":{{{},"D{count}":{{"properties":{{"a":{{"type":"string"}}}},"required":["a"]}}}},"allOf":[{{"$ref":"#/$defs/D0"}}]}}"##,
+            definitions.join(",")
+        )
+    }
+
+    #[test]
+    fn properties_are_found_however_deep_they_stand() {
+        let plain = |at: usize| format!(r##""D{at}":{{"title":"T","$ref":"#/$defs/D{}"}}"##, at + 1);
+        let joined = |at: usize| format!(r##""D{at}":{{"anyOf":[{{"$ref":"#/$defs/D{}"}}]}}"##, at + 1);
+        let beside = |at: usize| format!(r##""D{at}":{{"required":[],"$ref":"#/$defs/D{}"}}"##, at + 1);
+        let twice = |at: usize| {
+            format!(r##""D{at}":{{"allOf":[{{"$ref":"#/$defs/D{0}"}},{{"$ref":"#/$defs/D{0}"}}]}}"##, at + 1)
+        };
+        let a = r#"{"a":{"type":"string"}} ["a"]"#;
+        for (schema, expected, left_out) in [
+            (deep(1, plain), a, 0),
+            (deep(9, plain), a, 0),
+            (deep(998, plain), a, 0),
+            (deep(1_000, plain), "{} ", 1),
+            (deep(9, joined), a, 0),
+            (deep(60, joined), a, 0),
+            (deep(70, joined), "{} ", 1),
+            (deep(120, beside), a, 0),
+            (deep(130, beside), "{} ", 1),
+            (deep(60, twice), a, 0),
+        ] {
+            let merged = merged(&schema, &object_fields(&schema).expect("an object"));
+            assert_eq!((check(&schema).as_str(), merged.left_out), (expected, left_out), "{schema}");
+        }
     }
 
     #[test]
     fn what_was_too_deep_at_first_is_followed_again_where_it_is_not() {
-        let deep = (0..6).fold(r##"{"$ref":"#/$defs/A"}"##.to_owned(), |inner, _| format!(r#"{{"anyOf":[{inner}]}}"#));
+        let deep = (0..MAX_LEVELS - 1)
+            .fold(r##"{"$ref":"#/$defs/A"}"##.to_owned(), |inner, _| format!(r#"{{"anyOf":[{inner}]}}"#));
         let a = r#"{"allOf":[{"properties":{"x":{}},"required":["x"]}]}"#;
         let schema = format!(r##"{{"$defs":{{"A":{a}}},"allOf":[{deep},{{"$ref":"#/$defs/A"}}]}}"##);
         assert_eq!(check(&schema), r#"{"x":{}} ["x"]"#);
@@ -405,10 +441,28 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_would_take_too_long_allows_any_object() {
+    fn what_would_take_too_long_may_be_anything() {
+        let branches: Vec<String> = (0..1_200)
+            .map(|at| format!(r#"{{"properties":{{"p{at}":{{"const":{at}}},"a":{{"const":{at}}}}},"required":["a"]}}"#))
+            .collect();
+        let schema = format!(r#"{{"oneOf":[{}]}}"#, branches.join(","));
+        let merged = merged(&schema, &object_fields(&schema).expect("an object"));
+        assert_eq!((merged.left_out, merged.outline.required()), (200, None));
+        let properties = merged.outline.properties();
+        assert!(
+            properties.contains(r#""p999":{"anyOf":[{"const":999},{}]}"#) && !properties.contains("p1000"),
+            "{properties}"
+        );
+        assert!(properties.contains(r#"{"const":999},{}]},"p1":"#), "{properties}");
+
         let names: Vec<String> = (0..2_000).map(|at| format!("\"{at}\"")).collect();
-        let refs = vec![r##"{"$ref":"#/$defs/A"}"##; 2_000].join(",");
-        let schema = format!(r#"{{"$defs":{{"A":{{"required":[{}]}}}},"allOf":[{refs}]}}"#, names.join(","));
-        assert_eq!(check(&schema), "{} ");
+        let refs = vec![r##"{"$ref":"#/$defs/A","minProperties":1}"##; 900].join(",");
+        let schema = format!(
+            r#"{{"$defs":{{"A":{{"required":[{}]}}}},"allOf":[{refs}],"properties":{{"a":{{}}}}}}"#,
+            names.join(",")
+        );
+        let merged = super::merged(&schema, &object_fields(&schema).expect("an object"));
+        assert_eq!(merged.outline.properties(), r#"{"a":{}}"#);
+        assert!(merged.left_out > 800, "{}", merged.left_out);
     }
 }

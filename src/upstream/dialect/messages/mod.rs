@@ -1,8 +1,8 @@
 //! Anthropic's Messages API, both ways, as pure functions.
 //!
 //! Going up, `request` puts the neutral content of a request into the API's words: `turns` its items, `parts` their parts,
-//! `tools` its tools, `schema_form` (with `schema_walk`, `keywords`, `tree`, `pointers` and `property_names`), `roots` (with
-//! `merger` and `union_words`), `schema` and `strict` their schemas, `reasoning` effort and thinking, `thoughts` what was
+//! `tools` its tools, `schema_form` (with `schema_walk`, `schema_members`, `keywords`, `tree`, `pointers`, `urls` and `property_names`), `roots` (with
+//! `merger`, `outline` and `union_words`), `schema` and `strict` their schemas, `reasoning` effort and thinking, `thoughts` what was
 //! thought before, `user` who asks, `cache` the marks; `wire` is what is sent, and `calls` says how what comes back is to be read, with `renamer`. What a model
 //! takes is data of the policy, never its name. Coming down, `response` reads whole answers and `stream` events, both into
 //! pieces; `events` is how their parts are read, and `answer` what they have in common. What cannot be carried is an error with
@@ -15,6 +15,7 @@ mod events;
 mod keywords;
 mod limits;
 mod merger;
+mod outline;
 mod parts;
 mod pointers;
 mod property_names;
@@ -25,6 +26,7 @@ mod response;
 mod roots;
 mod schema;
 mod schema_form;
+mod schema_members;
 mod schema_walk;
 mod stream;
 mod strict;
@@ -34,6 +36,7 @@ mod tools;
 mod tree;
 mod turns;
 mod union_words;
+mod urls;
 mod user;
 mod wire;
 

@@ -75,10 +75,22 @@ enum Step {
     Name,
 }
 
-fn written(steps: &[String]) -> String {
-    let escaped = |step: &String| step.replace('~', "~0").replace('/', "~1").replace('%', "%25");
-    let steps: Vec<String> = steps.iter().map(escaped).collect();
+/// The reference that leads there by these steps.
+pub fn written(steps: &[String]) -> String {
+    let steps: Vec<String> = steps.iter().map(|step| escaped(&step.replace('~', "~0").replace('/', "~1"))).collect();
     format!("#/{}", steps.join("/"))
+}
+
+/// A text as it may stand in a fragment (RFC 3986, section 3.5).
+fn escaped(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            byte if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@?".contains(&byte) => written.push(byte.into()),
+            byte => written.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    written
 }
 
 /// A part of a URL without its escapes.
@@ -147,6 +159,7 @@ mod tests {
             ("#/properties/one/additionalItems", Changes::default(), None),
             ("#/properties/both/additionalItems", Changes::default(), None),
             ("#/anyOf/0/properties/a~1b", moved, Some("#/$defs/root/anyOf/0/properties/a~1b".to_owned())),
+            ("#/anyOf/0/properties/a%20b%25", moved, Some("#/$defs/root/anyOf/0/properties/a%20b%25".to_owned())),
             ("#/%61nyOf/0", moved, Some("#/$defs/root/anyOf/0".to_owned())),
             ("#/$defs/a", moved, None),
             ("#", moved, None),

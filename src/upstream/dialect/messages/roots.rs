@@ -15,6 +15,9 @@ const ROOT: &str = "root";
 /// Definitions, which stay where they are.
 const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 
+/// What names a part of a schema for references, as it is written.
+const ANCHORS: [&str; 2] = [r#""$anchor""#, r#""$dynamicAnchor""#];
+
 /// Whether the root of a schema joins several.
 pub fn is_joined(fields: &[Field<'_>]) -> bool {
     fields.iter().any(|field| JOINTS.contains(&field.name.as_ref()))
@@ -30,7 +33,10 @@ pub fn of_objects(fields: &[Field<'_>]) -> String {
 /// A schema without joints at its root, for `schema`, which has these `fields`.
 pub fn merged(schema: &str, fields: &[Field<'_>]) -> String {
     let merged = merger::merged(schema, fields);
-    let moved = schema_form::look(schema).leads_into_root.then(|| unused_name(fields));
+    let properties = merged.outline.properties();
+    // An anchor stands once, so what is copied has none.
+    let is_anchored = ANCHORS.iter().any(|word| properties.contains(word));
+    let moved = (is_anchored || schema_form::look(schema).leads_into_root).then(|| unused_name(fields));
     let mut members = vec![r#""type":"object""#.to_owned()];
     if let Some(name) = &moved {
         members.push(format!(r#""$defs":{}"#, with_root(fields, name)));
@@ -39,17 +45,20 @@ pub fn merged(schema: &str, fields: &[Field<'_>]) -> String {
         let is_replaced = match name.as_ref() {
             "type" | "properties" | "required" | "description" => true,
             "$defs" => moved.is_some(),
+            // What the branches describe counts no longer as described.
+            "unevaluatedProperties" => merged.outline.is_open,
             name => JOINTS.contains(&name),
         };
         if !is_replaced {
             members.push(format!("{}:{value}", quoted(name)));
         }
     }
-    members.push(format!(r#""properties":{}"#, merged.properties()));
-    if let Some(required) = merged.required() {
+    members.push(format!(r#""properties":{properties}"#));
+    if let Some(required) = merged.outline.required() {
         members.push(format!(r#""required":{required}"#));
     }
-    members.push(format!(r#""description":{}"#, quoted(&union_words::description(fields))));
+    let description = union_words::description(fields, merged.left_out);
+    members.push(format!(r#""description":{}"#, quoted(&description)));
     let merged = format!("{{{}}}", members.join(","));
     let Some(name) = &moved else { return merged };
     let changes = Changes { names: None, moved: Some(name) };
@@ -122,6 +131,10 @@ mod tests {
             (
                 r##"{"anyOf":[{"$anchor":"b","properties":{"a":{"$anchor":"c"},"d":{"$ref":"#b"}}}]}"##,
                 r##"{"type":"object","$defs":{"root":{"anyOf":[{"$anchor":"b","properties":{"a":{"$anchor":"c"},"d":{"$ref":"#b"}}}]}},"properties":{"a":{},"d":{"$ref":"#b"}}}"##,
+            ),
+            (
+                r##"{"$defs":{"A":{"properties":{"a":{"$anchor":"b","type":"string"},"c":{"$ref":"#b"}}}},"oneOf":[{"$ref":"#/$defs/A"}]}"##,
+                r##"{"type":"object","$defs":{"A":{"properties":{"a":{"$anchor":"b","type":"string"},"c":{"$ref":"#b"}}},"root":{"oneOf":[{"$ref":"#/$defs/A"}]}},"properties":{"a":{"type":"string"},"c":{"$ref":"#b"}}}"##,
             ),
             (
                 r##"{"$id":"https://x.y/s","anyOf":[{"properties":{"a":{"$ref":"https://x.y/s#/anyOf/0"}}}]}"##,

@@ -146,6 +146,15 @@ mod tests {
                 r##"{"$id":"https://x.y/s","$defs":{"A":{"$id":"#b"},"C":{"$anchor":"c"}},"allOf":[{"$ref":"#b"},{"$ref":"https://x.y/s#c"},{"$ref":"https://x.y/s"}]}"##,
                 r##"{"$id":"https://x.y/s","$defs":{"A":{"$anchor":"b"},"C":{"$anchor":"c"}},"allOf":[{"$ref":"#b"},{"$ref":"#c"},{"$ref":"#"}]}"##,
             ),
+            // What has a URL of its own is referred to by where it stands, as are the parts of it.
+            (
+                r##"{"$id":"https://x.y/s","$defs":{"A":{"$id":"a","$defs":{"B":{"$anchor":"b"}},"items":{"$ref":"#/$defs/B"},"not":{"$ref":"#b"}}},"properties":{"c":{"$ref":"a"},"d":{"$ref":"https://x.y/a#/items"},"e":{"$ref":"b"}}}"##,
+                r##"{"$id":"https://x.y/s","$defs":{"A":{"$defs":{"B":{"$anchor":"b"}},"items":{"$ref":"#/$defs/A/$defs/B"},"not":{"$ref":"#/$defs/A/$defs/B"}}},"properties":{"c":{"$ref":"#/$defs/A"},"d":{"$ref":"#/$defs/A/items"},"e":{"$ref":"b"}}}"##,
+            ),
+            (
+                r##"{"$defs":{"A":{"$id":"a","items":{"$ref":"#/$defs/B"}}},"items":{"$ref":"a#b"}}"##,
+                r##"weaker: {"$defs":{"A":{"items":{}}},"items":{}}"##,
+            ),
             (
                 r##"{"components":{"A":{}},"properties":{"$ref":{"$ref":"#/components/A"},"b":{"const":{"$ref":"#/x"}},"c":{"$ref":"https://x.y/s#/a"}}}"##,
                 "as it is",
@@ -221,6 +230,14 @@ mod tests {
             (
                 r#"{"propertyNames":{"anyOf":[{"enum":["a b",1]},{"const":"a b"}],"pattern":"a b"},"enum":["a b"]}"#.to_owned(),
                 format!(r#"{{"propertyNames":{{"anyOf":[{{"enum":["{a_b}",1]}},{{"const":"{a_b}"}}],"pattern":"a b"}},"enum":["a b"]}}"#),
+            ),
+            (
+                r##"{"discriminator":{"propertyName":"$top","mapping":{"a b":"#/properties/a%20b","c":"C","d":"#/components/D"}},"properties":{"a b":{"title":"A"},"discriminator":{"discriminator":"a b"}}}"##.to_owned(),
+                format!(r##"{{"discriminator":{{"propertyName":"{top}","mapping":{{"a b":"#/properties/{a_b}","c":"C","d":"#/components/D"}}}},"properties":{{"{a_b}":{{"title":"A"}},"discriminator":{{"discriminator":"{a_b}"}}}}}}"##),
+            ),
+            (
+                r##"{"$defs":{"A":{"$id":"a","properties":{"a b":{"title":"A"}}}},"items":{"$ref":"a#/properties/a%20b"}}"##.to_owned(),
+                format!(r##"{{"$defs":{{"A":{{"properties":{{"{a_b}":{{"title":"A"}}}}}}}},"items":{{"$ref":"#/$defs/A/properties/{a_b}"}}}}"##),
             ),
             (
                 r#"{"properties":{"\uD83D":{"type":"string"}},"required":["\ud83d"]}"#.to_owned(),

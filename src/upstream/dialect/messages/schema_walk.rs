@@ -6,8 +6,9 @@ use std::ops::Range;
 
 use super::keywords::{DRAFT, FORMER, Keyword, TYPES, is_anchor, is_count, is_number};
 use super::pointers::{self, Changes};
-use super::property_names::{is_odd, key};
-use super::tree::Tree;
+use super::property_names::{self, is_odd, key};
+use super::schema_members::{Fate, Members};
+use super::tree::{Target, Tree};
 use crate::wire::json::{decoded, quoted};
 use crate::wire::walk::{Walk, inside};
 
@@ -36,44 +37,6 @@ enum Standing {
     Inside,
     /// It stands also in the definition that holds the root as it was.
     Copied,
-}
-
-/// What becomes of a member of a schema.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Kept,
-    LeftOut,
-    /// It means what it did in an earlier draft ([`FORMER`]).
-    Former,
-    /// So it does, and is left out.
-    Merged,
-    /// It is kept under another name.
-    Renamed(&'static str),
-}
-
-/// What has been seen of an object.
-#[derive(Default)]
-struct Members {
-    has_kept: bool,
-    has_title: bool,
-    /// Where each word of [`FORMER`] stands, whether it stands for another one, and whether that stands there already.
-    words: [Option<Range<usize>>; FORMER.len()],
-    is_former: [bool; FORMER.len()],
-    has_other: [bool; FORMER.len()],
-    /// The array of `items`, and the edits in it.
-    items: Option<(Range<usize>, Range<usize>)>,
-}
-
-impl Members {
-    fn note(&mut self, word: &str, fate: Fate, range: &Range<usize>) {
-        for (at, former) in FORMER.iter().enumerate() {
-            if word == former.word && matches!(fate, Fate::Kept | Fate::Former) {
-                self.words[at] = Some(range.clone());
-            }
-            self.is_former[at] |= word == former.beside && matches!(fate, Fate::Former | Fate::Merged);
-            self.has_other[at] |= word == former.instead && fate == Fate::Kept;
-        }
-    }
 }
 
 /// Goes through a schema.
@@ -238,7 +201,8 @@ impl<'a, 'c> Walker<'a, 'c> {
             Keyword::Schemas => self.schemas(inner),
             Keyword::Names => self.names(),
             Keyword::Types => self.types(),
-            Keyword::Values if level.subject == Subject::NameOfProperty => {
+            Keyword::Choices if self.is_empty_array() => None,
+            Keyword::Values | Keyword::Choices if level.subject == Subject::NameOfProperty => {
                 self.walk.pass(b'[').then_some(())?;
                 while self.walk.element() {
                     self.value_that_names();
@@ -249,22 +213,33 @@ impl<'a, 'c> Walker<'a, 'c> {
                 self.value_that_names();
                 Some(Fate::Kept)
             }
-            Keyword::Reference => self.reference(),
+            Keyword::Reference => {
+                let reference = self.pass_value();
+                self.follow(reference).then_some(Fate::Kept)
+            }
+            Keyword::Discriminator => {
+                self.discriminator();
+                Some(Fate::Kept)
+            }
             Keyword::Anchor | Keyword::Url if standing == Standing::Copied => {
                 self.walk.value();
                 Some(Fate::LeftOut)
             }
-            Keyword::Anchor => self.simple(|json| is_anchor(inside(json))),
-            Keyword::Url => self.url(),
+            Keyword::Anchor => self.simple(|json| json.starts_with('"') && is_anchor(inside(json))),
+            Keyword::Url => self.url(level.standing),
             Keyword::Draft => {
                 let is_of_today = self.walk.value().contains(DRAFT);
                 Some(if is_of_today { Fate::Kept } else { Fate::LeftOut })
+            }
+            Keyword::Vocabulary => {
+                self.walk.value();
+                Some(Fate::LeftOut)
             }
             Keyword::ExclusiveLimit if matches!(first, Some(b't' | b'f')) => {
                 let is_exclusive = self.walk.value() == "true";
                 Some(if is_exclusive { Fate::Merged } else { Fate::LeftOut })
             }
-            Keyword::Values => self.simple(|json| json.starts_with('[')),
+            Keyword::Values | Keyword::Choices => self.simple(|json| json.starts_with('[')),
             Keyword::Text => self.simple(|json| json.starts_with('"')),
             Keyword::Flag => self.simple(|json| matches!(json, "true" | "false")),
             Keyword::Count => self.simple(is_count),
@@ -362,8 +337,11 @@ impl<'a, 'c> Walker<'a, 'c> {
         if self.walk.peek() != Some(b'[') {
             return self.simple(|json| TYPES.contains(&json));
         }
+        let ahead = self.walk.clone();
         let count = self.distinct(|json| json == "null" || TYPES.contains(&json))?;
-        (count > 0).then_some(Fate::Kept)
+        // A word that is none may allow anything: the others alone would allow less.
+        let is_known = property_names::texts(self.walk.since(ahead.position())).all(|word| TYPES.contains(&word));
+        (count > 0 && is_known).then_some(Fate::Kept)
     }
 
     /// An array of words, each of which counts once; what else it holds is left out. How many are kept.
@@ -398,28 +376,52 @@ impl<'a, 'c> Walker<'a, 'c> {
         }
     }
 
-    /// A reference, which is left out if it leads nowhere.
-    fn reference(&mut self) -> Option<Fate> {
-        let Name { range, written, .. } = self.pass_value();
-        let reference = decoded(written)?;
-        let tree = self.tree.get_or_insert_with(|| Tree::of(self.schema));
-        let local = tree.local(&reference);
-        if !local.starts_with('#') {
-            return Some(Fate::Kept);
+    /// Which property tells by its value what the rest of an object is, as OpenAPI says it: its name (version 2), or an object
+    /// with that and what each value leads to.
+    fn discriminator(&mut self) {
+        if !self.walk.pass(b'{') {
+            return self.value_that_names();
         }
+        while let Some(name) = self.name() {
+            match decoded(name.written).as_deref() {
+                Some("propertyName") => self.value_that_names(),
+                Some("mapping") if self.walk.pass(b'{') => {
+                    while self.walk.name().is_some() {
+                        let reference = self.pass_value();
+                        self.follow(reference);
+                    }
+                }
+                Some(_) | None => {
+                    self.walk.value();
+                }
+            }
+        }
+    }
+
+    /// Leads a reference to where its target is now. Whether it leads anywhere.
+    fn follow(&mut self, reference: Name<'a>) -> bool {
+        let Name { range, written, .. } = reference;
+        let Some(reference) = decoded(written) else { return false };
+        let tree = self.tree.get_or_insert_with(|| Tree::of(self.schema));
+        let local = match tree.resolve(&reference, range.start) {
+            Target::Elsewhere => return true,
+            Target::Nowhere => return false,
+            Target::Here(local) => local,
+        };
         let followed = pointers::followed(&local, tree, self.changes).map_or(local.clone(), Cow::Owned);
         // What the root held is already where it is to be found.
-        let part = tree.find(if self.changes.moved.is_some() { &followed } else { &local })?;
-        (!tree.json(part).starts_with('[')).then_some(())?;
+        let part = tree.find(if self.changes.moved.is_some() { &followed } else { &local });
+        let Some(part) = part.filter(|part| !tree.json(*part).starts_with('[')) else { return false };
         self.leads_into_root |= tree.is_merged(part);
         if followed != reference {
             self.replace(range, quoted(&followed));
         }
-        Some(Fate::Kept)
+        true
     }
 
-    /// A URL, which in draft 6 may also be an anchor.
-    fn url(&mut self) -> Option<Fate> {
+    /// The URL of a schema, which in draft 6 may also be an anchor. One inside of the schema is none that anything refers to any
+    /// more: references go by pointers.
+    fn url(&mut self, standing: Standing) -> Option<Fate> {
         let Name { range, written, .. } = self.pass_value();
         let url = inside(written);
         match url.strip_prefix('#') {
@@ -428,7 +430,8 @@ impl<'a, 'c> Walker<'a, 'c> {
                 Some(Fate::Renamed("$anchor"))
             }
             Some(_) => None,
-            None => (written.starts_with('"') && !url.trim_end_matches('#').contains('#')).then_some(Fate::Kept),
+            None if !written.starts_with('"') || url.trim_end_matches('#').contains('#') => None,
+            None => Some(if standing == Standing::Root { Fate::Kept } else { Fate::LeftOut }),
         }
     }
 

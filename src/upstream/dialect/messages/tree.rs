@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::keywords::Keyword;
-use super::pointers;
+use super::{pointers, urls};
 use crate::wire::json::decoded;
 use crate::wire::walk::Walk;
 
@@ -16,15 +17,37 @@ pub struct Tree<'a> {
     parts: Vec<Part<'a>>,
     /// What stands in each part, by its name or position. Of a name that comes twice the last counts.
     inner: BTreeMap<(usize, Cow<'a, str>), usize>,
-    anchors: BTreeMap<Cow<'a, str>, usize>,
-    /// The URL that the schema gives itself.
-    url: Option<Cow<'a, str>>,
+    /// By the position of the resource that each belongs to.
+    anchors: BTreeMap<(usize, Cow<'a, str>), usize>,
+    /// The schema itself, and those within it that have a URL of their own, outermost first.
+    resources: Vec<Resource>,
+    /// What each part stands in, and its name or position there, if there are several resources.
+    holders: BTreeMap<usize, (usize, Cow<'a, str>)>,
 }
 
 struct Part<'a> {
     json: &'a str,
+    start: usize,
     /// Whether merging the root changes it.
     is_merged: bool,
+}
+
+/// A schema to which references within it are relative.
+struct Resource {
+    part: usize,
+    range: Range<usize>,
+    /// Absolute, without a fragment.
+    url: String,
+}
+
+/// Where a reference leads.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Target<'r> {
+    /// To another document.
+    Elsewhere,
+    Nowhere,
+    /// Into the schema, if anywhere, as a fragment that says how to go there from its root.
+    Here(Cow<'r, str>),
 }
 
 /// What is taken in.
@@ -63,20 +86,50 @@ impl ValueKind {
 
 impl<'a> Tree<'a> {
     pub fn of(schema: &'a str) -> Self {
-        let mut tree = Self { parts: Vec::new(), inner: BTreeMap::new(), anchors: BTreeMap::new(), url: None };
-        tree.take(&mut Walk::new(schema), Value { kind: ValueKind::Schema, is_merged: false });
+        let (parts, inner, anchors) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let mut tree = Self { parts, inner, anchors, resources: Vec::new(), holders: BTreeMap::new() };
+        let mut called = Called::default();
+        tree.take(&mut Walk::new(schema), Value { kind: ValueKind::Schema, is_merged: false }, &mut called);
+        tree.resources.push(Resource { part: ROOT, range: 0..schema.len(), url: urls::TOP.to_owned() });
+        // What stands further inside is read later, but has a higher number.
+        called.urls.sort_by_key(|(part, _)| *part);
+        for (part, url) in called.urls {
+            tree.add_resource(part, &url);
+        }
+        for (part, anchor) in called.anchors {
+            let resource = tree.resource_at(tree.parts.get(part).map_or(0, |part| part.start));
+            tree.anchors.insert((resource, anchor), part);
+        }
+        if tree.resources.len() > 1 {
+            tree.holders = tree.inner.iter().map(|((holder, step), part)| (*part, (*holder, step.clone()))).collect();
+        }
         tree
     }
 
+    fn add_resource(&mut self, part: usize, url: &str) {
+        let Some(Part { json, start, .. }) = self.parts.get(part) else { return };
+        let base = self.resources.get(self.resource_at(*start)).map_or(urls::TOP, |resource| &resource.url);
+        let url = urls::joined(base, url.trim_end_matches('#'));
+        match self.resources.first_mut() {
+            Some(root) if part == ROOT => root.url = url,
+            Some(_) | None => self.resources.push(Resource { part, range: *start..start + json.len(), url }),
+        }
+    }
+
+    /// The position of the innermost resource around a place in the schema.
+    fn resource_at(&self, position: usize) -> usize {
+        self.resources.iter().rposition(|resource| resource.range.contains(&position)).unwrap_or_default()
+    }
+
     /// Takes in the value that comes next. Nothing for one that nothing can lead to.
-    fn take(&mut self, walk: &mut Walk<'a>, value: Value) -> Option<usize> {
+    fn take(&mut self, walk: &mut Walk<'a>, value: Value, called: &mut Called<'a>) -> Option<usize> {
         let is_merged = value.is_merged;
         let first = walk.peek()?;
         let (number, start) = (self.parts.len(), walk.position());
         match first {
-            b'{' | b'[' => self.parts.push(Part { json: "", is_merged }),
+            b'{' | b'[' => self.parts.push(Part { json: "", start, is_merged }),
             b't' | b'f' => {
-                self.parts.push(Part { json: walk.value(), is_merged });
+                self.parts.push(Part { json: walk.value(), start, is_merged });
                 return Some(number);
             }
             _ => {
@@ -90,19 +143,20 @@ impl<'a> Tree<'a> {
                 if walk.peek() == Some(b'"') {
                     let written = walk.value();
                     if value.kind == ValueKind::Schema {
-                        self.take_text(number, &name, written);
+                        called.take(number, &name, written);
                     }
                     continue;
                 }
                 let is_merged = is_merged || number == ROOT && pointers::is_merged(&name);
-                if let Some(inner) = self.take(walk, Value { kind: value.kind.below(&name), is_merged }) {
+                let below = Value { kind: value.kind.below(&name), is_merged };
+                if let Some(inner) = self.take(walk, below, called) {
                     self.inner.insert((number, name), inner);
                 }
             }
         } else if walk.pass(b'[') {
             let mut position = 0;
             while walk.element() {
-                if let Some(inner) = self.take(walk, value) {
+                if let Some(inner) = self.take(walk, value, called) {
                     self.inner.insert((number, position.to_string().into()), inner);
                 }
                 position += 1;
@@ -114,41 +168,54 @@ impl<'a> Tree<'a> {
         Some(number)
     }
 
-    /// Takes in how a part may be called.
-    fn take_text(&mut self, number: usize, name: &str, written: &'a str) {
-        let is_url = match name {
-            "$anchor" | "$dynamicAnchor" => false,
-            "$id" => true,
-            _ => return,
+    /// Where a reference leads that stands at a position.
+    pub fn resolve<'r>(&self, reference: &'r str, position: usize) -> Target<'r> {
+        let from = self.resource_at(position);
+        if self.resources.len() == 1 && reference.starts_with('#') {
+            return Target::Here(reference.into());
+        }
+        let (address, fragment) = reference.split_once('#').unwrap_or((reference, ""));
+        let base = self.resources.get(from).map_or(urls::TOP, |resource| &resource.url);
+        let url = if address.is_empty() { base.to_owned() } else { urls::joined(base, address) };
+        let resource = match address.is_empty() {
+            true => Some(from),
+            false => self.resources.iter().position(|resource| resource.url == url),
         };
-        match decoded(written) {
-            Some(anchor) if !is_url => {
-                self.anchors.insert(anchor, number);
-            }
-            // So did draft 6 name an anchor.
-            Some(url) if url.starts_with('#') => {
-                self.anchors.insert(url[1..].to_owned().into(), number);
-            }
-            Some(url) if number == ROOT => self.url = Some(url),
-            Some(_) | None => {}
+        let Some((at, resource)) = resource.and_then(|at| Some((at, self.resources.get(at)?))) else {
+            return Target::Elsewhere;
+        };
+        let name = pointers::unescaped(fragment);
+        let is_pointer = name.is_empty() || name.starts_with('/');
+        if resource.part == ROOT && (is_pointer || self.resources.len() == 1) {
+            return Target::Here(format!("#{fragment}").into());
+        }
+        let anchored = self.anchors.get(&(at, Cow::Borrowed(name.as_str())));
+        match anchored {
+            _ if is_pointer => Target::Here(format!("{}{fragment}", self.pointer(resource.part)).into()),
+            Some(part) => Target::Here(self.pointer(*part).into()),
+            None => Target::Nowhere,
         }
     }
 
-    /// A reference without the URL of the schema itself.
-    pub fn local<'r>(&self, reference: &'r str) -> Cow<'r, str> {
-        let url = self.url.as_deref().map(|url| url.trim_end_matches('#')).filter(|url| !url.is_empty());
-        match url.and_then(|url| reference.strip_prefix(url)) {
-            Some("") => "#".into(),
-            Some(fragment) if fragment.starts_with('#') => fragment.into(),
-            Some(_) | None => reference.into(),
+    /// How to go to a part from the root, where there are several resources.
+    fn pointer(&self, part: usize) -> String {
+        let (mut steps, mut part) = (Vec::new(), part);
+        while let Some((holder, step)) = self.holders.get(&part) {
+            steps.push(step.clone().into_owned());
+            part = *holder;
         }
+        steps.reverse();
+        if steps.is_empty() { "#".to_owned() } else { pointers::written(&steps) }
     }
 
-    /// What a reference without a URL leads to.
-    pub fn find(&self, reference: &str) -> Option<usize> {
-        match pointers::steps(reference) {
+    /// What a fragment leads to from the root.
+    pub fn find(&self, fragment: &str) -> Option<usize> {
+        match pointers::steps(fragment) {
             Some(steps) => steps.iter().try_fold(ROOT, |part, step| self.inner(part, step)),
-            None => self.anchors.get(pointers::unescaped(reference.strip_prefix('#')?).as_str()).copied(),
+            None => {
+                let anchor = pointers::unescaped(fragment.strip_prefix('#')?);
+                self.anchors.get(&(ROOT, Cow::Owned(anchor))).copied()
+            }
         }
     }
 
@@ -164,6 +231,26 @@ impl<'a> Tree<'a> {
     /// Whether a part is one that merging the root changes.
     pub fn is_merged(&self, part: usize) -> bool {
         self.parts.get(part).is_some_and(|part| part.is_merged)
+    }
+}
+
+/// How parts may be called.
+#[derive(Default)]
+struct Called<'a> {
+    anchors: Vec<(usize, Cow<'a, str>)>,
+    urls: Vec<(usize, Cow<'a, str>)>,
+}
+
+impl<'a> Called<'a> {
+    /// Takes in a text of a schema.
+    fn take(&mut self, part: usize, name: &str, written: &'a str) {
+        match (name, decoded(written)) {
+            ("$anchor" | "$dynamicAnchor", Some(anchor)) => self.anchors.push((part, anchor)),
+            // So did draft 6 name an anchor.
+            ("$id", Some(url)) if url.starts_with('#') => self.anchors.push((part, url[1..].to_owned().into())),
+            ("$id", Some(url)) => self.urls.push((part, url)),
+            (_, _) => {}
+        }
     }
 }
 
@@ -192,8 +279,42 @@ mod tests {
             ("#h", Some((11, true))),
             ("https://x.y/s2", None),
         ] {
-            let found = tree.find(&tree.local(reference));
+            let found = match tree.resolve(reference, 0) {
+                Target::Here(local) => tree.find(&local),
+                Target::Elsewhere | Target::Nowhere => None,
+            };
             assert_eq!(found.map(|part| (part, tree.is_merged(part))), expected, "{reference}");
+        }
+    }
+
+    #[test]
+    fn a_reference_is_relative_to_the_url_around_it() {
+        let schema = r##"{"$id":"https://x.y/s/t","$anchor":"a","$defs":{"A":{"properties":{"b":{"$ref":"!"}},"$anchor":"a","$id":"u","$defs":{"C":{"$id":"../v","items":{"$ref":"?"}}}},"D/E":{"$id":"/w"}}}"##;
+        let tree = Tree::of(schema);
+        let (outside, within, deepest) = (0, schema.find('!').expect("there"), schema.find('?').expect("there"));
+        for (reference, position, expected) in [
+            ("#/properties/b", within, "#/$defs/A/properties/b"),
+            ("#", within, "#/$defs/A"),
+            ("#", outside, "#"),
+            ("#a", within, "#/$defs/A"),
+            ("#a", outside, "#"),
+            ("#a", deepest, "nowhere"),
+            ("#/items", deepest, "#/$defs/A/$defs/C/items"),
+            ("u", outside, "#/$defs/A"),
+            ("u#a", deepest, "elsewhere"),
+            ("s/u#a", deepest, "#/$defs/A"),
+            ("https://x.y/v#", outside, "#/$defs/A/$defs/C"),
+            ("../w", within, "#/$defs/D~1E"),
+            ("t", within, "#"),
+            ("t#/$defs", within, "#/$defs"),
+            ("other", within, "elsewhere"),
+        ] {
+            let found = match tree.resolve(reference, position) {
+                Target::Here(local) => local.into_owned(),
+                Target::Elsewhere => "elsewhere".to_owned(),
+                Target::Nowhere => "nowhere".to_owned(),
+            };
+            assert_eq!(found, expected, "{reference} at {position}");
         }
     }
 }

@@ -14,8 +14,17 @@ const TOLD: [&str; 3] = ["title", "$ref", "required"];
 /// What gives a property its values.
 const VALUES: [&str; 2] = ["const", "enum"];
 
-/// The description of a schema that has these `fields`, its own and what it says of branches.
-pub fn description(fields: &[Field<'_>]) -> String {
+/// The description of a schema that has these `fields`: its own, what it says of branches, and how many of them, or of theirs, are
+/// left out from what was merged.
+pub fn description(fields: &[Field<'_>], left_out: usize) -> String {
+    let mut description = own_and_branches(fields);
+    if left_out > 0 {
+        description.push_str(&format!(". What {left_out} more branches describe is not listed here."));
+    }
+    description
+}
+
+fn own_and_branches(fields: &[Field<'_>]) -> String {
     let own = field(fields, "description").and_then(text).unwrap_or_default();
     let space = if own.is_empty() { "" } else { " " };
     let joints = || fields.iter().filter(|field| JOINTS.contains(&field.name.as_ref()));
@@ -74,7 +83,7 @@ mod tests {
     use super::*;
 
     fn check(schema: &str) -> String {
-        description(&object_fields(schema).expect("an object"))
+        description(&object_fields(schema).expect("an object"), 0)
     }
 
     #[test]
@@ -82,6 +91,15 @@ mod tests {
         assert_eq!(
             check(r#"{"description":"Finds.","anyOf":[{"required":["id"]},null]}"#),
             r#"Finds. The input must also fit this JSON Schema: anyOf: [{"required":["id"]},null]"#
+        );
+    }
+
+    #[test]
+    fn how_much_was_not_merged_is_said() {
+        let fields = object_fields(r#"{"allOf":[{}]}"#).expect("an object");
+        assert_eq!(
+            description(&fields, 3),
+            "The input must also fit this JSON Schema: allOf: [{}]. What 3 more branches describe is not listed here."
         );
     }
 
