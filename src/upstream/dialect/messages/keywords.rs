@@ -95,6 +95,12 @@ impl Keyword {
             _ => Self::Any,
         }
     }
+
+    /// Whether it may be a word of [`FORMER`], or beside one.
+    pub fn has_changed(self) -> bool {
+        use Keyword::{Dependencies, ExclusiveLimit, Items, Number, Schema, Schemas};
+        matches!(self, Items | Schema | Schemas | Dependencies | Number | ExclusiveLimit)
+    }
 }
 
 /// What joins schemas, and may not stand at the root of a tool's.
@@ -150,3 +156,17 @@ pub const FORMER: [Former; 5] = [
     Former { word: "minimum", today: "exclusiveMinimum", beside: "exclusiveMinimum", instead: "exclusiveMinimum" },
     Former { word: "maximum", today: "exclusiveMaximum", beside: "exclusiveMaximum", instead: "exclusiveMaximum" },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_earlier_drafts_are_known_as_changed() {
+        for Former { word, today, beside, instead } in FORMER {
+            for word in [word, today, beside, instead] {
+                assert!(Keyword::of(word).has_changed(), "{word}");
+            }
+        }
+    }
+}

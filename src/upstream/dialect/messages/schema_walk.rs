@@ -106,8 +106,9 @@ impl<'a, 'c> Walker<'a, 'c> {
         self.walk.pass(b'{');
         while let Some(Name { before, range, written }) = self.name() {
             let word = decoded(written).unwrap_or_default();
+            let keyword = Keyword::of(&word);
             let (ahead, edits) = (self.walk.clone(), self.edits.len());
-            let fate = self.member(&word, level).unwrap_or_else(|| {
+            let fate = self.member(keyword, &word, level).unwrap_or_else(|| {
                 self.walk = ahead;
                 self.walk.value();
                 self.edits.truncate(edits);
@@ -117,7 +118,9 @@ impl<'a, 'c> Walker<'a, 'c> {
             if word == "items" && fate == Fate::Former {
                 members.items = Some((range.end..self.walk.position(), edits..self.edits.len()));
             }
-            members.note(&word, fate, &range);
+            if keyword.has_changed() {
+                members.note(&word, fate, &range);
+            }
             match fate {
                 Fate::LeftOut | Fate::Merged => self.leave_out(members.has_kept, before, range.start),
                 Fate::Kept | Fate::Former | Fate::Renamed(_) => {
@@ -153,8 +156,7 @@ impl<'a, 'c> Walker<'a, 'c> {
     }
 
     /// A member of a schema; nothing if its value is of another kind than the word demands.
-    fn member(&mut self, word: &str, level: Level) -> Option<Fate> {
-        let keyword = Keyword::of(word);
+    fn member(&mut self, keyword: Keyword, word: &str, level: Level) -> Option<Fate> {
         let first = self.walk.peek();
         if first == Some(b'n') && keyword != Keyword::Any {
             self.walk.value();
