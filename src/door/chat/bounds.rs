@@ -48,13 +48,6 @@ struct Counts {
     nodes: usize,
 }
 
-/// An object or an array that is being read.
-struct Container {
-    is_array: bool,
-    /// Whether it has no element yet.
-    is_empty: bool,
-}
-
 /// Checks the bounds of a request's body.
 ///
 /// # Errors
@@ -63,16 +56,16 @@ pub fn check(body: &str) -> Result<(), Error> {
     let bytes = body.as_bytes();
     let mut counts = Counts::default();
     let mut field = Field::Other;
-    let mut containers: Vec<Container> = Vec::with_capacity(MAX_DEPTH);
+    // The brackets that are open, and whether nothing stands behind the last one yet.
+    let mut open: Vec<u8> = Vec::with_capacity(MAX_DEPTH);
+    let mut is_empty = false;
     let mut names_field = false;
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let depth = containers.len();
-        let begins_value = !matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b'}' | b']');
-        if let Some(container) = containers.last_mut().filter(|container| container.is_empty && begins_value) {
-            container.is_empty = false;
-            let is_array = container.is_array;
-            counts.element(field, depth, is_array)?;
+        let depth = open.len();
+        if is_empty && !matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b'}' | b']') {
+            is_empty = false;
+            counts.element(field, depth, open.last() == Some(&b'['))?;
         }
         match byte {
             b'"' => {
@@ -95,16 +88,17 @@ pub fn check(body: &str) -> Result<(), Error> {
                     let message = format!("The body is nested more than {MAX_DEPTH} levels deep.");
                     return Err(exceeded(message, field.place()));
                 }
-                containers.push(Container { is_array: byte == b'[', is_empty: true });
+                open.push(byte);
+                is_empty = true;
                 names_field = depth == 0;
             }
             b'}' | b']' => {
-                containers.pop();
+                open.pop();
+                is_empty = false;
             }
             b',' => {
                 names_field = depth == 1;
-                let is_array = containers.last().is_some_and(|container| container.is_array);
-                counts.element(if names_field { Field::Other } else { field }, depth, is_array)?;
+                counts.element(if names_field { Field::Other } else { field }, depth, open.last() == Some(&b'['))?;
             }
             _ => {}
         }

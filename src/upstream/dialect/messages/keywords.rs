@@ -1,9 +1,10 @@
 //! The words of JSON Schema, by what may stand behind them (draft 2020-12, which the Messages API demands, and what earlier drafts
 //! say otherwise).
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
+
+use crate::wire::json::text;
+use crate::wire::opened::elements;
 
 /// What stands behind a word of a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,10 +109,8 @@ pub const JOINTS: [&str; 3] = ["anyOf", "oneOf", "allOf"];
 
 /// Whether a type is that of objects, perhaps among others.
 pub fn is_object(kind: &RawValue) -> bool {
-    match serde_json::from_str::<Vec<Cow<'_, str>>>(kind.get()) {
-        Ok(kinds) => kinds.iter().any(|kind| kind == "object"),
-        Err(_) => kind.get() == r#""object""#,
-    }
+    let is_object = |kind: &RawValue| text(kind).is_some_and(|kind| kind == "object");
+    elements(kind).map_or_else(|| is_object(kind), |kinds| kinds.into_iter().any(is_object))
 }
 
 /// Whether an anchor may have a name.
