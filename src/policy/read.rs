@@ -135,6 +135,8 @@ pub struct Fields<'a> {
     path: &'a Path<'a>,
     faults: &'a mut Faults,
     slots: Vec<(&'static str, Slot<'a>)>,
+    /// Behind the slot that was asked for last: a reader asks in their order.
+    next: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -165,14 +167,17 @@ impl<'a> Fields<'a> {
             return None;
         }
         let mut slots = names.iter().map(|name| (*name, Slot::Absent)).collect::<Vec<_>>();
-        let mut unknown = BTreeSet::new();
+        let (mut unknown, mut next) = (BTreeSet::new(), 0);
         for (key, value) in entries {
             // With so many that are unknown, what is missing is not told either.
             if faults.is_full() || unknown.len() > MAX_LISTED {
                 break;
             }
-            match slots.iter_mut().find(|(name, _)| name == key) {
-                Some((_, slot @ Slot::Absent)) => *slot = Slot::Found(value),
+            match from(next, &slots).find(|at| slots[*at].0 == key) {
+                Some(at) if matches!(slots[at].1, Slot::Absent) => {
+                    slots[at].1 = Slot::Found(value);
+                    next = at + 1;
+                }
                 Some(_) => faults.note(&path.field(key), DUPLICATE),
                 None => {
                     unknown.insert(&**key);
@@ -190,7 +195,7 @@ impl<'a> Fields<'a> {
             };
             faults.note(&path.field(key), format!("unknown field{hint}; {}", list_valid(names.iter().copied())));
         }
-        Some(Fields { path, faults, slots })
+        Some(Fields { path, faults, slots, next: 0 })
     }
 
     pub fn required<T: Read>(&mut self, name: &'static str) -> Presence<T> {
@@ -221,13 +226,20 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn slot(&self, name: &str) -> Slot<'a> {
-        self.slots.iter().find(|(known, _)| *known == name).map_or(Slot::Absent, |(_, slot)| *slot)
+    fn slot(&mut self, name: &str) -> Slot<'a> {
+        let Some(at) = from(self.next, &self.slots).find(|at| self.slots[*at].0 == name) else { return Slot::Absent };
+        self.next = at + 1;
+        self.slots[at].1
     }
 
     fn read<T: Read>(&mut self, name: &'static str, node: &Node) -> Presence<T> {
         Presence::new(T::read(node, &self.path.field(name), self.faults))
     }
+}
+
+/// All positions in `slots`, those from `first` on before the others: what is looked for mostly stands next.
+fn from<T>(first: usize, slots: &[T]) -> impl Iterator<Item = usize> + use<T> {
+    (first..slots.len()).chain(0..first.min(slots.len()))
 }
 
 /// Whether `written` is at most two edits from `name`, and less than half of it.
