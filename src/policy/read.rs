@@ -173,7 +173,7 @@ impl<'a> Fields<'a> {
             if faults.is_full() || unknown.len() > MAX_LISTED {
                 break;
             }
-            match from(next, &slots).find(|at| slots[*at].0 == key) {
+            match positions(next, slots.len()).find(|at| slots[*at].0 == key) {
                 Some(at) if matches!(slots[at].1, Slot::Absent) => {
                     slots[at].1 = Slot::Found(value);
                     next = at + 1;
@@ -227,7 +227,9 @@ impl<'a> Fields<'a> {
     }
 
     fn slot(&mut self, name: &str) -> Slot<'a> {
-        let Some(at) = from(self.next, &self.slots).find(|at| self.slots[*at].0 == name) else { return Slot::Absent };
+        let Some(at) = positions(self.next, self.slots.len()).find(|at| self.slots[*at].0 == name) else {
+            return Slot::Absent;
+        };
         self.next = at + 1;
         self.slots[at].1
     }
@@ -237,9 +239,9 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// All positions in `slots`, those from `first` on before the others: what is looked for mostly stands next.
-fn from<T>(first: usize, slots: &[T]) -> impl Iterator<Item = usize> + use<T> {
-    (first..slots.len()).chain(0..first.min(slots.len()))
+/// The positions of so many slots, those from `first` on before the others: what is looked for mostly stands next.
+fn positions(first: usize, count: usize) -> impl Iterator<Item = usize> {
+    (first..count).chain(0..first)
 }
 
 /// Whether `written` is at most two edits from `name`, and less than half of it.

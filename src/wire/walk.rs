@@ -266,7 +266,35 @@ mod tests {
         }
     }
 
+    /// As [`StringSeen::at`], a byte at a time, of a string that begins the text.
+    fn string_seen(json: &str) -> StringSeen {
+        let bytes = json.as_bytes();
+        let mut at = 1;
+        while bytes.get(at).is_some_and(|byte| *byte != b'"') {
+            at += if bytes[at] == b'\\' { 2 } else { 1 };
+        }
+        let end = bytes.len().min(at + 1);
+        let text = serde_json::from_str::<String>(&json[..end]);
+        StringSeen { end, text_bytes: text.expect("a string").len() }
+    }
+
     proptest! {
+        #[test]
+        fn strings_of_any_length_are_seen_whole(text in "[a\"\\\\#é€😀\n\u{80}!]{0,40}", behind in "[\"#\\\\, ]{0,12}", is_escaped: bool) {
+            let json = match is_escaped {
+                true => format!("\"{}\"", text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<String>()),
+                false => serde_json::to_string(&text).expect("JSON"),
+            };
+            let all = format!("{json}{behind}");
+            let expected = string_seen(&all);
+            prop_assert_eq!(expected, StringSeen { end: json.len(), text_bytes: text.len() });
+            prop_assert_eq!(StringSeen::at(all.as_bytes(), 0), expected);
+            prop_assert_eq!(string_end(all.as_bytes(), 0), expected.end);
+            prop_assert_eq!(Walk::new(&all).value(), json.as_str());
+            let open = &json[..json.len() - 1];
+            prop_assert_eq!(string_end(open.as_bytes(), 0), open.len());
+        }
+
         #[test]
         fn any_text_is_walked_over(text in ".{0,60}", json in "[{}\\[\\]\":,a1\\\\ ]{0,60}") {
             for text in [text, json] {

@@ -58,14 +58,14 @@ pub fn check(body: &str) -> Result<(), Error> {
     let mut field = Field::Other;
     // The brackets that are open, and whether nothing stands behind the last one yet.
     let mut open: Vec<u8> = Vec::with_capacity(MAX_DEPTH);
-    let mut is_empty = false;
+    let mut has_just_opened = false;
     let mut names_field = false;
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let depth = open.len();
-        if is_empty && !matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b'}' | b']') {
-            is_empty = false;
-            counts.element(field, depth, open.last() == Some(&b'['))?;
+        let (depth, in_array) = (open.len(), open.last() == Some(&b'['));
+        if has_just_opened && !matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b'}' | b']') {
+            has_just_opened = false;
+            counts.element(field, depth, in_array)?;
         }
         match byte {
             b'"' => {
@@ -89,16 +89,16 @@ pub fn check(body: &str) -> Result<(), Error> {
                     return Err(exceeded(message, field.place()));
                 }
                 open.push(byte);
-                is_empty = true;
+                has_just_opened = true;
                 names_field = depth == 0;
             }
             b'}' | b']' => {
                 open.pop();
-                is_empty = false;
+                has_just_opened = false;
             }
             b',' => {
                 names_field = depth == 1;
-                counts.element(if names_field { Field::Other } else { field }, depth, open.last() == Some(&b'['))?;
+                counts.element(if names_field { Field::Other } else { field }, depth, in_array)?;
             }
             _ => {}
         }

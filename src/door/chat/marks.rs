@@ -5,7 +5,8 @@ use serde_json::value::RawValue;
 
 use crate::door::members::Members;
 use crate::wire::ask::items::{CacheLifetime, CacheMark};
-use crate::wire::json::{object_fields, says_nothing};
+use crate::wire::json::says_nothing;
+use crate::wire::opened::members;
 
 const NAMES: [&str; 2] = ["cache_control", "prompt_cache_breakpoint"];
 
@@ -33,7 +34,7 @@ fn read(mark: &RawValue) -> Option<Marked> {
     if mark.get() == "true" {
         return Some(marked);
     }
-    for field in object_fields(mark.get()).ok()? {
+    for field in members(mark)? {
         match (field.name.as_ref(), field.value.get()) {
             ("type", r#""ephemeral""#) | ("mode", r#""explicit""#) => {}
             ("ttl", r#""5m""#) => marked.lifetime = Some(CacheLifetime::FiveMinutes),
@@ -52,6 +53,7 @@ mod tests {
 
     use super::*;
     use crate::wire::ask::place::Place;
+    use crate::wire::opened::found_valid;
 
     #[test]
     fn marks_are_read_and_what_is_none_stays_unread() {
@@ -72,7 +74,7 @@ mod tests {
         ] {
             for name in NAMES {
                 let (json, left) = (format!(r#"{{"{name}":{mark}}}"#), RefCell::default());
-                let taken = Members::open(crate::wire::opened::found_valid(&json), Place::field("tools"), &left)
+                let taken = Members::open(found_valid(&json), Place::field("tools"), &left)
                     .and_then(|mut members| take(&mut members));
                 assert_eq!(taken.map(|mark| mark.lifetime), lifetime, "{mark}");
                 assert_eq!(left.into_inner().paths().next().is_some(), unread, "{mark}");

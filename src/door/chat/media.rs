@@ -3,7 +3,7 @@
 use super::fields::lower;
 use crate::wire::json::decoded;
 use crate::wire::media::{after_scheme, is_text_type};
-use crate::wire::walk::{Walk, string_end};
+use crate::wire::walk::{Walk, inside, string_end};
 
 /// The longest role, type or name, as it is written, that is decoded.
 pub const MAX_WORD_BYTES: usize = 256;
@@ -111,7 +111,7 @@ impl<'a> Payload<'a> {
     }
 
     fn take(&mut self, json: &'a str) {
-        let inside = json.trim_matches('"');
+        let inside = inside(json);
         if ["http:", "https:"].into_iter().any(|scheme| after_scheme(inside, scheme).is_some()) {
             return;
         }

@@ -270,6 +270,39 @@ mod tests {
     }
 
     #[test]
+    fn what_everybody_takes_is_told_from_the_rest() {
+        use Form::{Other, Parts, Texts};
+        let form = |message: &str| {
+            let raw = RawValue::from_string(format!("[{message}]")).expect("JSON");
+            parse_turns(Some(&raw)).map_or(Other, |turns| turns[0].form)
+        };
+        for (expected, content) in [
+            (Texts, r#""Hi""#),
+            (Texts, r#" [ {"type" : "text", "te\u0078t":"Hi \"]}"} ]"#),
+            (Parts, r#"[{"text":"Hi","type":"text"},{"type":"image_url","image_url":{"url":"x","detail":"low"}}]"#),
+            (Other, r#"[{"text":"Hi","type":"text"},{"type":"image_url","image_url":{"url":"x","detail":null}}]"#),
+            (Parts, r#"[{"type":"file","file":{"file_id":"f"}},{"type":"input_audio","input_audio":{"data":"A"}}]"#),
+            (Other, "null"),
+            (Other, "[]"),
+            (Other, r#"[{"type":"text"}]"#),
+            (Other, r#"[{"type":"text","text":null}]"#),
+            (Other, r#"[{"type":"text","text":"Hi","text":"Ho"}]"#),
+            (Other, r#"[{"type":"text","text":"Hi","cache_control":{}}]"#),
+            (Other, r#"[{"type":"text","text":"Hi"},{"type":"refusal","refusal":"No"}]"#),
+            (Other, r#"[{"type":"image_url"}]"#),
+            (Other, r#"[{"type":"image_url","image_url":"x"}]"#),
+            (Other, r#"[{"type":"image_url","image_url":{"url":"x","format":"png"}}]"#),
+            (Other, r#"[{"type":"image_url","image_url":{"url":"x"},"index":0}]"#),
+            (Other, r#"[{"type":"video_url","video_url":{"url":"x"}}]"#),
+        ] {
+            assert_eq!(form(&format!(r#"{{"role":"user","content":{content}}}"#)), expected, "{content}");
+        }
+        for message in [r#"{"role":"user","content":"Hi","name":"ada"}"#, r#"{"role":"user"}"#] {
+            assert_eq!(form(message), Other, "{message}");
+        }
+    }
+
+    #[test]
     fn media_are_seen_in_other_spellings_and_deeper() {
         let user = |more: Value| {
             let mut message = json!({"role": "user", "content": "x"});

@@ -14,7 +14,7 @@ pub struct ReadPart<'a> {
     pub of: Type<'a>,
     /// Its text, a JSON string.
     pub text: Option<Counted<'a>>,
-    /// What it says in any other field, as JSON.
+    /// What it says in another field, or in its text where it says nothing else, as JSON; all of it, if nobody knows its type.
     pub said: &'a str,
     /// What it holds that is no text.
     pub payload: Payload<'a>,

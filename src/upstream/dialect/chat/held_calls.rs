@@ -13,6 +13,8 @@ pub const TOOLS: [(&str, &str); 2] = [("function", "arguments"), ("custom", "inp
 
 /// The most calls that are kept back at a time.
 const MAX_HELD: usize = 1_024;
+/// How much is kept back at a time, in bytes of JSON.
+const MAX_HELD_BYTES: usize = 256 * 1024;
 /// The longest input of a call that waits for the name of another. A name that is given to a provider has 64 bytes at most, so
 /// where calls come in turns no other is far ahead of it.
 pub const MAX_WAITING_BYTES: usize = 512;
@@ -82,6 +84,8 @@ struct Held {
     choice: u64,
     slot: Slot,
     call: Value,
+    /// How many bytes of JSON its parts had.
+    bytes: usize,
     /// Another call has begun in its place, so nothing more belongs to it.
     is_over: bool,
     /// Its name does not go on.
@@ -98,6 +102,7 @@ impl HeldCalls {
     /// Takes the next part of a call, and returns what is to be told now.
     pub fn take(&mut self, part: CallPart, names: &WatchedNames) -> Vec<Value> {
         let CallPart { choice, slot, call } = part;
+        let bytes = call.to_string().len();
         let mut last = None;
         for (at, held) in self.held.iter_mut().enumerate() {
             if held.choice != choice || !held.slot.may_be(slot) {
@@ -115,14 +120,18 @@ impl HeldCalls {
                 at
             }
             None => {
-                self.held.push(Held { choice, slot, call, is_over: false, is_settled: false, reason: None });
+                let bytes = 0;
+                self.held.push(Held { choice, slot, call, bytes, is_over: false, is_settled: false, reason: None });
                 self.held.len() - 1
             }
         };
         let held = &mut self.held[at];
+        held.bytes += bytes;
         let (name, input_bytes) = (tool_name(&held.call), input_bytes(&held.call));
         held.is_settled = name.is_empty() || input_bytes > 0 || !names.go_on_after(name);
-        let waits_no_longer = input_bytes > MAX_WAITING_BYTES || self.held.len() > MAX_HELD;
+        let held_bytes: usize = self.held.iter().map(|held| held.bytes).sum();
+        let waits_no_longer =
+            input_bytes > MAX_WAITING_BYTES || self.held.len() > MAX_HELD || held_bytes > MAX_HELD_BYTES;
         let mut is_first = true;
         let mut position = 0;
         self.tell(|held| {

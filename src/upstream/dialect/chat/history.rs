@@ -63,9 +63,11 @@ impl<'a> History<'a> {
             dropped,
         };
         let gathers_instructions = self.gathers_instructions();
-        let last = turns.iter().enumerate().rfind(|(_, turn)| !turn.role.is_instruction());
         // What stands at the end in what goes up, if it is none of the gateway's messages.
-        let end = if gathers_instructions { last.map(|(at, _)| at) } else { turns.len().checked_sub(1) };
+        let end = match gathers_instructions {
+            true => turns.iter().rposition(|turn| !turn.role.is_instruction()),
+            false => turns.len().checked_sub(1),
+        };
         let mut previous = None;
         for (position, turn) in turns.iter().enumerate() {
             if position == leading {
@@ -89,25 +91,17 @@ impl<'a> History<'a> {
             let is_prefill = self.begun.is_none()
                 && Some(position) == end
                 && turn.role == Role::Assistant
-                && self.recipient.model.prefill == Some(Prefill::Prefix);
+                && self.recipient.model.prefill == Some(Prefill::Prefix)
+                && !has_calls(turn);
             let context = MessageContext { position, role: turn.role, needs_signature, is_prefill };
             messages.push(self.message(turn, &context, &mut aside)?);
             previous = Some(turn.role);
         }
         self.end_results(None, &mut messages, &mut aside);
         hint.into_iter().for_each(|hint| messages.insert(hint));
-        if self.recipient.has(Quirk::EndsWithUser) {
-            let last_turn = match last {
-                None => LastTurn::Nothing,
-                Some((at, turn)) if turn.role == Role::Assistant && !has_calls(turn) => {
-                    LastTurn::Answer { can_go_on: self.recipient.model.prefill.is_some() && Some(at) == end }
-                }
-                Some(_) => LastTurn::Open,
-            };
-            if let Some(words) = last_turn.missing() {
-                aside.dropped.note("messages");
-                messages.insert(format!(r#"{{"role":"user","content":{}}}"#, json::quoted(words)));
-            }
+        if let Some(words) = self.missing_turn(end) {
+            aside.dropped.note("messages");
+            messages.insert(format!(r#"{{"role":"user","content":{}}}"#, json::quoted(words)));
         }
         if let (Some(text), Some(prefill)) = (self.begun, self.recipient.model.prefill) {
             let flag = match prefill {
@@ -117,6 +111,19 @@ impl<'a> History<'a> {
             messages.insert(format!(r#"{{"role":"assistant","content":{}{flag}}}"#, json::quoted(text)));
         }
         Ok(messages.is_changed.then_some(messages.list))
+    }
+
+    /// What the user has to say at the end, where the provider wants that; `end` is the message that stands there.
+    fn missing_turn(&self, end: Option<usize>) -> Option<&'static str> {
+        let last = self.turns.iter().enumerate().rfind(|(_, turn)| !turn.role.is_instruction());
+        let last_turn = match last {
+            None => LastTurn::Nothing,
+            Some((at, turn)) if turn.role == Role::Assistant && !has_calls(turn) => {
+                LastTurn::Answer { can_go_on: self.recipient.model.prefill.is_some() && Some(at) == end }
+            }
+            Some(_) => LastTurn::Open,
+        };
+        last_turn.missing().filter(|_| self.recipient.has(Quirk::EndsWithUser))
     }
 
     /// Whether all instructions are to stand with the first ones, so that they keep their order: the provider takes none behind
@@ -250,7 +257,8 @@ impl<'a> History<'a> {
             let name = json::field(&fields, "name").and_then(json::text).unwrap_or_default();
             edit.add("tool_call_id", aside.older_calls.end(&name, context.position, self.id_form()));
         }
-        if context.is_prefill && !said.more && !fields.iter().any(|field| field.name == "prefix") {
+        let is_marked = json::field(&fields, "prefix").is_some_and(|prefix| !says_nothing(prefix));
+        if context.is_prefill && !is_marked {
             edit.add("prefix", "true".to_owned());
         }
         Ok(edit.finish())

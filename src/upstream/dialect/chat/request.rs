@@ -18,7 +18,8 @@ use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient};
 use crate::wire::ask::turns::Turn;
 use crate::wire::ask::{Api, Ask};
-use crate::wire::json::{Field, field, given, is_null, object_fields, quoted};
+use crate::wire::json::{Field, field, given, is_null, quoted};
+use crate::wire::opened::{found_valid, members};
 
 /// What models without `sampling` refuse while they reason (docs/providers.md, What models take).
 const SAMPLING: [&str; 7] =
@@ -133,7 +134,7 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
             "stream_options" if form.stream && options.counts_usage => {
                 wrote_stream_options = true;
                 let stream_options = pruned(recipient, "stream_options", field.value, &mut writer.dropped);
-                writer.field("stream_options", with_usage(&stream_options));
+                writer.field("stream_options", with_usage(found_valid(&stream_options)));
             }
             "max_tokens" | "max_completion_tokens" => {
                 let older_name = recipient.has(Quirk::MaxTokens);
@@ -261,9 +262,9 @@ impl Limit<'_> {
 }
 
 /// The client's stream options, with usage switched on.
-fn with_usage(options: &str) -> Vec<u8> {
+fn with_usage(options: &RawValue) -> Vec<u8> {
     let mut json = br#"{"include_usage":true"#.to_vec();
-    for field in object_fields(options).unwrap_or_default().iter().filter(|field| field.name != "include_usage") {
+    for field in members(options).unwrap_or_default().iter().filter(|field| field.name != "include_usage") {
         json.push(b',');
         write_field(&mut json, field);
     }

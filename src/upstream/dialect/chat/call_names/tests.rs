@@ -181,7 +181,7 @@ fn choices_in_which_nothing_changes_stay_as_they_are() {
 }
 
 #[test]
-fn calls_whose_name_may_go_on_are_told_when_another_begins_or_the_choice_ends() {
+fn calls_whose_name_may_go_on_are_told_when_the_choice_ends() {
     let sent = |name: &'static str| names().write(name.into()).into_owned();
     let whole = |index, name| part(index, json!({"name": sent(name), "arguments": ""}));
     let end = event(json!({}), json!("tool_calls"));
