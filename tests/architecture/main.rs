@@ -18,7 +18,7 @@ const WITHOUT_CIRCLES: [&str; 2] = ["cli/src", "simulator/src"];
 const STRANGERS: [&str; 2] = ["door", "upstream"];
 
 /// The crates of the platform, which are the shell's alone.
-const PLATFORM_CRATES: [&str; 6] = ["fastly", "fastly_shared", "fastly_sys", "getrandom", "log", "log_fastly"];
+const PLATFORM_CRATES: [&str; 4] = ["fastly", "fastly_shared", "fastly_sys", "getrandom"];
 
 const MAX_LINES: usize = 500;
 /// Where paths begin that pages name.
