@@ -2,14 +2,16 @@
 
 /// What the URL of a schema is relative to that stands in none.
 pub const TOP: &str = "schema:///";
+/// The longest URL that others may be relative to, in bytes: each of them is as long. Browsers and servers take no longer ones.
+const MAX_BASE_BYTES: usize = 2_048;
 
-/// A URL without a fragment, as what it is beside `base`, which is absolute.
+/// A URL without a fragment, as what it is beside `base`, which is absolute; beside one that is too long, as it stands.
 pub fn joined(base: &str, url: &str) -> String {
     let is_absolute = url.split(['/', '?']).next().is_some_and(|first| first.contains(':'));
     let path_start = base.find("://").map_or(0, |at| at + 3 + base[at + 3..].find('/').unwrap_or(base.len() - at - 3));
     // A name (`urn:a:b`) has no parts that another one could share.
     let is_name = path_start == 0 && base.contains(':');
-    if url.is_empty() || is_absolute || is_name || url.starts_with("//") {
+    if url.is_empty() || is_absolute || is_name || url.starts_with("//") || base.len() > MAX_BASE_BYTES {
         return if url.is_empty() { base } else { url }.to_owned();
     }
     let (host, path) = base.split_at(path_start);
@@ -51,5 +53,7 @@ mod tests {
         ] {
             assert_eq!(joined(base, url), expected, "{base} {url}");
         }
+        let long = format!("https://x.y/{}", "s/".repeat(MAX_BASE_BYTES / 2));
+        assert_eq!(joined(&long, "a"), "a");
     }
 }
