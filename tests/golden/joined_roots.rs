@@ -182,6 +182,16 @@ fn mentions_itself(schema: &Value, name: &str) -> bool {
         || schema.get("additionalProperties").is_some_and(|others| !says_nothing(others))
 }
 
+/// The names of properties that a schema itself describes, by what it says of all others also those that it does not list.
+fn described_itself(schema: &Value) -> Names {
+    let others = &schema["additionalProperties"];
+    let describes_others = others.as_object().is_some_and(|others| !others.is_empty());
+    match describes_others && schema.get("patternProperties").is_none() {
+        true => NAMES.iter().map(|name| (*name).to_owned()).collect(),
+        false => keys(&schema["properties"]),
+    }
+}
+
 fn mentions(schema: &Value, name: &str) -> bool {
     mentions_itself(schema, name) || parts(schema).into_iter().any(|part| mentions(part, name))
 }
@@ -190,7 +200,7 @@ fn mentions(schema: &Value, name: &str) -> bool {
 /// a choice around it. What is `bound` is described beside the choice, and `open` is described in another branch.
 fn closed(schema: &Value, bound: &Names, open: &Names) -> Value {
     let Some(members) = schema.as_object() else { return schema.clone() };
-    let bound: Names = bound.iter().cloned().chain(keys(&schema["properties"])).collect();
+    let bound: Names = bound.iter().cloned().chain(described_itself(schema)).collect();
     let open: Names = open.iter().filter(|name| !mentions_itself(schema, name)).cloned().collect();
     let mut written = schema.clone();
     let choice = |branches: &[&Value]| -> Vec<Value> {
@@ -291,6 +301,21 @@ fn a_property_is_bound_as_far_as_every_branch_binds_it() {
             "what a branch says of all others holds of it",
             json!({"anyOf": [with_a, {"additionalProperties": integer}]}),
             json!({"a": {"anyOf": [string, integer]}}),
+        ),
+        (
+            "what is said of all others beside the branches holds of what they describe",
+            json!({"additionalProperties": integer, "required": ["b"], "anyOf": [{"properties": {"a": {"minimum": 1}, "b": string}}, {}]}),
+            json!({"a": integer, "b": integer}),
+        ),
+        (
+            "what is said of all others in one branch of a sum holds of what another one describes",
+            json!({"allOf": [with_a, {"additionalProperties": {"minLength": 2}, "required": ["b"]}, {"properties": {"b": string}}]}),
+            json!({"a": {"allOf": [string, {"minLength": 2}]}, "b": {"allOf": [{"minLength": 2}, string]}}),
+        ),
+        (
+            "what is forbidden beside the branches is forbidden",
+            json!({"properties": {"a": false, "b": string}, "anyOf": [{"properties": {"a": integer}}, {}], "allOf": [{"properties": {"b": false}}]}),
+            json!({"a": false, "b": false}),
         ),
         (
             "a branch that forbids it says nothing of its values",

@@ -234,14 +234,16 @@ impl<'a> Merger<'a> {
     }
 
     fn add(&mut self, outline: &mut Outline<'a>, finding: &Finding<'a>) {
-        match self.spend(BYTES_PER_WEIGHT * finding.weight) {
+        let weight = finding.weight + finding.outline.weight_within(outline);
+        match self.spend(BYTES_PER_WEIGHT * weight) {
             true => outline.and(&finding.outline),
             false => outline.and(&self.leave_out().outline),
         }
     }
 
     fn add_choice(&mut self, outline: &mut Outline<'a>, findings: &[Rc<Finding<'a>>]) {
-        let weight: usize = findings.iter().map(|finding| finding.weight).sum();
+        let weight = |finding: &Rc<Finding<'a>>| finding.weight + finding.outline.weight_within(outline);
+        let weight: usize = findings.iter().map(weight).sum();
         match self.spend(BYTES_PER_WEIGHT * weight) {
             true => outline.and(&Outline::any(findings.iter().map(|finding| &finding.outline))),
             false => outline.and(&self.leave_out().outline),

@@ -3,7 +3,8 @@
 use serde_json::value::RawValue;
 
 use super::keywords::is_object;
-use super::outline::{Outline, View};
+use super::outline::Outline;
+use super::view::View;
 use crate::wire::json::{Field, field, text};
 use crate::wire::opened::{elements, members};
 
@@ -19,18 +20,18 @@ pub fn outline<'a>(fields: &[Field<'a>], found: &mut usize) -> Outline<'a> {
     }
     let required = field(fields, "required").and_then(elements);
     required.into_iter().flatten().filter_map(text).for_each(|name| outline.require(name));
-    let has_patterns = !named(fields, "patternProperties").is_empty();
-    outline.describe_others(has_patterns, field(fields, "additionalProperties").map(RawValue::get));
     outline.is_open |= field(fields, "unevaluatedProperties").is_some_and(|others| others.get() != "false");
-    if ["$dynamicRef", "$recursiveRef"].into_iter().any(|word| field(fields, word).is_some()) {
-        outline.and(&Outline::unread());
-    }
     if let Some(values) = values(fields) {
         let objects: Vec<_> = values.into_iter().filter_map(members).collect();
         if objects.is_empty() {
             outline.and(&Outline::empty());
         }
         objects.into_iter().flatten().for_each(|Field { name, .. }| outline.mention(name));
+    }
+    let has_patterns = !named(fields, "patternProperties").is_empty();
+    outline.describe_others(has_patterns, field(fields, "additionalProperties").map(RawValue::get));
+    if ["$dynamicRef", "$recursiveRef"].into_iter().any(|word| field(fields, word).is_some()) {
+        outline.and(&Outline::unread());
     }
     outline
 }
