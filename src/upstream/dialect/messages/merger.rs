@@ -179,7 +179,7 @@ impl<'a> Merger<'a> {
             // No schema within this one has a URL of its own any more, so it does not matter where the reference stands.
             let target = match tree.resolve(&reference, 0) {
                 Target::Here(local) => tree.find(&local),
-                Target::Elsewhere | Target::Nowhere => None,
+                Target::Elsewhere(_) | Target::Nowhere => None,
             };
             let Some(part) = target else { return Finding::of(Outline::elsewhere()) };
             let schema = found_valid(tree.json(part));

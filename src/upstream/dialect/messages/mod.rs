@@ -1,7 +1,7 @@
 //! Anthropic's Messages API, both ways, as pure functions.
 //!
 //! Going up, `request` puts the neutral content of a request into the API's words: `turns` its items, `parts` their parts,
-//! `tools` its tools, `schema_form` (with `schema_walk`, `schema_members`, `keywords`, `tree`, `pointers`, `urls` and `property_names`), `roots` (with
+//! `tools` its tools, `schema_form` (with `schema_walk`, `schema_members`, `keywords`, `references`, `tree`, `pointers`, `urls` and `property_names`), `roots` (with
 //! `merger`, `outline`, `view`, `own_words` and `union_words`), `schema` and `strict` their schemas, `reasoning` effort and thinking, `thoughts` what was
 //! thought before, `user` who asks, `cache` the marks; `wire` is what is sent, and `calls` says how what comes back is to be read, with `renamer`. What a model
 //! takes is data of the policy, never its name. Coming down, `response` reads whole answers and `stream` events, both into
@@ -21,6 +21,7 @@ mod parts;
 mod pointers;
 mod property_names;
 mod reasoning;
+mod references;
 mod renamer;
 mod request;
 mod response;

@@ -3,6 +3,11 @@
 /// What the URL of a schema is relative to that stands in none.
 pub const TOP: &str = "schema:///";
 
+/// A URL as it may be written where it is relative to the whole schema's.
+pub fn written(url: &str) -> &str {
+    url.strip_prefix(TOP).map_or(url, |path| &url[url.len() - path.len() - 1..])
+}
+
 /// A URL without a fragment, as what it is beside `base`, which is absolute.
 pub fn joined(base: &str, url: &str) -> String {
     let is_absolute = url.split(['/', '?']).next().is_some_and(|first| first.contains(':'));
@@ -50,6 +55,13 @@ mod tests {
             ("urn:a:b", "c", "c"),
         ] {
             assert_eq!(joined(base, url), expected, "{base} {url}");
+        }
+    }
+
+    #[test]
+    fn what_is_relative_to_nothing_is_written_without_a_scheme() {
+        for (url, expected) in [("schema:///a/b", "/a/b"), ("https://x.y/a", "https://x.y/a"), ("urn:a:b", "urn:a:b")] {
+            assert_eq!(written(url), expected);
         }
     }
 }
