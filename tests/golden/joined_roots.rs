@@ -85,35 +85,70 @@ fn object(members: Vec<(&'static str, Value)>) -> Value {
 
 /// A root that joins several schemas; what they refer to refers to nothing of the root.
 fn root() -> impl Strategy<Value = Value> {
-    let members = prop::collection::vec(prop_oneof![2 => joint(branch()), 1 => plain_member()], 0..3);
     let of_definitions = || prop::collection::vec(plain_member(), 1..3).prop_map(object);
-    (members, joint(branch()), of_definitions(), of_definitions()).prop_map(|(mut members, joint, a, b)| {
+    let definitions = (of_definitions(), of_definitions())
+        .prop_map(|(a, b)| json!({"A": {"allOf": [a, {"$ref": "#/$defs/B"}]}, "B": b}));
+    root_of(branch(), definitions.boxed())
+}
+
+/// Such a root, of which what is referred to goes in circles.
+fn root_of_circles() -> impl Strategy<Value = Value> {
+    let joint = || joint(branch_of_circles()).prop_map(|(joint, branches)| json!({joint: branches}));
+    // What fits more where less fits another is not what a circle can say.
+    let is_plain = |schema: &Value| schema.get("oneOf").is_none();
+    let definition = || joint().prop_filter("no choice of just one", is_plain);
+    let definitions = (definition(), definition(), definition()).prop_map(|(a, b, c)| json!({"A": a, "B": b, "C": c}));
+    root_of(branch_of_circles(), definitions.boxed())
+}
+
+fn root_of(branch: BoxedStrategy<Value>, definitions: BoxedStrategy<Value>) -> impl Strategy<Value = Value> {
+    let members = prop::collection::vec(prop_oneof![2 => joint(branch.clone()), 1 => plain_member()], 0..3);
+    (members, joint(branch), definitions).prop_map(|(mut members, joint, definitions)| {
         members.push(joint);
         let mut root = object(members);
         root["type"] = "object".into();
-        root["$defs"] = json!({"A": {"allOf": [a, {"$ref": "#/$defs/B"}]}, "B": b});
+        root["$defs"] = definitions;
         root
     })
 }
 
-/// The schema with what its references lead to in their place.
-fn inlined(schema: &Value, definitions: &Value) -> Value {
+fn branch_of_circles() -> BoxedStrategy<Value> {
+    let plain = || prop::collection::vec(plain_member(), 1..3).prop_map(object);
+    let reference = || {
+        let name = prop::sample::select(&["A", "B", "C"][..]);
+        name.prop_map(|name| json!({"$ref": format!("#/$defs/{name}")}))
+    };
+    let both = (plain(), reference()).prop_map(|(mut branch, reference)| {
+        branch["allOf"] = json!([reference]);
+        branch
+    });
+    prop_oneof![2 => plain(), 2 => reference(), 1 => both].boxed()
+}
+
+/// The schema with what its references lead to in their place. Nothing fits because of what is being written already.
+fn inlined(schema: &Value, definitions: &Value, open: &[&str]) -> Value {
     match schema {
         Value::Object(members) => {
             let mut schema: Value = members
                 .iter()
                 .filter(|(name, _)| !matches!(name.as_str(), "$ref" | "$defs"))
-                .map(|(name, value)| (name.clone(), inlined(value, definitions)))
+                .map(|(name, value)| (name.clone(), inlined(value, definitions, open)))
                 .collect();
             if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
-                let target = inlined(&definitions[&reference["#/$defs/".len()..]], definitions);
+                let target = match open.contains(&reference) {
+                    true => false.into(),
+                    false => {
+                        let open = [open, &[reference]].concat();
+                        inlined(&definitions[&reference["#/$defs/".len()..]], definitions, &open)
+                    }
+                };
                 let mut all = schema["allOf"].as_array().cloned().unwrap_or_default();
                 all.push(target);
                 schema["allOf"] = all.into();
             }
             schema
         }
-        Value::Array(values) => values.iter().map(|value| inlined(value, definitions)).collect(),
+        Value::Array(values) => values.iter().map(|value| inlined(value, definitions, open)).collect(),
         value => value.clone(),
     }
 }
@@ -147,6 +182,16 @@ fn mentions_itself(schema: &Value, name: &str) -> bool {
         || schema.get("additionalProperties").is_some_and(|others| !says_nothing(others))
 }
 
+/// The names of properties that a schema itself describes, by what it says of all others also those that it does not list.
+fn described_itself(schema: &Value) -> Names {
+    let others = &schema["additionalProperties"];
+    let describes_others = others.as_object().is_some_and(|others| !others.is_empty());
+    match describes_others && schema.get("patternProperties").is_none() {
+        true => NAMES.iter().map(|name| (*name).to_owned()).collect(),
+        false => keys(&schema["properties"]),
+    }
+}
+
 fn mentions(schema: &Value, name: &str) -> bool {
     mentions_itself(schema, name) || parts(schema).into_iter().any(|part| mentions(part, name))
 }
@@ -155,7 +200,7 @@ fn mentions(schema: &Value, name: &str) -> bool {
 /// a choice around it. What is `bound` is described beside the choice, and `open` is described in another branch.
 fn closed(schema: &Value, bound: &Names, open: &Names) -> Value {
     let Some(members) = schema.as_object() else { return schema.clone() };
-    let bound: Names = bound.iter().cloned().chain(keys(&schema["properties"])).collect();
+    let bound: Names = bound.iter().cloned().chain(described_itself(schema)).collect();
     let open: Names = open.iter().filter(|name| !mentions_itself(schema, name)).cloned().collect();
     let mut written = schema.clone();
     let choice = |branches: &[&Value]| -> Vec<Value> {
@@ -258,6 +303,21 @@ fn a_property_is_bound_as_far_as_every_branch_binds_it() {
             json!({"a": {"anyOf": [string, integer]}}),
         ),
         (
+            "what is said of all others beside the branches holds of what they describe",
+            json!({"additionalProperties": integer, "required": ["b"], "anyOf": [{"properties": {"a": {"minimum": 1}, "b": string}}, {}]}),
+            json!({"a": integer, "b": integer}),
+        ),
+        (
+            "what is said of all others in one branch of a sum holds of what another one describes",
+            json!({"allOf": [with_a, {"additionalProperties": {"minLength": 2}, "required": ["b"]}, {"properties": {"b": string}}]}),
+            json!({"a": {"allOf": [string, {"minLength": 2}]}, "b": {"allOf": [{"minLength": 2}, string]}}),
+        ),
+        (
+            "what is forbidden beside the branches is forbidden",
+            json!({"properties": {"a": false, "b": string}, "anyOf": [{"properties": {"a": integer}}, {}], "allOf": [{"properties": {"b": false}}]}),
+            json!({"a": false, "b": false}),
+        ),
+        (
             "a branch that forbids it says nothing of its values",
             json!({"properties": {"a": {"minLength": 2}}, "oneOf": [with_a, {"properties": {"b": integer}, "additionalProperties": false}, {"properties": {"a": false}}]}),
             json!({"a": {"allOf": [{"minLength": 2}, string]}, "b": integer}),
@@ -305,17 +365,32 @@ fn a_property_is_bound_as_far_as_every_branch_binds_it() {
     }
 }
 
+/// No input is refused that fits a root and is spoken of by the branches.
+fn check(root: &Value) -> Result<(), TestCaseError> {
+    let (merged, _) = translated(root);
+    let whole = inlined(root, &root["$defs"], &[]);
+    let (merged_schema, whole, closed) =
+        (validator(&merged), validator(&whole), validator(&closed(&whole, &Names::new(), &Names::new())));
+    for input in inputs().iter().filter(|input| whole.is_valid(input) && closed.is_valid(input)) {
+        prop_assert!(merged_schema.is_valid(input), "{} {} -> {}", input, root, merged);
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_input_that_the_branches_speak_of_still_fits(root in root()) {
-        let (merged, _) = translated(&root);
-        let whole = inlined(&root, &root["$defs"]);
-        let (merged_schema, whole, closed) =
-            (validator(&merged), validator(&whole), validator(&closed(&whole, &Names::new(), &Names::new())));
-        for input in inputs().iter().filter(|input| whole.is_valid(input) && closed.is_valid(input)) {
-            prop_assert!(merged_schema.is_valid(input), "{} {} -> {}", input, root, merged);
-        }
+        check(&root)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn circles_refuse_none_either(root in root_of_circles()) {
+        check(&root)?;
     }
 }

@@ -35,6 +35,8 @@ pub enum Keyword {
     /// Any values, in an array, of which there must be one to choose.
     Choices,
     Reference,
+    /// One that may lead to an anchor further out than the one that it names.
+    DynamicReference,
     /// Which property tells what an object is (OpenAPI).
     Discriminator,
     /// A name for references, or the URL of the schema.
@@ -80,13 +82,14 @@ impl Keyword {
             "enum" => Self::Choices,
             "examples" => Self::Values,
             "$ref" => Self::Reference,
+            "$dynamicRef" => Self::DynamicReference,
             "discriminator" => Self::Discriminator,
             "$anchor" | "$dynamicAnchor" | "$recursiveAnchor" => Self::Anchor,
             "$id" => Self::Url,
             "$schema" => Self::Draft,
             "$vocabulary" => Self::Vocabulary,
-            "title" | "description" | "format" | "pattern" | "$comment" | "$dynamicRef" | "$recursiveRef"
-            | "contentEncoding" | "contentMediaType" => Self::Text,
+            "title" | "description" | "format" | "pattern" | "$comment" | "$recursiveRef" | "contentEncoding"
+            | "contentMediaType" => Self::Text,
             "deprecated" | "readOnly" | "writeOnly" | "uniqueItems" => Self::Flag,
             "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties" | "minContains"
             | "maxContains" => Self::Count,

@@ -10,12 +10,14 @@ use std::rc::Rc;
 
 use serde_json::value::RawValue;
 
-use super::keywords::{JOINTS, is_object};
-use super::outline::{Outline, View};
+use super::keywords::JOINTS;
+use super::outline::Outline;
+use super::own_words::{self, named};
 use super::tree::{ROOT, Target, Tree};
-use crate::wire::json::{self, Field, field, object_fields, text};
+use crate::wire::json::{self, Field, field, text};
+use crate::wire::opened::{elements, found_valid, members};
 
-/// How many branches of a schema are read, and references followed.
+/// How many branches of a schema are read, and references passed that only lead on to others.
 const MAX_VISITS: usize = 1_000;
 /// How deep branches may have branches, which is as deep as they may stand in a request. What only refers to another branch is not
 /// counted.
@@ -29,7 +31,7 @@ const BYTES_PER_WEIGHT: usize = 8;
 /// What may stand beside a reference and says nothing that counts.
 const REMARKS: [&str; 6] = ["title", "description", "$comment", "default", "deprecated", "examples"];
 
-/// What the root of a schema, which has these `fields`, and its branches have in all.
+/// What the root of a schema, which must be valid JSON and has these `fields`, and its branches have in all.
 pub fn merged<'a>(schema: &'a str, fields: &[Field<'a>]) -> Merged<'a> {
     let mut merger = Merger::new(schema);
     let outline = merger.root(fields);
@@ -46,9 +48,12 @@ struct Merger<'a> {
     schema: &'a str,
     /// What references may lead to, as soon as there is one.
     tree: Option<Tree<'a>>,
-    /// The parts that are being read.
-    open: BTreeSet<usize>,
-    /// The parts that have been read.
+    /// The parts that are being read, each within the one before.
+    open: Vec<usize>,
+    /// The position among these of the first that a reference has led back to, but for the root, which leads nowhere from
+    /// everywhere.
+    met: Option<usize>,
+    /// The parts that have been read, and say the same from wherever they are referred to.
     known: BTreeMap<usize, Known<'a>>,
     visits: usize,
     /// How many bytes may still be read.
@@ -84,13 +89,13 @@ struct Known<'a> {
 impl<'a> Merger<'a> {
     fn new(schema: &'a str) -> Self {
         let bytes = READ_OF_ANY + READ_PER_BYTE * schema.len();
-        let (open, known) = (BTreeSet::from([ROOT]), BTreeMap::new());
-        Self { schema, tree: None, open, known, visits: 0, bytes, left_out: 0, gaps: 0, found: 0 }
+        let (open, known) = (vec![ROOT], BTreeMap::new());
+        Self { schema, tree: None, open, met: None, known, visits: 0, bytes, left_out: 0, gaps: 0, found: 0 }
     }
 
     /// What the root refers to, or says under a condition, it goes on saying.
     fn root(&mut self, fields: &[Field<'a>]) -> Outline<'a> {
-        let mut outline = self.own(fields);
+        let mut outline = own_words::outline(fields, &mut self.found);
         outline.is_open = false;
         self.add_joints(&mut outline, fields, 0);
         outline
@@ -98,7 +103,7 @@ impl<'a> Merger<'a> {
 
     /// What a branch says, with all that it refers to.
     fn outline(&mut self, fields: &[Field<'a>], level: usize) -> Outline<'a> {
-        let mut outline = self.own(fields);
+        let mut outline = own_words::outline(fields, &mut self.found);
         if let Some(reference) = field(fields, "$ref").and_then(text) {
             let followed = self.refer(&reference, level);
             self.add(&mut outline, &followed);
@@ -108,42 +113,12 @@ impl<'a> Merger<'a> {
         outline
     }
 
-    /// What a schema itself says of objects.
-    fn own(&mut self, fields: &[Field<'a>]) -> Outline<'a> {
-        if field(fields, "type").is_some_and(|kind| !is_object(kind)) {
-            return Outline::empty();
-        }
-        let mut outline = Outline::default();
-        for Field { name, value } in members(fields, "properties") {
-            outline.describe(name, &View::described(value.get(), self.found));
-            self.found += 1;
-        }
-        let required =
-            field(fields, "required").and_then(|names| serde_json::from_str::<Vec<String>>(names.get()).ok());
-        required.into_iter().flatten().for_each(|name| outline.require(name.into()));
-        let has_patterns = !members(fields, "patternProperties").is_empty();
-        outline.describe_others(has_patterns, field(fields, "additionalProperties").map(RawValue::get));
-        let is_evaluating = |word: &str| field(fields, word).is_some_and(|schema| schema.get() != "false");
-        outline.is_open |= is_evaluating("unevaluatedProperties");
-        if ["$dynamicRef", "$recursiveRef"].into_iter().any(is_evaluating) {
-            outline.and(&Outline::unread());
-        }
-        if let Some(values) = values(fields) {
-            let objects: Vec<_> = values.iter().filter_map(|value| object_fields(value.get()).ok()).collect();
-            if objects.is_empty() {
-                outline.and(&Outline::empty());
-            }
-            objects.into_iter().flatten().for_each(|Field { name, .. }| outline.mention(name));
-        }
-        outline
-    }
-
     fn add_joints(&mut self, outline: &mut Outline<'a>, fields: &[Field<'a>], level: usize) {
         for Field { name, value } in fields.iter().filter(|field| JOINTS.contains(&field.name.as_ref())) {
-            let branches: Vec<&'a RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
+            let branches = elements(value).unwrap_or_default();
             let mut findings: Vec<Rc<Finding<'a>>> = Vec::with_capacity(branches.len());
             for branch in branches {
-                let finding = self.branch(branch.get(), level + 1);
+                let finding = self.branch(branch, level + 1);
                 // Branches may refer to the same.
                 if !findings.iter().any(|known| Rc::ptr_eq(known, &finding)) {
                     findings.push(finding);
@@ -163,34 +138,36 @@ impl<'a> Merger<'a> {
         if field(fields, "if").is_some() {
             outline.is_open = true;
             let branches = ["then", "else"].map(|word| match field(fields, word) {
-                Some(schema) => self.branch(schema.get(), level + 1),
+                Some(schema) => self.branch(schema, level + 1),
                 None => Rc::clone(&anything),
             });
             self.add_choice(outline, &branches);
         }
-        for Field { value, .. } in members(fields, "dependentSchemas") {
+        for Field { value, .. } in named(fields, "dependentSchemas") {
             outline.is_open = true;
-            let branches = [self.branch(value.get(), level + 1), Rc::clone(&anything)];
+            let branches = [self.branch(value, level + 1), Rc::clone(&anything)];
             self.add_choice(outline, &branches);
         }
     }
 
-    fn branch(&mut self, schema: &'a str, level: usize) -> Rc<Finding<'a>> {
+    fn branch(&mut self, schema: &'a RawValue, level: usize) -> Rc<Finding<'a>> {
         self.visits += 1;
-        if level > MAX_LEVELS || self.visits > MAX_VISITS || !self.spend(schema.len()) {
+        if level > MAX_LEVELS || self.visits > MAX_VISITS || !self.spend(schema.get().len()) {
             return self.leave_out();
         }
-        match next_reference(schema) {
+        let fields = members(schema);
+        match fields.as_deref().and_then(next_reference) {
             Some(reference) => self.refer(&reference, level),
-            None => self.read(schema, level),
+            None => self.read(schema, fields.as_deref(), level),
         }
     }
 
-    fn read(&mut self, schema: &'a str, level: usize) -> Rc<Finding<'a>> {
-        Finding::of(match object_fields(schema) {
-            Ok(fields) => self.outline(&fields, level),
-            Err(_) if schema == "false" => Outline::empty(),
-            Err(_) => Outline::default(),
+    /// What a schema says that has these `fields`, if it is an object.
+    fn read(&mut self, schema: &RawValue, fields: Option<&[Field<'a>]>, level: usize) -> Rc<Finding<'a>> {
+        Finding::of(match fields {
+            Some(fields) => self.outline(fields, level),
+            None if schema.get() == "false" => Outline::empty(),
+            None => Outline::default(),
         })
     }
 
@@ -199,13 +176,20 @@ impl<'a> Merger<'a> {
         let (mut reference, mut passed) = (reference.to_owned(), BTreeSet::new());
         loop {
             let tree = self.tree.get_or_insert_with(|| Tree::of(self.schema));
+            // No schema within this one has a URL of its own any more, so it does not matter where the reference stands.
             let target = match tree.resolve(&reference, 0) {
                 Target::Here(local) => tree.find(&local),
-                Target::Elsewhere | Target::Nowhere => None,
+                Target::Elsewhere(_) | Target::Nowhere => None,
             };
             let Some(part) = target else { return Finding::of(Outline::elsewhere()) };
-            let schema = tree.json(part);
-            if self.open.contains(&part) || !passed.insert(part) {
+            let schema = found_valid(tree.json(part));
+            if let Some(position) = self.open.iter().position(|open| *open == part) {
+                if part != ROOT {
+                    self.met = first(self.met, Some(position));
+                }
+                return Finding::of(Outline::default());
+            }
+            if !passed.insert(part) {
                 return Finding::of(Outline::default());
             }
             // What is too deep here may not be too deep elsewhere.
@@ -213,17 +197,12 @@ impl<'a> Merger<'a> {
                 self.gaps += usize::from(!known.is_whole);
                 return Rc::clone(&known.finding);
             }
-            if level >= MAX_LEVELS || !self.spend(schema.len()) {
+            if level >= MAX_LEVELS || !self.spend(schema.get().len()) {
                 return self.leave_out();
             }
-            let Some(next) = next_reference(schema) else {
-                self.open.insert(part);
-                let gaps = self.gaps;
-                let finding = self.read(schema, level + 1);
-                self.open.remove(&part);
-                let is_whole = gaps == self.gaps;
-                self.known.insert(part, Known { finding: Rc::clone(&finding), level, is_whole });
-                return finding;
+            let fields = members(schema);
+            let Some(next) = fields.as_deref().and_then(next_reference) else {
+                return self.read_part(part, |merger| merger.read(schema, fields.as_deref(), level + 1), level);
             };
             self.visits += 1;
             if self.visits > MAX_VISITS {
@@ -233,15 +212,38 @@ impl<'a> Merger<'a> {
         }
     }
 
+    /// Reads a part, and notes what it says. Where it leads back to one that is being read, it says less than it does elsewhere.
+    fn read_part(
+        &mut self,
+        part: usize,
+        read: impl FnOnce(&mut Self) -> Rc<Finding<'a>>,
+        level: usize,
+    ) -> Rc<Finding<'a>> {
+        let (gaps, met) = (self.gaps, self.met.take());
+        let position = self.open.len();
+        self.open.push(part);
+        let finding = read(self);
+        self.open.pop();
+        let met_before = self.met.filter(|met| *met < position);
+        if met_before.is_none() {
+            let is_whole = gaps == self.gaps;
+            self.known.insert(part, Known { finding: Rc::clone(&finding), level, is_whole });
+        }
+        self.met = first(met, met_before);
+        finding
+    }
+
     fn add(&mut self, outline: &mut Outline<'a>, finding: &Finding<'a>) {
-        match self.spend(BYTES_PER_WEIGHT * finding.weight) {
+        let weight = finding.weight + finding.outline.weight_within(outline);
+        match self.spend(BYTES_PER_WEIGHT * weight) {
             true => outline.and(&finding.outline),
             false => outline.and(&self.leave_out().outline),
         }
     }
 
     fn add_choice(&mut self, outline: &mut Outline<'a>, findings: &[Rc<Finding<'a>>]) {
-        let weight: usize = findings.iter().map(|finding| finding.weight).sum();
+        let weight = |finding: &Rc<Finding<'a>>| finding.weight + finding.outline.weight_within(outline);
+        let weight: usize = findings.iter().map(weight).sum();
         match self.spend(BYTES_PER_WEIGHT * weight) {
             true => outline.and(&Outline::any(findings.iter().map(|finding| &finding.outline))),
             false => outline.and(&self.leave_out().outline),
@@ -262,29 +264,21 @@ impl<'a> Merger<'a> {
     }
 }
 
-/// The members of an object that stands under a word.
-fn members<'a>(fields: &[Field<'a>], word: &str) -> Vec<Field<'a>> {
-    field(fields, word).and_then(|named| object_fields(named.get()).ok()).unwrap_or_default()
-}
-
-/// The values that a schema allows, if it lists them.
-fn values<'a>(fields: &[Field<'a>]) -> Option<Vec<&'a RawValue>> {
-    match field(fields, "const") {
-        Some(value) => Some(vec![value]),
-        None => serde_json::from_str(field(fields, "enum")?.get()).ok(),
-    }
-}
-
 /// What a schema refers to that does nothing else.
-fn next_reference(schema: &str) -> Option<String> {
-    let fields = object_fields(schema).ok()?;
+fn next_reference(fields: &[Field<'_>]) -> Option<String> {
     let is_plain = fields.iter().all(|field| field.name == "$ref" || REMARKS.contains(&field.name.as_ref()));
-    field(&fields, "$ref").filter(|_| is_plain).and_then(text).map(Cow::into_owned)
+    field(fields, "$ref").filter(|_| is_plain).and_then(text).map(Cow::into_owned)
+}
+
+/// The lower of two positions, of which there may be none.
+fn first(one: Option<usize>, other: Option<usize>) -> Option<usize> {
+    one.into_iter().chain(other).min()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::json::object_fields;
 
     fn check(schema: &str) -> String {
         let merged = merged(schema, &object_fields(schema).expect("an object"));
@@ -370,6 +364,23 @@ mod tests {
         assert_eq!(check(circle), r#"{"a":{}} "#);
         let circle = r##"{"$defs":{"A":{"$ref":"#/$defs/B"},"B":{"$ref":"#/$defs/A"}},"anyOf":[{"$ref":"#/$defs/A"},{"required":["a"]}]}"##;
         assert_eq!(check(circle), "{} ");
+    }
+
+    #[test]
+    fn a_circle_says_the_same_wherever_it_is_entered() {
+        let a = r##"{"anyOf":[{"properties":{"a":{"type":"string"}}},{"$ref":"#/$defs/B"}]}"##;
+        let b = r##"{"anyOf":[{"properties":{"a":{"type":"number"}}},{"$ref":"#/$defs/A"}]}"##;
+        let check = |branches: &str| check(&format!(r##"{{"$defs":{{"A":{a},"B":{b}}},"anyOf":[{branches}]}}"##));
+        let one = r##"{"allOf":[{"$ref":"#/$defs/A"}],"properties":{"a":{"const":1}}}"##;
+        let (to_a, to_b) = (r##"{"$ref":"#/$defs/A"}"##, r##"{"$ref":"#/$defs/B"}"##);
+        for (branches, expected) in [
+            (to_a.to_owned(), r#"{"a":{"anyOf":[{"type":"string"},{"type":"number"}]}} "#),
+            (to_b.to_owned(), r#"{"a":{"anyOf":[{"type":"number"},{"type":"string"}]}} "#),
+            (format!("{one},{to_b}"), r#"{"a":{"anyOf":[{"const":1},{"type":"number"},{"type":"string"}]}} "#),
+            (format!("{to_b},{one}"), r#"{"a":{"anyOf":[{"type":"number"},{"type":"string"},{"const":1}]}} "#),
+        ] {
+            assert_eq!(check(&branches), expected, "{branches}");
+        }
     }
 
     /// A schema that holds what is asked for, as deep as its form makes it.

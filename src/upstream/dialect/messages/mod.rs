@@ -1,8 +1,8 @@
 //! Anthropic's Messages API, both ways, as pure functions.
 //!
 //! Going up, `request` puts the neutral content of a request into the API's words: `turns` its items, `parts` their parts,
-//! `tools` its tools, `schema_form` (with `schema_walk`, `schema_members`, `keywords`, `tree`, `pointers`, `urls` and `property_names`), `roots` (with
-//! `merger`, `outline` and `union_words`), `schema` and `strict` their schemas, `reasoning` effort and thinking, `thoughts` what was
+//! `tools` its tools, `schema_form` (with `schema_walk`, `schema_members`, `keywords`, `references`, `tree`, `pointers`, `urls` and `property_names`), `roots` (with
+//! `merger`, `outline`, `view`, `own_words` and `union_words`), `schema` and `strict` their schemas, `reasoning` effort and thinking, `thoughts` what was
 //! thought before, `user` who asks, `cache` the marks; `wire` is what is sent, and `calls` says how what comes back is to be read, with `renamer`. What a model
 //! takes is data of the policy, never its name. Coming down, `response` reads whole answers and `stream` events, both into
 //! pieces; `events` is how their parts are read, and `answer` what they have in common. What cannot be carried is an error with
@@ -16,10 +16,12 @@ mod keywords;
 mod limits;
 mod merger;
 mod outline;
+mod own_words;
 mod parts;
 mod pointers;
 mod property_names;
 mod reasoning;
+mod references;
 mod renamer;
 mod request;
 mod response;
@@ -38,6 +40,7 @@ mod turns;
 mod union_words;
 mod urls;
 mod user;
+mod view;
 mod wire;
 
 pub use calls::Reading;

@@ -3,164 +3,14 @@
 //! Outlines are joined as schemas are, so that no object is refused that fits the whole. A choice binds a property if each of its
 //! branches does, each to a schema of its own. Where some describe it and others do not speak of it, what is described is a hint,
 //! which counts where nothing else is known. A branch that speaks of it and says less, by requiring it, by a pattern, or by what
-//! it says of all other properties, adds just that to what may hold.
+//! it says of all other properties, adds just that to what may hold. Of schemas that hold together each binds the properties that
+//! it does not list to what it says of all others.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::view::{ANYTHING, MAX_OTHERS, NOTHING, Others, Together, View, is_free};
 use crate::wire::json::quoted;
-
-/// The schema that every value fits.
-const ANYTHING: &str = "{}";
-/// What may be repeated in each alternative, in bytes.
-const MAX_REPEATED_BYTES: usize = 200;
-/// How many schemas of properties that are not listed are told apart.
-const MAX_OTHERS: usize = 8;
-
-/// Schemas that hold together.
-type Together<'a> = Vec<&'a str>;
-
-/// What is known of a property.
-#[derive(Clone, Debug, Default)]
-pub struct View<'a> {
-    always: Together<'a>,
-    /// Of each list, one holds. No list allows anything.
-    choices: Vec<Vec<Together<'a>>>,
-    /// What holds where a branch describes the property; elsewhere nothing is known.
-    hints: Vec<Together<'a>>,
-    /// Whether it is spoken of, but perhaps not described.
-    is_mentioned: bool,
-    is_described: bool,
-    /// When it was found.
-    place: usize,
-}
-
-impl<'a> View<'a> {
-    /// A property that always has a schema, and was found as the one of this number.
-    pub fn described(schema: &'a str, place: usize) -> Self {
-        Self { always: vec![schema], is_described: schema != "false", place, ..Self::default() }
-    }
-
-    fn mentioned() -> Self {
-        Self { is_mentioned: true, ..Self::default() }
-    }
-
-    fn is_bound(&self) -> bool {
-        !self.always.is_empty() || !self.choices.is_empty()
-    }
-
-    /// Takes in what else holds.
-    fn and(&mut self, other: &Self) {
-        for schema in &other.always {
-            if !self.always.contains(schema) {
-                self.always.push(schema);
-            }
-        }
-        match self.always.iter().any(|schema| !is_free(schema)) {
-            true => self.always.retain(|schema| !is_free(schema)),
-            false => self.always.truncate(1),
-        }
-        let new = other.choices.iter().filter(|choice| !self.choices.contains(choice)).cloned();
-        self.choices.extend(new.collect::<Vec<_>>());
-        let new = other.hints.iter().filter(|hint| !self.hints.contains(hint)).cloned();
-        self.hints.extend(new.collect::<Vec<_>>());
-        self.place = match (self.is_described, other.is_described) {
-            (true, true) => self.place.min(other.place),
-            (true, false) => self.place,
-            (false, _) => other.place,
-        };
-        self.is_mentioned |= other.is_mentioned;
-        self.is_described |= other.is_described;
-    }
-
-    /// Of which one holds, if it is bound, or that may hold.
-    fn alternatives(&self) -> Vec<Together<'a>> {
-        if !self.is_bound() {
-            let free = self.is_mentioned.then(|| vec![ANYTHING]);
-            return self.hints.iter().cloned().chain(free).collect();
-        }
-        let always: Together<'a> = self.always.iter().copied().filter(|schema| !is_free(schema)).collect();
-        match self.choices.first() {
-            Some(choice) if always.is_empty() => choice.clone(),
-            Some(choice)
-                if always.iter().map(|schema| schema.len()).sum::<usize>() <= MAX_REPEATED_BYTES
-                    && choice.iter().all(|together| together.len() == 1) =>
-            {
-                choice.iter().map(|together| [&always[..], together].concat()).collect()
-            }
-            Some(_) | None => vec![self.always.clone()],
-        }
-    }
-
-    /// How many schemas it holds.
-    fn weight(&self) -> usize {
-        let of = |alternatives: &Vec<Together<'a>>| alternatives.iter().map(Vec::len).sum::<usize>();
-        self.always.len() + self.choices.iter().map(of).sum::<usize>() + of(&self.hints)
-    }
-
-    /// The schema that says it.
-    fn written(&self) -> Cow<'a, str> {
-        if !self.is_bound() {
-            return any_of(&self.hints);
-        }
-        // What always holds leaves nothing to choose where it is one of the choices.
-        let is_open = |choice: &&Vec<Together<'a>>| {
-            !choice.iter().any(|together| together.iter().all(|schema| self.always.contains(schema)))
-        };
-        let choices: Vec<Cow<'a, str>> = self.choices.iter().filter(is_open).map(|choice| any_of(choice)).collect();
-        let is_alone = choices.is_empty();
-        let always = self.always.iter().filter(|schema| is_alone || !is_free(schema));
-        joined("allOf", always.map(|schema| Cow::Borrowed(*schema)).chain(choices).collect())
-    }
-}
-
-/// Whether every value fits a schema.
-fn is_free(schema: &str) -> bool {
-    let inside = schema.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-    schema == "true" || inside.is_some_and(|inside| inside.trim_ascii().is_empty())
-}
-
-fn any_of<'a>(alternatives: &[Together<'a>]) -> Cow<'a, str> {
-    let together =
-        |schemas: &Together<'a>| joined("allOf", schemas.iter().map(|schema| Cow::Borrowed(*schema)).collect());
-    joined("anyOf", alternatives.iter().map(together).collect())
-}
-
-/// Schemas, of which there is at least one, as one.
-fn joined<'a>(joint: &str, mut schemas: Vec<Cow<'a, str>>) -> Cow<'a, str> {
-    match schemas.len() {
-        1 => schemas.remove(0),
-        _ => format!(r#"{{"{joint}":[{}]}}"#, schemas.join(",")).into(),
-    }
-}
-
-/// What is known of the properties that an outline does not list.
-#[derive(Clone, Debug, Default)]
-struct Others<'a> {
-    /// Whether one of the alternatives holds; without any, there are no others.
-    is_bound: bool,
-    alternatives: Vec<Together<'a>>,
-}
-
-impl<'a> Others<'a> {
-    const NONE: Self = Self { is_bound: true, alternatives: Vec::new() };
-
-    fn of(schema: &'a str) -> Self {
-        Self { is_bound: true, alternatives: vec![vec![schema]] }
-    }
-
-    /// They are spoken of, and may be anything.
-    fn free() -> Self {
-        Self { is_bound: false, alternatives: vec![vec![ANYTHING]] }
-    }
-
-    /// What holds of them if this holds and `other`.
-    fn and(&mut self, other: &Self) {
-        if !self.is_bound && (other.is_bound || self.alternatives.is_empty()) {
-            *self = other.clone();
-        }
-    }
-}
 
 /// What is known of the objects that fit a schema.
 #[derive(Clone, Debug, Default)]
@@ -203,7 +53,8 @@ impl<'a> Outline<'a> {
         self.properties.entry(name).or_insert_with(View::mentioned);
     }
 
-    /// Takes in what a schema says of the properties that it does not list: by patterns, and of all others.
+    /// Takes in what a schema says of the properties that it does not list: by patterns, and of all others, which also those are
+    /// that it only mentions.
     pub fn describe_others(&mut self, has_patterns: bool, additional: Option<&'a str>) {
         self.is_open |= has_patterns || additional.is_some_and(|additional| additional != "false");
         self.others = match additional {
@@ -212,15 +63,23 @@ impl<'a> Outline<'a> {
             Some(schema) if !is_free(schema) => Others::of(schema),
             Some(_) | None => Others::default(),
         };
+        let mentioned = self.properties.values_mut().filter(|view| !view.is_bound());
+        mentioned.for_each(|view| view.bind(&self.others));
     }
 
     /// Takes in what else holds.
     pub fn and(&mut self, other: &Self) {
+        if other.others.bound().is_some() {
+            let unlisted = self.properties.iter_mut().filter(|(name, _)| !other.properties.contains_key(*name));
+            unlisted.for_each(|(_, view)| view.bind(&other.others));
+        }
         for (name, view) in &other.properties {
             match self.properties.get_mut(name) {
                 Some(known) => known.and(view),
                 None => {
-                    self.properties.insert(name.clone(), view.clone());
+                    let mut view = view.clone();
+                    view.bind(&self.others);
+                    self.properties.insert(name.clone(), view);
                 }
             }
         }
@@ -261,9 +120,15 @@ impl<'a> Outline<'a> {
         OF_PROPERTY * self.properties.len() + known + self.others.alternatives.len()
     }
 
-    /// The schemas of all properties that are described, as JSON, in the order of their finding.
+    /// How much more it weighs where it is taken in by `outline`, of which it may bind each property.
+    pub fn weight_within(&self, outline: &Self) -> usize {
+        self.others.bound().map_or(0, |_| outline.properties.len())
+    }
+
+    /// The schemas of all properties that are described or forbidden, as JSON, in the order of their finding.
     pub fn properties(&self) -> String {
-        let mut described: Vec<_> = self.properties.iter().filter(|(_, view)| view.is_described).collect();
+        let mut described: Vec<_> =
+            self.properties.iter().filter(|(_, view)| view.is_described || view.is_forbidden()).collect();
         described.sort_by_key(|(_, view)| view.place);
         let members: Vec<String> =
             described.iter().map(|(name, view)| format!("{}:{}", quoted(name), view.written())).collect();
@@ -314,7 +179,7 @@ struct GatheredView<'a> {
 
 impl<'a> GatheredView<'a> {
     fn add(&mut self, alternative: &Together<'a>) {
-        if !alternative.contains(&"false") && self.known.insert(alternative.clone()) {
+        if !alternative.contains(&NOTHING) && self.known.insert(alternative.clone()) {
             self.alternatives.push(alternative.clone());
         }
     }
@@ -350,18 +215,95 @@ impl<'a> Gathered<'a> {
                 others.iter().for_each(|alternative| gathered.add(alternative));
             }
             let is_bound = gathered.bound + all.bound_others - listing.bound_others == all.count;
-            let is_free = gathered.alternatives.iter().any(|together| together.iter().all(|schema| is_free(schema)));
-            let mut view = View {
-                is_described: gathered.place.is_some() && !gathered.alternatives.is_empty(),
-                place: gathered.place.unwrap_or_default(),
-                ..View::default()
-            };
-            match is_bound && !is_free && !gathered.alternatives.is_empty() {
-                true => view.choices.push(gathered.alternatives),
-                false => view.hints = gathered.alternatives,
-            }
+            let mut view = View::default();
+            view.place = gathered.place.unwrap_or_default();
+            view.is_described = gathered.place.is_some() && !gathered.alternatives.is_empty();
+            view.choose(gathered.alternatives, is_bound);
             view
         };
         views.into_iter().map(|(name, gathered)| (name, of(gathered))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::dialect::messages::own_words;
+    use crate::wire::json::object_fields;
+
+    /// What schemas say that hold together, or of which one holds.
+    fn joined<'a>(joint: &str, schemas: &[&'a str]) -> Outline<'a> {
+        let mut found = 0;
+        let own = schemas.iter().map(|schema| {
+            let fields = object_fields(schema).expect("an object");
+            own_words::outline(&fields, &mut found)
+        });
+        let outlines: Vec<Outline<'a>> = own.collect();
+        if joint == "anyOf" {
+            return Outline::any(outlines.iter());
+        }
+        let mut all = Outline::default();
+        outlines.iter().for_each(|outline| all.and(outline));
+        all
+    }
+
+    const A: &str = r#"{"properties":{"a":{"const":1}}}"#;
+    const B: &str = r#"{"properties":{"b":{"const":2}}}"#;
+    const REQUIRED: &str = r#"{"required":["a"]}"#;
+    const OTHERS: &str = r#"{"additionalProperties":{"minimum":3}}"#;
+    const CLOSED: &str = r#"{"properties":{"b":{}},"additionalProperties":false}"#;
+    const PATTERN: &str = r#"{"patternProperties":{"^a":{"const":4}},"additionalProperties":{"const":5}}"#;
+    const FORBIDDEN: &str = r#"{"properties":{"a":false}}"#;
+    const NO_OBJECT: &str = r#"{"type":"string","properties":{"a":{"const":6}}}"#;
+
+    #[test]
+    fn outlines_are_joined_as_schemas_are() {
+        for (joint, schemas, expected) in [
+            ("anyOf", &[A, B][..], r#"{"a":{"const":1},"b":{"const":2}} "#),
+            ("allOf", &[A, B], r#"{"a":{"const":1},"b":{"const":2}} "#),
+            ("anyOf", &[B, A, A], r#"{"b":{"const":2},"a":{"const":1}} "#),
+            ("anyOf", &[A, REQUIRED], r#"{"a":{"anyOf":[{"const":1},{}]}} "#),
+            ("allOf", &[A, REQUIRED], r#"{"a":{"const":1}} ["a"]"#),
+            ("anyOf", &[REQUIRED, REQUIRED], r#"{} ["a"]"#),
+            ("anyOf", &[A, OTHERS], r#"{"a":{"anyOf":[{"const":1},{"minimum":3}]}} "#),
+            ("allOf", &[A, OTHERS], r#"{"a":{"allOf":[{"const":1},{"minimum":3}]}} "#),
+            ("allOf", &[OTHERS, A], r#"{"a":{"allOf":[{"const":1},{"minimum":3}]}} "#),
+            ("anyOf", &[A, CLOSED], r#"{"a":{"const":1},"b":{}} "#),
+            ("allOf", &[A, CLOSED], r#"{"a":{"const":1},"b":{}} "#),
+            ("anyOf", &[A, PATTERN], r#"{"a":{"anyOf":[{"const":1},{}]}} "#),
+            ("allOf", &[A, PATTERN], r#"{"a":{"const":1}} "#),
+            ("anyOf", &[A, FORBIDDEN], r#"{"a":{"const":1}} "#),
+            ("allOf", &[A, FORBIDDEN], r#"{"a":false} "#),
+            ("anyOf", &[FORBIDDEN, FORBIDDEN], r#"{"a":false} "#),
+            ("anyOf", &[FORBIDDEN, CLOSED], r#"{"a":false,"b":{}} "#),
+            ("anyOf", &[FORBIDDEN, B], r#"{"b":{"const":2}} "#),
+            ("anyOf", &[NO_OBJECT, A, REQUIRED], r#"{"a":{"anyOf":[{"const":1},{}]}} "#),
+            ("anyOf", &[NO_OBJECT, r#"{"required":["b"]}"#], r#"{} ["b"]"#),
+            ("allOf", &[NO_OBJECT, REQUIRED], "{} "),
+        ] {
+            let outline = joined(joint, schemas);
+            let written = format!("{} {}", outline.properties(), outline.required().unwrap_or_default());
+            assert_eq!(written, expected, "{joint} of {schemas:?}");
+        }
+    }
+
+    #[test]
+    fn only_so_many_schemas_of_others_are_told_apart() {
+        let others: Vec<String> =
+            (0..=MAX_OTHERS).map(|at| format!(r#"{{"additionalProperties":{{"minimum":{at}}}}}"#)).collect();
+        let schemas: Vec<&str> = [A].into_iter().chain(others.iter().map(String::as_str)).collect();
+        let first = |count: usize| {
+            let minimums: Vec<String> = (0..count).map(|at| format!(r#",{{"minimum":{at}}}"#)).collect();
+            minimums.concat()
+        };
+        for (joint, count, expected) in [
+            ("anyOf", MAX_OTHERS, first(MAX_OTHERS)),
+            ("anyOf", MAX_OTHERS + 1, ",{}".to_owned()),
+            ("allOf", MAX_OTHERS - 1, first(MAX_OTHERS - 1)),
+            ("allOf", MAX_OTHERS + 1, first(MAX_OTHERS - 1)),
+        ] {
+            let expected = format!(r#"{{"a":{{"{joint}":[{{"const":1}}{expected}]}}}}"#);
+            assert_eq!(joined(joint, &schemas[..=count]).properties(), expected, "{joint} of {count}");
+        }
     }
 }

@@ -77,8 +77,9 @@ fn unused_name(fields: &[Field<'_>]) -> String {
 
 /// The definitions, and the root as it was as one of them.
 fn with_root(fields: &[Field<'_>], name: &str) -> String {
-    let is_said_elsewhere =
-        |name: &str| DEFINITIONS.contains(&name) || matches!(name, "$schema" | "$id" | "$anchor" | "description");
+    let is_said_elsewhere = |name: &str| {
+        DEFINITIONS.contains(&name) || matches!(name, "$schema" | "$id" | "$anchor" | "$dynamicAnchor" | "description")
+    };
     let kept = fields.iter().filter(|field| !is_said_elsewhere(&field.name));
     let root: Vec<String> = kept.map(|Field { name, value }| format!("{}:{value}", quoted(name))).collect();
     let root = format!("{}:{{{}}}", quoted(name), root.join(","));
@@ -135,6 +136,10 @@ mod tests {
             (
                 r##"{"$defs":{"A":{"properties":{"a":{"$anchor":"b","type":"string"},"c":{"$ref":"#b"}}}},"oneOf":[{"$ref":"#/$defs/A"}]}"##,
                 r##"{"type":"object","$defs":{"A":{"properties":{"a":{"$anchor":"b","type":"string"},"c":{"$ref":"#b"}}},"root":{"oneOf":[{"$ref":"#/$defs/A"}]}},"properties":{"a":{"type":"string"},"c":{"$ref":"#b"}}}"##,
+            ),
+            (
+                r##"{"$dynamicAnchor":"b","properties":{"a":{"$dynamicRef":"#b"}},"anyOf":[{"properties":{"d":{"$ref":"#/anyOf/0"}}}]}"##,
+                r##"{"type":"object","$defs":{"root":{"properties":{"a":{"$dynamicRef":"#b"}},"anyOf":[{"properties":{"d":{"$ref":"#/$defs/root/anyOf/0"}}}]}},"$dynamicAnchor":"b","properties":{"a":{"$dynamicRef":"#b"},"d":{"$ref":"#/$defs/root/anyOf/0"}}}"##,
             ),
             (
                 r##"{"$id":"https://x.y/s","anyOf":[{"properties":{"a":{"$ref":"https://x.y/s#/anyOf/0"}}}]}"##,

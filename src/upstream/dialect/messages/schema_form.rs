@@ -27,7 +27,7 @@ pub fn look(schema: &str) -> Look<'_> {
     let mut walker = Walker::new(schema, Changes::default());
     walker.root();
     let is_rewritten = !walker.edits.is_empty();
-    Look { odd_names: walker.odd_names, is_rewritten, leads_into_root: walker.leads_into_root }
+    Look { odd_names: walker.odd_names, is_rewritten, leads_into_root: walker.references.lead_into_root }
 }
 
 /// A schema as the API takes it.
@@ -50,7 +50,7 @@ pub fn rewritten(schema: &str, changes: Changes<'_>) -> Option<Rewritten> {
         }
         let is_weaker = walker.is_weaker || written.as_ref().is_some_and(|written| written.is_weaker);
         // What has been left out may have been referred to.
-        let is_last = !walker.has_references();
+        let is_last = !walker.references.are_any();
         written = Some(Rewritten { schema: walker.written(), is_weaker });
         if is_last {
             break;
@@ -149,7 +149,7 @@ mod tests {
             // What has a URL of its own is referred to by where it stands, as are the parts of it.
             (
                 r##"{"$id":"https://x.y/s","$defs":{"A":{"$id":"a","$defs":{"B":{"$anchor":"b"}},"items":{"$ref":"#/$defs/B"},"not":{"$ref":"#b"}}},"properties":{"c":{"$ref":"a"},"d":{"$ref":"https://x.y/a#/items"},"e":{"$ref":"b"}}}"##,
-                r##"{"$id":"https://x.y/s","$defs":{"A":{"$defs":{"B":{"$anchor":"b"}},"items":{"$ref":"#/$defs/A/$defs/B"},"not":{"$ref":"#/$defs/A/$defs/B"}}},"properties":{"c":{"$ref":"#/$defs/A"},"d":{"$ref":"#/$defs/A/items"},"e":{"$ref":"b"}}}"##,
+                r##"{"$id":"https://x.y/s","$defs":{"A":{"$defs":{"B":{}},"items":{"$ref":"#/$defs/A/$defs/B"},"not":{"$ref":"#/$defs/A/$defs/B"}}},"properties":{"c":{"$ref":"#/$defs/A"},"d":{"$ref":"#/$defs/A/items"},"e":{"$ref":"b"}}}"##,
             ),
             (
                 r##"{"$defs":{"A":{"$id":"a","items":{"$ref":"#/$defs/B"}}},"items":{"$ref":"a#b"}}"##,
@@ -159,6 +159,57 @@ mod tests {
                 r##"{"components":{"A":{}},"properties":{"$ref":{"$ref":"#/components/A"},"b":{"const":{"$ref":"#/x"}},"c":{"$ref":"https://x.y/s#/a"}}}"##,
                 "as it is",
             ),
+        ] {
+            assert_eq!(check(schema), expected, "{schema}");
+        }
+    }
+
+    #[test]
+    fn a_schema_without_a_url_of_its_own_says_what_it_said_with_it() {
+        for (schema, expected) in [
+            // Its references to other documents are relative to no other URL now.
+            (
+                r##"{"$id":"https://x.y/s","$defs":{"A":{"$id":"t/a","items":{"$ref":"c#d"},"not":{"$ref":"https://x.y/e"}}},"items":{"$ref":"c"}}"##,
+                r##"{"$id":"https://x.y/s","$defs":{"A":{"items":{"$ref":"https://x.y/t/c#d"},"not":{"$ref":"https://x.y/e"}}},"items":{"$ref":"c"}}"##,
+            ),
+            (
+                r##"{"$id":"https://x.y/s","$defs":{"A":{"$id":"https://z/t/a","items":{"$ref":"../s"},"not":{"$dynamicRef":"c#d"}}}}"##,
+                r##"{"$id":"https://x.y/s","$defs":{"A":{"items":{"$ref":"https://z/s"},"not":{"$dynamicRef":"https://z/t/c#d"}}}}"##,
+            ),
+            (
+                r##"{"$defs":{"A":{"$id":"t/a","items":{"$ref":"c#d"},"not":{"$ref":"/t/c"}}}}"##,
+                r##"{"$defs":{"A":{"items":{"$ref":"/t/c#d"},"not":{"$ref":"/t/c"}}}}"##,
+            ),
+            (
+                r##"{"$defs":{"A":{"$id":"t/a","items":{"$ref":"s"},"discriminator":{"propertyName":"k","mapping":{"b":"B","c":"c.json"}}},"B":{"$id":"s"}}}"##,
+                r##"{"$defs":{"A":{"items":{"$ref":"/t/s"},"discriminator":{"propertyName":"k","mapping":{"b":"B","c":"/t/c.json"}}},"B":{}}}"##,
+            ),
+            // An anchor of the same name may stand around it.
+            (
+                r##"{"$anchor":"own","$defs":{"A":{"$id":"a","$anchor":"own","$defs":{"B":{"$id":"#b"}},"items":{"$ref":"#own"},"not":{"$ref":"#b"}}},"items":{"$ref":"#own"},"not":{"$ref":"a#own"}}"##,
+                r##"{"$anchor":"own","$defs":{"A":{"$defs":{"B":{}},"items":{"$ref":"#/$defs/A"},"not":{"$ref":"#/$defs/A/$defs/B"}}},"items":{"$ref":"#"},"not":{"$ref":"#/$defs/A"}}"##,
+            ),
+            // A dynamic reference leads to the outermost anchor, which the root's always is.
+            (
+                r##"{"$dynamicAnchor":"own","$defs":{"A":{"$id":"a","$dynamicAnchor":"own","items":{"$dynamicRef":"#own"},"not":{"$ref":"#own"}}},"not":{"$dynamicRef":"a#own"}}"##,
+                r##"{"$dynamicAnchor":"own","$defs":{"A":{"items":{"$dynamicRef":"#own"},"not":{"$ref":"#/$defs/A"}}},"not":{"$dynamicRef":"#own"}}"##,
+            ),
+            // Of one that is alone it is the one.
+            (
+                r##"{"$anchor":"own","$defs":{"A":{"$id":"a","$dynamicAnchor":"own","items":{"$dynamicRef":"#own"}}},"items":{"$dynamicRef":"a#own"}}"##,
+                r##"{"$anchor":"own","$defs":{"A":{"items":{"$dynamicRef":"#/$defs/A"}}},"items":{"$dynamicRef":"#/$defs/A"}}"##,
+            ),
+            (
+                r##"{"$dynamicAnchor":"own","$defs":{"A":{"$id":"a","$anchor":"own","items":{"$dynamicRef":"#own"}}}}"##,
+                r##"{"$dynamicAnchor":"own","$defs":{"A":{"items":{"$dynamicRef":"#/$defs/A"}}}}"##,
+            ),
+            // Of several the way to it tells, which nothing tells without URLs.
+            (
+                r##"{"$defs":{"A":{"$id":"a","$dynamicAnchor":"own","items":{"$dynamicRef":"#own"}},"B":{"$id":"b","$dynamicAnchor":"own","$ref":"a"}}}"##,
+                r##"weaker: {"$defs":{"A":{"items":{}},"B":{"$ref":"#/$defs/A"}}}"##,
+            ),
+            (r##"{"items":{"$dynamicRef":"#own"}}"##, r#"weaker: {"items":{}}"#),
+            (r##"{"$dynamicAnchor":"own","items":{"$dynamicRef":"#own"}}"##, "as it is"),
         ] {
             assert_eq!(check(schema), expected, "{schema}");
         }

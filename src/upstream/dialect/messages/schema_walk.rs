@@ -1,14 +1,13 @@
 //! A walk through a schema of a tool, which finds what must change of it ([`super::schema_form`]).
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::keywords::{DRAFT, FORMER, Keyword, TYPES, is_anchor, is_count, is_number};
-use super::pointers::{self, Changes};
+use super::pointers::Changes;
 use super::property_names::{self, is_odd, key};
+use super::references::References;
 use super::schema_members::{Fate, Members};
-use super::tree::{Target, Tree};
 use crate::wire::json::{decoded, quoted};
 use crate::wire::walk::{Walk, inside};
 
@@ -44,21 +43,18 @@ pub struct Walker<'a, 'c> {
     schema: &'a str,
     walk: Walk<'a>,
     changes: Changes<'c>,
-    /// What references may lead to, as soon as there is one.
-    tree: Option<Tree<'a>>,
+    pub references: References<'a, 'c>,
     pub edits: Vec<Edit>,
     /// The names of properties that the API may not take, as they are written.
     pub odd_names: Vec<&'a str>,
-    /// Whether something refers to a part of the root that merging changes.
-    pub leads_into_root: bool,
     /// Whether something is left out that said something.
     pub is_weaker: bool,
 }
 
 impl<'a, 'c> Walker<'a, 'c> {
     pub fn new(schema: &'a str, changes: Changes<'c>) -> Self {
-        let (walk, edits, odd_names) = (Walk::new(schema), Vec::new(), Vec::new());
-        Self { schema, walk, changes, tree: None, edits, odd_names, leads_into_root: false, is_weaker: false }
+        let (walk, references) = (Walk::new(schema), References::new(schema, changes));
+        Self { schema, walk, changes, references, edits: Vec::new(), odd_names: Vec::new(), is_weaker: false }
     }
 
     /// The whole schema. What is none at all stays as it is.
@@ -81,10 +77,6 @@ impl<'a, 'c> Walker<'a, 'c> {
         }
         written.push_str(self.schema.get(at..).unwrap_or_default());
         written
-    }
-
-    pub fn has_references(&self) -> bool {
-        self.tree.is_some()
     }
 
     /// A schema, wherever one must stand: any value is allowed where there is none.
@@ -215,10 +207,8 @@ impl<'a, 'c> Walker<'a, 'c> {
                 self.value_that_names();
                 Some(Fate::Kept)
             }
-            Keyword::Reference => {
-                let reference = self.pass_value();
-                self.follow(reference).then_some(Fate::Kept)
-            }
+            Keyword::Reference => self.follow(References::written),
+            Keyword::DynamicReference => self.follow(References::written_dynamic),
             Keyword::Discriminator => {
                 self.discriminator();
                 Some(Fate::Kept)
@@ -227,7 +217,10 @@ impl<'a, 'c> Walker<'a, 'c> {
                 self.walk.value();
                 Some(Fate::LeftOut)
             }
-            Keyword::Anchor => self.simple(|json| json.starts_with('"') && is_anchor(inside(json))),
+            Keyword::Anchor => {
+                let fate = self.simple(|json| json.starts_with('"') && is_anchor(inside(json)))?;
+                Some(if self.is_named_in_vain() { Fate::LeftOut } else { fate })
+            }
             Keyword::Url => self.url(level.standing),
             Keyword::Draft => {
                 let is_of_today = self.walk.value().contains(DRAFT);
@@ -339,10 +332,10 @@ impl<'a, 'c> Walker<'a, 'c> {
         if self.walk.peek() != Some(b'[') {
             return self.simple(|json| TYPES.contains(&json));
         }
-        let ahead = self.walk.clone();
+        let start = self.walk.position();
         let count = self.distinct(|json| json == "null" || TYPES.contains(&json))?;
         // A word that is none may allow anything: the others alone would allow less.
-        let is_known = property_names::texts(self.walk.since(ahead.position())).all(|word| TYPES.contains(&word));
+        let is_known = property_names::texts(self.walk.since(start)).all(|word| TYPES.contains(&word));
         (count > 0 && is_known).then_some(Fate::Kept)
     }
 
@@ -387,12 +380,7 @@ impl<'a, 'c> Walker<'a, 'c> {
         while let Some(name) = self.name() {
             match decoded(name.written).as_deref() {
                 Some("propertyName") => self.value_that_names(),
-                Some("mapping") if self.walk.pass(b'{') => {
-                    while self.walk.name().is_some() {
-                        let reference = self.pass_value();
-                        self.follow(reference);
-                    }
-                }
+                Some("mapping") => self.mapping(),
                 Some(_) | None => {
                     self.walk.value();
                 }
@@ -400,25 +388,35 @@ impl<'a, 'c> Walker<'a, 'c> {
         }
     }
 
-    /// Leads a reference to where its target is now. Whether it leads anywhere.
-    fn follow(&mut self, reference: Name<'a>) -> bool {
-        let Name { range, written, .. } = reference;
-        let Some(reference) = decoded(written) else { return false };
-        let tree = self.tree.get_or_insert_with(|| Tree::of(self.schema));
-        let local = match tree.resolve(&reference, range.start) {
-            Target::Elsewhere => return true,
-            Target::Nowhere => return false,
-            Target::Here(local) => local,
-        };
-        let followed = pointers::followed(&local, tree, self.changes).map_or(local.clone(), Cow::Owned);
-        // What the root held is already where it is to be found.
-        let part = tree.find(if self.changes.moved.is_some() { &followed } else { &local });
-        let Some(part) = part.filter(|part| !tree.json(*part).starts_with('[')) else { return false };
-        self.leads_into_root |= tree.is_merged(part);
-        if followed != reference {
-            self.replace(range, quoted(&followed));
+    /// What each value of such a property leads to: a reference, or the name of a schema.
+    fn mapping(&mut self) {
+        if !self.walk.pass(b'{') {
+            self.walk.value();
+            return;
         }
-        true
+        // The name of a schema looks like a URL.
+        let is_url = |value: &str| value.contains(['#', '/', '.']);
+        while self.walk.name().is_some() {
+            self.follow(|references, value, position| {
+                references.written(value, position).filter(|written| is_url(value) || written.starts_with('#'))
+            });
+        }
+    }
+
+    /// Leads a reference to where its target is now. Nothing if it leads nowhere.
+    fn follow(&mut self, written: impl Fn(&mut References<'a, 'c>, &str, usize) -> Option<String>) -> Option<Fate> {
+        let value = self.pass_value();
+        let reference = decoded(value.written)?;
+        let followed = written(&mut self.references, &reference, value.range.start)?;
+        if followed != reference {
+            self.replace(value.range, quoted(&followed));
+        }
+        Some(Fate::Kept)
+    }
+
+    /// Whether what has just been passed names a part of the schema that is referred to otherwise.
+    fn is_named_in_vain(&mut self) -> bool {
+        self.references.are_by_pointers(self.walk.position())
     }
 
     /// The URL of a schema, which in draft 6 may also be an anchor. One inside of the schema is none that anything refers to any
@@ -427,6 +425,7 @@ impl<'a, 'c> Walker<'a, 'c> {
         let Name { range, written, .. } = self.pass_value();
         let url = inside(written);
         match url.strip_prefix('#') {
+            Some(anchor) if is_anchor(anchor) && self.is_named_in_vain() => Some(Fate::LeftOut),
             Some(anchor) if is_anchor(anchor) => {
                 self.replace(range.start + 1..range.start + 2, String::new());
                 Some(Fate::Renamed("$anchor"))

@@ -11,6 +11,8 @@ use crate::wire::walk::Walk;
 
 /// The number of the whole schema among its parts.
 pub const ROOT: usize = 0;
+/// Its position among the resources.
+const OUTERMOST: usize = 0;
 
 /// The objects, arrays and flags of a schema, which must be valid JSON, each with a number.
 pub struct Tree<'a> {
@@ -18,7 +20,7 @@ pub struct Tree<'a> {
     /// What stands in each part, by its name or position. Of a name that comes twice the last counts.
     inner: BTreeMap<(usize, Cow<'a, str>), usize>,
     /// By the position of the resource that each belongs to.
-    anchors: BTreeMap<(usize, Cow<'a, str>), usize>,
+    anchors: BTreeMap<(usize, Cow<'a, str>), Anchor>,
     /// The schema itself, and those within it that have a URL of their own, outermost first.
     resources: Vec<Resource>,
     /// What each part stands in, and its name or position there, if there are several resources.
@@ -40,11 +42,19 @@ struct Resource {
     url: String,
 }
 
+/// What an anchor names.
+#[derive(Clone, Copy)]
+struct Anchor {
+    part: usize,
+    /// Whether dynamic references may lead here that name one of the same name.
+    is_dynamic: bool,
+}
+
 /// Where a reference leads.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Target<'r> {
-    /// To another document.
-    Elsewhere,
+    /// To another document: its URL, with the fragment.
+    Elsewhere(String),
     Nowhere,
     /// Into the schema, if anywhere, as a fragment that says how to go there from its root.
     Here(Cow<'r, str>),
@@ -96,9 +106,9 @@ impl<'a> Tree<'a> {
         for (part, url) in called.urls {
             tree.add_resource(part, &url);
         }
-        for (part, anchor) in called.anchors {
-            let resource = tree.resource_at(tree.parts.get(part).map_or(0, |part| part.start));
-            tree.anchors.insert((resource, anchor), part);
+        for (name, anchor) in called.anchors {
+            let resource = tree.resource_at(tree.parts.get(anchor.part).map_or(0, |part| part.start));
+            tree.anchors.insert((resource, name), anchor);
         }
         if tree.resources.len() > 1 {
             tree.holders = tree.inner.iter().map(|((holder, step), part)| (*part, (*holder, step.clone()))).collect();
@@ -168,21 +178,21 @@ impl<'a> Tree<'a> {
         Some(number)
     }
 
+    /// Whether a position is in a schema that has a URL of its own and is not the root.
+    pub fn is_in_inner_resource(&self, position: usize) -> bool {
+        self.resource_at(position) != OUTERMOST
+    }
+
     /// Where a reference leads that stands at a position.
     pub fn resolve<'r>(&self, reference: &'r str, position: usize) -> Target<'r> {
-        let from = self.resource_at(position);
         if self.resources.len() == 1 && reference.starts_with('#') {
             return Target::Here(reference.into());
         }
-        let (address, fragment) = reference.split_once('#').unwrap_or((reference, ""));
-        let base = self.resources.get(from).map_or(urls::TOP, |resource| &resource.url);
-        let url = if address.is_empty() { base.to_owned() } else { urls::joined(base, address) };
-        let resource = match address.is_empty() {
-            true => Some(from),
-            false => self.resources.iter().position(|resource| resource.url == url),
-        };
-        let Some((at, resource)) = resource.and_then(|at| Some((at, self.resources.get(at)?))) else {
-            return Target::Elsewhere;
+        let (address, fragment) = split(reference);
+        let Some((at, resource)) = self.resource(address, position) else {
+            let url = self.joined(address, position);
+            let hash = if reference.contains('#') { "#" } else { "" };
+            return Target::Elsewhere(format!("{}{hash}{fragment}", urls::written(&url)));
         };
         let name = pointers::unescaped(fragment);
         let is_pointer = name.is_empty() || name.starts_with('/');
@@ -192,9 +202,46 @@ impl<'a> Tree<'a> {
         let anchored = self.anchors.get(&(at, Cow::Borrowed(name.as_str())));
         match anchored {
             _ if is_pointer => Target::Here(format!("{}{fragment}", self.pointer(resource.part)).into()),
-            Some(part) => Target::Here(self.pointer(*part).into()),
+            Some(anchor) => Target::Here(self.pointer(anchor.part).into()),
             None => Target::Nowhere,
         }
+    }
+
+    /// Where a dynamic reference leads: to the outermost schema on the way to it that has a dynamic anchor of the name of the one
+    /// that it names. Where that is neither the root nor the only one, it leads nowhere, since without URLs nothing tells the way.
+    pub fn resolve_dynamic<'r>(&self, reference: &'r str, position: usize) -> Target<'r> {
+        let target = self.resolve(reference, position);
+        let (address, fragment) = split(reference);
+        let name = pointers::unescaped(fragment);
+        let is_dynamic = |at: usize| {
+            let anchor = self.anchors.get(&(at, Cow::Borrowed(name.as_str())));
+            anchor.is_some_and(|anchor| anchor.is_dynamic)
+        };
+        let is_named = self.resource(address, position).is_some_and(|(at, _)| is_dynamic(at));
+        match is_named && self.resources.len() > 1 {
+            false => target,
+            true if is_dynamic(OUTERMOST) => Target::Here(format!("#{fragment}").into()),
+            true if (0..self.resources.len()).filter(|at| is_dynamic(*at)).count() == 1 => target,
+            true => Target::Nowhere,
+        }
+    }
+
+    /// The resource that a reference at a position is to, by its URL, and its own position.
+    fn resource(&self, address: &str, position: usize) -> Option<(usize, &Resource)> {
+        let at = match address.is_empty() {
+            true => self.resource_at(position),
+            false => {
+                let url = self.joined(address, position);
+                self.resources.iter().position(|resource| resource.url == url)?
+            }
+        };
+        Some((at, self.resources.get(at)?))
+    }
+
+    /// What a URL is that stands at a position.
+    fn joined(&self, address: &str, position: usize) -> String {
+        let around = self.resources.get(self.resource_at(position));
+        urls::joined(around.map_or(urls::TOP, |resource| &resource.url), address)
     }
 
     /// How to go to a part from the root, where there are several resources.
@@ -214,7 +261,7 @@ impl<'a> Tree<'a> {
             Some(steps) => steps.iter().try_fold(ROOT, |part, step| self.inner(part, step)),
             None => {
                 let anchor = pointers::unescaped(fragment.strip_prefix('#')?);
-                self.anchors.get(&(ROOT, Cow::Owned(anchor))).copied()
+                self.anchors.get(&(OUTERMOST, Cow::Owned(anchor))).map(|anchor| anchor.part)
             }
         }
     }
@@ -234,20 +281,26 @@ impl<'a> Tree<'a> {
     }
 }
 
+/// A reference without its fragment, and the fragment.
+fn split(reference: &str) -> (&str, &str) {
+    reference.split_once('#').unwrap_or((reference, ""))
+}
+
 /// How parts may be called.
 #[derive(Default)]
 struct Called<'a> {
-    anchors: Vec<(usize, Cow<'a, str>)>,
+    anchors: Vec<(Cow<'a, str>, Anchor)>,
     urls: Vec<(usize, Cow<'a, str>)>,
 }
 
 impl<'a> Called<'a> {
     /// Takes in a text of a schema.
     fn take(&mut self, part: usize, name: &str, written: &'a str) {
+        let anchor = Anchor { part, is_dynamic: name == "$dynamicAnchor" };
         match (name, decoded(written)) {
-            ("$anchor" | "$dynamicAnchor", Some(anchor)) => self.anchors.push((part, anchor)),
+            ("$anchor" | "$dynamicAnchor", Some(name)) => self.anchors.push((name, anchor)),
             // So did draft 6 name an anchor.
-            ("$id", Some(url)) if url.starts_with('#') => self.anchors.push((part, url[1..].to_owned().into())),
+            ("$id", Some(url)) if url.starts_with('#') => self.anchors.push((url[1..].to_owned().into(), anchor)),
             ("$id", Some(url)) => self.urls.push((part, url)),
             (_, _) => {}
         }
@@ -281,7 +334,7 @@ mod tests {
         ] {
             let found = match tree.resolve(reference, 0) {
                 Target::Here(local) => tree.find(&local),
-                Target::Elsewhere | Target::Nowhere => None,
+                Target::Elsewhere(_) | Target::Nowhere => None,
             };
             assert_eq!(found.map(|part| (part, tree.is_merged(part))), expected, "{reference}");
         }
@@ -301,17 +354,18 @@ mod tests {
             ("#a", deepest, "nowhere"),
             ("#/items", deepest, "#/$defs/A/$defs/C/items"),
             ("u", outside, "#/$defs/A"),
-            ("u#a", deepest, "elsewhere"),
+            ("u#a", deepest, "https://x.y/u#a"),
             ("s/u#a", deepest, "#/$defs/A"),
             ("https://x.y/v#", outside, "#/$defs/A/$defs/C"),
             ("../w", within, "#/$defs/D~1E"),
             ("t", within, "#"),
             ("t#/$defs", within, "#/$defs"),
-            ("other", within, "elsewhere"),
+            ("other", within, "https://x.y/s/other"),
+            ("other?b#", deepest, "https://x.y/other?b#"),
         ] {
             let found = match tree.resolve(reference, position) {
                 Target::Here(local) => local.into_owned(),
-                Target::Elsewhere => "elsewhere".to_owned(),
+                Target::Elsewhere(url) => url,
                 Target::Nowhere => "nowhere".to_owned(),
             };
             assert_eq!(found, expected, "{reference} at {position}");

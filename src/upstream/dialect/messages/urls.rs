@@ -5,6 +5,11 @@ pub const TOP: &str = "schema:///";
 /// The longest URL that others may be relative to, in bytes: each of them is as long. Browsers and servers take no longer ones.
 const MAX_BASE_BYTES: usize = 2_048;
 
+/// A URL as it may be written where it is relative to the whole schema's.
+pub fn written(url: &str) -> &str {
+    url.strip_prefix(TOP).map_or(url, |path| &url[url.len() - path.len() - 1..])
+}
+
 /// A URL without a fragment, as what it is beside `base`, which is absolute; beside one that is too long, as it stands.
 pub fn joined(base: &str, url: &str) -> String {
     let is_absolute = url.split(['/', '?']).next().is_some_and(|first| first.contains(':'));
@@ -55,5 +60,12 @@ mod tests {
         }
         let long = format!("https://x.y/{}", "s/".repeat(MAX_BASE_BYTES / 2));
         assert_eq!(joined(&long, "a"), "a");
+    }
+
+    #[test]
+    fn what_is_relative_to_nothing_is_written_without_a_scheme() {
+        for (url, expected) in [("schema:///a/b", "/a/b"), ("https://x.y/a", "https://x.y/a"), ("urn:a:b", "urn:a:b")] {
+            assert_eq!(written(url), expected);
+        }
     }
 }
