@@ -145,7 +145,7 @@ fn with_schema(parameters: Value) -> Value {
 }
 
 /// What a schema may have many of, where each could be compared with all others.
-const WIDE: [(&str, Build); 13] = [
+const WIDE: [(&str, Build); 15] = [
     ("branches of a property each", |count| {
         let branches =
             (0..count).map(|at| json!({"properties": {format!("p{at}"): {}}, "required": [format!("p{at}")]}));
@@ -186,6 +186,16 @@ const WIDE: [(&str, Build); 13] = [
         let path = vec![name; 40].join("/");
         let branches = (0..count).map(|at| json!({"$ref": format!("#/$defs/{path}/x{at}")}));
         with_schema(json!({"$defs": definitions, "allOf": branches.collect::<Vec<_>>()}))
+    }),
+    ("branches that share a long property", |count| {
+        let long = json!({"properties": {"a": {"description": "x".repeat(20 * count)}}});
+        let branches = (0..count).map(|at| json!({"$ref": "#/$defs/A", "properties": {"a": {"const": at}}}));
+        with_schema(json!({"$defs": {"A": long}, "anyOf": branches.collect::<Vec<_>>()}))
+    }),
+    ("references beside a long URL", |count| {
+        let properties = (0..count).map(|at| (format!("p{at}"), json!({"$ref": "y"})));
+        let url = format!("https://a/{}", "b/".repeat(10 * count));
+        with_schema(json!({"$id": url, "properties": properties.collect::<Map<_, _>>()}))
     }),
     ("references that lead nowhere", |count| {
         let properties = (0..count).map(|at| (format!("p{at}"), json!({"$ref": format!("#/$defs/d{at}")})));

@@ -12,6 +12,9 @@ use crate::wire::json::{Field, field, object_fields, quoted};
 
 /// What the definition is called that holds the root as it was.
 const ROOT: &str = "root";
+/// How much the properties may take, in bytes: so much of any schema, and so often its own length.
+const ROOM_OF_ANY: usize = 64 * 1024;
+const ROOM_PER_BYTE: usize = 4;
 /// Definitions, which stay where they are.
 const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 
@@ -33,7 +36,7 @@ pub fn of_objects(fields: &[Field<'_>]) -> String {
 /// A schema without joints at its root, for `schema`, which has these `fields`.
 pub fn merged(schema: &str, fields: &[Field<'_>]) -> String {
     let merged = merger::merged(schema, fields);
-    let properties = merged.outline.properties();
+    let properties = merged.outline.properties(ROOM_OF_ANY + ROOM_PER_BYTE * schema.len());
     // An anchor stands once, so what is copied has none.
     let is_anchored = ANCHORS.iter().any(|word| properties.contains(word));
     let moved = (is_anchored || schema_form::look(schema).leads_into_root).then(|| unused_name(fields));

@@ -115,6 +115,13 @@ impl<'a> View<'a> {
         self.always.len() + self.choices.iter().map(of).sum::<usize>() + of(&self.hints)
     }
 
+    /// How many bytes of schemas that is, at most, wherever they stand.
+    pub fn bytes(&self) -> usize {
+        let of = |together: &Together<'a>| together.iter().map(|schema| schema.len()).sum::<usize>();
+        let choices = self.choices.iter().flatten().chain(&self.hints);
+        of(&self.always) + choices.map(of).sum::<usize>()
+    }
+
     /// Whether nothing fits.
     pub fn is_forbidden(&self) -> bool {
         self.always.contains(&NOTHING)
