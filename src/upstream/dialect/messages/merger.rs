@@ -1,8 +1,9 @@
 //! What schemas that are joined have in all ([`super::outline`]), found by going through their branches.
 //!
 //! A branch that says nothing of objects (null, true, a reference that leads nowhere or back to itself) adds nothing and requires
-//! nothing; one that no object fits is passed over. Each reference is followed once. Of a schema only so much is read; a branch
-//! beyond that may allow anything, and whether something is left out is said.
+//! nothing; one that no object fits is passed over. What several refer to is read once, unless it leads back to what is being read
+//! around it: then it says less than it does elsewhere. Of a schema only so much is read; a branch beyond that may allow anything,
+//! and whether something is left out is said.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
