@@ -139,7 +139,7 @@ pub const DRAFT: &str = "2020-12";
 pub const TYPES: [&str; 7] =
     [r#""string""#, r#""number""#, r#""integer""#, r#""boolean""#, r#""object""#, r#""array""#, r#""null""#];
 
-/// A word that an earlier draft says for another one of today.
+/// A word that an earlier draft says for another one of today, or that says too much where a part of it says less.
 #[derive(Clone, Copy, Debug)]
 pub struct Former {
     pub word: &'static str,
@@ -150,8 +150,10 @@ pub struct Former {
     pub instead: &'static str,
 }
 
-/// An array of `items` leaves the rest to `additionalItems`; a limit may only be said to be exclusive.
-pub const FORMER: [Former; 5] = [
+/// An array of `items` leaves the rest to `additionalItems`; a limit may only be said to be exclusive. Of `oneOf` no more than one
+/// may fit, so once one of its branches allows more it stands for `anyOf`.
+pub const FORMER: [Former; 6] = [
+    Former { word: "oneOf", today: "anyOf", beside: "oneOf", instead: "anyOf" },
     Former { word: "items", today: "prefixItems", beside: "items", instead: "prefixItems" },
     Former { word: "additionalItems", today: "items", beside: "items", instead: "prefixItems" },
     Former { word: "dependencies", today: "dependentSchemas", beside: "dependencies", instead: "dependentSchemas" },

@@ -8,7 +8,8 @@
 use super::keywords::JOINTS;
 use super::pointers::Changes;
 use super::{merger, schema_form, union_words};
-use crate::wire::json::{Field, field, object_fields, quoted};
+use crate::wire::json::{Field, field, quoted};
+use crate::wire::opened::members;
 
 /// What the definition is called that holds the root as it was.
 const ROOT: &str = "root";
@@ -33,16 +34,16 @@ pub fn of_objects(fields: &[Field<'_>]) -> String {
     format!(r#"{{"type":"object"{rest}}}"#)
 }
 
-/// A schema without joints at its root, for `schema`, which has these `fields`.
+/// A schema without joints at its root, for `schema`, which must be valid JSON and has these `fields`.
 pub fn merged(schema: &str, fields: &[Field<'_>]) -> String {
     let merged = merger::merged(schema, fields);
     let properties = merged.outline.properties(ROOM_OF_ANY + ROOM_PER_BYTE * schema.len());
     // An anchor stands once, so what is copied has none.
     let is_anchored = ANCHORS.iter().any(|word| properties.contains(word));
     let moved = (is_anchored || schema_form::look(schema).leads_into_root).then(|| unused_name(fields));
-    let mut members = vec![r#""type":"object""#.to_owned()];
+    let mut written = vec![r#""type":"object""#.to_owned()];
     if let Some(name) = &moved {
-        members.push(format!(r#""$defs":{}"#, with_root(fields, name)));
+        written.push(format!(r#""$defs":{}"#, with_root(fields, name)));
     }
     for Field { name, value } in fields {
         let is_replaced = match name.as_ref() {
@@ -53,16 +54,16 @@ pub fn merged(schema: &str, fields: &[Field<'_>]) -> String {
             name => JOINTS.contains(&name),
         };
         if !is_replaced {
-            members.push(format!("{}:{value}", quoted(name)));
+            written.push(format!("{}:{value}", quoted(name)));
         }
     }
-    members.push(format!(r#""properties":{properties}"#));
+    written.push(format!(r#""properties":{properties}"#));
     if let Some(required) = merged.outline.required() {
-        members.push(format!(r#""required":{required}"#));
+        written.push(format!(r#""required":{required}"#));
     }
-    let description = union_words::description(fields, merged.left_out);
-    members.push(format!(r#""description":{}"#, quoted(&description)));
-    let merged = format!("{{{}}}", members.join(","));
+    let description = union_words::description(fields, merged.extent);
+    written.push(format!(r#""description":{}"#, quoted(&description)));
+    let merged = format!("{{{}}}", written.join(","));
     let Some(name) = &moved else { return merged };
     let changes = Changes { names: None, moved: Some(name) };
     schema_form::rewritten(&merged, changes).map_or(merged, |rewritten| rewritten.schema)
@@ -70,7 +71,7 @@ pub fn merged(schema: &str, fields: &[Field<'_>]) -> String {
 
 /// A name that no definition has.
 fn unused_name(fields: &[Field<'_>]) -> String {
-    let known = field(fields, "$defs").and_then(|known| object_fields(known.get()).ok()).unwrap_or_default();
+    let known = field(fields, "$defs").and_then(members).unwrap_or_default();
     let mut name = ROOT.to_owned();
     while known.iter().any(|definition| definition.name == name) {
         name.push('_');
@@ -96,6 +97,7 @@ fn with_root(fields: &[Field<'_>], name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::json::object_fields;
 
     /// The merged schema without its description.
     fn check(schema: &str) -> String {

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::value::RawValue;
 
 use super::pointers;
-use crate::wire::json::{Field, JsonString, field, object_fields, quoted, text};
+use crate::wire::json::{Field, JsonString, field, quoted, text};
+use crate::wire::opened::{elements, found_valid, members};
 
 /// What a pattern may not hold that the API keeps: assertions, references back, word boundaries, classes by property.
 const HARD_IN_PATTERNS: [&str; 7] = ["(?", r"\b", r"\B", r"\p", r"\P", r"\k", r"\c"];
@@ -71,10 +72,10 @@ impl Costs {
     }
 }
 
-/// The schema as the API takes it, with its heading as its title and before its own description; nothing if it cannot be said.
+/// The schema, which must be valid JSON, as the API takes it, with its heading as its title and before its own description; nothing if it cannot be said.
 pub fn sanitise(schema: &str, heading: Heading<'_>, budget: &mut Budget) -> Option<Sanitised> {
     let mut writer = Writer { budget: std::mem::replace(budget, Budget(0)), ..Writer::default() };
-    let written = writer.schema(schema, 0, heading);
+    let written = writer.schema(found_valid(schema), 0, heading);
     budget.0 = writer.budget.0;
     written?;
     let costs = writer.costs()?;
@@ -114,15 +115,12 @@ struct Object {
 
 impl Writer {
     /// Writes one schema. Nothing if it cannot be said.
-    fn schema(&mut self, json: &str, depth: usize, heading: Heading<'_>) -> Option<()> {
+    fn schema(&mut self, schema: &RawValue, depth: usize, heading: Heading<'_>) -> Option<()> {
         if depth > MAX_SCHEMA_DEPTH {
             return None;
         }
-        self.budget.0 = self.budget.0.checked_sub(json.len())?;
-        if matches!(json, "true" | "false") {
-            return None;
-        }
-        let fields = flattened(object_fields(json).ok()?, &mut self.budget)?;
+        self.budget.0 = self.budget.0.checked_sub(schema.get().len())?;
+        let fields = flattened(members(schema)?, &mut self.budget)?;
         let get = |name: &str| field(&fields, name);
         let own = get("description").and_then(text);
         let outer = heading.description.and_then(JsonString::decode).filter(|outer| Some(outer) != own.as_ref());
@@ -153,7 +151,7 @@ impl Writer {
                 "$defs" | "definitions" if depth == 0 => self.define(object, name, value)?,
                 "items" => {
                     self.name(object, name);
-                    self.schema(value.get(), depth + 1, Heading::default())?;
+                    self.schema(value, depth + 1, Heading::default())?;
                 }
                 "anyOf" | "oneOf" => self.alternatives(object, value)?,
                 // Several schemas at once could not each be closed.
@@ -165,7 +163,7 @@ impl Writer {
                 name => self.describe(name, value, &mut constraints),
             }
         }
-        let is_union = ["type", "anyOf", "oneOf"].into_iter().filter_map(get).any(|list| has_several(list.get()));
+        let is_union = ["type", "anyOf", "oneOf"].into_iter().filter_map(get).any(has_several);
         self.here().costs.unions += usize::from(is_union);
         if get("anyOf").is_some() && get("oneOf").is_some() {
             return None;
@@ -205,7 +203,7 @@ impl Writer {
             return Some(());
         }
         let properties = match get("properties") {
-            Some(properties) => object_fields(properties.get()).ok()?,
+            Some(properties) => members(properties)?,
             None => Vec::new(),
         };
         let others = get("additionalProperties").map(RawValue::get);
@@ -227,9 +225,9 @@ impl Writer {
         self.name(object, name);
         self.out.push('{');
         let inside = Object { begin: self.out.len(), ..object };
-        for Field { name, value } in object_fields(value.get()).ok()? {
+        for Field { name, value } in members(value)? {
             self.name(inside, &name);
-            self.schema(value.get(), object.depth + 1, Heading::default())?;
+            self.schema(value, object.depth + 1, Heading::default())?;
         }
         self.out.push('}');
         Some(())
@@ -239,7 +237,7 @@ impl Writer {
         self.name(object, name);
         self.out.push('{');
         let inside = Object { begin: self.out.len(), ..object };
-        let fields = object_fields(value.get()).ok()?;
+        let fields = members(value)?;
         if self.definitions.len() + fields.len() > MAX_DEFINITIONS {
             return None;
         }
@@ -249,7 +247,7 @@ impl Writer {
             self.current = Some(position);
             self.definitions.push(Region::default());
             self.positions.entry(format!("#/{name}/{definition}")).or_insert(position);
-            self.schema(value.get(), 1, Heading::default())?;
+            self.schema(value, 1, Heading::default())?;
         }
         self.current = None;
         self.out.push('}');
@@ -260,12 +258,11 @@ impl Writer {
         self.name(object, "anyOf");
         self.out.push('[');
         let inside = self.out.len();
-        let alternatives: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
-        for alternative in alternatives {
+        for alternative in elements(value)? {
             if self.out.len() > inside {
                 self.out.push(',');
             }
-            self.schema(alternative.get(), object.depth + 1, Heading::default())?;
+            self.schema(alternative, object.depth + 1, Heading::default())?;
         }
         self.out.push(']');
         Some(())
@@ -337,14 +334,14 @@ impl Writer {
 fn flattened<'a>(mut fields: Vec<Field<'a>>, budget: &mut Budget) -> Option<Vec<Field<'a>>> {
     for _ in 0..MAX_SCHEMA_DEPTH {
         let Some(at) = fields.iter().position(|field| field.name == "allOf") else { return Some(fields) };
-        let all: Vec<&RawValue> = serde_json::from_str(fields[at].value.get()).ok()?;
+        let all = elements(fields[at].value)?;
         let [only] = all[..] else { return None };
         budget.0 = budget.0.checked_sub(only.get().len())?;
         let behind = fields.split_off(at + 1);
         fields.pop();
         let outer = fields.iter().chain(&behind).rev();
         let mut known: BTreeMap<_, _> = outer.map(|field| (field.name.to_string(), field.value)).collect();
-        for inner in object_fields(only.get()).ok()? {
+        for inner in members(only)? {
             match known.get(inner.name.as_ref()) {
                 Some(outer) if outer.get() == inner.value.get() || inner.name == "description" => {}
                 Some(_) => return None,
@@ -366,7 +363,7 @@ fn is_simple(value: &RawValue) -> bool {
 
 /// Whether each of a list of values is simple.
 fn are_simple(values: &RawValue) -> bool {
-    serde_json::from_str::<Vec<&RawValue>>(values.get()).is_ok_and(|values| values.iter().all(|value| is_simple(value)))
+    elements(values).is_some_and(|values| values.iter().all(|value| is_simple(value)))
 }
 
 /// Whether the API keeps a pattern.
@@ -383,8 +380,8 @@ fn is_simple_pattern(pattern: &str) -> bool {
 }
 
 /// Whether a JSON array has more than one element.
-fn has_several(json: &str) -> bool {
-    serde_json::from_str::<Vec<&RawValue>>(json).is_ok_and(|values| values.len() > 1)
+fn has_several(json: &RawValue) -> bool {
+    elements(json).is_some_and(|values| values.len() > 1)
 }
 
 #[cfg(test)]

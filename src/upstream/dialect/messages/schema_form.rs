@@ -133,6 +133,18 @@ mod tests {
             ),
             (r##"{"$ref":"#anchor","$defs":{"A":[]}}"##, r#"weaker: {"$defs":{"A":{}}}"#),
             (r##"{"required":["a"],"items":{"$ref":"#/required"}}"##, r#"weaker: {"required":["a"],"items":{}}"#),
+            // One of `oneOf` that allows more would fit beside the others.
+            (r##"{"oneOf":[{"type":"string"},{"$ref":"#/none"}]}"##, r#"weaker: {"anyOf":[{"type":"string"},{}]}"#),
+            (r#"{"oneOf":[null,{"type":"string"}]}"#, r#"weaker: {"anyOf":[{},{"type":"string"}]}"#),
+            (
+                r#"{"anyOf":[{"items":null}],"oneOf":[null,{"enum":null}],"items":[{},{"title":null}],"prefixItems":[{}]}"#,
+                r#"weaker: {"anyOf":[{}],"oneOf":[{}],"items":{},"prefixItems":[{}]}"#,
+            ),
+            (
+                r#"{"items":[{},{"title":null}],"prefixItems":[{"title":null}],"oneOf":[null,{"enum":null}],"anyOf":[{}]}"#,
+                r#"weaker: {"items":{},"prefixItems":[{}],"oneOf":[{}],"anyOf":[{}]}"#,
+            ),
+            (r#"{"oneOf":[{"type":"string"},{"enum":null}]}"#, r#"{"oneOf":[{"type":"string"},{}]}"#),
             // It led to what is left out.
             (
                 r##"{"properties":{"a":{"$ref":"#/not/items"}},"not":{"items":{},"type":"any"}}"##,

@@ -27,11 +27,17 @@ pub struct Members {
     pub words: [Option<Range<usize>>; FORMER.len()],
     pub is_former: [bool; FORMER.len()],
     pub has_other: [bool; FORMER.len()],
-    /// The array of `items`, and the edits in it.
-    pub items: Option<(Range<usize>, Range<usize>)>,
+    /// The arrays that stand for something else, by what stands before each, and the edits in it.
+    pub arrays: [Option<(Range<usize>, Range<usize>)>; FORMER.len()],
 }
 
 impl Members {
+    /// The edits of this range have been taken out.
+    pub fn moved_up(&mut self, taken: &Range<usize>) {
+        let later = self.arrays.iter_mut().flatten().filter(|(_, edits)| edits.start >= taken.end);
+        later.for_each(|(_, edits)| *edits = edits.start - taken.len()..edits.end - taken.len());
+    }
+
     pub fn note(&mut self, word: &str, fate: Fate, range: &Range<usize>) {
         for (at, former) in FORMER.iter().enumerate() {
             if word == former.word && matches!(fate, Fate::Kept | Fate::Former) {
@@ -41,4 +47,12 @@ impl Members {
             self.has_other[at] |= word == former.instead && fate == Fate::Kept;
         }
     }
+}
+
+/// The name of a member, or a value that may be one.
+pub struct Name<'a> {
+    /// Where the member begins, with the comma before it.
+    pub before: usize,
+    pub range: Range<usize>,
+    pub written: &'a str,
 }

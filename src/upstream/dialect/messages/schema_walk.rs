@@ -7,7 +7,7 @@ use super::keywords::{DRAFT, FORMER, Keyword, TYPES, is_anchor, is_count, is_num
 use super::pointers::Changes;
 use super::property_names::{self, is_odd, key};
 use super::references::References;
-use super::schema_members::{Fate, Members};
+use super::schema_members::{Fate, Members, Name};
 use crate::wire::json::{decoded, quoted};
 use crate::wire::walk::{Walk, inside};
 
@@ -107,8 +107,8 @@ impl<'a, 'c> Walker<'a, 'c> {
                 self.is_weaker = true;
                 Fate::LeftOut
             });
-            if word == "items" && fate == Fate::Former {
-                members.items = Some((range.end..self.walk.position(), edits..self.edits.len()));
+            if let (Fate::Former, Some(at)) = (fate, FORMER.iter().position(|former| former.word == word)) {
+                members.arrays[at] = Some((range.end..self.walk.position(), edits..self.edits.len()));
             }
             if keyword.has_changed() {
                 members.note(&word, fate, &range);
@@ -134,11 +134,12 @@ impl<'a, 'c> Walker<'a, 'c> {
             let word = members.words[at].take().filter(|_| members.is_former[at]);
             match (word, members.has_other[at]) {
                 (Some(range), false) => self.replace(range, quoted(former.today)),
-                // An array of `items` is none of today's, and says nothing beside `prefixItems`.
-                (Some(_), true) if former.word == "items" => {
-                    if let Some((array, edits)) = members.items.take() {
-                        self.edits.drain(edits);
-                        self.replace(array, ":{}".to_owned());
+                // An array of `items` is none of today's, and says nothing beside `prefixItems`; nor do two of `anyOf`.
+                (Some(_), true) if matches!(former.word, "items" | "oneOf") => {
+                    if let Some((array, edits)) = members.arrays[at].take() {
+                        self.edits.drain(edits.clone());
+                        members.moved_up(&edits);
+                        self.replace(array, if former.word == "items" { ":{}" } else { ":[{}]" }.to_owned());
                         self.is_weaker = true;
                     }
                 }
@@ -191,6 +192,17 @@ impl<'a, 'c> Walker<'a, 'c> {
             Keyword::Schemas if self.is_empty_array() => {
                 self.walk.value();
                 Some(Fate::LeftOut)
+            }
+            Keyword::Schemas if word == "oneOf" => {
+                let was_weaker = std::mem::take(&mut self.is_weaker);
+                self.walk.pass(b'[').then_some(())?;
+                while self.walk.element() {
+                    self.is_weaker |= self.says_nothing();
+                    self.schema(inner);
+                }
+                let is_weaker = self.is_weaker;
+                self.is_weaker |= was_weaker;
+                Some(if is_weaker { Fate::Former } else { Fate::Kept })
             }
             Keyword::Schemas => self.schemas(inner),
             Keyword::Names => self.names(),
@@ -481,12 +493,4 @@ impl<'a, 'c> Walker<'a, 'c> {
         let mut ahead = self.walk.clone();
         ahead.pass(b'[') && ahead.peek() == Some(b']')
     }
-}
-
-/// The name of a member, or a value that may be one.
-struct Name<'a> {
-    /// Where the member begins, with the comma before it.
-    before: usize,
-    range: Range<usize>,
-    written: &'a str,
 }

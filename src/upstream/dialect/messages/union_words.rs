@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::keywords::JOINTS;
-use crate::wire::json::{Field, field, object_fields, quoted, text};
+use super::merger::Extent;
+use crate::wire::json::{Field, field, quoted, text};
+use crate::wire::opened::{elements, members};
 
 /// Above it branches are told in short, and as many as fit.
 const MAX_DESCRIBED_BYTES: usize = 2_000;
@@ -14,12 +16,12 @@ const TOLD: [&str; 3] = ["title", "$ref", "required"];
 /// What gives a property its values.
 const VALUES: [&str; 2] = ["const", "enum"];
 
-/// The description of a schema that has these `fields`: its own, what it says of branches, and how many of them, or of theirs, are
-/// left out from what was merged.
-pub fn description(fields: &[Field<'_>], left_out: usize) -> String {
+/// The description of a schema that has these `fields`: its own, what it says of branches, and whether all that these describe
+/// was merged.
+pub fn description(fields: &[Field<'_>], merged: Extent) -> String {
     let mut description = own_and_branches(fields);
-    if left_out > 0 {
-        description.push_str(&format!(". What {left_out} more branches describe is not listed here."));
+    if merged == Extent::Part {
+        description.push_str(". Not all of what that describes is listed here.");
     }
     description
 }
@@ -41,7 +43,7 @@ fn own_and_branches(fields: &[Field<'_>]) -> String {
 
 /// As many branches as there is room for, in short.
 fn in_short(branches: &RawValue, room: &mut usize) -> String {
-    let branches: Vec<&RawValue> = serde_json::from_str(branches.get()).unwrap_or_default();
+    let branches = elements(branches).unwrap_or_default();
     let all = branches.len();
     let mut told = Vec::new();
     for branch in branches {
@@ -60,14 +62,14 @@ fn in_short(branches: &RawValue, room: &mut usize) -> String {
 
 /// What a branch requires, and which values tell it from others.
 fn branch_in_short(branch: &RawValue) -> Cow<'_, str> {
-    let Ok(fields) = object_fields(branch.get()) else { return branch.get().into() };
+    let Some(fields) = members(branch) else { return branch.get().into() };
     let mut told = Vec::new();
     for name in TOLD {
         told.extend(field(&fields, name).map(|value| format!("{}:{value}", quoted(name))));
     }
-    let properties = field(&fields, "properties").and_then(|properties| object_fields(properties.get()).ok());
+    let properties = field(&fields, "properties").and_then(members);
     let valued = properties.iter().flatten().filter_map(|Field { name, value }| {
-        let property = object_fields(value.get()).ok()?;
+        let property = members(value)?;
         let (word, value) = VALUES.iter().find_map(|word| Some((word, field(&property, word)?)))?;
         Some(format!(r#"{}:{{"{word}":{value}}}"#, quoted(name)))
     });
@@ -81,9 +83,10 @@ fn branch_in_short(branch: &RawValue) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::json::object_fields;
 
     fn check(schema: &str) -> String {
-        description(&object_fields(schema).expect("an object"), 0)
+        description(&object_fields(schema).expect("an object"), Extent::Whole)
     }
 
     #[test]
@@ -95,11 +98,11 @@ mod tests {
     }
 
     #[test]
-    fn how_much_was_not_merged_is_said() {
+    fn that_not_all_was_merged_is_said() {
         let fields = object_fields(r#"{"allOf":[{}]}"#).expect("an object");
         assert_eq!(
-            description(&fields, 3),
-            "The input must also fit this JSON Schema: allOf: [{}]. What 3 more branches describe is not listed here."
+            description(&fields, Extent::Part),
+            "The input must also fit this JSON Schema: allOf: [{}]. Not all of what that describes is listed here."
         );
     }
 
