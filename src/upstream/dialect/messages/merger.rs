@@ -84,6 +84,11 @@ impl<'a> Finding<'a> {
         let weight = outline.weight();
         Rc::new(Self { outline, weight })
     }
+
+    /// What it costs to take it over into an outline.
+    fn bytes_within(&self, outline: &Outline<'a>) -> usize {
+        BYTES_PER_WEIGHT * self.weight + self.outline.repeated_bytes(outline)
+    }
 }
 
 /// What is known of a part.
@@ -242,17 +247,15 @@ impl<'a> Merger<'a> {
     }
 
     fn add(&mut self, outline: &mut Outline<'a>, finding: &Finding<'a>) {
-        let weight = finding.weight + finding.outline.weight_within(outline);
-        match self.spend(BYTES_PER_WEIGHT * weight) {
+        match self.spend(finding.bytes_within(outline)) {
             true => outline.and(&finding.outline),
             false => outline.and(&self.leave_out().outline),
         }
     }
 
     fn add_choice(&mut self, outline: &mut Outline<'a>, findings: &[Rc<Finding<'a>>]) {
-        let weight = |finding: &Rc<Finding<'a>>| finding.weight + finding.outline.weight_within(outline);
-        let weight: usize = findings.iter().map(weight).sum();
-        match self.spend(BYTES_PER_WEIGHT * weight) {
+        let bytes = findings.iter().map(|finding| finding.bytes_within(outline)).sum();
+        match self.spend(bytes) {
             true => outline.and(&Outline::any(findings.iter().map(|finding| &finding.outline))),
             false => outline.and(&self.leave_out().outline),
         }

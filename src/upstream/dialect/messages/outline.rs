@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::view::{ANYTHING, MAX_OTHERS, NOTHING, Others, Together, View, is_free};
+use super::view::{ANYTHING, MAX_OTHERS, MAX_REPEATED_BYTES, NOTHING, Others, Together, View, is_free};
 use crate::wire::json::quoted;
 
 /// What is known of the objects that fit a schema.
@@ -60,6 +60,8 @@ impl<'a> Outline<'a> {
         self.others = match additional {
             _ if has_patterns => Others::free(),
             Some("false") => Others::NONE,
+            // It may be repeated for each property that others list.
+            Some(schema) if schema.len() > MAX_REPEATED_BYTES => Others::of(ANYTHING),
             Some(schema) if !is_free(schema) => Others::of(schema),
             Some(_) | None => Others::default(),
         };
@@ -120,9 +122,10 @@ impl<'a> Outline<'a> {
         OF_PROPERTY * self.properties.len() + known + self.others.alternatives.len()
     }
 
-    /// How much more it weighs where it is taken in by `outline`, of which it may bind each property.
-    pub fn weight_within(&self, outline: &Self) -> usize {
-        self.others.bound().map_or(0, |_| outline.properties.len())
+    /// How many bytes are repeated where it is taken in by `outline`, of which it may bind each property.
+    pub fn repeated_bytes(&self, outline: &Self) -> usize {
+        let bytes: usize = self.others.bound().into_iter().flatten().flatten().map(|schema| schema.len()).sum();
+        outline.properties.len() * bytes
     }
 
     /// The schemas of all properties that are described or forbidden, as JSON, in the order of their finding. Those that `room`
@@ -293,6 +296,21 @@ mod tests {
             let outline = joined(joint, schemas);
             let written = format!("{} {}", outline.properties(usize::MAX), outline.required().unwrap_or_default());
             assert_eq!(written, expected, "{joint} of {schemas:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_long_is_not_said_of_each_property_that_others_list() {
+        for (bytes, bound) in [(MAX_REPEATED_BYTES, true), (MAX_REPEATED_BYTES + 1, false)] {
+            let long = format!(r#"{{"title":"{}"}}"#, "x".repeat(bytes - r#"{"title":""}"#.len()));
+            let others = format!(r#"{{"additionalProperties":{long}}}"#);
+            let a = r#"{"properties":{"a":{"const":1}}}"#;
+            let also = if bound { long.as_str() } else { ANYTHING };
+            let of_choice = format!(r#"{{"a":{{"anyOf":[{{"const":1}},{also}]}}}}"#);
+            assert_eq!(joined("anyOf", &[a, &others]).properties(), of_choice, "{bytes}");
+            let of_sum = format!(r#"{{"a":{{"allOf":[{{"const":1}},{long}]}}}}"#);
+            let of_sum = if bound { of_sum } else { r#"{"a":{"const":1}}"#.to_owned() };
+            assert_eq!(joined("allOf", &[a, &others]).properties(), of_sum, "{bytes}");
         }
     }
 

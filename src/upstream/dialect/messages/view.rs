@@ -6,8 +6,8 @@ use std::borrow::Cow;
 pub const ANYTHING: &str = "{}";
 /// The schema that none does.
 pub const NOTHING: &str = "false";
-/// What may be repeated in each alternative, in bytes.
-const MAX_REPEATED_BYTES: usize = 200;
+/// What may be repeated in each alternative, or for each property, in bytes.
+pub const MAX_REPEATED_BYTES: usize = 200;
 /// How many schemas of properties that are not listed are told apart, and may bind one that another schema lists.
 pub const MAX_OTHERS: usize = 8;
 
