@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::decode::is_end;
 use super::held_calls::{CallPart, HeldCalls, Slot, TOOLS, WatchedNames};
 use crate::upstream::dialect::custom_tools::CustomNames;
 use crate::upstream::dialect::tool_names::ToolNames;
@@ -30,6 +31,8 @@ pub struct CallNames {
     held: HeldCalls,
     /// The last reason to finish of each choice in which more may follow.
     reasons: BTreeMap<u64, Value>,
+    /// More of a choice has come behind one of these.
+    went_on: bool,
     /// What stood around the choices of the last chunk after which something was kept back.
     around: Map<String, Value>,
 }
@@ -60,7 +63,17 @@ fn restore_name(names: &ToolNames, tool: &mut Value) -> bool {
 impl CallNames {
     pub fn new(tools: ToolNames, custom: CustomNames) -> Self {
         let names = WatchedNames { tools, custom };
-        Self { names, held: HeldCalls::default(), reasons: BTreeMap::new(), around: Map::new() }
+        Self { names, held: HeldCalls::default(), reasons: BTreeMap::new(), went_on: false, around: Map::new() }
+    }
+
+    /// The choices whose reason to finish is kept back.
+    pub fn kept_reasons(&self) -> impl Iterator<Item = u64> {
+        self.reasons.keys().copied()
+    }
+
+    /// Whether a choice has gone on after a reason to finish that was kept back.
+    pub fn went_on(&self) -> bool {
+        self.went_on
     }
 
     /// Whether anything is kept back.
@@ -80,7 +93,7 @@ impl CallNames {
         if !self.concerns(data) {
             return None;
         }
-        if data.trim_ascii() == b"[DONE]" {
+        if is_end(data) {
             return self.rest();
         }
         let mut chunk: Value = halves::value(data)?;
@@ -92,7 +105,7 @@ impl CallNames {
             is_changed |= self.choice(number, choice);
         }
         if choices.is_empty() {
-            choices.extend(self.end_choices(self.reasons.keys().copied().collect()));
+            choices.extend(self.end_choices(self.kept_reasons().collect()));
             is_changed |= !choices.is_empty();
         }
         let data = is_changed.then(|| serde_json::to_vec(&chunk).ok()).flatten();
@@ -107,7 +120,7 @@ impl CallNames {
         if !self.keeps_any() {
             return None;
         }
-        let numbers = self.reasons.keys().copied().chain(self.held.choices()).collect();
+        let numbers = self.kept_reasons().chain(self.held.choices()).collect();
         let choices = self.end_choices(numbers);
         self.around.insert("choices".to_owned(), Value::Array(choices));
         serde_json::to_vec(&self.around).ok()
@@ -154,6 +167,7 @@ impl CallNames {
                 is_changed = true;
             }
         } else {
+            self.went_on |= self.reasons.contains_key(&number);
             for (slot, call) in parts {
                 let taken = self.held.take(CallPart { choice: number, slot, call }, &self.names);
                 match slot {

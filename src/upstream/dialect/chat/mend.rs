@@ -78,6 +78,16 @@ impl Mender {
         self.mend_named(data, named)
     }
 
+    /// The choices whose reason to finish is held back.
+    pub fn kept_reasons(&self) -> impl Iterator<Item = u64> {
+        self.names.iter().flat_map(CallNames::kept_reasons)
+    }
+
+    /// Whether a choice has gone on after a reason to finish that was held back.
+    pub fn went_on(&self) -> bool {
+        self.names.as_ref().is_some_and(CallNames::went_on)
+    }
+
     /// What is held back of a stream that has ended, in an event of its own; nothing if nothing is.
     pub fn rest(&mut self) -> Option<Vec<u8>> {
         let rest = self.names.as_mut()?.rest()?;

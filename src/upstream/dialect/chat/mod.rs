@@ -32,7 +32,7 @@ mod tools;
 mod wire;
 
 pub use call_forms::CallForms;
-pub use decode::{ChatStream, decode_answer};
+pub use decode::{ChatStream, decode_answer, is_end};
 pub use mend::{Mender, Mends, mend_answer};
 pub use request::encode_request;
 
