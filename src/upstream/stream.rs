@@ -274,6 +274,9 @@ impl<P: Platform> ProviderStream<P> {
                         Weight::Answer => self.begun = true,
                         Weight::Nothing => self.alive = true,
                     }
+                    if data.is_end() {
+                        return if self.dialect.is_finished() { Ok(Progress::Ended) } else { Err(Break::EndedEarly) };
+                    }
                 }
                 Heard::Foreign => self.ignored += 1,
                 Heard::End if self.dialect.is_finished() => return Ok(Progress::Ended),

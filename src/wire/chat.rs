@@ -67,6 +67,9 @@ pub const PUBLISHED: [(&str, FieldType); 37] = [
 pub const MESSAGE_FIELDS: [&str; 8] =
     ["role", "content", "name", "refusal", "audio", "function_call", "tool_calls", "tool_call_id"];
 
+/// In a part, that the prompt is to be cached up to there.
+pub const CACHE_MARK: &str = "prompt_cache_breakpoint";
+
 /// The fields of each object, by the names on the way to it, in their order; what is in a list is where the list is. Of
 /// messages, parts, calls and tools the dialect knows the upper levels.
 const OBJECTS: [(&str, &[&str]); 33] = [
@@ -86,7 +89,7 @@ const OBJECTS: [(&str, &[&str]); 33] = [
     ("moderation.policy.input", &["mode"]),
     ("moderation.policy.output", &["mode"]),
     ("prediction", &["type", "content"]),
-    ("prediction.content", &["type", "text", "prompt_cache_breakpoint"]),
+    ("prediction.content", &["type", "text", CACHE_MARK]),
     ("prompt_cache_options", &["ttl", "mode"]),
     ("response_format", &["type", "json_schema"]),
     ("response_format.json_schema", &["name", "description", "schema", "strict"]),

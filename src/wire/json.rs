@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -317,6 +318,17 @@ pub fn says_nothing(raw: &RawValue) -> bool {
     let between = |open, close| json.strip_prefix(open).and_then(|rest: &str| rest.strip_suffix(close));
     matches!(json, "null" | "false" | "\"\"")
         || between('[', ']').or_else(|| between('{', '}')).is_some_and(|inside| inside.trim().is_empty())
+}
+
+/// Whether JSON may hold the string `quoted`, which stands in its quotation marks: as it is, or with letters in escapes. Quick,
+/// for JSON that is read only if it does.
+pub fn may_hold(json: &[u8], quoted: &str) -> bool {
+    memmem::find(json, quoted.as_bytes()).is_some() || has_escaped_letters(json)
+}
+
+/// Whether JSON may hold letters in escapes, which stand for the same ones as they are.
+pub fn has_escaped_letters(json: &[u8]) -> bool {
+    memmem::find(json, br"\u00").is_some()
 }
 
 /// JSON without the byte order mark that some put before it; readers may pass over one (RFC 8259, section 8.1).

@@ -83,10 +83,10 @@ fn user_content() -> impl Strategy<Value = Value> {
     let part = prop_oneof![
         3 => words().prop_map(|text| json!({"type": "text", "text": text})),
         1 => Just(json!({"type": "image_url", "image_url": {"url": "https://example.com/a.png"}})),
-        1 => "[A-Za-z0-9+/]{4,12}".prop_map(|data| {
+        1 => "([A-Za-z0-9+/]{4}){1,3}([A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?".prop_map(|data| {
             json!({"type": "image_url", "image_url": {"url": format!("data:image/webp;base64,{data}")}})
         }),
-        1 => "[A-Za-z0-9+/]{4,12}".prop_map(|data| {
+        1 => "([A-Za-z0-9+/]{4}){1,3}([A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?".prop_map(|data| {
             let file = json!({"file_data": format!("data:application/pdf;base64,{data}"), "filename": "a.pdf"});
             json!({"type": "file", "file": file})
         }),

@@ -258,7 +258,7 @@ const THINGS: [(&str, usize, Build); 7] = [
         json!({"messages": (0..count / 2).flat_map(pair).collect::<Vec<_>>()})
     }),
     ("megabytes of base64", 5, |count| {
-        let url = format!("data:image/png;base64,{}", "iVBORw0KGgoAAAANSUhEUg==".repeat(count * 1_000_000 / 24));
+        let url = format!("data:image/png;base64,{}", "iVBORw0KGgoAAAANSUhEUgAA".repeat(count * 1_000_000 / 24));
         json!({"messages": [{"role": "developer", "content": "Look."}, user(json!([
             {"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": url}},
         ]))]})

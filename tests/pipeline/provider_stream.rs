@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
 use proptest::prelude::*;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tiergate::platform::ReadError;
 use tiergate::policy::Dialect;
 use tiergate::upstream::coding::PlainBody;
 use tiergate::upstream::dialect::DecodeOptions;
@@ -18,10 +19,22 @@ use crate::fake::{Chunk, Fake};
 const IDLE: Duration = Duration::from_secs(7);
 
 fn open(fake: &Fake, dialect: Dialect, parts: &[&[u8]], coding: &'static str) -> ProviderStream<Fake> {
-    let chunks = parts.iter().map(|part| Chunk { delay: Duration::ZERO, bytes: Ok(part.to_vec()) }).collect();
+    open_parts(fake, dialect, parts.iter().map(|part| Ok(part.to_vec())).collect(), coding)
+}
+
+/// A stream whose client has a tool that the provider knows by a name that begins as `a_b`.
+fn open_parts(
+    fake: &Fake,
+    dialect: Dialect,
+    parts: Vec<Result<Vec<u8>, ReadError>>,
+    coding: &'static str,
+) -> ProviderStream<Fake> {
+    let chunks = parts.into_iter().map(|bytes| Chunk { delay: Duration::ZERO, bytes }).collect();
     let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static(coding))]);
     let body = PlainBody::new(fake.body(chunks), &headers).unwrap_or_else(|_| panic!("{coding} should be known"));
-    let options = DecodeOptions::plain(dialect, 7);
+    let mut options = DecodeOptions::plain(dialect, 7);
+    let tools = RawValue::from_string(r#"[{"function":{"name":"a.b"}}]"#.to_owned()).expect("JSON");
+    options.names = ToolNames::of_fields([Some(&tools), None], dialect);
     ProviderStream::new(body, options, None).expect("the dialect should be built")
 }
 
@@ -31,6 +44,32 @@ fn weigh(said: &Said<'_>) -> Weight {
 
 fn event(data: &str) -> String {
     format!("data: {data}\n\n")
+}
+
+#[test]
+fn a_reason_that_is_held_back_ends_the_answer_with_the_end_marker_and_not_with_a_break() {
+    let call = json!({"index": 0, "id": "c", "function": {"name": "a_b", "arguments": ""}});
+    let call = json!({"choices": [{"delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]});
+    let call = event(&call.to_string());
+    let done = event("[DONE]");
+    let is_finish = |piece: &Piece<'_>| matches!(piece, Piece::Finish { .. });
+    for (name, end, expected) in [
+        ("the marker", Some(Ok(done.into_bytes())), Ok(Progress::Ended)),
+        ("the body's end", None, Ok(Progress::Ended)),
+        ("a break", Some(Err(ReadError)), Err(Break::Cut)),
+    ] {
+        let fake = Fake::default();
+        let parts = [Some(Ok(call.clone().into_bytes())), end];
+        let mut stream = open_parts(&fake, Dialect::OpenaiChat, parts.into_iter().flatten().collect(), "identity");
+        let mut finishes = 0;
+        let mut tell = |said: &Said<'_>| {
+            finishes += said.pieces.iter().filter(|piece| is_finish(piece)).count();
+            weigh(said)
+        };
+        assert_eq!(stream.read(&fake, &mut tell), Ok(Progress::Preamble), "{name}");
+        assert_eq!(stream.read(&fake, &mut tell), expected, "{name}");
+        assert_eq!(finishes, usize::from(expected.is_ok()), "{name}");
+    }
 }
 
 #[test]
@@ -59,6 +98,11 @@ fn how_long_more_is_awaited_depends_on_how_the_reason_came() {
     let text = |reason| event(&json!({"choices": [{"delta": {"content": "a"}, "finish_reason": reason}]}).to_string());
     let alone = event(&json!({"choices": [{"delta": {}, "finish_reason": "stop"}]}).to_string());
     let (said, both) = (text(None), text(Some("stop")));
+    let part = |call: Value, reason| {
+        event(&json!({"choices": [{"delta": {"tool_calls": [call]}, "finish_reason": reason}]}).to_string())
+    };
+    let call = part(json!({"index": 0, "id": "c", "function": {"name": "a_", "arguments": ""}}), Some("stop"));
+    let more = part(json!({"index": 0, "function": {"name": "b"}}), Some("stop"));
     for (events, expected) in [
         (vec![&said], None),
         (vec![&said, &alone], Some(AFTER_FINISH)),
@@ -67,6 +111,11 @@ fn how_long_more_is_awaited_depends_on_how_the_reason_came() {
         (vec![&both, &said], None),
         (vec![&both, &both], None),
         (vec![&both, &both, &alone], None),
+        // A reason that is held back is none the less one.
+        (vec![&call], Some(IDLE)),
+        (vec![&call, &alone], Some(IDLE)),
+        (vec![&call, &more], None),
+        (vec![&call, &more, &alone], None),
     ] {
         let fake = Fake::default();
         let parts: Vec<&[u8]> = events.iter().map(|event| event.as_bytes()).chain([&b": later\n\n"[..]]).collect();

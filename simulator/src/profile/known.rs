@@ -147,7 +147,7 @@ impl Known {
             "prompt_mode",
         ]),
         messages: Some(&["role", "content", "tool_calls", "tool_call_id", "prefix"]),
-        parts: Some(&["text", "image_url", "input_audio", "file", "thinking"]),
+        parts: Some(&["text", "image_url", "input_audio", "file", "thinking", "closed"]),
         calls: Some(&["id", "type", "function", "index"]),
         functions: Some(FUNCTIONS),
         results: TEXTS,

@@ -271,6 +271,8 @@ pub struct EventData<'a> {
     /// The event as it came, if it is data and nothing else.
     whole: Option<&'a [u8]>,
     is_named_error: bool,
+    /// What was held back until the end marker came, in its place.
+    is_end: bool,
 }
 
 impl Stream {
@@ -305,11 +307,16 @@ impl Stream {
         }
         let mender = match self {
             Self::OpenaiChat { mender: Some(mender), .. } if !is_named_error => mender,
-            Self::OpenaiChat { .. } | Self::AnthropicMessages(_) => return EventData { data, whole, is_named_error },
+            Self::OpenaiChat { .. } | Self::AnthropicMessages(_) => {
+                return EventData { data, whole, is_named_error, is_end: false };
+            }
         };
         match data.as_deref().and_then(|data| mender.mend(data)) {
-            Some(mended) => EventData { data: Some(mended.into()), whole: None, is_named_error },
-            None => EventData { data, whole, is_named_error },
+            Some(mended) => {
+                let is_end = data.is_some_and(|data| chat::is_end(&data));
+                EventData { data: Some(mended.into()), whole: None, is_named_error, is_end }
+            }
+            None => EventData { data, whole, is_named_error, is_end: false },
         }
     }
 
@@ -317,7 +324,7 @@ impl Stream {
     pub fn rest(&mut self) -> Option<EventData<'static>> {
         let Self::OpenaiChat { mender: Some(mender), .. } = self else { return None };
         let data = Some(mender.rest()?.into());
-        Some(EventData { data, whole: None, is_named_error: false })
+        Some(EventData { data, whole: None, is_named_error: false, is_end: false })
     }
 
     /// Takes in one event and appends its pieces to `pieces`. What a provider writes beside data (comments, names, ids) goes
@@ -335,15 +342,22 @@ impl Stream {
             return Err(Defect::Undecodable);
         }
         match self {
-            Self::OpenaiChat { stream, .. } => stream.take(data, pieces),
+            Self::OpenaiChat { stream, .. } => {
+                if event.is_end {
+                    stream.note_end();
+                }
+                stream.take(data, pieces)
+            }
             Self::AnthropicMessages(stream) => stream.take(data, pieces),
         }
     }
 
-    /// Whether every choice has its finish_reason.
+    /// Whether every choice has its finish_reason, also one that is held back.
     pub fn is_finished(&self) -> bool {
         match self {
-            Self::OpenaiChat { stream, .. } => stream.is_finished(),
+            Self::OpenaiChat { stream, mender } => {
+                stream.is_finished(mender.iter().flat_map(|mender| mender.kept_reasons()))
+            }
             Self::AnthropicMessages(stream) => stream.is_finished(),
         }
     }
@@ -351,7 +365,13 @@ impl Stream {
     /// How surely what was said last is the end, if every choice has finished.
     pub fn end(&self) -> EndOfAnswer {
         match self {
-            Self::OpenaiChat { stream, .. } => stream.end(),
+            Self::OpenaiChat { stream, mender: None } => stream.end(),
+            Self::OpenaiChat { stream, mender: Some(mender) } => {
+                let end = stream.end();
+                // One that is held back came with a part of a call.
+                let stood_alone = end.stood_alone && mender.kept_reasons().next().is_none();
+                EndOfAnswer { stood_alone, went_on: end.went_on || mender.went_on() }
+            }
             Self::AnthropicMessages(stream) => stream.end(),
         }
     }
@@ -363,6 +383,11 @@ impl Stream {
 }
 
 impl EventData<'_> {
+    /// Whether nothing follows, though the event is no end marker.
+    pub fn is_end(&self) -> bool {
+        self.is_end
+    }
+
     /// The event as a client of the same dialect may get it.
     pub fn as_it_came(&self) -> Option<AsItCame<'_>> {
         self.data.as_deref().map(|data| AsItCame { whole: self.whole, data })

@@ -16,7 +16,7 @@ use crate::upstream::dialect::stand_ins::{Form, StandIns};
 use crate::upstream::dialect::{chat, messages};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::{Api, Ask};
-use crate::wire::json::{JsonString, given, text};
+use crate::wire::json::{JsonString, given, has_escaped_letters, text};
 use crate::wire::opened::{elements, members_named};
 use crate::wire::walk::string_end;
 
@@ -134,18 +134,21 @@ fn form(dialect: Dialect) -> Form {
     Form { limit, marks: MARKS }
 }
 
-/// Whether any member called `name` in JSON is a text that is no plain name, at whatever depth. The JSON must be valid.
+/// Whether any member called `name` in JSON is a text that is no plain name, at whatever depth, or may be one whose letters are
+/// in escapes. The JSON must be valid.
 fn may_hold_an_odd_name(json: &str, form: Form) -> bool {
-    const MEMBER: &[u8] = br#""name""#;
+    const MEMBER: &str = "\"name\"";
     let bytes = json.as_bytes();
-    memmem::find_iter(bytes, MEMBER).any(|at| {
-        let rest = bytes[at + MEMBER.len()..].trim_ascii_start();
-        let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start).filter(|value| value.starts_with(b"\""));
-        value.is_some_and(|value| {
-            let inside = value.get(1..string_end(value, 0).saturating_sub(1)).unwrap_or_default();
-            !form.takes(inside)
+    let mut members = memmem::find_iter(bytes, MEMBER);
+    has_escaped_letters(bytes)
+        || members.any(|at| {
+            let rest = bytes[at + MEMBER.len()..].trim_ascii_start();
+            let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start).filter(|value| value.starts_with(b"\""));
+            value.is_some_and(|value| {
+                let inside = value.get(1..string_end(value, 0).saturating_sub(1)).unwrap_or_default();
+                !form.takes(inside)
+            })
         })
-    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Tools in every form that the API has, and their calls and results in the history: no provider refuses any.
+//! Tools in every form that the API has, and their calls and results in the history, and what clients put into parts: no
+//! provider refuses any.
 
 use serde_json::{Value, json};
 use tiergate::door::chat;
@@ -46,7 +47,22 @@ fn requests() -> Vec<(&'static str, Value)> {
             json!([{"type": "custom", "custom": {"name": "run"}}, {"type": "function", "function": {"name": "look"}}]);
         json!({"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}})
     };
+    let mark = json!({"mode": "explicit"});
+    let marked = json!([
+        {"role": "user", "content": [
+            {"type": "text", "text": "a", "prompt_cache_breakpoint": mark},
+            {"type": "text", "text": "b", "prompt_cache_breakpoint": null, "annotations": null},
+        ]},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}], "closed": true, "signature": "s",
+                "annotations": [1], "prompt_cache_breakpoint": mark},
+            {"type": "text", "text": "c", "annotations": [1]},
+        ]},
+        user,
+    ]);
+    let options = json!({"mode": "explicit"});
     vec![
+        ("parts with more than they are", json!({"messages": marked, "prompt_cache_options": options})),
         ("functions", json!({"messages": history, "functions": functions, "function_call": {"name": "look"}})),
         ("functions, any", json!({"messages": history, "functions": functions, "function_call": "auto"})),
         ("tools behind functions", json!({"messages": history, "tools": [tool("look"), tool(ODD_NAME)]})),
@@ -65,7 +81,7 @@ fn requests() -> Vec<(&'static str, Value)> {
 }
 
 #[test]
-fn tools_in_every_form_are_refused_by_none() {
+fn tools_and_parts_in_every_form_are_refused_by_none() {
     let world = World::new();
     for station in &world.stations {
         for (name, request) in requests() {

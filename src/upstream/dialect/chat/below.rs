@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::edit::{ObjectEdit, OpenedObject, list};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
-use crate::wire::chat::fields_at;
+use crate::wire::chat::{CACHE_MARK, fields_at};
 use crate::wire::json::is_null;
 
 /// Takes out of values what their recipient does not know.
@@ -34,7 +34,9 @@ impl Pruner<'_, '_> {
         let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(value) else { return Cow::Borrowed(raw) };
         for field in &fields {
             let path = format!("{path}.{}", field.name);
-            let is_known = known.contains(&field.name.as_ref()) && !self.recipient.lacks(&path);
+            let name = field.name.as_ref();
+            let is_refused = self.recipient.lacks(&path) || name == CACHE_MARK && !self.recipient.takes_cache_marks();
+            let is_known = known.contains(&name) && !is_refused;
             if !is_null(field.value) && (is_known || (self.is_added)(&path)) {
                 edit.put(field, self.prune(&path, field.value));
                 continue;

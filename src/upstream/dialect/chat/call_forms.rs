@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use memchr::memmem;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -14,7 +13,7 @@ use crate::upstream::dialect::custom_tools::{CustomNames, TextReader};
 use crate::upstream::dialect::tool_names::name_of;
 use crate::wire::ask::{Api, Ask};
 use crate::wire::halves;
-use crate::wire::json::given;
+use crate::wire::json::{given, may_hold};
 use crate::wire::opened::{elements, members_named};
 use crate::wire::piece::is_reason;
 
@@ -36,9 +35,8 @@ impl CallForms {
         if request.api != Api::Chat {
             return Self::default();
         }
-        let tools = given(request.field("tools")).filter(|tools| {
-            !recipient.takes_custom_tools() && memmem::find(tools.get().as_bytes(), b"\"custom\"").is_some()
-        });
+        let tools = given(request.field("tools"))
+            .filter(|tools| !recipient.takes_custom_tools() && may_hold(tools.get().as_bytes(), "\"custom\""));
         let custom = tools.map_or_else(CustomNames::default, custom_names);
         Self { custom, is_older: request.legacy_calls && !recipient.takes_functions() }
     }
@@ -120,14 +118,13 @@ fn write_custom(call: &mut Map<String, Value>, mut read: impl FnMut(&str) -> Str
     call.insert("custom".to_owned(), custom.into());
 }
 
-/// Puts the calls of a stream into the client's form, event by event. The names of tools must be those of the client, and whole.
+/// Puts the calls of a stream into the client's form, event by event. The names of tools must be those of the client, and whole,
+/// and reasons to finish the last ones (`call_names`).
 #[derive(Debug)]
 pub struct FormsOfStream {
     forms: CallForms,
     /// What is known of each call, in the order in which they began.
     calls: Vec<KnownCall>,
-    /// How many events have been read.
-    event: u64,
 }
 
 #[derive(Debug)]
@@ -138,21 +135,18 @@ struct KnownCall {
     name: String,
     /// What reads the text of a custom tool's input.
     reader: Option<TextReader>,
-    /// The event that brought its last part.
-    event: u64,
 }
 
 impl FormsOfStream {
     pub fn new(forms: CallForms) -> Self {
-        Self { forms, calls: Vec::new(), event: 0 }
+        Self { forms, calls: Vec::new() }
     }
 
     /// The data of an event with its calls in the client's form; nothing if it may pass as it came.
     pub fn chunk(&mut self, data: &[u8]) -> Option<Vec<u8>> {
-        if self.calls.is_empty() && memmem::find(data, b"\"tool_calls\"").is_none() {
+        if self.calls.is_empty() && !may_hold(data, "\"tool_calls\"") {
             return None;
         }
-        self.event += 1;
         let mut chunk: Value = halves::value(data)?;
         let mut is_changed = false;
         for (position, choice) in chunk.get_mut("choices")?.as_array_mut()?.iter_mut().enumerate() {
@@ -186,7 +180,6 @@ impl FormsOfStream {
         let Some(place) = at else { return Some(part).filter(|_| !self.forms.is_older) };
         let is_first = self.calls.iter().position(|call| call.choice == choice) == Some(place);
         let call = &mut self.calls[place];
-        call.event = self.event;
         let name = call_name(&part).unwrap_or_default().to_owned();
         // Some providers name a call with every part of it.
         let is_repeated = name == call.name;
@@ -225,14 +218,13 @@ impl FormsOfStream {
             return None;
         }
         let (id, name) = (id.to_owned(), String::new());
-        self.calls.push(KnownCall { choice, index, id, name, reader: None, event: self.event });
+        self.calls.push(KnownCall { choice, index, id, name, reader: None });
         Some(self.calls.len() - 1)
     }
 
-    /// What is held back of the inputs of a choice that has finished. A reason that came with a part of a call may be one of many.
+    /// What is held back of the inputs of a choice that has finished.
     fn rest(&mut self, choice: u64) -> Vec<Value> {
-        let event = self.event;
-        let over = self.calls.iter_mut().filter(|call| call.choice == choice && call.event < event);
+        let over = self.calls.iter_mut().filter(|call| call.choice == choice);
         let rest = over.filter_map(|call| {
             let text = call.reader.as_mut()?.end();
             (!text.is_empty()).then(|| json!({"index": call.index.unwrap_or_default(), "custom": {"input": text}}))
@@ -260,6 +252,9 @@ fn joined(parts: Vec<Value>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Dialect;
+    use crate::upstream::dialect::chat::{Mender, Mends};
+    use crate::upstream::dialect::tool_names::ToolNames;
 
     fn custom() -> CallForms {
         let custom = CustomNames::new(BTreeSet::from(["run".to_owned()]));
@@ -276,11 +271,14 @@ mod tests {
 
     /// What a client is told in the deltas of these events, joined by field.
     fn told(forms: CallForms, events: &[Value]) -> (Vec<Value>, Vec<String>) {
-        let mut stream = FormsOfStream::new(forms);
+        let mut stream =
+            Mender::new(Mends::default(), &ToolNames::none(Dialect::OpenaiChat), &forms).expect("a mender");
         let (mut deltas, mut reasons) = (Vec::new(), Vec::new());
-        for event in events {
-            let data = event.to_string().into_bytes();
-            let event: Value = serde_json::from_slice(&stream.chunk(&data).unwrap_or(data)).expect("JSON");
+        let mut events: Vec<Vec<u8>> = events.iter().map(|event| event.to_string().into_bytes()).collect();
+        events.iter_mut().for_each(|data| *data = stream.mend(data).unwrap_or_else(|| data.clone()));
+        events.extend(stream.rest());
+        for data in events {
+            let event: Value = serde_json::from_slice(&data).expect("JSON");
             deltas.push(event["choices"][0]["delta"].clone());
             reasons.extend(event["choices"][0]["finish_reason"].as_str().map(str::to_owned));
         }
@@ -317,6 +315,19 @@ mod tests {
         let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]});
         let (deltas, _) = told(custom(), &[event(&opening, &Value::Null), end]);
         assert_eq!(deltas[1], json!({"tool_calls": [{"index": 0, "custom": {"input": "{\"inp"}}]}));
+    }
+
+    #[test]
+    fn an_input_that_is_no_text_yet_where_the_reason_comes_is_told_with_the_reason() {
+        for (arguments, text) in
+            [(r#"{"oth"#, r#"{"oth"#), ("{", "{"), (r#"{"input":"a"#, "a"), (r#"{"input":"\ud83d"#, "\u{fffd}")]
+        {
+            let call = json!([{"index": 0, "id": "c", "function": {"name": "run", "arguments": arguments}}]);
+            let (deltas, reasons) = told(custom(), &[event(&call, &json!("length"))]);
+            let inputs = deltas.iter().filter_map(|delta| delta["tool_calls"][0]["custom"]["input"].as_str());
+            assert_eq!(inputs.collect::<String>(), text, "{arguments}");
+            assert_eq!(reasons, ["length"]);
+        }
     }
 
     #[test]

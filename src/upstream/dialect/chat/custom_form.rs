@@ -10,7 +10,7 @@ use super::tools::renamed_name;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{Recipient, custom_tools};
-use crate::wire::json::{self, Field, given};
+use crate::wire::json::{self, Field, given, may_hold};
 use crate::wire::opened::{elements, found_valid, members_named};
 
 /// The kind of tools whose input is any text.
@@ -54,7 +54,7 @@ pub fn function<'x>(
 
 /// A choice with functions in place of custom tools.
 pub fn choice(choice: Cow<'_, str>) -> Cow<'_, str> {
-    let changed = with_functions(found_valid(&choice)).filter(|_| choice.contains("\"custom\""));
+    let changed = with_functions(found_valid(&choice)).filter(|_| may_hold(choice.as_bytes(), "\"custom\""));
     changed.map_or(choice, Cow::Owned)
 }
 

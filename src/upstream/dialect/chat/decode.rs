@@ -131,9 +131,8 @@ impl ChatStream {
 
     /// Takes the data of one event and appends its pieces to `pieces`.
     pub fn take<'a>(&mut self, data: &'a [u8], pieces: &mut Vec<Piece<'a>>) -> Result<Heard, Defect> {
-        if data.trim_ascii() == b"[DONE]" {
-            // A provider that takes no notice of `n` has said all that it will.
-            self.expected_choices = 1;
+        if is_end(data) {
+            self.note_end();
             return Ok(Heard::End);
         }
         if !data.trim_ascii_start().starts_with(b"{") {
@@ -166,6 +165,11 @@ impl ChatStream {
         Ok(Heard::Pieces)
     }
 
+    /// The end marker has come: a provider that takes no notice of `n` has said all that it will.
+    pub fn note_end(&mut self) {
+        self.expected_choices = 1;
+    }
+
     /// Notes which choices have begun and finished. What one says after its end shows that it was none.
     fn note_choices(&mut self, pieces: &[Piece<'_>]) {
         let mut says_more = false;
@@ -190,10 +194,17 @@ impl ChatStream {
         self.end
     }
 
-    /// Whether every choice has its finish_reason: as many as were asked for, and each that said something.
-    pub fn is_finished(&self) -> bool {
-        self.finished.count_ones() >= self.expected_choices && self.begun & !self.finished == 0
+    /// Whether every choice has its finish_reason: as many as were asked for, and each that said something. Those of `kept` have
+    /// one that is not told yet.
+    pub fn is_finished(&self, kept: impl Iterator<Item = u64>) -> bool {
+        let finished = kept.fold(self.finished, |finished, choice| finished | bit(Some(choice)));
+        finished.count_ones() >= self.expected_choices && self.begun & !finished == 0
     }
+}
+
+/// Whether the data of an event is the end marker.
+pub fn is_end(data: &[u8]) -> bool {
+    data.trim_ascii() == b"[DONE]"
 }
 
 fn bit(choice: Option<u64>) -> u128 {
@@ -284,9 +295,9 @@ mod tests {
             for event in events {
                 stream.take(event.as_bytes(), &mut Vec::new()).expect("an event");
             }
-            assert!(!stream.is_finished(), "the second choice may still come: {events:?}");
+            assert!(!stream.is_finished(std::iter::empty()), "the second choice may still come: {events:?}");
             assert_eq!(stream.take(b"[DONE]", &mut Vec::new()), Ok(Heard::End));
-            assert_eq!(stream.is_finished(), expected, "{events:?}");
+            assert_eq!(stream.is_finished(std::iter::empty()), expected, "{events:?}");
         }
     }
 
@@ -459,7 +470,7 @@ mod tests {
             for event in &events {
                 stream.take(event.as_bytes(), &mut Vec::new()).expect("a chunk");
             }
-            assert_eq!(stream.is_finished().then(|| stream.end()), expected, "{events:?}");
+            assert_eq!(stream.is_finished(std::iter::empty()).then(|| stream.end()), expected, "{events:?}");
         }
     }
 }

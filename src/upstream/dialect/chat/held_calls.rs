@@ -90,8 +90,6 @@ struct Held {
     is_over: bool,
     /// Its name does not go on.
     is_settled: bool,
-    /// The reason to finish that came with its last part, or with one of another call behind that.
-    reason: Option<Value>,
 }
 
 impl HeldCalls {
@@ -121,7 +119,7 @@ impl HeldCalls {
             }
             None => {
                 let bytes = 0;
-                self.held.push(Held { choice, slot, call, bytes, is_over: false, is_settled: false, reason: None });
+                self.held.push(Held { choice, slot, call, bytes, is_over: false, is_settled: false });
                 self.held.len() - 1
             }
         };
@@ -144,25 +142,14 @@ impl HeldCalls {
         })
     }
 
-    /// Notes the reason to finish that came with parts of a choice's calls. More of these may follow, since some servers send
-    /// one in every chunk.
-    pub fn note_reason(&mut self, choice: u64, reason: Option<&Value>) {
-        self.held.iter_mut().filter(|held| held.choice == choice).for_each(|held| held.reason = reason.cloned());
+    /// Whether anything is held of a choice.
+    pub fn holds(&self, choice: u64) -> bool {
+        self.choices().any(|held| held == choice)
     }
 
-    /// The reason to finish that came with what is held of a choice.
-    pub fn reason(&self, choice: u64) -> Option<&Value> {
-        self.held.iter().filter(|held| held.choice == choice).find_map(|held| held.reason.as_ref())
-    }
-
-    /// A choice of which something is held that has a reason to finish.
-    pub fn finished_choice(&self) -> Option<u64> {
-        self.held.iter().find(|held| held.reason.is_some()).map(|held| held.choice)
-    }
-
-    /// Nothing more of any call will come, with no reason to finish where none came.
-    pub fn end(&mut self) {
-        self.held.iter_mut().for_each(|held| _ = held.reason.get_or_insert(Value::Null));
+    /// The choice of each call that is held.
+    pub fn choices(&self) -> impl Iterator<Item = u64> {
+        self.held.iter().map(|held| held.choice)
     }
 
     /// All that is held of a choice in one form of calls, that of `slot`.

@@ -13,8 +13,8 @@ use super::edit::{ListItem, ObjectEdit, OpenedObject, list};
 use super::older_form::OlderCalls;
 use super::said::{SaidInMessage, has_calls, is_missing, is_signed};
 use super::short_ids::IdForm;
-use super::{custom_form, older_form, tools};
-use crate::error::{Error, Kind};
+use super::{custom_form, tools};
+use crate::error::Error;
 use crate::policy::{Names, Prefill, Quirk};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
@@ -24,13 +24,10 @@ use crate::wire::ask::turns::{Form, Role, Turn};
 use crate::wire::chat::MESSAGE_FIELDS;
 use crate::wire::json::{self, Field, says_nothing};
 use crate::wire::opened::{found_valid, members_named};
-use crate::wire::part_types::{Holds, PartType, part_type};
 use crate::wire::seal::is_token;
 
 /// What Google documents for calls that its models did not make.
 const UNSIGNED: &str = r#"{"google":{"thought_signature":"skip_thought_signature_validator"}}"#;
-/// Stands in a result of which nothing is left but what follows it.
-const MOVED: &str = r#""It follows.""#;
 /// Stands between a tool's result and the user, where one may not follow the other.
 const BETWEEN: &str = r#"{"role":"assistant","content":"I see."}"#;
 
@@ -272,82 +269,6 @@ impl<'a> History<'a> {
         if self.recipient.has(Quirk::ShortToolIds) { IdForm::Nine } else { IdForm::Forty }
     }
 
-    fn content(
-        &self,
-        content: &'a RawValue,
-        context: &MessageContext,
-        aside: &mut Aside<'a, '_>,
-    ) -> Result<Cow<'a, str>, Error> {
-        if !content.get().starts_with('[') || says_nothing(content) {
-            return Ok(Cow::Borrowed(content.get()));
-        }
-        let moved = aside.behind_results.len();
-        let parts = list(content, |item| self.part(&item, context, aside))?;
-        let has_moved = aside.behind_results.len() > moved;
-        let Some(parts) = parts else {
-            return Ok(Cow::Owned(if has_moved { MOVED } else { r#""""# }.to_owned()));
-        };
-        let becomes_text = context.role == Role::Function;
-        Ok(Some(&parts).filter(|_| becomes_text).and_then(|parts| older_form::text(parts)).map_or(parts, Cow::Owned))
-    }
-
-    fn part(
-        &self,
-        item: &ListItem<'a>,
-        context: &MessageContext,
-        aside: &mut Aside<'a, '_>,
-    ) -> Result<Option<Cow<'a, str>>, Error> {
-        let raw = item.raw.get();
-        let known = &self.recipient.provider.part_fields;
-        let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(item.raw) else {
-            return Ok(Some(Cow::Borrowed(raw)));
-        };
-        let kind = json::field(&fields, "type").and_then(json::text);
-        let kind = kind.unwrap_or_default();
-        let of = part_type(&kind);
-        let takes = |of: &PartType| of.is_published || of.holds != Holds::Thoughts && known.allow(of.name);
-        let Some(&PartType { name: kind, path: own_path, holds, .. }) = of.filter(|of| takes(of)) else {
-            if known.allow(&kind) {
-                return Ok(Some(Cow::Borrowed(raw)));
-            }
-            if let Some(PartType { holds: Holds::Thoughts, path, .. }) = of {
-                aside.dropped.note(path);
-                return Ok(None);
-            }
-            // The plan has nobody who does not take a part; whoever puts a request to one without a plan is told here.
-            let param = format!("messages[{}].content[{}].type", context.position, item.position);
-            let message = format!("`{param}` is a kind of part that the serving model's API does not have.");
-            return Err(Error::new(Kind::InvalidRequest, message).with_param(param));
-        };
-        let is_of_results = context.role.is_of_results();
-        let becomes_text = holds == Holds::Refusal && (is_of_results || self.recipient.lacks("messages.refusal"));
-        let is_media = matches!(holds, Holds::Media(_));
-        for field in &fields {
-            let name = field.name.as_ref();
-            match name {
-                "type" if becomes_text => edit.add("type", r#""text""#.to_owned()),
-                "refusal" if becomes_text => edit.add("text", field.value.get().to_owned()),
-                "type" => edit.keep(field),
-                name if name == kind && !is_media => edit.keep(field),
-                name if name == kind => edit.put(field, aside.pruned(own_path, field.value, known)),
-                // It goes where its request's options go.
-                "prompt_cache_breakpoint" if self.recipient.takes("prompt_cache_options") => {
-                    let path = "messages.content.prompt_cache_breakpoint";
-                    edit.put(field, aside.pruned(path, field.value, known));
-                }
-                name if known.allow(name) => edit.keep(field),
-                name => edit.lose(field, format_args!("messages.content.{name}"), aside.dropped),
-            }
-        }
-        let part = edit.finish();
-        if is_of_results && is_media && !known.allow(&format!("tool.{kind}")) {
-            aside.dropped.note(own_path);
-            aside.behind_results.push(part);
-            return Ok(None);
-        }
-        Ok(Some(part))
-    }
-
     /// The value of a published field of a message, or of one that the row adds.
     fn member(&self, field: &Field<'a>, role: Role, aside: &mut Aside<'a, '_>) -> Cow<'a, str> {
         match (field.name.as_ref(), role) {
@@ -413,7 +334,7 @@ impl<'a> History<'a> {
         let lacks_signature = context.needs_signature && item.position == 0 && !is_signed(&fields);
         for field in &fields {
             match field.name.as_ref() {
-                "id" if json::is_null(field.value) => edit.leave(),
+                _ if json::is_null(field.value) => edit.leave(),
                 "id" => edit.put(field, self.id(field.value)),
                 "type" if becomes_function => edit.put(field, Cow::Owned(r#""function""#.to_owned())),
                 "type" => edit.keep(field),
@@ -457,17 +378,17 @@ impl<'a> MessageList<'a> {
 }
 
 /// What messages leave aside.
-struct Aside<'a, 'd> {
+pub struct Aside<'a, 'd> {
     recipient: &'d Recipient<'a>,
     /// Parts of results that only a message of the user may hold.
-    behind_results: Vec<Cow<'a, str>>,
+    pub behind_results: Vec<Cow<'a, str>>,
     older_calls: OlderCalls,
-    dropped: &'d mut Dropped,
+    pub dropped: &'d mut Dropped,
 }
 
 impl<'a> Aside<'a, '_> {
     /// The value at `path` with what the recipient knows of it, `more` included.
-    fn pruned(&mut self, path: &str, value: &'a RawValue, more: &Names) -> Cow<'a, str> {
+    pub fn pruned(&mut self, path: &str, value: &'a RawValue, more: &Names) -> Cow<'a, str> {
         let is_added = |path: &str| more.allow(leaf(path));
         Pruner { recipient: self.recipient, is_added: &is_added, dropped: self.dropped }.prune(path, value)
     }
@@ -489,9 +410,9 @@ fn without_tokens<'x>(details: &'x RawValue, dropped: &mut Dropped) -> Result<Op
 }
 
 /// Where a message stands.
-struct MessageContext {
-    position: usize,
-    role: Role,
+pub struct MessageContext {
+    pub position: usize,
+    pub role: Role,
     /// The first call needs a thought signature.
     needs_signature: bool,
     /// It begins the answer, and must say so.

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use memchr::memmem;
 use serde_json::{Value, json};
 
 use super::call_forms::{CallForms, FormsOfStream};
@@ -13,6 +12,7 @@ use crate::policy::Quirk;
 use crate::upstream::dialect::DecodeOptions;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::wire::halves;
+use crate::wire::json::may_hold;
 
 /// How many characters of an answer's id the ids of its calls begin with; an id may have 40 characters in all.
 const ORIGIN_CHARS: usize = 24;
@@ -31,7 +31,7 @@ pub struct Mends {
 /// A whole answer, put right, with its calls as the client knows them; nothing if it may pass as it came.
 pub fn mend_answer(options: &DecodeOptions, body: &[u8]) -> Option<Vec<u8>> {
     let DecodeOptions { mends, names, forms, .. } = options;
-    let holds = |text: &str| memmem::find(body, text.as_bytes()).is_some();
+    let holds = |text: &str| may_hold(body, text);
     let names = Some(names).filter(|names| names.differ() && holds("\"name\""));
     let forms = Some(forms).filter(|forms| forms.differ() && holds("\"tool_calls\""));
     if !mends.any() && names.is_none() && forms.is_none() {
@@ -76,6 +76,16 @@ impl Mender {
         // Names first, since mending tells calls apart by them.
         let named = self.names.as_mut().and_then(|names| names.chunk(data));
         self.mend_named(data, named)
+    }
+
+    /// The choices whose reason to finish is held back.
+    pub fn kept_reasons(&self) -> impl Iterator<Item = u64> {
+        self.names.iter().flat_map(CallNames::kept_reasons)
+    }
+
+    /// Whether a choice has gone on after a reason to finish that was held back.
+    pub fn went_on(&self) -> bool {
+        self.names.as_ref().is_some_and(CallNames::went_on)
     }
 
     /// What is held back of a stream that has ended, in an event of its own; nothing if nothing is.
@@ -170,7 +180,7 @@ impl Mends {
 
     /// One chunk of a stream, put right; nothing if it may pass as it came, as most chunks of text do.
     fn chunk(self, data: &[u8], calls: &mut Calls) -> Option<Vec<u8>> {
-        let holds = |text: &str| memmem::find(data, text.as_bytes()).is_some();
+        let holds = |text: &str| may_hold(data, text);
         let calls_a_tool = self.tool_calls && (calls.any || holds("\"tool_calls\""));
         let ends_its_own_way = self.finish_reasons && (holds("\"model_length\"") || holds("\"error\""));
         // Within a text the quotation marks would be escaped.
@@ -290,7 +300,65 @@ fn number(part: &mut Value, holder: &str, origin: &str, known: &mut Known) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
+    use crate::policy::Dialect;
+    use crate::upstream::dialect::custom_tools::CustomNames;
+
+    /// A call in an answer of a provider, with names and reasons whose letters stand in escapes.
+    const ESCAPED: &str = r#"{"id":"i","choices":[{"index":0,"HOLDER":{"too\u006c_calls":[{"index":0,"id":"c","type":"function",
+        "function":{"n\u0061me":"NAME","arguments":"{\"input\":\"x\"}"}}]},"finish_reason":"m\u006fdel_length"}]}"#;
+
+    #[test]
+    fn letters_in_escapes_are_the_same_letters() {
+        let odd = RawValue::from_string(r#"[{"function":{"n\u0061me":"a.b"}}]"#.to_owned()).expect("JSON");
+        let names = ToolNames::of_fields([Some(&odd), None], Dialect::OpenaiChat);
+        let written = names.write("a.b".into()).into_owned();
+        let mut forms = CallForms::default();
+        forms.custom = CustomNames::new(["run".to_owned()].into());
+        let mends = Mends { tool_calls: true, finish_reasons: true, thinking_parts: false };
+        for (name, expected) in [(&*written, json!("a.b")), ("run", Value::Null)] {
+            let answer = ESCAPED.replace("HOLDER", "message").replace("NAME", name);
+            let options = DecodeOptions {
+                mends,
+                names: names.clone(),
+                forms: forms.clone(),
+                ..DecodeOptions::plain(Dialect::OpenaiChat, 7)
+            };
+            let answer: Value =
+                serde_json::from_slice(&mend_answer(&options, answer.as_bytes()).expect("mended")).expect("JSON");
+            let choice = &answer["choices"][0];
+            let call = &choice["message"]["tool_calls"][0];
+            assert_eq!((&call["function"]["name"], &choice["finish_reason"]), (&expected, &json!("length")));
+            assert_eq!(call["custom"].is_null(), name != "run", "{answer}");
+
+            let chunk = ESCAPED.replace("HOLDER", "delta").replace("NAME", name);
+            let mut mender = Mender::new(mends, &names, &forms).expect("a mender");
+            let mut told = vec![mender.mend(chunk.as_bytes()).expect("mended")];
+            told.extend(mender.rest());
+            let told: Vec<Value> = told.iter().map(|told| serde_json::from_slice(told).expect("JSON")).collect();
+            let call = &told[0]["choices"][0]["delta"]["tool_calls"][0];
+            assert_eq!(call["function"]["name"], expected, "{told:?}");
+            assert_eq!(call["custom"].is_null(), name != "run", "{told:?}");
+            assert_eq!(told.last().expect("a chunk")["choices"][0]["finish_reason"], "length");
+        }
+    }
+
+    #[test]
+    fn a_call_keeps_its_id_whatever_letters_of_its_first_part_are_escaped() {
+        let mends = Mends { tool_calls: true, ..Mends::default() };
+        let mut calls = Calls::default();
+        let chunks = [r"too\u006c_calls", "tool_calls"].map(|name| {
+            format!(r#"{{"id":"i","choices":[{{"index":0,"delta":{{"{name}":[{{"id":"c","function":{{"name":"f","arguments":""}}}}]}}}}]}}"#)
+        });
+        let ids = chunks.map(|chunk| {
+            let mended = mends.chunk(chunk.as_bytes(), &mut calls).expect("mended");
+            let mended: Value = serde_json::from_slice(&mended).expect("JSON");
+            mended["choices"][0]["delta"]["tool_calls"][0]["id"].clone()
+        });
+        assert_eq!(ids, [json!("c"), Value::Null]);
+    }
 
     #[test]
     fn what_is_kept_of_a_stream_is_bounded() {

@@ -1,6 +1,6 @@
 //! OpenAI's Chat Completions.
 //!
-//! Going up, a request that came in this dialect almost passes: `request`, `below`, `history` (with `said`) and `tools` change only what the gateway owns,
+//! Going up, a request that came in this dialect almost passes: `request`, `below`, `history` (with `parts` and `said`) and `tools` change only what the gateway owns,
 //! or what provider and model would refuse, and forward the rest byte for byte; `build` puts a request that came in other words into this dialect's first.
 //! Coming down, `chunk`, `delta` and `calls` read what a provider sends into pieces, once, and `decode` knows whether it is whole; a
 //! door of the same dialect passes the bytes. Where a provider deviates so far that SDKs stumble, and its policy row says
@@ -22,6 +22,7 @@ mod history;
 mod mend;
 mod messages;
 mod older_form;
+mod parts;
 mod request;
 mod row;
 mod said;
@@ -31,7 +32,7 @@ mod tools;
 mod wire;
 
 pub use call_forms::CallForms;
-pub use decode::{ChatStream, decode_answer};
+pub use decode::{ChatStream, decode_answer, is_end};
 pub use mend::{Mender, Mends, mend_answer};
 pub use request::encode_request;
 

@@ -33,6 +33,11 @@ impl Recipient<'_> {
         !self.lacks(name) && (is_known || self.adds(name))
     }
 
+    /// Whether they take marks up to where the prompt is to be cached, which go where a request's options for that go.
+    pub fn takes_cache_marks(&self) -> bool {
+        self.takes("prompt_cache_options")
+    }
+
     /// Whether they take the older form of tools: functions, calls and results without ids. Else these become tools.
     pub fn takes_functions(&self) -> bool {
         self.takes("functions")

@@ -374,6 +374,7 @@ impl<'x> Editor<'_, 'x, '_> {
         let becomes_function = kind == custom_form::KIND && !self.recipient.takes_custom_tools();
         for field in &fields {
             match field.name.as_ref() {
+                _ if json::is_null(field.value) => edit.leave(),
                 "type" if becomes_function => edit.put(field, Cow::Owned(r#""function""#.to_owned())),
                 "type" => edit.keep(field),
                 name if name == kind && becomes_function => {
@@ -404,7 +405,9 @@ impl<'x> Editor<'_, 'x, '_> {
             let path = if is_published { format!("tools.{name}") } else { format!("tools.{}.{name}", holder.name) };
             let is_known = is_published && !self.recipient.lacks(&path);
             let more = &self.recipient.provider.tool_fields;
-            if name == "name" {
+            if json::is_null(field.value) {
+                edit.leave();
+            } else if name == "name" {
                 edit.put(field, renamed_name(field.value, self.names));
             } else if is_known && name == "format" {
                 let is_added = |path: &str| more.allow(leaf(path));

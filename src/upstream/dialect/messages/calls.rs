@@ -17,7 +17,7 @@ use crate::wire::ask::content::{Content, ToolKind};
 use crate::wire::ask::items::{ItemKind, qualified};
 use crate::wire::ask::{Api, Ask};
 use crate::wire::call::CallKind;
-use crate::wire::json::JsonString;
+use crate::wire::json::{JsonString, may_hold};
 
 /// How the calls of an answer are to be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Reading {
 }
 
 fn matters(tools: &RawValue) -> bool {
-    memchr::memmem::find(tools.get().as_bytes(), b"\"custom\"").is_some() || property_names::may_be_odd(tools.get())
+    may_hold(tools.get().as_bytes(), "\"custom\"") || property_names::may_be_odd(tools.get())
 }
 
 /// What may stand for no name of a property: whatever the tools say, and the names in the inputs of earlier calls.

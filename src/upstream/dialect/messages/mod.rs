@@ -1,6 +1,6 @@
 //! Anthropic's Messages API, both ways, as pure functions.
 //!
-//! Going up, `request` puts the neutral content of a request into the API's words: `turns` its items, `parts` their parts,
+//! Going up, `request` puts the neutral content of a request into the API's words: `turns` its items, `parts` their parts (with `base64`),
 //! `tools` its tools, `schema_form` (with `schema_walk`, `schema_members`, `keywords`, `references`, `tree`, `pointers`, `urls` and `property_names`), `roots` (with
 //! `merger`, `outline`, `view`, `own_words` and `union_words`), `schema` and `strict` their schemas, `reasoning` effort and thinking, `thoughts` what was
 //! thought before, `user` who asks, `cache` the marks; `wire` is what is sent, and `calls` says how what comes back is to be read, with `renamer`. What a model
@@ -9,6 +9,7 @@
 //! its `param`; what is left out, or carried in a weaker form, is named in [`Encoded::dropped`](super::Encoded).
 
 mod answer;
+mod base64;
 mod cache;
 mod calls;
 mod events;
@@ -32,7 +33,6 @@ mod schema_members;
 mod schema_walk;
 mod stream;
 mod strict;
-mod text_files;
 mod thoughts;
 mod tools;
 mod tree;

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::wire::{self, Block};
-use super::{cache, text_files};
+use super::{base64, cache};
 use crate::error::{Error, Kind};
 use crate::upstream::dialect::dropped::Dropped;
 use crate::wire::ask::items::{CacheMark, MediaSource, Part, PartKind};
@@ -47,9 +47,10 @@ pub fn push_parts<'x>(
             }
             (PartKind::File { source, name }, Speaker::User | Speaker::Tool) => {
                 let title = name.as_ref().filter(|name| !name.is_blank()).map(JsonString::raw);
-                // A file of nothing but white space says as little as such a text.
-                if let Some(source) = file(source, *place)? {
-                    blocks.push(Block::Document { source, title, cache_control: None });
+                match file(source, *place)? {
+                    Some(source) => blocks.push(Block::Document { source, title, cache_control: None }),
+                    // A file of nothing but white space says as little as such a text.
+                    None => dropped.note(&place.path_to(word)),
                 }
             }
             (PartKind::Json(json), _) => blocks.push(Block::text(Json::text(json.get()))),
@@ -97,13 +98,13 @@ fn image<'x>(source: &'x MediaSource<'x>, place: Place) -> Result<wire::Source<'
         Error::from(place.leaf(leaf).fault(expected))
     };
     let (media_type, data, leaf) = match source {
-        MediaSource::Url(Located { value: url, .. }) if after_scheme(url, "https:").is_some() => {
-            return Ok(wire::Source::Url { url: Cow::Borrowed(url) });
-        }
-        MediaSource::Url(Located { leaf, value }) => {
-            let (media_type, data) = data_uri(value).ok_or_else(|| refused(leaf))?;
-            (media_type, data, leaf)
-        }
+        MediaSource::Url(Located { leaf, value }) => match https_url(value) {
+            Some(url) => return Ok(wire::Source::Url { url }),
+            None => {
+                let (media_type, data) = data_uri(value).ok_or_else(|| refused(leaf))?;
+                (media_type, data, leaf)
+            }
+        },
         MediaSource::Data { media_type, data } => (media_type.to_ascii_lowercase(), data.value.as_ref(), &data.leaf),
         MediaSource::Id(id) => {
             let message = "names an image that only its own provider has";
@@ -117,33 +118,22 @@ fn image<'x>(source: &'x MediaSource<'x>, place: Place) -> Result<wire::Source<'
         "image/webp" => "image/webp",
         _ => return Err(refused(leaf)),
     };
-    let data = without_lines(data);
+    let data = base64::standard(data).ok_or_else(|| refused(leaf))?;
     // The API refuses an image that is not what it is said to be.
     let seen = IMAGES.into_iter().find(|(beginning, _)| data.starts_with(beginning));
     Ok(wire::Source::Base64 { media_type: seen.map_or(declared, |(_, media_type)| media_type), data })
 }
 
-/// Base64 without the line breaks that some encoders put in, of which the first then stands within 76 characters (RFC 2045,
-/// section 6.8).
-fn without_lines(data: &str) -> Cow<'_, str> {
-    let data = data.trim_ascii();
-    let beginning = data.as_bytes().get(..128).unwrap_or(data.as_bytes());
-    match memchr::memchr2(b'\n', b'\r', beginning) {
-        Some(_) => data.replace(['\n', '\r'], "").into(),
-        None => data.into(),
-    }
-}
-
 fn file<'x>(source: &'x MediaSource<'x>, place: Place) -> Result<Option<wire::Source<'x>>, Error> {
     let refused = |leaf| Error::from(place.leaf(leaf).fault("must be a base64 data URI of a PDF or of a text"));
     let (media_type, data, leaf) = match source {
-        MediaSource::Url(Located { value: url, .. }) if after_scheme(url, "https:").is_some() => {
-            return Ok(Some(wire::Source::Url { url: Cow::Borrowed(url) }));
-        }
-        MediaSource::Url(Located { leaf, value }) => {
-            let (media_type, data) = data_uri(value).ok_or_else(|| refused(leaf))?;
-            (media_type, data, leaf)
-        }
+        MediaSource::Url(Located { leaf, value }) => match https_url(value) {
+            Some(url) => return Ok(Some(wire::Source::Url { url })),
+            None => {
+                let (media_type, data) = data_uri(value).ok_or_else(|| refused(leaf))?;
+                (media_type, data, leaf)
+            }
+        },
         MediaSource::Data { media_type, data } => (media_type.to_ascii_lowercase(), data.value.as_ref(), &data.leaf),
         MediaSource::Id(id) => {
             let message = "names a file that only its own provider has; send `file_data`";
@@ -151,13 +141,18 @@ fn file<'x>(source: &'x MediaSource<'x>, place: Place) -> Result<Option<wire::So
         }
     };
     if media_type == "application/pdf" {
-        return Ok(Some(wire::Source::Base64 { media_type: "application/pdf", data: without_lines(data) }));
+        let data = base64::standard(data).ok_or_else(|| refused(leaf))?;
+        return Ok(Some(wire::Source::Base64 { media_type: "application/pdf", data }));
     }
     if !is_text_type(&media_type) {
         return Err(refused(leaf));
     }
+    if data.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let text = base64::standard(data).and_then(|data| String::from_utf8(base64::decode(&data)).ok());
     let message = "must be a text in UTF-8, in base64";
-    let data = text_files::decode(data).ok_or_else(|| Error::from(place.leaf(leaf).fault(message)))?;
+    let data = text.ok_or_else(|| Error::from(place.leaf(leaf).fault(message)))?;
     Ok((!data.trim().is_empty()).then_some(wire::Source::Text { media_type: "text/plain", data }))
 }
 
@@ -167,8 +162,13 @@ fn data_uri(url: &str) -> Option<(String, &str)> {
     let comma = memchr::memchr(b',', inside.as_bytes())?;
     let head = inside[..comma].to_ascii_lowercase();
     let media_type = head.strip_suffix(";base64")?.split(';').next()?.trim().to_owned();
-    let data = &inside[comma + 1..];
-    (!data.is_empty()).then_some((media_type, data))
+    Some((media_type, &inside[comma + 1..]))
+}
+
+/// An address with its scheme in lower case, as the API's pattern has it.
+fn https_url(url: &str) -> Option<Cow<'_, str>> {
+    let rest = after_scheme(url, "https://").filter(|rest| !rest.is_empty())?;
+    Some(if url.starts_with("https") { url.into() } else { format!("https://{rest}").into() })
 }
 
 /// A 400 that says what is wrong at `place`.

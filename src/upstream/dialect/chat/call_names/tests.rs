@@ -123,15 +123,53 @@ fn a_reason_that_more_of_a_call_follows_is_none() {
 }
 
 #[test]
-fn what_is_told_behind_a_reason_has_it_again() {
-    let part = |choice: u64| {
-        json!({"id": "i", "model": "m", "usage": null, "choices": [{"index": choice, "finish_reason": "tool_calls",
-            "delta": {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "a_", "arguments": ""}}]}}]})
+fn the_reason_comes_once_and_no_call_behind_it() {
+    let call = |name: &str| json!([{"index": 0, "id": "c", "function": {"name": name, "arguments": ""}}]);
+    let input = || json!([{"index": 0, "function": {"arguments": "{}"}}]);
+    let event =
+        |delta: Value, reason: &Value| json!({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]});
+    let (reason, null) = (json!("tool_calls"), Value::Null);
+    let usage = || json!({"choices": [], "usage": {}});
+    for events in [
+        vec![event(json!({"tool_calls": call("a_b")}), &reason)],
+        vec![event(json!({"tool_calls": call("a_b")}), &reason), usage()],
+        vec![event(json!({"tool_calls": call("a_b")}), &reason), event(json!({}), &null)],
+        vec![event(json!({"tool_calls": call("a_b")}), &reason), event(json!({}), &reason)],
+        vec![event(json!({"tool_calls": call("a_b")}), &reason), event(json!({"tool_calls": input()}), &reason)],
+        vec![event(json!({"tool_calls": call("a_b")}), &reason), event(json!({"tool_calls": input()}), &null)],
+        vec![event(json!({"tool_calls": call("a_b")}), &reason), event(json!({"tool_calls": input()}), &null), usage()],
+        vec![event(json!({"function_call": {"name": "a_b", "arguments": ""}}), &reason)],
+        // Nothing is kept back of these.
+        vec![event(json!({"tool_calls": call("look")}), &reason)],
+        vec![event(json!({"tool_calls": call("a_b")}), &null), event(json!({}), &reason)],
+    ] {
+        let mut names = CallNames::new(names(), CustomNames::default());
+        let mut chunks: Vec<Value> = Vec::new();
+        for data in events.iter().map(Value::to_string).chain(["[DONE]".to_owned()]) {
+            let data = names.chunk(data.as_bytes()).unwrap_or(data.into_bytes());
+            chunks.extend(serde_json::from_slice::<Value>(&data));
+        }
+        let choices: Vec<&Value> =
+            chunks.iter().flat_map(|chunk| chunk["choices"].as_array().expect("a list")).collect();
+        let at = choices.iter().position(|choice| choice["finish_reason"] == reason).expect("a reason");
+        let says_more = |choice: &&&Value| {
+            !choice["finish_reason"].is_null() || !choice["delta"].as_object().is_none_or(Map::is_empty)
+        };
+        assert_eq!(choices[at + 1..].iter().find(says_more), None, "{events:?}");
+        let has_name = |choice: &&Value| choice["delta"].to_string().contains("\"name\"");
+        assert_eq!(choices.iter().copied().filter(has_name).count(), 1, "{events:?}");
+        assert!(!names.keeps_any());
+    }
+}
+
+#[test]
+fn what_is_told_at_the_end_has_its_reason() {
+    let part = |choice: u64, calls: Value, reason: Value| {
+        json!({"id": "i", "model": "m", "usage": null,
+            "choices": [{"index": choice, "finish_reason": reason, "delta": calls}]})
     };
-    let told = |choice: u64| {
-        json!({"index": choice, "finish_reason": "tool_calls",
-            "delta": {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "a_", "arguments": ""}}]}})
-    };
+    let call = || json!({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "a_", "arguments": ""}}]});
+    let told = |choice: u64| json!({"index": choice, "finish_reason": "tool_calls", "delta": call()});
     let chunk = |names: &mut CallNames, data: &str| -> Value {
         serde_json::from_slice(&names.chunk(data.as_bytes()).expect("another chunk")).expect("JSON")
     };
@@ -140,11 +178,25 @@ fn what_is_told_behind_a_reason_has_it_again() {
         (r#"{"choices":[],"usage":{}}"#, json!({"choices": [told(0), told(1)], "usage": {}})),
     ] {
         let mut names = CallNames::new(names(), CustomNames::default());
-        chunk(&mut names, &part(0).to_string());
-        chunk(&mut names, &part(1).to_string());
+        for choice in [0, 1] {
+            let came = part(choice, call(), json!("tool_calls"));
+            assert_eq!(chunk(&mut names, &came.to_string()), part(choice, json!({}), Value::Null));
+        }
         assert_eq!(chunk(&mut names, last), expected);
         assert_eq!(names.chunk(b"[DONE]"), None);
     }
+}
+
+#[test]
+fn reasons_are_kept_back_of_so_many_choices() {
+    let mut names = CallNames::new(ToolNames::none(Dialect::OpenaiChat), CustomNames::new(["run".to_owned()].into()));
+    for number in 0..2 * MAX_CHOICES {
+        let call = json!({"index": 0, "id": "c", "function": {"name": "run", "arguments": "{}"}});
+        let choice = json!({"index": number, "delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"});
+        let chunk = names.chunk(json!({"choices": [choice]}).to_string().as_bytes());
+        assert_eq!(chunk.is_some(), number < MAX_CHOICES);
+    }
+    assert_eq!(names.reasons.len() as u64, MAX_CHOICES);
 }
 
 #[test]
