@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::wire::ask::place::Place;
 use crate::wire::ask::unread::Unread;
+use crate::wire::containers::{elements, members};
 use crate::wire::json::{Field, JsonString, field, given, says_nothing};
-use crate::wire::opened::{elements, members};
 
 /// The members of an object that nobody has read yet. Null is not given.
 pub struct Members<'u, 'a> {

@@ -15,8 +15,8 @@ use crate::wire::ask::place::{Located, Place, RequestFault};
 use crate::wire::ask::turns::{Form, Role, Texts, Turn};
 use crate::wire::ask::unread::Unread;
 use crate::wire::call::CallKind;
+use crate::wire::containers::found_valid;
 use crate::wire::json::JsonString;
-use crate::wire::opened::found_valid;
 
 /// Fields of messages that other APIs answer with, and clients send back, without meaning for a model.
 const ECHOED: [&str; 3] = ["annotations", "logprobs", "id"];

@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 
 use crate::door::members::Members;
 use crate::wire::ask::items::{CacheLifetime, CacheMark};
+use crate::wire::containers::members;
 use crate::wire::json::says_nothing;
-use crate::wire::opened::members;
 
 const NAMES: [&str; 2] = ["cache_control", "prompt_cache_breakpoint"];
 
@@ -53,7 +53,7 @@ mod tests {
 
     use super::*;
     use crate::wire::ask::place::Place;
-    use crate::wire::opened::found_valid;
+    use crate::wire::containers::found_valid;
 
     #[test]
     fn marks_are_read_and_what_is_none_stays_unread() {

@@ -18,8 +18,8 @@ mod media;
 pub mod messages;
 mod part_names;
 mod parts;
+mod read_content;
 mod reasoning;
-mod seen;
 mod tools;
 
 use std::borrow::Cow;

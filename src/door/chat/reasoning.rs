@@ -6,8 +6,8 @@
 use serde_json::value::RawValue;
 
 use crate::wire::ask::items::{Binding, Reasoning};
+use crate::wire::containers::{elements, members_named};
 use crate::wire::json::{JsonString, text};
-use crate::wire::opened::{elements, members_named};
 use crate::wire::seal::{SealKind, Sealed, is_token};
 
 /// The field of an answer's message, or delta, and of a message that comes back.

@@ -12,8 +12,8 @@ use crate::wire::ask::content::{Choice, Demand, Grammar, Tool, ToolKind, ToolNam
 use crate::wire::ask::place::{Located, Place, RequestFault};
 use crate::wire::ask::unread::Unread;
 use crate::wire::call::CallKind;
+use crate::wire::containers::elements;
 use crate::wire::json::{given, text, text_fault};
-use crate::wire::opened::elements;
 
 /// What a request says of tools.
 pub struct Tools<'a> {

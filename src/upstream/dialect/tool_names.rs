@@ -16,8 +16,8 @@ use crate::upstream::dialect::stand_ins::{Form, StandIns};
 use crate::upstream::dialect::{chat, messages};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::{Api, Ask};
+use crate::wire::containers::{elements, members_named};
 use crate::wire::json::{JsonString, given, has_escaped_letters, text};
-use crate::wire::opened::{elements, members_named};
 use crate::wire::walk::string_end;
 
 /// What names of tools may hold beside letters and digits.

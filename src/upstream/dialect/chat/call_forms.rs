@@ -12,9 +12,9 @@ use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::custom_tools::{CustomNames, TextReader};
 use crate::upstream::dialect::tool_names::name_of;
 use crate::wire::ask::{Api, Ask};
+use crate::wire::containers::{elements, members_named};
 use crate::wire::halves;
 use crate::wire::json::{given, may_hold};
-use crate::wire::opened::{elements, members_named};
 use crate::wire::piece::is_reason;
 
 /// The most calls of a stream that are put into another form.

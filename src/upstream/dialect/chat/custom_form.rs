@@ -10,8 +10,8 @@ use super::tools::renamed_name;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{Recipient, custom_tools};
+use crate::wire::containers::{elements, found_valid, members_named};
 use crate::wire::json::{self, Field, given, may_hold};
-use crate::wire::opened::{elements, found_valid, members_named};
 
 /// The kind of tools whose input is any text.
 pub const KIND: &str = "custom";

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use crate::error::Error;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::wire::containers::{elements, members};
 use crate::wire::json::{Field, is_null, quoted, says_nothing};
-use crate::wire::opened::{elements, members};
 
 /// An object under way from a client to a provider.
 pub struct ObjectEdit<'x> {

@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use super::below::{Pruner, leaf};
 use super::edit::{ListItem, ObjectEdit, OpenedObject, list};
+use super::message_content::{SaidInMessage, has_calls, is_missing, is_signed};
 use super::older_form::OlderCalls;
-use super::said::{SaidInMessage, has_calls, is_missing, is_signed};
 use super::short_ids::IdForm;
 use super::{custom_form, tools};
 use crate::error::Error;
@@ -22,8 +22,8 @@ use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::user_turns::LastTurn;
 use crate::wire::ask::turns::{Form, Role, Turn};
 use crate::wire::chat::MESSAGE_FIELDS;
+use crate::wire::containers::{found_valid, members_named};
 use crate::wire::json::{self, Field, says_nothing};
-use crate::wire::opened::{found_valid, members_named};
 use crate::wire::seal::is_token;
 
 /// What Google documents for calls that its models did not make.

@@ -1,6 +1,6 @@
 //! OpenAI's Chat Completions.
 //!
-//! Going up, a request that came in this dialect almost passes: `request`, `below`, `history` (with `parts` and `said`) and `tools` change only what the gateway owns,
+//! Going up, a request that came in this dialect almost passes: `request`, `below`, `history` (with `parts` and `message_content`) and `tools` change only what the gateway owns,
 //! or what provider and model would refuse, and forward the rest byte for byte; `build` puts a request that came in other words into this dialect's first.
 //! Coming down, `chunk`, `delta` and `calls` read what a provider sends into pieces, once, and `decode` knows whether it is whole; a
 //! door of the same dialect passes the bytes. Where a provider deviates so far that SDKs stumble, and its policy row says
@@ -20,12 +20,12 @@ mod edit;
 mod held_calls;
 mod history;
 mod mend;
+mod message_content;
 mod messages;
 mod older_form;
 mod parts;
 mod request;
 mod row;
-mod said;
 mod short_ids;
 mod thinking_parts;
 mod tools;

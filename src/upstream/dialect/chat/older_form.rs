@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use super::short_ids::IdForm;
+use crate::wire::containers::{elements, found_valid, members_named};
 use crate::wire::json;
-use crate::wire::opened::{elements, found_valid, members_named};
 
 /// The calls of a conversation whose results may follow, by their names.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::below::Pruner;
 use super::build;
 use super::history::History;
-use super::said;
+use super::message_content;
 use super::tools::{self, Asked};
 use crate::error::{Error, Kind};
 use crate::policy::{Candidate, Dialect, Model, Policy, Quirk};
@@ -18,8 +18,8 @@ use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient};
 use crate::wire::ask::turns::Turn;
 use crate::wire::ask::{Api, Ask};
+use crate::wire::containers::{found_valid, members};
 use crate::wire::json::{Field, field, given, is_null, quoted};
-use crate::wire::opened::{found_valid, members};
 
 /// What models without `sampling` refuse while they reason (docs/providers.md, What models take).
 const SAMPLING: [&str; 7] =
@@ -83,7 +83,7 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
         begun: options.begun.as_deref().filter(|_| model.prefill.is_some()),
         hint: tools.hint.as_deref(),
     };
-    let has_bare_calls = recipient.has(Quirk::ReasoningWithCalls) && said::has_bare_calls(form.turns);
+    let has_bare_calls = recipient.has(Quirk::ReasoningWithCalls) && message_content::has_bare_calls(form.turns);
     let effort = if has_bare_calls { Effort::without(form) } else { effort(candidate, model, form) };
     let mut of_history = Dropped::default();
     let messages = history.write(&mut of_history)?;

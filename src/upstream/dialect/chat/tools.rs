@@ -14,8 +14,8 @@ use crate::policy::Quirk;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::{ToolNames, name_of};
 use crate::upstream::dialect::{NO_PARAMETERS, Recipient, in_words};
+use crate::wire::containers::{elements, found_valid, members, members_named};
 use crate::wire::json::{self, Field, given, says_nothing};
-use crate::wire::opened::{elements, found_valid, members, members_named};
 
 /// The kinds of tools in the published API, with the fields of what each holds under its own name.
 const TOOLS: [(&str, &[&str]); 2] =

@@ -3,8 +3,8 @@
 
 use serde_json::value::RawValue;
 
+use crate::wire::containers::elements;
 use crate::wire::json::text;
-use crate::wire::opened::elements;
 
 /// What stands behind a word of a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use super::keywords::JOINTS;
 use super::outline::Outline;
 use super::own_words::{self, named};
 use super::tree::{ROOT, Target, Tree};
+use crate::wire::containers::{elements, found_valid, members};
 use crate::wire::json::{self, Field, field, text};
-use crate::wire::opened::{elements, found_valid, members};
 
 /// How many branches of a schema are read, and references passed that only lead on to others.
 const MAX_VISITS: usize = 1_000;

@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 use super::keywords::is_object;
 use super::outline::Outline;
 use super::view::View;
+use crate::wire::containers::{elements, members};
 use crate::wire::json::{Field, field, text};
-use crate::wire::opened::{elements, members};
 
 /// What a schema that has these `fields` says itself. Counts the properties that are found.
 pub fn outline<'a>(fields: &[Field<'a>], found: &mut usize) -> Outline<'a> {

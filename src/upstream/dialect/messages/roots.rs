@@ -8,8 +8,8 @@
 use super::keywords::JOINTS;
 use super::pointers::Changes;
 use super::{merger, schema_form, union_words};
+use crate::wire::containers::members;
 use crate::wire::json::{Field, field, quoted};
-use crate::wire::opened::members;
 
 /// What the definition is called that holds the root as it was.
 const ROOT: &str = "root";

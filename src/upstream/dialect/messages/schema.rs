@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::value::RawValue;
 
 use super::pointers;
+use crate::wire::containers::{elements, found_valid, members};
 use crate::wire::json::{Field, JsonString, field, quoted, text};
-use crate::wire::opened::{elements, found_valid, members};
 
 /// What a pattern may not hold that the API keeps: assertions, references back, word boundaries, classes by property.
 const HARD_IN_PATTERNS: [&str; 7] = ["(?", r"\b", r"\B", r"\p", r"\P", r"\k", r"\c"];

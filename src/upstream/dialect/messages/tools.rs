@@ -25,8 +25,8 @@ use crate::upstream::dialect::{NO_PARAMETERS, custom_tools, in_words};
 use crate::wire::ask::content::{self, Choice, Content, Grammar, SettingKind, ToolKind};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::place::{Located, Place};
+use crate::wire::containers::{members, members_named};
 use crate::wire::json::{Json, JsonString, field, text};
-use crate::wire::opened::{members, members_named};
 
 #[derive(Debug, Default)]
 pub struct Tools<'a> {

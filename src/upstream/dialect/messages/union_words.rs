@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 
 use super::keywords::JOINTS;
 use super::merger::Extent;
+use crate::wire::containers::{elements, members};
 use crate::wire::json::{Field, field, quoted, text};
-use crate::wire::opened::{elements, members};
 
 /// Above it branches are told in short, and as many as fit.
 const MAX_DESCRIBED_BYTES: usize = 2_000;

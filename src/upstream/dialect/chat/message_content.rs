@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::wire::ask::turns::{Role, Turn};
+use crate::wire::containers::{found_valid, members_named};
 use crate::wire::json::{self, Field, says_nothing};
-use crate::wire::opened::{found_valid, members_named};
 
 /// What a message says.
 #[derive(Default)]
