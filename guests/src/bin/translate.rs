@@ -59,7 +59,7 @@ mod guest {
     const WORDS: usize = 100;
 
     fn image() -> String {
-        let data = "iVBORw0KGgoAAAANSUhEUg==".repeat(9_000_000 / 24);
+        let data = "iVBORw0KGgoAAAANSUhEUgAA".repeat(9_000_000 / 24);
         format!(
             r#"{{"model":"auto","messages":[{{"role":"user","content":[{{"type":"text","text":"What is this?"}},
                 {{"type":"image_url","image_url":{{"url":"data:image/png;base64,{data}"}}}}]}}]}}"#
