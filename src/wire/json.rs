@@ -328,7 +328,7 @@ pub fn may_hold(json: &[u8], quoted: &str) -> bool {
 
 /// Whether JSON may hold letters in escapes, which stand for the same ones as they are.
 pub fn has_escaped_letters(json: &[u8]) -> bool {
-    memmem::find(json, br"\u00").is_some()
+    memchr::memchr_iter(b'\\', json).any(|at| json[at..].starts_with(br"\u00"))
 }
 
 /// JSON without the byte order mark that some put before it; readers may pass over one (RFC 8259, section 8.1).

@@ -59,7 +59,7 @@ unsafe impl GlobalAlloc for Counting {
 const CONSTANT: Count = Count { allocations: 200, bytes: 64 * 1024 };
 
 /// How often a large body may be copied on its way to a provider, in all.
-const COPIES: usize = 2;
+const COPIES: usize = 3;
 
 /// Who is asked.
 struct Recipient {
