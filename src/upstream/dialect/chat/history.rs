@@ -112,6 +112,9 @@ impl<'a> History<'a> {
 
     /// What the user has to say at the end, where the provider wants that; `end` is the message that stands there.
     fn missing_turn(&self, end: Option<usize>) -> Option<&'static str> {
+        if !self.recipient.has(Quirk::EndsWithUser) {
+            return None;
+        }
         let last = self.turns.iter().enumerate().rfind(|(_, turn)| !turn.role.is_instruction());
         let last_turn = match last {
             None => LastTurn::Nothing,
@@ -120,7 +123,7 @@ impl<'a> History<'a> {
             }
             Some(_) => LastTurn::Open,
         };
-        last_turn.missing().filter(|_| self.recipient.has(Quirk::EndsWithUser))
+        last_turn.missing()
     }
 
     /// Whether all instructions are to stand with the first ones, so that they keep their order: the provider takes none behind

@@ -41,13 +41,9 @@ pub fn is_missing(content: &RawValue) -> bool {
 
 /// Whether a call has a thought signature.
 pub fn is_signed(call: &[Field<'_>]) -> bool {
-    let inside = |raw: &RawValue, name: &'static str| -> Option<Box<RawValue>> {
-        let [value] = members_named(raw, &[name])?;
-        value.map(ToOwned::to_owned)
-    };
-    let google = json::field(call, "extra_content").and_then(|extra| inside(extra, "google"));
-    let signature = google.and_then(|google| inside(&google, "thought_signature"));
-    signature.is_some_and(|signature| !says_nothing(&signature))
+    let google = json::field(call, "extra_content").and_then(|extra| members_named(extra, &["google"])?[0]);
+    let signature = google.and_then(|google| members_named(google, &["thought_signature"])?[0]);
+    signature.is_some_and(|signature| !says_nothing(signature))
 }
 
 /// Whether a message of the assistant calls anything.
