@@ -22,6 +22,7 @@ use crate::door::route::{self, Route};
 use crate::door::upload::Upload;
 use crate::door::{chat, cors};
 use crate::error::Error;
+use crate::platform::allowance::Allowance;
 use crate::platform::{Platform, Received};
 use crate::policy::Candidate;
 use crate::pop::health::{self, Found};
@@ -29,6 +30,7 @@ use crate::pop::hedge;
 use crate::record::{Reason, Record};
 use crate::relay::{self, Relayed};
 use crate::report;
+use crate::upstream::dialect::EncodeOptions;
 use crate::upstream::keyring::Keyring;
 use crate::visit::Visit;
 use crate::visit::settle::{Ending, Served, Settled, settle};
@@ -46,7 +48,7 @@ pub fn handle<P: Platform>(platform: &P, memory: &Memory, received: Received<P::
 }
 
 fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> Result<Settled, Error> {
-    let Received { method, path, query, headers: client_headers, mut body, time_left, .. } = received;
+    let Received { method, path, query, headers: client_headers, mut body, sandbox_age, .. } = received;
     let route = match route::find(&method, &path) {
         Ok(route) => route,
         Err(error) => {
@@ -80,7 +82,8 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
         }
         Route::ChatCompletions | Route::Decision => {
             let policy = Rc::clone(&found.policy.in_force()?.policy);
-            let until = body_deadline(&policy, route_headers.as_ref().ok(), time_left);
+            let allowance = Allowance::new(&policy.platform, sandbox_age);
+            let until = body_deadline(&policy, route_headers.as_ref().ok(), &allowance);
             let gathered = found.gather(visit.platform, until)?;
             let bytes_received = gathered.body.len() as u64;
             visit.note(|record| record.bytes_received = bytes_received);
@@ -90,7 +93,7 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
             let case = Case::new(visit.platform, &gathered, &route_headers, &ask);
             case.note(visit);
             let request =
-                Request { ask: &ask, client_headers: &client_headers, timeout: route_headers.timeout, time_left };
+                Request { ask: &ask, client_headers: &client_headers, timeout: route_headers.timeout, allowance };
             match route {
                 Route::Decision if route::lets_classify(query.as_deref()) => {
                     explain(visit, &case, ClassifierUse::Asked)
@@ -135,7 +138,7 @@ fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Req
     let guessed = guessed.into_inner();
     let known = guessed.as_ref().filter(|guessed| guessed.candidates == plan.candidates).map(|guessed| &guessed.found);
     let found = known.cloned().unwrap_or_else(|| look_up(visit.platform, case, &plan.candidates));
-    let ranking = attempt::rank(policy, &plan.candidates, &found);
+    let ranking = attempt::rank(policy, &plan.candidates, &found, job.allowance.attempts);
     visit.note_reasons(ranking.is_changed.then_some(Reason::CandidateCooling));
     visit.note(|record| record.cooling = ranking.cooling);
     if job.hedge_after().is_some() {
@@ -191,8 +194,8 @@ fn prepare<P: Platform>(
     let plan = case.plan(guess).ok().filter(|plan| plan.tier == guess.tier && !request.ask.is_large())?;
     let job = Job::new(keyring, case.policy, plan.tier, request);
     let found = look_up(keyring.platform(), case, &plan.candidates);
-    let ranking = attempt::rank(case.policy, &plan.candidates, &found);
+    let ranking = attempt::rank(case.policy, &plan.candidates, &found, job.allowance.attempts);
     let prepared =
-        ranking.queue.candidates().next().and_then(|first| attempt::prepare(&job, first, &job.options()).ok());
+        ranking.queue.candidates().next().and_then(|first| attempt::prepare(&job, first, &EncodeOptions::default()).ok());
     Some(Guessed { candidates: plan.candidates, found, prepared })
 }

@@ -4,6 +4,8 @@
 //! so that the pipeline can have several things under way and take whichever comes first ([`Platform::wait_first`]).
 //! Dropping a [`Platform::Body`] closes its connection; dropping an unfinished [`Platform::Downstream`] aborts the answer.
 
+pub mod allowance;
+
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
@@ -146,8 +148,8 @@ pub struct Received<B> {
     pub body: B,
     /// The point of presence that serves this request.
     pub pop: String,
-    /// How long the platform lets this request run.
-    pub time_left: Duration,
+    /// How long the sandbox had lived when the request came.
+    pub sandbox_age: Duration,
 }
 
 /// Why something may be sent to an address.

@@ -14,6 +14,7 @@ use crate::admit::memory::Memory;
 use crate::door::headers::RouteHeaders;
 use crate::door::upload::{self, Upload};
 use crate::error::{Error, Kind, Retry};
+use crate::platform::allowance::Allowance;
 use crate::platform::{Platform, StoreError, Stored, Wait};
 use crate::policy::{Auth, Policy};
 use crate::pop::index::{self, Index};
@@ -162,12 +163,12 @@ impl<B> Found<'_, B> {
 }
 
 /// Until when a body may arrive: as long as the request may take in all, whichever tier it will be for.
-pub fn body_deadline(policy: &Policy, asked: Option<&RouteHeaders>, time_left: Duration) -> Duration {
+pub fn body_deadline(policy: &Policy, asked: Option<&RouteHeaders>, allowance: &Allowance) -> Duration {
     let tier = asked.and_then(|asked| policy.tier_named(asked.tier.as_deref()?));
     let tiers = tier.map_or(&policy.tiers[..], |tier| std::slice::from_ref(policy.tier(tier)));
     let longest = tiers.iter().map(|tier| tier.deadlines.total).max().unwrap_or_default();
     let timeout = asked.and_then(|asked| asked.timeout).unwrap_or(longest);
-    longest.min(timeout).min(time_left)
+    longest.min(timeout).min(allowance.ends)
 }
 
 /// What look-ups leave to be done after the answer, when nobody waits for it.

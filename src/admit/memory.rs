@@ -12,6 +12,8 @@ use std::time::Duration;
 use crate::admit::auth::Client;
 use crate::admit::client_cache;
 use crate::admit::in_force::KnownPolicy;
+use crate::platform::allowance::Used;
+use crate::policy::PlatformLimits;
 use crate::pop::index::Index;
 use crate::upstream::keyring::StoreUse;
 
@@ -106,10 +108,11 @@ impl Memory {
         self.index.set(None);
     }
 
-    /// Whether the sandbox can take another request without passing the platform's limit on reads of the Secret Store.
-    pub fn has_room_for_secrets(&self) -> bool {
+    /// Whether the sandbox, which has sent so often, can take another request without passing any of the platform's limits.
+    pub fn has_room(&self, sends: u32) -> bool {
         let known = self.policy.borrow();
         let policy = known.as_ref().and_then(|known| Some(&*known.in_force().ok()?.policy));
-        self.secret_store.get().has_room(policy)
+        let limits = policy.map_or(PlatformLimits::PAID, |policy| policy.platform);
+        Used { vcpu_ms: self.vcpu_ms.get(), sends }.has_room(&limits) && self.secret_store.get().has_room(policy)
     }
 }

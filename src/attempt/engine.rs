@@ -24,6 +24,9 @@ use crate::upstream::keyring::NoSecret;
 use crate::upstream::meaning::Meaning;
 use crate::visit::Visit;
 
+/// The CPU time is looked at once in so many steps, since looking takes some too.
+const STEPS_PER_LOOK: u32 = 16;
+
 /// The attempts at one request.
 pub struct Attempts<'a, 'v, P: Platform> {
     pub job: &'a Job<'a, P>,
@@ -49,7 +52,7 @@ struct FailedAttempt {
 impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
     pub fn new(job: &'a Job<'a, P>, visit: &'a mut Visit<'v, P>, queue: Queue, prepared: Option<Prepared<P>>) -> Self {
         let repair = (job.tier.resume != Resume::Off).then(Repair::default);
-        Self { job, visit, queue, options: job.options(), repair, prepared, hedged: false }
+        Self { job, visit, queue, options: EncodeOptions::default(), repair, prepared, hedged: false }
     }
 
     /// Whether there is a candidate that was not asked yet.
@@ -76,6 +79,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
     pub fn run(&mut self) -> Result<Committed<P>, Stop> {
         let job = self.job;
         let mut race = Race::new(job.platform.elapsed());
+        let mut steps = 0;
         loop {
             let now = job.platform.elapsed();
             if self.visit.comment_due().is_some_and(|due| due <= now)
@@ -84,8 +88,9 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                 self.abandon(&mut race);
                 return Err(Stop::ClientGone);
             }
-            if now >= job.total {
-                return self.end_at_total(race);
+            steps += 1;
+            if now >= job.ends() || self.is_spent(&race, steps) {
+                return self.end_at_limit(race);
             }
             if let Some((place, occasion)) = self.next_start(now, &race) {
                 self.start(place, occasion, &mut race);
@@ -149,7 +154,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
     fn wakes_at(&self, now: Duration, race: &Race<P>) -> Duration {
         let times = [race.wakes_at(now), self.hedge_at(race), self.visit.comment_due()];
         let next = times.into_iter().flatten().filter(|time| *time > now).min();
-        next.map_or(self.job.total, |time| time.min(self.job.total))
+        next.map_or(self.job.ends(), |time| time.min(self.job.ends()))
     }
 
     /// Takes the end of the attempt at `position`, if it is one.
@@ -185,7 +190,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
     /// Whether another candidate may answer in place of one that refuses; the last one's refusal is the client's answer.
     fn asks_on_after_a_refusal(&self, race: &Race<P>) -> bool {
         let has_another = race.active.len() > 1 || self.queue.fresh().is_some();
-        self.job.tier.on_refusal == OnRefusal::Next && has_another && self.job.platform.elapsed() < self.job.total
+        self.job.tier.on_refusal == OnRefusal::Next && has_another && self.job.platform.elapsed() < self.job.ends()
     }
 
     /// Starts the candidate at `place`.
@@ -271,7 +276,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         };
         let limits = RetryLimits {
             now,
-            total: job.total,
+            total: job.ends(),
             retries: job.tier.retries,
             wait: job.tier.wait,
             random: job.platform.random(),
@@ -307,7 +312,9 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let answering = self.record(launch, AttemptEnd::Status(exchange.status()), exchange.sighting());
         self.visit.note_serving(answering);
         let serving = Serving { candidate, witness: self.witness(launch) };
-        serving.witness.has_begun(job.platform);
+        if arrival.has_begun() {
+            serving.witness.has_begun(job.platform);
+        }
         let upstream = job.platform.elapsed() - race.started;
         self.visit.note(|record| {
             record.dropped = dropped;
@@ -353,8 +360,8 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             self.visit.note_attempt(lost);
             let witness = self.witness(launch);
             if launch.is_probe {
-                let total = job.total;
-                self.visit.leave(move |platform| probe::follow(platform, loser.exchange, &witness, total));
+                let allowance = job.allowance.until(job.total);
+                self.visit.leave(move |platform| probe::follow(platform, loser.exchange, &witness, &allowance));
                 continue;
             }
             if loser.was_late(win, job.own_time()) {
@@ -374,8 +381,23 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         }
     }
 
-    /// The request's time is over: what has come until now has to do.
-    fn end_at_total(&mut self, mut race: Race<P>) -> Result<Committed<P>, Stop> {
+    /// Whether this execution has used up what it may. The CPU time is looked at once in so many steps.
+    fn is_spent(&self, race: &Race<P>, steps: u32) -> bool {
+        let allowance = &self.job.allowance;
+        race.active.iter().any(|attempt| allowance.is_full(attempt.exchange.events()))
+            || (steps.is_multiple_of(STEPS_PER_LOOK) && allowance.is_cpu_spent(self.job.platform))
+    }
+
+    /// The time of the request, or of this execution, is over. Another execution may go on with a stream; else what has come
+    /// until now has to do.
+    fn end_at_limit(&mut self, mut race: Race<P>) -> Result<Committed<P>, Stop> {
+        let goes_on = self.job.goes_on();
+        if let Some(position) = race.liveliest().filter(|_| goes_on) {
+            let mut attempt = race.active.remove(position);
+            if let Some(arrival) = attempt.exchange.leave() {
+                return Ok(self.commit(attempt, arrival, &mut race));
+            }
+        }
         while let Some(attempt) = race.active.first_mut() {
             let advance = attempt.exchange.expire(self.job.platform);
             if let Some(committed) = self.take(0, advance, &mut race) {

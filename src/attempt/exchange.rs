@@ -223,6 +223,27 @@ impl<P: Platform> Exchange<P> {
         matches!(&self.stage, Stage::Stream { answer, .. } if answer.provider.has_begun())
     }
 
+    /// How many events of a stream have been read.
+    pub fn events(&self) -> u32 {
+        match &self.stage {
+            Stage::Stream { answer, .. } => answer.provider.events,
+            Stage::Head(_) | Stage::Body(_) | Stage::Over => 0,
+        }
+    }
+
+    /// Whether it is a stream that shows life, with which another execution could go on.
+    pub fn can_be_left(&self) -> bool {
+        matches!(&self.stage, Stage::Stream { answer, .. } if answer.provider.bytes > 0 && !answer.provider.is_coded())
+    }
+
+    /// Leaves a stream as far as it has come.
+    pub fn leave(&mut self) -> Option<Arrival<P>> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Stream { headers, answer } => Some(Arrival::stream(headers, answer)),
+            Stage::Head(_) | Stage::Body(_) | Stage::Over => None,
+        }
+    }
+
     /// Takes what has come, and says what it came to.
     pub fn advance(&mut self, platform: &P) -> Advance<P> {
         let silence = platform.elapsed() - self.clocks.heard;
@@ -382,6 +403,14 @@ impl<P: Platform> Exchange<P> {
 }
 
 impl<P: Platform> Arrival<P> {
+    /// Whether there is any of an answer.
+    pub fn has_begun(&self) -> bool {
+        match &self.answer {
+            Answer::Whole { .. } => true,
+            Answer::Stream(answer) => answer.provider.has_begun(),
+        }
+    }
+
     fn stream(headers: HeaderMap, answer: Box<AnswerStream<P>>) -> Self {
         let opening = answer.opening();
         Self { headers, answer: Answer::Stream(answer), opening }

@@ -26,7 +26,9 @@ use crate::attempt::outcome::Outcome;
 use crate::attempt::queue::{Contender, Queue};
 use crate::attempt::witness::Witness;
 use crate::error::Error;
+use crate::platform::allowance::Allowance;
 use crate::platform::{Platform, UpstreamRequest};
+use crate::door::chat::answer::DIALECT;
 use crate::policy::{Candidate, Policy, StreamMode, Thinking, Tier, TierId};
 use crate::pop::health::{Found, Standing};
 use crate::record::ModelNames;
@@ -48,8 +50,8 @@ pub struct Request<'a> {
     pub client_headers: &'a HeaderMap,
     /// How long the client waits at most, if it says so.
     pub timeout: Option<Duration>,
-    /// How long the platform lets the request run.
-    pub time_left: Duration,
+    /// What the platform lets this execution use.
+    pub allowance: Allowance,
 }
 
 /// What all attempts at one request share.
@@ -64,8 +66,10 @@ pub struct Job<'a, P: Platform> {
     pub client_headers: &'a HeaderMap,
     /// When the answer must have ended, on [`Platform::elapsed`]'s clock.
     pub total: Duration,
-    /// Whether the platform may send on what is left of a stream after `total`.
-    pub may_hand_over: bool,
+    /// What this execution may use for it.
+    pub allowance: Allowance,
+    /// Whether the client leaves it to the gateway how long the answer may take.
+    pub is_patient: bool,
     pub commit_at: CommitAt,
 }
 
@@ -82,10 +86,9 @@ pub enum CommitAt {
 
 impl<'a, P: Platform> Job<'a, P> {
     pub fn new(keyring: &'a Keyring<'a, P>, policy: &'a Policy, tier: TierId, request: Request<'a>) -> Self {
-        let Request { ask, client_headers, timeout, time_left } = request;
+        let Request { ask, client_headers, timeout, allowance } = request;
         let tier_id = tier;
         let tier = policy.tier(tier_id);
-        let allowed = tier.deadlines.total.min(time_left);
         Self {
             platform: keyring.platform(),
             keyring,
@@ -94,15 +97,24 @@ impl<'a, P: Platform> Job<'a, P> {
             tier_id,
             ask,
             client_headers,
-            total: timeout.map_or(allowed, |asked| asked.min(allowed)),
-            // A client that asked for less time wants an end, not a longer answer.
-            may_hand_over: timeout.is_none(),
+            total: timeout.map_or(tier.deadlines.total, |asked| asked.min(tier.deadlines.total)),
+            allowance,
+            is_patient: timeout.is_none(),
             commit_at: match (ask.stream, tier.stream) {
                 (false, _) => CommitAt::WholeAnswer,
                 (true, StreamMode::Hold) => CommitAt::WholeStream,
                 (true, StreamMode::Guarded | StreamMode::Handoff) => CommitAt::FirstPiece,
             },
         }
+    }
+
+    /// When this execution must have an answer, or have handed it on to another one.
+    pub fn ends(&self) -> Duration {
+        let own = match self.commit_at {
+            CommitAt::WholeAnswer => self.allowance.ends,
+            CommitAt::FirstPiece | CommitAt::WholeStream => self.allowance.hands_on_at(),
+        };
+        own.min(self.total)
     }
 
     /// How long a candidate may take to begin, or for a whole answer, before it is late.
@@ -128,11 +140,28 @@ impl<'a, P: Platform> Job<'a, P> {
         self.tier.hedge_after.filter(|_| self.ask.stream && !self.ask.is_large())
     }
 
-    /// How the request is to be put. A stream that is handed to the platform passes as it comes, a usage chunk too, so only the
-    /// client's own wish counts then.
-    pub fn options(&self) -> EncodeOptions {
-        let counts_usage = self.tier.stream != StreamMode::Handoff || self.commit_at == CommitAt::WholeAnswer;
-        EncodeOptions { counts_usage, ..EncodeOptions::default() }
+    /// Whether a candidate's stream is asked for its usage, whatever the client wants. One that the platform sends to its end
+    /// passes as it comes, usage too, and a client that did not ask for any may stumble over it.
+    fn counts_usage(&self, candidate: &Candidate) -> bool {
+        let (dialect, tokens) =
+            (self.policy.provider_of(candidate.model).dialect, self.policy.model(candidate.model).max_output);
+        let tokens = self.ask.features.max_output.map_or(tokens, |asked| asked.min(tokens));
+        let may_be_handed_over = self.commit_at == CommitAt::FirstPiece && dialect == DIALECT && self.is_patient;
+        match self.tier.stream {
+            _ if !may_be_handed_over => true,
+            StreamMode::Handoff => false,
+            StreamMode::Guarded | StreamMode::Hold => {
+                self.allowance.fits(tokens.saturating_mul(self.ask.choices().into())) || self.goes_on()
+            }
+        }
+    }
+
+    /// Whether another execution may go on with a stream when this one is at its end.
+    pub fn goes_on(&self) -> bool {
+        self.commit_at != CommitAt::WholeAnswer
+            && self.allowance.max_hops > 0
+            && self.platform.elapsed() < self.total
+            && self.keyring.continuation().is_some()
     }
 
     /// What seals the state of the candidate's reasoning for the client, and opens it; nothing where there is no such state,
@@ -225,7 +254,8 @@ pub fn prepare<P: Platform>(
     let Address { path, url } = Address::of(job.policy, candidate.model);
     let permit = job.keyring.permit(provider, &path).map_err(Outcome::NoSecret)?;
     let sealer = job.sealer(candidate, &permit);
-    let options = EncodeOptions { sealer: sealer.clone(), ..options.clone() };
+    let counts_usage = job.counts_usage(candidate);
+    let options = EncodeOptions { sealer: sealer.clone(), counts_usage, ..options.clone() };
     let Encoded { body, dropped, hidden } = dialect::encode_request(job.policy, candidate, job.ask, &options)?;
     let cut_after = platform_patience(job.own_time().max(job.tier.deadlines.idle));
     let target = dialect::target(provider, &permit, job.tier.deadlines.connect, cut_after);
@@ -264,8 +294,8 @@ pub struct Ranking {
     pub is_changed: bool,
 }
 
-/// Ranks the candidates of a plan by what this POP knows of each.
-pub fn rank(policy: &Policy, candidates: &[Candidate], found: &[Found]) -> Ranking {
+/// Ranks the candidates of a plan by what this POP knows of each; `attempts` of them may be asked.
+pub fn rank(policy: &Policy, candidates: &[Candidate], found: &[Found], attempts: u32) -> Ranking {
     let mut cooling = Vec::new();
     let ranked = candidates.iter().zip(found).map(|(candidate, found)| {
         let (model, standing) = (policy.model(candidate.model), found.standing);
@@ -275,7 +305,7 @@ pub fn rank(policy: &Policy, candidates: &[Candidate], found: &[Found]) -> Ranki
         let (provider, context) = (model.provider, model.context);
         Contender { candidate: candidate.clone(), provider, found: *found, standing, context }
     });
-    let queue = Queue::new(ranked);
+    let queue = Queue::new(ranked, attempts);
     let is_changed = !queue.candidates().eq(candidates);
     Ranking { queue, cooling, is_changed }
 }

@@ -11,8 +11,6 @@ use crate::attempt::outcome::Verdict;
 use crate::policy::{Candidate, ProviderId};
 use crate::pop::health::{Found, Standing};
 
-/// The most requests to providers for one client request; with the classifier's call they stay below the platform's limit.
-const MAX_SENDS: usize = 7;
 /// The longest time that a client waits for a rate limit to pass if nobody else could answer.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 /// The time in which a candidate is asked twice at most.
@@ -95,13 +93,13 @@ pub struct RetryLimits {
 }
 
 impl Queue {
-    /// A queue of candidates that come in the policy's order.
-    pub fn new(contenders: impl IntoIterator<Item = Contender>) -> Self {
+    /// A queue of candidates that come in the policy's order, for so many requests to providers.
+    pub fn new(contenders: impl IntoIterator<Item = Contender>, sends: u32) -> Self {
         let slot =
             |contender| Slot { contender, starts: Vec::new(), was_stale: false, is_elected: false, due: Due::Fresh };
         Self {
             slots: contenders.into_iter().map(slot).collect(),
-            sends_left: MAX_SENDS,
+            sends_left: sends as usize,
             too_small: 0,
             refused_by: Vec::new(),
             waited: false,

@@ -61,6 +61,13 @@ pub enum Occasion {
 }
 
 impl<P: Platform> Race<P> {
+    /// The stream with which another execution may go on best: one that has begun, else the one that showed life last.
+    pub fn liveliest(&self) -> Option<usize> {
+        let lively = self.active.iter().enumerate().filter(|(_, attempt)| attempt.exchange.can_be_left());
+        let rank = |attempt: &Attempt<P>| (attempt.exchange.has_begun(), attempt.exchange.heard_at());
+        lively.max_by_key(|(_, attempt)| rank(attempt)).map(|(position, _)| position)
+    }
+
     pub fn new(now: Duration) -> Self {
         Self { active: Vec::with_capacity(MOST), failure: None, back: Vec::new(), started: now }
     }

@@ -1,7 +1,6 @@
 //! The Wasm shell: takes requests from Fastly Compute and hands them to the pipeline. The only place that knows Fastly.
 //!
-//! A sandbox serves several requests, as long as it stays far from the platform's limits; whether reuse resets them is
-//! not documented, so they are taken to count over the sandbox's whole life.
+//! A sandbox serves several requests, as long as it stays far from the platform's limits ([`crate::platform::allowance`]).
 
 #![expect(
     clippy::disallowed_macros,
@@ -30,16 +29,8 @@ use crate::pipeline;
 use crate::platform::{RESOURCE, Received};
 use crate::record::Record;
 
-/// The platform ends an execution after two minutes.
-const WALL_TIME: Duration = Duration::from_secs(119);
 /// A sandbox older than this takes no further request, so that the next one still has time for a long stream.
 const MAX_LIFETIME: Duration = Duration::from_secs(5);
-/// The CPU time of a sandbox after which it takes no further request. An execution has 50 ms; what is left serves one more
-/// stream.
-const MAX_VCPU_MS: u64 = 8;
-/// The requests to backends after which a sandbox takes no further request. An execution may make 32; one request needs 8 at
-/// most.
-const MAX_SENDS: u32 = 24;
 const MAX_MEMORY_MIB: u32 = 48;
 
 /// How many requests a sandbox serves.
@@ -72,11 +63,10 @@ pub fn run(reuse: Reuse, mut handle: impl FnMut(&Compute<'_>, &Memory, Received<
         panic::note_started(&id, now);
         let client_ip = request.get_client_ip_addr();
         let platform = Compute { received: now, client_ip, sends: &sends, backends: &backends };
-        let received = receive(request, id, WALL_TIME.saturating_sub(started.elapsed()));
+        let received = receive(request, id, started.elapsed());
         panic::note_received(Record::received(&received));
         handle(&platform, &memory, received);
-        let has_room = memory.vcpu_ms.get() <= MAX_VCPU_MS && sends.get() <= MAX_SENDS && memory.has_room_for_secrets();
-        if has_room { Next::Continue } else { Next::Stop }
+        if memory.has_room(sends.get()) { Next::Continue } else { Next::Stop }
     });
 }
 
@@ -105,7 +95,7 @@ impl HandlerResult for Next {
     }
 }
 
-fn receive(mut request: Request, id: String, time_left: Duration) -> Received<RawBody> {
+fn receive(mut request: Request, id: String, sandbox_age: Duration) -> Received<RawBody> {
     let url = handles::url(request.as_handles().0);
     let (path, query) = route::target(&url);
     Received {
@@ -116,7 +106,7 @@ fn receive(mut request: Request, id: String, time_left: Duration) -> Received<Ra
         headers: compute::headers(&request),
         body: RawBody::from(request.take_body()),
         pop: fastly::compute_runtime::pop().to_owned(),
-        time_left,
+        sandbox_age,
     }
 }
 

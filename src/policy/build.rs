@@ -9,11 +9,11 @@ use super::path_template::PathTemplate;
 use super::provider::{FieldLists, build_provider};
 use super::raw;
 use super::read::{List, Presence};
-use super::scalar::ClientId;
+use super::scalar::{ClientId, Integer};
 use super::scope::Scope;
 use super::{
     Anonymous, Breaker, Candidate, Classifier, Condition, Deadlines, Dialect, Effect, Effort, Entry, HealthSettings,
-    Limits, LongPrice, Model, ModelId, Policy, Price, PromptCache, ProviderId, Rule, StreamMode, Tier, TierId,
+    Limits, LongPrice, Model, ModelId, PlatformLimits, Policy, Price, PromptCache, ProviderId, Rule, StreamMode, Tier, TierId,
     Weighted,
 };
 
@@ -91,6 +91,7 @@ pub fn build_policy(raw: raw::Policy, scope: &Scope, faults: &mut Faults) -> Opt
         default_tier: default_tier?,
         ttl: raw.policy_ttl_s.given()?.seconds(),
         limits: Limits { body_bytes: raw.limits.given()?.body_bytes.given()?.0 as usize },
+        platform: raw.platform.given().and_then(build_platform)?,
         health: health?,
         auth: raw.auth.given()?,
         anonymous: anonymous?,
@@ -111,6 +112,16 @@ fn build_anonymous(raw: raw::Anonymous, scope: &Scope, path: &Path, faults: &mut
         })?),
     };
     Some(Anonymous { tiers })
+}
+
+fn build_platform(raw: raw::Platform) -> Option<PlatformLimits> {
+    Some(PlatformLimits {
+        cpu_ms: raw.cpu_ms.given()?.0,
+        wall: raw.wall_s.given()?.seconds(),
+        sends: raw.sends.given()?.small(),
+        events: raw.events.optional()?.map(Integer::small),
+        max_hops: raw.max_hops.given()?.small(),
+    })
 }
 
 fn build_health(raw: raw::Health, path: &Path, faults: &mut Faults) -> Option<HealthSettings> {

@@ -67,6 +67,7 @@ pub struct Policy {
     /// How long a parsed policy, and a client's entry, may be used before KV is asked again.
     pub ttl: Duration,
     pub limits: Limits,
+    pub platform: PlatformLimits,
     pub health: HealthSettings,
     pub auth: Auth,
     /// What requests without a key may use; all where it is absent.
@@ -84,6 +85,27 @@ pub struct Policy {
 pub struct Limits {
     /// The largest request body that is read, in bytes.
     pub body_bytes: usize,
+}
+
+/// What the platform lets one execution use, and how many executions one answer may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlatformLimits {
+    /// CPU time, in milliseconds.
+    pub cpu_ms: u64,
+    /// From an execution's start to its end.
+    pub wall: Duration,
+    /// Requests to backends.
+    pub sends: u32,
+    /// Events of a stream after which another execution goes on; nothing where CPU time alone decides.
+    pub events: Option<u32>,
+    /// How many executions may go on with an answer after the first.
+    pub max_hops: u32,
+}
+
+impl PlatformLimits {
+    /// Those of a paid account.
+    pub const PAID: Self =
+        Self { cpu_ms: 50, wall: Duration::from_secs(120), sends: 32, events: None, max_hops: 12 };
 }
 
 /// Cool-downs of failing candidates, and how many second requests may be started.

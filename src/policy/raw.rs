@@ -17,8 +17,10 @@ use super::scalar::{
 use super::{Auth, BaseUrl, Dialect, Effort, OnRefusal, Prefill, PromptCache, Quirk, Resume, StreamMode, Thinking};
 use crate::policy::json::Node;
 
-/// The platform ends every execution after two minutes, so no deadline can be longer.
+/// No longer than an execution of a paid account lasts.
 pub type Millis = Integer<1, 120_000>;
+/// An answer may take more than one execution.
+pub type AnswerMillis = Integer<1, 1_800_000>;
 /// An hour at most.
 pub type Seconds = Integer<1, 3_600>;
 pub type Tokens = Integer<1, 1_000_000_000>;
@@ -41,6 +43,8 @@ object! {
         optional policy_ttl_s: Seconds = 5,
         /// Bounds on requests.
         optional limits: Limits = Node::Object(Vec::new()),
+        /// What the Fastly account lets one execution use.
+        optional platform: Platform = Node::Object(Vec::new()),
         /// Cool-downs of failing candidates.
         optional health: Health = Node::Object(Vec::new()),
         /// Whether a client must present a key.
@@ -65,6 +69,20 @@ object! {
     Limits {
         /// The largest request body, in bytes.
         optional body_bytes: Integer<1, MAX_BODY_BYTES> = 10_485_760,
+    }
+
+    /// What the Fastly account lets one execution use, and how many executions one answer may take.
+    Platform {
+        /// Milliseconds of CPU time: 50.
+        optional cpu_ms: Integer<10, 10_000> = 50,
+        /// Seconds from start to end: 120, and 60 with a trial account.
+        optional wall_s: Integer<8, 3_600> = 120,
+        /// Requests to backends: 32, and 10 with a trial account.
+        optional sends: Integer<4, 1_000> = 32,
+        /// Events of a stream after which another execution goes on; without it as many as fit into cpu_ms.
+        optional events: Integer<1, 1_000_000>,
+        /// How many executions may go on with an answer after the first; the platform allows 20 in a chain.
+        optional max_hops: Integer<0, 18> = 12,
     }
 
     /// Cool-downs of failing candidates.
@@ -165,8 +183,8 @@ object! {
         optional response_ms: Millis,
         /// Between two reads of a stream.
         required idle_ms: Millis,
-        /// From receipt of the request to the end of its answer.
-        required total_ms: Millis,
+        /// From receipt of the request to the end of its answer; beyond wall_s only with a continuation.
+        required total_ms: AnswerMillis,
     }
 
     /// A model and what it can do.

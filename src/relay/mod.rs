@@ -1,27 +1,28 @@
 //! Passes a stream on that has begun, repairs it where the tier says so, and never ends a broken one as if it were whole.
 //!
-//! What one read brought is written once. `[DONE]` and a clean end are sent only for a whole answer. A stream
+//! `[DONE]` and a clean end are sent only for a whole answer. A stream
 //! that breaks is replayed or continued by another candidate; if that cannot be, the client gets one
-//! `data: {"error":...}` event and an aborted transfer, which every SDK reports. Near the platform's limits the rest of a
-//! stream that needs no translation is left to the platform.
+//! `data: {"error":...}` event and an aborted transfer, which every SDK reports. At the end of what an execution may use, another
+//! one goes on (`hand_on`, `hop`, and `frame` for what goes between the two); where none can, the rest of a stream that needs no
+//! translation is left to the platform. `passage` is what all executions do with an answer.
+
+pub mod frame;
+mod passage;
 
 use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::engine::Attempts;
 use crate::attempt::outcome::Outcome;
-use crate::attempt::{Answer, Committed, Serving, Stop};
+use crate::attempt::{Answer, Committed, Job, Serving, Stop};
 use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
-use crate::policy::{Resume, StreamMode};
+use crate::policy::Resume;
 use crate::pop::health::Stage;
+use crate::relay::passage::{End, Interruption, Mode, Passage, Terms};
 use crate::upstream::meaning::Meaning;
-use crate::upstream::stream::{Break, Progress};
+use crate::upstream::stream::Break;
+use crate::visit::Visit;
 use crate::visit::settle::Ending;
 use crate::wire::facts::AnswerFacts;
-
-/// The CPU time after which the rest of a stream is left to the platform. An execution has 50 ms.
-const MAX_VCPU_MS: u64 = 35;
-/// The CPU time is looked at once in so many reads, since looking takes some too.
-const READS_PER_LOOK: u32 = 16;
 
 /// How a stream ended.
 #[derive(Debug)]
@@ -33,116 +34,93 @@ pub struct Relayed {
     pub ending: Ending,
 }
 
-/// How a relay that did not fail came to its end.
-enum End {
-    Whole,
-    HandOver,
-}
-
-/// A relay under way.
+/// A relay under way, in the execution in which the answer has begun.
 struct Relay<'r, 'a, 'v, P: Platform> {
     attempts: &'r mut Attempts<'a, 'v, P>,
     /// Who answers.
     serving: Serving,
-    answer: Box<AnswerStream<P>>,
+    passage: Passage<P>,
 }
 
 /// Sends all there is, and ends the answer if it is whole.
 pub fn run<P: Platform>(attempts: &mut Attempts<'_, '_, P>, serving: Serving, answer: Box<AnswerStream<P>>) -> Relayed {
-    attempts.visit.stop_keep_alive();
-    let mut relay = Relay { attempts, serving, answer };
+    let passage = Passage::new(terms(attempts.job), answer);
+    let mut relay = Relay { attempts, serving, passage };
     let result = relay.pass_on();
-    relay.note_ignored();
-    let Relay { attempts, serving, mut answer } = relay;
-    let facts = std::mem::take(&mut answer.delivery.facts);
-    let ended = match result {
-        Ok(End::Whole) => attempts.visit.finish().map(|()| Ending::Streamed),
-        Ok(End::HandOver) => {
-            let (rest, body) = answer.provider.into_rest();
-            attempts.visit.hand_over(&rest, body).map(|()| Ending::HandedOver)
-        }
-        // The provider's connection is closed before the client is told.
-        Err(Stop::Failed(error)) => Ok(Ending::Failed(error)),
-        Err(Stop::ClientGone) => Err(ClientGone),
-    };
-    Relayed { serving, facts, ending: ended.unwrap_or(Ending::ClientGone) }
+    let Relay { attempts, serving, passage } = relay;
+    let (facts, ending) = conclude(attempts.visit, passage, result);
+    Relayed { serving, facts, ending }
 }
 
-enum Ready {
-    /// The body may be read; reading waits no longer than between two of its bytes.
-    Body,
-    /// Everything has finished, and nothing more comes.
-    Silence,
-    Stalled,
-    /// The request's time, or the platform's patience, is at its end.
-    Limit,
+fn terms<P: Platform>(job: &Job<'_, P>) -> Terms {
+    Terms {
+        first_piece: job.tier.deadlines.first_token,
+        idle: job.tier.deadlines.idle,
+        total: job.total,
+        allowance: job.allowance,
+        mode: Mode::of(job.tier.stream, job.commit_at),
+        // A client that asked for less time wants an end, not a longer answer.
+        may_hand_over: job.is_patient,
+    }
+}
+
+/// Ends the client's answer as it came to its end, but for an error, which is told where all requests end.
+fn conclude<P: Platform>(
+    visit: &mut Visit<'_, P>,
+    mut passage: Passage<P>,
+    result: Result<End, Interruption>,
+) -> (AnswerFacts, Ending) {
+    note_ignored(visit, &mut passage.answer);
+    let facts = std::mem::take(&mut passage.answer.delivery.facts);
+    let ended = match result {
+        Ok(End::Whole) => visit.finish().map(|()| Ending::Streamed),
+        Ok(End::HandOff) => hand_over(visit, passage.answer),
+        Ok(End::Limit) if passage.may_hand_over() => hand_over(visit, passage.answer),
+        Ok(End::Limit) => {
+            let message = "The answer is longer than the time of this request, or the platform, allows.";
+            Ok(Ending::Failed(Error::new(Kind::StreamTimeLimit, message)))
+        }
+        // The provider's connection is closed before the client is told.
+        Err(Interruption::Broken(broken)) => Ok(Ending::Failed(told_client(&broken))),
+        Err(Interruption::Failed(error)) => Ok(Ending::Failed(error)),
+        Err(Interruption::ClientGone) => Err(ClientGone),
+    };
+    (facts, ended.unwrap_or(Ending::ClientGone))
+}
+
+fn hand_over<P: Platform>(visit: &mut Visit<'_, P>, answer: Box<AnswerStream<P>>) -> Result<Ending, ClientGone> {
+    let (rest, body) = answer.provider.into_rest();
+    visit.hand_over(&rest, body).map(|()| Ending::HandedOver)
+}
+
+/// Counts a stream's events that were no part of an answer.
+fn note_ignored<P: Platform>(visit: &mut Visit<'_, P>, answer: &mut AnswerStream<P>) {
+    let ignored = std::mem::take(&mut answer.provider.ignored);
+    visit.note(|record| record.ignored_events += ignored);
 }
 
 impl<P: Platform> Relay<'_, '_, '_, P> {
-    fn pass_on(&mut self) -> Result<End, Stop> {
-        let job = self.attempts.job;
-        let mut reads = 0;
+    fn pass_on(&mut self) -> Result<End, Interruption> {
         loop {
-            self.send()?;
-            if self.answer.progress == Progress::Ended {
-                return Ok(End::Whole);
-            }
-            if job.tier.stream == StreamMode::Handoff && !self.answer.provider.is_coded() {
-                return Ok(End::HandOver);
-            }
-            reads += 1;
-            let read = match self.wait(reads) {
-                Ready::Body => self.answer.read(job.platform),
-                Ready::Silence => self.answer.end(),
-                Ready::Stalled => Err(Break::Stalled),
-                Ready::Limit if job.may_hand_over && !self.answer.is_rewritten() => return Ok(End::HandOver),
-                Ready::Limit => {
-                    let message = "The answer is longer than the time of this request, or the platform, allows.";
-                    return Err(Stop::Failed(Error::new(Kind::StreamTimeLimit, message)));
+            match self.passage.pass_on(self.attempts.visit) {
+                Err(Interruption::Broken(broken)) => {
+                    let Some(again) = self.repair(&broken)? else { return Err(Interruption::Broken(broken)) };
+                    note_ignored(self.attempts.visit, &mut self.passage.answer);
+                    self.passage.replace(again);
                 }
-            };
-            if let Err(broken) = read {
-                self.send()?;
-                let told = told_client(&broken);
-                let Some(again) = self.repair(broken)? else { return Err(Stop::Failed(told)) };
-                self.note_ignored();
-                self.answer = again;
+                other => return other,
             }
         }
-    }
-
-    fn wait(&self, reads: u32) -> Ready {
-        let (job, provider) = (self.attempts.job, &self.answer.provider);
-        let left = job.total.saturating_sub(job.platform.elapsed());
-        let has_time =
-            |limit| provider.is_pending() || job.platform.wait_first(&[provider.wait()], Some(limit)).is_some();
-        let idle = job.tier.deadlines.idle;
-        let is_at_limit =
-            left.is_zero() || (reads.is_multiple_of(READS_PER_LOOK) && job.platform.vcpu_ms() >= MAX_VCPU_MS);
-        // Where nothing is missing but usage and the end marker, no limit makes the answer less whole.
-        if let Some(patience) = provider.settles_in(idle) {
-            let is_there = !is_at_limit && has_time(patience.min(left));
-            return if is_there { Ready::Body } else { Ready::Silence };
-        }
-        if is_at_limit {
-            return Ready::Limit;
-        }
-        // Where the platform ends a body that stalls, waiting apart is needed only near the end of the total.
-        let is_near = left <= idle;
-        if (provider.cut_after.is_some_and(|limit| limit <= idle) && !is_near) || has_time(idle.min(left)) {
-            return Ready::Body;
-        }
-        if is_near { Ready::Limit } else { Ready::Stalled }
     }
 
     /// A stream that takes the place of the broken one; nothing if there is none. The client gets comments meanwhile.
-    fn repair(&mut self, broken: Break) -> Result<Option<Box<AnswerStream<P>>>, Stop> {
+    fn repair(&mut self, broken: &Break) -> Result<Option<Box<AnswerStream<P>>>, Interruption> {
         let job = self.attempts.job;
-        let outcome = Outcome::from(broken);
+        let outcome = Outcome::from(broken.clone());
         self.serving.witness.failed(job.platform, &outcome, Stage::AfterBegin);
         let meaning = outcome.meaning().map(Meaning::as_str);
-        self.attempts.visit.note_broken(outcome.end(), meaning, self.answer.delivery.facts.tally);
-        let Some(mut repair) = self.answer.delivery.repair().cloned() else { return Ok(None) };
+        self.attempts.visit.note_broken(outcome.end(), meaning, self.passage.answer.delivery.facts.tally);
+        let Some(mut repair) = self.passage.answer.delivery.repair().cloned() else { return Ok(None) };
         match job.tier.resume {
             Resume::Off => return Ok(None),
             Resume::Continue if !repair.text().is_empty() => {
@@ -165,28 +143,8 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
                 Ok(Some(answer))
             }
             Ok(Committed { answer: Answer::Whole { .. }, .. }) | Err(Stop::Failed(_)) => Ok(None),
-            Err(Stop::ClientGone) => Err(Stop::ClientGone),
+            Err(Stop::ClientGone) => Err(Interruption::ClientGone),
         }
-    }
-
-    /// Writes what is held of the answer.
-    fn send(&mut self) -> Result<(), Stop> {
-        let held = &mut self.answer.held;
-        if !held.is_empty() {
-            self.attempts.visit.write(held, self.attempts.job.total).map_err(|ClientGone| Stop::ClientGone)?;
-            held.clear();
-        }
-        if self.answer.delivery.has_differed() {
-            let message = "The answer broke off, and its repetition by another provider is a different one.";
-            return Err(Stop::Failed(Error::new(Kind::StreamBroken, message)));
-        }
-        Ok(())
-    }
-
-    /// Counts the present stream's events that were no part of an answer.
-    fn note_ignored(&mut self) {
-        let ignored = std::mem::take(&mut self.answer.provider.ignored);
-        self.attempts.visit.note(|record| record.ignored_events += ignored);
     }
 }
 

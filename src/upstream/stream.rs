@@ -37,6 +37,8 @@ pub struct ProviderStream<P: Platform> {
     begun: bool,
     /// Whether an event has come that shows that the model works.
     alive: bool,
+    /// How many events this execution has read.
+    pub events: u32,
     /// Events whose data was no JSON object.
     pub ignored: u32,
     /// How many bytes of the body have come, decoded.
@@ -103,6 +105,7 @@ impl<P: Platform> ProviderStream<P> {
             pieces: Vec::new(),
             begun: false,
             alive: false,
+            events: 0,
             ignored: 0,
             bytes: 0,
             cut_after,
@@ -261,6 +264,7 @@ impl<P: Platform> ProviderStream<P> {
 
     fn take_events(&mut self, tell: &mut impl FnMut(&Said<'_>) -> Weight) -> Result<Progress, Break> {
         while let Some(event) = self.decoder.next_event().map_err(|_| Break::TooLong)? {
+            self.events += 1;
             let data = self.dialect.data(&event);
             let mut pieces = recycle(std::mem::take(&mut self.pieces));
             match self.dialect.take(&data, &mut pieces)? {

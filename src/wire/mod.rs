@@ -9,6 +9,7 @@ pub mod containers;
 pub mod facts;
 pub mod halves;
 pub mod json;
+pub mod mac;
 pub mod media;
 pub mod part_types;
 pub mod piece;

@@ -253,7 +253,7 @@ impl Scenario {
     }
 
     pub fn run(self) -> Self {
-        if !self.memory.has_room_for_secrets() {
+        if !self.memory.has_room(0) {
             // The shell would start another sandbox; what else this one remembers is not touched, for tests of it.
             self.memory.secret_store.set(StoreUse::default());
         }
@@ -269,7 +269,7 @@ impl Scenario {
             headers: self.headers.clone(),
             body: self.fake.body(self.body.clone()),
             pop: "TST".to_owned(),
-            time_left: Duration::from_secs(119),
+            sandbox_age: Duration::ZERO,
         };
         pipeline::handle(&self.fake, &self.memory, received);
         self.check_what_left();

@@ -198,7 +198,7 @@ impl DecodeOptions {
         Self {
             dialect: provider.dialect,
             created: now.as_secs(),
-            choices: request.field("n").and_then(|value| value.get().parse().ok()).unwrap_or(1),
+            choices: request.choices(),
             mends: Mends::of(&provider.quirks),
             calls: match provider.dialect {
                 Dialect::AnthropicMessages => messages::Reading::of(request),

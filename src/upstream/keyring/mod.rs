@@ -13,9 +13,9 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 
 use crate::platform::{Clearance, Platform, RESOURCE, StoreError};
-use crate::policy::{AuthStyle, Policy, Provider};
+use crate::policy::{AuthStyle, BaseUrl, Policy, Provider};
 use crate::secret::Secret;
-use crate::upstream::keyring::places::{Key, Places};
+use crate::upstream::keyring::places::{Key, Places, is_same_host};
 
 /// How many reads of the Secret Store the platform allows.
 pub const MAX_READS: u32 = 5;
@@ -86,6 +86,13 @@ pub struct Permit {
     pub clearance: Clearance,
 }
 
+/// Where another execution goes on with an answer.
+#[derive(Clone, Debug)]
+pub struct Continuation {
+    pub url: BaseUrl,
+    pub roots: Vec<Secret<String>>,
+}
+
 /// Why nothing may go to a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoSecret {
@@ -97,6 +104,8 @@ pub enum NoSecret {
     Marker,
     /// A host's entry is not for this scheme and port.
     OtherPort,
+    /// Its host is the gateway's own, where other executions go on with long answers.
+    Continuation,
     /// The entry `tiergate` cannot be understood.
     Faulty,
     StoreUnreachable,
@@ -112,6 +121,7 @@ impl NoSecret {
             NoSecret::Unlisted => "the Secret Store's list of places does not have its URL",
             NoSecret::Marker => "the Secret Store has no key for it, only a marker",
             NoSecret::OtherPort => "its entry in the Secret Store is for https on port 443 only",
+            NoSecret::Continuation => "its host is where the gateway itself goes on with long answers",
             NoSecret::Faulty => "the Secret Store's list of places has a fault, which /healthz tells",
             NoSecret::StoreUnreachable => "the Secret Store cannot be reached",
             NoSecret::Limit => "the Secret Store has been read as often as the platform allows",
@@ -149,11 +159,14 @@ impl<'a, P: Platform> Keyring<'a, P> {
     /// # Errors
     /// Nothing may be sent to it, not even without a key.
     pub fn permit(&self, provider: &Provider, path: &str) -> Result<Permit, NoSecret> {
-        if needs_no_entry(provider) {
+        if needs_no_entry(provider) && !self.state.borrow().is_continuation(&provider.base_url) {
             return Ok(Permit { secret: None, clearance: Clearance::Loopback });
         }
         let mut state = self.state.borrow_mut();
         let layout = state.read_places(self.platform)?;
+        if state.is_continuation(&provider.base_url) {
+            return Err(NoSecret::Continuation);
+        }
         let found = match (layout, &state.places) {
             (Layout::Places, Some(Ok(Some(places)))) => {
                 let label = provider.base_url.secret_label(&provider.secret);
@@ -178,6 +191,15 @@ impl<'a, P: Platform> Keyring<'a, P> {
             Some(Ok(Some(places))) if !places.roots().is_empty() => places.roots().to_vec(),
             Some(_) | None => permit.secret.iter().cloned().collect(),
         }
+    }
+
+    /// Where another execution goes on with long answers, and the secrets by which the two know each other, the newest first;
+    /// nothing where the entry `tiergate` does not say it.
+    pub fn continuation(&self) -> Option<Continuation> {
+        let mut state = self.state.borrow_mut();
+        state.read_places(self.platform).ok()?;
+        let Some(Ok(Some(places))) = &state.places else { return None };
+        Some(Continuation { url: places.continuation()?.clone(), roots: places.roots().to_vec() })
     }
 
     /// Looks at the layout, for a report.
@@ -232,6 +254,12 @@ impl State {
             Some(Err(why)) => Err(*why),
             Some(Ok(_)) | None => Ok(layout),
         }
+    }
+
+    /// Whether long answers are sent to this host, as far as that has been read.
+    fn is_continuation(&self, url: &BaseUrl) -> bool {
+        let Some(Ok(Some(places))) = &self.places else { return false };
+        places.continuation().is_some_and(|own| is_same_host(own, url))
     }
 
     fn parse_places(&mut self, text: &Secret<String>) -> Result<Places, NoSecret> {

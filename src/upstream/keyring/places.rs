@@ -2,7 +2,7 @@
 //!
 //! One JSON object. Each name is a URL prefix, as a `base_url` is written; its value is a key, `null` for a place that
 //! gets prompts but no key, or an object of these by label. `hmac` is no prefix: it holds the named roots of tokens that the
-//! gateway makes itself. The longest prefix alone decides. A fault says where it is and what would be valid, never what stands
+//! gateway makes itself; nor is `continuation`: it is the URL of the service that goes on with long answers. The longest prefix alone decides. A fault says where it is and what would be valid, never what stands
 //! there: it may be a key.
 
 use serde_json::Error;
@@ -13,6 +13,8 @@ use crate::secret::Secret;
 
 /// The name of the object of roots.
 const ROOTS: &str = "hmac";
+/// The name of the URL of the service that goes on with long answers.
+const CONTINUATION: &str = "continuation";
 /// The most roots: a new one, and those before it whose tokens are still about.
 const MAX_ROOTS: usize = 8;
 /// The shortest root, in bytes.
@@ -26,6 +28,7 @@ pub type Key = Option<Secret<String>>;
 pub struct Places {
     places: Vec<ListedPlace>,
     roots: Vec<Secret<String>>,
+    continuation: Option<BaseUrl>,
 }
 
 #[derive(Debug)]
@@ -44,12 +47,18 @@ impl Places {
             return Err("not a JSON object of URL prefixes".to_owned());
         };
         let mut places: Vec<ListedPlace> = Vec::new();
-        let mut roots = None;
+        let (mut roots, mut continuation) = (None, None);
         for (position, (name, value)) in entries.into_iter().enumerate() {
             let fault = |what: &str| format!("entry {} of the object: {what}", position + 1);
             if name == ROOTS {
                 if roots.replace(parse_roots(value).map_err(fault)?).is_some() {
                     return Err(format!("`{ROOTS}` stands there twice"));
+                }
+                continue;
+            }
+            if name == CONTINUATION {
+                if continuation.replace(parse_continuation(&value).map_err(|what| fault(&what))?).is_some() {
+                    return Err(format!("`{CONTINUATION}` stands there twice"));
                 }
                 continue;
             }
@@ -60,7 +69,20 @@ impl Places {
             }
             places.push(ListedPlace { prefix, keys: parse_keys(value).map_err(fault)? });
         }
-        Ok(Places { places, roots: roots.unwrap_or_default() })
+        if let Some(url) = &continuation {
+            if roots.is_none() {
+                return Err(format!("`{CONTINUATION}` stands there without `{ROOTS}`, whose secrets it needs"));
+            }
+            if places.iter().any(|place| is_same_host(&place.prefix, url)) {
+                return Err(format!("the host of `{CONTINUATION}` is a provider's place too"));
+            }
+        }
+        Ok(Places { places, roots: roots.unwrap_or_default(), continuation })
+    }
+
+    /// Where the service is that goes on with long answers, if there is one.
+    pub fn continuation(&self) -> Option<&BaseUrl> {
+        self.continuation.as_ref()
     }
 
     /// The key for requests to `path` below `url` under `label`: nothing if no prefix covers it or the longest one lacks
@@ -81,6 +103,17 @@ impl Places {
         let of_places = self.places.iter().flat_map(|place| &place.keys).filter_map(|(_, key)| key.as_ref());
         of_places.chain(&self.roots)
     }
+}
+
+/// Whether requests to both would reach the same host; on this machine a port is a host of its own.
+pub fn is_same_host(one: &BaseUrl, other: &BaseUrl) -> bool {
+    one.host == other.host && (one.port == other.port || !BaseUrl::is_loopback(&one.host))
+}
+
+fn parse_continuation(value: &Node) -> Result<BaseUrl, String> {
+    let text = value.as_text().ok_or_else(|| format!("`{CONTINUATION}` is not a URL"))?;
+    let url = BaseUrl::parse(text).map_err(|reason| format!("`{CONTINUATION}` is no URL of a service: {reason}"))?;
+    if url.path.is_empty() { Ok(url) } else { Err(format!("`{CONTINUATION}` has a path; valid: scheme and host alone")) }
 }
 
 fn parse_roots(value: Node) -> Result<Vec<Secret<String>>, &'static str> {
@@ -231,6 +264,21 @@ mod tests {
             (
                 r#"{"hmac": {"a": "sk-planted-key-0123456789abcdefghij"}, "hmac": {"b": "sk-planted-key-0123456789abcdefghij"}}"#,
                 "`hmac` stands there twice",
+            ),
+            (r#"{"continuation": "sk-planted-key"}"#, "entry 1 of the object: `continuation` is no URL"),
+            (r#"{"continuation": ["sk-planted-key"]}"#, "`continuation` is not a URL"),
+            (r#"{"continuation": "http://planted.example"}"#, "without TLS"),
+            (r#"{"continuation": "https://planted.example/v1"}"#, "`continuation` has a path"),
+            (r#"{"continuation": "https://go.example"}"#, "`continuation` stands there without `hmac`"),
+            (
+                r#"{"continuation": "https://go.example", "continuation": "https://on.example",
+                    "hmac": {"a": "sk-planted-key-0123456789abcdefghij"}}"#,
+                "`continuation` stands there twice",
+            ),
+            (
+                r#"{"continuation": "https://go.example", "https://go.example:8443/v1": "sk-planted-key",
+                    "hmac": {"a": "sk-planted-key-0123456789abcdefghij"}}"#,
+                "the host of `continuation` is a provider's place",
             ),
         ] {
             let fault = Places::parse(text).expect_err(text);

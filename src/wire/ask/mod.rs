@@ -101,6 +101,11 @@ impl<'a> Ask<'a> {
         field(&self.fields, name)
     }
 
+    /// How many choices are asked for.
+    pub fn choices(&self) -> u32 {
+        self.field("n").and_then(|value| value.get().parse().ok()).unwrap_or(1)
+    }
+
     /// The parts of types that nobody here knows.
     pub fn odd_parts(&self) -> impl Iterator<Item = &OddPart<'a>> {
         self.turns.iter().flat_map(|turn| &turn.odd_parts)
