@@ -33,7 +33,7 @@ use crate::report;
 use crate::upstream::dialect::EncodeOptions;
 use crate::upstream::keyring::Keyring;
 use crate::visit::Visit;
-use crate::visit::settle::{Ending, Served, Settled, settle};
+use crate::visit::settle::{Ending, Settled, settle};
 use crate::wire::media;
 
 /// Serves one request.
@@ -154,7 +154,7 @@ fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Req
     let mut attempts = Attempts::new(&job, visit, ranking.queue, prepared);
     let committed = match attempts.run() {
         Ok(committed) => committed,
-        Err(stop) => return Ok(Settled { served: None, ending: stop.into() }),
+        Err(stop) => return Ok(Settled { facts: None, ending: stop.into() }),
     };
     let (serving, facts, ending) = match committed.answer {
         Answer::Whole { body, facts } => (committed.serving, facts, Ending::Answer(StatusCode::OK, body)),
@@ -163,12 +163,11 @@ fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Req
             (serving, facts, ending)
         }
     };
-    let served = Served { policy: Rc::clone(policy), model: serving.candidate.model, facts };
     // What was left to the platform was good as far as it was seen.
     if matches!(ending, Ending::Answer(..) | Ending::Streamed | Ending::HandedOver) {
         visit.leave(move |platform| serving.witness.was_whole(platform));
     }
-    Ok(Settled { served: Some(served), ending })
+    Ok(Settled { facts: Some(facts), ending })
 }
 
 /// What was done for a guess while the classifier was thinking.
@@ -195,7 +194,10 @@ fn prepare<P: Platform>(
     let job = Job::new(keyring, case.policy, plan.tier, request);
     let found = look_up(keyring.platform(), case, &plan.candidates);
     let ranking = attempt::rank(case.policy, &plan.candidates, &found, job.allowance.attempts);
-    let prepared =
-        ranking.queue.candidates().next().and_then(|first| attempt::prepare(&job, first, &EncodeOptions::default()).ok());
+    let prepared = ranking
+        .queue
+        .candidates()
+        .next()
+        .and_then(|first| attempt::prepare(&job, first, &EncodeOptions::default()).ok());
     Some(Guessed { candidates: plan.candidates, found, prepared })
 }

@@ -19,7 +19,7 @@ pub const RESOURCE: &str = "tiergate";
 /// No more of a value in the KV Store is read: what is longer is cut, one byte beyond what a policy may have.
 pub const MAX_STORED_BYTES: usize = MAX_DOCUMENT_BYTES + 1;
 
-/// The platform's own limit for a response head; the gateway's deadlines stand below it.
+/// How long the platform waits for a provider's response head; the gateway's deadlines stand below it.
 pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long an idle connection to a provider is kept for the next request.
 pub const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -35,7 +35,7 @@ pub trait Platform {
     type CacheLookup;
     /// A provider's address, ready to be sent to.
     type Backend;
-    /// A response to the client whose head has been sent.
+    /// A body that is being sent: of a response to the client whose head has gone out, or of a request ([`Platform::open`]).
     type Downstream;
 
     /// Since the request was received.
@@ -66,6 +66,12 @@ pub trait Platform {
     /// Whether the platform itself ends a body of this backend that stalls; otherwise the gateway must.
     fn keeps_timeouts(&self, backend: &Self::Backend) -> bool;
     fn send(&self, backend: &Self::Backend, request: UpstreamRequest) -> Result<Self::Pending, SendError>;
+    /// As [`Platform::send`], with a body that goes on behind that of `request`.
+    fn open(
+        &self,
+        backend: &Self::Backend,
+        request: UpstreamRequest,
+    ) -> Result<(Self::Pending, Self::Downstream), SendError>;
     /// The head and the body; waits if the head has not arrived.
     fn response(&self, pending: Self::Pending) -> Result<UpstreamResponse<Self::Body>, SendError>;
     /// Appends what has arrived, at most `limit` bytes, and waits if nothing has; 0 is the end of the body.
@@ -79,11 +85,20 @@ pub trait Platform {
     /// Sends a whole answer.
     fn respond(&self, head: ResponseHead, body: Vec<u8>);
     fn start_response(&self, head: ResponseHead) -> Self::Downstream;
-    /// Writes and flushes. A client that reads too slowly is waited for, `at_most` so long; then it counts as gone.
-    fn write(&self, downstream: &mut Self::Downstream, bytes: &[u8], at_most: Duration) -> Result<(), ClientGone>;
-    /// Ends the answer cleanly.
+    /// Writes and flushes. A client that reads too slowly is waited for, as long as `patience` says then; after that it counts as
+    /// gone.
+    fn write(
+        &self,
+        downstream: &mut Self::Downstream,
+        bytes: &[u8],
+        patience: impl Fn() -> Duration,
+    ) -> Result<(), ClientGone>;
+    /// Ends the body cleanly.
     fn finish(&self, downstream: Self::Downstream) -> Result<(), ClientGone>;
-    /// Leaves the rest of the answer to the platform: it sends `body` as it comes and ends the answer with it, also after
+    /// Leaves the whole answer to the platform: it sends the head and the body that `pending` brings, also after this request's
+    /// time.
+    fn leave_answer(&self, pending: Self::Pending);
+    /// Leaves the rest to the platform: it sends `body` as it comes and ends what is being sent with it, also after
     /// this request's time. What the body does is not seen any more.
     fn hand_over(&self, downstream: Self::Downstream, body: Self::Body) -> Result<(), ClientGone>;
     /// Breaks the answer off, once what was written has had time to leave.
@@ -167,6 +182,7 @@ pub struct Target {
     pub url: BaseUrl,
     pub clearance: Clearance,
     pub connect_timeout: Duration,
+    pub first_byte_timeout: Duration,
     pub between_bytes_timeout: Duration,
     /// 0 is no limit. It is always said, since the SDK's own default would refuse requests above 200 under way.
     pub max_connections: u32,
@@ -188,11 +204,12 @@ impl Target {
     /// The name of a dynamic backend for it: it says all that the backend depends on, and no host can have it, so neither
     /// another target nor a static backend that is named after its host stands under the same name.
     pub fn backend_name(&self) -> String {
-        let Target { url, clearance: _, connect_timeout, between_bytes_timeout, max_connections, tcp_keepalive } = self;
+        let Target { url, clearance: _, connect_timeout, first_byte_timeout, between_bytes_timeout, .. } = self;
+        let Target { max_connections, tcp_keepalive, .. } = self;
         let scheme = if url.tls { "https" } else { "http" };
         let timeouts = format!("{}_{}", connect_timeout.as_millis(), between_bytes_timeout.as_millis());
         // Also what is the same for all, since another version of the service may have had it otherwise.
-        let common = format!("{}-{}-{max_connections}", FIRST_BYTE_TIMEOUT.as_secs(), KEEPALIVE.as_secs());
+        let common = format!("{}-{}-{max_connections}", first_byte_timeout.as_secs(), KEEPALIVE.as_secs());
         let probing = tcp_keepalive.map_or_else(String::new, |TcpKeepalive { time_s, interval_s, probes }| {
             format!("_{time_s}-{}-{}", interval_s.unwrap_or_default(), probes.unwrap_or_default())
         });
@@ -287,6 +304,7 @@ mod tests {
             url,
             clearance,
             connect_timeout: SECOND,
+            first_byte_timeout: FIRST_BYTE_TIMEOUT,
             between_bytes_timeout: SECOND,
             max_connections: 0,
             tcp_keepalive: None,

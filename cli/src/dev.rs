@@ -72,6 +72,7 @@ pub async fn run(options: DevOptions) -> Result<()> {
     let key = ClientKey::generate("dev");
     let (sink, lines) = unbounded_channel();
     let gateway_options = with_places(with_targets(GatewayOptions::new(wasm), &targets), places)
+        .continues()
         .kv("policy", policy_bytes)
         .kv(key.entry_key(), client_entry(&key))
         .log(sink)

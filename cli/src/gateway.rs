@@ -15,6 +15,7 @@ use hyper14::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper14::server::conn::AddrStream;
 use hyper14::service::{Service, make_service_fn, service_fn};
 use hyper14::{Request, Response, StatusCode};
+use rand::distr::{Alphanumeric, SampleString};
 use serde::Serialize;
 use serde_json::json;
 use tiergate_guests::kv::STORE;
@@ -32,6 +33,8 @@ use crate::loopback;
 /// How long a backend may take to its first byte, and between bytes: as long as a sandbox lives, so that only the
 /// gateway's own deadlines show.
 const BACKEND_TIMEOUT: Duration = Duration::from_secs(120);
+/// The length of a root that nobody chose.
+const ROOT_LENGTH: usize = 43;
 /// How long [`Gateway::stop`] waits for answers under way.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -45,10 +48,24 @@ pub struct GatewayOptions {
     secrets: Vec<(String, String)>,
     /// Keys and markers by URL prefix and label.
     places: BTreeMap<String, BTreeMap<String, Option<String>>>,
+    continuation: Continuation,
     kv: Option<Vec<(String, Vec<u8>)>>,
     countries: Vec<(IpAddr, String)>,
     log: Option<LogSink>,
     hosts: Hosts,
+}
+
+/// Where a [`Gateway`]'s long answers go on.
+#[derive(Clone, PartialEq, Eq)]
+enum Continuation {
+    Nowhere,
+    /// In the same service.
+    Here,
+    /// In another service.
+    At {
+        url: String,
+        root: String,
+    },
 }
 
 /// To which names a [`Gateway`] answers.
@@ -68,6 +85,7 @@ impl GatewayOptions {
             backends: Vec::new(),
             secrets: Vec::new(),
             places: BTreeMap::new(),
+            continuation: Continuation::Nowhere,
             kv: Some(Vec::new()),
             countries: Vec::new(),
             log: None,
@@ -102,6 +120,18 @@ impl GatewayOptions {
     /// label is empty for providers whose `secret` has none. The entries of hosts count no more once there is a place.
     pub fn place(mut self, prefix: impl Into<String>, label: &str, key: Option<&str>) -> Self {
         self.places.entry(prefix.into()).or_default().insert(label.to_owned(), key.map(str::to_owned));
+        self
+    }
+
+    /// Lets the service go on with its own long answers; places must be listed too, since the same entry names both.
+    pub fn continues(mut self) -> Self {
+        self.continuation = Continuation::Here;
+        self
+    }
+
+    /// Lets another service go on with long answers, which knows them by this root.
+    pub fn continues_at(mut self, url: impl Into<String>, root: impl Into<String>) -> Self {
+        self.continuation = Continuation::At { url: url.into(), root: root.into() };
         self
     }
 
@@ -154,13 +184,14 @@ impl Gateway {
     pub async fn start_on(listener: TcpListener, options: GatewayOptions) -> Result<Self> {
         let addr = listener.local_addr()?;
         let has_kv = options.kv.is_some();
+        let secrets = secret_stores(&options, addr);
         let (text_values, byte_values): (Vec<_>, Vec<_>) =
             options.kv.into_iter().flatten().partition(|(_, value)| std::str::from_utf8(value).is_ok());
         let config = local_config(has_kv.then_some(text_values), &options.countries)?;
         let stores = config.object_stores().clone();
         let parts = Parts {
             backends: backends(&options.backends)?,
-            secrets: secret_stores(&options.secrets, &options.places),
+            secrets,
             stores: stores.clone(),
             geolocation: config.geolocation().clone(),
             log: options.log,
@@ -256,16 +287,25 @@ fn backends(targets: &[(String, String, String)]) -> Result<HashMap<String, Arc<
     targets.iter().map(backend).collect()
 }
 
-fn secret_stores(
-    secrets: &[(String, String)],
-    places: &BTreeMap<String, BTreeMap<String, Option<String>>>,
-) -> SecretStores {
+fn secret_stores(options: &GatewayOptions, addr: SocketAddr) -> SecretStores {
     let mut store = SecretStore::new();
-    if !places.is_empty() {
-        // The entry is called like the store.
-        store.add_secret(STORE.to_owned(), json!(places).to_string().into());
+    let mut entry = json!(options.places);
+    let continuation = match &options.continuation {
+        Continuation::Nowhere => None,
+        Continuation::Here => {
+            Some((format!("http://{addr}"), Alphanumeric.sample_string(&mut rand::rng(), ROOT_LENGTH)))
+        }
+        Continuation::At { url, root } => Some((url.clone(), root.clone())),
+    };
+    if let Some((url, root)) = continuation {
+        entry["continuation"] = json!(url);
+        entry["hmac"] = json!({ "local": root });
     }
-    for (entry, value) in secrets {
+    if entry != json!({}) {
+        // The entry is called like the store.
+        store.add_secret(STORE.to_owned(), entry.to_string().into());
+    }
+    for (entry, value) in &options.secrets {
         store.add_secret(entry.clone(), value.clone().into());
     }
     let mut stores = SecretStores::new();

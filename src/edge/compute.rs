@@ -18,9 +18,8 @@ use http::HeaderMap;
 use crate::edge::handles::{self, CacheLookup, InvalidUrl, OpenAnswer, RawBody};
 use crate::edge::panic;
 use crate::platform::{
-    Clearance, ClientGone, FIRST_BYTE_TIMEOUT, KEEPALIVE, MAX_STORED_BYTES, Platform, RESOURCE, ReadError,
-    ResponseHead, SendError, StaticBackend, StoreError, Stored, Target, UpstreamRequest, UpstreamResponse, Wait,
-    Write as KvWrite,
+    Clearance, ClientGone, KEEPALIVE, MAX_STORED_BYTES, Platform, RESOURCE, ReadError, ResponseHead, SendError,
+    StaticBackend, StoreError, Stored, Target, UpstreamRequest, UpstreamResponse, Wait, Write as KvWrite,
 };
 use crate::policy::TcpKeepalive;
 use crate::secret::Secret;
@@ -181,17 +180,19 @@ impl Platform for Compute<'_> {
     }
 
     fn send(&self, destination: &Destination, request: UpstreamRequest) -> Result<PendingRequestHandle, SendError> {
-        self.sends.set(self.sends.get() + 1);
-        let mut sent = RequestHandle::new();
-        sent.set_method(&request.method);
-        handles::set_url(&sent, &request.url).map_err(|InvalidUrl| SendError::Other)?;
-        for (name, value) in &request.headers {
-            sent.append_header(name, value);
-        }
-        // The HTTP cache must not see prompts.
-        sent.set_cache_override(&CacheOverride::pass());
-        let body = Body::from(request.body).into_handle();
-        sent.send_async_to_backend(body, &destination.backend).map_err(|cause| send_error(&cause))
+        let (head, body) = self.prepare(request)?;
+        head.send_async_to_backend(body, &destination.backend).map_err(|cause| send_error(&cause))
+    }
+
+    fn open(
+        &self,
+        destination: &Destination,
+        request: UpstreamRequest,
+    ) -> Result<(PendingRequestHandle, OpenAnswer), SendError> {
+        let (head, body) = self.prepare(request)?;
+        let sent = head.send_async_streaming_to_backend(body, &destination.backend);
+        let (body, pending) = sent.map_err(|cause| send_error(&cause))?;
+        Ok((pending, body.into()))
     }
 
     fn response(&self, pending: PendingRequestHandle) -> Result<UpstreamResponse<RawBody>, SendError> {
@@ -227,13 +228,23 @@ impl Platform for Compute<'_> {
         response(&head).send_to_client(Body::from(body).into_handle());
     }
 
+    fn leave_answer(&self, pending: PendingRequestHandle) {
+        panic::note_answered();
+        pending.send_to_client();
+    }
+
     fn start_response(&self, head: ResponseHead) -> OpenAnswer {
         panic::note_answered();
         response(&head).stream_to_client(BodyHandle::new()).into()
     }
 
-    fn write(&self, downstream: &mut OpenAnswer, bytes: &[u8], at_most: Duration) -> Result<(), ClientGone> {
-        downstream.write(bytes, at_most)
+    fn write(
+        &self,
+        downstream: &mut OpenAnswer,
+        bytes: &[u8],
+        patience: impl Fn() -> Duration,
+    ) -> Result<(), ClientGone> {
+        downstream.write(bytes, patience)
     }
 
     fn finish(&self, downstream: OpenAnswer) -> Result<(), ClientGone> {
@@ -255,6 +266,22 @@ impl Platform for Compute<'_> {
     }
 }
 
+impl Compute<'_> {
+    /// A request that is counted and can be sent.
+    fn prepare(&self, request: UpstreamRequest) -> Result<(RequestHandle, BodyHandle), SendError> {
+        self.sends.set(self.sends.get() + 1);
+        let mut head = RequestHandle::new();
+        head.set_method(&request.method);
+        handles::set_url(&head, &request.url).map_err(|InvalidUrl| SendError::Other)?;
+        for (name, value) in &request.headers {
+            head.append_header(name, value);
+        }
+        // The HTTP cache must not see prompts.
+        head.set_cache_override(&CacheOverride::pass());
+        Ok((head, Body::from(request.body).into_handle()))
+    }
+}
+
 /// What the static backend of this name says of itself.
 fn static_backend(name: &str) -> Option<StaticBackend> {
     let backend = Backend::from_name(name).ok().filter(Backend::exists)?;
@@ -269,11 +296,12 @@ fn static_backend(name: &str) -> Option<StaticBackend> {
 
 /// Builds a dynamic backend. All that it is built from is in its name, [`Target::backend_name`].
 fn create_backend(name: &str, target: &Target) -> Result<(), SendError> {
-    let Target { url, clearance: _, connect_timeout, between_bytes_timeout, max_connections, tcp_keepalive } = target;
+    let Target { url, clearance: _, connect_timeout, first_byte_timeout, between_bytes_timeout, .. } = target;
+    let Target { max_connections, tcp_keepalive, .. } = target;
     let mut builder = Backend::builder(name, url.authority())
         .override_host(url.host_header())
         .connect_timeout(*connect_timeout)
-        .first_byte_timeout(FIRST_BYTE_TIMEOUT)
+        .first_byte_timeout(*first_byte_timeout)
         .between_bytes_timeout(*between_bytes_timeout)
         .http_keepalive_time(KEEPALIVE)
         .max_connections(*max_connections);

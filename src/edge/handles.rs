@@ -111,8 +111,8 @@ impl Drop for CacheLookup {
     }
 }
 
-/// An answer whose head has been sent. Dropping it unfinished breaks it off, which the client sees. The SDK's own type
-/// panics where the client has left.
+/// An answer whose head has been sent, or a request. Dropping it unfinished breaks it off, which the other side sees. The SDK's
+/// own type panics where that has left.
 pub struct OpenAnswer(u32);
 
 impl From<StreamingBodyHandle> for OpenAnswer {
@@ -122,10 +122,10 @@ impl From<StreamingBodyHandle> for OpenAnswer {
 }
 
 impl OpenAnswer {
-    /// Writes all of `bytes`, waiting `at_most` so long at a time for a client that does not read.
-    pub fn write(&mut self, mut bytes: &[u8], at_most: Duration) -> Result<(), ClientGone> {
+    /// Writes all of `bytes`, waiting as long as `patience` says at a time for a client that does not read.
+    pub fn write(&mut self, mut bytes: &[u8], patience: impl Fn() -> Duration) -> Result<(), ClientGone> {
         while !bytes.is_empty() {
-            if !self.is_ready() && select(&[self.0], Some(at_most)).is_none() {
+            if !self.is_ready() && select(&[self.0], Some(patience())).is_none() {
                 return Err(ClientGone);
             }
             let mut written = 0;

@@ -13,8 +13,8 @@ use super::scalar::{ClientId, Integer};
 use super::scope::Scope;
 use super::{
     Anonymous, Breaker, Candidate, Classifier, Condition, Deadlines, Dialect, Effect, Effort, Entry, HealthSettings,
-    Limits, LongPrice, Model, ModelId, PlatformLimits, Policy, Price, PromptCache, ProviderId, Rule, StreamMode, Tier, TierId,
-    Weighted,
+    Limits, LongPrice, Model, ModelId, PlatformLimits, Policy, Price, PromptCache, ProviderId, Rule, StreamMode, Tier,
+    TierId, Weighted,
 };
 
 /// The limit on an answer where neither client nor policy names one: room for thinking, and short enough to end in time.

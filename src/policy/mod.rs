@@ -104,8 +104,7 @@ pub struct PlatformLimits {
 
 impl PlatformLimits {
     /// Those of a paid account.
-    pub const PAID: Self =
-        Self { cpu_ms: 50, wall: Duration::from_secs(120), sends: 32, events: None, max_hops: 12 };
+    pub const PAID: Self = Self { cpu_ms: 50, wall: Duration::from_secs(120), sends: 32, events: None, max_hops: 12 };
 }
 
 /// Cool-downs of failing candidates, and how many second requests may be started.

@@ -5,7 +5,7 @@
 //! tells is unknown, and unknown output costs nothing here, so such an estimate is a lower bound.
 
 use crate::record::{AttemptRecord, Billing};
-use crate::wire::usage::Usage;
+use crate::wire::usage::{Tally, Usage};
 
 /// What is known of the request beside an attempt.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,10 +26,19 @@ pub fn used(attempt: &AttemptRecord, basis: Basis) -> Option<Usage> {
     if tally.usage.is_some() {
         return tally.usage;
     }
-    let of_request = basis.input_tokens.map(|input| Usage { input, ..Usage::default() });
-    let input = tally.usage_at_start.or(basis.served).or(of_request)?;
+    let input = tally.usage_at_start.or(basis.served).or(of_request(basis.input_tokens))?;
     let output = tally.output_estimate().or(basis.served.map(|served| served.output));
     Some(Usage { output: output.unwrap_or_default(), reasoning: 0, ..input })
+}
+
+/// What an answer that served has used as far as its bytes tell, where nobody counted it; of the output, what was seen of it.
+pub fn served(tally: &Tally, input_tokens: Option<u64>) -> Option<Usage> {
+    let input = tally.usage_at_start.or(of_request(input_tokens))?;
+    Some(Usage { output: tally.output_estimate().unwrap_or_default(), reasoning: 0, ..input })
+}
+
+fn of_request(input_tokens: Option<u64>) -> Option<Usage> {
+    input_tokens.map(|input| Usage { input, ..Usage::default() })
 }
 
 /// US dollars that `attempt` may have cost beside the answer that served.
@@ -43,7 +52,6 @@ mod tests {
 
     use super::*;
     use crate::policy::{ModelId, parse};
-    use crate::wire::usage::Tally;
 
     #[test]
     fn what_is_known_counts_before_what_is_estimated() {

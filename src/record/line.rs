@@ -70,6 +70,8 @@ struct Line<'a> {
     usage: Option<UsageLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_usd: Option<f64>,
+    #[serde(skip_serializing_if = "is_false")]
+    cost_estimated: bool,
     stream: bool,
     #[serde(skip_serializing_if = "slice_is_empty")]
     dropped: &'a [String],
@@ -81,6 +83,8 @@ struct Line<'a> {
     handed_off: bool,
     #[serde(skip_serializing_if = "is_zero")]
     resumed: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    continued: u32,
     #[serde(skip_serializing_if = "is_zero")]
     ignored_events: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,6 +209,7 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
         finish_reasons: &record.finish_reasons,
         usage: known_usage(&record.tally),
         cost_usd: record.cost,
+        cost_estimated: record.cost_is_estimated,
         stream: record.stream,
         dropped: &record.dropped,
         duration_ms: DurationLine {
@@ -216,6 +221,7 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
         client_closed: record.client_closed,
         handed_off: record.handed_off,
         resumed: record.resumed,
+        continued: record.continued,
         ignored_events: record.ignored_events,
         secret_fault: record.secret_fault.as_deref(),
         pop: &record.pop,

@@ -148,6 +148,8 @@ pub struct Record {
     pub response_model: Option<String>,
     /// US dollars.
     pub cost: Option<f64>,
+    /// Whether the cost is by the bytes that were seen, since nobody has counted the tokens.
+    pub cost_is_estimated: bool,
     pub bytes_received: u64,
     pub bytes_sent: u64,
     pub status: u16,
@@ -158,6 +160,8 @@ pub struct Record {
     pub handed_off: bool,
     /// How many streams took the place of one that broke.
     pub resumed: u32,
+    /// How many executions have gone on with the answer after the first.
+    pub continued: u32,
     /// What is wrong with the Secret Store's entry for all places.
     pub secret_fault: Option<String>,
     /// Stream events that were no part of an answer and went no further.

@@ -42,6 +42,9 @@ pub struct Visit<'a, P: Platform> {
     comment_due: Option<Duration>,
     /// What is to be done once the client has its answer.
     afterwards: Vec<Afterwards<'a, P>>,
+    /// What the executions before this one have used of the request's time, and of CPU time in milliseconds.
+    before: Duration,
+    vcpu_ms_before: u64,
 }
 
 /// What is to be done once the client has its answer.
@@ -78,6 +81,8 @@ impl<'a, P: Platform> Visit<'a, P> {
             sent: SendState::Nothing,
             comment_due: None,
             afterwards: Vec::new(),
+            before: Duration::ZERO,
+            vcpu_ms_before: 0,
         }
     }
 
@@ -132,7 +137,7 @@ impl<'a, P: Platform> Visit<'a, P> {
     /// The attempt that serves has broken after it had begun: how, what an error meant that it ended with, and what it had used.
     pub fn note_broken(&mut self, end: AttemptEnd, meaning: Option<&'static str>, tally: Tally) {
         self.memory.forget_index();
-        let now = self.platform.elapsed();
+        let now = self.now();
         if let Some(attempt) = self.record.end_serving(now, tally) {
             attempt.end = end;
             attempt.meaning = meaning;
@@ -193,8 +198,8 @@ impl<'a, P: Platform> Visit<'a, P> {
 
     /// Sends bytes of a streamed answer, after the head if that has not gone out. `until` is when the request's time is over.
     pub fn write(&mut self, bytes: &[u8], until: Duration) -> Result<(), ClientGone> {
-        let left = until.saturating_sub(self.platform.elapsed());
-        self.send(bytes, left.clamp(LAST_PATIENCE, READER_PATIENCE))
+        let platform = self.platform;
+        self.send(bytes, || until.saturating_sub(platform.elapsed()).clamp(LAST_PATIENCE, READER_PATIENCE))
     }
 
     /// Ends a streamed answer as a whole one.
@@ -205,7 +210,7 @@ impl<'a, P: Platform> Visit<'a, P> {
 
     /// Leaves the rest of a streamed answer to the platform: `read` has been read, `body` goes on from there.
     pub fn hand_over(&mut self, read: &[u8], body: P::Body) -> Result<(), ClientGone> {
-        self.send(read, LAST_PATIENCE)?;
+        self.send(read, || LAST_PATIENCE)?;
         self.platform.hand_over(self.take_open()?, body)
     }
 
@@ -217,7 +222,7 @@ impl<'a, P: Platform> Visit<'a, P> {
         let mut event = b"data: ".to_vec();
         event.extend_from_slice(&error.body());
         event.extend_from_slice(b"\n\n");
-        match self.send(&event, LAST_PATIENCE).and_then(|()| self.take_open()) {
+        match self.send(&event, || LAST_PATIENCE).and_then(|()| self.take_open()) {
             Ok(downstream) => {
                 self.platform.abort(downstream);
                 BrokenOff::Told
@@ -228,7 +233,7 @@ impl<'a, P: Platform> Visit<'a, P> {
 
     /// Writes the log line and sends a whole answer, in this order: a client that has left ends the sandbox at the send.
     pub fn answer(mut self, status: StatusCode, body: Vec<u8>) {
-        let now = self.platform.elapsed();
+        let now = self.now();
         self.record.status = status.as_u16();
         self.record.bytes_sent = body.len() as u64;
         self.record.timings.first_byte = Some(now);
@@ -242,12 +247,28 @@ impl<'a, P: Platform> Visit<'a, P> {
 
     /// Writes the log line.
     pub fn log(mut self) {
-        self.record.timings.total.get_or_insert(self.platform.elapsed());
+        let now = self.now();
+        self.record.timings.total.get_or_insert(now);
         self.record.secret_fault = self.keyring.fault();
-        let vcpu_ms = self.platform.vcpu_ms();
-        let since_last = vcpu_ms.saturating_sub(self.memory.vcpu_ms.replace(vcpu_ms));
+        let vcpu_ms = self.vcpu_ms();
         self.record.hide_keys();
-        self.platform.log(&line::line(&self.record, self.platform.unix_time(), since_last));
+        self.platform.log(&line::line(&self.record, self.platform.unix_time(), vcpu_ms));
+        self.depart();
+    }
+
+    /// Another execution writes the log line, or this one has.
+    pub fn depart(self) {
+        self.memory.vcpu_ms.set(self.platform.vcpu_ms());
+    }
+
+    /// How long ago the request was received.
+    pub fn now(&self) -> Duration {
+        self.before + self.platform.elapsed()
+    }
+
+    /// The CPU time that the request has used, in milliseconds: since the sandbox's last log line, and in other executions.
+    fn vcpu_ms(&self) -> u64 {
+        self.vcpu_ms_before + self.platform.vcpu_ms().saturating_sub(self.memory.vcpu_ms.get())
     }
 
     /// Sends the head of a streamed answer, once.
@@ -256,7 +277,7 @@ impl<'a, P: Platform> Visit<'a, P> {
             self.record.status = StatusCode::OK.as_u16();
             let headers = std::mem::take(&mut self.headers);
             let head = answer_headers::head(&self.record, StatusCode::OK, media::EVENT_STREAM, headers);
-            self.record.timings.first_byte = Some(self.platform.elapsed());
+            self.record.timings.first_byte = Some(self.now());
             self.sent = SendState::Open(self.platform.start_response(head));
         }
     }
@@ -269,13 +290,13 @@ impl<'a, P: Platform> Visit<'a, P> {
         }
     }
 
-    fn send(&mut self, bytes: &[u8], at_most: Duration) -> Result<(), ClientGone> {
+    fn send(&mut self, bytes: &[u8], patience: impl Fn() -> Duration) -> Result<(), ClientGone> {
         self.begin();
         let SendState::Open(downstream) = &mut self.sent else { return Err(ClientGone) };
         if bytes.is_empty() {
             return Ok(());
         }
-        self.platform.write(downstream, bytes, at_most)?;
+        self.platform.write(downstream, bytes, patience)?;
         self.record.bytes_sent += bytes.len() as u64;
         Ok(())
     }

@@ -1,14 +1,11 @@
 //! The one exit of a request: whatever happened, it ends here with what it cost, its answer if that has not gone out, and its
 //! log line.
 
-use std::rc::Rc;
-
 use http::{HeaderMap, StatusCode};
 
 use crate::door::answer_headers;
 use crate::error::{Error, Kind};
 use crate::platform::{Platform, ResponseHead};
-use crate::policy::{ModelId, Policy};
 use crate::record::estimate::{self, Basis};
 use crate::record::{Billing, Record};
 use crate::visit::{BrokenOff, Visit};
@@ -18,16 +15,9 @@ use crate::wire::media;
 /// How a request ended.
 #[derive(Debug)]
 pub struct Settled {
-    pub served: Option<Served>,
+    /// What the answer that the client got told about itself, if a candidate's served.
+    pub facts: Option<AnswerFacts>,
     pub ending: Ending,
-}
-
-/// Whose answer the client got, and what that told about itself.
-#[derive(Debug)]
-pub struct Served {
-    pub policy: Rc<Policy>,
-    pub model: ModelId,
-    pub facts: AnswerFacts,
 }
 
 /// What the client got, or is still to get.
@@ -39,6 +29,8 @@ pub enum Ending {
     Streamed,
     /// A stream whose rest was left to the platform; how it ends is not known.
     HandedOver,
+    /// Another execution goes on, which settles the request.
+    Elsewhere,
     ClientGone,
     /// An error that the client has not been told yet.
     Failed(Error),
@@ -47,22 +39,26 @@ pub enum Ending {
 impl Settled {
     /// An answer of the gateway's own.
     pub fn answer(status: StatusCode, body: Vec<u8>) -> Self {
-        Self { served: None, ending: Ending::Answer(status, body) }
+        Self { facts: None, ending: Ending::Answer(status, body) }
     }
 
     /// A request that ends with an error.
     pub fn failed(error: Error) -> Self {
-        Self { served: None, ending: Ending::Failed(error) }
+        Self { facts: None, ending: Ending::Failed(error) }
     }
 }
 
 /// Notes how the request ended and what it cost, answers if nothing has gone out, and writes the log line.
 pub fn settle<P: Platform>(mut visit: Visit<'_, P>, settled: Settled) {
-    let is_cut = matches!(settled.ending, Ending::ClientGone | Ending::Failed(_));
-    note_costs(&mut visit, settled.served, is_cut);
-    match settled.ending {
+    let Settled { facts, ending } = settled;
+    if matches!(ending, Ending::Elsewhere) {
+        return visit.depart();
+    }
+    let is_cut = matches!(ending, Ending::ClientGone | Ending::Failed(_));
+    note_costs(&mut visit, facts, is_cut);
+    match ending {
         Ending::Answer(status, body) => return visit.answer(status, body),
-        Ending::Streamed => {}
+        Ending::Streamed | Ending::Elsewhere => {}
         Ending::HandedOver => visit.note(|record| record.handed_off = true),
         Ending::ClientGone => visit.note(|record| record.client_closed = true),
         Ending::Failed(error) => match visit.break_off(&error) {
@@ -80,23 +76,31 @@ pub fn settle<P: Platform>(mut visit: Visit<'_, P>, settled: Settled) {
 
 /// What the answer told about itself, and what it cost; also what those attempts may have cost that did not serve, and one
 /// whose answer was cut before its provider had counted it.
-fn note_costs<P: Platform>(visit: &mut Visit<'_, P>, served: Option<Served>, is_cut: bool) {
-    let now = visit.platform.elapsed();
+fn note_costs<P: Platform>(visit: &mut Visit<'_, P>, facts: Option<AnswerFacts>, is_cut: bool) {
+    let now = visit.now();
     visit.note(|record| {
-        if let Some(Served { policy, model, facts }) = served {
-            let AnswerFacts { tally, model: response_model, finish_reasons, .. } = facts;
-            let price = policy.model(model).price;
-            record.cost = tally.usage.zip(price).map(|(usage, price)| usage.cost(&price));
-            (record.tally, record.response_model, record.finish_reasons) = (tally, response_model, finish_reasons);
+        if let Some(AnswerFacts { tally, model, finish_reasons, .. }) = facts {
+            (record.tally, record.response_model, record.finish_reasons) = (tally, model, finish_reasons);
         }
-        let tally = record.tally;
-        match record.end_serving(now, tally) {
-            Some(attempt) if is_cut && tally.usage.is_none() => attempt.billing = Billing::Possible,
-            Some(_) => {}
-            // It has broken before, so that what was counted is its own bill.
-            None => record.cost = None,
+        let (tally, input_tokens) = (record.tally, record.input_tokens);
+        // One that has broken before has its own bill.
+        if let Some(attempt) = record.end_serving(now, tally) {
+            let price = attempt.price;
+            let usage = match tally.usage {
+                None if is_cut => {
+                    attempt.billing = Billing::Possible;
+                    None
+                }
+                None => {
+                    record.cost_is_estimated = true;
+                    estimate::served(&tally, input_tokens)
+                }
+                counted => counted,
+            };
+            record.cost = usage.zip(price).map(|(usage, price)| usage.cost(&price));
         }
-        let basis = Basis { served: tally.usage, input_tokens: record.input_tokens };
+        record.cost_is_estimated &= record.cost.is_some();
+        let basis = Basis { served: tally.usage, input_tokens };
         for attempt in &mut record.attempts {
             attempt.estimate = estimate::cost(attempt, basis);
         }

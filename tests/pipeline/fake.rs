@@ -11,6 +11,8 @@ use tiergate::platform::{
 };
 use tiergate::secret::Secret;
 
+use crate::handing_on::Handed;
+
 /// 2026-11-22 12:00:00 UTC.
 const EPOCH: Duration = Duration::from_secs(1_795_348_800);
 
@@ -27,6 +29,8 @@ pub enum Event {
     Sent(String),
     HeadSent,
     HandedOver,
+    /// The client's answer is another execution's from here on.
+    HandedOn,
     Written,
     Logged,
 }
@@ -34,10 +38,17 @@ pub enum Event {
 /// What a provider does with one request.
 #[derive(Clone)]
 pub enum Reply {
-    Answer { delay: Duration, status: u16, headers: Vec<(&'static str, String)>, chunks: Vec<Chunk> },
+    Answer {
+        delay: Duration,
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        chunks: Vec<Chunk>,
+    },
     Fails(SendError),
     FailsAfter(Duration, SendError),
     Never,
+    /// Another execution of the gateway takes an answer, if it can.
+    Takes,
 }
 
 /// A part of a body and how long after the one before it comes.
@@ -65,11 +76,13 @@ pub struct Answer {
     /// Cleanly, rather than by an abort.
     pub finished: bool,
     pub writes: usize,
+    /// Whether another execution goes on with it.
+    pub goes_on: bool,
 }
 
 #[derive(Default)]
 pub struct Fake {
-    clock: Cell<Duration>,
+    pub clock: Cell<Duration>,
     pub offset: Cell<Duration>,
     pub kv: RefCell<HashMap<String, Result<Vec<u8>, StoreError>>>,
     /// The generation and the metadata of a key.
@@ -102,6 +115,8 @@ pub struct Fake {
     pub vcpu_ms: Cell<u64>,
     /// The backends are static ones, whose timeouts are not the gateway's.
     pub has_static_backends: Cell<bool>,
+    /// What was handed on to other executions.
+    pub handed: RefCell<Vec<Handed>>,
 }
 
 /// A provider's address.
@@ -118,10 +133,12 @@ pub struct Pending {
 }
 
 pub struct FakeBody {
-    chunks: VecDeque<Chunk>,
+    pub chunks: VecDeque<Chunk>,
     /// When the first of `chunks` is there, or the time for it is over.
-    ready: Duration,
+    pub ready: Duration,
     between_bytes: Option<Duration>,
+    /// Whether it is what another execution answers.
+    is_of_another: bool,
 }
 
 pub struct Lookup<T> {
@@ -129,7 +146,12 @@ pub struct Lookup<T> {
     value: Result<Option<T>, StoreError>,
 }
 
-pub struct Downstream;
+/// A body that is being sent.
+pub enum Downstream {
+    ToClient,
+    /// To another execution.
+    HandedOn,
+}
 
 const NEVER: Duration = Duration::MAX;
 
@@ -140,7 +162,7 @@ impl Fake {
     }
 
     fn body_within(&self, chunks: VecDeque<Chunk>, between_bytes: Option<Duration>) -> FakeBody {
-        let mut body = FakeBody { chunks, ready: self.clock.get(), between_bytes };
+        let mut body = FakeBody { chunks, ready: self.clock.get(), between_bytes, is_of_another: false };
         self.await_next(&mut body);
         body
     }
@@ -188,6 +210,20 @@ impl Fake {
 
     pub fn stored(&self, key: &str) -> Option<Vec<u8>> {
         self.kv.borrow().get(key).cloned().and_then(Result::ok)
+    }
+
+    fn pending(&self, reply: Reply, between_bytes: Option<Duration>) -> Pending {
+        let delay = match &reply {
+            Reply::Answer { delay, .. } | Reply::FailsAfter(delay, _) => *delay,
+            Reply::Fails(_) | Reply::Takes => Duration::ZERO,
+            Reply::Never => NEVER,
+        };
+        let (delay, reply) = match between_bytes {
+            Some(_) if delay > FIRST_BYTE_TIMEOUT => (FIRST_BYTE_TIMEOUT, Reply::Fails(SendError::Timeout)),
+            Some(_) | None => (delay, reply),
+        };
+        let ready = self.clock.get().checked_add(delay).unwrap_or(NEVER);
+        Pending { ready, reply, between_bytes }
     }
 
     fn wait_until(&self, time: Duration) {
@@ -305,18 +341,17 @@ impl Platform for Fake {
         self.sent.borrow_mut().push(Sent { host: host.clone(), url, headers, body, at: self.clock.get() });
         let reply = self.providers.borrow_mut().get_mut(host).and_then(VecDeque::pop_front);
         let reply = reply.unwrap_or_else(|| panic!("{host} should not be asked again"));
-        let delay = match &reply {
-            Reply::Answer { delay, .. } => *delay,
-            Reply::Fails(_) => Duration::ZERO,
-            Reply::FailsAfter(delay, _) => *delay,
-            Reply::Never => NEVER,
-        };
-        let (delay, reply) = match between_bytes {
-            Some(_) if delay > FIRST_BYTE_TIMEOUT => (FIRST_BYTE_TIMEOUT, Reply::Fails(SendError::Timeout)),
-            Some(_) | None => (delay, reply),
-        };
-        let ready = self.clock.get().checked_add(delay).unwrap_or(NEVER);
-        Ok(Pending { ready, reply, between_bytes })
+        Ok(self.pending(reply, between_bytes))
+    }
+
+    fn open(&self, backend: &Backend, request: UpstreamRequest) -> Result<(Pending, Downstream), SendError> {
+        let Backend { ref host, between_bytes } = *backend;
+        self.note(Event::Sent(host.clone()));
+        let reply = self.providers.borrow_mut().get_mut(host).and_then(VecDeque::pop_front).unwrap_or(Reply::Takes);
+        let is_taken = matches!(reply, Reply::Takes);
+        let UpstreamRequest { url, body, .. } = request;
+        self.handed.borrow_mut().push(Handed { url, beginning: body, is_taken, rest: None });
+        Ok((self.pending(reply, between_bytes), Downstream::HandedOn))
     }
 
     fn response(&self, pending: Pending) -> Result<UpstreamResponse<FakeBody>, SendError> {
@@ -331,6 +366,11 @@ impl Platform for Fake {
                 Ok(UpstreamResponse { status, headers: headers.collect(), body })
             }
             Reply::Fails(error) | Reply::FailsAfter(_, error) => Err(error),
+            Reply::Takes => {
+                let headers = self.proof();
+                let body = FakeBody { is_of_another: true, ..self.body(Vec::new()) };
+                Ok(UpstreamResponse { status: StatusCode::OK, headers, body })
+            }
             Reply::Never => unreachable!("waiting for it should not have ended"),
         }
     }
@@ -381,22 +421,38 @@ impl Platform for Fake {
         self.note(Event::HeadSent);
         let mut answer = self.answer.borrow_mut();
         assert!(answer.head.is_none(), "a request should have one answer");
-        *answer = Answer { head: Some(head), body, finished: true, writes: 1 };
+        *answer = Answer { head: Some(head), body, finished: true, writes: 1, goes_on: false };
+    }
+
+    fn leave_answer(&self, pending: Pending) {
+        assert!(
+            matches!(pending.reply, Reply::Takes),
+            "only another execution's answer should be left to the platform"
+        );
+        self.note(Event::HandedOn);
     }
 
     fn start_response(&self, head: ResponseHead) -> Downstream {
         self.note(Event::HeadSent);
         let mut answer = self.answer.borrow_mut();
-        assert!(answer.head.is_none(), "a request should have one answer");
-        answer.head = Some(head);
-        Downstream
+        // The head of an execution that goes on with an answer is for the one before it.
+        if !answer.goes_on {
+            assert!(answer.head.is_none(), "a request should have one answer");
+            answer.head = Some(head);
+        }
+        Downstream::ToClient
     }
 
-    fn write(&self, _downstream: &mut Downstream, bytes: &[u8], at_most: Duration) -> Result<(), ClientGone> {
+    fn write(
+        &self,
+        _downstream: &mut Downstream,
+        bytes: &[u8],
+        patience: impl Fn() -> Duration,
+    ) -> Result<(), ClientGone> {
         self.note(Event::Written);
         let mut answer = self.answer.borrow_mut();
         if self.stops_reading_after.get().is_some_and(|writes| answer.writes >= writes) {
-            self.clock.set(self.clock.get() + at_most);
+            self.clock.set(self.clock.get() + patience());
             return Err(ClientGone);
         }
         if self.leaves_after.get().is_some_and(|writes| answer.writes >= writes) {
@@ -412,9 +468,21 @@ impl Platform for Fake {
         Ok(())
     }
 
-    fn hand_over(&self, _downstream: Downstream, body: FakeBody) -> Result<(), ClientGone> {
-        self.note(Event::HandedOver);
+    fn hand_over(&self, downstream: Downstream, body: FakeBody) -> Result<(), ClientGone> {
         let mut answer = self.answer.borrow_mut();
+        match downstream {
+            Downstream::HandedOn => {
+                let mut handed = self.handed.borrow_mut();
+                handed.last_mut().expect("something was handed on").rest = Some(self.rest_of(body));
+                return Ok(());
+            }
+            Downstream::ToClient if body.is_of_another => {
+                self.note(Event::HandedOn);
+                answer.goes_on = true;
+                return Ok(());
+            }
+            Downstream::ToClient => self.note(Event::HandedOver),
+        }
         for chunk in body.chunks {
             answer.body.extend_from_slice(&chunk.bytes.expect("the rest should be whole"));
         }
@@ -427,70 +495,5 @@ impl Platform for Fake {
     fn log(&self, line: &str) {
         self.note(Event::Logged);
         self.log.borrow_mut().push(line.to_owned());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tiergate::platform::Clearance;
-    use tiergate::policy::BaseUrl;
-
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    /// What comes of a request whose reply has these delays, read to its end: how, and when.
-    fn ask(fake: &Fake, reply: Reply) -> (Result<usize, SendError>, Duration) {
-        let url = BaseUrl::parse("https://a.example").expect("a URL");
-        let target = Target {
-            url,
-            clearance: Clearance::Listed,
-            connect_timeout: SECOND,
-            between_bytes_timeout: 15 * SECOND,
-            max_connections: 0,
-            tcp_keepalive: None,
-        };
-        fake.providers.borrow_mut().insert("a.example".to_owned(), VecDeque::from([reply]));
-        let request =
-            UpstreamRequest { method: http::Method::POST, url: String::new(), headers: HeaderMap::new(), body: vec![] };
-        let backend = fake.backend(&target).expect("a backend");
-        let pending = fake.send(&backend, request).expect("a request");
-        fake.wait_first(&[Wait::Response(&pending)], None);
-        let read = fake.response(pending).map(|mut response| {
-            let mut bytes = Vec::new();
-            loop {
-                fake.wait_first(&[Wait::Body(&response.body)], None);
-                match fake.read(&mut response.body, &mut bytes, 100) {
-                    Ok(read) if read > 0 => {}
-                    Ok(_) | Err(ReadError) => return bytes.len(),
-                }
-            }
-        });
-        (read, fake.elapsed())
-    }
-
-    #[test]
-    fn the_platforms_timeouts_are_kept_for_backends_that_it_made() {
-        let after = |head: u32, parts: &[u32]| Reply::Answer {
-            delay: SECOND * head,
-            status: 200,
-            headers: Vec::new(),
-            chunks: parts.iter().map(|delay| Chunk { delay: SECOND * *delay, bytes: Ok(b"x".to_vec()) }).collect(),
-        };
-        let late = Err(SendError::Timeout);
-        for (name, reply, made, is_static) in [
-            ("all in time", after(120, &[15, 15]), (Ok(2), 150), Some((Ok(2), 150))),
-            ("a late head", after(121, &[]), (late, 120), Some((Ok(0), 121))),
-            ("no head", Reply::Never, (late, 120), None),
-            ("a late first part", after(1, &[16, 1]), (Ok(0), 16), Some((Ok(2), 18))),
-            ("a late second part", after(1, &[5, 16]), (Ok(1), 21), Some((Ok(2), 22))),
-        ] {
-            let of = |(read, seconds): (Result<usize, SendError>, u32)| (read, SECOND * seconds);
-            assert_eq!(ask(&Fake::default(), reply.clone()), of(made), "{name}");
-            let Some(is_static) = is_static else { continue };
-            let fake = Fake::default();
-            fake.has_static_backends.set(true);
-            assert_eq!(ask(&fake, reply), of(is_static), "{name}, of a static backend");
-        }
     }
 }

@@ -8,6 +8,8 @@ mod classifier;
 mod clients;
 mod deciding;
 mod fake;
+mod fake_timeouts;
+mod handing_on;
 mod health;
 mod health_histories;
 mod health_load;

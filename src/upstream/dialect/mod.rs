@@ -20,7 +20,7 @@ use std::time::Duration;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use crate::error::Error;
-use crate::platform::Target;
+use crate::platform::{FIRST_BYTE_TIMEOUT, Target};
 use crate::policy::{AuthStyle, Candidate, Dialect, Effort, Model, ModelId, Policy, Provider, Thinking};
 use crate::secret::Secret;
 use crate::upstream::delay;
@@ -405,6 +405,7 @@ pub fn target(
         url: provider.base_url.clone(),
         clearance: permit.clearance,
         connect_timeout,
+        first_byte_timeout: FIRST_BYTE_TIMEOUT,
         between_bytes_timeout,
         max_connections: provider.max_connections,
         tcp_keepalive: provider.tcp_keepalive,

@@ -113,7 +113,11 @@ pub fn is_same_host(one: &BaseUrl, other: &BaseUrl) -> bool {
 fn parse_continuation(value: &Node) -> Result<BaseUrl, String> {
     let text = value.as_text().ok_or_else(|| format!("`{CONTINUATION}` is not a URL"))?;
     let url = BaseUrl::parse(text).map_err(|reason| format!("`{CONTINUATION}` is no URL of a service: {reason}"))?;
-    if url.path.is_empty() { Ok(url) } else { Err(format!("`{CONTINUATION}` has a path; valid: scheme and host alone")) }
+    if url.path.is_empty() {
+        Ok(url)
+    } else {
+        Err(format!("`{CONTINUATION}` has a path; valid: scheme and host alone"))
+    }
 }
 
 fn parse_roots(value: Node) -> Result<Vec<Secret<String>>, &'static str> {

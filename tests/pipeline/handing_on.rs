@@ -1,0 +1,90 @@
+//! What one execution on the fake platform hands on to another one, and how that one begins.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, Method};
+use serde_json::Value;
+use tiergate::admit::memory::Memory;
+use tiergate::pipeline;
+use tiergate::platform::{Platform, Received};
+use tiergate::relay::frame::{FrameKeys, HEAD_BYTES};
+use tiergate::secret::Secret;
+
+use crate::fake::{Chunk, Fake, FakeBody};
+
+/// A request to another execution.
+pub struct Handed {
+    pub url: String,
+    /// What was sent at once.
+    pub beginning: Vec<u8>,
+    /// Whether another execution is there.
+    pub is_taken: bool,
+    /// What came behind it, once it was handed on.
+    pub rest: Option<Vec<Chunk>>,
+}
+
+impl Fake {
+    /// What is still to come of a body, from now on.
+    pub fn rest_of(&self, mut body: FakeBody) -> Vec<Chunk> {
+        let wait = body.ready.saturating_sub(self.clock.get());
+        if let Some(next) = body.chunks.front_mut() {
+            next.delay = wait;
+        }
+        body.chunks.into()
+    }
+
+    /// What the execution that takes the last answer shows: that it has opened its head.
+    pub fn proof(&self) -> HeaderMap {
+        let handed = self.handed.borrow();
+        let beginning = &handed.last().expect("something was handed on").beginning;
+        let head: &[u8; HEAD_BYTES] = beginning.first_chunk().expect("a head");
+        let keys = self.frame_keys();
+        let (announced, key) = keys.open(head, self.unix_time()).expect("the gateway's own head");
+        let proof = key.proof(&announced.nonce).parse().expect("a header value");
+        HeaderMap::from_iter([(HeaderName::from_static("x-tiergate-continuation"), proof)])
+    }
+
+    /// The keys of the roots in the Secret Store.
+    pub fn frame_keys(&self) -> FrameKeys {
+        let secrets = self.secrets.borrow();
+        let places: Value = serde_json::from_str(&secrets["tiergate"]).expect("JSON");
+        let roots = places["hmac"].as_object().expect("roots").values();
+        FrameKeys::new(&roots.map(|root| Secret::new(root.as_str().expect("a root").to_owned())).collect::<Vec<_>>())
+    }
+
+    /// Lets other executions go on with what was handed on, each in a sandbox of its own, until one ends.
+    pub fn run_hops(&self) {
+        loop {
+            let next = {
+                let mut handed = self.handed.borrow_mut();
+                handed.last_mut().and_then(|handed| Some((handed.beginning.clone(), handed.rest.take()?)))
+            };
+            let Some((beginning, rest)) = next else { break };
+            let mut parts = vec![Chunk { delay: Duration::ZERO, bytes: Ok(beginning) }];
+            parts.extend(rest);
+            self.next_execution();
+            self.hop(parts, &Memory::default());
+        }
+    }
+
+    /// A request to the continuation with these parts of a body.
+    pub fn hop(&self, parts: Vec<Chunk>, memory: &Memory) {
+        let received = Received {
+            id: "hop".to_owned(),
+            method: Method::POST,
+            path: "/.tiergate/continuation".to_owned(),
+            query: None,
+            headers: HeaderMap::new(),
+            body: self.body(parts),
+            pop: "TST".to_owned(),
+            sandbox_age: Duration::ZERO,
+        };
+        pipeline::handle(self, memory, received);
+    }
+
+    /// Starts the clock of the next execution at zero.
+    fn next_execution(&self) {
+        self.offset.set(self.offset.get() + self.clock.take());
+        self.secret_reads.take();
+    }
+}
