@@ -6,6 +6,7 @@ use crate::attempt::outcome::{Outcome, judge};
 use crate::platform::Platform;
 use crate::policy::{HealthSettings, OnRefusal};
 use crate::pop::health::{self, Cooling, Extent, Found, Setback, Stage, Success};
+use crate::wire::carried::carried;
 
 /// One attempt at a candidate, as the POP hears of it.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct Witness {
     pub is_probe: bool,
     pub settings: HealthSettings,
 }
+
+carried!(Witness { health_name, found, began, is_probe, settings });
 
 impl Witness {
     /// The candidate has begun to answer, which is told where there is something that this ends.

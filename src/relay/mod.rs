@@ -18,7 +18,6 @@ use crate::platform::{ClientGone, Platform};
 use crate::policy::Resume;
 use crate::pop::health::Stage;
 use crate::relay::passage::{End, Interruption, Mode, Passage, Terms};
-use crate::upstream::meaning::Meaning;
 use crate::upstream::stream::Break;
 use crate::visit::Visit;
 use crate::visit::settle::Ending;
@@ -118,7 +117,7 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
         let job = self.attempts.job;
         let outcome = Outcome::from(broken.clone());
         self.serving.witness.failed(job.platform, &outcome, Stage::AfterBegin);
-        let meaning = outcome.meaning().map(Meaning::as_str);
+        let meaning = outcome.meaning().map(|meaning| meaning.as_str().into());
         self.attempts.visit.note_broken(outcome.end(), meaning, self.passage.answer.delivery.facts.tally);
         let Some(mut repair) = self.passage.answer.delivery.repair().cloned() else { return Ok(None) };
         match job.tier.resume {

@@ -14,6 +14,7 @@ use crate::policy::HealthSettings;
 use crate::pop::health::state::State;
 use crate::pop::index::{self, Index};
 use crate::pop::{decode, millis, read, read_together, write};
+use crate::wire::carried::carried;
 
 /// How long a sandbox may not know of a change.
 const STALENESS: Duration = Duration::from_secs(2);
@@ -46,12 +47,22 @@ pub enum Standing {
     Cooling,
 }
 
+carried!(
+    enum Standing {
+        Healthy,
+        ProbeDue,
+        Cooling,
+    }
+);
+
 /// What a request found of a candidate when it planned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     pub standing: Standing,
     state: Option<State>,
 }
+
+carried!(Found { standing, state });
 
 /// An attempt that failed. Times are since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
