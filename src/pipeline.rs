@@ -33,6 +33,7 @@ use crate::upstream::keyring::Keyring;
 use crate::visit::Visit;
 use crate::visit::settle::{Ending, Served, Settled, settle};
 use crate::wire::media;
+use crate::wire::transfer::Transfer;
 
 /// Serves one request.
 pub fn handle<P: Platform>(platform: &P, memory: &Memory, received: Received<P::Body>) {
@@ -142,10 +143,10 @@ fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Req
         let share = policy.health.hedge_share;
         visit.leave(move |platform| hedge::count(platform, share));
     }
-    match (job.commit_at, job.tier.early_head) {
-        (CommitAt::WholeStream, _) => visit.keep_alive(),
-        (CommitAt::FirstPiece, Some(silence)) => visit.keep_alive_at(silence),
-        (CommitAt::FirstPiece, None) | (CommitAt::WholeAnswer, _) => {}
+    match (job.told, job.commit_at, job.tier.early_head) {
+        (Transfer::Stream, CommitAt::Whole, _) => visit.keep_alive(),
+        (Transfer::Stream, CommitAt::FirstPiece, Some(silence)) => visit.keep_alive_at(silence),
+        (Transfer::Stream, CommitAt::FirstPiece, None) | (Transfer::Whole, ..) => {}
     }
     let prepared = guessed.and_then(|guessed| guessed.prepared);
     let mut attempts = Attempts::new(&job, visit, ranking.queue, prepared);

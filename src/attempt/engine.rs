@@ -234,6 +234,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                 let carrying = Carrying {
                     decode: DecodeOptions { sealer, ..DecodeOptions::of(&recipient, job.ask, began) },
                     encode: AnswerOptions::of(job.ask, recipient.provider.show_reasoning),
+                    told: job.told,
                     repair,
                     cut_after: job.platform.keeps_timeouts(&backend).then_some(cut_after),
                 };
@@ -311,6 +312,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let upstream = job.platform.elapsed() - race.started;
         self.visit.note(|record| {
             record.dropped = dropped;
+            record.ignored_events += arrival.ignored;
             record.timings.upstream = Some(upstream);
             record.served = Some(ModelNames::of(job.policy, serving.candidate.model));
         });

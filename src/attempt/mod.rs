@@ -3,8 +3,8 @@
 //! `engine` asks candidates until one begins to answer, `race` holds those under way, `exchange` is one of them, `probe` follows
 //! one that finds out if its candidate works again, `queue` says who is next, `outcome` judges failures, `witness` tells the POP
 //! of them, `client_error` puts the last one in the client's terms. Nothing of an answer goes to the client from here: a stream
-//! is held until its first piece (or until it is whole, as [`CommitAt`] says), a whole answer until it decodes, so that every
-//! failure before that leaves the next candidate free to serve.
+//! is held until its first piece (or until it is whole, as [`CommitAt`] says), or gathered until it can be told as a whole
+//! answer, and a whole answer is held until it decodes, so that every failure before that leaves the next candidate free to serve.
 
 pub mod answer_stream;
 pub mod client_error;
@@ -25,9 +25,10 @@ use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::outcome::Outcome;
 use crate::attempt::queue::{Contender, Queue};
 use crate::attempt::witness::Witness;
+use crate::door::chat::gathered::can_gather;
 use crate::error::Error;
 use crate::platform::{Platform, UpstreamRequest};
-use crate::policy::{Candidate, Policy, StreamMode, Thinking, Tier, TierId};
+use crate::policy::{Candidate, Policy, StreamMode, Thinking, Tier, TierId, WholeMode};
 use crate::pop::health::{Found, Standing};
 use crate::record::ModelNames;
 use crate::secret::Secret;
@@ -40,6 +41,7 @@ use crate::visit::settle::Ending;
 use crate::wire::ask::Ask;
 use crate::wire::facts::AnswerFacts;
 use crate::wire::media;
+use crate::wire::transfer::Transfer;
 
 /// What the client asked for, and how much time it gives.
 #[derive(Clone, Copy)]
@@ -66,18 +68,19 @@ pub struct Job<'a, P: Platform> {
     pub total: Duration,
     /// Whether the platform may send on what is left of a stream after `total`.
     pub may_hand_over: bool,
+    /// In which form providers are asked for the answer, and in which the client gets it.
+    pub asked: Transfer,
+    pub told: Transfer,
     pub commit_at: CommitAt,
 }
 
 /// When an answer is committed: what an attempt must bring before the client gets any of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitAt {
-    /// An answer that is not streamed, once it is whole.
-    WholeAnswer,
-    /// A stream, with its first piece of an answer.
+    /// The first piece of an answer.
     FirstPiece,
-    /// A stream, once it is whole.
-    WholeStream,
+    /// All of it.
+    Whole,
 }
 
 impl<'a, P: Platform> Job<'a, P> {
@@ -97,19 +100,23 @@ impl<'a, P: Platform> Job<'a, P> {
             total: timeout.map_or(allowed, |asked| asked.min(allowed)),
             // A client that asked for less time wants an end, not a longer answer.
             may_hand_over: timeout.is_none(),
-            commit_at: match (ask.stream, tier.stream) {
-                (false, _) => CommitAt::WholeAnswer,
-                (true, StreamMode::Hold) => CommitAt::WholeStream,
-                (true, StreamMode::Guarded | StreamMode::Handoff) => CommitAt::FirstPiece,
+            asked: match (ask.transfer(), tier.whole) {
+                (Transfer::Whole, WholeMode::Streamed) if can_gather(ask) => Transfer::Stream,
+                (asked, WholeMode::Asked | WholeMode::Streamed) => asked,
+            },
+            told: ask.transfer(),
+            commit_at: match (ask.transfer(), tier.stream) {
+                (Transfer::Whole, _) | (Transfer::Stream, StreamMode::Hold) => CommitAt::Whole,
+                (Transfer::Stream, StreamMode::Guarded | StreamMode::Handoff) => CommitAt::FirstPiece,
             },
         }
     }
 
-    /// How long a candidate may take to begin, or for a whole answer, before it is late.
+    /// How long a candidate may take to begin, or for an answer that it sends whole, before it is late.
     pub fn own_time(&self) -> Duration {
-        match self.commit_at {
-            CommitAt::WholeAnswer => self.tier.deadlines.response,
-            CommitAt::FirstPiece | CommitAt::WholeStream => self.tier.deadlines.first_token,
+        match self.asked {
+            Transfer::Whole => self.tier.deadlines.response,
+            Transfer::Stream => self.tier.deadlines.first_token,
         }
     }
 
@@ -125,14 +132,14 @@ impl<'a, P: Platform> Job<'a, P> {
 
     /// After how long without a sign of life a second candidate may be asked beside the first; nothing if never.
     pub fn hedge_after(&self) -> Option<Duration> {
-        self.tier.hedge_after.filter(|_| self.ask.stream && !self.ask.is_large())
+        self.tier.hedge_after.filter(|_| self.asked == Transfer::Stream && !self.ask.is_large())
     }
 
     /// How the request is to be put. A stream that is handed to the platform passes as it comes, a usage chunk too, so only the
     /// client's own wish counts then.
     pub fn options(&self) -> EncodeOptions {
-        let counts_usage = self.tier.stream != StreamMode::Handoff || self.commit_at == CommitAt::WholeAnswer;
-        EncodeOptions { counts_usage, ..EncodeOptions::default() }
+        let counts_usage = self.tier.stream != StreamMode::Handoff || self.told == Transfer::Whole;
+        EncodeOptions { counts_usage, transfer: Some(self.asked), ..EncodeOptions::default() }
     }
 
     /// What seals the state of the candidate's reasoning for the client, and opens it; nothing where there is no such state,
@@ -182,7 +189,7 @@ pub struct Serving {
     pub witness: Witness,
 }
 
-/// What an attempt brought for the client.
+/// What an attempt brought for the client, in the form in which it gets it.
 pub enum Answer<P: Platform> {
     Whole { body: Vec<u8>, facts: AnswerFacts },
     Stream(Box<AnswerStream<P>>),
@@ -230,7 +237,10 @@ pub fn prepare<P: Platform>(
     let cut_after = platform_patience(job.own_time().max(job.tier.deadlines.idle));
     let target = dialect::target(provider, &permit, job.tier.deadlines.connect, cut_after);
     let backend = job.platform.backend(&target).map_err(Outcome::Send)?;
-    let accept = if job.ask.stream { media::EVENT_STREAM } else { media::JSON };
+    let accept = match job.asked {
+        Transfer::Whole => media::JSON,
+        Transfer::Stream => media::EVENT_STREAM,
+    };
     let secret = permit.secret;
     let mut request_headers = dialect::request_headers(provider, secret.as_ref(), accept);
     request_headers.extend(headers::trace_context(job.client_headers));

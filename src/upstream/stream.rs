@@ -78,7 +78,7 @@ pub enum Break {
     EndedEarly,
     /// An event cannot be read.
     Undecodable,
-    /// One event grew past its bound.
+    /// One event, or what is gathered of the answer, grew past its bound.
     TooLong,
 }
 

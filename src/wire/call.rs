@@ -1,7 +1,9 @@
 //! Which kind of call a model makes: in the calls of a request's conversation and in those of an answer.
 
+use serde::{Deserialize, Serialize};
+
 /// How the input of a call is formed, and in which shape the Chat Completions API writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CallKind {
     /// Its input is a JSON object.
     Function,

@@ -191,7 +191,7 @@ fn streamed(decode: &DecodeOptions, encode: AnswerOptions, blocks: &[Value]) -> 
     }
     events.push(json!({"type": "message_delta", "delta": {"stop_reason": stop_reason(blocks)}}));
     let (mut stream, mut out) = (Stream::new(decode).expect("a dialect"), Vec::new());
-    let (mut delivery, mut decoder) = (Delivery::new(encode, None), Decoder::default());
+    let (mut delivery, mut decoder) = (Delivery::stream(encode, None), Decoder::default());
     for event in events {
         decoder.space().extend_from_slice(format!("data: {event}\n\n").as_bytes());
         let event = decoder.next_event().expect("a short event").expect("a whole event");
