@@ -8,6 +8,7 @@ mod classifier;
 mod clients;
 mod deciding;
 mod fake;
+mod gathered;
 mod health;
 mod health_histories;
 mod health_load;

@@ -134,7 +134,7 @@ impl Gathered {
                     self.call(*at).input.push_str(fragment.inside());
                 }
                 Piece::Finish { choice, finish } => {
-                    self.finish(*choice, options.finish_word(dialect, finish).into(), finish)
+                    self.finish(*choice, options.finish_word(dialect, finish).into(), finish);
                 }
                 Piece::Usage { usage, raw, .. } => {
                     let own = raw.map(|raw| raw.0.get().to_owned());
@@ -188,7 +188,8 @@ impl Gathered {
         let known = known.filter(|position| {
             let known = &self.choice(at.choice).calls[*position];
             // Some name a call with every fragment of it, some give each fragment an id, and some do not count their calls.
-            let has_other_id = known.id.is_some() && call.id.is_some() && !is_same(&known.id, &call.id);
+            let ids = known.id.as_deref().zip(call.id.as_ref());
+            let has_other_id = ids.is_some_and(|(known, given)| known != given.get());
             dialect == DIALECT && !(has_other_id && call.name.is_some())
         });
         let position = known.unwrap_or_else(|| self.add_call(at, GatheredCall::unnamed(at)));
@@ -196,14 +197,7 @@ impl Gathered {
         if known.id.is_none() && known.name.is_none() {
             known.kind = kind;
         }
-        let mut grown = 0;
-        for (slot, given) in [(&mut known.id, &call.id), (&mut known.name, &call.name)] {
-            if let (None, Some(given)) = (&slot, given) {
-                grown += given.get().len();
-                *slot = Some(given.get().to_owned());
-            }
-        }
-        self.bytes += grown;
+        self.bytes += known.name_as(call);
     }
 
     /// Says at which place among its choice's calls it stands.
@@ -231,14 +225,13 @@ impl Gathered {
     fn keep(&mut self, opaque: &Opaque<'_>) {
         let Opaque { choice, holder, name, value, .. } = opaque;
         let (choice, value) = (*choice, value.0);
-        match (holder, name.as_ref()) {
-            (OpaqueHolder::Delta, "content") => return self.add_parts(choice, value),
-            (OpaqueHolder::Delta, reasoning::FIELD) => {
-                if elements(value).is_some_and(|entries| self.add_details(choice, &entries)) {
-                    return;
-                }
-            }
-            _ => {}
+        if *holder == OpaqueHolder::Delta && name == "content" {
+            return self.add_parts(choice, value);
+        }
+        let is_of_details = *holder == OpaqueHolder::Delta && name == reasoning::FIELD;
+        let details = Some(value).filter(|_| is_of_details).and_then(elements);
+        if details.is_some_and(|entries| self.add_details(choice, &entries)) {
+            return;
         }
         let fields = match holder {
             OpaqueHolder::Answer => &mut self.fields,
@@ -297,6 +290,30 @@ impl GatheredChoice {
 }
 
 impl GatheredCall {
+    /// Takes what a part says of its id and name, and says how many bytes that adds. A name may come in fragments, before any
+    /// input; the same one again says nothing new.
+    fn name_as(&mut self, call: &AnswerCall<'_>) -> usize {
+        let mut grown = 0;
+        if let (None, Some(id)) = (&self.id, &call.id) {
+            grown += id.get().len();
+            self.id = Some(id.get().to_owned());
+        }
+        match (&mut self.name, &call.name) {
+            (None, Some(name)) => {
+                grown += name.get().len();
+                self.name = Some(name.get().to_owned());
+            }
+            (Some(known), Some(more)) if self.input.is_empty() && known != more.get() => {
+                grown += more.inside().len();
+                known.pop();
+                known.push_str(more.inside());
+                known.push('"');
+            }
+            (Some(_) | None, _) => {}
+        }
+        grown
+    }
+
     fn unnamed(at: At) -> Self {
         Self {
             item: at.item,
@@ -307,10 +324,6 @@ impl GatheredCall {
             fields: JoinedFields::default(),
         }
     }
-}
-
-fn is_same(known: &Option<String>, given: &Option<JsonString<'_>>) -> bool {
-    known.as_deref() == given.as_ref().map(JsonString::get)
 }
 
 fn reasoning_slot(form: ReasoningForm) -> Slot {
