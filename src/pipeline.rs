@@ -7,8 +7,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use http::StatusCode;
 use http::header::{HeaderMap, ORIGIN};
+use http::{Method, StatusCode};
 
 use crate::admit::auth::{self, Presented};
 use crate::admit::look_ups::{self, Shared, Wanted, body_deadline};
@@ -28,13 +28,14 @@ use crate::policy::Candidate;
 use crate::pop::health::{self, Found};
 use crate::pop::hedge;
 use crate::record::{Reason, Record};
+use crate::relay::hop::{self, Foreign};
 use crate::relay::{self, Relayed};
 use crate::report;
-use crate::upstream::dialect::EncodeOptions;
 use crate::upstream::keyring::Keyring;
 use crate::visit::Visit;
 use crate::visit::settle::{Ending, Settled, settle};
 use crate::wire::media;
+use crate::wire::transfer::Transfer;
 
 /// Serves one request.
 pub fn handle<P: Platform>(platform: &P, memory: &Memory, received: Received<P::Body>) {
@@ -49,6 +50,12 @@ pub fn handle<P: Platform>(platform: &P, memory: &Memory, received: Received<P::
 
 fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> Result<Settled, Error> {
     let Received { method, path, query, headers: client_headers, mut body, sandbox_age, .. } = received;
+    if method == Method::POST && path == hop::PATH {
+        return hop::serve(visit, body, sandbox_age).or_else(|Foreign| {
+            admit_origin(visit, &client_headers);
+            Err(route::unknown(&path))
+        });
+    }
     let route = match route::find(&method, &path) {
         Ok(route) => route,
         Err(error) => {
@@ -145,10 +152,10 @@ fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Req
         let share = policy.health.hedge_share;
         visit.leave(move |platform| hedge::count(platform, share));
     }
-    match (job.commit_at, job.tier.early_head) {
-        (CommitAt::WholeStream, _) => visit.keep_alive(),
-        (CommitAt::FirstPiece, Some(silence)) => visit.keep_alive_at(silence),
-        (CommitAt::FirstPiece, None) | (CommitAt::WholeAnswer, _) => {}
+    match (job.told, job.commit_at, job.tier.early_head) {
+        (Transfer::Stream, CommitAt::Whole, _) => visit.keep_alive(),
+        (Transfer::Stream, CommitAt::FirstPiece, Some(silence)) => visit.keep_alive_at(silence),
+        (Transfer::Stream, CommitAt::FirstPiece, None) | (Transfer::Whole, ..) => {}
     }
     let prepared = guessed.and_then(|guessed| guessed.prepared);
     let mut attempts = Attempts::new(&job, visit, ranking.queue, prepared);
@@ -164,7 +171,7 @@ fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Req
         }
     };
     // What was left to the platform was good as far as it was seen.
-    if matches!(ending, Ending::Answer(..) | Ending::Streamed | Ending::HandedOver) {
+    if ending.is_good() {
         visit.leave(move |platform| serving.witness.was_whole(platform));
     }
     Ok(Settled { facts: Some(facts), ending })
@@ -194,10 +201,7 @@ fn prepare<P: Platform>(
     let job = Job::new(keyring, case.policy, plan.tier, request);
     let found = look_up(keyring.platform(), case, &plan.candidates);
     let ranking = attempt::rank(case.policy, &plan.candidates, &found, job.allowance.attempts);
-    let prepared = ranking
-        .queue
-        .candidates()
-        .next()
-        .and_then(|first| attempt::prepare(&job, first, &EncodeOptions::default()).ok());
+    let prepared =
+        ranking.queue.candidates().next().and_then(|first| attempt::prepare(&job, first, &job.options()).ok());
     Some(Guessed { candidates: plan.candidates, found, prepared })
 }

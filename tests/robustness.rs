@@ -248,7 +248,7 @@ proptest! {
         let (mends, names) = (Mends::of(&quirks), ToolNames::of(&request, Dialect::OpenaiChat));
         let options = DecodeOptions { mends, names, ..DecodeOptions::plain(Dialect::OpenaiChat, 0) };
         let mut stream = Stream::new(&options).expect("a dialect that is built");
-        let mut delivery = Delivery::new(AnswerOptions::of(&request, false), None);
+        let mut delivery = Delivery::stream(AnswerOptions::of(&request, false), None);
         for (value, cut) in events {
             let whole = value.to_string();
             let mut at = cut.min(whole.len());

@@ -97,7 +97,7 @@ fn decode(reading: &DecodeOptions, options: AnswerOptions, answer: &Value) -> Tr
 fn relay(reading: &DecodeOptions, options: AnswerOptions, wire: &str) -> Translated {
     let (mut decoder, mut out) = (Decoder::default(), Vec::new());
     let mut stream = Stream::new(reading).expect("the dialect should be built");
-    let mut delivery = Delivery::new(options, None);
+    let mut delivery = Delivery::stream(options, None);
     decoder.space().extend_from_slice(wire.as_bytes());
     while let Some(event) = decoder.next_event().expect("short events") {
         let data = stream.data(&event);

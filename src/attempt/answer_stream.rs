@@ -119,14 +119,14 @@ impl<P: Platform> AnswerStream<P> {
             }
             delivery.take(said, held)
         })?;
-        Ok(self.note(progress))
+        self.note(progress)
     }
 
     /// The provider will say no more: whole if every choice has finished, also without an end marker.
     pub fn end(&mut self) -> Result<Progress, Break> {
         let Self { provider, delivery, held, .. } = self;
         let progress = provider.end(&mut |said| delivery.take(said, held))?;
-        Ok(self.note(progress))
+        self.note(progress)
     }
 
     /// What it begins with.
@@ -140,11 +140,14 @@ impl<P: Platform> AnswerStream<P> {
         dialect.is_mended() || self.provider.is_coded() || self.delivery.rewrites(dialect.dialect())
     }
 
-    fn note(&mut self, progress: Progress) -> Progress {
+    fn note(&mut self, progress: Progress) -> Result<Progress, Break> {
+        if self.delivery.is_too_large() {
+            return Err(Break::TooLong);
+        }
         if progress == Progress::Ended {
             self.delivery.end(&mut self.held);
         }
         self.progress = progress;
-        progress
+        Ok(progress)
     }
 }

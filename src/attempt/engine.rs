@@ -51,7 +51,7 @@ struct FailedAttempt {
 impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
     pub fn new(job: &'a Job<'a, P>, visit: &'a mut Visit<'v, P>, queue: Queue, prepared: Option<Prepared<P>>) -> Self {
         let repair = (job.tier.resume != Resume::Off).then(Repair::default);
-        Self { job, visit, queue, options: EncodeOptions::default(), repair, prepared, hedged: false }
+        Self { job, visit, queue, options: job.options(), repair, prepared, hedged: false }
     }
 
     /// Whether there is a candidate that was not asked yet.
@@ -238,6 +238,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                 let carrying = Carrying {
                     decode: DecodeOptions { sealer, ..DecodeOptions::of(&recipient, job.ask, began) },
                     encode: AnswerOptions::of(job.ask, recipient.provider.show_reasoning),
+                    told: job.told,
                     repair,
                     cut_after: job.platform.keeps_timeouts(&backend).then_some(cut_after),
                 };
@@ -317,6 +318,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let upstream = job.platform.elapsed() - race.started;
         self.visit.note(|record| {
             record.dropped = dropped;
+            record.ignored_events += arrival.ignored;
             record.timings.upstream = Some(upstream);
             record.served = Some(ModelNames::of(job.policy, serving.candidate.model));
         });

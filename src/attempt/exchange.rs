@@ -23,6 +23,7 @@ use crate::wire::json;
 use crate::wire::media;
 use crate::wire::piece::Said;
 use crate::wire::sse::{self, Beginning};
+use crate::wire::transfer::Transfer;
 use crate::wire::usage::Tally;
 
 /// The largest answer that is held as a whole, in bytes.
@@ -75,6 +76,8 @@ struct Clocks {
 /// What an exchange is to bring, and by when.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
+    /// In which form the provider was asked for the answer.
+    pub asked: Transfer,
     pub commit_at: CommitAt,
     /// How long the first piece, or the whole answer, may take before the exchange is late.
     pub own_time: Duration,
@@ -86,7 +89,8 @@ pub struct Terms {
 
 impl Terms {
     pub fn of<P: Platform>(job: &Job<'_, P>) -> Self {
-        Self { commit_at: job.commit_at, own_time: job.own_time(), idle: job.tier.deadlines.idle, total: job.total }
+        let Job { asked, commit_at, total, .. } = *job;
+        Self { asked, commit_at, own_time: job.own_time(), idle: job.tier.deadlines.idle, total }
     }
 }
 
@@ -94,6 +98,8 @@ impl Terms {
 pub struct Carrying {
     pub decode: DecodeOptions,
     pub encode: AnswerOptions,
+    /// In which form the client gets it.
+    pub told: Transfer,
     /// What the client has of an answer that broke, or what such a repair would need.
     pub repair: Option<Repair>,
     /// After how much silence the platform itself ends the body, if it does.
@@ -128,6 +134,8 @@ pub struct Arrival<P: Platform> {
     pub headers: HeaderMap,
     pub answer: Answer<P>,
     pub opening: Opening,
+    /// Events that were no part of an answer; of one that is still a stream, its relay counts them.
+    pub ignored: u32,
 }
 
 /// How an exchange ended; nothing while it is to be waited for.
@@ -182,15 +190,14 @@ impl<P: Platform> Exchange<P> {
         self.clocks.heard
     }
 
-    pub fn commit_at(&self) -> CommitAt {
-        self.terms.commit_at
+    /// In which form the provider was asked for the answer.
+    pub fn asked(&self) -> Transfer {
+        self.terms.asked
     }
 
     /// The exchange is to bring the whole answer, whoever wants it.
     pub fn complete(&mut self) {
-        if self.terms.commit_at == CommitAt::FirstPiece {
-            self.terms.commit_at = CommitAt::WholeStream;
-        }
+        self.terms.commit_at = CommitAt::Whole;
     }
 
     /// The status of the provider's answer; 200 until its head has come.
@@ -239,7 +246,7 @@ impl<P: Platform> Exchange<P> {
     /// Leaves a stream as far as it has come.
     pub fn leave(&mut self) -> Option<Arrival<P>> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Stream { headers, answer } => Some(Arrival::stream(headers, answer)),
+            Stage::Stream { headers, answer } => Some(Arrival::left(headers, answer)),
             Stage::Head(_) | Stage::Body(_) | Stage::Over => None,
         }
     }
@@ -278,7 +285,7 @@ impl<P: Platform> Exchange<P> {
             }
             Stage::Stream { headers, mut answer } if answer.provider.settles_in(self.terms.idle).is_some() => {
                 let ended = answer.end().map_err(Outcome::from);
-                Some(ended.map(|_| Arrival::stream(headers, answer)))
+                Some(ended.map(|_| Arrival::streamed(headers, answer)))
             }
             Stage::Stream { answer, .. } if answer.provider.has_begun() => {
                 let has_stalled = self.clocks.end.is_some_and(|end| end <= now);
@@ -302,18 +309,22 @@ impl<P: Platform> Exchange<P> {
                 return Some(Err(refusal(platform, &UpstreamResponse { status, headers, body: () }, b"")));
             }
         };
-        let kind = match self.terms.commit_at {
+        let kind = match self.terms.asked {
             _ if !status.is_success() => {
                 self.clocks.end = Some(self.clocks.heard + ERROR_BODY_TIMEOUT);
                 BodyKind::Error
             }
-            CommitAt::WholeAnswer => BodyKind::Answer,
-            CommitAt::FirstPiece | CommitAt::WholeStream => {
-                let Carrying { decode, encode, repair, cut_after } = &mut self.carrying;
+            Transfer::Whole => BodyKind::Answer,
+            Transfer::Stream => {
+                let Carrying { decode, encode, told, repair, cut_after } = &mut self.carrying;
                 let Some(provider) = ProviderStream::new(body, decode.clone(), *cut_after) else {
                     return Some(Err(Outcome::DialectUnavailable(decode.dialect)));
                 };
-                let answer = Box::new(AnswerStream::new(provider, Delivery::new(*encode, repair.take())));
+                let delivery = match told {
+                    Transfer::Stream => Delivery::stream(*encode, repair.take()),
+                    Transfer::Whole => Delivery::whole(*encode),
+                };
+                let answer = Box::new(AnswerStream::new(provider, delivery));
                 self.stage = Stage::Stream { headers, answer };
                 return None;
             }
@@ -332,14 +343,14 @@ impl<P: Platform> Exchange<P> {
             Err(broken) => return Some(Err(broken.into())),
         };
         let enough = match (progress, self.terms.commit_at) {
-            (Progress::Ended, _) | (Progress::Begun, CommitAt::FirstPiece | CommitAt::WholeAnswer) => true,
-            (Progress::Begun, CommitAt::WholeStream) | (Progress::Preamble, _) => false,
+            (Progress::Ended, _) | (Progress::Begun, CommitAt::FirstPiece) => true,
+            (Progress::Begun, CommitAt::Whole) | (Progress::Preamble, _) => false,
         };
         if answer.provider.has_begun() {
             self.clocks.first_piece.get_or_insert(self.clocks.heard);
         }
         if enough {
-            return Some(Ok(Arrival::stream(headers, answer)));
+            return Some(Ok(Arrival::streamed(headers, answer)));
         }
         let limit = match answer.provider.has_begun() {
             true => MAX_ANSWER_BYTES,
@@ -398,7 +409,7 @@ impl<P: Platform> Exchange<P> {
         let (facts, encoded) = (delivery::facts(encode, &said), delivery::encode_answer(encode, &said));
         let opening = Opening::of(&pieces);
         drop(pieces);
-        Ok(Arrival { headers, answer: Answer::Whole { body: encoded.unwrap_or(body), facts }, opening })
+        Ok(Arrival { headers, answer: Answer::Whole { body: encoded.unwrap_or(body), facts }, opening, ignored: 0 })
     }
 }
 
@@ -411,9 +422,23 @@ impl<P: Platform> Arrival<P> {
         }
     }
 
-    fn stream(headers: HeaderMap, answer: Box<AnswerStream<P>>) -> Self {
+    /// A stream with which another execution goes on.
+    fn left(headers: HeaderMap, answer: Box<AnswerStream<P>>) -> Self {
         let opening = answer.opening();
-        Self { headers, answer: Answer::Stream(answer), opening }
+        Self { headers, answer: Answer::Stream(answer), opening, ignored: 0 }
+    }
+
+    /// What came as a stream, in the form in which the client gets it.
+    fn streamed(headers: HeaderMap, answer: Box<AnswerStream<P>>) -> Self {
+        let opening = answer.opening();
+        match answer.delivery.transfer() {
+            Transfer::Stream => Self { headers, answer: Answer::Stream(answer), opening, ignored: 0 },
+            Transfer::Whole => {
+                let AnswerStream { provider, delivery, held, .. } = *answer;
+                let answer = Answer::Whole { body: held, facts: delivery.facts };
+                Self { headers, answer, opening, ignored: provider.ignored }
+            }
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 //! `engine` asks candidates until one begins to answer, `race` holds those under way, `exchange` is one of them, `probe` follows
 //! one that finds out if its candidate works again, `queue` says who is next, `outcome` judges failures, `witness` tells the POP
 //! of them, `client_error` puts the last one in the client's terms. Nothing of an answer goes to the client from here: a stream
-//! is held until its first piece (or until it is whole, as [`CommitAt`] says), a whole answer until it decodes, so that every
-//! failure before that leaves the next candidate free to serve.
+//! is held until its first piece (or until it is whole, as [`CommitAt`] says), or gathered until it can be told as a whole
+//! answer, and a whole answer is held until it decodes, so that every failure before that leaves the next candidate free to serve.
 
 pub mod answer_stream;
 pub mod client_error;
@@ -26,10 +26,11 @@ use crate::attempt::outcome::Outcome;
 use crate::attempt::queue::{Contender, Queue};
 use crate::attempt::witness::Witness;
 use crate::door::chat::answer::DIALECT;
+use crate::door::chat::gathered::can_gather;
 use crate::error::Error;
 use crate::platform::allowance::Allowance;
 use crate::platform::{Platform, UpstreamRequest};
-use crate::policy::{Candidate, Policy, StreamMode, Thinking, Tier, TierId};
+use crate::policy::{Candidate, Policy, StreamMode, Thinking, Tier, TierId, WholeMode};
 use crate::pop::health::{Found, Standing};
 use crate::record::ModelNames;
 use crate::secret::Secret;
@@ -42,6 +43,7 @@ use crate::visit::settle::Ending;
 use crate::wire::ask::Ask;
 use crate::wire::facts::AnswerFacts;
 use crate::wire::media;
+use crate::wire::transfer::Transfer;
 
 /// What the client asked for, and how much time it gives.
 #[derive(Clone, Copy)]
@@ -70,18 +72,19 @@ pub struct Job<'a, P: Platform> {
     pub allowance: Allowance,
     /// Whether the client leaves it to the gateway how long the answer may take.
     pub is_patient: bool,
+    /// In which form providers are asked for the answer, and in which the client gets it.
+    pub asked: Transfer,
+    pub told: Transfer,
     pub commit_at: CommitAt,
 }
 
 /// When an answer is committed: what an attempt must bring before the client gets any of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitAt {
-    /// An answer that is not streamed, once it is whole.
-    WholeAnswer,
-    /// A stream, with its first piece of an answer.
+    /// The first piece of an answer.
     FirstPiece,
-    /// A stream, once it is whole.
-    WholeStream,
+    /// All of it.
+    Whole,
 }
 
 impl<'a, P: Platform> Job<'a, P> {
@@ -100,28 +103,32 @@ impl<'a, P: Platform> Job<'a, P> {
             total: timeout.map_or(tier.deadlines.total, |asked| asked.min(tier.deadlines.total)),
             allowance,
             is_patient: timeout.is_none(),
-            commit_at: match (ask.stream, tier.stream) {
-                (false, _) => CommitAt::WholeAnswer,
-                (true, StreamMode::Hold) => CommitAt::WholeStream,
-                (true, StreamMode::Guarded | StreamMode::Handoff) => CommitAt::FirstPiece,
+            asked: match (ask.transfer(), tier.whole) {
+                (Transfer::Whole, WholeMode::Streamed) if can_gather(ask) => Transfer::Stream,
+                (asked, WholeMode::Asked | WholeMode::Streamed) => asked,
+            },
+            told: ask.transfer(),
+            commit_at: match (ask.transfer(), tier.stream) {
+                (Transfer::Whole, _) | (Transfer::Stream, StreamMode::Hold) => CommitAt::Whole,
+                (Transfer::Stream, StreamMode::Guarded | StreamMode::Handoff) => CommitAt::FirstPiece,
             },
         }
     }
 
     /// When this execution must have an answer, or have handed it on to another one.
     pub fn ends(&self) -> Duration {
-        let own = match self.commit_at {
-            CommitAt::WholeAnswer => self.allowance.ends,
-            CommitAt::FirstPiece | CommitAt::WholeStream => self.allowance.hands_on_at(),
+        let own = match self.asked {
+            Transfer::Whole => self.allowance.ends,
+            Transfer::Stream => self.allowance.hands_on_at(),
         };
         own.min(self.total)
     }
 
-    /// How long a candidate may take to begin, or for a whole answer, before it is late.
+    /// How long a candidate may take to begin, or for an answer that it sends whole, before it is late.
     pub fn own_time(&self) -> Duration {
-        match self.commit_at {
-            CommitAt::WholeAnswer => self.tier.deadlines.response,
-            CommitAt::FirstPiece | CommitAt::WholeStream => self.tier.deadlines.first_token,
+        match self.asked {
+            Transfer::Whole => self.tier.deadlines.response,
+            Transfer::Stream => self.tier.deadlines.first_token,
         }
     }
 
@@ -137,7 +144,12 @@ impl<'a, P: Platform> Job<'a, P> {
 
     /// After how long without a sign of life a second candidate may be asked beside the first; nothing if never.
     pub fn hedge_after(&self) -> Option<Duration> {
-        self.tier.hedge_after.filter(|_| self.ask.stream && !self.ask.is_large())
+        self.tier.hedge_after.filter(|_| self.asked == Transfer::Stream && !self.ask.is_large())
+    }
+
+    /// How the request is to be put.
+    pub fn options(&self) -> EncodeOptions {
+        EncodeOptions { transfer: Some(self.asked), ..EncodeOptions::default() }
     }
 
     /// Whether a candidate's stream is asked for its usage, whatever the client wants. One that the platform sends to its end
@@ -158,7 +170,7 @@ impl<'a, P: Platform> Job<'a, P> {
 
     /// Whether another execution may go on with a stream when this one is at its end.
     pub fn goes_on(&self) -> bool {
-        self.commit_at != CommitAt::WholeAnswer
+        self.asked == Transfer::Stream
             && self.allowance.max_hops > 0
             && self.platform.elapsed() < self.total
             && self.keyring.continuation().is_some()
@@ -211,7 +223,7 @@ pub struct Serving {
     pub witness: Witness,
 }
 
-/// What an attempt brought for the client.
+/// What an attempt brought for the client, in the form in which it gets it.
 pub enum Answer<P: Platform> {
     Whole { body: Vec<u8>, facts: AnswerFacts },
     Stream(Box<AnswerStream<P>>),
@@ -260,7 +272,10 @@ pub fn prepare<P: Platform>(
     let cut_after = platform_patience(job.own_time().max(job.tier.deadlines.idle));
     let target = dialect::target(provider, &permit, job.tier.deadlines.connect, cut_after);
     let backend = job.platform.backend(&target).map_err(Outcome::Send)?;
-    let accept = if job.ask.stream { media::EVENT_STREAM } else { media::JSON };
+    let accept = match job.asked {
+        Transfer::Whole => media::JSON,
+        Transfer::Stream => media::EVENT_STREAM,
+    };
     let secret = permit.secret;
     let mut request_headers = dialect::request_headers(provider, secret.as_ref(), accept);
     request_headers.extend(headers::trace_context(job.client_headers));

@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
+use crate::attempt::Failure;
 use crate::attempt::exchange::Exchange;
 use crate::attempt::outcome::FailureWeight;
-use crate::attempt::{CommitAt, Failure};
 use crate::platform::Platform;
 use crate::record::AttemptEnd;
+use crate::wire::transfer::Transfer;
 
 /// The most attempts that run at a time.
 const MOST: usize = 3;
@@ -154,13 +155,13 @@ impl<P: Platform> Attempt<P> {
     /// Whether losing to `win` shows that the candidate did not answer in time.
     ///
     /// Of a stream: nothing at all has come of it for twice as long as the other one needed that was started later; if its head
-    /// has, also for as long as the tier allows. Whatever comes after the head shows that the model may be thinking. Of a
-    /// whole answer: it is later than the tier allows, and the other one was not.
+    /// has, also for as long as the tier allows. Whatever comes after the head shows that the model may be thinking. Of an
+    /// answer that comes whole: it is later than the tier allows, and the other one was not.
     pub fn was_late(&self, win: Win, own_time: Duration) -> bool {
         let (taken, needed) = (win.at - self.launch.started, win.at - win.started);
-        match self.exchange.commit_at() {
-            CommitAt::WholeAnswer => taken >= own_time && needed < own_time,
-            CommitAt::FirstPiece | CommitAt::WholeStream => {
+        match self.exchange.asked() {
+            Transfer::Whole => taken >= own_time && needed < own_time,
+            Transfer::Stream => {
                 let is_patient = !self.exchange.has_head() || taken >= own_time;
                 self.launch.started < win.started && self.exchange.is_silent() && is_patient && taken >= needed * 2
             }

@@ -1,4 +1,4 @@
-//! What one client gets of one answer: pieces in, the client's bytes out.
+//! What one client gets of one answer: pieces in, the client's bytes out, as a stream or at the end as one document.
 //!
 //! The only place where pieces meet the client's door. It notes the facts of the answer on the way, and keeps what a repair
 //! needs where the tier asks for one.
@@ -7,46 +7,81 @@ use crate::door::channel::Differs;
 use crate::door::chat::answer::{AnswerOptions, DIALECT};
 use crate::door::chat::chunks::Encoder;
 use crate::door::chat::completion;
+use crate::door::chat::gathered::Gathered;
 use crate::door::repair::Repair;
 use crate::policy::Dialect;
 use crate::wire::carried::carried;
 use crate::wire::facts::AnswerFacts;
 use crate::wire::piece::{Piece, Said, Weight};
+use crate::wire::transfer::Transfer;
 
 /// A streamed answer on its way to a client.
 #[derive(Debug)]
 pub struct Delivery {
-    encoder: Encoder,
-    repair: Option<Repair>,
-    differs: bool,
+    options: AnswerOptions,
+    form: Form,
     /// How long the state of the reasoning is that it has told so far.
     pub sealed_bytes: usize,
     /// What the answer has told so far.
     pub facts: AnswerFacts,
 }
 
-carried!(Delivery { encoder, repair, differs, sealed_bytes, facts });
+carried!(Delivery { options, form, sealed_bytes, facts });
+
+/// In which form the client gets it.
+#[derive(Debug)]
+enum Form {
+    Stream(Box<Chunks>),
+    /// Nothing goes out before its end.
+    Whole(Box<Gathered>),
+}
+
+carried!(
+    enum Form {
+        Stream(chunks),
+        Whole(gathered),
+    }
+);
+
+/// A stream for the client.
+#[derive(Debug)]
+struct Chunks {
+    encoder: Encoder,
+    repair: Option<Repair>,
+    differs: bool,
+}
+
+carried!(Chunks { encoder, repair, differs });
 
 impl Delivery {
-    /// With `repair` the answer can be joined with one that takes its place, or takes the place of the one that it remembers.
-    pub fn new(options: AnswerOptions, repair: Option<Repair>) -> Self {
+    /// As a stream. With `repair` the answer can be joined with one that takes its place, or takes the place of the one that it
+    /// remembers.
+    pub fn stream(options: AnswerOptions, repair: Option<Repair>) -> Self {
         let encoder = match repair.as_ref().and_then(Repair::resumes) {
             Some(identity) => Encoder::resumed(options, identity.clone()),
             None => Encoder::new(options),
         };
-        Self { encoder, repair, differs: false, sealed_bytes: 0, facts: AnswerFacts::default() }
+        Self::of(options, Form::Stream(Box::new(Chunks { encoder, repair, differs: false })))
+    }
+
+    /// As one document, once the answer is whole.
+    pub fn whole(options: AnswerOptions) -> Self {
+        Self::of(options, Form::Whole(Box::default()))
+    }
+
+    fn of(options: AnswerOptions, form: Form) -> Self {
+        Self { options, form, sealed_bytes: 0, facts: AnswerFacts::default() }
     }
 
     /// Takes what one event says, appends what the client gets for it to `out`, and says whether it is any of an answer.
     pub fn take(&mut self, said: &Said<'_>, out: &mut Vec<u8>) -> Weight {
-        let options = *self.encoder.options();
+        let options = self.options;
         note(&mut self.facts, &options, said);
         let states = said.pieces.iter().filter_map(|piece| options.state(piece));
         self.sealed_bytes += states.map(|sealed| sealed.token.len() + sealed.text.get().len()).sum::<usize>();
-        match &mut self.repair {
-            None => self.encoder.encode(said, out),
-            Some(_) if self.differs => {}
-            Some(repair) => self.differs = repair.pass(said, &mut self.encoder, out) == Err(Differs),
+        match &mut self.form {
+            Form::Stream(chunks) => chunks.take(said, out),
+            Form::Whole(gathered) => gathered.take(&options, said),
         }
         let shows = said.pieces.iter().any(|piece| options.shows(said.dialect, piece));
         if shows { Weight::Answer } else { Weight::Nothing }
@@ -54,6 +89,63 @@ impl Delivery {
 
     /// The answer is whole; what the client gets for that is appended to `out`.
     pub fn end(&mut self, out: &mut Vec<u8>) {
+        match &mut self.form {
+            Form::Stream(chunks) => chunks.end(out),
+            Form::Whole(gathered) => completion::write(std::mem::take(gathered), out),
+        }
+    }
+
+    /// In which form the client gets the answer.
+    pub fn transfer(&self) -> Transfer {
+        match self.form {
+            Form::Stream(_) => Transfer::Stream,
+            Form::Whole(_) => Transfer::Whole,
+        }
+    }
+
+    /// Whether more of an answer has come than is gathered of one.
+    pub fn is_too_large(&self) -> bool {
+        match &self.form {
+            Form::Stream(_) => false,
+            Form::Whole(gathered) => gathered.is_too_large(),
+        }
+    }
+
+    /// Whether the answer says something else than the one whose place it takes, so that the client cannot get its end.
+    pub fn has_differed(&self) -> bool {
+        match &self.form {
+            Form::Stream(chunks) => chunks.differs,
+            Form::Whole(_) => false,
+        }
+    }
+
+    /// Whether the client gets other bytes than a provider of `dialect` sends.
+    pub fn rewrites(&self, dialect: Dialect) -> bool {
+        match &self.form {
+            Form::Stream(chunks) => chunks.rewrites(dialect),
+            Form::Whole(_) => true,
+        }
+    }
+
+    /// What another stream needs to take the place of this one, if one can.
+    pub fn repair(&self) -> Option<&Repair> {
+        match &self.form {
+            Form::Stream(chunks) => chunks.repair.as_ref().filter(|repair| repair.is_repairable()),
+            Form::Whole(_) => None,
+        }
+    }
+}
+
+impl Chunks {
+    fn take(&mut self, said: &Said<'_>, out: &mut Vec<u8>) {
+        match &mut self.repair {
+            None => self.encoder.encode(said, out),
+            Some(_) if self.differs => {}
+            Some(repair) => self.differs = repair.pass(said, &mut self.encoder, out) == Err(Differs),
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
         if let Some(repair) = &mut self.repair {
             self.differs |= repair.end(out) == Err(Differs);
         }
@@ -62,19 +154,8 @@ impl Delivery {
         }
     }
 
-    /// Whether the answer says something else than the one whose place it takes, so that the client cannot get its end.
-    pub fn has_differed(&self) -> bool {
-        self.differs
-    }
-
-    /// Whether the client gets other bytes than a provider of `dialect` sends.
-    pub fn rewrites(&self, dialect: Dialect) -> bool {
+    fn rewrites(&self, dialect: Dialect) -> bool {
         !self.encoder.passes(dialect) || self.repair.as_ref().is_some_and(|repair| !repair.is_transparent())
-    }
-
-    /// What another stream needs to take the place of this one, if one can.
-    pub fn repair(&self) -> Option<&Repair> {
-        self.repair.as_ref().filter(|repair| repair.is_repairable())
     }
 }
 

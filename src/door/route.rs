@@ -75,7 +75,7 @@ pub fn find(method: &Method, path: &str) -> Result<Route, Error> {
         "/healthz" => (Route::Health, METHODS_GET),
         other => match other.strip_prefix("/models/") {
             Some(name) => (Route::Model(percent_decoded(name)), METHODS_GET),
-            None => return Err(Error::new(Kind::UnknownPath, unserved::explain(other))),
+            None => return Err(unknown(other)),
         },
     };
     match *method {
@@ -88,6 +88,11 @@ pub fn find(method: &Method, path: &str) -> Result<Route, Error> {
             Err(Error::new(Kind::MethodNotAllowed(methods), message))
         }
     }
+}
+
+/// What is told of a path that is none of an endpoint.
+pub fn unknown(path: &str) -> Error {
+    Error::new(Kind::UnknownPath, unserved::explain(path))
 }
 
 /// The name that a part of a path stands for (RFC 3986, section 2.1), since SDKs write the slash in one as `%2F`. What is no

@@ -34,8 +34,9 @@ pub struct Allowance {
     events: u32,
     /// How many candidates it may ask.
     pub attempts: u32,
-    /// How many executions may go on with an answer after the first.
+    /// How many executions may go on with an answer after this one.
     pub max_hops: u32,
+    limits: PlatformLimits,
 }
 
 impl Allowance {
@@ -48,7 +49,13 @@ impl Allowance {
             events: events.unwrap_or(u32::MAX),
             attempts: sends.saturating_sub(OTHER_SENDS).min(MOST_ATTEMPTS),
             max_hops,
+            limits: *limits,
         }
+    }
+
+    /// What the next execution may use that goes on with an answer.
+    pub fn of_next(&self) -> PlatformLimits {
+        PlatformLimits { max_hops: self.max_hops.saturating_sub(1), ..self.limits }
     }
 
     /// The same, if it must be over at `end` at the latest.

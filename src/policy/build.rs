@@ -232,6 +232,7 @@ fn build_tier(raw: raw::Tier, scope: &Scope, path: &Path, faults: &mut Faults) -
         retries: raw.retries.given()?.small(),
         hedge_after: raw.hedge_after_ms.optional()?.map(|delay| delay.millis()),
         stream: raw.stream.given()?,
+        whole: raw.whole.given()?,
         wait: raw.wait_ms.given()?.millis(),
         early_head: Some(raw.early_head_ms.given()?.millis()).filter(|after| !after.is_zero()),
         on_refusal: raw.on_refusal.given()?,

@@ -32,7 +32,7 @@ use path_template::PathTemplate;
 pub use additions::DefaultField;
 pub use key_header::AuthStyle;
 pub use names::{
-    Auth, Dialect, Effort, NamedAuth, OnRefusal, Prefill, PromptCache, Quirk, Resume, StreamMode, Thinking,
+    Auth, Dialect, Effort, NamedAuth, OnRefusal, Prefill, PromptCache, Quirk, Resume, StreamMode, Thinking, WholeMode,
 };
 pub use provider::OWNED_FIELDS;
 
@@ -163,6 +163,7 @@ pub struct Tier {
     pub early_head: Option<Duration>,
     pub on_refusal: OnRefusal,
     pub stream: StreamMode,
+    pub whole: WholeMode,
     pub resume: Resume,
 }
 
@@ -191,9 +192,9 @@ pub struct Candidate {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deadlines {
     pub connect: Duration,
-    /// Until the first piece of a streamed answer.
+    /// Until the first piece of an answer that its provider streams.
     pub first_token: Duration,
-    /// One attempt at a whole answer; half of `total` where the policy names none.
+    /// One attempt at an answer that its provider sends whole; half of `total` where the policy names none.
     pub response: Duration,
     /// Between two reads of a stream.
     pub idle: Duration,

@@ -178,6 +178,14 @@ names! {
         Handoff = "handoff",
     }
 
+    /// How a provider is asked for the answer of a client that wants it whole; `docs/reliability.md` says what each costs.
+    WholeMode {
+        /// For a whole answer.
+        Asked = "asked",
+        /// For a stream, which is gathered.
+        Streamed = "streamed",
+    }
+
     /// How a model of the Messages API is told to think, or not to.
     Thinking {
         /// It never thinks and takes no effort.

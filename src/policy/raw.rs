@@ -14,7 +14,9 @@ use super::scalar::{
     ClientId, Dollars, FieldName, Fraction, Integer, ModelName, Origin, ProviderName, SecretName, Text, TierName,
     UpstreamEffort, UpstreamModel, Version,
 };
-use super::{Auth, BaseUrl, Dialect, Effort, OnRefusal, Prefill, PromptCache, Quirk, Resume, StreamMode, Thinking};
+use super::{
+    Auth, BaseUrl, Dialect, Effort, OnRefusal, Prefill, PromptCache, Quirk, Resume, StreamMode, Thinking, WholeMode,
+};
 use crate::policy::json::Node;
 
 /// No longer than an execution of a paid account lasts.
@@ -149,6 +151,8 @@ object! {
         optional on_refusal: OnRefusal = "end",
         /// How streams are relayed; handoff only where every candidate is openai-chat.
         optional stream: StreamMode = "guarded",
+        /// How a provider is asked for an answer that the client wants whole.
+        optional whole: WholeMode = "asked",
         /// What happens to a stream that breaks after its first piece.
         optional resume: Resume = "off",
     }
@@ -177,9 +181,9 @@ object! {
     Deadlines {
         /// Until a provider's connection stands.
         optional connect_ms: Millis = 1000,
-        /// Until the first piece of a streamed answer.
+        /// Until the first piece of an answer that its provider streams.
         required first_token_ms: Millis,
-        /// For one attempt at a whole answer; half of total_ms where it is absent.
+        /// For one attempt at an answer that its provider sends whole; half of total_ms where it is absent.
         optional response_ms: Millis,
         /// Between two reads of a stream.
         required idle_ms: Millis,

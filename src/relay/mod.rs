@@ -7,16 +7,22 @@
 //! translation is left to the platform. `passage` is what all executions do with an answer.
 
 pub mod frame;
+mod hand_on;
+pub mod hop;
 mod passage;
+
+use http::StatusCode;
 
 use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::engine::Attempts;
 use crate::attempt::outcome::Outcome;
+use crate::attempt::witness::Witness;
 use crate::attempt::{Answer, Committed, Job, Serving, Stop};
 use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
 use crate::policy::Resume;
 use crate::pop::health::Stage;
+use crate::relay::hand_on::{HandedOn, hand_on};
 use crate::relay::passage::{End, Interruption, Mode, Passage, Terms};
 use crate::upstream::stream::Break;
 use crate::visit::Visit;
@@ -47,7 +53,7 @@ pub fn run<P: Platform>(attempts: &mut Attempts<'_, '_, P>, serving: Serving, an
     let mut relay = Relay { attempts, serving, passage };
     let result = relay.pass_on();
     let Relay { attempts, serving, passage } = relay;
-    let (facts, ending) = conclude(attempts.visit, passage, result);
+    let (facts, ending) = conclude(attempts.visit, passage, result, &serving.witness);
     Relayed { serving, facts, ending }
 }
 
@@ -57,21 +63,42 @@ fn terms<P: Platform>(job: &Job<'_, P>) -> Terms {
         idle: job.tier.deadlines.idle,
         total: job.total,
         allowance: job.allowance,
-        mode: Mode::of(job.tier.stream, job.commit_at),
+        mode: Mode::of(job),
         // A client that asked for less time wants an end, not a longer answer.
         may_hand_over: job.is_patient,
     }
 }
 
-/// Ends the client's answer as it came to its end, but for an error, which is told where all requests end.
+/// Ends the client's answer as it came to its end in this execution, but for an error, which is told where all requests end.
 fn conclude<P: Platform>(
     visit: &mut Visit<'_, P>,
     mut passage: Passage<P>,
     result: Result<End, Interruption>,
+    witness: &Witness,
 ) -> (AnswerFacts, Ending) {
     note_ignored(visit, &mut passage.answer);
+    match result {
+        Ok(End::Limit) if passage.goes_on(visit) => match hand_on(visit, passage, witness) {
+            HandedOn::Taken => (AnswerFacts::default(), Ending::Elsewhere),
+            HandedOn::Refused(mut passage) => {
+                let result = passage.settle(visit);
+                end(visit, passage, result)
+            }
+            HandedOn::Lost(facts) => (facts, Ending::Failed(told_client(&Break::Cut))),
+        },
+        result => end(visit, passage, result),
+    }
+}
+
+/// Ends an answer with which no other execution goes on.
+fn end<P: Platform>(
+    visit: &mut Visit<'_, P>,
+    mut passage: Passage<P>,
+    result: Result<End, Interruption>,
+) -> (AnswerFacts, Ending) {
     let facts = std::mem::take(&mut passage.answer.delivery.facts);
     let ended = match result {
+        Ok(End::Whole) if passage.terms.mode == Mode::Whole => Ok(Ending::Answer(StatusCode::OK, passage.answer.held)),
         Ok(End::Whole) => visit.finish().map(|()| Ending::Streamed),
         Ok(End::HandOff) => hand_over(visit, passage.answer),
         Ok(End::Limit) if passage.may_hand_over() => hand_over(visit, passage.answer),
@@ -85,6 +112,15 @@ fn conclude<P: Platform>(
         Err(Interruption::ClientGone) => Err(ClientGone),
     };
     (facts, ended.unwrap_or(Ending::ClientGone))
+}
+
+/// Notes that an answer has broken, and tells the POP.
+fn note_broken<P: Platform>(visit: &mut Visit<'_, P>, witness: &Witness, broken: &Break, passage: &Passage<P>) {
+    let outcome = Outcome::from(broken.clone());
+    let stage = if passage.answer.provider.has_begun() { Stage::AfterBegin } else { Stage::BeforeBegin };
+    witness.failed(visit.platform, &outcome, stage);
+    let meaning = outcome.meaning().map(|meaning| meaning.as_str().into());
+    visit.note_broken(outcome.end(), meaning, passage.answer.delivery.facts.tally);
 }
 
 fn hand_over<P: Platform>(visit: &mut Visit<'_, P>, answer: Box<AnswerStream<P>>) -> Result<Ending, ClientGone> {
@@ -115,10 +151,7 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
     /// A stream that takes the place of the broken one; nothing if there is none. The client gets comments meanwhile.
     fn repair(&mut self, broken: &Break) -> Result<Option<Box<AnswerStream<P>>>, Interruption> {
         let job = self.attempts.job;
-        let outcome = Outcome::from(broken.clone());
-        self.serving.witness.failed(job.platform, &outcome, Stage::AfterBegin);
-        let meaning = outcome.meaning().map(|meaning| meaning.as_str().into());
-        self.attempts.visit.note_broken(outcome.end(), meaning, self.passage.answer.delivery.facts.tally);
+        note_broken(self.attempts.visit, &self.serving.witness, broken, &self.passage);
         let Some(mut repair) = self.passage.answer.delivery.repair().cloned() else { return Ok(None) };
         match job.tier.resume {
             Resume::Off => return Ok(None),

@@ -5,14 +5,16 @@
 
 use std::time::Duration;
 
-use crate::attempt::CommitAt;
 use crate::attempt::answer_stream::AnswerStream;
+use crate::attempt::{CommitAt, Job};
 use crate::error::{Error, Kind};
 use crate::platform::allowance::Allowance;
 use crate::platform::{ClientGone, Platform};
 use crate::policy::StreamMode;
 use crate::upstream::stream::{Break, Progress};
 use crate::visit::Visit;
+use crate::wire::carried::carried;
+use crate::wire::transfer::Transfer;
 
 /// The CPU time is looked at once in so many reads, since looking takes some too.
 const READS_PER_LOOK: u32 = 16;
@@ -40,15 +42,35 @@ pub enum Mode {
     Held,
     /// At once, and after the first piece the platform sends the rest.
     HandedOff,
+    /// When all has come, as one document, with its head.
+    Whole,
 }
 
+carried!(
+    enum Mode {
+        Guarded,
+        Held,
+        HandedOff,
+        Whole,
+    }
+);
+
 impl Mode {
-    /// What a tier's mode means for an answer that is committed so.
-    pub fn of(stream: StreamMode, commit_at: CommitAt) -> Self {
-        match (commit_at, stream) {
-            (CommitAt::WholeStream | CommitAt::WholeAnswer, _) | (CommitAt::FirstPiece, StreamMode::Hold) => Mode::Held,
-            (CommitAt::FirstPiece, StreamMode::Handoff) => Mode::HandedOff,
-            (CommitAt::FirstPiece, StreamMode::Guarded) => Mode::Guarded,
+    pub fn of<P: Platform>(job: &Job<'_, P>) -> Self {
+        match (job.told, job.commit_at, job.tier.stream) {
+            (Transfer::Whole, ..) => Mode::Whole,
+            (Transfer::Stream, CommitAt::Whole, _) => Mode::Held,
+            (Transfer::Stream, CommitAt::FirstPiece, StreamMode::Handoff) => Mode::HandedOff,
+            (Transfer::Stream, CommitAt::FirstPiece, StreamMode::Guarded | StreamMode::Hold) => Mode::Guarded,
+        }
+    }
+
+    /// Whether the client gets this now of an answer that has come so far.
+    fn sends(self, progress: Progress) -> bool {
+        match self {
+            Mode::Guarded | Mode::HandedOff => true,
+            Mode::Held => progress == Progress::Ended,
+            Mode::Whole => false,
         }
     }
 }
@@ -109,9 +131,37 @@ impl<P: Platform> Passage<P> {
         self.timeless_reads = 0;
     }
 
+    /// Whether another execution may go on with it.
+    pub fn goes_on(&self, visit: &Visit<'_, P>) -> bool {
+        let Terms { total, allowance, .. } = &self.terms;
+        allowance.max_hops > 0
+            && visit.platform.elapsed() < *total
+            && !self.answer.provider.is_coded()
+            && visit.keyring.continuation().is_some()
+    }
+
+    /// The execution ends, and nobody goes on: an answer that misses only its end marker is whole all the same.
+    pub fn settle(&mut self, visit: &mut Visit<'_, P>) -> Result<End, Interruption> {
+        if self.answer.provider.settles_in(self.terms.idle).is_none() {
+            return Ok(End::Limit);
+        }
+        let ended = self.answer.end();
+        self.send(visit)?;
+        ended.map(|_| End::Whole).map_err(Interruption::Broken)
+    }
+
     /// Whether the platform may send the rest: what it sends is what the provider sends.
     pub fn may_hand_over(&self) -> bool {
-        self.terms.may_hand_over && self.terms.mode != Mode::Held && !self.answer.is_rewritten()
+        self.terms.may_hand_over && self.terms.mode.sends(self.answer.progress) && !self.answer.is_rewritten()
+    }
+
+    /// Whether the client of a stream gets nothing for the time being but comments.
+    pub fn is_waited_for(&self) -> bool {
+        match self.terms.mode {
+            Mode::Guarded | Mode::HandedOff => !self.answer.provider.has_begun(),
+            Mode::Held => true,
+            Mode::Whole => false,
+        }
     }
 
     /// Sends what comes until the answer is whole, breaks, or this execution is at its end.
@@ -141,7 +191,7 @@ impl<P: Platform> Passage<P> {
     /// Writes what is there for the client, unless it is held back until all has come.
     fn send(&mut self, visit: &mut Visit<'_, P>) -> Result<(), Interruption> {
         let AnswerStream { held, progress, .. } = &mut *self.answer;
-        if !held.is_empty() && (self.terms.mode != Mode::Held || *progress == Progress::Ended) {
+        if !held.is_empty() && self.terms.mode.sends(*progress) {
             visit.stop_keep_alive();
             visit.write(held, self.terms.total)?;
             held.clear();
@@ -166,8 +216,9 @@ impl<P: Platform> Passage<P> {
         }
         let left = self.terms.total.min(allowance.hands_on_at()).saturating_sub(visit.platform.elapsed());
         let is_at_limit = is_spent || left.is_zero();
-        // Where nothing is missing but usage and the end marker, no limit makes the answer less whole.
-        if let Some(patience) = settles_in {
+        // Where nothing is missing but usage and the end marker, no limit makes the answer less whole. Another execution may
+        // still see them.
+        if let Some(patience) = settles_in.filter(|_| !(is_at_limit && self.goes_on(visit))) {
             let is_there = !is_at_limit && self.has_read_within(patience.min(left), visit)?;
             return Ok(if is_there { Ready::Body } else { Ready::Silence });
         }

@@ -147,7 +147,7 @@ pub enum Break {
     EndedEarly,
     /// An event cannot be read.
     Undecodable,
-    /// One event grew past its bound.
+    /// One event, or what is gathered of the answer, grew past its bound.
     TooLong,
 }
 
@@ -181,7 +181,20 @@ impl<P: Platform> ProviderStream<P> {
 
     /// Takes it apart, for [`ProviderStream::from_parts`]. A body with a coding must not be: see [`ProviderStream::is_coded`].
     pub fn into_parts(self) -> ProviderParts<P> {
-        let Self { body, decoder, form, options, dialect, pieces: _, begun, alive, ignored, bytes, cut_after, events: _ } = self;
+        let Self {
+            body,
+            decoder,
+            form,
+            options,
+            dialect,
+            pieces: _,
+            begun,
+            alive,
+            ignored,
+            bytes,
+            cut_after,
+            events: _,
+        } = self;
         let is_behind_beginning = decoder.is_behind_beginning();
         let mut rest = decoder.into_unread();
         // It is read again, and counted then.

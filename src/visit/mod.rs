@@ -15,10 +15,11 @@ use crate::admit::look_ups::{Found, Refused};
 use crate::admit::memory::Memory;
 use crate::door::answer_headers;
 use crate::error::Error;
-use crate::platform::{ClientGone, Platform};
+use crate::platform::{ClientGone, Platform, ResponseHead};
 use crate::record::{AttemptEnd, AttemptRecord, Billing, Reason, Record, Word, line};
 use crate::secret::Secret;
 use crate::upstream::keyring::Keyring;
+use crate::wire::carried::carried;
 use crate::wire::usage::Tally;
 use crate::wire::{media, sse};
 
@@ -46,6 +47,21 @@ pub struct Visit<'a, P: Platform> {
     before: Duration,
     vcpu_ms_before: u64,
 }
+
+/// What a visit takes along to another execution.
+pub struct VisitState {
+    record: Record,
+    /// The headers that a whole answer carries.
+    headers: HeaderMap,
+    /// How long ago the request was received.
+    age: Duration,
+    /// The CPU time that the request has used, in milliseconds.
+    vcpu_ms: u64,
+    /// When the client gets a comment, from now, while it is kept waiting.
+    comment_in: Option<Duration>,
+}
+
+carried!(VisitState { record, headers, age, vcpu_ms, comment_in });
 
 /// What is to be done once the client has its answer.
 pub type Afterwards<'a, P> = Box<dyn FnOnce(&P) + 'a>;
@@ -259,6 +275,41 @@ impl<'a, P: Platform> Visit<'a, P> {
     /// Another execution writes the log line, or this one has.
     pub fn depart(self) {
         self.memory.vcpu_ms.set(self.platform.vcpu_ms());
+    }
+
+    /// What another execution needs to go on with this request.
+    pub fn state(&self) -> VisitState {
+        VisitState {
+            record: self.record.clone(),
+            headers: self.headers.clone(),
+            age: self.now(),
+            vcpu_ms: self.vcpu_ms(),
+            comment_in: self.comment_due.map(|due| due.saturating_sub(self.platform.elapsed())),
+        }
+    }
+
+    /// Goes on with a request that another execution has come so far with.
+    pub fn resume(&mut self, state: VisitState) {
+        let VisitState { mut record, headers, age, vcpu_ms, comment_in } = state;
+        record.continued += 1;
+        // Which of them a request was sent with nobody here knows.
+        self.keyring.secrets().iter().for_each(|key| record.keys.add(key));
+        self.comment_due = comment_in.map(|wait| self.platform.elapsed() + wait);
+        (self.record, self.headers, self.before, self.vcpu_ms_before) = (record, headers, age, vcpu_ms);
+    }
+
+    /// Begins to answer the execution that hands a stream on: its client has a head, or gets it now.
+    pub fn take_over(&mut self, headers: HeaderMap) {
+        let now = self.now();
+        self.record.status = StatusCode::OK.as_u16();
+        self.record.timings.first_byte.get_or_insert(now);
+        self.sent = SendState::Open(self.platform.start_response(ResponseHead { status: StatusCode::OK, headers }));
+    }
+
+    /// Leaves the whole answer to another execution.
+    pub fn leave_answer(&mut self, pending: P::Pending) {
+        self.sent = SendState::Over;
+        self.platform.leave_answer(pending);
     }
 
     /// How long ago the request was received.

@@ -36,6 +36,16 @@ pub enum Ending {
     Failed(Error),
 }
 
+impl Ending {
+    /// Whether the answer was good as far as it was seen; of one that another execution goes on with, that one says it.
+    pub fn is_good(&self) -> bool {
+        match self {
+            Ending::Answer(..) | Ending::Streamed | Ending::HandedOver => true,
+            Ending::Elsewhere | Ending::ClientGone | Ending::Failed(_) => false,
+        }
+    }
+}
+
 impl Settled {
     /// An answer of the gateway's own.
     pub fn answer(status: StatusCode, body: Vec<u8>) -> Self {

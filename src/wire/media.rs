@@ -3,6 +3,7 @@
 use http::HeaderMap;
 
 pub const JSON: &str = "application/json";
+pub const OCTETS: &str = "application/octet-stream";
 pub const EVENT_STREAM: &str = "text/event-stream";
 
 /// Types of text beside `text/...`.

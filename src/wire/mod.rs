@@ -16,5 +16,6 @@ pub mod part_types;
 pub mod piece;
 pub mod seal;
 pub mod sse;
+pub mod transfer;
 pub mod usage;
 pub mod walk;

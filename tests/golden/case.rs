@@ -58,6 +58,12 @@ pub struct Case {
     parts: Vec<(String, String)>,
 }
 
+/// How answers are read from a provider, and written for a client.
+pub struct Ways {
+    pub reading: DecodeOptions,
+    pub options: AnswerOptions,
+}
+
 impl Case {
     pub fn read(dialect: Dialect, path: &Path) -> Self {
         let text = fs::read_to_string(path).expect("a readable case");
@@ -119,6 +125,32 @@ impl Case {
         Candidate { effort, ..candidate.clone() }
     }
 
+    fn sealer(&self, policy: &Policy, candidate: &Candidate) -> Option<Rc<Sealer>> {
+        let root = self.value("secret").as_str().map(|secret| Secret::new(secret.to_owned()))?;
+        Sealer::new(policy, candidate.model, &[root]).map(Rc::new)
+    }
+
+    fn body(&self) -> &[u8] {
+        self.get("request").unwrap_or(r#"{"messages":[{"role":"user","content":"Hi"}]}"#).as_bytes()
+    }
+
+    /// How the case's answers are read and written.
+    pub fn ways(&self) -> Ways {
+        let policy = self.policy();
+        let candidate = self.candidate(&policy);
+        let request = chat::parse(self.body()).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
+        let sealer = self.sealer(&policy, &candidate);
+        let reading = DecodeOptions::of(&Recipient::of(&policy, &candidate), &request, CREATED);
+        let options = AnswerOptions::of(&request, policy.providers[0].show_reasoning);
+        Ways { reading: DecodeOptions { sealer, ..reading }, options }
+    }
+
+    /// The events of its stream, as the provider sends them.
+    pub fn events(&self) -> Option<Vec<String>> {
+        let events: Vec<&RawValue> = serde_json::from_str(self.get("upstream_stream")?).expect("an array");
+        Some(events.iter().map(|event| self.wire(event.get())).collect())
+    }
+
     /// What the Messages API itself would say to the request, if there is such a model.
     fn judge(&self, policy: &Policy, upstream: &str) {
         if self.dialect == Dialect::AnthropicMessages {
@@ -130,13 +162,11 @@ impl Case {
     /// What is expected of the case, by name.
     fn outcome(&self) -> Vec<(&'static str, String)> {
         let policy = self.policy();
-        let body = self.get("request").unwrap_or(r#"{"messages":[{"role":"user","content":"Hi"}]}"#).as_bytes();
-        let request = chat::parse(body).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
+        let request = chat::parse(self.body()).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
         let candidate = self.candidate(&policy);
-        let root = self.value("secret").as_str().map(|secret| Secret::new(secret.to_owned()));
-        let sealer = root.and_then(|root| Sealer::new(&policy, candidate.model, &[root])).map(Rc::new);
+        let sealer = self.sealer(&policy, &candidate);
         let begun = self.value("begun").as_str().map(Into::into);
-        let options = EncodeOptions { counts_usage: true, begun, sealer: sealer.clone() };
+        let options = EncodeOptions { counts_usage: true, begun, sealer, ..EncodeOptions::default() };
         let mut outcome = Vec::new();
         match dialect::encode_request(&policy, &candidate, &request, &options) {
             Ok(encoded) => {
@@ -161,18 +191,14 @@ impl Case {
         {
             outcome.push(("key_header", json!(format!("{name}: {prefix}KEY")).to_string()));
         }
-        let reading =
-            DecodeOptions { sealer, ..DecodeOptions::of(&Recipient::of(&policy, &candidate), &request, CREATED) };
-        let options = AnswerOptions::of(&request, policy.providers[0].show_reasoning);
+        let Ways { reading, options } = self.ways();
         if let Some(answer) = self.get("upstream_answer") {
             outcome.extend(self.answer(&reading, options, answer));
         }
-        if let Some(events) = self.get("upstream_stream") {
-            let events: Vec<&RawValue> = serde_json::from_str(events).expect("an array");
-            let events: Vec<String> = events.iter().map(|event| self.wire(event.get())).collect();
+        if let Some(events) = self.events() {
             let stream = || Passage {
                 stream: Stream::new(&reading).expect("the dialect should be built"),
-                delivery: Delivery::new(options, None),
+                delivery: Delivery::stream(options, None),
             };
             outcome.extend(self.stream(&events, stream()));
             self.split(&events.concat(), stream);

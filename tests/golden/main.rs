@@ -9,6 +9,7 @@
 
 mod built;
 mod case;
+mod gathered;
 mod inverse;
 mod joined_roots;
 mod layout;

@@ -313,7 +313,7 @@ proptest! {
         let legacy_request = br#"{"messages":[{"role":"user","content":"x"}],"functions":[{"name":"f"}]}"#;
         let request = chat::parse(if legacy { legacy_request } else { request() }).expect("valid");
         let mut stream = MessagesStream::new(&reading());
-        let mut delivery = Delivery::new(AnswerOptions::of(&request, shown), None);
+        let mut delivery = Delivery::stream(AnswerOptions::of(&request, shown), None);
         let (mut roles, mut finishes, mut calls) = (0, 0, Vec::new());
         let begun = json!({"type": "message_start", "message": {"id": "msg_0", "model": "m"}});
         for event in std::iter::once(begun).chain(events).map(Some).chain(std::iter::once(None)) {

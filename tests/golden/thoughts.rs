@@ -20,7 +20,7 @@ use tiergate_simulator::sign_thought;
 
 use crate::properties::judge;
 
-const OPUS: &str = "claude-opus-5-5";
+pub const OPUS: &str = "claude-opus-5-5";
 const OLDER: &str = "claude-opus-4-8";
 const BUDGET: &str = "claude-sonnet-4-5";
 const ROUTER: &str = "router-model";
@@ -28,7 +28,7 @@ const BETA: &str = "thinking-binding-controls-2026-08-01";
 const STATE_FIELD: &str = "messages.reasoning_details";
 
 /// A client's conversation, with the gateway and the providers behind it.
-struct Conversation {
+pub struct Conversation {
     policy: Policy,
     root: &'static str,
     messages: Vec<Value>,
@@ -88,7 +88,7 @@ fn policy(provider: &Value) -> Policy {
 }
 
 impl Conversation {
-    fn new(provider: &Value) -> Self {
+    pub fn new(provider: &Value) -> Self {
         let tools = json!([{"type": "function", "function": {
             "name": "look", "parameters": {"type": "object", "properties": {"at": {"type": "integer"}}},
         }}]);
@@ -106,6 +106,11 @@ impl Conversation {
 
     fn sealer(&self, candidate: &Candidate) -> Option<Rc<Sealer>> {
         Sealer::new(&self.policy, candidate.model, &[Secret::new(self.root.to_owned())]).map(Rc::new)
+    }
+
+    /// What seals the thoughts of `model`.
+    pub fn sealer_of(&self, model: &str) -> Option<Rc<Sealer>> {
+        self.sealer(&Candidate { model: self.policy.model_named(model).expect("a model"), effort: None })
     }
 
     fn body(&self) -> String {
@@ -191,7 +196,7 @@ fn streamed(decode: &DecodeOptions, encode: AnswerOptions, blocks: &[Value]) -> 
     }
     events.push(json!({"type": "message_delta", "delta": {"stop_reason": stop_reason(blocks)}}));
     let (mut stream, mut out) = (Stream::new(decode).expect("a dialect"), Vec::new());
-    let (mut delivery, mut decoder) = (Delivery::new(encode, None), Decoder::default());
+    let (mut delivery, mut decoder) = (Delivery::stream(encode, None), Decoder::default());
     for event in events {
         decoder.space().extend_from_slice(format!("data: {event}\n\n").as_bytes());
         let event = decoder.next_event().expect("a short event").expect("a whole event");

@@ -348,9 +348,8 @@ impl Platform for Fake {
         let Backend { ref host, between_bytes } = *backend;
         self.note(Event::Sent(host.clone()));
         let reply = self.providers.borrow_mut().get_mut(host).and_then(VecDeque::pop_front).unwrap_or(Reply::Takes);
-        let is_taken = matches!(reply, Reply::Takes);
         let UpstreamRequest { url, body, .. } = request;
-        self.handed.borrow_mut().push(Handed { url, beginning: body, is_taken, rest: None });
+        self.handed.borrow_mut().push(Handed { url, beginning: body, rest: None });
         Ok((self.pending(reply, between_bytes), Downstream::HandedOn))
     }
 

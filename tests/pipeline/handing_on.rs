@@ -17,8 +17,6 @@ pub struct Handed {
     pub url: String,
     /// What was sent at once.
     pub beginning: Vec<u8>,
-    /// Whether another execution is there.
-    pub is_taken: bool,
     /// What came behind it, once it was handed on.
     pub rest: Option<Vec<Chunk>>,
 }
@@ -86,5 +84,6 @@ impl Fake {
     fn next_execution(&self) {
         self.offset.set(self.offset.get() + self.clock.take());
         self.secret_reads.take();
+        self.random.set(self.random.get() + 1);
     }
 }

@@ -17,6 +17,9 @@ pub const KEY: &str = "tg_app_0123456789abcdefghijklmnopqrstuv";
 pub const CLASSIFIER: &str = "classifier.example";
 pub const FIRST: &str = "first.example";
 pub const SECOND: &str = "second.example";
+pub const CONTINUATION: &str = "on.example";
+/// The root of what executions show each other.
+pub const ROOT: &str = "root-of-2026-0123456789abcdefghijklmnop";
 
 pub struct Scenario {
     pub fake: Fake,
@@ -252,6 +255,15 @@ impl Scenario {
         self
     }
 
+    /// Other executions go on with long answers: all hosts stand in the entry that names where.
+    pub fn continues(self) -> Self {
+        let mut places = json!({"continuation": format!("https://{CONTINUATION}"), "hmac": {"2026": ROOT}});
+        for host in [CLASSIFIER, FIRST, SECOND] {
+            places[format!("https://{host}")] = json!(secret_of(host));
+        }
+        self.secret("tiergate", &places.to_string())
+    }
+
     pub fn run(self) -> Self {
         if !self.memory.has_room(0) {
             // The shell would start another sandbox; what else this one remembers is not touched, for tests of it.
@@ -272,6 +284,7 @@ impl Scenario {
             sandbox_age: Duration::ZERO,
         };
         pipeline::handle(&self.fake, &self.memory, received);
+        self.fake.run_hops();
         self.check_what_left();
         self
     }
@@ -300,6 +313,12 @@ impl Scenario {
                 let request = format!("{:?}{}", sent.headers, String::from_utf8_lossy(&sent.body));
                 assert!(!request.contains(&secret_of(host)), "the secret of {host} went to {}", sent.host);
             }
+        }
+        for handed in fake.handed.borrow().iter() {
+            let text = String::from_utf8_lossy(&handed.beginning);
+            let holds = |secret: &str| text.contains(secret);
+            assert!(!holds("secret-of") && !holds(KEY) && !holds(ROOT), "a secret was handed on: {text}");
+            assert_eq!(handed.url, format!("https://{CONTINUATION}/.tiergate/continuation"));
         }
         assert!(!out.contains(KEY), "the client's key came back: {out}");
         for name in ["x-route-id", "x-request-id"] {

@@ -124,6 +124,11 @@ impl ClientUsage {
     pub fn write(usage: Usage, out: &mut Vec<u8>) {
         serde_json::to_writer(out, &Self::from(usage)).expect("numbers should serialise");
     }
+
+    /// It as JSON.
+    pub fn json(usage: Usage) -> String {
+        serde_json::to_string(&Self::from(usage)).expect("numbers should serialise")
+    }
 }
 
 impl From<Usage> for ClientUsage {

@@ -1,6 +1,7 @@
 //! One event's chunk for a chat client, written piece by piece.
 
 use crate::door::chat::answer::AnswerOptions;
+use crate::door::chat::joined::write_member;
 use crate::door::chat::reasoning;
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
@@ -91,7 +92,7 @@ impl<'w> ChunkWriter<'w> {
 
     pub fn opaque(&mut self, opaque: &Opaque<'_>) {
         self.begin_field(opaque.choice, DeltaField::Opaque);
-        write_pair(&opaque.name, opaque.value.0.get(), self.out);
+        write_member(&opaque.name, opaque.value.0.get(), self.out);
     }
 
     /// Parts of calls in the newer shape.
@@ -191,7 +192,7 @@ impl<'w> ChunkWriter<'w> {
         }
         for opaque in &part.opaque {
             self.write(",");
-            write_pair(&opaque.name, opaque.value.0.get(), self.out);
+            write_member(&opaque.name, opaque.value.0.get(), self.out);
         }
         self.write("}");
     }
@@ -219,7 +220,7 @@ impl<'w> ChunkWriter<'w> {
         self.write(probabilities.first().map_or("null", |opaque| opaque.value.0.get()));
         for opaque in others {
             self.write(",");
-            write_pair(&opaque.name, opaque.value.0.get(), self.out);
+            write_member(&opaque.name, opaque.value.0.get(), self.out);
         }
         match finish_reason {
             Some(reason) => {
@@ -236,7 +237,7 @@ impl<'w> ChunkWriter<'w> {
         let beside: Vec<_> = self.opaque_fields().filter(|opaque| opaque.holder == OpaqueHolder::Answer).collect();
         for opaque in beside {
             self.write(",");
-            write_pair(&opaque.name, opaque.value.0.get(), self.out);
+            write_member(&opaque.name, opaque.value.0.get(), self.out);
         }
         self.write(if self.options.includes_usage { ",\"usage\":null}\n\n" } else { "}\n\n" });
         self.state.has_closed = true;
@@ -251,11 +252,4 @@ impl<'w> ChunkWriter<'w> {
     fn write(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
-}
-
-/// Appends a name and its value, which is JSON.
-fn write_pair(name: &str, value: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(JsonString::encode(name).get().as_bytes());
-    out.push(b':');
-    out.extend_from_slice(value.as_bytes());
 }

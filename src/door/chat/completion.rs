@@ -1,149 +1,163 @@
-//! A whole answer for a chat client: pieces in, a chat completion out. Texts pass from JSON to JSON.
+//! A whole answer for a chat client: what was gathered in, a chat completion out. Texts pass from JSON to JSON.
 
-use crate::door::chat::answer::{AnswerOptions, CallShape, ClientUsage, unknown_id};
+use crate::door::chat::answer::{AnswerOptions, unknown_id};
+use crate::door::chat::gathered::{Gathered, GatheredCall, GatheredChoice};
+use crate::door::chat::joined::write_member;
 use crate::door::chat::reasoning;
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
-use crate::wire::piece::{AnswerCall, AnswerItem, At, Finish, FinishReason, Piece, Said, Start};
+use crate::wire::piece::Said;
 
-/// The body that the client gets.
+/// The fields of a message that are written where they have been read; another form of one stands in its place.
+const READ: [&str; 6] = ["content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call"];
+
+/// The body that the client gets for a whole answer of another dialect.
 pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Vec<u8> {
-    let start = said.pieces.iter().find_map(|piece| if let Piece::Start(start) = piece { Some(start) } else { None });
-    let Start { id, model, created, .. } = start.cloned().unwrap_or_default();
-    let id = id.map_or_else(|| unknown_id(created), |id| id.get().to_owned());
-    let model = model.unwrap_or(JsonString::empty());
-    let model = model.get();
-    let head = format!(r#"{{"id":{id},"object":"chat.completion","created":{created},"model":{model},"choices":["#);
-    let mut out = head.into_bytes();
-    let mut is_first = true;
-    for piece in said.pieces {
-        let Piece::Finish { choice, finish } = piece else { continue };
-        if !std::mem::replace(&mut is_first, false) {
-            out.push(b',');
-        }
-        Choice { options, said, number: *choice, finish }.write(&mut out);
-    }
-    out.push(b']');
-    let usage = |piece: &Piece<'_>| if let Piece::Usage { usage, .. } = piece { *usage } else { None };
-    if let Some(usage) = said.pieces.iter().rev().find_map(usage) {
-        out.extend_from_slice(br#","usage":"#);
-        ClientUsage::write(usage, &mut out);
-    }
-    out.push(b'}');
+    let mut gathered = Gathered::default();
+    gathered.take(options, said);
+    let mut out = Vec::new();
+    write(gathered, &mut out);
     out
 }
 
-/// One choice, with what the answer says of it.
-struct Choice<'c> {
-    options: &'c AnswerOptions,
-    said: &'c Said<'c>,
-    number: u64,
-    finish: &'c Finish<'c>,
+/// Appends the body that the client gets to `out`.
+pub fn write(gathered: Gathered, out: &mut Vec<u8>) {
+    let Gathered { id, model, created, mut choices, usage, fields, .. } = gathered;
+    let created = created.unwrap_or_default();
+    let id = id.unwrap_or_else(|| unknown_id(created));
+    let model = model.as_deref().unwrap_or("\"\"");
+    let head = format!(r#"{{"id":{id},"object":"chat.completion","created":{created},"model":{model},"choices":["#);
+    out.extend_from_slice(head.as_bytes());
+    choices.sort_by_key(|choice| choice.number);
+    let mut is_first = true;
+    for choice in choices.into_iter().filter(|choice| choice.finish.is_some()) {
+        if !std::mem::replace(&mut is_first, false) {
+            out.push(b',');
+        }
+        write_choice(choice, out);
+    }
+    out.push(b']');
+    if let Some(usage) = usage {
+        write_field("usage", &usage, out);
+    }
+    fields.iter().for_each(|(name, value)| write_field(name, value, out));
+    out.push(b'}');
 }
 
-impl<'c> Choice<'c> {
-    fn write(&self, out: &mut Vec<u8>) {
-        let calls = self.calls();
-        out.extend_from_slice(
-            format!(r#"{{"index":{},"message":{{"role":"assistant","content":"#, self.number).as_bytes(),
-        );
-        let text = self.joined(|piece| if let Piece::Text { text, .. } = piece { Some(text) } else { None });
-        let refusal = self.refusal();
-        // A client that reads the content of an answer without calls expects text, if only an empty one.
-        let is_text = text.is_some() || (calls.is_empty() && refusal.is_none());
-        let text = text.or(is_text.then(|| "\"\"".to_owned()));
-        out.extend_from_slice(text.as_deref().unwrap_or("null").as_bytes());
-        out.extend_from_slice(br#","refusal":"#);
-        out.extend_from_slice(refusal.as_deref().unwrap_or("null").as_bytes());
-        let shown = |piece: &&Piece<'_>| self.options.shows(self.said.dialect, piece);
-        let reasoning = self.joined(|piece| {
-            let shown = Some(piece).filter(shown)?;
-            if let Piece::Reasoning { text, .. } = shown { Some(text) } else { None }
-        });
-        if let Some(reasoning) = reasoning.filter(|text| text != "\"\"") {
-            out.extend_from_slice(br#","reasoning_content":"#);
-            out.extend_from_slice(reasoning.as_bytes());
-        }
-        self.write_state(out);
-        match (self.options.calls, &calls[..]) {
-            (_, []) => {}
-            (CallShape::ToolCalls, calls) => {
-                out.extend_from_slice(br#","tool_calls":["#);
-                for (position, (at, call)) in calls.iter().enumerate() {
-                    if position > 0 {
-                        out.push(b',');
-                    }
-                    self.write_call(*at, call, out);
-                }
-                out.push(b']');
-            }
-            (CallShape::FunctionCall, [(at, call), ..]) => {
-                out.extend_from_slice(br#","function_call":"#);
-                self.write_tool(*at, call, out);
-            }
-        }
-        let word = JsonString::encode(&self.options.finish_word(self.said.dialect, self.finish));
-        out.extend_from_slice(format!(r#"}},"logprobs":null,"finish_reason":{}}}"#, word.get()).as_bytes());
+fn write_choice(mut choice: GatheredChoice, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!(r#"{{"index":{},"message":{{"role":"assistant""#, choice.number).as_bytes());
+    write_message(&mut choice, out);
+    out.extend_from_slice(br#"},"logprobs":"#);
+    match choice.fields.get("logprobs").filter(|_| choice.logprobs.is_empty()) {
+        Some(other) => out.extend_from_slice(other.as_bytes()),
+        None => write_logprobs(&choice, out),
     }
+    let others = choice.fields.iter().filter(|(name, _)| *name != "logprobs");
+    others.for_each(|(name, value)| write_field(name, value, out));
+    let word = choice.finish.map(|finish| JsonString::encode(&finish.word));
+    write_field("finish_reason", word.as_ref().map_or("null", JsonString::get), out);
+    out.push(b'}');
+}
 
-    /// The state of the reasoning, if there is any.
-    fn write_state(&self, out: &mut Vec<u8>) {
-        let own = self.said.pieces.iter().filter(|piece| piece.choice() == Some(self.number));
-        let mut index = 0;
-        for sealed in own.filter_map(|piece| self.options.state(piece)) {
-            match index {
-                0 => out.extend_from_slice(format!(r#","{}":["#, reasoning::FIELD).as_bytes()),
-                _ => out.push(b','),
-            }
-            reasoning::write(sealed, index, out);
-            index += 1;
-        }
-        if index > 0 {
-            out.push(b']');
+fn write_message(choice: &mut GatheredChoice, out: &mut Vec<u8>) {
+    let why = choice.finish.as_ref().and_then(|finish| finish.explanation.clone());
+    let refusal = choice.refusal.as_deref().map(quote).or(why);
+    write_field("content", &content(choice, refusal.is_some()), out);
+    let other = |name: &str| choice.message_fields.get(name);
+    write_field("refusal", refusal.as_deref().or(other("refusal")).unwrap_or("null"), out);
+    for (name, text) in [("reasoning_content", &choice.reasoning), ("reasoning", &choice.reasoning_alias)] {
+        let text = text.as_deref().filter(|text| !text.is_empty()).map(quote);
+        if let Some(text) = text.as_deref().or(other(name)) {
+            write_field(name, text, out);
         }
     }
-
-    fn refusal(&self) -> Option<String> {
-        let said = self.joined(|piece| if let Piece::Refusal { text, .. } = piece { Some(text) } else { None });
-        let why = self.finish.explanation.as_ref().filter(|_| self.finish.reason == FinishReason::Filtered);
-        said.or_else(|| why.map(|why| why.get().to_owned()))
+    if !choice.details.is_empty() {
+        write_name(reasoning::FIELD, out);
+        choice.details.write(out);
     }
+    choice.calls.sort_by_key(|call| call.item);
+    write_calls(choice, out);
+    let is_read = |name: &str| READ.contains(&name) || (name == reasoning::FIELD && !choice.details.is_empty());
+    let others = choice.message_fields.iter().filter(|(name, _)| !is_read(name));
+    others.for_each(|(name, value)| write_field(name, value, out));
+}
 
-    fn calls(&self) -> Vec<(At, &'c AnswerCall<'c>)> {
-        let calls = self.said.pieces.iter().filter_map(|piece| match piece {
-            Piece::Begin { at, item: AnswerItem::Call(call) } if at.choice == self.number => Some((*at, call)),
-            _ => None,
-        });
-        calls.collect()
+fn content(choice: &mut GatheredChoice, is_refused: bool) -> String {
+    if !choice.parts.is_empty() {
+        choice.end_text();
+        return format!("[{}]", choice.parts.join(","));
     }
+    // A client that reads the content of an answer without calls expects text, if only an empty one.
+    let is_text = choice.calls.is_empty() && !is_refused;
+    let text = choice.text.as_deref().map(quote);
+    text.unwrap_or_else(|| if is_text { "\"\"" } else { "null" }.to_owned())
+}
 
-    fn write_call(&self, at: At, call: &AnswerCall<'_>, out: &mut Vec<u8>) {
-        let kind = if call.kind == CallKind::Custom { "custom" } else { "function" };
-        let id = call.id.as_ref().map_or("null", JsonString::get);
-        out.extend_from_slice(format!(r#"{{"id":{id},"type":"{kind}","{kind}":"#).as_bytes());
-        self.write_tool(at, call, out);
-        out.push(b'}');
-    }
-
-    fn write_tool(&self, at: At, call: &AnswerCall<'_>, out: &mut Vec<u8>) {
-        let input = if call.kind == CallKind::Custom { "input" } else { "arguments" };
-        let name = call.name.as_ref().map_or("\"\"", JsonString::get);
-        out.extend_from_slice(format!(r#"{{"name":{name},"{input}":"#).as_bytes());
-        let fragments = self.joined(|piece| match piece {
-            Piece::Input { at: of, fragment } if *of == at => Some(fragment),
-            _ => None,
-        });
-        out.extend_from_slice(fragments.as_deref().unwrap_or("\"\"").as_bytes());
-        out.push(b'}');
-    }
-
-    /// All texts that `find` finds in the choice's pieces as one, as JSON; nothing if there are none.
-    fn joined(&self, find: impl Fn(&'c Piece<'c>) -> Option<&'c JsonString<'c>>) -> Option<String> {
-        let own = self.said.pieces.iter().filter(|piece| piece.choice() == Some(self.number));
-        let mut joined = None;
-        for text in own.filter_map(find) {
-            joined.get_or_insert_with(|| String::from("\"")).push_str(text.inside());
+/// The calls in both shapes: of the older one a message has one.
+fn write_calls(choice: &GatheredChoice, out: &mut Vec<u8>) {
+    let (older, newer): (Vec<_>, Vec<_>) = choice.calls.iter().partition(|call| call.kind == CallKind::Legacy);
+    for (position, call) in newer.iter().enumerate() {
+        match position {
+            0 => out.extend_from_slice(br#","tool_calls":["#),
+            _ => out.push(b','),
         }
-        joined.map(|text| text + "\"")
+        write_call(call, out);
     }
+    match (newer.is_empty(), choice.message_fields.get("tool_calls")) {
+        (false, _) => out.push(b']'),
+        (true, Some(other)) => write_field("tool_calls", other, out),
+        (true, None) => {}
+    }
+    match (older.first(), choice.message_fields.get("function_call")) {
+        (Some(call), _) => {
+            write_name("function_call", out);
+            write_tool(call, out);
+        }
+        (None, Some(other)) => write_field("function_call", other, out),
+        (None, None) => {}
+    }
+}
+
+fn write_call(call: &GatheredCall, out: &mut Vec<u8>) {
+    let kind = if call.kind == CallKind::Custom { "custom" } else { "function" };
+    let id = call.id.as_deref().unwrap_or("null");
+    out.extend_from_slice(format!(r#"{{"id":{id},"type":"{kind}","{kind}":"#).as_bytes());
+    write_tool(call, out);
+    call.fields.iter().for_each(|(name, value)| write_field(name, value, out));
+    out.push(b'}');
+}
+
+fn write_tool(call: &GatheredCall, out: &mut Vec<u8>) {
+    let input = if call.kind == CallKind::Custom { "input" } else { "arguments" };
+    let name = call.name.as_deref().unwrap_or("\"\"");
+    out.extend_from_slice(format!(r#"{{"name":{name},"{input}":"{}"}}"#, call.input).as_bytes());
+}
+
+/// The lists that OpenAI's API names are there if any is.
+fn write_logprobs(choice: &GatheredChoice, out: &mut Vec<u8>) {
+    if choice.logprobs.is_empty() {
+        out.extend_from_slice(b"null");
+        return;
+    }
+    out.push(b'{');
+    choice.logprobs.write(out);
+    for name in ["content", "refusal"].into_iter().filter(|name| choice.logprobs.get(name).is_none()) {
+        write_field(name, "null", out);
+    }
+    out.push(b'}');
+}
+
+/// Appends a member that others stand before.
+fn write_field(name: &str, value: &str, out: &mut Vec<u8>) {
+    out.push(b',');
+    write_member(name, value, out);
+}
+
+fn write_name(name: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!(",\"{name}\":").as_bytes());
+}
+
+/// The inside of a JSON string as one.
+fn quote(inside: &str) -> String {
+    format!("\"{inside}\"")
 }

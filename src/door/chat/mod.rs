@@ -13,6 +13,8 @@ mod content;
 mod conversation;
 mod estimate;
 pub mod fields;
+pub mod gathered;
+mod joined;
 mod marks;
 mod media;
 pub mod messages;

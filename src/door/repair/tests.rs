@@ -23,7 +23,7 @@ impl Passage {
     fn new(dialect: Dialect, repair: Repair) -> Self {
         let options = DecodeOptions::plain(dialect, 7);
         let stream = Stream::new(&options).expect("the dialect should be built");
-        Self { stream, delivery: Delivery::new(OPTIONS, Some(repair)) }
+        Self { stream, delivery: Delivery::stream(OPTIONS, Some(repair)) }
     }
 
     fn first() -> Self {

@@ -36,6 +36,7 @@ use crate::wire::json::BYTE_ORDER_MARK;
 use crate::wire::media;
 use crate::wire::piece::{Alive, AsItCame, Piece};
 use crate::wire::sse::Event;
+use crate::wire::transfer::Transfer;
 
 /// The schema of a function's parameters where the client gives none.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
@@ -96,11 +97,20 @@ impl EndOfAnswer {
 pub struct EncodeOptions {
     /// Whether a stream should tell its usage at its end.
     pub counts_usage: bool,
+    /// In which form the answer is to come; without it in the one that the client wants.
+    pub transfer: Option<Transfer>,
     /// The text of an answer that another candidate began and this one should go on with; without effect for a model that
     /// cannot.
     pub begun: Option<Rc<str>>,
     /// What opens the state of reasoning that the model gave earlier; without it none goes up.
     pub sealer: Option<Rc<Sealer>>,
+}
+
+impl EncodeOptions {
+    /// Whether the answer to `request` is to come as a stream.
+    pub fn asks_for_a_stream(&self, request: &Ask<'_>) -> bool {
+        self.transfer.unwrap_or_else(|| request.transfer()) == Transfer::Stream
+    }
 }
 
 /// Whom a request is written for: a candidate, with its rows of the policy.

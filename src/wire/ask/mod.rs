@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::json::{Field, field};
+use super::transfer::Transfer;
 use content::Content;
 use place::RequestFault;
 use turns::{OddPart, Turn};
@@ -109,6 +110,11 @@ impl<'a> Ask<'a> {
     /// The parts of types that nobody here knows.
     pub fn odd_parts(&self) -> impl Iterator<Item = &OddPart<'a>> {
         self.turns.iter().flat_map(|turn| &turn.odd_parts)
+    }
+
+    /// In which form the client wants its answer.
+    pub fn transfer(&self) -> Transfer {
+        if self.stream { Transfer::Stream } else { Transfer::Whole }
     }
 
     /// Whether the body leaves no room for two encodings of it at a time.

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Carried, carried};
-use crate::policy::{Dialect, HealthSettings, LongPrice, Price};
+use crate::policy::{Dialect, HealthSettings, LongPrice, PlatformLimits, Price};
 use crate::wire::json::JsonString;
 
 impl Carried for bool {
@@ -261,4 +261,22 @@ impl Carried for Dialect {
 
 carried!(Price { input, cached_input, cache_write, output, long });
 carried!(LongPrice { above_tokens, input, cached_input, cache_write, output });
+/// Names and values in turns. What is no text is left out: the gateway writes none.
+impl Carried for HeaderMap {
+    fn to_json(&self) -> Value {
+        let texts = self.iter().filter_map(|(name, value)| Some([name.as_str(), value.to_str().ok()?]));
+        texts.flatten().map(Value::from).collect::<Vec<_>>().into()
+    }
+
+    fn from_json(json: Value) -> Option<Self> {
+        let texts = Vec::<String>::from_json(json)?;
+        let pair = |pair: &[String]| match pair {
+            [name, value] => Some((name.parse::<HeaderName>().ok()?, value.parse().ok()?)),
+            _ => None,
+        };
+        texts.chunks(2).map(pair).collect()
+    }
+}
+
+carried!(PlatformLimits { cpu_ms, wall, sends, events, max_hops });
 carried!(HealthSettings { failures, cooldown, max_cooldown, auth_cooldown, hedge_share });

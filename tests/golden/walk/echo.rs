@@ -51,7 +51,7 @@ impl Delivered<'_> {
 /// What the client gets of a stream.
 fn deliver(reading: DecodeOptions, options: AnswerOptions, pieces: &[&[u8]]) -> String {
     let mut stream = Stream::new(&reading).expect("the dialect should be built");
-    let (mut delivery, mut decoder, mut out) = (Delivery::new(options, None), Decoder::default(), Vec::new());
+    let (mut delivery, mut decoder, mut out) = (Delivery::stream(options, None), Decoder::default(), Vec::new());
     for piece in pieces {
         decoder.space().extend_from_slice(piece);
         while let Some(event) = decoder.next_event().expect("short events") {

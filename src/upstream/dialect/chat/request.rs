@@ -36,7 +36,7 @@ pub fn encode_request(
     options: &EncodeOptions,
 ) -> Result<Encoded, Error> {
     let recipient = Recipient::of(policy, candidate);
-    let Ask { stream, features, .. } = *request;
+    let (features, stream) = (request.features, options.asks_for_a_stream(request));
     let form = |fields, turns| Form { fields, turns, stream, has_tools: features.has_tools };
     match request.api {
         Api::Chat => adapt(&recipient, &form(&request.fields, &request.turns), options),
@@ -116,6 +116,7 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
             }
             // Whatever is null is not given, and some providers refuse it.
             _ if is_null(field.value) => {}
+            "stream" => writer.field("stream", form.stream.to_string()),
             "n" if !recipient.takes("n") => check_choices(value)?,
             "thinking" if has_bare_calls => writer.dropped.note("thinking"),
             name if !recipient.takes(name) && !Limit::takes(recipient, name) => writer.dropped.note(name),
@@ -148,6 +149,9 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
         }
     }
     writer.field("model", quoted(&model.id));
+    if form.stream && !writer.has("stream") {
+        writer.field("stream", "true");
+    }
     match effort {
         Effort::Absent => {}
         Effort::Sent { word, is_asked } if recipient.takes("reasoning_effort") => {

@@ -94,7 +94,7 @@ pub fn encode_request(
             .setting(SettingKind::User)
             .map(|setting| Metadata { user_id: user::id(setting, &mut dropped) }),
         service_tier: service_tier(content, &mut dropped),
-        stream: request.stream,
+        stream: options.asks_for_a_stream(request),
     };
     let is_marked = cache::keep_marks(&mut body, &mut dropped);
     if !is_marked && cache::pays(&body, model, request.features.input_tokens) {

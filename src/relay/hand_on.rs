@@ -1,0 +1,211 @@
+//! Hands an answer on to another execution: its state first, then, once that one has shown that it has taken it, the rest of
+//! the provider's body, host to host, and the other's answer to the client.
+//!
+//! Nothing is given away before it is taken: where somebody answers otherwise, or not in time, the answer stays as it was. An
+//! answer that the client gets whole has its head from the last execution, so whether one would take it is asked beforehand.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+
+use crate::attempt::answer_stream::{AnswerStream, Parts, StreamState};
+use crate::attempt::witness::Witness;
+use crate::platform::{Clearance, Platform, Target, UpstreamRequest, UpstreamResponse, Wait};
+use crate::policy::PlatformLimits;
+use crate::relay::frame::{FrameKeys, NONCE_BYTES, Nonce};
+use crate::relay::hop::PATH;
+use crate::relay::passage::{Mode, Passage};
+use crate::secret::Secret;
+use crate::upstream::keyring::Continuation;
+use crate::upstream::sealer::Sealer;
+use crate::visit::{Visit, VisitState};
+use crate::wire::carried::{self, carried};
+use crate::wire::facts::AnswerFacts;
+use crate::wire::media;
+use crate::wire::transfer::Transfer;
+
+/// The header in which whoever takes an answer shows that it has the key.
+pub const PROOF: HeaderName = HeaderName::from_static("x-tiergate-continuation");
+/// How long it is waited for that an answer is taken.
+const TAKING_TIMEOUT: Duration = Duration::from_millis(1_200);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the platform waits for the head of a whole answer that was taken: longer than any takes.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(2_400);
+/// How long it waits between two reads of an answer: longer than any deadline between two pieces.
+const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// All that another execution needs to go on. Values only: neither policy nor client is asked again.
+pub struct State {
+    pub visit: VisitState,
+    pub stream: StreamState,
+    pub witness: Witness,
+    pub terms: TermsState,
+}
+
+carried!(State { visit, stream, witness, terms });
+
+/// What the answer keeps to from here on.
+pub struct TermsState {
+    pub first_piece: Duration,
+    pub idle: Duration,
+    /// How long the answer may take from now.
+    pub left: Duration,
+    /// What the next execution may use, and how many may go on after it.
+    pub limits: PlatformLimits,
+    pub mode: Mode,
+    pub may_hand_over: bool,
+}
+
+carried!(TermsState { first_piece, idle, left, limits, mode, may_hand_over });
+
+/// What came of handing an answer on.
+pub enum HandedOn<P: Platform> {
+    /// Another execution goes on, and sees to the client and to the log.
+    Taken,
+    /// Nobody took it; it goes on here as it was.
+    Refused(Passage<P>),
+    /// It was taken, and then its body could not be handed on.
+    Lost(AnswerFacts),
+}
+
+/// Hands on what is left of an answer.
+pub fn hand_on<P: Platform>(visit: &mut Visit<'_, P>, passage: Passage<P>, witness: &Witness) -> HandedOn<P> {
+    let Some(continuation) = visit.keyring.continuation() else { return HandedOn::Refused(passage) };
+    let (terms, told) = (passage.terms, passage.answer.delivery.transfer());
+    let facts = passage.answer.delivery.facts.clone();
+    let Parts { state: stream, held, rest, body } = match passage.answer.into_parts() {
+        Ok(parts) => parts,
+        Err(answer) => return HandedOn::Refused(Passage::new(terms, answer)),
+    };
+    let state = State {
+        visit: visit.state(),
+        stream,
+        witness: witness.clone(),
+        terms: TermsState {
+            first_piece: terms.first_piece,
+            idle: terms.idle,
+            left: terms.total.saturating_sub(visit.platform.elapsed()),
+            limits: terms.allowance.of_next(),
+            mode: terms.mode,
+            may_hand_over: terms.may_hand_over,
+        },
+    };
+    let load = Load { state: carried::write(&state), held: &held, rest: &rest };
+    let taken = Taker::find(visit.platform, &continuation).and_then(|taker| match told {
+        Transfer::Stream => taker.offer(load),
+        Transfer::Whole => {
+            taker.offer(Load::NONE)?;
+            taker.send(load).map(|Sent { pending, upload, .. }| Taken { answer: Next::Pending(pending), upload })
+        }
+    });
+    let Some(Taken { answer, upload }) = taken else {
+        let sealer = sealer(&state.stream, &continuation.roots);
+        let parts = Parts { state: state.stream, held, rest, body };
+        return AnswerStream::from_parts(parts, sealer)
+            .map_or(HandedOn::Lost(facts), |answer| HandedOn::Refused(Passage::new(terms, Box::new(answer))));
+    };
+    if visit.platform.hand_over(upload, body).is_err() {
+        return HandedOn::Lost(facts);
+    }
+    match answer {
+        Next::Pending(pending) => visit.leave_answer(pending),
+        // That a client has left is what the other execution finds when it writes.
+        Next::Body(body) => drop(visit.hand_over(b"", body)),
+    }
+    HandedOn::Taken
+}
+
+/// What seals the thoughts of an answer that comes with such a state.
+pub fn sealer(state: &StreamState, roots: &[Secret<String>]) -> Option<Rc<Sealer>> {
+    Sealer::of_origin(state.sealer_origin()?, roots).map(Rc::new)
+}
+
+/// What goes to another execution before the rest of the provider's body.
+struct Load<'l> {
+    state: Vec<u8>,
+    held: &'l [u8],
+    rest: &'l [u8],
+}
+
+impl Load<'_> {
+    /// An empty state only asks whether one would be taken.
+    const NONE: Load<'static> = Load { state: Vec::new(), held: b"", rest: b"" };
+}
+
+/// One who may take an answer.
+struct Taker<'t, P: Platform> {
+    platform: &'t P,
+    url: String,
+    backend: P::Backend,
+    keys: FrameKeys,
+}
+
+/// A request under way to one who may take an answer.
+struct Sent<P: Platform> {
+    nonce: Nonce,
+    pending: P::Pending,
+    upload: P::Downstream,
+}
+
+/// An answer that was taken: what the client gets from here on, and where the rest of the provider's body goes.
+struct Taken<P: Platform> {
+    answer: Next<P>,
+    upload: P::Downstream,
+}
+
+enum Next<P: Platform> {
+    /// What follows behind what the client has.
+    Body(P::Body),
+    /// A whole answer with its head.
+    Pending(P::Pending),
+}
+
+impl<'t, P: Platform> Taker<'t, P> {
+    /// Nothing if nobody can be reached there.
+    fn find(platform: &'t P, continuation: &Continuation) -> Option<Self> {
+        let Continuation { url, roots } = continuation;
+        let target = Target {
+            url: url.clone(),
+            clearance: if url.tls { Clearance::Listed } else { Clearance::Loopback },
+            connect_timeout: CONNECT_TIMEOUT,
+            first_byte_timeout: FIRST_BYTE_TIMEOUT,
+            between_bytes_timeout: BETWEEN_BYTES_TIMEOUT,
+            max_connections: 0,
+            tcp_keepalive: None,
+        };
+        let backend = platform.backend(&target).ok()?;
+        Some(Self { platform, url: format!("{url}{PATH}"), backend, keys: FrameKeys::new(roots) })
+    }
+
+    /// Sends a load, and waits until it is taken.
+    fn offer(&self, load: Load<'_>) -> Option<Taken<P>> {
+        let Sent { nonce, pending, upload } = self.send(load)?;
+        self.platform.wait_first(&[Wait::Response(&pending)], Some(TAKING_TIMEOUT))?;
+        let UpstreamResponse { status, headers, body } = self.platform.response(pending).ok()?;
+        let is_taken = status == StatusCode::OK
+            && headers.get(PROOF).is_some_and(|proof| self.keys.is_proof(&nonce, proof.as_bytes()));
+        is_taken.then_some(Taken { answer: Next::Body(body), upload })
+    }
+
+    fn send(&self, load: Load<'_>) -> Option<Sent<P>> {
+        let Load { state, held, rest } = load;
+        let nonce = self.nonce();
+        let head = self.keys.head(self.platform.unix_time(), nonce, &state, held)?;
+        let mut headers = HeaderMap::with_capacity(1);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media::OCTETS));
+        let body = [&head[..], &state, held, rest].concat();
+        let request = UpstreamRequest { method: Method::POST, url: self.url.clone(), headers, body };
+        let (pending, upload) = self.platform.open(&self.backend, request).ok()?;
+        Some(Sent { nonce, pending, upload })
+    }
+
+    fn nonce(&self) -> Nonce {
+        let mut nonce = [0; NONCE_BYTES];
+        for part in nonce.chunks_exact_mut(size_of::<u64>()) {
+            part.copy_from_slice(&self.platform.random().to_be_bytes());
+        }
+        nonce
+    }
+}

@@ -1,0 +1,140 @@
+//! Goes on with an answer that another execution hands on (`hand_on`).
+//!
+//! Whoever sends anything else than the gateway itself gets what any unknown path gets, and nothing is done for it: little is
+//! read before the head shows who sent it, each head is good once, and what follows must be what it announces.
+
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderValue};
+
+use crate::attempt::answer_stream::{AnswerStream, Parts};
+use crate::platform::allowance::Allowance;
+use crate::platform::{Platform, Wait};
+use crate::relay::frame::{Announced, FrameKeys, HEAD_BYTES, VALIDITY};
+use crate::relay::hand_on::{self, PROOF, State, TermsState};
+use crate::relay::passage::{Interruption, Passage, Terms};
+use crate::relay::{conclude, note_broken};
+use crate::secret::Secret;
+use crate::upstream::keyring::Continuation;
+use crate::visit::Visit;
+use crate::visit::settle::{Ending, Settled};
+use crate::wire::carried;
+use crate::wire::mac::write_hex;
+use crate::wire::transfer::Transfer;
+
+/// The path at which answers are taken.
+pub const PATH: &str = "/.tiergate/continuation";
+/// How long the head and the state may take to come.
+const STATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most that one read brings, in bytes.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Nothing that the gateway has sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Foreign;
+
+/// What another execution has sent.
+struct Load {
+    /// Nothing where it only asks whether one would be taken.
+    state: Option<State>,
+    held: Vec<u8>,
+    roots: Vec<Secret<String>>,
+    /// What shows that it was taken.
+    proof: HeaderMap,
+}
+
+/// Takes what the body brings and goes on with it to its end.
+///
+/// # Errors
+/// [`Foreign`]; then nothing was done.
+pub fn serve<P: Platform>(
+    visit: &mut Visit<'_, P>,
+    mut body: P::Body,
+    sandbox_age: Duration,
+) -> Result<Settled, Foreign> {
+    let Load { state, held, roots, proof } = take(visit, &mut body)?;
+    let Some(State { visit: before, stream, witness, terms }) = state else {
+        visit.take_over(proof);
+        // Whoever asked has gone if it does not hear this.
+        let _ = visit.finish();
+        return Ok(Settled { facts: None, ending: Ending::Elsewhere });
+    };
+    let sealer = hand_on::sealer(&stream, &roots);
+    let parts = Parts { state: stream, held, rest: Vec::new(), body };
+    let mut answer = AnswerStream::from_parts(parts, sealer).ok_or(Foreign)?;
+    // What sends the body now is no backend, which would end it if it fell silent.
+    answer.provider.cut_after = None;
+    visit.resume(before);
+    match answer.delivery.transfer() {
+        Transfer::Stream => visit.take_over(proof),
+        Transfer::Whole => {}
+    }
+    let TermsState { first_piece, idle, left, limits, mode, may_hand_over } = terms;
+    let allowance = Allowance::new(&limits, sandbox_age);
+    let mut passage =
+        Passage::new(Terms { first_piece, idle, total: left, allowance, mode, may_hand_over }, Box::new(answer));
+    if passage.is_waited_for() && visit.comment_due().is_none() {
+        visit.keep_alive();
+    }
+    let result = passage.pass_on(visit);
+    if let Err(Interruption::Broken(broken)) = &result {
+        note_broken(visit, &witness, broken, &passage);
+    }
+    let (facts, ending) = conclude(visit, passage, result, &witness);
+    if ending.is_good() {
+        visit.leave(move |platform| witness.was_whole(platform));
+    }
+    Ok(Settled { facts: Some(facts), ending })
+}
+
+/// Reads what comes before the provider's bytes.
+fn take<P: Platform>(visit: &Visit<'_, P>, body: &mut P::Body) -> Result<Load, Foreign> {
+    let platform = visit.platform;
+    let mut reader = Reader { platform, body, until: platform.elapsed() + STATE_TIMEOUT };
+    let head = reader.read(HEAD_BYTES)?;
+    let head = head.first_chunk().ok_or(Foreign)?;
+    let Continuation { roots, .. } = visit.keyring.continuation().ok_or(Foreign)?;
+    let keys = FrameKeys::new(&roots);
+    let (announced, key) = keys.open(head, platform.unix_time()).ok_or(Foreign)?;
+    let Announced { nonce, state, held, .. } = announced;
+    let mut office = "continuation/".to_owned();
+    write_hex(&nonce, &mut office);
+    // A head is too old, or too new, by the time that its nonce is forgotten.
+    if !platform.elect(&office, VALIDITY * 3) {
+        return Err(Foreign);
+    }
+    let (state, held) = (reader.read(state)?, reader.read(held)?);
+    if !announced.is(&state, &held) {
+        return Err(Foreign);
+    }
+    let state = match &state[..] {
+        [] => None,
+        state => Some(carried::read(state).ok_or(Foreign)?),
+    };
+    let proof: HeaderValue = key.proof(&nonce).parse().map_err(|_| Foreign)?;
+    Ok(Load { state, held, roots, proof: HeaderMap::from_iter([(PROOF, proof)]) })
+}
+
+/// Reads so many bytes of a body, and not one more: what follows is the provider's.
+struct Reader<'r, P: Platform> {
+    platform: &'r P,
+    body: &'r mut P::Body,
+    /// On [`Platform::elapsed`]'s clock.
+    until: Duration,
+}
+
+impl<P: Platform> Reader<'_, P> {
+    fn read(&mut self, length: usize) -> Result<Vec<u8>, Foreign> {
+        let mut bytes = Vec::new();
+        while bytes.len() < length {
+            let left = self.until.saturating_sub(self.platform.elapsed());
+            let is_there = !left.is_zero() && self.platform.wait_first(&[Wait::Body(self.body)], Some(left)).is_some();
+            let limit = READ_BYTES.min(length - bytes.len());
+            match self.platform.read(self.body, &mut bytes, limit) {
+                Ok(read) if is_there && read > 0 => {}
+                Ok(_) | Err(_) => return Err(Foreign),
+            }
+        }
+        Ok(bytes)
+    }
+}
