@@ -101,7 +101,7 @@ pub trait Platform {
     /// Leaves the rest to the platform: it sends `body` as it comes and ends what is being sent with it, also after
     /// this request's time. What the body does is not seen any more.
     fn hand_over(&self, downstream: Self::Downstream, body: Self::Body) -> Result<(), ClientGone>;
-    /// Breaks the answer off, once what was written has had time to leave.
+    /// Breaks the answer off at once, with what has not left yet.
     fn abort(&self, downstream: Self::Downstream);
 
     /// Writes one line to the log endpoint.

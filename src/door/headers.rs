@@ -39,7 +39,7 @@ const MAX_TAG_BYTES: usize = 128;
 /// The longest part of a client's own word that a message shows, in bytes.
 const MAX_SHOWN_BYTES: usize = 64;
 const MAX_SESSION_BYTES: usize = 256;
-const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 1..=120_000;
+const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 1..=1_800_000;
 
 /// Reads the routing headers.
 ///
@@ -62,7 +62,7 @@ pub fn parse_route_headers(headers: &HeaderMap) -> Result<RouteHeaders, Error> {
         Some(value) => match value.parse() {
             Ok(milliseconds) if TIMEOUT_MS.contains(&milliseconds) => Some(Duration::from_millis(milliseconds)),
             _ => {
-                return Err(invalid(TIMEOUT, "a whole number of milliseconds from 1 to 120000"));
+                return Err(invalid(TIMEOUT, "a whole number of milliseconds from 1 to 1800000"));
             }
         },
     };
@@ -181,7 +181,7 @@ mod tests {
             ("x-route-cache", "never"),
             ("x-route-timeout-ms", "0"),
             ("x-route-timeout-ms", "soon"),
-            ("x-route-timeout-ms", "120001"),
+            ("x-route-timeout-ms", "1800001"),
             ("x-route-tags", "a"),
             ("x-route-tags", "=1"),
         ] {

@@ -24,8 +24,6 @@ use crate::platform::{
 use crate::policy::TcpKeepalive;
 use crate::secret::Secret;
 
-/// The host closes an aborted connection at once, with what it has not sent yet; flushing is not waited for.
-pub const ABORT_DELAY: Duration = Duration::from_millis(200);
 /// How much of a stored value is read at once.
 const STORED_READ_BYTES: usize = 16 * 1024;
 /// Whoever is elected says so at once, so that waiting longer for it is of no use.
@@ -256,7 +254,6 @@ impl Platform for Compute<'_> {
     }
 
     fn abort(&self, downstream: OpenAnswer) {
-        self.sleep(ABORT_DELAY);
         drop(downstream);
     }
 

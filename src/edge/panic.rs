@@ -11,7 +11,7 @@ use fastly::Body;
 use crate::edge::compute;
 use crate::record::Record;
 use crate::record::line;
-use crate::visit::settle;
+use crate::visit::{ABORT_DELAY, settle};
 
 struct Current {
     record: Record,
@@ -83,7 +83,7 @@ pub fn set_hook() {
         match answer {
             Some((head, body)) => compute::response(&head).send_to_client(Body::from(body).into_handle()),
             // The answer under way is aborted with the sandbox.
-            None => std::thread::sleep(compute::ABORT_DELAY),
+            None => std::thread::sleep(ABORT_DELAY),
         }
     }));
 }

@@ -16,6 +16,7 @@ use crate::relay::passage::{Interruption, Passage, Terms};
 use crate::relay::{conclude, note_broken};
 use crate::secret::Secret;
 use crate::upstream::keyring::Continuation;
+use crate::upstream::stream::Break;
 use crate::visit::Visit;
 use crate::visit::settle::{Ending, Settled};
 use crate::wire::carried;
@@ -65,7 +66,8 @@ pub fn serve<P: Platform>(
     // What sends the body now is no backend, which would end it if it fell silent.
     answer.provider.cut_after = None;
     visit.resume(before);
-    match answer.delivery.transfer() {
+    let told = answer.delivery.transfer();
+    match told {
         Transfer::Stream => visit.take_over(proof),
         Transfer::Whole => {}
     }
@@ -76,9 +78,17 @@ pub fn serve<P: Platform>(
     if passage.is_waited_for() && visit.comment_due().is_none() {
         visit.keep_alive();
     }
-    let result = passage.pass_on(visit);
-    if let Err(Interruption::Broken(broken)) = &result {
-        note_broken(visit, &witness, broken, &passage);
+    let result = match passage.pass_on(visit) {
+        // Between two executions both directions are one connection. Who leaves closes both, and so does a provider that breaks
+        // off where the platform passes that on; then nobody can be told, and nothing is known of the provider.
+        Err(Interruption::Broken(Break::Cut)) if visit.has_lost_client() => Err(Interruption::ClientGone),
+        other => other,
+    };
+    match &result {
+        // Of one that waits for the whole answer nobody knows.
+        Err(Interruption::Broken(Break::Cut)) if told == Transfer::Whole => witness.says_nothing(visit.platform),
+        Err(Interruption::Broken(broken)) => note_broken(visit, &witness, broken, &passage),
+        Ok(_) | Err(Interruption::Failed(_) | Interruption::ClientGone) => {}
     }
     let (facts, ending) = conclude(visit, passage, result, &witness);
     if ending.is_good() {

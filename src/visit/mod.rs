@@ -48,6 +48,13 @@ pub struct Visit<'a, P: Platform> {
     vcpu_ms_before: u64,
 }
 
+/// How often, and how far apart, is written to a client that may have left.
+const PROBES: u32 = 4;
+const PROBE_GAP: Duration = Duration::from_millis(50);
+/// How long what was written has to leave before an answer is broken off, in each execution on the way: the host closes at once,
+/// with what it has not sent yet, and flushing is not waited for.
+pub const ABORT_DELAY: Duration = Duration::from_millis(200);
+
 /// What a visit takes along to another execution.
 pub struct VisitState {
     record: Record,
@@ -240,6 +247,10 @@ impl<'a, P: Platform> Visit<'a, P> {
         event.extend_from_slice(b"\n\n");
         match self.send(&event, || LAST_PATIENCE).and_then(|()| self.take_open()) {
             Ok(downstream) => {
+                let now = self.now();
+                self.record.timings.total.get_or_insert(now);
+                // Executions on the way break off at once, with what they have not sent.
+                self.platform.sleep(ABORT_DELAY * (1 + self.record.continued));
                 self.platform.abort(downstream);
                 BrokenOff::Told
             }
@@ -304,6 +315,16 @@ impl<'a, P: Platform> Visit<'a, P> {
         self.record.status = StatusCode::OK.as_u16();
         self.record.timings.first_byte.get_or_insert(now);
         self.sent = SendState::Open(self.platform.start_response(ResponseHead { status: StatusCode::OK, headers }));
+    }
+
+    /// Whether the way to the client of a stream is gone. Only a write shows that, and not the first one.
+    pub fn has_lost_client(&mut self) -> bool {
+        let is_open = matches!(self.sent, SendState::Open(_));
+        is_open
+            && (0..PROBES).any(|_| {
+                self.platform.sleep(PROBE_GAP);
+                self.send(sse::COMMENT, || LAST_PATIENCE).is_err()
+            })
     }
 
     /// Leaves the whole answer to another execution.

@@ -6,6 +6,7 @@
 mod dialects;
 mod herd;
 mod isolation;
+mod long;
 mod reliability;
 mod runtime;
 mod scenarios;

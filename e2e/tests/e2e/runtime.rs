@@ -71,8 +71,16 @@ const KINDS: [(&str, &str); 10] = [
     ("from-messages", "{}"),
 ];
 
+/// What is particular to a gateway.
+#[derive(Clone, Copy)]
+pub struct Setting {
+    pub policy: fn() -> Value,
+    pub options: fn(GatewayOptions) -> GatewayOptions,
+}
+
 /// A tokio runtime and, once started, the gateway in it.
 pub struct Shared {
+    setting: Setting,
     tokio: tokio::runtime::Runtime,
     runtime: OnceLock<Runtime>,
     turn: Mutex<()>,
@@ -80,14 +88,18 @@ pub struct Shared {
 
 impl Shared {
     pub fn new() -> Self {
+        Self::of(Setting { policy, options: |options| options })
+    }
+
+    pub fn of(setting: Setting) -> Self {
         let tokio = tokio::runtime::Runtime::new().expect("a tokio runtime should start");
-        Self { tokio, runtime: OnceLock::new(), turn: Mutex::new(()) }
+        Self { setting, tokio, runtime: OnceLock::new(), turn: Mutex::new(()) }
     }
 
     /// Runs one scenario, alone on this gateway, with providers that answer normally.
     pub fn run(&self, guest: Guest, scenario: impl AsyncFnOnce(&Runtime)) {
         let _turn: MutexGuard<'_, ()> = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let runtime = self.runtime.get_or_init(|| self.tokio.block_on(Runtime::start(guest)));
+        let runtime = self.runtime.get_or_init(|| self.tokio.block_on(Runtime::start(guest, self.setting)));
         for simulator in [&runtime.first, &runtime.second, &runtime.third, &runtime.classifier] {
             simulator.script("").expect("an empty script");
             simulator.clear();
@@ -226,13 +238,13 @@ impl Runtime {
         Case::new(kind, number)
     }
 
-    async fn start(guest: Guest) -> Self {
+    async fn start(guest: Guest, setting: Setting) -> Self {
         let first = simulator(Profile::generic("first"), FIRST).await;
         let second = simulator(Profile::generic("second"), SECOND).await;
         let third = simulator(Profile::anthropic(), THIRD).await;
         let classifier = simulator(Profile::inception(), CLASSIFIER).await;
         let (sink, log) = unbounded_channel();
-        let policy = policy().to_string();
+        let policy = (setting.policy)().to_string();
         tiergate::policy::parse::parse(policy.as_bytes()).expect("the tests' policy should be valid");
         let unused = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
         let mut options = GatewayOptions::new(wasm::guest(guest).expect("the guest should build"))
@@ -249,7 +261,7 @@ impl Runtime {
         for (client, more) in CLIENTS {
             options = options.kv(format!("client/{client}"), client_entry(client, more).to_string());
         }
-        let gateway = Gateway::start(options).await.expect("the gateway should start");
+        let gateway = Gateway::start((setting.options)(options)).await.expect("the gateway should start");
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
         let given = [const { AtomicUsize::new(0) }; KINDS.len()];
         Self {
