@@ -68,8 +68,9 @@ pub struct Job<'a, P: Platform> {
     pub total: Duration,
     /// Whether the platform may send on what is left of a stream after `total`.
     pub may_hand_over: bool,
-    /// In which form providers are asked for the answer, and in which the client gets it.
+    /// In which form providers are asked for the answer.
     pub asked: Transfer,
+    /// In which form the client gets it.
     pub told: Transfer,
     pub commit_at: CommitAt,
 }

@@ -333,6 +333,12 @@ fn a_messages_stream_gives_the_completion_that_the_whole_message_gives() {
             "tool_use",
         ),
         (
+            "a text of nothing before a call",
+            vec![block(0, json!({"type": "text", "text": ""}), &[]), block(1, tool("a", json!({})), &[])],
+            json!([{"type": "text", "text": ""}, tool("a", json!({}))]),
+            "tool_use",
+        ),
+        (
             "calls alone",
             vec![block(0, tool("a", json!({})), &[input("{}")])],
             json!([tool("a", json!({}))]),
