@@ -33,6 +33,7 @@ pub struct Gathered {
     /// As JSON.
     pub model: Option<String>,
     pub created: Option<u64>,
+    /// In the order of their numbers.
     pub choices: Vec<GatheredChoice>,
     /// The client's `usage`, as JSON.
     pub usage: Option<String>,
@@ -55,6 +56,7 @@ pub struct GatheredChoice {
     /// What was thought, under the other name that some providers have for it.
     pub reasoning_alias: Option<String>,
     pub details: JoinedDetails,
+    /// In the order of their places.
     pub calls: Vec<GatheredCall>,
     pub finish: Option<GatheredFinish>,
     pub logprobs: JoinedFields,
@@ -212,8 +214,9 @@ impl Gathered {
     fn add_call(&mut self, at: At, call: GatheredCall) -> usize {
         self.bytes += HOLDER_BYTES;
         let calls = &mut self.choice(at.choice).calls;
-        calls.push(call);
-        calls.len() - 1
+        let position = calls.partition_point(|known| known.item <= call.item);
+        calls.insert(position, call);
+        position
     }
 
     /// The call that a part belongs to, even if nobody has seen it begin.
@@ -278,11 +281,11 @@ impl Gathered {
     }
 
     fn choice(&mut self, number: u64) -> &mut GatheredChoice {
-        let position = self.choices.iter().rposition(|choice| choice.number == number).unwrap_or_else(|| {
+        let position = self.choices.partition_point(|choice| choice.number < number);
+        if self.choices.get(position).is_none_or(|choice| choice.number != number) {
             self.bytes += HOLDER_BYTES;
-            self.choices.push(GatheredChoice { number, ..GatheredChoice::default() });
-            self.choices.len() - 1
-        });
+            self.choices.insert(position, GatheredChoice { number, ..GatheredChoice::default() });
+        }
         &mut self.choices[position]
     }
 }
