@@ -72,8 +72,9 @@ pub struct Job<'a, P: Platform> {
     pub allowance: Allowance,
     /// Whether the client leaves it to the gateway how long the answer may take.
     pub is_patient: bool,
-    /// In which form providers are asked for the answer, and in which the client gets it.
+    /// In which form providers are asked for the answer.
     pub asked: Transfer,
+    /// In which form the client gets it.
     pub told: Transfer,
     pub commit_at: CommitAt,
 }

@@ -1,14 +1,14 @@
 //! A whole answer for a chat client: what was gathered in, a chat completion out. Texts pass from JSON to JSON.
 
 use crate::door::chat::answer::{AnswerOptions, unknown_id};
-use crate::door::chat::gathered::{Gathered, GatheredCall, GatheredChoice};
+use crate::door::chat::gathered::{Gathered, GatheredCall, GatheredChoice, GatheredFinish};
 use crate::door::chat::joined::write_member;
 use crate::door::chat::reasoning;
 use crate::wire::call::CallKind;
 use crate::wire::json::JsonString;
 use crate::wire::piece::Said;
 
-/// The fields of a message that are written where they have been read; another form of one stands in its place.
+/// The fields of a message that have their place here; one that came in a form that nobody knows stands in it as it came.
 const READ: [&str; 6] = ["content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call"];
 
 /// The body that the client gets for a whole answer of another dialect.
@@ -22,19 +22,20 @@ pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Vec<u8> {
 
 /// Appends the body that the client gets to `out`.
 pub fn write(gathered: Gathered, out: &mut Vec<u8>) {
-    let Gathered { id, model, created, mut choices, usage, fields, .. } = gathered;
+    let Gathered { id, model, created, choices, usage, fields, .. } = gathered;
     let created = created.unwrap_or_default();
     let id = id.unwrap_or_else(|| unknown_id(created));
     let model = model.as_deref().unwrap_or("\"\"");
     let head = format!(r#"{{"id":{id},"object":"chat.completion","created":{created},"model":{model},"choices":["#);
     out.extend_from_slice(head.as_bytes());
-    choices.sort_by_key(|choice| choice.number);
     let mut is_first = true;
-    for choice in choices.into_iter().filter(|choice| choice.finish.is_some()) {
+    for mut choice in choices {
+        // One that has not finished has said nothing.
+        let Some(finish) = choice.finish.take() else { continue };
         if !std::mem::replace(&mut is_first, false) {
             out.push(b',');
         }
-        write_choice(choice, out);
+        write_choice(choice, &finish, out);
     }
     out.push(b']');
     if let Some(usage) = usage {
@@ -44,9 +45,9 @@ pub fn write(gathered: Gathered, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-fn write_choice(mut choice: GatheredChoice, out: &mut Vec<u8>) {
+fn write_choice(mut choice: GatheredChoice, finish: &GatheredFinish, out: &mut Vec<u8>) {
     out.extend_from_slice(format!(r#"{{"index":{},"message":{{"role":"assistant""#, choice.number).as_bytes());
-    write_message(&mut choice, out);
+    write_message(&mut choice, finish, out);
     out.extend_from_slice(br#"},"logprobs":"#);
     match choice.fields.get("logprobs").filter(|_| choice.logprobs.is_empty()) {
         Some(other) => out.extend_from_slice(other.as_bytes()),
@@ -54,43 +55,47 @@ fn write_choice(mut choice: GatheredChoice, out: &mut Vec<u8>) {
     }
     let others = choice.fields.iter().filter(|(name, _)| *name != "logprobs");
     others.for_each(|(name, value)| write_field(name, value, out));
-    let word = choice.finish.map(|finish| JsonString::encode(&finish.word));
-    write_field("finish_reason", word.as_ref().map_or("null", JsonString::get), out);
+    write_field("finish_reason", JsonString::encode(&finish.word).get(), out);
     out.push(b'}');
 }
 
-fn write_message(choice: &mut GatheredChoice, out: &mut Vec<u8>) {
-    let why = choice.finish.as_ref().and_then(|finish| finish.explanation.clone());
-    let refusal = choice.refusal.as_deref().map(quote).or(why);
-    write_field("content", &content(choice, refusal.is_some()), out);
+fn write_message(choice: &mut GatheredChoice, finish: &GatheredFinish, out: &mut Vec<u8>) {
+    write_content(choice, finish, out);
     let other = |name: &str| choice.message_fields.get(name);
-    write_field("refusal", refusal.as_deref().or(other("refusal")).unwrap_or("null"), out);
+    let why = finish.explanation.as_deref();
+    match &choice.refusal {
+        Some(refusal) => write_text("refusal", refusal, out),
+        None => write_field("refusal", why.or(other("refusal")).unwrap_or("null"), out),
+    }
     for (name, text) in [("reasoning_content", &choice.reasoning), ("reasoning", &choice.reasoning_alias)] {
-        let text = text.as_deref().filter(|text| !text.is_empty()).map(quote);
-        if let Some(text) = text.as_deref().or(other(name)) {
-            write_field(name, text, out);
+        match (text.as_deref().filter(|text| !text.is_empty()), other(name)) {
+            (Some(text), _) => write_text(name, text, out),
+            (None, Some(other)) => write_field(name, other, out),
+            (None, None) => {}
         }
     }
     if !choice.details.is_empty() {
         write_name(reasoning::FIELD, out);
         choice.details.write(out);
     }
-    choice.calls.sort_by_key(|call| call.item);
     write_calls(choice, out);
     let is_read = |name: &str| READ.contains(&name) || (name == reasoning::FIELD && !choice.details.is_empty());
     let others = choice.message_fields.iter().filter(|(name, _)| !is_read(name));
     others.for_each(|(name, value)| write_field(name, value, out));
 }
 
-fn content(choice: &mut GatheredChoice, is_refused: bool) -> String {
+fn write_content(choice: &mut GatheredChoice, finish: &GatheredFinish, out: &mut Vec<u8>) {
     if !choice.parts.is_empty() {
         choice.end_text();
-        return format!("[{}]", choice.parts.join(","));
+        return write_field("content", &format!("[{}]", choice.parts.join(",")), out);
     }
-    // A client that reads the content of an answer without calls expects text, if only an empty one.
-    let is_text = choice.calls.is_empty() && !is_refused;
-    let text = choice.text.as_deref().map(quote);
-    text.unwrap_or_else(|| if is_text { "\"\"" } else { "null" }.to_owned())
+    let is_refused = choice.refusal.is_some() || finish.explanation.is_some();
+    match &choice.text {
+        Some(text) => write_text("content", text, out),
+        // A client that reads the content of an answer without calls expects text, if only an empty one.
+        None if choice.calls.is_empty() && !is_refused => write_text("content", "", out),
+        None => write_field("content", "null", out),
+    }
 }
 
 /// The calls in both shapes: of the older one a message has one.
@@ -130,7 +135,9 @@ fn write_call(call: &GatheredCall, out: &mut Vec<u8>) {
 fn write_tool(call: &GatheredCall, out: &mut Vec<u8>) {
     let input = if call.kind == CallKind::Custom { "input" } else { "arguments" };
     let name = call.name.as_deref().unwrap_or("\"\"");
-    out.extend_from_slice(format!(r#"{{"name":{name},"{input}":"{}"}}"#, call.input).as_bytes());
+    out.extend_from_slice(format!(r#"{{"name":{name}"#).as_bytes());
+    write_text(input, &call.input, out);
+    out.push(b'}');
 }
 
 /// The lists that OpenAI's API names are there if any is.
@@ -157,7 +164,10 @@ fn write_name(name: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(format!(",\"{name}\":").as_bytes());
 }
 
-/// The inside of a JSON string as one.
-fn quote(inside: &str) -> String {
-    format!("\"{inside}\"")
+/// Appends a text, whose JSON has this inside.
+fn write_text(name: &str, inside: &str, out: &mut Vec<u8>) {
+    write_name(name, out);
+    out.push(b'"');
+    out.extend_from_slice(inside.as_bytes());
+    out.push(b'"');
 }

@@ -32,6 +32,7 @@ pub struct Gathered {
     /// As JSON.
     pub model: Option<String>,
     pub created: Option<u64>,
+    /// In the order of their numbers.
     pub choices: Vec<GatheredChoice>,
     /// The client's `usage`, as JSON.
     pub usage: Option<String>,
@@ -55,6 +56,7 @@ pub struct GatheredChoice {
     /// What was thought, under the other name that some providers have for it.
     pub reasoning_alias: Option<String>,
     pub details: JoinedDetails,
+    /// In the order of their places.
     pub calls: Vec<GatheredCall>,
     pub finish: Option<GatheredFinish>,
     pub logprobs: JoinedFields,
@@ -154,22 +156,30 @@ impl Gathered {
                     self.finish(*choice, options.finish_word(dialect, finish).into(), finish);
                 }
                 Piece::Usage { usage, raw, .. } => {
-                    let own = raw.map(|raw| raw.0.get().to_owned());
-                    let counted = usage.map(|usage| own.clone().unwrap_or_else(|| ClientUsage::json(usage)));
-                    self.usage = counted.or(self.usage.take()).or(own);
+                    let own = raw.map(|raw| raw.0.get());
+                    let counted = usage.map(|usage| own.map_or_else(|| ClientUsage::json(usage), str::to_owned));
+                    if counted.is_some() || self.usage.is_none() {
+                        let usage = counted.or_else(|| own.map(str::to_owned));
+                        self.resize(length(self.usage.as_deref()), length(usage.as_deref()));
+                        self.usage = usage;
+                    }
                 }
                 Piece::Opaque(opaque) => self.keep(opaque),
-                Piece::Begin { item: AnswerItem::Text | AnswerItem::Reasoning, .. }
-                | Piece::End { .. }
-                | Piece::Alive(_) => {}
+                // A text that says nothing is one all the same.
+                Piece::Begin { at, item: AnswerItem::Text } => {
+                    self.choice(at.choice).text.get_or_insert_default();
+                }
+                Piece::Begin { item: AnswerItem::Reasoning, .. } | Piece::End { .. } | Piece::Alive(_) => {}
             }
         }
     }
 
     fn start(&mut self, start: &Start<'_>) {
         let owned = |name: &Option<JsonString<'_>>| name.as_ref().map(|name| name.get().to_owned());
+        let before = length(self.id.as_deref()) + length(self.model.as_deref());
         self.id = self.id.take().or_else(|| owned(&start.id));
         self.model = self.model.take().or_else(|| owned(&start.model));
+        self.resize(before, length(self.id.as_deref()) + length(self.model.as_deref()));
         // What is made before an answer has a name, or at no time, is only about its prompt.
         self.created = self.created.filter(|created| *created > 0).or(Some(start.created));
     }
@@ -196,7 +206,7 @@ impl Gathered {
         let before = details.bytes();
         entries.iter().for_each(|entry| details.join(entry));
         let after = details.bytes();
-        self.bytes = self.bytes - before + after;
+        self.resize(before, after);
         true
     }
 
@@ -221,8 +231,9 @@ impl Gathered {
     fn add_call(&mut self, at: At, call: GatheredCall) -> usize {
         self.bytes += HOLDER_BYTES;
         let calls = &mut self.choice(at.choice).calls;
-        calls.push(call);
-        calls.len() - 1
+        let position = calls.partition_point(|known| known.item <= call.item);
+        calls.insert(position, call);
+        position
     }
 
     /// The call that a part belongs to, even if nobody has seen it begin.
@@ -235,7 +246,10 @@ impl Gathered {
     fn finish(&mut self, choice: u64, word: String, finish: &Finish<'_>) {
         let is_refusal = finish.reason == FinishReason::Filtered;
         let explanation = finish.explanation.as_ref().filter(|_| is_refusal).map(|why| why.get().to_owned());
-        self.choice(choice).finish = Some(GatheredFinish { word, explanation });
+        let finish = GatheredFinish { word, explanation };
+        let after = finish.bytes();
+        let before = self.choice(choice).finish.replace(finish);
+        self.resize(before.as_ref().map_or(0, GatheredFinish::bytes), after);
     }
 
     /// Keeps what nobody here knows: beside the choices as it was last, elsewhere with its lists joined.
@@ -266,7 +280,7 @@ impl Gathered {
             OpaqueHolder::Choice | OpaqueHolder::Delta | OpaqueHolder::Call(_) => fields.join(name, value),
         }
         let after = fields.bytes();
-        self.bytes = self.bytes - before + after;
+        self.resize(before, after);
     }
 
     /// Takes a content that is no text: from here on it is a list.
@@ -278,12 +292,17 @@ impl Gathered {
         choice.parts.extend(parts.into_iter().map(|part| part.get().to_owned()));
     }
 
+    /// What took `before` bytes takes `after` now.
+    fn resize(&mut self, before: usize, after: usize) {
+        self.bytes = self.bytes - before + after;
+    }
+
     fn choice(&mut self, number: u64) -> &mut GatheredChoice {
-        let position = self.choices.iter().rposition(|choice| choice.number == number).unwrap_or_else(|| {
+        let position = self.choices.partition_point(|choice| choice.number < number);
+        if self.choices.get(position).is_none_or(|choice| choice.number != number) {
             self.bytes += HOLDER_BYTES;
-            self.choices.push(GatheredChoice { number, ..GatheredChoice::default() });
-            self.choices.len() - 1
-        });
+            self.choices.insert(position, GatheredChoice { number, ..GatheredChoice::default() });
+        }
         &mut self.choices[position]
     }
 }
@@ -341,6 +360,16 @@ impl GatheredCall {
             fields: JoinedFields::default(),
         }
     }
+}
+
+impl GatheredFinish {
+    fn bytes(&self) -> usize {
+        self.word.len() + length(self.explanation.as_deref())
+    }
+}
+
+fn length(text: Option<&str>) -> usize {
+    text.map_or(0, str::len)
 }
 
 fn reasoning_slot(form: ReasoningForm) -> Slot {

@@ -189,3 +189,60 @@ pub fn write_member(name: &str, value: &str, out: &mut Vec<u8>) {
 fn list(json: &str) -> Option<&str> {
     json.strip_prefix('[')?.strip_suffix(']')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::containers::found_valid;
+
+    #[test]
+    fn lists_go_on_and_what_is_no_list_is_what_it_was_last() {
+        for (values, expected) in [
+            (&["[1]", "[2,3]"][..], "[1,2,3]"),
+            (&["[]", "[ ]", "[1]"], "[1]"),
+            (&["[1]", "[\n]"], "[1]"),
+            (&["[ {\"a\":[1]} ]", "[\"]\"]"], r#"[ {"a":[1]} ,"]"]"#),
+            (&["[1]", "7"], "7"),
+            (&["7", "[1]"], "[1]"),
+            (&["{\"a\":1}", "{\"b\":2}"], "{\"b\":2}"),
+            (&["\"a\"", "\"b\""], "\"b\""),
+        ] {
+            let mut fields = JoinedFields::default();
+            values.iter().for_each(|value| fields.join("x", found_valid(value)));
+            assert_eq!(fields.get("x"), Some(expected), "{values:?}");
+            assert_eq!(fields.bytes(), ITEM_BYTES + 1 + expected.len());
+        }
+    }
+
+    #[test]
+    fn parts_of_a_detail_find_theirs_by_type_and_number() {
+        for (parts, expected) in [
+            (
+                &[r#"{"type":"t","text":"a\"","index":0}"#, r#"{"type":"t","text":"b","index":0}"#][..],
+                r#"[{"type":"t","text":"a\"b","index":0}]"#,
+            ),
+            (
+                &[r#"{"type":"t","text":"a","index":0}"#, r#"{"type":"u","data":"b","index":0}"#],
+                r#"[{"type":"t","text":"a","index":0},{"type":"u","data":"b","index":0}]"#,
+            ),
+            (
+                &[r#"{"type":"t","text":"a"}"#, r#"{"type":"t","text":"b"}"#],
+                r#"[{"type":"t","text":"a"},{"type":"t","text":"b"}]"#,
+            ),
+            (
+                &[r#"{"index":1,"signature":null,"id":"x"}"#, r#"{"index":1,"signature":"s","id":null}"#],
+                r#"[{"index":1,"signature":"s","id":"x"}]"#,
+            ),
+            (&[r#"{"index":1,"text":7}"#, r#"{"index":1,"text":"a"}"#], r#"[{"index":1,"text":"a"}]"#),
+            (&[], "[]"),
+        ] {
+            let mut details = JoinedDetails::default();
+            parts.iter().for_each(|part| details.join(&members(found_valid(part)).expect("an object")));
+            let mut out = Vec::new();
+            details.write(&mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+            let counted = details.entries.iter().map(|entry| ITEM_BYTES + entry.fields.bytes()).sum::<usize>();
+            assert_eq!(details.bytes(), counted);
+        }
+    }
+}

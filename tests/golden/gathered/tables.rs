@@ -48,11 +48,11 @@ fn check_chat(name: &str, events: &[String], [message, in_choice, beside, reason
     assert_eq!(value(&body), value(expected.as_bytes()), "{name}");
 }
 
-fn chat_wire(events: &[String]) -> String {
+pub fn chat_wire(events: &[String]) -> String {
     events.iter().map(|event| format!("data: {event}\n\n")).chain(["data: [DONE]\n\n".to_owned()]).collect()
 }
 
-fn ways(dialect: Dialect) -> Ways {
+pub fn ways(dialect: Dialect) -> Ways {
     let options = AnswerOptions { includes_usage: false, calls: CallShape::ToolCalls, shows_reasoning: true };
     Ways { reading: DecodeOptions::plain(dialect, 7), options }
 }
@@ -330,6 +330,12 @@ fn a_messages_stream_gives_the_completion_that_the_whole_message_gives() {
                 block(2, tool("b", json!({})), &[]),
             ],
             json!([{"type": "text", "text": "Look."}, tool("a", json!({"a": 1})), tool("b", json!({}))]),
+            "tool_use",
+        ),
+        (
+            "a text of nothing before a call",
+            vec![block(0, json!({"type": "text", "text": ""}), &[]), block(1, tool("a", json!({})), &[])],
+            json!([{"type": "text", "text": ""}, tool("a", json!({}))]),
             "tool_use",
         ),
         (
