@@ -17,6 +17,8 @@ mod load;
 mod meter;
 mod options;
 mod outage;
+mod phase;
+mod relay;
 mod report;
 mod rig;
 mod rows;
@@ -24,12 +26,14 @@ mod table;
 mod translate;
 
 pub use figures::{DecideFigures, EventFigures, Figures, GuestFigures, Ratios};
-pub use options::{BenchOptions, Scenario, Target, TargetHeader};
+pub use options::{BenchOptions, Build, Scenario, Target, TargetHeader};
 pub use outage::Outage;
+pub use relay::{Relay, Way};
 pub use report::{GuestReport, Report};
 pub use rows::Kind;
 
-use figures::{Phase, Rounds};
+use figures::Rounds;
+use phase::Phase;
 use rig::{Rig, Service, Upstream};
 use rows::Answerer;
 
@@ -39,7 +43,11 @@ const WARM_UP: u64 = 200;
 /// Measures and prints.
 pub async fn run(options: BenchOptions) -> Result<()> {
     match options.scenario {
-        Scenario::Overhead => run_overhead(&options).await,
+        Scenario::Overhead | Scenario::Agent => run_overhead(&options).await,
+        Scenario::Relay => {
+            let relays = uninterrupted(measure_relays(&options)).await?;
+            print(options.json, relays.as_slice(), relay::render)
+        }
         Scenario::Outage => {
             let outages = uninterrupted(measure_outages(&options)).await?;
             print(options.json, outages.as_slice(), outage::render)
@@ -86,6 +94,15 @@ pub async fn measure_outages(options: &BenchOptions) -> Result<Vec<Outage>> {
     outages
 }
 
+/// Measures what relaying an event costs.
+pub async fn measure_relays(options: &BenchOptions) -> Result<Vec<Relay>> {
+    let progress = spinner()?;
+    let building = progress.clone();
+    let relays = relay::measure(options, move |line| building.set_message(line.to_owned())).await;
+    progress.finish_and_clear();
+    relays
+}
+
 /// Measures what the translation between dialects costs: medians over rounds.
 pub async fn measure_translation(options: &BenchOptions) -> Result<Vec<Row>> {
     let progress = spinner()?;
@@ -110,7 +127,7 @@ pub async fn measure(options: &BenchOptions) -> Result<Report> {
     let progress = spinner()?;
     let upstream = Upstream { addr: options.upstream_addr, events: options.events.get(), gap_ms: options.gap_ms };
     let building = progress.clone();
-    let mut rig = Rig::start(upstream, move |line| building.set_message(line.to_owned())).await?;
+    let mut rig = Rig::start(upstream, &options.build, move |line| building.set_message(line.to_owned())).await?;
     let rows = rows::rows(options, &rig, upstream)?;
 
     let phases = rows.len() * options.connections.len() * (options.rounds.get() as usize + 1);
@@ -145,7 +162,7 @@ pub async fn measure(options: &BenchOptions) -> Result<Report> {
 
     let mut figures = Vec::new();
     for (index, row) in rows.iter().enumerate() {
-        let baseline = rows.iter().position(|other| other.kind == row.kind && other.is_baseline());
+        let baseline = rows.iter().position(|other| other.is_baseline_of(row));
         for (place, connections) in options.connections.iter().enumerate() {
             let of = |index: usize| measured[place * rows.len() + index].as_slice();
             let rounds = Rounds { own: of(index), baseline: baseline.map(of) };
@@ -160,10 +177,10 @@ pub async fn measure(options: &BenchOptions) -> Result<Report> {
             Some(requests) => format!("{requests} requests"),
             None => format!("{} s", options.seconds),
         },
-        body_bytes: options.body_bytes,
+        body_bytes: (options.scenario == Scenario::Overhead).then_some(options.body_bytes),
         events: options.events.get(),
         gap_ms: options.gap_ms,
-        guests: vec![guest_report("null-proxy", &rig.null_proxy), guest_report("tiergate", &rig.tiergate)],
+        guests: guest_reports(options, &rig),
         rows: figures,
     })
 }
@@ -172,26 +189,24 @@ async fn measure_phase(rig: &mut Rig, row: &rows::Row, connections: u32, request
     let service = match row.answerer {
         Answerer::NullProxy => Some(&mut rig.null_proxy),
         Answerer::Tiergate => Some(&mut rig.tiergate),
+        Answerer::Build(index) => rig.builds.get_mut(index),
         Answerer::Other => None,
     };
     let Some(service) = service else {
         let load = load::run(&row.shot, connections, requests).await?;
         return Ok(Phase { load, guest: None });
     };
-    lines::drain(&mut service.lines);
-    let before = service.meter.reading();
-    let load = load::run(&row.shot, connections, requests).await?;
-    let lines = lines::collect(&mut service.lines, load.requests, row.source).await;
-    let after = service.meter.reading();
-    let used = meter::DecodeOptions {
-        cpu: after.cpu.saturating_sub(before.cpu),
-        sandboxes: after.sandboxes - before.sandboxes,
-    };
-    Ok(Phase { load, guest: Some((lines, used)) })
+    phase::measure(service, row, connections, requests).await
 }
 
-fn guest_report(name: &'static str, service: &Service) -> GuestReport {
-    GuestReport { name, wasm_bytes: service.wasm_bytes, heap_mib: service.meter.heap_mib() }
+fn guest_reports(options: &BenchOptions, rig: &Rig) -> Vec<GuestReport> {
+    let report = |name: &str, service: &Service| GuestReport {
+        name: name.to_owned(),
+        wasm_bytes: service.wasm_bytes,
+        heap_mib: service.meter.heap_mib(),
+    };
+    let builds = options.build.iter().zip(&rig.builds).map(|(build, service)| report(&build.name, service));
+    [report("null-proxy", &rig.null_proxy), report("tiergate", &rig.tiergate)].into_iter().chain(builds).collect()
 }
 
 /// How many requests a phase has; `rate` is what the row did in a second, in the round before.

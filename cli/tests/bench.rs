@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use clap::Parser;
-use tiergate_cli::bench::{self, BenchOptions, Kind};
+use tiergate_cli::bench::{self, BenchOptions, Kind, Way};
+use tiergate_cli::wasm::{self, Guest};
 use tiergate_simulator::{Profile, SENT_AT, Simulator};
 
 #[derive(Parser)]
@@ -95,6 +96,36 @@ async fn every_outage_has_figures() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_agents_requests_have_figures_beside_another_build() -> Result<()> {
+    let same = wasm::guest(Guest::Edge)?;
+    let build = format!("--build=same={}", same.display());
+    let words = ["bench", "--scenario=agent", "--requests=12", "--rounds=1", "--connections=1", "--events=4", &build];
+    let CommandLine { options } = CommandLine::try_parse_from(words)?;
+    let report = bench::measure(&options).await?;
+    let rows: Vec<&str> = report.rows.iter().map(|row| row.row.as_str()).collect();
+    let of_size = |size: &str| ["upstream", "null-proxy", "bypass", "same"].map(|row| format!("{row}-{size}"));
+    assert_eq!(rows, [of_size("31kb"), of_size("400kb")].concat());
+    for figures in &report.rows {
+        assert!(figures.errors == 0 && figures.to_null_proxy.is_some() && figures.p50_ms > 0.0, "{figures:?}");
+    }
+    assert_eq!(report.guests.last().map(|guest| guest.name.as_str()), Some("same"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_to_relay_has_figures() -> Result<()> {
+    let words = ["bench", "--scenario=relay", "--requests=1", "--rounds=1"];
+    let CommandLine { options } = CommandLine::try_parse_from(words)?;
+    let relays = bench::measure_relays(&options).await?;
+    let ways: Vec<Way> = relays.iter().map(|relay| relay.way).collect();
+    assert_eq!(ways, [Way::Loop, Way::Passed, Way::Mended, Way::Translated]);
+    for relay in &relays {
+        assert!(relay.events == 250 && relay.cpu_us.is_finite() && relay.delay_p50_ms > 0.0, "{relay:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_translation_has_figures() -> Result<()> {
     let CommandLine { options } = CommandLine::try_parse_from(["bench", "--scenario=translate", "--rounds=1"])?;
     let rows = bench::measure_translation(&options).await?;
@@ -112,6 +143,7 @@ async fn wrong_options_say_what_is_right() -> Result<()> {
     for (words, expected) in [
         (&["--target=peer"][..], "NAME=URL"),
         (&["--target-header=peer"], "NAME:HEADER=VALUE"),
+        (&["--build=before.wasm"], "NAME=WASM"),
         (&["--connections=0"], "connections"),
         (&["--requests=5", "--seconds=5"], "cannot be used with"),
     ] {

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 pub const TOOLS: usize = 60;
+/// An agent's body at its beginning, and late in its work.
+pub const KILOBYTES: [usize; 2] = [31, 400];
 
 const WORDS: &str = "Read the configuration, compare it with what the service reports, and say what differs and why.";
 
@@ -33,8 +35,8 @@ fn step(number: usize) -> [Value; 3] {
     [json!({"role": "assistant", "content": WORDS, "tool_calls": [call(0), call(1)]}), result(0), result(1)]
 }
 
-/// A body of about `bytes` bytes.
-pub fn body(bytes: usize) -> String {
+/// A request for a stream of about `bytes` bytes.
+pub fn request(bytes: usize) -> Value {
     let tools: Vec<Value> = (0..TOOLS).map(tool).collect();
     let mut messages =
         vec![json!({"role": "system", "content": WORDS.repeat(4)}), json!({"role": "user", "content": WORDS})];
@@ -49,5 +51,5 @@ pub fn body(bytes: usize) -> String {
         messages.extend(step);
     }
     request["messages"] = json!(messages);
-    request.to_string()
+    request
 }

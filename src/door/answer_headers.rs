@@ -41,17 +41,17 @@ pub const SENT: [&str; 18] = [
 /// The head of an answer; `extra` are the headers that do not depend on what happened.
 pub fn head(record: &Record, status: StatusCode, content_type: &'static str, extra: HeaderMap) -> ResponseHead {
     let mut headers = extra;
+    headers.reserve(SENT.len());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if status != StatusCode::NO_CONTENT {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
-    headers.extend(of_record(record));
+    add_record(&mut headers, record);
     ResponseHead { status, headers }
 }
 
-/// The headers that `record` fills (docs/headers.md); empty ones are left out.
-pub fn of_record(record: &Record) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+/// Adds the headers that `record` fills (docs/headers.md); empty ones are left out.
+fn add_record(headers: &mut HeaderMap, record: &Record) {
     let mut set = |name: &'static str, value: &str| {
         // Names and labels are checked where they enter, so a value that cannot stand in a header does not arise; if one
         // did, the answer is worth more than the header.
@@ -84,7 +84,6 @@ pub fn of_record(record: &Record) -> HeaderMap {
     if record.status != StatusCode::UNAUTHORIZED.as_u16() {
         set("server-timing", &server_timing(record));
     }
-    headers
 }
 
 fn server_timing(record: &Record) -> String {
@@ -144,6 +143,12 @@ mod tests {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
     }
 
+    fn headers_of(record: &Record) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        add_record(&mut headers, record);
+        headers
+    }
+
     #[test]
     fn a_record_shows_in_the_headers() {
         let names = |model: &str| ModelNames { provider: "openai".into(), model: model.into() };
@@ -165,7 +170,7 @@ mod tests {
             timings: crate::record::Timings { decide: Some(Duration::from_micros(1250)), ..Default::default() },
             ..Record::default()
         };
-        let headers = of_record(&record);
+        let headers = headers_of(&record);
         let expected = map(&[
             ("x-route-id", "id1"),
             ("x-request-id", "id1"),
@@ -202,7 +207,7 @@ mod tests {
             Error::new(Kind::UnsupportedCoding, ""),
         ];
         let of_errors = errors.iter().flat_map(of_error);
-        let sent: HeaderMap = of_record(&record).into_iter().chain(of_errors).filter_map(named).collect();
+        let sent: HeaderMap = headers_of(&record).into_iter().chain(of_errors).filter_map(named).collect();
         let unlisted: Vec<_> = sent.keys().filter(|name| !SENT.contains(&name.as_str())).collect();
         assert!(unlisted.is_empty(), "{unlisted:?}");
         let unsent: Vec<_> = SENT.iter().filter(|name| !sent.contains_key(**name)).collect();

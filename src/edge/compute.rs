@@ -12,8 +12,7 @@ use fastly::handle::{BodyHandle, CacheOverride, PendingRequestHandle, RequestHan
 use fastly::http::request::SendErrorCause;
 use fastly::kv_store::{InsertMode, KVStore, KVStoreError, PendingLookupHandle, StoreHandle};
 use fastly::secret_store::SecretStore;
-use fastly::{Backend, Body, Request, Response};
-use http::HeaderMap;
+use fastly::{Backend, Body, Request};
 
 use crate::edge::handles::{self, CacheLookup, InvalidUrl, OpenAnswer, RawBody};
 use crate::edge::panic;
@@ -32,7 +31,8 @@ const ELECTION_TIMEOUT: Duration = Duration::from_millis(250);
 /// One request's view of Fastly Compute.
 pub struct Compute<'a> {
     pub received: Instant,
-    pub client_ip: Option<std::net::IpAddr>,
+    /// What has been taken in of it is not there any more.
+    pub request: &'a Request,
     /// Requests to backends, over the sandbox's life.
     pub sends: &'a Cell<u32>,
     /// The backends that this sandbox has used, by the name that a dynamic one has; whether it is a static one.
@@ -76,7 +76,7 @@ impl Platform for Compute<'_> {
     }
 
     fn country(&self) -> Option<String> {
-        let country = fastly::geo::geo_lookup(self.client_ip?)?.country_code().to_ascii_uppercase();
+        let country = fastly::geo::geo_lookup(self.request.get_client_ip_addr()?)?.country_code().to_ascii_uppercase();
         (country.len() == 2).then_some(country)
     }
 
@@ -94,7 +94,7 @@ impl Platform for Compute<'_> {
         };
         let metadata = found.metadata().and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
         let generation = found.current_generation();
-        let mut body = RawBody::from(found.try_take_body().ok_or(StoreError)?);
+        let mut body = RawBody::from(found.try_take_body().ok_or(StoreError)?.into_handle());
         let mut value = Vec::new();
         while value.len() < MAX_STORED_BYTES {
             let wanted = STORED_READ_BYTES.min(MAX_STORED_BYTES - value.len());
@@ -195,8 +195,8 @@ impl Platform for Compute<'_> {
 
     fn response(&self, pending: PendingRequestHandle) -> Result<UpstreamResponse<RawBody>, SendError> {
         let (head, body) = pending.wait().map_err(|cause| send_error(&cause))?;
-        let (parts, body) = http::Response::from(Response::from_handles(head, body)).into_parts();
-        Ok(UpstreamResponse { status: parts.status, headers: parts.headers, body: RawBody::from(body) })
+        let headers = handles::response_headers(&head);
+        Ok(UpstreamResponse { status: head.get_status(), headers, body: RawBody::from(body) })
     }
 
     fn read(&self, body: &mut RawBody, into: &mut Vec<u8>, limit: usize) -> Result<usize, ReadError> {
@@ -336,11 +336,6 @@ pub fn response(head: &ResponseHead) -> ResponseHandle {
         response.append_header(name, value);
     }
     response
-}
-
-/// The client's headers.
-pub fn headers(request: &Request) -> HeaderMap {
-    request.get_headers().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn send_error(cause: &SendErrorCause) -> SendError {

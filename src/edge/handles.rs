@@ -1,5 +1,5 @@
 //! What the SDK's types cannot do: wait for several things at once, read a body as its bytes arrive, write to a client
-//! without waiting for ever, and take or send a URL without parsing it.
+//! without waiting for ever, take or send a URL without parsing it, and read a head without a page of memory for each header.
 //!
 //! The only unsafe code of the project. Every call passes pointers to live local values and checks the status; handles
 //! are owned by one value each, which closes them when it is dropped.
@@ -7,25 +7,31 @@
 
 use std::time::Duration;
 
-use fastly::Body;
-use fastly::handle::{RequestHandle, StreamingBodyHandle};
+use fastly::handle::{BodyHandle, RequestHandle, ResponseHandle, StreamingBodyHandle};
 use fastly_shared::FastlyStatus;
 use fastly_sys::fastly_cache::{
     self, CacheGetBodyOptions, CacheGetBodyOptionsMask, CacheLookupOptions, CacheLookupOptionsMask, CacheLookupState,
 };
-use fastly_sys::{fastly_async_io, fastly_http_body, fastly_http_req};
+use fastly_sys::{fastly_async_io, fastly_http_body, fastly_http_req, fastly_http_resp};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::platform::{ClientGone, ReadError, StoreError};
 
 /// The longest URL of a request that is looked at.
 const MAX_URL_BYTES: usize = 128 * 1024;
 
+/// The longest header that is looked at.
+const MAX_HEADER_BYTES: usize = 128 * 1024;
+/// Room for the headers of most heads, and for the names of them or the values of one.
+const USUAL_HEADERS: usize = 24;
+const USUAL_LIST_BYTES: usize = 1024;
+
 /// A body that is read without a buffer of its own; dropping it closes the connection it comes from.
 pub struct RawBody(u32);
 
-impl From<Body> for RawBody {
-    fn from(body: Body) -> Self {
-        RawBody(body.into_handle().into_u32())
+impl From<BodyHandle> for RawBody {
+    fn from(body: BodyHandle) -> Self {
+        RawBody(body.into_u32())
     }
 }
 
@@ -197,6 +203,100 @@ pub fn url(request: &RequestHandle) -> String {
             }
             FastlyStatus::BUFLEN if length > bytes.capacity() && length <= MAX_URL_BYTES => bytes.reserve(length),
             _ => return String::new(),
+        }
+    }
+}
+
+/// The headers of a client's request.
+pub fn request_headers(request: &RequestHandle) -> HeaderMap {
+    let handle = request.as_u32();
+    let names = |into: Listing| {
+        // SAFETY: the listing's pointers are those of live values, and its length is that of the buffer.
+        unsafe {
+            fastly_http_req::header_names_get(handle, into.buffer, into.length, into.cursor, into.next, into.written)
+        }
+    };
+    let values = |name: &[u8], into: Listing| {
+        let Listing { buffer, length, cursor, next, written } = into;
+        let (name, name_length) = (name.as_ptr(), name.len());
+        // SAFETY: as above; the name lives through the call.
+        unsafe { fastly_http_req::header_values_get(handle, name, name_length, buffer, length, cursor, next, written) }
+    };
+    headers(names, values)
+}
+
+/// The headers of a provider's answer.
+pub fn response_headers(response: &ResponseHandle) -> HeaderMap {
+    let handle = response.as_u32();
+    let names = |into: Listing| {
+        // SAFETY: as for requests.
+        unsafe {
+            fastly_http_resp::header_names_get(handle, into.buffer, into.length, into.cursor, into.next, into.written)
+        }
+    };
+    let values = |name: &[u8], into: Listing| {
+        let Listing { buffer, length, cursor, next, written } = into;
+        let (name, name_length) = (name.as_ptr(), name.len());
+        // SAFETY: as for requests.
+        unsafe { fastly_http_resp::header_values_get(handle, name, name_length, buffer, length, cursor, next, written) }
+    };
+    headers(names, values)
+}
+
+/// Where the host writes a part of a list: texts that each end with a zero byte.
+#[derive(Clone, Copy)]
+struct Listing {
+    buffer: *mut u8,
+    length: usize,
+    /// Which text comes first.
+    cursor: u32,
+    /// Which text comes first in the next part; negative after the last part.
+    next: *mut i64,
+    /// How many bytes were written, or are needed at least.
+    written: *mut usize,
+}
+
+/// Reads a head's headers by the two calls that list its names and the values of one.
+fn headers(names: impl Fn(Listing) -> FastlyStatus, values: impl Fn(&[u8], Listing) -> FastlyStatus) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
+    let mut buffer = Vec::with_capacity(USUAL_LIST_BYTES);
+    list(&names, &mut Vec::with_capacity(USUAL_LIST_BYTES), |name| {
+        let Ok(parsed) = HeaderName::from_bytes(name) else { return };
+        list(
+            |into| values(name, into),
+            &mut buffer,
+            |value| {
+                // The host has taken it from a head, so that it can stand in one.
+                if let Ok(value) = HeaderValue::from_bytes(value) {
+                    headers.append(&parsed, value);
+                }
+            },
+        );
+    });
+    headers
+}
+
+/// Hands every text of a list to `take`, as far as the host gives them.
+fn list(part: impl Fn(Listing) -> FastlyStatus, buffer: &mut Vec<u8>, mut take: impl FnMut(&[u8])) {
+    let mut cursor = 0;
+    loop {
+        let (mut next, mut written) = (-1, 0);
+        buffer.clear();
+        let (start, length) = (buffer.as_mut_ptr(), buffer.capacity());
+        match part(Listing { buffer: start, length, cursor, next: &raw mut next, written: &raw mut written }) {
+            FastlyStatus::OK => {
+                // SAFETY: the host has written the first `written` bytes of the capacity.
+                unsafe { buffer.set_len(written.min(length)) };
+                buffer
+                    .split_inclusive(|byte| *byte == 0)
+                    .for_each(|text| take(text.strip_suffix(b"\0").unwrap_or(text)));
+                match u32::try_from(next) {
+                    Ok(next) if next > cursor => cursor = next,
+                    Ok(_) | Err(_) => return,
+                }
+            }
+            FastlyStatus::BUFLEN if written > length && written <= MAX_HEADER_BYTES => buffer.reserve(written),
+            _ => return,
         }
     }
 }

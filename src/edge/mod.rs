@@ -57,17 +57,18 @@ pub fn run(reuse: Reuse, mut handle: impl FnMut(&Compute<'_>, &Memory, Received<
         Reuse::Many => Serve::new(),
         Reuse::One => Serve::new().with_max_requests(1),
     };
-    serve.with_max_lifetime(MAX_LIFETIME).with_max_memory(MAX_MEMORY_MIB).with_timeout(MAX_LIFETIME).run(|request| {
-        let now = Instant::now();
-        let id = request_id();
-        panic::note_started(&id, now);
-        let client_ip = request.get_client_ip_addr();
-        let platform = Compute { received: now, client_ip, sends: &sends, backends: &backends };
-        let received = receive(request, id, started.elapsed());
-        panic::note_received(Record::received(&received));
-        handle(&platform, &memory, received);
-        if memory.has_room(sends.get()) { Next::Continue } else { Next::Stop }
-    });
+    serve.with_max_lifetime(MAX_LIFETIME).with_max_memory(MAX_MEMORY_MIB).with_timeout(MAX_LIFETIME).run(
+        |mut request: Request| {
+            let now = Instant::now();
+            let id = request_id();
+            panic::note_started(&id, now);
+            let received = receive(&mut request, id, started.elapsed());
+            let platform = Compute { received: now, request: &request, sends: &sends, backends: &backends };
+            panic::note_received(Record::received(&received));
+            handle(&platform, &memory, received);
+            if memory.has_room(sends.get()) { Next::Continue } else { Next::Stop }
+        },
+    );
 }
 
 /// Sees to it that a panic is answered and logged.
@@ -95,16 +96,17 @@ impl HandlerResult for Next {
     }
 }
 
-fn receive(mut request: Request, id: String, sandbox_age: Duration) -> Received<RawBody> {
-    let url = handles::url(request.as_handles().0);
+fn receive(request: &mut Request, id: String, sandbox_age: Duration) -> Received<RawBody> {
+    let head = request.as_handles().0;
+    let (url, headers) = (handles::url(head), handles::request_headers(head));
     let (path, query) = route::target(&url);
     Received {
         id,
         method: request.get_method().clone(),
         path: path.to_owned(),
         query: query.map(str::to_owned),
-        headers: compute::headers(&request),
-        body: RawBody::from(request.take_body()),
+        headers,
+        body: RawBody::from(request.take_body().into_handle()),
         pop: fastly::compute_runtime::pop().to_owned(),
         sandbox_age,
     }

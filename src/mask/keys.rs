@@ -47,11 +47,28 @@ impl Keys {
             for offset in 0..3 {
                 plain.add(&folded(&base64_inside(key, offset)));
             }
-            digits.add(key.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect::<Vec<_>>().as_slice());
-            digits.add(key.iter().flat_map(|byte| byte.to_string().into_bytes()).collect::<Vec<_>>().as_slice());
+            digits.add(&in_hexadecimal(key));
+            digits.add(&in_decimal(key));
         }
         (!plain.text.is_empty()).then_some(Forms { plain, digits })
     }
+}
+
+/// Two digits a byte.
+fn in_hexadecimal(key: &[u8]) -> Vec<u8> {
+    let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
+    key.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Each byte as a number without zeros before it.
+fn in_decimal(key: &[u8]) -> Vec<u8> {
+    let mut digits = Vec::with_capacity(3 * key.len());
+    for byte in key {
+        for (least, unit) in [(100, 100), (10, 10), (0, 1)] {
+            digits.extend((*byte >= least).then_some(b'0' + byte / unit % 10));
+        }
+    }
+    digits
 }
 
 impl Forms {

@@ -62,11 +62,13 @@ const MAX_COUNT_DIGITS: usize = 12;
 
 /// What the client may see of a provider's headers: rate limits that are a count, a duration or a time.
 pub fn rate_limits(provider: &HeaderMap) -> HeaderMap {
-    let limits = RATE_LIMITS.iter().filter_map(|name| {
-        let value = provider.get(*name).filter(|value| value.to_str().is_ok_and(is_limit))?;
-        Some((HeaderName::from_static(name), value.clone()))
-    });
-    limits.collect()
+    let mut limits = HeaderMap::new();
+    for name in provider.keys().filter(|name| RATE_LIMITS.contains(&name.as_str())) {
+        if let Some(value) = provider.get(name).filter(|value| value.to_str().is_ok_and(is_limit)) {
+            limits.insert(name.clone(), value.clone());
+        }
+    }
+    limits
 }
 
 fn is_limit(value: &str) -> bool {

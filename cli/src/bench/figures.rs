@@ -2,18 +2,9 @@
 
 use serde::Serialize;
 
-use super::lines::Lines;
 use super::load::Load;
-use super::meter::DecodeOptions;
+use super::phase::Phase;
 use super::rows::Kind;
-
-/// One row at one number of connections in one round.
-#[derive(Clone, Debug)]
-pub struct Phase {
-    pub load: Load,
-    /// For guests: their log lines, and what they have used.
-    pub guest: Option<(Lines, DecodeOptions)>,
-}
 
 /// One row at one number of connections. Times are medians over rounds; ratios and differences are medians of those within
 /// a round, so that a drift of the machine is in both sides.
@@ -193,13 +184,15 @@ mod tests {
     use hdrhistogram::Histogram;
 
     use super::*;
+    use crate::bench::lines::Lines;
     use crate::bench::load::Events;
+    use crate::bench::meter::Sums;
 
     fn phase(p50_ms: f64, delay_ns: u64) -> Phase {
         let mut delay = Histogram::new(3).expect("three digits should be possible");
         delay.record(delay_ns).expect("it should grow");
         let lines = Lines { count: 10, vcpu_ms: 4, decide_ms: vec![p50_ms], ..Lines::default() };
-        let used = DecodeOptions { cpu: Duration::from_millis(6), sandboxes: 2 };
+        let used = Sums { cpu: Duration::from_millis(6), sandboxes: 2 };
         Phase {
             load: Load {
                 requests: 10,

@@ -19,7 +19,8 @@ pub struct Lines {
     pub vcpu_ms: u64,
     /// Of the requests that were decided as the row says.
     pub decide_ms: Vec<f64>,
-    /// Requests that failed, were decided by something else than the row says, or had a reason, and the first of them.
+    /// Requests that failed, were decided by something else than the row says, had a reason, or were left to the platform,
+    /// and the first of them.
     pub astray: u64,
     pub first_astray: Option<String>,
 }
@@ -34,6 +35,8 @@ struct Line {
     error: Option<String>,
     #[serde(default)]
     duration_ms: Durations,
+    #[serde(default)]
+    handed_off: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -76,6 +79,8 @@ impl Lines {
             let came = parsed.source.unwrap_or_else(|| "nothing".to_owned());
             let why = parsed.error.into_iter().chain(parsed.reason).collect::<Vec<_>>().join(", ");
             self.note_astray(format!("decided by {came} ({why})"));
+        } else if parsed.handed_off {
+            self.note_astray("left to the platform".to_owned());
         } else if let Some(decide) = parsed.duration_ms.decide {
             self.decide_ms.push(decide);
         }

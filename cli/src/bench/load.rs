@@ -93,6 +93,10 @@ impl Shot {
         Ok(Self { path: format!("{}{PATH}", url.path().trim_end_matches('/')), authority, headers, body, answer })
     }
 
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>> {
         let stream = TcpStream::connect(&self.authority)
             .await

@@ -38,15 +38,15 @@ pub struct Meter {
 
 /// The sums up to a moment.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct DecodeOptions {
+pub struct Sums {
     pub cpu: Duration,
     /// Those that have ended.
     pub sandboxes: u64,
 }
 
 impl Meter {
-    pub fn reading(&self) -> DecodeOptions {
-        DecodeOptions {
+    pub fn sums(&self) -> Sums {
+        Sums {
             cpu: Duration::from_nanos(self.cpu_ns.load(Ordering::Relaxed)),
             sandboxes: self.sandboxes.load(Ordering::Relaxed),
         }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -13,6 +14,11 @@ pub enum Scenario {
     /// The gateway against the null proxy
     #[default]
     Overhead,
+    /// The same with an agent's requests: whole answers to bodies of 31 and 400 KB with 60 tools; --body-bytes does not apply
+    Agent,
+    /// An event of a stream against a loop that reads, writes and flushes; only --requests (streams), --rounds, --body-bytes and
+    /// --json apply
+    Relay,
     /// A first candidate that fails against the second listed first; only --rounds, --body-bytes and --json apply
     Outage,
     /// The translation between dialects alone, timed inside Wasm; only --rounds and --json apply
@@ -44,6 +50,9 @@ pub struct BenchOptions {
     /// A header for the requests to a target; may be repeated
     #[arg(long, value_name = "NAME:HEADER=VALUE", value_parser = parse_target_header)]
     pub target_header: Vec<TargetHeader>,
+    /// Another build of the gateway, measured beside this one; may be repeated
+    #[arg(long, value_name = "NAME=WASM", value_parser = parse_build)]
+    pub build: Vec<Build>,
     /// Where the mock upstream listens; it takes any key
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub upstream_addr: SocketAddr,
@@ -67,6 +76,13 @@ pub struct Target {
     pub name: String,
     /// Up to where `/chat/completions` follows.
     pub url: String,
+}
+
+/// Another build of the gateway.
+#[derive(Clone, Debug)]
+pub struct Build {
+    pub name: String,
+    pub wasm: PathBuf,
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +109,13 @@ fn parse_target(text: &str) -> Result<Target, String> {
         return Err("the name may not be empty or hold a colon".to_owned());
     }
     Ok(Target { name: name.to_owned(), url: url.to_owned() })
+}
+
+fn parse_build(text: &str) -> Result<Build, String> {
+    match text.split_once('=') {
+        Some((name, wasm)) if !name.is_empty() => Ok(Build { name: name.to_owned(), wasm: wasm.into() }),
+        Some(_) | None => Err("must be NAME=WASM".to_owned()),
+    }
 }
 
 fn parse_target_header(text: &str) -> Result<TargetHeader, String> {

@@ -12,7 +12,9 @@ pub struct Report {
     pub rounds: u32,
     /// How long or how many requests a row takes in a round.
     pub phase: String,
-    pub body_bytes: usize,
+    /// Missing where the rows' names say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_bytes: Option<usize>,
     pub events: u64,
     pub gap_ms: u64,
     pub guests: Vec<GuestReport>,
@@ -21,7 +23,7 @@ pub struct Report {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct GuestReport {
-    pub name: &'static str,
+    pub name: String,
     pub wasm_bytes: u64,
     /// Missing if no sandbox has ended yet.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::spawn_blocking;
 
 use super::meter::{self, Meter};
+use super::options::Build;
 use crate::client_key::ClientKey;
 use crate::gateway::{Gateway, GatewayOptions};
 use crate::log::LogLine;
@@ -32,6 +33,8 @@ pub struct Rig {
     pub upstream: Simulator,
     pub null_proxy: Service,
     pub tiergate: Service,
+    /// Other builds of the gateway, in the order of `--build`.
+    pub builds: Vec<Service>,
     /// What the gateway takes as a client's key.
     pub key: String,
     _classifier: Simulator,
@@ -49,10 +52,10 @@ pub struct Service {
 }
 
 /// A runtime that may be dropped anywhere.
-struct Threads(Option<Runtime>);
+pub struct Threads(Option<Runtime>);
 
 impl Threads {
-    fn new(name: &str, meter: Option<Arc<Meter>>) -> Result<Self> {
+    pub fn new(name: &str, meter: Option<Arc<Meter>>) -> Result<Self> {
         let runtime = Builder::new_multi_thread()
             .enable_all()
             .thread_name(name)
@@ -65,7 +68,7 @@ impl Threads {
         Ok(Self(Some(runtime)))
     }
 
-    async fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Result<T> {
+    pub async fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Result<T> {
         let runtime = self.0.as_ref().context("the threads should be there until they are dropped")?;
         Ok(runtime.spawn(future).await?)
     }
@@ -95,7 +98,7 @@ impl Upstream {
 }
 
 impl Rig {
-    pub async fn start(upstream: Upstream, report: impl Fn(&str) + Send + 'static) -> Result<Self> {
+    pub async fn start(upstream: Upstream, builds: &[Build], report: impl Fn(&str) + Send + 'static) -> Result<Self> {
         meter::install()?;
         let guests = [Guest::NullProxy, Guest::Edge];
         let paths = spawn_blocking(move || wasm::build(&guests, &mut |line| report(line))).await??;
@@ -115,15 +118,22 @@ impl Rig {
         let key = ClientKey::generate(CLIENT);
         let options = |path: &Path| GatewayOptions::new(path);
         let null_proxy = Service::start("null-proxy", &paths[0], options(&paths[0]).backend("upstream", &upstream_url));
-        let tiergate = options(&paths[1])
-            .backend(CLASSIFIER_HOST, format!("http://{}", classifier.addr()))
-            .place(upstream_url.as_str(), "", Some("upstream-key"))
-            .place(format!("https://{CLASSIFIER_HOST}"), "", Some("classifier-key"))
-            .kv("policy", policy(&upstream_url).to_string())
-            .kv(key.entry_key(), client_entry(&key).to_string());
+        let tiergate = |path: &Path| {
+            options(path)
+                .backend(CLASSIFIER_HOST, format!("http://{}", classifier.addr()))
+                .place(upstream_url.as_str(), "", Some("upstream-key"))
+                .place(format!("https://{CLASSIFIER_HOST}"), "", Some("classifier-key"))
+                .kv("policy", policy(&upstream_url).to_string())
+                .kv(key.entry_key(), client_entry(&key).to_string())
+        };
+        let mut others = Vec::with_capacity(builds.len());
+        for build in builds {
+            others.push(Service::start(&build.name, &build.wasm, tiergate(&build.wasm)).await?);
+        }
         Ok(Self {
             null_proxy: null_proxy.await?,
-            tiergate: Service::start("tiergate", &paths[1], tiergate).await?,
+            tiergate: Service::start("tiergate", &paths[1], tiergate(&paths[1])).await?,
+            builds: others,
             upstream: upstream_simulator,
             key: key.expose().to_owned(),
             _classifier: classifier,
@@ -175,7 +185,7 @@ fn policy(upstream_url: &str) -> serde_json::Value {
             tier("balanced", "Everything that needs some care."),
         ],
         "models": {
-            MODEL: {"provider": "openai", "id": MODEL, "context": 1_050_000, "max_output": 128_000,
+            MODEL: {"provider": "openai", "id": MODEL, "context": 1_050_000, "max_output": 128_000, "tools": true,
                     "price": {"input": 0.10, "cached_input": 0.01, "output": 0.50}},
             "mercury-2": {"provider": "inception", "id": "mercury-2", "context": 128_000, "max_output": 50_000,
                           "json_schema": true, "efforts": {"none": "instant"},

@@ -66,7 +66,7 @@ pub fn render(report: &Report) -> String {
         ),
     );
     let guests = report.guests.iter().map(|guest| {
-        vec![guest.name.to_owned(), format!("{:.0}", guest.wasm_bytes as f64 / 1024.0), optional(guest.heap_mib, 1)]
+        vec![guest.name.clone(), format!("{:.0}", guest.wasm_bytes as f64 / 1024.0), optional(guest.heap_mib, 1)]
     });
     section("Guests", table(&["guest", "Wasm KiB", "heap MiB"], guests));
     for note in notes(report) {
@@ -130,10 +130,14 @@ fn stream(figures: &Figures) -> Vec<String> {
 }
 
 fn notes(report: &Report) -> Vec<String> {
+    let sizes = report.body_bytes.map_or_else(String::new, |bytes| {
+        let (events, gap_ms) = (report.events, report.gap_ms);
+        format!("requests of {bytes} bytes, streams of {events} events {gap_ms} ms apart. ")
+    });
     let mut notes = vec![format!(
-        "{} rounds of {}, {} cores shared by load, simulators and gateways; medians over rounds; requests of {} bytes, \
-         streams of {} events {} ms apart. docs/benchmark.md explains the columns.",
-        report.rounds, report.phase, report.cores, report.body_bytes, report.events, report.gap_ms
+        "{} rounds of {}, {} cores shared by load, simulators and gateways; medians over rounds. {sizes}docs/benchmark.md \
+         explains the columns.",
+        report.rounds, report.phase, report.cores
     )];
     for figures in &report.rows {
         let row = format!("{} at {}", figures.row, figures.connections);

@@ -48,8 +48,7 @@ mod guest {
     /// Of a policy that is nearly as large as one may be.
     const POLICY_BYTES: usize = 500_000;
 
-    /// An agent's body at its beginning, and late in its work.
-    const AGENT_KILOBYTES: [usize; 2] = [31, 400];
+    /// How often an agent's body is.
     const AGENT_TIMES: u64 = 100;
 
     /// How often a large body is.
@@ -131,8 +130,8 @@ mod guest {
             rows.push(request_row(PASSED_MODEL, &format!("{what}, to openai-chat"), &body, LARGE_TIMES));
             rows.push(request_row(MESSAGES_MODEL, &format!("{what}, to the Messages API"), &body, LARGE_TIMES));
         }
-        for kilobytes in AGENT_KILOBYTES {
-            let body = agent::body(kilobytes * 1_000);
+        for kilobytes in agent::KILOBYTES {
+            let body = agent::request(kilobytes * 1_000).to_string();
             let what = format!("an agent's {kilobytes} KB with {} tools", agent::TOOLS);
             rows.push(request_row(PASSED_MODEL, &format!("{what}, to openai-chat"), &body, AGENT_TIMES));
             rows.push(request_row(MENDED_MODEL, &format!("{what}, to openai-chat, mended"), &body, AGENT_TIMES));

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tiergate::door::chat::completion;
 use tiergate::door::chat::gathered::Gathered;
 use tiergate::policy::Dialect;
+use tiergate::wire::carried;
 use tiergate::wire::json::object_fields;
 
 use super::read;
@@ -109,10 +110,10 @@ proptest! {
         read(&reading, &[wire.as_bytes()], |said| {
             gathered.take(&options, said);
             carried.take(&options, said);
-            carried = serde_json::from_str(&serde_json::to_string(&carried).expect("JSON")).expect("a state");
+            carried = carried::read(&carried::write(&carried)).expect("a state");
         });
         prop_assert_eq!(&carried, &gathered);
-        let state = serde_json::to_value(&gathered).expect("JSON");
+        let state: Value = serde_json::from_slice(&carried::write(&gathered)).expect("JSON");
         prop_assert!(text_bytes(&state) <= state["bytes"].as_u64().expect("a count"), "all that is held is counted: {}", state);
         let mut body = Vec::new();
         completion::write(gathered, &mut body);
