@@ -1,6 +1,7 @@
 //! What an answer tells about itself, for the log and the bill.
 
 use crate::mask::keys::cut;
+use crate::wire::carried::carried;
 use crate::wire::piece::Piece;
 use crate::wire::usage::Tally;
 
@@ -22,6 +23,8 @@ pub struct AnswerFacts {
     /// The choice of each of them.
     finished: Vec<u64>,
 }
+
+carried!(AnswerFacts { tally, model, finish_reasons, finished });
 
 impl AnswerFacts {
     /// Notes what a piece tells, but for a reason to finish, whose word is the door's.

@@ -208,6 +208,11 @@ impl<'a> JsonString<'a> {
         )
     }
 
+    /// `json` if it is a JSON string.
+    pub fn parse(json: String) -> Option<JsonString<'static>> {
+        Json::parse(json).filter(|json| is_text(json.raw())).map(JsonString)
+    }
+
     /// The empty text.
     pub fn empty() -> JsonString<'static> {
         JsonString(Json::borrow("\"\"").expect("two quotes should be JSON"))

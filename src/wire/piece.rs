@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::policy::Dialect;
 use crate::wire::call::CallKind;
+use crate::wire::carried::carried;
 use crate::wire::json::JsonString;
 use crate::wire::seal::Sealed;
 use crate::wire::usage::Usage;
@@ -57,6 +58,8 @@ pub struct At {
     pub choice: u64,
     pub item: u64,
 }
+
+carried!(At { choice, item });
 
 /// What an answer says of itself.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -118,6 +121,8 @@ pub struct Finish<'a> {
     pub explanation: Option<JsonString<'a>>,
 }
 
+carried!(Finish<'static> { reason, word, stop_string, explanation });
+
 /// Why a choice has finished, in no dialect's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinishReason {
@@ -138,6 +143,8 @@ pub enum FinishReason {
     /// A word that the dialect does not know.
     Other,
 }
+
+carried!(FinishReason = Stop | Calls | Length | Window | Filtered | StopString | Paused | Other);
 
 /// What shows that somebody is there, and no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What an answer used, in tokens, and what that costs.
 
 use crate::policy::{Price, Rates};
+use crate::wire::carried::carried;
 
 /// Tokens, as OpenAI counts them: `input` includes `cached_input` and `cache_write`, `output` includes `reasoning`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Usage {
     pub reasoning: u64,
 }
 
+carried!(Usage { input, cached_input, cache_write, output, reasoning });
+
 /// What is known of what an answer used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -24,6 +27,8 @@ pub struct Tally {
     /// How many bytes of text came: the answer's, its reasoning's, and that of its calls.
     pub text_bytes: u64,
 }
+
+carried!(Tally { usage, usage_at_start, text_bytes });
 
 /// About how many bytes of text one token stands for.
 const BYTES_PER_TOKEN: u64 = 4;
