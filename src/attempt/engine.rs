@@ -21,7 +21,6 @@ use crate::record::{AttemptEnd, AttemptRecord, Billing, ModelNames};
 use crate::upstream::dialect::{DecodeOptions, EncodeOptions, Recipient};
 use crate::upstream::headers;
 use crate::upstream::keyring::NoSecret;
-use crate::upstream::meaning::Meaning;
 use crate::visit::Visit;
 
 /// The attempts at one request.
@@ -256,7 +255,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let took = now - launch.started;
         let billing = outcome.billing(took, &sighting.tally);
         let failed = self.record(launch, outcome.end(), sighting);
-        let meaning = outcome.meaning().map(Meaning::as_str);
+        let meaning = outcome.meaning().map(|meaning| meaning.as_str().into());
         self.visit.note_attempt(AttemptRecord { billing, meaning, ..failed });
         let is_stale = outcome.is_stale_connection(took) && self.queue.note_stale(place);
         let Judgement { verdict, expected_back, .. } = judge(&outcome, job.tier.on_refusal);

@@ -14,7 +14,7 @@ pub mod outcome;
 mod probe;
 pub mod queue;
 mod race;
-mod witness;
+pub mod witness;
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -281,7 +281,7 @@ impl Outcome {
             Outcome::Broken => "broken",
             Outcome::TooLarge => "too_large",
         };
-        AttemptEnd::Failed(name)
+        AttemptEnd::Failed(name.into())
     }
 
     /// What the provider's error means, if it is one.

@@ -6,6 +6,7 @@ use crate::attempt::outcome::{Outcome, judge};
 use crate::platform::Platform;
 use crate::policy::{HealthSettings, OnRefusal};
 use crate::pop::health::{self, Cooling, Extent, Found, Setback, Stage, Success};
+use crate::wire::carried::carried;
 
 /// One attempt at a candidate, as the POP hears of it.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct Witness {
     pub is_probe: bool,
     pub settings: HealthSettings,
 }
+
+carried!(Witness { health_name, found, began, is_probe, settings });
 
 impl Witness {
     /// The candidate has begun to answer, which is told where there is something that this ends.
@@ -69,5 +72,25 @@ impl Witness {
     fn succeeded<P: Platform>(&self, platform: &P, extent: Extent) {
         let success = Success { began: self.began, extent };
         health::succeeded(platform, &self.health_name, self.found, success);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::default_policy;
+    use crate::wire::carried;
+
+    #[test]
+    fn a_witness_says_the_same_elsewhere() {
+        let witness = Witness {
+            health_name: "a/b".to_owned(),
+            found: Found::default(),
+            began: Duration::from_millis(6),
+            is_probe: true,
+            settings: default_policy().health,
+        };
+        let read: Witness = carried::read(&carried::write(&witness)).expect("a witness");
+        assert_eq!(format!("{read:?}"), format!("{witness:?}"));
     }
 }

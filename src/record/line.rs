@@ -116,7 +116,7 @@ struct AttemptLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     estimate_usd: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    meaning: Option<&'static str>,
+    meaning: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,9 +161,9 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
         method: &record.method,
         path: &record.path,
         status: record.status,
-        error: record.error,
+        error: record.error.as_deref(),
         client: record.client.as_deref(),
-        refusal: record.refusal,
+        refusal: record.refusal.as_deref(),
         claimed_client: record.claimed_client.as_deref(),
         tags: &record.tags,
         policy: record.policy.as_deref(),
@@ -191,7 +191,7 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
                 duration_ms: milliseconds(attempt.duration),
                 hedge: attempt.hedge,
                 estimate_usd: attempt.estimate,
-                meaning: attempt.meaning,
+                meaning: attempt.meaning.as_deref(),
                 request_id: attempt.request_id.as_deref(),
                 missing_entry: attempt.missing_entry.as_deref(),
             })

@@ -6,6 +6,7 @@
 pub mod estimate;
 pub mod line;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -16,11 +17,15 @@ use crate::error::Error;
 use crate::mask::keys::{Keys, without_known_shapes};
 use crate::platform::Received;
 use crate::policy::{ModelId, Policy, Price};
+use crate::wire::carried::carried;
 use crate::wire::usage::{Tally, Usage};
 
 const MAX_PATH_BYTES: usize = 1_000;
 /// HTTP bounds no method; those that are registered have 17 letters at most.
 const MAX_METHOD_BYTES: usize = 32;
+
+/// A word of the documentation that says what happened: of this program, or as a record holds it that another execution began.
+pub type Word = Cow<'static, str>;
 
 /// How a tier was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +36,8 @@ pub enum DecisionSource {
     Classifier,
     Default,
 }
+
+carried!(DecisionSource = Header | Model | Rule | Classifier | Default);
 
 impl DecisionSource {
     pub fn as_str(self) -> &'static str {
@@ -72,6 +79,32 @@ pub enum Reason {
     TierBounded,
 }
 
+carried!(
+    Reason = AffinityInvalid
+        | CandidateCooling
+        | ClassifierBreakerOpen
+        | ClassifierError
+        | ClassifierInvalid
+        | ClassifierNoSecret
+        | ClassifierNotAllowed
+        | ClassifierOff
+        | ClassifierTimeout
+        | ClientStale
+        | ContextTooLong
+        | ForcedToolsWeaker
+        | LowConfidence
+        | NeedsAudio
+        | NeedsFiles
+        | NeedsJsonSchema
+        | NeedsPart
+        | NeedsTools
+        | NeedsVideo
+        | NeedsVision
+        | PolicyStale
+        | ProviderNotAllowed
+        | TierBounded
+);
+
 impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
@@ -102,7 +135,8 @@ impl Reason {
     }
 }
 
-/// Everything that headers and the log line say.
+/// Everything that headers and the log line say. It is carried without the keys, so whoever hands it to another execution for the
+/// log line hides what repeats them first ([`Record::hide_keys`]), once no header is made from it any more.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
     pub id: String,
@@ -112,7 +146,7 @@ pub struct Record {
     /// The client whose key was presented, also of one that may not be used any more.
     pub client: Option<String>,
     /// Why a key was refused.
-    pub refusal: Option<&'static str>,
+    pub refusal: Option<Word>,
     /// The id in a key that was not found to be this client's, so that anybody may have written it.
     pub claimed_client: Option<String>,
     /// The client's tags and those of `x-route-tags`.
@@ -152,7 +186,7 @@ pub struct Record {
     pub bytes_sent: u64,
     pub status: u16,
     /// The error's code, also one that ended a stream.
-    pub error: Option<&'static str>,
+    pub error: Option<Word>,
     pub client_closed: bool,
     /// Whether the rest of the stream was left to the platform; usage and end are not known then.
     pub handed_off: bool,
@@ -166,12 +200,21 @@ pub struct Record {
     pub keys: Keys,
 }
 
+carried!(Record {
+    id, method, path, pop, client, refusal, claimed_client, tags, policy, requested_model, stream, tier, source,
+    reasons, rules, confidence, classifier, input_tokens, attempts, serving, cooling, served, dropped, timings,
+    tally, finish_reasons, response_model, cost, bytes_received, bytes_sent, status, error, client_closed,
+    handed_off, resumed, secret_fault, ignored_events
+} without { keys });
+
 /// A candidate by its names in the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelNames {
     pub provider: String,
     pub model: String,
 }
+
+carried!(ModelNames { provider, model });
 
 /// One attempt at a candidate.
 #[derive(Clone, Debug, PartialEq)]
@@ -191,7 +234,7 @@ pub struct AttemptRecord {
     /// Whether it was started beside another one.
     pub hedge: bool,
     /// What the provider's error means, if it ended with one.
-    pub meaning: Option<&'static str>,
+    pub meaning: Option<Word>,
     /// The provider's own name for the request.
     pub request_id: Option<String>,
     /// The Secret Store's entry that was not there.
@@ -203,6 +246,23 @@ pub struct AttemptRecord {
     pub estimate: Option<f64>,
 }
 
+carried!(AttemptRecord {
+    names,
+    price,
+    end,
+    started,
+    duration,
+    head,
+    first_piece,
+    hedge,
+    meaning,
+    request_id,
+    missing_entry,
+    billing,
+    tally,
+    estimate
+});
+
 /// Whether a provider may ask money for an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Billing {
@@ -213,6 +273,8 @@ pub enum Billing {
     /// It serves: what it costs is what the request costs.
     Served,
 }
+
+carried!(Billing = Free | Possible | Served);
 
 impl AttemptRecord {
     /// An attempt at `model` that was started at `started` and has ended in no time, with nothing.
@@ -237,12 +299,12 @@ impl AttemptRecord {
 }
 
 /// How an attempt ended; as text, a status or a name such as `timeout`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptEnd {
     /// The provider's status, of an answer that served or of a refusal.
     Status(StatusCode),
     /// What went wrong, by its name in the documentation.
-    Failed(&'static str),
+    Failed(Word),
     /// Another attempt's answer came first, and the connection was closed.
     Closed,
     /// Another attempt's answer came first, before this one had a head: the platform cannot cancel such a request.
@@ -251,9 +313,11 @@ pub enum AttemptEnd {
     Probing,
 }
 
+carried!(AttemptEnd = Status(status) | Failed(name) | Closed | Abandoned | Probing);
+
 impl AttemptEnd {
     /// Whether it is an answer that served.
-    pub fn is_answer(self) -> bool {
+    pub fn is_answer(&self) -> bool {
         matches!(self, AttemptEnd::Status(status) if status.is_success())
     }
 }
@@ -279,6 +343,8 @@ pub struct ClassifierRecord {
     pub cost: Option<f64>,
 }
 
+carried!(ClassifierRecord { names, duration, usage, cost });
+
 /// Durations from receipt, unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
@@ -294,6 +360,8 @@ pub struct Timings {
     pub first_byte: Option<Duration>,
     pub total: Option<Duration>,
 }
+
+carried!(Timings { auth, policy, decide, upstream, first_byte, total });
 
 impl Record {
     /// What is known when a request arrives.
@@ -330,7 +398,7 @@ impl Record {
     }
 
     pub fn failed(&mut self, error: &Error) {
-        self.error = Some(error.kind.code());
+        self.error = Some(error.kind.code().into());
     }
 
     /// Hides every text that client or provider wrote and that holds a part of a key. For the log line alone: no header
@@ -368,3 +436,6 @@ impl fmt::Display for ModelNames {
         write!(formatter, "{}/{}", self.provider, self.model)
     }
 }
+
+#[cfg(test)]
+mod tests;

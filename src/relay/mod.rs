@@ -13,7 +13,6 @@ use crate::error::{Error, Kind};
 use crate::platform::{ClientGone, Platform};
 use crate::policy::{Resume, StreamMode};
 use crate::pop::health::Stage;
-use crate::upstream::meaning::Meaning;
 use crate::upstream::stream::{Break, Progress};
 use crate::visit::settle::Ending;
 use crate::wire::facts::AnswerFacts;
@@ -140,7 +139,7 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
         let job = self.attempts.job;
         let outcome = Outcome::from(broken);
         self.serving.witness.failed(job.platform, &outcome, Stage::AfterBegin);
-        let meaning = outcome.meaning().map(Meaning::as_str);
+        let meaning = outcome.meaning().map(|meaning| meaning.as_str().into());
         self.attempts.visit.note_broken(outcome.end(), meaning, self.answer.delivery.facts.tally);
         let Some(mut repair) = self.answer.delivery.repair().cloned() else { return Ok(None) };
         match job.tier.resume {

@@ -16,7 +16,7 @@ use crate::admit::memory::Memory;
 use crate::door::answer_headers;
 use crate::error::Error;
 use crate::platform::{ClientGone, Platform};
-use crate::record::{AttemptEnd, AttemptRecord, Billing, Reason, Record, line};
+use crate::record::{AttemptEnd, AttemptRecord, Billing, Reason, Record, Word, line};
 use crate::secret::Secret;
 use crate::upstream::keyring::Keyring;
 use crate::wire::usage::Tally;
@@ -104,7 +104,7 @@ impl<'a, P: Platform> Visit<'a, P> {
         if found.client.is_stale {
             record.reason(Reason::ClientStale);
         }
-        record.refusal = found.client.refusal.map(|refusal| refusal.as_str());
+        record.refusal = found.client.refusal.map(|refusal| refusal.as_str().into());
         match &found.client.refused {
             Some(Refused::Client(id)) => record.client = Some(id.clone()),
             Some(Refused::Claimed(id)) => record.claimed_client = Some(id.clone()),
@@ -130,7 +130,7 @@ impl<'a, P: Platform> Visit<'a, P> {
     }
 
     /// The attempt that serves has broken after it had begun: how, what an error meant that it ended with, and what it had used.
-    pub fn note_broken(&mut self, end: AttemptEnd, meaning: Option<&'static str>, tally: Tally) {
+    pub fn note_broken(&mut self, end: AttemptEnd, meaning: Option<Word>, tally: Tally) {
         self.memory.forget_index();
         let now = self.platform.elapsed();
         if let Some(attempt) = self.record.end_serving(now, tally) {

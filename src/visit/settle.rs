@@ -108,14 +108,14 @@ pub fn after_panic(record: Record) -> (Record, ResponseHead, Vec<u8>) {
     let error = panicked();
     let body = error.body();
     let (status, bytes_sent) = (error.kind.status().as_u16(), body.len() as u64);
-    let record = Record { status, bytes_sent, error: Some(error.kind.code()), ..record };
+    let record = Record { status, bytes_sent, error: Some(error.kind.code().into()), ..record };
     let head = answer_headers::head(&record, error.kind.status(), media::JSON, HeaderMap::new());
     (record, head, body)
 }
 
 /// The record of a request that a panic ended after its client had a head.
 pub fn after_late_panic(record: Record) -> Record {
-    Record { error: Some(panicked().kind.code()), ..record }
+    Record { error: Some(panicked().kind.code().into()), ..record }
 }
 
 fn panicked() -> Error {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::policy::HealthSettings;
 use crate::pop::health::{Cooling, Extent, Setback, Stage, Standing, Success};
 use crate::pop::millis;
+use crate::wire::carried::carried;
 
 /// How long after a cool-down's end it is remembered, so that the next one is twice as long.
 const COOLDOWN_MEMORY: Duration = Duration::from_secs(600);
@@ -29,6 +30,8 @@ pub struct State {
     pub cooldown: Option<CoolDown>,
 }
 
+carried!(State { failures, broke, changed_ms, cooldown });
+
 /// A cool-down, or the time of the probe that follows it; kept after its end, until a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoolDown {
@@ -38,6 +41,8 @@ pub struct CoolDown {
     /// Whether a request is finding out if the candidate works again.
     pub is_probe: bool,
 }
+
+carried!(CoolDown { until_ms, number, is_probe });
 
 impl State {
     pub fn standing(&self, now: Duration) -> Standing {
