@@ -1,8 +1,13 @@
-//! A streamed answer under way: its provider's stream, and its delivery to the client.
+//! A streamed answer under way: its provider's stream, and its delivery to the client. It can be taken apart into plain values,
+//! written down, and put together again in another execution of the same build, which goes on as if nothing had happened.
+
+use std::rc::Rc;
 
 use crate::door::delivery::Delivery;
 use crate::platform::Platform;
-use crate::upstream::stream::{Break, Progress, ProviderStream};
+use crate::upstream::sealer::Sealer;
+use crate::upstream::stream::{Break, Progress, ProviderParts, ProviderState, ProviderStream};
+use crate::wire::carried::carried;
 use crate::wire::piece::{FinishReason, Piece};
 
 /// Joins the two sides of a stream.
@@ -15,6 +20,35 @@ pub struct AnswerStream<P: Platform> {
     opening: Opening,
 }
 
+/// An answer under way as plain values. No key is among them, and nothing of the policy's but what the answer needs.
+#[derive(Debug)]
+pub struct StreamState {
+    provider: ProviderState,
+    delivery: Delivery,
+    progress: Progress,
+    opening: Opening,
+}
+
+carried!(StreamState { provider, delivery, progress, opening });
+
+/// An answer that is taken apart.
+pub struct Parts<P: Platform> {
+    pub state: StreamState,
+    /// What the client gets next; of an answer that is held, all that it has so far.
+    pub held: Vec<u8>,
+    /// What has been read of the body and not told: it is the beginning of what is still to be read.
+    pub rest: Vec<u8>,
+    /// The body behind that.
+    pub body: P::Body,
+}
+
+impl StreamState {
+    /// What [`Sealer::of_origin`] needs for the keys that the answer is read with; nothing if it needs none.
+    pub fn sealer_origin(&self) -> Option<[&str; 3]> {
+        self.provider.sealer_origin()
+    }
+}
+
 /// What an answer begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
@@ -24,6 +58,8 @@ pub enum Opening {
     Refusal,
     Answer,
 }
+
+carried!(Opening = Nothing | Refusal | Answer);
 
 impl Opening {
     /// What pieces open with.
@@ -44,6 +80,29 @@ impl Opening {
 impl<P: Platform> AnswerStream<P> {
     pub fn new(provider: ProviderStream<P>, delivery: Delivery) -> Self {
         Self { provider, delivery, held: Vec::new(), progress: Progress::Preamble, opening: Opening::Nothing }
+    }
+
+    /// Takes the answer apart; gives it back as it is if its body has a coding, whose window would be most of what is carried.
+    ///
+    /// # Errors
+    /// The answer itself.
+    pub fn into_parts(self: Box<Self>) -> Result<Parts<P>, Box<Self>> {
+        if self.provider.is_coded() {
+            return Err(self);
+        }
+        let Self { provider, delivery, held, progress, opening } = *self;
+        let ProviderParts { state: provider, rest, body } = provider.into_parts();
+        Ok(Parts { state: StreamState { provider, delivery, progress, opening }, held, rest, body })
+    }
+
+    /// Puts an answer together again; nothing if the state is none of this build. The next read takes `rest`, which is what has
+    /// been read of the body by now. Of a state that comes from elsewhere, `sealer` seals the thoughts
+    /// ([`StreamState::sealer_origin`]), and no other answer can take the place of this one any more.
+    pub fn from_parts(parts: Parts<P>, sealer: Option<Rc<Sealer>>) -> Option<Self> {
+        let Parts { state, held, rest, body } = parts;
+        let StreamState { provider: state, delivery, progress, opening } = state;
+        let provider = ProviderStream::from_parts(ProviderParts { state, rest, body }, sealer)?;
+        Some(Self { provider, delivery, held, progress, opening })
     }
 
     /// Reads once, waiting if nothing has come. What is held after a break is good.

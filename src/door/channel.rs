@@ -1,5 +1,8 @@
 //! The texts of an answer by the channel that they come in, and how far a replay has said them again.
 
+use serde_json::Value;
+
+use crate::wire::carried::Carried;
 use crate::wire::json::JsonString;
 use crate::wire::piece::{Piece, ReasoningForm};
 
@@ -37,6 +40,18 @@ impl Channel {
         } else {
             Err(Differs)
         }
+    }
+}
+
+/// Without what a replay has said again: where the answer goes on elsewhere, no other stream takes its place.
+impl Carried for Channel {
+    fn to_json(&self) -> Value {
+        let Self { delivered, replayed } = self;
+        delivered.get(*replayed..).unwrap_or_default().into()
+    }
+
+    fn from_json(json: Value) -> Option<Self> {
+        String::from_json(json).map(|delivered| Self { delivered, replayed: 0 })
     }
 }
 

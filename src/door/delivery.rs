@@ -9,6 +9,7 @@ use crate::door::chat::chunks::Encoder;
 use crate::door::chat::completion;
 use crate::door::repair::Repair;
 use crate::policy::Dialect;
+use crate::wire::carried::carried;
 use crate::wire::facts::AnswerFacts;
 use crate::wire::piece::{Piece, Said, Weight};
 
@@ -23,6 +24,8 @@ pub struct Delivery {
     /// What the answer has told so far.
     pub facts: AnswerFacts,
 }
+
+carried!(Delivery { encoder, repair, differs, sealed_bytes, facts });
 
 impl Delivery {
     /// With `repair` the answer can be joined with one that takes its place, or takes the place of the one that it remembers.

@@ -11,6 +11,7 @@ use crate::door::channel::{CHANNELS, Channel, Differs, channel_of, with_text};
 use crate::door::chat::answer::unknown_id;
 use crate::door::chat::chunks::{Encoder, Identity};
 use crate::door::seam::Seam;
+use crate::wire::carried::carried;
 use crate::wire::json::JsonString;
 use crate::wire::piece::{Piece, Said};
 
@@ -34,6 +35,9 @@ pub struct Repair {
     /// Whether all that was delivered can be compared with what another stream says.
     repairable: bool,
 }
+
+// Where the answer goes on elsewhere it is not repaired again.
+carried!(Repair { identity, channels, held, holds, resumed, seam } without { repairable });
 
 /// What an event says that was not delivered before.
 struct News<'s> {

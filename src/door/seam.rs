@@ -1,6 +1,8 @@
 //! The seam between an answer that broke and the one that goes on after it, where the latter's provider was not shown the
 //! white space at the end of the former: what of it is said again is said once.
 
+use crate::wire::carried::carried;
+
 /// How much of a continuation's leading white space its client has already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seam {
@@ -9,6 +11,8 @@ pub struct Seam {
     /// White space with which the continuation begins, as far as it has come.
     came: String,
 }
+
+carried!(Seam { unseen, came });
 
 impl Seam {
     /// Nothing if the provider was shown all.

@@ -29,6 +29,8 @@ const BLOCK_BYTES: usize = 64;
 /// The keys of one origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealer {
+    /// Dialect, provider and model.
+    origin: [String; 3],
     /// The first seals; all open.
     keys: Vec<Key>,
 }
@@ -69,7 +71,12 @@ impl Sealer {
     pub fn of_origin(origin: [&str; 3], roots: &[Secret<String>]) -> Option<Self> {
         let usable = roots.iter().filter(|root| root.expose().len() >= MIN_ROOT_BYTES);
         let keys: Vec<Key> = usable.map(|root| Key::derive(root, origin)).collect();
-        (!keys.is_empty()).then_some(Self { keys })
+        (!keys.is_empty()).then(|| Self { origin: origin.map(str::to_owned), keys })
+    }
+
+    /// What its keys are for, so that the same root gives the same keys elsewhere.
+    pub fn origin(&self) -> &[String; 3] {
+        &self.origin
     }
 
     /// The token for a state; nothing if it is too long to be kept by a client.

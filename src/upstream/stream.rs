@@ -8,12 +8,16 @@
 //! What has come is known by its first bytes, since content types are often wrong or missing. A whole answer in place of a
 //! stream is read as one, and told at its end.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::platform::{Platform, Wait};
-use crate::upstream::coding::{BodyFailure, PlainBody};
+use crate::upstream::coding::{BodyFailure, BodyState, PlainBody};
+use crate::upstream::dialect::state::DecoderState;
 use crate::upstream::dialect::{self, DecodeOptions, Defect, EndOfAnswer, Heard, Stream};
 use crate::upstream::error_words::ProviderError;
+use crate::upstream::sealer::Sealer;
+use crate::wire::carried::carried;
 use crate::wire::piece::{Alive, AsItCame, Piece, Said, Weight, recycle};
 use crate::wire::sse::{self, Beginning, Decoder, MAX_EVENT_BYTES};
 
@@ -45,6 +49,53 @@ pub struct ProviderStream<P: Platform> {
     pub cut_after: Option<Duration>,
 }
 
+/// A stream under way, without its body and its keys, as plain values: another execution of the same build goes on with it.
+#[derive(Debug)]
+pub struct ProviderState {
+    body: BodyState,
+    is_behind_beginning: bool,
+    form: Form,
+    options: DecodeOptions,
+    dialect: DecoderState,
+    /// What the keys are for that seal its thoughts, if any are sealed.
+    sealer_origin: Option<[String; 3]>,
+    begun: bool,
+    alive: bool,
+    ignored: u32,
+    bytes: u64,
+    cut_after: Option<Duration>,
+}
+
+carried!(ProviderState {
+    body,
+    is_behind_beginning,
+    form,
+    options,
+    dialect,
+    sealer_origin,
+    begun,
+    alive,
+    ignored,
+    bytes,
+    cut_after
+});
+
+/// A stream that is taken apart.
+pub struct ProviderParts<P: Platform> {
+    pub state: ProviderState,
+    /// What has been read of the body and not told.
+    pub rest: Vec<u8>,
+    /// What is left of it behind `rest`.
+    pub body: P::Body,
+}
+
+impl ProviderState {
+    /// What [`Sealer::of_origin`] needs for the stream's keys; nothing if it has none.
+    pub fn sealer_origin(&self) -> Option<[&str; 3]> {
+        self.sealer_origin.as_ref().map(|origin| origin.each_ref().map(String::as_str))
+    }
+}
+
 /// What a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
@@ -53,6 +104,8 @@ enum Form {
     /// One JSON document.
     Whole,
 }
+
+carried!(Form = Unknown | Events | Whole);
 
 /// How far a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +117,8 @@ pub enum Progress {
     /// The stream is whole.
     Ended,
 }
+
+carried!(Progress = Preamble | Begun | Ended);
 
 /// Why a stream will not become whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +160,63 @@ impl<P: Platform> ProviderStream<P> {
             alive: false,
             ignored: 0,
             bytes: 0,
+            cut_after,
+        })
+    }
+
+    /// Takes it apart, for [`ProviderStream::from_parts`]. A body with a coding must not be: see [`ProviderStream::is_coded`].
+    pub fn into_parts(self) -> ProviderParts<P> {
+        let Self { body, decoder, form, options, dialect, pieces: _, begun, alive, ignored, bytes, cut_after } = self;
+        let is_behind_beginning = decoder.is_behind_beginning();
+        let mut rest = decoder.into_unread();
+        // It is read again, and counted then.
+        let unread = rest.len() as u64;
+        let state = ProviderState {
+            body: body.state(unread),
+            is_behind_beginning,
+            form,
+            sealer_origin: options.sealer.as_ref().map(|sealer| sealer.origin().clone()),
+            options,
+            dialect: dialect.into_state(),
+            begun,
+            alive,
+            ignored,
+            bytes: bytes - unread,
+            cut_after,
+        };
+        let body = body.into_rest(&mut rest);
+        ProviderParts { state, rest, body }
+    }
+
+    /// Puts it together again; nothing if the state is none of this build. Where it comes from elsewhere, `sealer` seals its
+    /// thoughts. `rest` may be more, or less, of the body than it was where the stream was taken apart.
+    pub fn from_parts(parts: ProviderParts<P>, sealer: Option<Rc<Sealer>>) -> Option<Self> {
+        let ProviderParts { state, rest, body } = parts;
+        let ProviderState {
+            body: body_state,
+            is_behind_beginning,
+            form,
+            options,
+            dialect,
+            sealer_origin: _,
+            begun,
+            alive,
+            ignored,
+            bytes,
+            cut_after,
+        } = state;
+        let options = DecodeOptions { sealer: options.sealer.clone().or(sealer), ..options };
+        Some(Self {
+            body: PlainBody::from_state(&body_state, rest, body),
+            decoder: if is_behind_beginning { Decoder::behind_beginning() } else { Decoder::default() },
+            form,
+            dialect: Stream::from_state(&options, dialect)?,
+            options,
+            pieces: Vec::new(),
+            begun,
+            alive,
+            ignored,
+            bytes,
             cut_after,
         })
     }
@@ -256,7 +368,9 @@ impl<P: Platform> ProviderStream<P> {
 
     /// What was read and not told, and the body that goes on from there.
     pub fn into_rest(self) -> (Vec<u8>, P::Body) {
-        (self.decoder.into_unread(), self.body.into_inner())
+        let mut rest = self.decoder.into_unread();
+        let body = self.body.into_rest(&mut rest);
+        (rest, body)
     }
 
     fn take_events(&mut self, tell: &mut impl FnMut(&Said<'_>) -> Weight) -> Result<Progress, Break> {

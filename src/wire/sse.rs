@@ -48,6 +48,16 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// A decoder that goes on behind the beginning of a stream, where no byte order mark may stand any more.
+    pub fn behind_beginning() -> Self {
+        Self { began: true, ..Self::default() }
+    }
+
+    /// Whether the beginning of the stream has come, with the byte order mark that it may have.
+    pub fn is_behind_beginning(&self) -> bool {
+        self.began
+    }
+
     /// Where the next read is to be appended; whole events that were taken are forgotten first.
     pub fn space(&mut self) -> &mut Vec<u8> {
         if self.start > 0 {

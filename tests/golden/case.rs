@@ -17,6 +17,7 @@ use tiergate::upstream::address::Address;
 use tiergate::upstream::dialect::{self, CannotEncode, DecodeOptions, Defect, EncodeOptions, Heard, Recipient, Stream};
 use tiergate::upstream::error_words::{self, ProviderError};
 use tiergate::upstream::sealer::Sealer;
+use tiergate::wire::ask::Ask;
 use tiergate::wire::facts::AnswerFacts;
 use tiergate::wire::json::object_fields;
 use tiergate::wire::piece::{Alive, Piece, Said, Weight};
@@ -56,6 +57,13 @@ pub struct Case {
     pub name: String,
     pub dialect: Dialect,
     parts: Vec<(String, String)>,
+}
+
+/// A stream, event by event, and how it is read and told.
+pub struct Streamed {
+    pub wire: Vec<String>,
+    pub decode: DecodeOptions,
+    pub encode: AnswerOptions,
 }
 
 impl Case {
@@ -127,16 +135,41 @@ impl Case {
         }
     }
 
+    fn request(&self) -> Ask<'_> {
+        let body = self.get("request").unwrap_or(r#"{"messages":[{"role":"user","content":"Hi"}]}"#).as_bytes();
+        chat::parse(body).unwrap_or_else(|error| panic!("{}: {error:?}", self.name))
+    }
+
+    /// The secret that thoughts are sealed with, if any are.
+    pub fn root(&self) -> Option<Secret<String>> {
+        self.value("secret").as_str().map(|secret| Secret::new(secret.to_owned()))
+    }
+
+    /// How answers are read, and what the client gets of them.
+    fn options(&self, policy: &Policy) -> (DecodeOptions, AnswerOptions) {
+        let (request, candidate) = (self.request(), self.candidate(policy));
+        let sealer = self.root().and_then(|root| Sealer::new(policy, candidate.model, &[root])).map(Rc::new);
+        let decode =
+            DecodeOptions { sealer, ..DecodeOptions::of(&Recipient::of(policy, &candidate), &request, CREATED) };
+        (decode, AnswerOptions::of(&request, policy.providers[0].show_reasoning))
+    }
+
+    /// The stream of the case as its provider sends it, if it has one, and how it is read and told.
+    pub fn streamed(&self) -> Option<Streamed> {
+        let events: Vec<&RawValue> = serde_json::from_str(self.get("upstream_stream")?).expect("an array");
+        let wire = events.iter().map(|event| self.wire(event.get())).collect();
+        let (decode, encode) = self.options(&self.policy());
+        Some(Streamed { wire, decode, encode })
+    }
+
     /// What is expected of the case, by name.
     fn outcome(&self) -> Vec<(&'static str, String)> {
         let policy = self.policy();
-        let body = self.get("request").unwrap_or(r#"{"messages":[{"role":"user","content":"Hi"}]}"#).as_bytes();
-        let request = chat::parse(body).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
-        let candidate = self.candidate(&policy);
-        let root = self.value("secret").as_str().map(|secret| Secret::new(secret.to_owned()));
-        let sealer = root.and_then(|root| Sealer::new(&policy, candidate.model, &[root])).map(Rc::new);
+        let (request, candidate) = (self.request(), self.candidate(&policy));
+        let (reading, answer_options) = self.options(&policy);
+        let sealer = reading.sealer.clone();
         let begun = self.value("begun").as_str().map(Into::into);
-        let options = EncodeOptions { counts_usage: true, begun, sealer: sealer.clone() };
+        let options = EncodeOptions { counts_usage: true, begun, sealer };
         let mut outcome = Vec::new();
         match dialect::encode_request(&policy, &candidate, &request, &options) {
             Ok(encoded) => {
@@ -161,21 +194,16 @@ impl Case {
         {
             outcome.push(("key_header", json!(format!("{name}: {prefix}KEY")).to_string()));
         }
-        let reading =
-            DecodeOptions { sealer, ..DecodeOptions::of(&Recipient::of(&policy, &candidate), &request, CREATED) };
-        let options = AnswerOptions::of(&request, policy.providers[0].show_reasoning);
         if let Some(answer) = self.get("upstream_answer") {
-            outcome.extend(self.answer(&reading, options, answer));
+            outcome.extend(self.answer(&reading, answer_options, answer));
         }
-        if let Some(events) = self.get("upstream_stream") {
-            let events: Vec<&RawValue> = serde_json::from_str(events).expect("an array");
-            let events: Vec<String> = events.iter().map(|event| self.wire(event.get())).collect();
+        if let Some(Streamed { wire, decode, encode }) = self.streamed() {
             let stream = || Passage {
-                stream: Stream::new(&reading).expect("the dialect should be built"),
-                delivery: Delivery::new(options, None),
+                stream: Stream::new(&decode).expect("the dialect should be built"),
+                delivery: Delivery::new(encode, None),
             };
-            outcome.extend(self.stream(&events, stream()));
-            self.split(&events.concat(), stream);
+            outcome.extend(self.stream(&wire, stream()));
+            self.split(&wire.concat(), stream);
         }
         if let Some(error) = self.get("upstream_error") {
             outcome.push(("error_reads", error_reads(&error_words::parse(error.as_bytes())).to_string()));

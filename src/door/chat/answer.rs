@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::policy::Dialect;
 use crate::wire::ask::Ask;
+use crate::wire::carried::carried;
 use crate::wire::piece::{Finish, FinishReason, Piece, Said};
 use crate::wire::seal::Sealed;
 use crate::wire::usage::Usage;
@@ -23,6 +24,8 @@ pub struct AnswerOptions {
     pub shows_reasoning: bool,
 }
 
+carried!(AnswerOptions { includes_usage, calls, shows_reasoning });
+
 /// The shape in which a client expects calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallShape {
@@ -30,6 +33,8 @@ pub enum CallShape {
     /// One `function_call`, for clients that sent `functions`.
     FunctionCall,
 }
+
+carried!(CallShape = ToolCalls | FunctionCall);
 
 impl AnswerOptions {
     pub fn of(request: &Ask<'_>, shows_reasoning: bool) -> Self {

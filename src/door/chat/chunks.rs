@@ -9,6 +9,7 @@ use crate::door::chat::answer::{AnswerOptions, CallShape, ClientUsage, DIALECT, 
 use crate::door::chat::chunk::{CallPart, ChunkState, ChunkWriter, DeltaField};
 use crate::policy::Dialect;
 use crate::wire::call::CallKind;
+use crate::wire::carried::carried;
 use crate::wire::json::JsonString;
 use crate::wire::piece::{Alive, AnswerItem, At, Finish, OpaqueHolder, Piece, ReasoningForm, Said, Start};
 use crate::wire::sse::{self, Event};
@@ -25,6 +26,8 @@ pub struct Identity {
     pub id: Option<String>,
     pub created: Option<u64>,
 }
+
+carried!(Identity { id, created });
 
 /// Writes one answer's chunks.
 #[derive(Debug)]
@@ -47,6 +50,8 @@ pub struct Encoder {
     own_usage: Option<String>,
 }
 
+carried!(Encoder { options, identity, prefix, has_role, passes, calls, states, finishes, usage, own_usage });
+
 #[derive(Clone, Copy, Debug)]
 struct KnownCall {
     at: At,
@@ -55,6 +60,8 @@ struct KnownCall {
     ordinal: u64,
 }
 
+carried!(KnownCall { at, kind, ordinal });
+
 /// Why a choice has finished, as far as is known.
 #[derive(Debug)]
 struct HeldFinish {
@@ -62,6 +69,8 @@ struct HeldFinish {
     dialect: Dialect,
     finish: Finish<'static>,
 }
+
+carried!(HeldFinish { choice, dialect, finish });
 
 /// A call, and whether the client hears of it for the first time.
 struct Begun {

@@ -6,6 +6,9 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use serde_json::Value;
+
+use crate::wire::carried::{Carried, carried};
 use crate::wire::halves::{self, CODE_BYTES, Half, NO_CHARACTER};
 use crate::wire::json::quoted;
 
@@ -41,6 +44,16 @@ impl CustomNames {
     }
 }
 
+impl Carried for CustomNames {
+    fn to_json(&self) -> Value {
+        self.0.to_json()
+    }
+
+    fn from_json(json: Value) -> Option<Self> {
+        Carried::from_json(json).map(Self)
+    }
+}
+
 /// The input of a custom tool's call as that of a function's.
 pub fn write_input(text: &str) -> String {
     format!(r#"{{"{INPUT}":{}}}"#, quoted(text))
@@ -62,6 +75,8 @@ pub enum TextReader {
     After,
     Raw,
 }
+
+carried!(TextReader = Before(held) | Inside(held) | After | Raw);
 
 impl Default for TextReader {
     fn default() -> Self {

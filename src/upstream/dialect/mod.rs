@@ -10,6 +10,7 @@ mod dropped;
 mod in_words;
 pub mod messages;
 mod stand_ins;
+pub mod state;
 pub mod tool_names;
 mod user_turns;
 
@@ -187,7 +188,7 @@ pub struct DecodeOptions {
     pub names: ToolNames,
     /// What becomes of the calls of a provider of the client's own API.
     pub forms: CallForms,
-    /// What seals the state of the model's reasoning; without it none is told.
+    /// What seals the state of the model's reasoning; without it none is told. Its keys are carried nowhere.
     pub sealer: Option<Rc<Sealer>>,
 }
 

@@ -6,7 +6,10 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use crate::wire::carried::Carried;
 
 /// How many digits of a name's hash stand behind its beginning.
 const HASH_DIGITS: usize = 10;
@@ -88,6 +91,23 @@ impl StandIns {
     pub fn go_on_after(&self, beginning: &str) -> bool {
         let behind = (Bound::Excluded(beginning), Bound::Unbounded);
         self.names.range::<str, _>(behind).next().is_some_and(|(stand_in, _)| stand_in.starts_with(beginning))
+    }
+}
+
+/// Each with the name that it stands for.
+impl Carried for StandIns {
+    fn to_json(&self) -> Value {
+        let Self { stand_ins: _, names } = self;
+        names.to_json()
+    }
+
+    fn from_json(json: Value) -> Option<Self> {
+        let names = BTreeMap::<String, String>::from_json(json)?;
+        let mut stand_ins = BTreeMap::new();
+        for (stand_in, name) in &names {
+            stand_ins.insert(name.clone(), stand_in.clone());
+        }
+        Some(Self { stand_ins, names })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::upstream::dialect::stand_ins::{Form, StandIns};
 use crate::upstream::dialect::{chat, messages};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::{Api, Ask};
+use crate::wire::carried::carried;
 use crate::wire::containers::{elements, members_named};
 use crate::wire::json::{JsonString, given, has_escaped_letters, text};
 use crate::wire::walk::string_end;
@@ -26,24 +27,26 @@ const MARKS: &[u8] = b"_-";
 /// The names of a request's tools, as an API takes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolNames {
-    form: Form,
+    /// The dialect of the API.
+    dialect: Dialect,
     /// Those that it does not take as they are.
     renamed: Option<Rc<StandIns>>,
 }
 
+carried!(ToolNames { dialect, renamed });
+
 impl ToolNames {
     /// The names of the tools of `request`, as providers of `dialect` take them.
     pub fn of(request: &Ask<'_>, dialect: Dialect) -> Self {
-        let form = form(dialect);
         match request.api {
             Api::Chat => Self::of_fields([request.field("tools"), request.field("functions")], dialect),
-            Api::Gateway if !request.features.has_tools => Self { form, renamed: None },
+            Api::Gateway if !request.features.has_tools => Self::none(dialect),
             Api::Gateway => match request.content() {
                 Ok(content) => {
                     let names = content.all_tools().map(|tool| qualified(tool.namespace.as_deref(), &tool.name.value));
-                    Self::new(&names.collect::<Vec<_>>(), form)
+                    Self::new(&names.collect::<Vec<_>>(), dialect)
                 }
-                Err(_) => Self { form, renamed: None },
+                Err(_) => Self::none(dialect),
             },
         }
     }
@@ -54,25 +57,26 @@ impl ToolNames {
         let fields = fields.map(given);
         // Most requests have none, and their tools are not read again.
         if !fields.into_iter().flatten().any(|tools| may_hold_an_odd_name(tools.get(), form)) {
-            return Self { form, renamed: None };
+            return Self::none(dialect);
         }
         let tools = fields.into_iter().flatten().filter_map(elements);
         let names: Vec<_> = tools.flatten().filter_map(name_of).collect();
-        Self::new(&names, form)
+        Self::new(&names, dialect)
     }
 
     /// No tools, of an API of `dialect`.
     pub fn none(dialect: Dialect) -> Self {
-        Self { form: form(dialect), renamed: None }
+        Self { dialect, renamed: None }
     }
 
-    fn new(names: &[Cow<'_, str>], form: Form) -> Self {
+    fn new(names: &[Cow<'_, str>], dialect: Dialect) -> Self {
+        let form = form(dialect);
         let taken: BTreeSet<&str> = names.iter().map(Cow::as_ref).collect();
         let mut renamed = StandIns::default();
         for name in names.iter().filter(|name| !form.takes(name.as_bytes())) {
             renamed.add(name, form, |stand_in| taken.contains(stand_in));
         }
-        Self { form, renamed: (!renamed.is_empty()).then(|| renamed.into()) }
+        Self { dialect, renamed: (!renamed.is_empty()).then(|| renamed.into()) }
     }
 
     /// Whether any of the tools has another name there.
@@ -82,11 +86,12 @@ impl ToolNames {
 
     /// A name, of a tool or of none, as the API takes it.
     pub fn write<'n>(&self, name: Cow<'n, str>) -> Cow<'n, str> {
-        if self.form.takes(name.as_bytes()) {
+        let form = form(self.dialect);
+        if form.takes(name.as_bytes()) {
             return name;
         }
         let known = self.renamed.as_ref().and_then(|renamed| renamed.written(&name));
-        known.map_or_else(|| self.form.stand_in(&name, 0), str::to_owned).into()
+        known.map_or_else(|| form.stand_in(&name, 0), str::to_owned).into()
     }
 
     /// The name that `name` stands for there; nothing if it stands for itself.
@@ -158,7 +163,7 @@ mod tests {
     const FORM: Form = Form { limit: 64, marks: MARKS };
 
     fn names(names: &[&str]) -> ToolNames {
-        ToolNames::new(&names.iter().map(|name| Cow::Borrowed(*name)).collect::<Vec<_>>(), FORM)
+        ToolNames::new(&names.iter().map(|name| Cow::Borrowed(*name)).collect::<Vec<_>>(), Dialect::OpenaiChat)
     }
 
     #[test]
@@ -181,7 +186,7 @@ mod tests {
         assert_eq!(names.write("".into()), "", "the empty name is none");
         assert_eq!(
             names.write("gone.tool".into()),
-            ToolNames::new(&["gone.tool".into()], FORM).write("gone.tool".into())
+            ToolNames::new(&["gone.tool".into()], Dialect::OpenaiChat).write("gone.tool".into())
         );
     }
 

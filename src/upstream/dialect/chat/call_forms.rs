@@ -12,6 +12,7 @@ use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::custom_tools::{CustomNames, TextReader};
 use crate::upstream::dialect::tool_names::name_of;
 use crate::wire::ask::{Api, Ask};
+use crate::wire::carried::carried;
 use crate::wire::containers::{elements, members_named};
 use crate::wire::halves;
 use crate::wire::json::{given, may_hold};
@@ -28,6 +29,8 @@ pub struct CallForms {
     /// The client knows `function_call` only.
     is_older: bool,
 }
+
+carried!(CallForms { custom, is_older });
 
 impl CallForms {
     /// The forms in the answer of `recipient` to `request`.
@@ -127,8 +130,9 @@ pub struct FormsOfStream {
     calls: Vec<KnownCall>,
 }
 
+/// What is known of a call of a stream.
 #[derive(Debug)]
-struct KnownCall {
+pub struct KnownCall {
     choice: u64,
     index: Option<u64>,
     id: String,
@@ -137,9 +141,21 @@ struct KnownCall {
     reader: Option<TextReader>,
 }
 
+carried!(KnownCall { choice, index, id, name, reader });
+
 impl FormsOfStream {
     pub fn new(forms: CallForms) -> Self {
         Self { forms, calls: Vec::new() }
+    }
+
+    pub fn into_state(self) -> Vec<KnownCall> {
+        let Self { forms: _, calls } = self;
+        calls
+    }
+
+    /// The same forms, of a stream that has had these calls.
+    pub fn go_on(self, calls: Vec<KnownCall>) -> Self {
+        Self { forms: self.forms, calls }
     }
 
     /// The data of an event with its calls in the client's form; nothing if it may pass as it came.

@@ -13,6 +13,7 @@ use super::decode::is_end;
 use super::held_calls::{CallPart, HeldCalls, Slot, TOOLS, WatchedNames};
 use crate::upstream::dialect::custom_tools::CustomNames;
 use crate::upstream::dialect::tool_names::ToolNames;
+use crate::wire::carried::carried;
 use crate::wire::chat::MAX_CHOICES;
 use crate::wire::halves;
 use crate::wire::json::may_hold;
@@ -36,6 +37,17 @@ pub struct CallNames {
     /// What stood around the choices of the last chunk after which something was kept back.
     around: Map<String, Value>,
 }
+
+/// What [`CallNames`] keep back.
+#[derive(Debug)]
+pub struct KeptBack {
+    held: HeldCalls,
+    reasons: BTreeMap<u64, Value>,
+    went_on: bool,
+    around: Map<String, Value>,
+}
+
+carried!(KeptBack { held, reasons, went_on, around });
 
 /// Puts the names of calls in a whole answer right; says whether any has changed.
 pub fn restore_answer(names: &ToolNames, answer: &mut Value) -> bool {
@@ -64,6 +76,17 @@ impl CallNames {
     pub fn new(tools: ToolNames, custom: CustomNames) -> Self {
         let names = WatchedNames { tools, custom };
         Self { names, held: HeldCalls::default(), reasons: BTreeMap::new(), went_on: false, around: Map::new() }
+    }
+
+    pub fn into_state(self) -> KeptBack {
+        let Self { names: _, held, reasons, went_on, around } = self;
+        KeptBack { held, reasons, went_on, around }
+    }
+
+    /// The same names, where so much is kept back.
+    pub fn go_on(self, kept: KeptBack) -> Self {
+        let KeptBack { held, reasons, went_on, around } = kept;
+        Self { names: self.names, held, reasons, went_on, around }
     }
 
     /// The choices whose reason to finish is kept back.

@@ -7,6 +7,7 @@ use super::chunk::{self, Chunk, Form};
 use super::delta::is_content;
 use crate::upstream::dialect::{DecodeOptions, Defect, EndOfAnswer, Heard};
 use crate::upstream::error_words::{self, ProviderError};
+use crate::wire::carried::carried;
 use crate::wire::json::{fields_named, says_nothing, whole, without_mark};
 use crate::wire::piece::{Piece, Raw, Start};
 use crate::wire::usage::Usage;
@@ -116,6 +117,8 @@ pub struct ChatStream {
     finished: u128,
     end: EndOfAnswer,
 }
+
+carried!(ChatStream { expected_choices, created, introduced, begun, finished, end });
 
 impl ChatStream {
     pub fn new(options: &DecodeOptions) -> Self {

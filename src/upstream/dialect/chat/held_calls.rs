@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::upstream::dialect::custom_tools::CustomNames;
 use crate::upstream::dialect::tool_names::ToolNames;
+use crate::wire::carried::carried;
 
 /// What a call's name and input stand in, and what its input is called there.
 pub const TOOLS: [(&str, &str); 2] = [("function", "arguments"), ("custom", "input")];
@@ -49,6 +50,8 @@ pub enum Slot {
     Call(Option<u64>),
 }
 
+carried!(Slot = Legacy | Call(index));
+
 impl Slot {
     /// Whether both are of one form, whose calls have an order.
     fn is_beside(self, other: Self) -> bool {
@@ -78,6 +81,8 @@ pub struct HeldCalls {
     held: Vec<Held>,
 }
 
+carried!(HeldCalls { held });
+
 /// A call that is kept back.
 #[derive(Debug)]
 struct Held {
@@ -91,6 +96,8 @@ struct Held {
     /// Its name does not go on.
     is_settled: bool,
 }
+
+carried!(Held { choice, slot, call, bytes, is_over, is_settled });
 
 impl HeldCalls {
     pub fn is_empty(&self) -> bool {

@@ -1,16 +1,17 @@
 //! Answers of providers that deviate so far that OpenAI's SDKs stumble, put right. Only for providers whose policy row says so,
 //! since what is put right has to be written anew.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::call_forms::{CallForms, FormsOfStream};
-use super::call_names::{self, CallNames};
+use super::call_forms::{CallForms, FormsOfStream, KnownCall};
+use super::call_names::{self, CallNames, KeptBack};
 use super::thinking_parts;
 use crate::policy::Quirk;
 use crate::upstream::dialect::DecodeOptions;
 use crate::upstream::dialect::tool_names::ToolNames;
+use crate::wire::carried::carried;
 use crate::wire::halves;
 use crate::wire::json::may_hold;
 
@@ -27,6 +28,8 @@ pub struct Mends {
     /// Content may be an array of thoughts and texts (Mistral).
     thinking_parts: bool,
 }
+
+carried!(Mends { tool_calls, finish_reasons, thinking_parts });
 
 /// A whole answer, put right, with its calls as the client knows them; nothing if it may pass as it came.
 pub fn mend_answer(options: &DecodeOptions, body: &[u8]) -> Option<Vec<u8>> {
@@ -105,24 +108,62 @@ impl Mender {
     }
 }
 
+/// What a [`Mender`] knows beside its options.
+#[derive(Debug)]
+pub struct MenderState {
+    calls: Calls,
+    names: Option<KeptBack>,
+    forms: Option<Vec<KnownCall>>,
+}
+
+carried!(MenderState { calls, names, forms });
+
+impl Mender {
+    pub fn into_state(self) -> MenderState {
+        let Self { mends: _, calls, names, forms } = self;
+        MenderState { calls, names: names.map(CallNames::into_state), forms: forms.map(FormsOfStream::into_state) }
+    }
+
+    /// Goes on from `state`, of a mender with the same options; nothing if these are others.
+    pub fn from_state(options: &DecodeOptions, state: MenderState) -> Option<Self> {
+        let MenderState { calls, names, forms } = state;
+        let mender = Self::new(options.mends, &options.names, &options.forms)?;
+        let names = match (mender.names, names) {
+            (Some(fresh), Some(kept)) => Some(fresh.go_on(kept)),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return None,
+        };
+        let forms = match (mender.forms, forms) {
+            (Some(fresh), Some(calls)) => Some(fresh.go_on(calls)),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return None,
+        };
+        Some(Self { mends: mender.mends, calls, names, forms })
+    }
+}
+
 /// What is known of the calls of a stream, by choice.
 #[derive(Debug, Default)]
 struct Calls {
-    choices: HashMap<u64, Known>,
+    choices: BTreeMap<u64, Known>,
     any: bool,
 }
+
+carried!(Calls { choices, any });
 
 /// The calls of a choice.
 #[derive(Debug, Default)]
 struct Known {
     count: usize,
     /// The place of each, by its id.
-    ordinals: HashMap<String, usize>,
+    ordinals: BTreeMap<String, usize>,
     /// The place of the last one that came with an index.
-    places: HashMap<usize, usize>,
+    places: BTreeMap<usize, usize>,
     /// What is known of the input of each.
     inputs: Vec<Input>,
 }
+
+carried!(Known { count, ordinals, places, inputs });
 
 /// The input of a call, as far as it came.
 #[derive(Debug, Default)]
@@ -133,6 +174,8 @@ struct Input {
     is_escaped: bool,
     is_whole: bool,
 }
+
+carried!(Input { name, depth, in_string, is_escaped, is_whole });
 
 impl Known {
     /// Whether a part with a name, but no id, begins another call than the one that its index has: with another name, or with

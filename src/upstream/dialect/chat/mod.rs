@@ -33,7 +33,7 @@ mod wire;
 
 pub use call_forms::CallForms;
 pub use decode::{ChatStream, decode_answer, is_end};
-pub use mend::{Mender, Mends, mend_answer};
+pub use mend::{Mender, MenderState, Mends, mend_answer};
 pub use request::encode_request;
 
 /// The longest name that a tool may have, in bytes.

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::upstream::sealer::{Sealer, Thought};
+use crate::wire::carried::carried;
 use crate::wire::json::{JsonString, fields_named, whole};
 use crate::wire::piece::{Finish, FinishReason, is_reason};
 use crate::wire::seal::{SealKind, Sealed};
@@ -21,6 +22,8 @@ pub struct Counts {
     output: Option<u64>,
     thinking: Option<u64>,
 }
+
+carried!(Counts { input, cache_creation, cache_read, output, thinking });
 
 impl Counts {
     /// What cannot be read counts nothing: an answer is worth more than its count.
@@ -81,6 +84,8 @@ pub enum BlockKind {
     /// What the gateway passes over; its fragments are not those of a call.
     Other,
 }
+
+carried!(BlockKind = Text | Thinking | Redacted | Call | Other);
 
 /// The word for why a message ended, if there is one.
 pub fn reason(raw: Option<&RawValue>) -> Option<JsonString<'_>> {

@@ -10,13 +10,14 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 
 use super::property_names::{self, PropertyNames};
-use super::renamer::{Direction, Renamer};
+use super::renamer::{Direction, Renamer, RenamerState};
 use super::schema_form;
 use crate::upstream::dialect::custom_tools::{CustomNames, TextReader};
 use crate::wire::ask::content::{Content, ToolKind};
 use crate::wire::ask::items::{ItemKind, qualified};
 use crate::wire::ask::{Api, Ask};
 use crate::wire::call::CallKind;
+use crate::wire::carried::carried;
 use crate::wire::json::{JsonString, may_hold};
 
 /// How the calls of an answer are to be read.
@@ -29,6 +30,8 @@ pub struct Reading {
     /// The names of custom tools, if there are any.
     custom: CustomNames,
 }
+
+carried!(Reading { names, rewrites_schemas, custom });
 
 impl Reading {
     /// How calls are read in the answer to `request`.
@@ -103,7 +106,34 @@ pub enum InputReader {
     Names(Renamer),
 }
 
+/// How far an [`InputReader`] has read.
+#[derive(Debug)]
+pub enum ReaderState {
+    Custom(TextReader),
+    Names(RenamerState),
+}
+
+carried!(ReaderState = Custom(reader) | Names(renamer));
+
 impl InputReader {
+    pub fn into_state(self) -> ReaderState {
+        match self {
+            InputReader::Custom(reader) => ReaderState::Custom(reader),
+            InputReader::Names(renamer) => ReaderState::Names(renamer.into_state()),
+        }
+    }
+
+    /// Goes on from `state`, of a call that is read so; nothing if it is read otherwise.
+    pub fn from_state(reading: &Reading, state: ReaderState) -> Option<Self> {
+        match state {
+            ReaderState::Custom(reader) => Some(InputReader::Custom(reader)),
+            ReaderState::Names(state) => {
+                let names = reading.names.clone()?;
+                Some(InputReader::Names(Renamer::new(names, Direction::Down).go_on(state)))
+            }
+        }
+    }
+
     /// What a fragment says, perhaps nothing yet.
     pub fn take(&mut self, fragment: &str) -> String {
         match self {

@@ -47,7 +47,7 @@ pub use calls::Reading;
 pub use limits::reset_delay;
 pub use request::encode_request;
 pub use response::decode_answer;
-pub use stream::MessagesStream;
+pub use stream::{MessagesState, MessagesStream};
 
 /// The longest name that a tool may have, in bytes.
 pub const MAX_NAME_BYTES: usize = 128;

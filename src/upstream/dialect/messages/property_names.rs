@@ -6,7 +6,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use crate::upstream::dialect::stand_ins::{Form, StandIns};
+use crate::wire::carried::Carried;
 use crate::wire::halves::{self, Stretch};
 use crate::wire::json::{decoded, quoted};
 use crate::wire::walk::{Walk, inside, string_end};
@@ -39,6 +42,16 @@ impl PropertyNames {
     /// The key of the name that one stands for; nothing if it stands for itself.
     pub fn restored(&self, stand_in: &str) -> Option<&str> {
         self.0.restored(stand_in)
+    }
+}
+
+impl Carried for PropertyNames {
+    fn to_json(&self) -> Value {
+        self.0.to_json()
+    }
+
+    fn from_json(json: Value) -> Option<Self> {
+        Carried::from_json(json).map(Self)
     }
 }
 

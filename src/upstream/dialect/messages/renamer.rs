@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::property_names::{MAX_BYTES, PropertyNames, key};
+use crate::wire::carried::carried;
 
 /// The longest beginning of what may stand for a name, with its quote and each character as an escape (`\u005f`).
 const MAX_HELD_BYTES: usize = 1 + 6 * MAX_BYTES;
@@ -21,6 +22,17 @@ pub struct Renamer {
     held: String,
 }
 
+/// How far a [`Renamer`] has read.
+#[derive(Debug)]
+pub struct RenamerState {
+    open: Vec<bool>,
+    expects_name: bool,
+    place: TextPlace,
+    held: String,
+}
+
+carried!(RenamerState { open, expects_name, place, held });
+
 /// Who is to read the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -37,10 +49,23 @@ enum TextPlace {
     Text { is_escaped: bool },
 }
 
+carried!(TextPlace = Outside | Name { is_escaped } | Text { is_escaped });
+
 impl Renamer {
     pub fn new(names: Rc<PropertyNames>, direction: Direction) -> Self {
         let (open, held) = (Vec::new(), String::new());
         Self { names, direction, open, expects_name: false, place: TextPlace::Outside, held }
+    }
+
+    pub fn into_state(self) -> RenamerState {
+        let Self { names: _, direction: _, open, expects_name, place, held } = self;
+        RenamerState { open, expects_name, place, held }
+    }
+
+    /// The same names in the same direction, of JSON that has been read so far.
+    pub fn go_on(self, state: RenamerState) -> Self {
+        let RenamerState { open, expects_name, place, held } = state;
+        Self { names: self.names, direction: self.direction, open, expects_name, place, held }
     }
 
     /// Takes in a fragment; what can be told of it by now.

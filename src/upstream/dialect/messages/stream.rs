@@ -3,6 +3,8 @@
 //! Texts pass without being decoded. A call's input is its fragments; where none comes, the input that stood at its beginning
 //! is one. Unknown events, blocks and deltas are passed over. What follows a reason to stop shows that it was none.
 
+mod state;
+
 use std::rc::Rc;
 
 use serde_json::value::RawValue;
@@ -18,6 +20,8 @@ use crate::wire::json::{JsonString, fields_named, given, says_nothing};
 use crate::wire::piece::{Alive, AnswerCall, AnswerItem, At, FinishReason, ItemEnd, Piece, ReasoningForm, Start};
 use crate::wire::seal::{SealKind, Sealed};
 use crate::wire::usage::Usage;
+
+pub use state::MessagesState;
 
 /// Blocks that have begun and not ended; the API has one at a time.
 const MAX_OPEN_BLOCKS: usize = 64;
@@ -44,14 +48,15 @@ pub struct MessagesStream {
     end: EndOfAnswer,
 }
 
+/// A block that has begun and not ended, read by `R`.
 #[derive(Debug)]
-struct OpenBlock {
+struct OpenBlock<R = InputReader> {
     index: u64,
     kind: BlockKind,
     /// What a call's input is if no fragment of it comes.
     input: Option<String>,
     /// What reads a call's input, where it is not told as it comes.
-    reader: Option<InputReader>,
+    reader: Option<R>,
     /// What a thought says, as the inside of a JSON string, if it can be sealed.
     thought: Option<String>,
     /// Its state.
