@@ -51,9 +51,9 @@ pub fn handle<P: Platform>(platform: &P, memory: &Memory, received: Received<P::
 fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> Result<Settled, Error> {
     let Received { method, path, query, headers: client_headers, mut body, sandbox_age, .. } = received;
     if method == Method::POST && path == hop::PATH {
-        return hop::serve(visit, body, sandbox_age).or_else(|Foreign| {
+        return hop::serve(visit, body, sandbox_age).map_err(|Foreign| {
             admit_origin(visit, &client_headers);
-            Err(route::unknown(&path))
+            route::unknown(&path)
         });
     }
     let route = match route::find(&method, &path) {

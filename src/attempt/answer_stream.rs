@@ -59,13 +59,7 @@ pub enum Opening {
     Answer,
 }
 
-carried!(
-    enum Opening {
-        Nothing,
-        Refusal,
-        Answer,
-    }
-);
+carried!(Opening = Nothing | Refusal | Answer);
 
 impl Opening {
     /// What pieces open with.
@@ -101,8 +95,9 @@ impl<P: Platform> AnswerStream<P> {
         Ok(Parts { state: StreamState { provider, delivery, progress, opening }, held, rest, body })
     }
 
-    /// Puts an answer together again, with what seals its thoughts, if it needs that; nothing if the state is none of this build.
-    /// The next read takes `rest`, which is what has been read of the body by now.
+    /// Puts an answer together again; nothing if the state is none of this build. The next read takes `rest`, which is what has
+    /// been read of the body by now. Of a state that comes from elsewhere, `sealer` seals the thoughts
+    /// ([`StreamState::sealer_origin`]), and no other answer can take the place of this one any more.
     pub fn from_parts(parts: Parts<P>, sealer: Option<Rc<Sealer>>) -> Option<Self> {
         let Parts { state, held, rest, body } = parts;
         let StreamState { provider: state, delivery, progress, opening } = state;

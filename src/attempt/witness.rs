@@ -74,3 +74,23 @@ impl Witness {
         health::succeeded(platform, &self.health_name, self.found, success);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::default_policy;
+    use crate::wire::carried;
+
+    #[test]
+    fn a_witness_says_the_same_elsewhere() {
+        let witness = Witness {
+            health_name: "a/b".to_owned(),
+            found: Found::default(),
+            began: Duration::from_millis(6),
+            is_probe: true,
+            settings: default_policy().health,
+        };
+        let read: Witness = carried::read(&carried::write(&witness)).expect("a witness");
+        assert_eq!(format!("{read:?}"), format!("{witness:?}"));
+    }
+}

@@ -36,12 +36,7 @@ enum Form {
     Whole(Box<Gathered>),
 }
 
-carried!(
-    enum Form {
-        Stream(chunks),
-        Whole(gathered),
-    }
-);
+carried!(Form = Stream(chunks) | Whole(gathered));
 
 /// A stream for the client.
 #[derive(Debug)]

@@ -37,15 +37,7 @@ pub enum DecisionSource {
     Default,
 }
 
-carried!(
-    enum DecisionSource {
-        Header,
-        Model,
-        Rule,
-        Classifier,
-        Default,
-    }
-);
+carried!(DecisionSource = Header | Model | Rule | Classifier | Default);
 
 impl DecisionSource {
     pub fn as_str(self) -> &'static str {
@@ -88,31 +80,29 @@ pub enum Reason {
 }
 
 carried!(
-    enum Reason {
-        AffinityInvalid,
-        CandidateCooling,
-        ClassifierBreakerOpen,
-        ClassifierError,
-        ClassifierInvalid,
-        ClassifierNoSecret,
-        ClassifierNotAllowed,
-        ClassifierOff,
-        ClassifierTimeout,
-        ClientStale,
-        ContextTooLong,
-        ForcedToolsWeaker,
-        LowConfidence,
-        NeedsAudio,
-        NeedsFiles,
-        NeedsJsonSchema,
-        NeedsPart,
-        NeedsTools,
-        NeedsVideo,
-        NeedsVision,
-        PolicyStale,
-        ProviderNotAllowed,
-        TierBounded,
-    }
+    Reason = AffinityInvalid
+        | CandidateCooling
+        | ClassifierBreakerOpen
+        | ClassifierError
+        | ClassifierInvalid
+        | ClassifierNoSecret
+        | ClassifierNotAllowed
+        | ClassifierOff
+        | ClassifierTimeout
+        | ClientStale
+        | ContextTooLong
+        | ForcedToolsWeaker
+        | LowConfidence
+        | NeedsAudio
+        | NeedsFiles
+        | NeedsJsonSchema
+        | NeedsPart
+        | NeedsTools
+        | NeedsVideo
+        | NeedsVision
+        | PolicyStale
+        | ProviderNotAllowed
+        | TierBounded
 );
 
 impl Reason {
@@ -214,7 +204,12 @@ pub struct Record {
     pub keys: Keys,
 }
 
-carried!(Record { id, method, path, pop, client, refusal, claimed_client, tags, policy, requested_model, stream, tier, source, reasons, rules, confidence, classifier, input_tokens, attempts, serving, cooling, served, dropped, timings, tally, finish_reasons, response_model, cost, cost_is_estimated, bytes_received, bytes_sent, status, error, client_closed, handed_off, resumed, continued, secret_fault, ignored_events } without { keys });
+carried!(Record {
+    id, method, path, pop, client, refusal, claimed_client, tags, policy, requested_model, stream, tier, source,
+    reasons, rules, confidence, classifier, input_tokens, attempts, serving, cooling, served, dropped, timings,
+    tally, finish_reasons, response_model, cost, cost_is_estimated, bytes_received, bytes_sent, status, error, client_closed,
+    handed_off, resumed, continued, secret_fault, ignored_events
+} without { keys });
 
 /// A candidate by its names in the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -283,13 +278,7 @@ pub enum Billing {
     Served,
 }
 
-carried!(
-    enum Billing {
-        Free,
-        Possible,
-        Served,
-    }
-);
+carried!(Billing = Free | Possible | Served);
 
 impl AttemptRecord {
     /// An attempt at `model` that was started at `started` and has ended in no time, with nothing.
@@ -328,15 +317,7 @@ pub enum AttemptEnd {
     Probing,
 }
 
-carried!(
-    enum AttemptEnd {
-        Status(status),
-        Failed(name),
-        Closed,
-        Abandoned,
-        Probing,
-    }
-);
+carried!(AttemptEnd = Status(status) | Failed(name) | Closed | Abandoned | Probing);
 
 impl AttemptEnd {
     /// Whether it is an answer that served.
@@ -459,3 +440,6 @@ impl fmt::Display for ModelNames {
         write!(formatter, "{}/{}", self.provider, self.model)
     }
 }
+
+#[cfg(test)]
+mod tests;

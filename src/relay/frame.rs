@@ -29,6 +29,14 @@ const DIGEST_BYTES: usize = 32;
 
 pub type Nonce = [u8; NONCE_BYTES];
 
+/// What follows a head.
+#[derive(Clone, Copy, Debug)]
+pub struct Load<'l> {
+    pub state: &'l [u8],
+    /// What is held back of the answer.
+    pub held: &'l [u8],
+}
+
 /// What a head announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {
@@ -52,13 +60,14 @@ impl FrameKeys {
         Self(roots.iter().map(derive).collect())
     }
 
-    /// The head before this state and what is held, made at `now` since 1970; nothing if they are too long, or there is no key.
-    pub fn head(&self, now: Duration, nonce: Nonce, state: &[u8], held: &[u8]) -> Option<[u8; HEAD_BYTES]> {
+    /// The head before `load`, made at `now` since 1970; nothing if that is too long, or there is no key.
+    pub fn head(&self, now: Duration, nonce: Nonce, load: Load<'_>) -> Option<[u8; HEAD_BYTES]> {
+        let Load { state, held } = load;
         let key = self.0.first().filter(|_| state.len() + held.len() <= MAX_BYTES)?;
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).ok().map(u32::to_be_bytes);
         let (state_length, held_length) = (length(state)?, length(held)?);
         let time = u64::try_from(now.as_millis()).ok()?.to_be_bytes();
-        let digest = digest(state, held);
+        let digest = load.digest();
         let mut head = [0; HEAD_BYTES];
         let mut rest = &mut head[..];
         let mut put = |part: &[u8]| {
@@ -109,13 +118,15 @@ impl OpenedBy<'_> {
 
 impl Announced {
     /// Whether this is what was announced.
-    pub fn is(&self, state: &[u8], held: &[u8]) -> bool {
-        self.digest == digest(state, held)
+    pub fn is(&self, load: Load<'_>) -> bool {
+        self.digest == load.digest()
     }
 }
 
-fn digest(state: &[u8], held: &[u8]) -> [u8; DIGEST_BYTES] {
-    Sha256::new_with_prefix(state).chain_update(held).finalize().into()
+impl Load<'_> {
+    fn digest(self) -> [u8; DIGEST_BYTES] {
+        Sha256::new_with_prefix(self.state).chain_update(self.held).finalize().into()
+    }
 }
 
 #[cfg(test)]
@@ -125,6 +136,10 @@ mod tests {
     const NOW: Duration = Duration::from_millis(1_790_000_000_123);
     const NONCE: Nonce = [7; NONCE_BYTES];
 
+    fn load<'l>(state: &'l [u8], held: &'l [u8]) -> Load<'l> {
+        Load { state, held }
+    }
+
     fn keys(roots: &[&str]) -> FrameKeys {
         let roots: Vec<_> = roots.iter().map(|root| Secret::new((*root).to_owned())).collect();
         FrameKeys::new(&roots)
@@ -133,7 +148,7 @@ mod tests {
     #[test]
     fn a_head_opens_for_its_own_keys_and_for_a_short_time() {
         let own = keys(&["a", "b"]);
-        let head = own.head(NOW, NONCE, b"state", b"held back").expect("a head");
+        let head = own.head(NOW, NONCE, load(b"state", b"held back")).expect("a head");
         for (name, roots, seconds, expected) in [
             ("at once", &["a", "b"][..], 0, true),
             ("the key is an old one by now", &["c", "a"], 0, true),
@@ -147,7 +162,7 @@ mod tests {
             assert_eq!(opened.is_some(), expected, "{name}");
             let Some((announced, key)) = opened else { continue };
             assert_eq!((announced.nonce, announced.state, announced.held), (NONCE, 5, 9), "{name}");
-            assert!(announced.is(b"state", b"held back"), "{name}");
+            assert!(announced.is(load(b"state", b"held back")), "{name}");
             assert!(own.is_proof(&NONCE, key.proof(&NONCE).as_bytes()), "{name}");
         }
         assert!(own.open(&head, NOW - Duration::from_secs(11)).is_none(), "from too far ahead");
@@ -156,7 +171,7 @@ mod tests {
     #[test]
     fn what_was_changed_does_not_open() {
         let keys = keys(&["a"]);
-        let head = keys.head(NOW, NONCE, b"state", b"").expect("a head");
+        let head = keys.head(NOW, NONCE, load(b"state", b"")).expect("a head");
         for at in 0..HEAD_BYTES {
             let mut changed = head;
             changed[at] ^= 1;
@@ -164,7 +179,7 @@ mod tests {
         }
         let (announced, _) = keys.open(&head, NOW).expect("the head as it was");
         for (state, held) in [(&b"stat"[..], &b"e"[..]), (b"State", b""), (b"", b""), (b"state", b"x")] {
-            let is_other = announced.state != state.len() || !announced.is(state, held);
+            let is_other = announced.state != state.len() || !announced.is(load(state, held));
             assert!(is_other, "{state:?} {held:?}");
         }
     }
@@ -184,8 +199,8 @@ mod tests {
     #[test]
     fn nothing_is_sent_that_is_too_long_or_without_a_key() {
         let long = vec![0; MAX_BYTES];
-        assert!(keys(&["a"]).head(NOW, NONCE, &long, b"").is_some());
-        assert!(keys(&["a"]).head(NOW, NONCE, &long, b"x").is_none());
-        assert!(keys(&[]).head(NOW, NONCE, b"", b"").is_none());
+        assert!(keys(&["a"]).head(NOW, NONCE, load(&long, b"")).is_some());
+        assert!(keys(&["a"]).head(NOW, NONCE, load(&long, b"x")).is_none());
+        assert!(keys(&[]).head(NOW, NONCE, load(b"", b"")).is_none());
     }
 }

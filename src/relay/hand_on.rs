@@ -14,7 +14,7 @@ use crate::attempt::answer_stream::{AnswerStream, Parts, StreamState};
 use crate::attempt::witness::Witness;
 use crate::platform::{Clearance, Platform, Target, UpstreamRequest, UpstreamResponse, Wait};
 use crate::policy::PlatformLimits;
-use crate::relay::frame::{FrameKeys, NONCE_BYTES, Nonce};
+use crate::relay::frame::{self, FrameKeys, NONCE_BYTES, Nonce};
 use crate::relay::hop::PATH;
 use crate::relay::passage::{Mode, Passage};
 use crate::secret::Secret;
@@ -192,7 +192,7 @@ impl<'t, P: Platform> Taker<'t, P> {
     fn send(&self, load: Load<'_>) -> Option<Sent<P>> {
         let Load { state, held, rest } = load;
         let nonce = self.nonce();
-        let head = self.keys.head(self.platform.unix_time(), nonce, &state, held)?;
+        let head = self.keys.head(self.platform.unix_time(), nonce, frame::Load { state: &state, held })?;
         let mut headers = HeaderMap::with_capacity(1);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media::OCTETS));
         let body = [&head[..], &state, held, rest].concat();

@@ -10,7 +10,7 @@ use http::header::{HeaderMap, HeaderValue};
 use crate::attempt::answer_stream::{AnswerStream, Parts};
 use crate::platform::allowance::Allowance;
 use crate::platform::{Platform, Wait};
-use crate::relay::frame::{Announced, FrameKeys, HEAD_BYTES, VALIDITY};
+use crate::relay::frame::{self, Announced, FrameKeys, HEAD_BYTES, VALIDITY};
 use crate::relay::hand_on::{self, PROOF, State, TermsState};
 use crate::relay::passage::{Interruption, Passage, Terms};
 use crate::relay::{conclude, note_broken};
@@ -114,7 +114,7 @@ fn take<P: Platform>(visit: &Visit<'_, P>, body: &mut P::Body) -> Result<Load, F
         return Err(Foreign);
     }
     let (state, held) = (reader.read(state)?, reader.read(held)?);
-    if !announced.is(&state, &held) {
+    if !announced.is(frame::Load { state: &state, held: &held }) {
         return Err(Foreign);
     }
     let state = match &state[..] {

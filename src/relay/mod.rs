@@ -100,8 +100,8 @@ fn end<P: Platform>(
     let ended = match result {
         Ok(End::Whole) if passage.terms.mode == Mode::Whole => Ok(Ending::Answer(StatusCode::OK, passage.answer.held)),
         Ok(End::Whole) => visit.finish().map(|()| Ending::Streamed),
-        Ok(End::HandOff) => hand_over(visit, passage.answer),
-        Ok(End::Limit) if passage.may_hand_over() => hand_over(visit, passage.answer),
+        Ok(End::HandOff) => hand_over(visit, *passage.answer),
+        Ok(End::Limit) if passage.may_hand_over() => hand_over(visit, *passage.answer),
         Ok(End::Limit) => {
             let message = "The answer is longer than the time of this request, or the platform, allows.";
             Ok(Ending::Failed(Error::new(Kind::StreamTimeLimit, message)))
@@ -123,7 +123,7 @@ fn note_broken<P: Platform>(visit: &mut Visit<'_, P>, witness: &Witness, broken:
     visit.note_broken(outcome.end(), meaning, passage.answer.delivery.facts.tally);
 }
 
-fn hand_over<P: Platform>(visit: &mut Visit<'_, P>, answer: Box<AnswerStream<P>>) -> Result<Ending, ClientGone> {
+fn hand_over<P: Platform>(visit: &mut Visit<'_, P>, answer: AnswerStream<P>) -> Result<Ending, ClientGone> {
     let (rest, body) = answer.provider.into_rest();
     visit.hand_over(&rest, body).map(|()| Ending::HandedOver)
 }

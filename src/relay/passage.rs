@@ -46,14 +46,7 @@ pub enum Mode {
     Whole,
 }
 
-carried!(
-    enum Mode {
-        Guarded,
-        Held,
-        HandedOff,
-        Whole,
-    }
-);
+carried!(Mode = Guarded | Held | HandedOff | Whole);
 
 impl Mode {
     pub fn of<P: Platform>(job: &Job<'_, P>) -> Self {

@@ -107,13 +107,7 @@ enum Form {
     Whole,
 }
 
-carried!(
-    enum Form {
-        Unknown,
-        Events,
-        Whole,
-    }
-);
+carried!(Form = Unknown | Events | Whole);
 
 /// How far a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,13 +120,7 @@ pub enum Progress {
     Ended,
 }
 
-carried!(
-    enum Progress {
-        Preamble,
-        Begun,
-        Ended,
-    }
-);
+carried!(Progress = Preamble | Begun | Ended);
 
 /// Why a stream will not become whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -190,10 +178,10 @@ impl<P: Platform> ProviderStream<P> {
             pieces: _,
             begun,
             alive,
+            events: _,
             ignored,
             bytes,
             cut_after,
-            events: _,
         } = self;
         let is_behind_beginning = decoder.is_behind_beginning();
         let mut rest = decoder.into_unread();
@@ -216,8 +204,8 @@ impl<P: Platform> ProviderStream<P> {
         ProviderParts { state, rest, body }
     }
 
-    /// Puts it together again, with what seals its thoughts; nothing if the state is none of this build. `rest` may be more, or
-    /// less, of the body than it was where the stream was taken apart.
+    /// Puts it together again; nothing if the state is none of this build. Where it comes from elsewhere, `sealer` seals its
+    /// thoughts. `rest` may be more, or less, of the body than it was where the stream was taken apart.
     pub fn from_parts(parts: ProviderParts<P>, sealer: Option<Rc<Sealer>>) -> Option<Self> {
         let ProviderParts { state, rest, body } = parts;
         let ProviderState {
@@ -233,7 +221,7 @@ impl<P: Platform> ProviderStream<P> {
             bytes,
             cut_after,
         } = state;
-        let options = DecodeOptions { sealer, ..options };
+        let options = DecodeOptions { sealer: options.sealer.clone().or(sealer), ..options };
         Some(Self {
             body: PlainBody::from_state(&body_state, rest, body),
             decoder: if is_behind_beginning { Decoder::behind_beginning() } else { Decoder::default() },

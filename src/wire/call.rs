@@ -13,10 +13,4 @@ pub enum CallKind {
     Legacy,
 }
 
-carried!(
-    enum CallKind {
-        Function,
-        Custom,
-        Legacy,
-    }
-);
+carried!(CallKind = Function | Custom | Legacy);

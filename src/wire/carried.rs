@@ -1,8 +1,8 @@
 //! What one execution writes down for the next one of the same build to go on with: plain values, as JSON.
 //!
 //! Every part has its name, none may be missing and none be more, so that what another build wrote is refused and not misread.
-//! [`carried!`] makes the two directions of a type from one list of its parts, which the compiler holds against the type. It
-//! makes a sixth of the code that serde's derives make, and the sandbox's start waits for all code.
+//! [`carried!`] makes the two directions of a type from one list of its parts, which the compiler holds against the type. That is
+//! less than half of the code that serde's derives make, and all code lengthens the start of a sandbox.
 
 mod values;
 
@@ -27,24 +27,32 @@ pub fn read<T: Carried>(bytes: &[u8]) -> Option<T> {
 }
 
 /// The parts of a struct by their names.
+#[derive(Default)]
 pub struct Fields(Map<String, Value>);
 
 impl Fields {
-    pub fn new() -> Self {
-        Self(Map::new())
-    }
-
     pub fn of(json: Value) -> Option<Self> {
         if let Value::Object(fields) = json { Some(Self(fields)) } else { None }
     }
 
+    pub fn put(&mut self, name: &str, part: &impl Carried) {
+        self.insert(name, part.to_json());
+    }
+
+    /// The part of this name.
     #[inline(never)]
-    pub fn put(&mut self, name: &str, value: Value) {
-        self.0.insert(name.to_owned(), value);
+    pub fn take<T: Carried>(&mut self, name: &str) -> Option<T> {
+        T::from_json(self.remove(name)?)
+    }
+
+    // Apart from the above, of which there is one for each type.
+    #[inline(never)]
+    fn insert(&mut self, name: &str, part: Value) {
+        self.0.insert(name.to_owned(), part);
     }
 
     #[inline(never)]
-    pub fn take(&mut self, name: &str) -> Option<Value> {
+    fn remove(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name)
     }
 
@@ -61,7 +69,7 @@ impl Fields {
 /// One of an enum's variants, with the parts that it has.
 pub struct Variant {
     pub name: String,
-    pub parts: std::vec::IntoIter<Value>,
+    parts: std::vec::IntoIter<Value>,
 }
 
 impl Variant {
@@ -75,31 +83,39 @@ impl Variant {
 
     /// The variant of this name with these parts.
     #[inline(never)]
-    pub fn write(name: &str, parts: Vec<Value>) -> Value {
-        let mut variant = vec![Value::from(name)];
-        variant.extend(parts);
-        Value::Array(variant)
+    pub fn write(name: &str, mut parts: Vec<Value>) -> Value {
+        parts.insert(0, name.into());
+        Value::Array(parts)
+    }
+
+    /// Its next part.
+    pub fn take<T: Carried>(&mut self) -> Option<T> {
+        T::from_json(self.parts.next()?)
+    }
+
+    /// Whether no part is left.
+    pub fn is_empty(&self) -> bool {
+        self.parts.len() == 0
     }
 }
 
-/// Has a type carried: a struct with the parts that it lists, `without` some that the next execution begins with their default;
-/// or an enum with its variants, each with what it holds.
+/// Has a type carried: a struct, as `Type { part, other } without { third }`, where what is left out begins anew with its default;
+/// or an enum, as `Type = One | Two(part) | Three { part }`.
 macro_rules! carried {
-    (enum $type:ty {
-        $($variant:ident $(($($part:ident),+))? $({ $($field:ident),+ })?),+ $(,)?
-    }) => {
+    ($type:ty = $($variant:ident $(($($part:ident),+))? $({ $($field:ident),+ })?)|+) => {
         impl $crate::wire::carried::Carried for $type {
             #[inline(never)]
             fn to_json(&self) -> serde_json::Value {
-                match self {
-                    $(Self::$variant $(($($part),+))? $({ $($field),+ })? => {
-                        let parts = vec![
+                let (name, parts) = match self {
+                    $(Self::$variant $(($($part),+))? $({ $($field),+ })? => (
+                        stringify!($variant),
+                        vec![
                             $($($crate::wire::carried::Carried::to_json($part)),+)?
                             $($($crate::wire::carried::Carried::to_json($field)),+)?
-                        ];
-                        $crate::wire::carried::Variant::write(stringify!($variant), parts)
-                    })+
-                }
+                        ],
+                    ),)+
+                };
+                $crate::wire::carried::Variant::write(name, parts)
             }
 
             #[inline(never)]
@@ -109,13 +125,13 @@ macro_rules! carried {
                 let carried = match variant.name.as_str() {
                     $(stringify!($variant) => Self::$variant
                         $(($({
-                            let $part = $crate::wire::carried::Carried::from_json(variant.parts.next()?)?;
+                            let $part = variant.take()?;
                             $part
                         }),+))?
-                        $({ $($field: $crate::wire::carried::Carried::from_json(variant.parts.next()?)?),+ })?,)+
+                        $({ $($field: variant.take()?),+ })?,)+
                     _ => return None,
                 };
-                (variant.parts.len() == 0).then_some(carried)
+                variant.is_empty().then_some(carried)
             }
         }
     };
@@ -124,21 +140,24 @@ macro_rules! carried {
             #[inline(never)]
             fn to_json(&self) -> serde_json::Value {
                 let Self { $($field,)+ $($($left: _,)+)? } = self;
-                let mut fields = $crate::wire::carried::Fields::new();
-                $(fields.put(stringify!($field), $crate::wire::carried::Carried::to_json($field));)+
+                let mut fields = $crate::wire::carried::Fields::default();
+                $(fields.put(stringify!($field), $field);)+
                 fields.into_json()
             }
 
             #[inline(never)]
             fn from_json(json: serde_json::Value) -> Option<Self> {
                 let mut fields = $crate::wire::carried::Fields::of(json)?;
-                let carried = Self {
-                    $($field: $crate::wire::carried::Carried::from_json(fields.take(stringify!($field))?)?,)+
-                    $($($left: Default::default(),)+)?
-                };
-                fields.is_empty().then_some(carried)
+                // All at once, so that what has been read is dropped in one place.
+                match ($(fields.take(stringify!($field)),)+ fields.is_empty()) {
+                    ($(Some($field),)+ true) => Some(Self { $($field,)+ $($($left: Default::default(),)+)? }),
+                    _ => None,
+                }
             }
         }
     };
 }
 pub(crate) use carried;
+
+#[cfg(test)]
+mod tests;

@@ -144,18 +144,7 @@ pub enum FinishReason {
     Other,
 }
 
-carried!(
-    enum FinishReason {
-        Stop,
-        Calls,
-        Length,
-        Window,
-        Filtered,
-        StopString,
-        Paused,
-        Other,
-    }
-);
+carried!(FinishReason = Stop | Calls | Length | Window | Filtered | StopString | Paused | Other);
 
 /// What shows that somebody is there, and no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

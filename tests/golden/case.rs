@@ -126,8 +126,7 @@ impl Case {
     }
 
     fn sealer(&self, policy: &Policy, candidate: &Candidate) -> Option<Rc<Sealer>> {
-        let root = self.value("secret").as_str().map(|secret| Secret::new(secret.to_owned()))?;
-        Sealer::new(policy, candidate.model, &[root]).map(Rc::new)
+        Sealer::new(policy, candidate.model, &[self.root()?]).map(Rc::new)
     }
 
     fn body(&self) -> &[u8] {
@@ -157,6 +156,11 @@ impl Case {
             let upstream = serde_json::from_str(upstream).expect("JSON");
             assert_eq!(judge(&policy.models[0].id, &upstream), Ok(()), "{}: {upstream}", self.name);
         }
+    }
+
+    /// The secret that thoughts are sealed with, if any are.
+    pub fn root(&self) -> Option<Secret<String>> {
+        self.value("secret").as_str().map(|secret| Secret::new(secret.to_owned()))
     }
 
     /// What is expected of the case, by name.

@@ -7,8 +7,10 @@
 //! what passes as it came is the provider's.
 #![allow(clippy::panic, clippy::unreachable, clippy::unwrap_used, reason = "a test that cannot go on stops there")]
 
+mod bodies;
 mod built;
 mod case;
+mod continuation;
 mod gathered;
 mod inverse;
 mod joined_roots;

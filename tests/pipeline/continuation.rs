@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tiergate::admit::memory::Memory;
 use tiergate::platform::{Platform, ReadError};
-use tiergate::relay::frame::{FrameKeys, HEAD_BYTES};
+use tiergate::relay::frame::{FrameKeys, HEAD_BYTES, Load};
 use tiergate::secret::Secret;
 
 use crate::fake::{Chunk, Event, Reply};
@@ -302,7 +302,7 @@ fn what_the_gateway_did_not_send_gets_nothing() {
     let mut nonce = [0; 16];
     let mut with_head = |state: &[u8], now: Duration| {
         nonce[0] += 1;
-        let head = keys.head(now, nonce, state, b"").expect("a head");
+        let head = keys.head(now, nonce, Load { state, held: b"" }).expect("a head");
         [&head[..], state].concat()
     };
     let (good, early, late) =
@@ -315,7 +315,7 @@ fn what_the_gateway_did_not_send_gets_nothing() {
     forged[40] ^= 1;
     let foreign = {
         let root = Secret::new("another-root-0123456789abcdefghijklmnop".to_owned());
-        let head = FrameKeys::new(&[root]).head(now, [99; 16], &state, b"").expect("a head");
+        let head = FrameKeys::new(&[root]).head(now, [99; 16], Load { state: &state, held: b"" }).expect("a head");
         [&head[..], &state].concat()
     };
     for (name, bytes) in [

@@ -51,7 +51,7 @@ fn long_policy(platform: Value) -> Value {
         "third": {"base_url": format!("https://{THIRD}"), "dialect": "anthropic-messages", "auth": "x-api-key"},
     });
     let model = |provider: &str, id: &str| {
-        json!({"provider": provider, "id": id, "context": 1_000_000, "max_output": 100_000,
+        json!({"provider": provider, "id": id, "context": 1_000_000, "max_output": 100_000, "default_max_tokens": 100_000,
             "price": {"input": 1.0, "output": 2.0}})
     };
     policy["models"] = json!({

@@ -34,12 +34,7 @@ pub enum CallShape {
     FunctionCall,
 }
 
-carried!(
-    enum CallShape {
-        ToolCalls,
-        FunctionCall,
-    }
-);
+carried!(CallShape = ToolCalls | FunctionCall);
 
 impl AnswerOptions {
     pub fn of(request: &Ask<'_>, shows_reasoning: bool) -> Self {

@@ -47,13 +47,7 @@ pub enum Standing {
     Cooling,
 }
 
-carried!(
-    enum Standing {
-        Healthy,
-        ProbeDue,
-        Cooling,
-    }
-);
+carried!(Standing = Healthy | ProbeDue | Cooling);
 
 /// What a request found of a candidate when it planned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -232,4 +226,23 @@ fn keep<P: Platform>(platform: &P, name: &str, state: State) {
     let end_ms = state.end_ms(now);
     write(platform, &key(name), &state, Duration::from_millis(end_ms.saturating_sub(millis(now))));
     index::extend(platform, end_ms);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pop::health::state::CoolDown;
+    use crate::wire::carried;
+
+    #[test]
+    fn what_was_found_is_known_elsewhere() {
+        let cooldown = Some(CoolDown { until_ms: 9, number: 2, is_probe: true });
+        let state = State { failures: 3, broke: true, changed_ms: u64::MAX, cooldown };
+        for standing in [Standing::Healthy, Standing::ProbeDue, Standing::Cooling] {
+            for state in [None, Some(State::default()), Some(state)] {
+                let found = Found { standing, state };
+                assert_eq!(carried::read(&carried::write(&found)), Some(found));
+            }
+        }
+    }
 }

@@ -76,14 +76,7 @@ pub enum TextReader {
     Raw,
 }
 
-carried!(
-    enum TextReader {
-        Before(held),
-        Inside(held),
-        After,
-        Raw,
-    }
-);
+carried!(TextReader = Before(held) | Inside(held) | After | Raw);
 
 impl Default for TextReader {
     fn default() -> Self {

@@ -103,7 +103,10 @@ impl Carried for StandIns {
 
     fn from_json(json: Value) -> Option<Self> {
         let names = BTreeMap::<String, String>::from_json(json)?;
-        let stand_ins = names.iter().map(|(stand_in, name)| (name.clone(), stand_in.clone())).collect();
+        let mut stand_ins = BTreeMap::new();
+        for (stand_in, name) in &names {
+            stand_ins.insert(name.clone(), stand_in.clone());
+        }
         Some(Self { stand_ins, names })
     }
 }

@@ -18,7 +18,7 @@ pub enum DecoderState {
     AnthropicMessages(Box<MessagesState>),
 }
 
-carried!(enum DecoderState { OpenaiChat { stream, mender }, AnthropicMessages(stream) });
+carried!(DecoderState = OpenaiChat { stream, mender } | AnthropicMessages(stream));
 
 impl Stream {
     pub fn into_state(self) -> DecoderState {

@@ -38,7 +38,7 @@ macro_rules! numbers {
     ($($type:ty),+) => {$(
         impl Carried for $type {
             fn to_json(&self) -> Value {
-                (*self as u64).into()
+                (*self).into()
             }
 
             fn from_json(json: Value) -> Option<Self> {
@@ -99,26 +99,49 @@ impl<T: Carried> Carried for Option<T> {
     fn from_json(json: Value) -> Option<Self> {
         match json {
             Value::Null => Some(None),
-            other => match <[T; 1]>::from_json(other)? {
-                [value] => Some(Some(value)),
-            },
+            value => T::from_json(only(value)?).map(Some),
         }
     }
 }
 
+fn array<T: Carried>(items: &[T]) -> Value {
+    let mut array = Vec::with_capacity(items.len());
+    for item in items {
+        array.push(item.to_json());
+    }
+    Value::Array(array)
+}
+
+/// The only item of an array.
+#[inline(never)]
+fn only(json: Value) -> Option<Value> {
+    let [item] = <[Value; 1]>::try_from(items(json)?).ok()?;
+    Some(item)
+}
+
+/// The items of an array.
+#[inline(never)]
+fn items(json: Value) -> Option<Vec<Value>> {
+    if let Value::Array(items) = json { Some(items) } else { None }
+}
+
 impl<T: Carried> Carried for Vec<T> {
     fn to_json(&self) -> Value {
-        self.iter().map(T::to_json).collect()
+        array(self)
     }
 
     fn from_json(json: Value) -> Option<Self> {
-        if let Value::Array(items) = json { items.into_iter().map(T::from_json).collect() } else { None }
+        let mut read = Vec::new();
+        for item in items(json)? {
+            read.push(T::from_json(item)?);
+        }
+        Some(read)
     }
 }
 
 impl<T: Carried, const N: usize> Carried for [T; N] {
     fn to_json(&self) -> Value {
-        self.iter().map(T::to_json).collect()
+        array(self)
     }
 
     fn from_json(json: Value) -> Option<Self> {
@@ -141,12 +164,16 @@ impl Carried for Vec<u8> {
 /// As its members one behind the other, each name before its value.
 impl<K: Carried + Ord, V: Carried> Carried for BTreeMap<K, V> {
     fn to_json(&self) -> Value {
-        self.iter().flat_map(|(name, value)| [name.to_json(), value.to_json()]).collect()
+        let mut members = Vec::with_capacity(2 * self.len());
+        for (name, value) in self {
+            members.push(name.to_json());
+            members.push(value.to_json());
+        }
+        Value::Array(members)
     }
 
     fn from_json(json: Value) -> Option<Self> {
-        let Value::Array(items) = json else { return None };
-        let mut items = items.into_iter();
+        let mut items = items(json)?.into_iter();
         let mut map = Self::new();
         while let Some(name) = items.next() {
             map.insert(K::from_json(name)?, V::from_json(items.next()?)?);
@@ -157,7 +184,7 @@ impl<K: Carried + Ord, V: Carried> Carried for BTreeMap<K, V> {
 
 impl Carried for BTreeSet<String> {
     fn to_json(&self) -> Value {
-        self.iter().map(String::to_json).collect()
+        self.iter().map(String::as_str).collect()
     }
 
     fn from_json(json: Value) -> Option<Self> {
@@ -240,11 +267,11 @@ impl Carried for Value {
 
 impl Carried for Map<String, Value> {
     fn to_json(&self) -> Value {
-        self.iter().flat_map(|(name, value)| [name.to_json(), value.to_json()]).collect()
+        Value::Object(self.clone()).to_json()
     }
 
     fn from_json(json: Value) -> Option<Self> {
-        BTreeMap::from_json(json).map(Self::from_iter)
+        if let Value::Object(members) = Value::from_json(json)? { Some(members) } else { None }
     }
 }
 

@@ -50,12 +50,7 @@ pub enum Slot {
     Call(Option<u64>),
 }
 
-carried!(
-    enum Slot {
-        Legacy,
-        Call(index),
-    }
-);
+carried!(Slot = Legacy | Call(index));
 
 impl Slot {
     /// Whether both are of one form, whose calls have an order.

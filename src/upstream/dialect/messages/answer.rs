@@ -85,15 +85,7 @@ pub enum BlockKind {
     Other,
 }
 
-carried!(
-    enum BlockKind {
-        Text,
-        Thinking,
-        Redacted,
-        Call,
-        Other,
-    }
-);
+carried!(BlockKind = Text | Thinking | Redacted | Call | Other);
 
 /// The word for why a message ended, if there is one.
 pub fn reason(raw: Option<&RawValue>) -> Option<JsonString<'_>> {

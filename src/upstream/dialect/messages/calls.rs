@@ -113,12 +113,7 @@ pub enum ReaderState {
     Names(RenamerState),
 }
 
-carried!(
-    enum ReaderState {
-        Custom(reader),
-        Names(renamer),
-    }
-);
+carried!(ReaderState = Custom(reader) | Names(renamer));
 
 impl InputReader {
     pub fn into_state(self) -> ReaderState {

@@ -49,7 +49,7 @@ enum TextPlace {
     Text { is_escaped: bool },
 }
 
-carried!(enum TextPlace { Outside, Name { is_escaped }, Text { is_escaped } });
+carried!(TextPlace = Outside | Name { is_escaped } | Text { is_escaped });
 
 impl Renamer {
     pub fn new(names: Rc<PropertyNames>, direction: Direction) -> Self {
