@@ -35,7 +35,8 @@ pub trait Platform {
     type CacheLookup;
     /// A provider's address, ready to be sent to.
     type Backend;
-    /// A body that is being sent: of a response to the client whose head has gone out, or of a request ([`Platform::open`]).
+    /// A body that is being sent: of a response to the client whose head has gone out, of a request ([`Platform::open`]), or into
+    /// this POP's cache ([`Platform::publish`]).
     type Downstream;
 
     /// Since the request was received.
@@ -57,6 +58,11 @@ pub trait Platform {
     fn finish_cache(&self, lookup: Self::CacheLookup) -> Result<Option<Vec<u8>>, StoreError>;
     /// Keeps a value in this POP; a failure only costs a later miss.
     fn store_cache(&self, key: &str, value: &[u8], max_age: Duration);
+    /// Begins a value of this POP's cache that can be followed while it is written; nothing if it takes none. It is found for
+    /// `max_age`.
+    fn publish(&self, key: &str, max_age: Duration) -> Option<Self::Downstream>;
+    /// A value that was published, as it comes; nothing if there is none.
+    fn follow(&self, key: &str) -> Option<Self::Body>;
     /// Whether this request is the one of its POP that holds `office`; for `term` no other will.
     fn elect(&self, office: &str, term: Duration) -> bool;
     /// An entry of the Secret Store; one that is no text is empty. The platform allows few of these reads.
@@ -93,6 +99,9 @@ pub trait Platform {
         bytes: &[u8],
         patience: impl Fn() -> Duration,
     ) -> Result<(), ClientGone>;
+    /// Leaves a part to the platform: it sends `body` as it comes, and then what follows. A body that breaks breaks off what is
+    /// being sent.
+    fn append(&self, downstream: &mut Self::Downstream, body: Self::Body) -> Result<(), ClientGone>;
     /// Ends the body cleanly.
     fn finish(&self, downstream: Self::Downstream) -> Result<(), ClientGone>;
     /// Leaves the whole answer to the platform: it sends the head and the body that `pending` brings, also after this request's

@@ -135,6 +135,14 @@ impl Platform for Compute<'_> {
         }
     }
 
+    fn publish(&self, key: &str, max_age: Duration) -> Option<OpenAnswer> {
+        handles::publish(key, max_age).ok()
+    }
+
+    fn follow(&self, key: &str) -> Option<RawBody> {
+        CacheLookup::start(key).ok()?.body().ok().flatten()
+    }
+
     fn elect(&self, office: &str, term: Duration) -> bool {
         // Of several at once all but one wait until that one has inserted, which it does at once.
         let lookup = Transaction::lookup(office.as_bytes().to_vec().into()).timeout(ELECTION_TIMEOUT).execute();
@@ -249,8 +257,13 @@ impl Platform for Compute<'_> {
         downstream.finish()
     }
 
-    fn hand_over(&self, downstream: OpenAnswer, body: RawBody) -> Result<(), ClientGone> {
+    fn append(&self, downstream: &mut OpenAnswer, body: RawBody) -> Result<(), ClientGone> {
         downstream.append(body)
+    }
+
+    fn hand_over(&self, mut downstream: OpenAnswer, body: RawBody) -> Result<(), ClientGone> {
+        downstream.append(body)?;
+        downstream.finish()
     }
 
     fn abort(&self, downstream: OpenAnswer) {

@@ -11,6 +11,7 @@ use fastly::handle::{BodyHandle, RequestHandle, ResponseHandle, StreamingBodyHan
 use fastly_shared::FastlyStatus;
 use fastly_sys::fastly_cache::{
     self, CacheGetBodyOptions, CacheGetBodyOptionsMask, CacheLookupOptions, CacheLookupOptionsMask, CacheLookupState,
+    CacheWriteOptions, CacheWriteOptionsMask,
 };
 use fastly_sys::{fastly_async_io, fastly_http_body, fastly_http_req, fastly_http_resp};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -89,6 +90,14 @@ impl CacheLookup {
 
     /// The value, or nothing for a miss or one that is too old.
     pub fn finish(self) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(mut body) = self.body()? else { return Ok(None) };
+        let mut value = Vec::new();
+        while body.read(&mut value, 16 * 1024).map_err(|_| StoreError)? > 0 {}
+        Ok(Some(value))
+    }
+
+    /// The same as it comes, also while it is written.
+    pub fn body(self) -> Result<Option<RawBody>, StoreError> {
         let mut state = CacheLookupState::empty();
         // SAFETY: the handle is open and `state` lives through the call.
         let status = unsafe { fastly_cache::get_state(self.0, &raw mut state) };
@@ -103,10 +112,7 @@ impl CacheLookup {
             fastly_cache::get_body(self.0, CacheGetBodyOptionsMask::empty(), &raw const options, &raw mut body)
         };
         status.result().map_err(|_| StoreError)?;
-        let mut body = RawBody(body);
-        let mut value = Vec::new();
-        while body.read(&mut value, 16 * 1024).map_err(|_| StoreError)? > 0 {}
-        Ok(Some(value))
+        Ok(Some(RawBody(body)))
     }
 }
 
@@ -168,13 +174,12 @@ impl OpenAnswer {
         status.result().map_err(|_| ClientGone)
     }
 
-    /// Leaves the rest to the host: it sends `body` as it comes, and then ends the answer.
-    pub fn append(self, body: RawBody) -> Result<(), ClientGone> {
+    /// Leaves a part to the host: it sends `body` as it comes, and then what follows.
+    pub fn append(&mut self, body: RawBody) -> Result<(), ClientGone> {
         let body = std::mem::ManuallyDrop::new(body).0;
-        // SAFETY: both handles are owned by values that are given up here; the host takes the body's.
+        // SAFETY: both handles are owned; the host takes the body's, whose value is given up here.
         let status = unsafe { fastly_http_body::append(self.0, body) };
-        status.result().map_err(|_| ClientGone)?;
-        self.finish()
+        status.result().map_err(|_| ClientGone)
     }
 }
 
@@ -183,6 +188,32 @@ impl Drop for OpenAnswer {
         // SAFETY: the handle is owned by this value and not used again.
         let _ = unsafe { fastly_http_body::abandon(self.0) };
     }
+}
+
+/// Begins a value of the Core Cache. The SDK's own type hides the handle.
+pub fn publish(key: &str, max_age: Duration) -> Result<OpenAnswer, StoreError> {
+    let options = CacheWriteOptions {
+        max_age_ns: u64::try_from(max_age.as_nanos()).unwrap_or(u64::MAX),
+        request_headers: 0,
+        vary_rule_ptr: std::ptr::null(),
+        vary_rule_len: 0,
+        initial_age_ns: 0,
+        stale_while_revalidate_ns: 0,
+        surrogate_keys_ptr: std::ptr::null(),
+        surrogate_keys_len: 0,
+        length: 0,
+        user_metadata_ptr: std::ptr::null(),
+        user_metadata_len: 0,
+        edge_max_age_ns: 0,
+        service: std::ptr::null(),
+        service_len: 0,
+    };
+    let mut body = 0;
+    // SAFETY: key and options live through the call; the mask says that no option is set but the age.
+    let status = unsafe {
+        fastly_cache::insert(key.as_ptr(), key.len(), CacheWriteOptionsMask::empty(), &raw const options, &raw mut body)
+    };
+    status.result().map(|()| OpenAnswer(body)).map_err(|_| StoreError)
 }
 
 /// The URL of a client's request as the host gives it; empty if it is longer than any that is served. The SDK parses it,

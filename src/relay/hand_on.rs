@@ -23,6 +23,7 @@ use crate::upstream::sealer::Sealer;
 use crate::visit::{Visit, VisitState};
 use crate::wire::carried::{self, carried};
 use crate::wire::facts::AnswerFacts;
+use crate::wire::mac::write_hex;
 use crate::wire::media;
 use crate::wire::transfer::Transfer;
 
@@ -96,7 +97,7 @@ pub fn hand_on<P: Platform>(visit: &mut Visit<'_, P>, passage: Passage<P>, witne
     let taken = Taker::find(visit.platform, &continuation).and_then(|taker| match told {
         Transfer::Stream => taker.offer(load),
         Transfer::Whole => {
-            taker.offer(Load::NONE)?;
+            taker.ask(Load::NONE)?;
             taker.send(load).map(|Sent { pending, upload, .. }| Taken { answer: Next::Pending(pending), upload })
         }
     });
@@ -111,10 +112,19 @@ pub fn hand_on<P: Platform>(visit: &mut Visit<'_, P>, passage: Passage<P>, witne
     }
     match answer {
         Next::Pending(pending) => visit.leave_answer(pending),
-        // That a client has left is what the other execution finds when it writes.
-        Next::Body(body) => drop(visit.hand_over(b"", body)),
+        Next::Body { body, behind, end } => visit.hand_on(body, behind, &end),
     }
     HandedOn::Taken
+}
+
+/// The key in the POP's cache under which an execution tells the end of the answer that it took with this nonce.
+pub const END: &str = "continuation-end/";
+
+/// A key for what belongs to a nonce.
+pub fn nonce_key(prefix: &str, nonce: &Nonce) -> String {
+    let mut key = prefix.to_owned();
+    write_hex(nonce, &mut key);
+    key
 }
 
 /// What seals the thoughts of an answer that comes with such a state.
@@ -149,6 +159,13 @@ struct Sent<P: Platform> {
     upload: P::Downstream,
 }
 
+/// A request that was answered as one is by who has the key.
+struct Asked<P: Platform> {
+    nonce: Nonce,
+    body: P::Body,
+    upload: P::Downstream,
+}
+
 /// An answer that was taken: what the client gets from here on, and where the rest of the provider's body goes.
 struct Taken<P: Platform> {
     answer: Next<P>,
@@ -156,8 +173,8 @@ struct Taken<P: Platform> {
 }
 
 enum Next<P: Platform> {
-    /// What follows behind what the client has.
-    Body(P::Body),
+    /// What follows behind what the client has, what follows behind that, and under which key it is found.
+    Body { body: P::Body, behind: P::Body, end: String },
     /// A whole answer with its head.
     Pending(P::Pending),
 }
@@ -181,12 +198,20 @@ impl<'t, P: Platform> Taker<'t, P> {
 
     /// Sends a load, and waits until it is taken.
     fn offer(&self, load: Load<'_>) -> Option<Taken<P>> {
+        let Asked { nonce, body, upload } = self.ask(load)?;
+        let end = nonce_key(END, &nonce);
+        let behind = self.platform.follow(&end)?;
+        Some(Taken { answer: Next::Body { body, behind, end }, upload })
+    }
+
+    /// Sends a load, and waits until somebody shows that it has opened its head.
+    fn ask(&self, load: Load<'_>) -> Option<Asked<P>> {
         let Sent { nonce, pending, upload } = self.send(load)?;
         self.platform.wait_first(&[Wait::Response(&pending)], Some(TAKING_TIMEOUT))?;
         let UpstreamResponse { status, headers, body } = self.platform.response(pending).ok()?;
         let is_taken = status == StatusCode::OK
             && headers.get(PROOF).is_some_and(|proof| self.keys.is_proof(&nonce, proof.as_bytes()));
-        is_taken.then_some(Taken { answer: Next::Body(body), upload })
+        is_taken.then_some(Asked { nonce, body, upload })
     }
 
     fn send(&self, load: Load<'_>) -> Option<Sent<P>> {

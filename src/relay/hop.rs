@@ -11,7 +11,7 @@ use crate::attempt::answer_stream::{AnswerStream, Parts};
 use crate::platform::allowance::Allowance;
 use crate::platform::{Platform, Wait};
 use crate::relay::frame::{self, Announced, FrameKeys, HEAD_BYTES, VALIDITY};
-use crate::relay::hand_on::{self, PROOF, State, TermsState};
+use crate::relay::hand_on::{self, END, PROOF, State, TermsState, nonce_key};
 use crate::relay::passage::{Interruption, Passage, Terms};
 use crate::relay::{conclude, note_broken};
 use crate::secret::Secret;
@@ -20,13 +20,14 @@ use crate::upstream::stream::Break;
 use crate::visit::Visit;
 use crate::visit::settle::{Ending, Settled};
 use crate::wire::carried;
-use crate::wire::mac::write_hex;
 use crate::wire::transfer::Transfer;
 
 /// The path at which answers are taken.
 pub const PATH: &str = "/.tiergate/continuation";
 /// How long the head and the state may take to come.
 const STATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the end of a stream is found once it has been begun: until the execution before this one looks for it.
+const END_AGE: Duration = Duration::from_secs(10);
 /// The most that one read brings, in bytes.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -42,6 +43,8 @@ struct Load {
     roots: Vec<Secret<String>>,
     /// What shows that it was taken.
     proof: HeaderMap,
+    /// The key in the POP's cache under which the end of a stream is told.
+    end: String,
 }
 
 /// Takes what the body brings and goes on with it to its end.
@@ -53,9 +56,9 @@ pub fn serve<P: Platform>(
     mut body: P::Body,
     sandbox_age: Duration,
 ) -> Result<Settled, Foreign> {
-    let Load { state, held, roots, proof } = take(visit, &mut body)?;
+    let Load { state, held, roots, proof, end } = take(visit, &mut body)?;
     let Some(State { visit: before, stream, witness, terms }) = state else {
-        visit.take_over(proof);
+        visit.take_over(proof, None);
         // Whoever asked has gone if it does not hear this.
         let _ = visit.finish();
         return Ok(Settled { facts: None, ending: Ending::Elsewhere });
@@ -68,7 +71,10 @@ pub fn serve<P: Platform>(
     visit.resume(before);
     let told = answer.delivery.transfer();
     match told {
-        Transfer::Stream => visit.take_over(proof),
+        Transfer::Stream => {
+            let postscript = visit.platform.publish(&end, END_AGE).ok_or(Foreign)?;
+            visit.take_over(proof, Some(postscript));
+        }
         Transfer::Whole => {}
     }
     let TermsState { first_piece, idle, left, limits, mode, may_hand_over } = terms;
@@ -78,17 +84,18 @@ pub fn serve<P: Platform>(
     if passage.is_waited_for() && visit.comment_due().is_none() {
         visit.keep_alive();
     }
-    let result = match passage.pass_on(visit) {
-        // Between two executions both directions are one connection. Who leaves closes both, and so does a provider that breaks
-        // off where the platform passes that on; then nobody can be told, and nothing is known of the provider.
-        Err(Interruption::Broken(Break::Cut)) if visit.has_lost_client() => Err(Interruption::ClientGone),
-        other => other,
-    };
-    match &result {
-        // Of one that waits for the whole answer nobody knows.
-        Err(Interruption::Broken(Break::Cut)) if told == Transfer::Whole => witness.says_nothing(visit.platform),
-        Err(Interruption::Broken(broken)) => note_broken(visit, &witness, broken, &passage),
-        Ok(_) | Err(Interruption::Failed(_) | Interruption::ClientGone) => {}
+    let result = passage.pass_on(visit);
+    if let Err(Interruption::Broken(broken)) = &result {
+        // Between two executions both directions are one connection. A client that leaves takes both along, and so does a provider
+        // that breaks off where the platform passes that on. Then nothing is known of either.
+        let is_lost = *broken == Break::Cut && (told == Transfer::Whole || visit.has_lost_client());
+        if is_lost {
+            visit.note(|record| record.client_closed = told == Transfer::Stream);
+        }
+        note_broken(visit, (!is_lost).then_some(&witness), broken, &passage);
+        if is_lost {
+            witness.says_nothing(visit.platform);
+        }
     }
     let (facts, ending) = conclude(visit, passage, result, &witness);
     if ending.is_good() {
@@ -107,10 +114,8 @@ fn take<P: Platform>(visit: &Visit<'_, P>, body: &mut P::Body) -> Result<Load, F
     let keys = FrameKeys::new(&roots);
     let (announced, key) = keys.open(head, platform.unix_time()).ok_or(Foreign)?;
     let Announced { nonce, state, held, .. } = announced;
-    let mut office = "continuation/".to_owned();
-    write_hex(&nonce, &mut office);
     // A head is too old, or too new, by the time that its nonce is forgotten.
-    if !platform.elect(&office, VALIDITY * 3) {
+    if !platform.elect(&nonce_key("continuation/", &nonce), VALIDITY * 3) {
         return Err(Foreign);
     }
     let (state, held) = (reader.read(state)?, reader.read(held)?);
@@ -122,7 +127,8 @@ fn take<P: Platform>(visit: &Visit<'_, P>, body: &mut P::Body) -> Result<Load, F
         state => Some(carried::read(state).ok_or(Foreign)?),
     };
     let proof: HeaderValue = key.proof(&nonce).parse().map_err(|_| Foreign)?;
-    Ok(Load { state, held, roots, proof: HeaderMap::from_iter([(PROOF, proof)]) })
+    let end = nonce_key(END, &nonce);
+    Ok(Load { state, held, roots, proof: HeaderMap::from_iter([(PROOF, proof)]), end })
 }
 
 /// Reads so many bytes of a body, and not one more: what follows is the provider's.

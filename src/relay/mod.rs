@@ -114,11 +114,13 @@ fn end<P: Platform>(
     (facts, ended.unwrap_or(Ending::ClientGone))
 }
 
-/// Notes that an answer has broken, and tells the POP.
-fn note_broken<P: Platform>(visit: &mut Visit<'_, P>, witness: &Witness, broken: &Break, passage: &Passage<P>) {
+/// Notes that an answer has broken, and lets `witness` tell the POP.
+fn note_broken<P: Platform>(visit: &mut Visit<'_, P>, witness: Option<&Witness>, broken: &Break, passage: &Passage<P>) {
     let outcome = Outcome::from(broken.clone());
     let stage = if passage.answer.provider.has_begun() { Stage::AfterBegin } else { Stage::BeforeBegin };
-    witness.failed(visit.platform, &outcome, stage);
+    if let Some(witness) = witness {
+        witness.failed(visit.platform, &outcome, stage);
+    }
     let meaning = outcome.meaning().map(|meaning| meaning.as_str().into());
     visit.note_broken(outcome.end(), meaning, passage.answer.delivery.facts.tally);
 }
@@ -151,7 +153,7 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
     /// A stream that takes the place of the broken one; nothing if there is none. The client gets comments meanwhile.
     fn repair(&mut self, broken: &Break) -> Result<Option<Box<AnswerStream<P>>>, Interruption> {
         let job = self.attempts.job;
-        note_broken(self.attempts.visit, &self.serving.witness, broken, &self.passage);
+        note_broken(self.attempts.visit, Some(&self.serving.witness), broken, &self.passage);
         let Some(mut repair) = self.passage.answer.delivery.repair().cloned() else { return Ok(None) };
         match job.tier.resume {
             Resume::Off => return Ok(None),

@@ -43,6 +43,9 @@ pub struct Visit<'a, P: Platform> {
     comment_due: Option<Duration>,
     /// What is to be done once the client has its answer.
     afterwards: Vec<Afterwards<'a, P>>,
+    /// What the client gets behind its stream, from where the execution before this one has left it: nothing if it is whole, else
+    /// the error, should the way between break.
+    postscript: Option<P::Downstream>,
     /// What the executions before this one have used of the request's time, and of CPU time in milliseconds.
     before: Duration,
     vcpu_ms_before: u64,
@@ -104,6 +107,7 @@ impl<'a, P: Platform> Visit<'a, P> {
             sent: SendState::Nothing,
             comment_due: None,
             afterwards: Vec::new(),
+            postscript: None,
             before: Duration::ZERO,
             vcpu_ms_before: 0,
         }
@@ -228,13 +232,39 @@ impl<'a, P: Platform> Visit<'a, P> {
     /// Ends a streamed answer as a whole one.
     pub fn finish(&mut self) -> Result<(), ClientGone> {
         self.begin();
-        self.platform.finish(self.take_open()?)
+        let open = self.take_open()?;
+        self.finish_postscript();
+        self.platform.finish(open)
+    }
+
+    fn finish_postscript(&mut self) {
+        if let Some(postscript) = self.postscript.take() {
+            // Whoever does not get it is told as if the answer were not whole.
+            let _ = self.platform.finish(postscript);
+        }
     }
 
     /// Leaves the rest of a streamed answer to the platform: `read` has been read, `body` goes on from there.
     pub fn hand_over(&mut self, read: &[u8], body: P::Body) -> Result<(), ClientGone> {
         self.send(read, || LAST_PATIENCE)?;
-        self.platform.hand_over(self.take_open()?, body)
+        let open = self.take_open()?;
+        self.finish_postscript();
+        self.platform.hand_over(open, body)
+    }
+
+    /// Leaves the rest of a streamed answer to another execution: it sends `answer`, and `behind` it what it publishes under `end`.
+    pub fn hand_on(&mut self, answer: P::Body, behind: P::Body, end: &str) {
+        let platform = self.platform;
+        let own = self.postscript.take().map(|postscript| (postscript, platform.follow(end)));
+        // That a client has left is what the other execution finds.
+        let _ = self.send(b"", || LAST_PATIENCE).and_then(|()| {
+            let mut open = self.take_open()?;
+            platform.append(&mut open, answer)?;
+            platform.hand_over(open, behind)
+        });
+        if let Some((postscript, Some(behind))) = own {
+            let _ = platform.hand_over(postscript, behind);
+        }
     }
 
     /// Tells the client of a stream that its answer is not whole: one error event, then an aborted transfer.
@@ -245,7 +275,12 @@ impl<'a, P: Platform> Visit<'a, P> {
         let mut event = b"data: ".to_vec();
         event.extend_from_slice(&error.body());
         event.extend_from_slice(b"\n\n");
-        match self.send(&event, || LAST_PATIENCE).and_then(|()| self.take_open()) {
+        let open = self.send(&event, || LAST_PATIENCE).and_then(|()| self.take_open());
+        let mut by_postscript = || {
+            let mut postscript = self.postscript.take()?;
+            self.platform.write(&mut postscript, &event, || LAST_PATIENCE).ok().map(|()| postscript)
+        };
+        match open.or_else(|gone| by_postscript().ok_or(gone)) {
             Ok(downstream) => {
                 let now = self.now();
                 self.record.timings.total.get_or_insert(now);
@@ -310,7 +345,8 @@ impl<'a, P: Platform> Visit<'a, P> {
     }
 
     /// Begins to answer the execution that hands a stream on: its client has a head, or gets it now.
-    pub fn take_over(&mut self, headers: HeaderMap) {
+    pub fn take_over(&mut self, headers: HeaderMap, postscript: Option<P::Downstream>) {
+        self.postscript = postscript;
         let now = self.now();
         self.record.status = StatusCode::OK.as_u16();
         self.record.timings.first_byte.get_or_insert(now);

@@ -77,6 +77,14 @@ impl Platform for Bodies {
 
     fn store_cache(&self, _key: &str, _value: &[u8], _max_age: Duration) {}
 
+    fn publish(&self, _key: &str, _max_age: Duration) -> Option<Never> {
+        None
+    }
+
+    fn follow(&self, _key: &str) -> Option<Body> {
+        None
+    }
+
     fn elect(&self, _office: &str, _term: Duration) -> bool {
         false
     }
@@ -122,6 +130,10 @@ impl Platform for Bodies {
     }
 
     fn write(&self, downstream: &mut Never, _bytes: &[u8], _patience: impl Fn() -> Duration) -> Result<(), ClientGone> {
+        match *downstream {}
+    }
+
+    fn append(&self, downstream: &mut Never, _body: Body) -> Result<(), ClientGone> {
         match *downstream {}
     }
 

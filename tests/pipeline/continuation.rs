@@ -9,7 +9,7 @@ use tiergate::platform::{Platform, ReadError};
 use tiergate::relay::frame::{FrameKeys, HEAD_BYTES, Load};
 use tiergate::secret::Secret;
 
-use crate::fake::{Chunk, Event, Reply};
+use crate::fake::{Chunk, Event, PublishedEnd, Reply};
 use crate::scenario::{CONTINUATION, FIRST, SECOND, Scenario, chunk, json_reply, policy, stream};
 
 const ROLE: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n";
@@ -86,6 +86,28 @@ fn a_stream_goes_on_in_other_executions_and_is_counted_to_its_end() {
     assert_eq!(log["bytes"]["sent"], expected.len());
     assert_eq!(scenario.fake.handed.borrow().len(), 6);
     assert_eq!(scenario.count(&Event::Logged), 1, "by the last execution");
+    let mut ends = scenario.fake.ends();
+    assert_eq!(ends.pop(), Some(Some(PublishedEnd::Finished)), "the last execution says that the answer is whole");
+    assert!(ends.iter().all(|end| *end == Some(PublishedEnd::LeftToAnother)), "{ends:?}");
+}
+
+#[test]
+fn a_break_that_takes_the_way_to_the_client_along_is_told_behind_the_answer() {
+    let (parts, _) = long_answer(40);
+    let cut = Chunk { delay: Duration::ZERO, bytes: Err(ReadError) };
+    let chunks = parts[..30].iter().map(|part| chunk(part)).chain([cut]).collect();
+    let scenario = asking(long(json!({})), true).provider(FIRST, answer(chunks));
+    scenario.fake.breaks_both_ways.set(true);
+    let scenario = scenario.run();
+    let log = scenario.log();
+    assert_eq!((&log["error.type"], &log["client_closed"]), (&json!("stream_broken"), &json!(true)), "{log}");
+    assert_eq!(log["attempts"][0]["outcome"], "broken");
+    let published = scenario.fake.published.borrow();
+    let last = published.values().next_back().expect("the end of the last execution");
+    let told = String::from_utf8_lossy(&last.bytes);
+    assert!(told.starts_with("data: {\"error\"") && told.contains("stream_broken"), "{told}");
+    assert_eq!(last.end, Some(PublishedEnd::Aborted));
+    assert!(scenario.fake.cache.borrow().keys().all(|key| !key.contains("health")), "nobody knows whose fault it was");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! The platform as a script: stores, providers and a clock that moves only when somebody waits.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderName, StatusCode};
 use tiergate::platform::{
     ClientGone, FIRST_BYTE_TIMEOUT, Platform, ReadError, ResponseHead, SendError, StoreError, Stored, Target,
     UpstreamRequest, UpstreamResponse, Wait, Write,
@@ -12,73 +12,10 @@ use tiergate::platform::{
 use tiergate::secret::Secret;
 
 use crate::handing_on::Handed;
+pub use crate::happenings::{Answer, Chunk, Event, Published, PublishedEnd, Reply, Sent};
 
 /// 2026-11-22 12:00:00 UTC.
 const EPOCH: Duration = Duration::from_secs(1_795_348_800);
-
-/// Something that happened at the seam, in order.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    KvStarted(String),
-    KvWritten(String),
-    CacheStarted(String),
-    CacheStored(String),
-    /// So many bytes of a body.
-    BodyRead(usize),
-    BackendReady(String),
-    Sent(String),
-    HeadSent,
-    HandedOver,
-    /// The client's answer is another execution's from here on.
-    HandedOn,
-    Written,
-    Logged,
-}
-
-/// What a provider does with one request.
-#[derive(Clone)]
-pub enum Reply {
-    Answer {
-        delay: Duration,
-        status: u16,
-        headers: Vec<(&'static str, String)>,
-        chunks: Vec<Chunk>,
-    },
-    Fails(SendError),
-    FailsAfter(Duration, SendError),
-    Never,
-    /// Another execution of the gateway takes an answer, if it can.
-    Takes,
-}
-
-/// A part of a body and how long after the one before it comes.
-#[derive(Clone)]
-pub struct Chunk {
-    pub delay: Duration,
-    pub bytes: Result<Vec<u8>, ReadError>,
-}
-
-/// A request that a provider received.
-#[derive(Clone)]
-pub struct Sent {
-    pub host: String,
-    pub url: String,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
-    pub at: Duration,
-}
-
-/// What the client received.
-#[derive(Default)]
-pub struct Answer {
-    pub head: Option<ResponseHead>,
-    pub body: Vec<u8>,
-    /// Cleanly, rather than by an abort.
-    pub finished: bool,
-    pub writes: usize,
-    /// Whether another execution goes on with it.
-    pub goes_on: bool,
-}
 
 #[derive(Default)]
 pub struct Fake {
@@ -117,6 +54,10 @@ pub struct Fake {
     pub has_static_backends: Cell<bool>,
     /// What was handed on to other executions.
     pub handed: RefCell<Vec<Handed>>,
+    /// What executions published, by its key.
+    pub published: RefCell<BTreeMap<String, Published>>,
+    /// A body that breaks takes the way to the client along, as between executions.
+    pub breaks_both_ways: Cell<bool>,
 }
 
 /// A provider's address.
@@ -151,6 +92,8 @@ pub enum Downstream {
     ToClient,
     /// To another execution.
     HandedOn,
+    /// Into the cache, under this key.
+    Published(String),
 }
 
 const NEVER: Duration = Duration::MAX;
@@ -303,6 +246,16 @@ impl Platform for Fake {
         self.cache.borrow_mut().insert(key.to_owned(), (value.to_vec(), self.unix_time() + max_age));
     }
 
+    fn publish(&self, key: &str, _max_age: Duration) -> Option<Downstream> {
+        self.published.borrow_mut().insert(key.to_owned(), Published::default());
+        Some(Downstream::Published(key.to_owned()))
+    }
+
+    fn follow(&self, _key: &str) -> Option<FakeBody> {
+        // The other execution runs only after this one, and publishes then.
+        Some(FakeBody { is_of_another: true, ..self.body(Vec::new()) })
+    }
+
     fn elect(&self, office: &str, term: Duration) -> bool {
         let now = self.unix_time();
         let mut offices = self.offices.borrow_mut();
@@ -380,6 +333,9 @@ impl Platform for Fake {
             return Ok(0);
         };
         self.wait_until(body.ready);
+        if chunk.bytes.is_err() && self.breaks_both_ways.get() {
+            self.leaves_after.set(Some(0));
+        }
         let mut bytes = chunk.bytes?;
         self.note(Event::BodyRead(bytes.len().min(limit)));
         if bytes.len() > limit {
@@ -444,10 +400,14 @@ impl Platform for Fake {
 
     fn write(
         &self,
-        _downstream: &mut Downstream,
+        downstream: &mut Downstream,
         bytes: &[u8],
         patience: impl Fn() -> Duration,
     ) -> Result<(), ClientGone> {
+        if let Downstream::Published(key) = downstream {
+            self.change_published(key, |published| published.bytes.extend_from_slice(bytes));
+            return Ok(());
+        }
         self.note(Event::Written);
         let mut answer = self.answer.borrow_mut();
         if self.stops_reading_after.get().is_some_and(|writes| answer.writes >= writes) {
@@ -462,8 +422,16 @@ impl Platform for Fake {
         Ok(())
     }
 
-    fn finish(&self, _downstream: Downstream) -> Result<(), ClientGone> {
-        self.answer.borrow_mut().finished = true;
+    fn append(&self, _downstream: &mut Downstream, body: FakeBody) -> Result<(), ClientGone> {
+        assert!(body.is_of_another, "only another execution's answer should be a part");
+        Ok(())
+    }
+
+    fn finish(&self, downstream: Downstream) -> Result<(), ClientGone> {
+        match downstream {
+            Downstream::Published(key) => self.end_published(&key, PublishedEnd::Finished),
+            Downstream::ToClient | Downstream::HandedOn => self.answer.borrow_mut().finished = true,
+        }
         Ok(())
     }
 
@@ -473,6 +441,10 @@ impl Platform for Fake {
             Downstream::HandedOn => {
                 let mut handed = self.handed.borrow_mut();
                 handed.last_mut().expect("something was handed on").rest = Some(self.rest_of(body));
+                return Ok(());
+            }
+            Downstream::Published(key) => {
+                self.end_published(&key, PublishedEnd::LeftToAnother);
                 return Ok(());
             }
             Downstream::ToClient if body.is_of_another => {
@@ -489,7 +461,11 @@ impl Platform for Fake {
         Ok(())
     }
 
-    fn abort(&self, _downstream: Downstream) {}
+    fn abort(&self, downstream: Downstream) {
+        if let Downstream::Published(key) = downstream {
+            self.end_published(&key, PublishedEnd::Aborted);
+        }
+    }
 
     fn log(&self, line: &str) {
         self.note(Event::Logged);

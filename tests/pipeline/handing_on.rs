@@ -10,7 +10,7 @@ use tiergate::platform::{Platform, Received};
 use tiergate::relay::frame::{FrameKeys, HEAD_BYTES};
 use tiergate::secret::Secret;
 
-use crate::fake::{Chunk, Fake, FakeBody};
+use crate::fake::{Chunk, Fake, FakeBody, Published, PublishedEnd};
 
 /// A request to another execution.
 pub struct Handed {
@@ -22,6 +22,19 @@ pub struct Handed {
 }
 
 impl Fake {
+    pub fn change_published(&self, key: &str, change: impl FnOnce(&mut Published)) {
+        change(self.published.borrow_mut().get_mut(key).expect("it should have been begun"));
+    }
+
+    pub fn end_published(&self, key: &str, end: PublishedEnd) {
+        self.change_published(key, |published| published.end = Some(end));
+    }
+
+    /// How what was published ended, in the order of the executions.
+    pub fn ends(&self) -> Vec<Option<PublishedEnd>> {
+        self.published.borrow().values().map(|published| published.end).collect()
+    }
+
     /// What is still to come of a body, from now on.
     pub fn rest_of(&self, mut body: FakeBody) -> Vec<Chunk> {
         let wait = body.ready.saturating_sub(self.clock.get());

@@ -12,6 +12,7 @@ mod fake;
 mod fake_timeouts;
 mod gathered;
 mod handing_on;
+mod happenings;
 mod health;
 mod health_histories;
 mod health_load;

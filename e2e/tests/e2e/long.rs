@@ -129,7 +129,7 @@ fn streams_of_twenty_thousand_events_arrive_whole_and_in_order() {
 #[test]
 fn a_long_stream_that_breaks_never_looks_whole() {
     LONG.run(Guest::Edge, async |runtime| {
-        for (fault, is_told) in [("truncate=15000", true), ("error-event=15000", true), ("cut=15000", false)] {
+        for fault in ["truncate=15000", "error-event=15000", "cut=15000"] {
             for way in WAYS {
                 simulator(runtime, way).script(&format!("events={WORDS} {fault} gap=1ms")).unwrap();
             }
@@ -138,12 +138,10 @@ fn a_long_stream_that_breaks_never_looks_whole() {
             for got in [one, two, three] {
                 let (_, is_whole) = content(&got);
                 let last = got.events().pop().unwrap_or_default();
-                assert!(!is_whole && !got.ended && !got.text.contains("[DONE]"), "{fault}: {last}");
-                assert_eq!(last.contains("stream_broken"), is_told, "{fault}: {last}");
+                assert!(!is_whole && !got.ended && !got.text.contains("[DONE]"), "{fault}: {} {last}", got.ended);
+                assert!(last.contains("stream_broken"), "{fault}: {last}");
                 let line = runtime.log_line().await;
-                // A connection that breaks takes along the way on which the client would be told.
-                let told = (line["error.type"] == "stream_broken", line["client_closed"] == true);
-                assert_eq!(told, (is_told, !is_told), "{fault}: {line}");
+                assert_eq!(line["error.type"], "stream_broken", "{fault}: {line}");
                 assert!(line["continued"].as_u64().is_some_and(|hops| hops >= 9), "{fault}: {line}");
             }
         }
@@ -167,7 +165,7 @@ fn a_client_that_leaves_late_closes_the_provider() {
             simulator(runtime, way).client_gone(1).await;
             assert!(left.elapsed() < Duration::from_secs(2), "{way}: {:?}", left.elapsed());
             let line = runtime.log_line().await;
-            assert_eq!((&line["client_closed"], &line["error.type"]), (&json!(true), &Value::Null), "{way}: {line}");
+            assert_eq!(line["client_closed"], true, "{way}: {line}");
             assert!(line["continued"].as_u64().is_some_and(|hops| hops >= 6), "{way}: {line}");
         }
     });
