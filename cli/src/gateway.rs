@@ -55,17 +55,11 @@ pub struct GatewayOptions {
     hosts: Hosts,
 }
 
-/// Where a [`Gateway`]'s long answers go on.
-#[derive(Clone, PartialEq, Eq)]
+/// Whether a [`Gateway`] goes on with its own long answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Continuation {
     Nowhere,
-    /// In the same service.
     Here,
-    /// In another service.
-    At {
-        url: String,
-        root: String,
-    },
 }
 
 /// To which names a [`Gateway`] answers.
@@ -126,12 +120,6 @@ impl GatewayOptions {
     /// Lets the service go on with its own long answers; places must be listed too, since the same entry names both.
     pub fn continues(mut self) -> Self {
         self.continuation = Continuation::Here;
-        self
-    }
-
-    /// Lets another service go on with long answers, which knows them by this root.
-    pub fn continues_at(mut self, url: impl Into<String>, root: impl Into<String>) -> Self {
-        self.continuation = Continuation::At { url: url.into(), root: root.into() };
         self
     }
 
@@ -290,16 +278,9 @@ fn backends(targets: &[(String, String, String)]) -> Result<HashMap<String, Arc<
 fn secret_stores(options: &GatewayOptions, addr: SocketAddr) -> SecretStores {
     let mut store = SecretStore::new();
     let mut entry = json!(options.places);
-    let continuation = match &options.continuation {
-        Continuation::Nowhere => None,
-        Continuation::Here => {
-            Some((format!("http://{addr}"), Alphanumeric.sample_string(&mut rand::rng(), ROOT_LENGTH)))
-        }
-        Continuation::At { url, root } => Some((url.clone(), root.clone())),
-    };
-    if let Some((url, root)) = continuation {
-        entry["continuation"] = json!(url);
-        entry["hmac"] = json!({ "local": root });
+    if options.continuation == Continuation::Here {
+        entry["continuation"] = json!(format!("http://{addr}"));
+        entry["hmac"] = json!({ "local": Alphanumeric.sample_string(&mut rand::rng(), ROOT_LENGTH) });
     }
     if entry != json!({}) {
         // The entry is called like the store.

@@ -108,11 +108,12 @@ impl Memory {
         self.index.set(None);
     }
 
-    /// Whether the sandbox, which has sent so often, can take another request without passing any of the platform's limits.
-    pub fn has_room(&self, sends: u32) -> bool {
+    /// Whether the sandbox, which has sent so often and lived so long, can take another request without passing any of the
+    /// platform's limits.
+    pub fn has_room(&self, sends: u32, age: Duration) -> bool {
         let known = self.policy.borrow();
         let policy = known.as_ref().and_then(|known| Some(&*known.in_force().ok()?.policy));
         let limits = policy.map_or(PlatformLimits::PAID, |policy| policy.platform);
-        Used { vcpu_ms: self.vcpu_ms.get(), sends }.has_room(&limits) && self.secret_store.get().has_room(policy)
+        Used { vcpu_ms: self.vcpu_ms.get(), sends, age }.has_room(&limits) && self.secret_store.get().has_room(policy)
     }
 }

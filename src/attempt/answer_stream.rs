@@ -9,6 +9,7 @@ use crate::upstream::sealer::Sealer;
 use crate::upstream::stream::{Break, Progress, ProviderParts, ProviderState, ProviderStream};
 use crate::wire::carried::carried;
 use crate::wire::piece::{FinishReason, Piece};
+use crate::wire::transfer::Transfer;
 
 /// Joins the two sides of a stream.
 pub struct AnswerStream<P: Platform> {
@@ -43,6 +44,11 @@ pub struct Parts<P: Platform> {
 }
 
 impl StreamState {
+    /// In which form the client gets the answer.
+    pub fn told(&self) -> Transfer {
+        self.delivery.transfer()
+    }
+
     /// What [`Sealer::of_origin`] needs for the keys that the answer is read with; nothing if it needs none.
     pub fn sealer_origin(&self) -> Option<[&str; 3]> {
         self.provider.sealer_origin()

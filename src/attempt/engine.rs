@@ -22,6 +22,7 @@ use crate::upstream::dialect::{DecodeOptions, EncodeOptions, Recipient};
 use crate::upstream::headers;
 use crate::upstream::keyring::NoSecret;
 use crate::visit::Visit;
+use crate::wire::transfer::Transfer;
 
 /// The CPU time is looked at once in so many steps, since looking takes some too.
 const STEPS_PER_LOOK: u32 = 16;
@@ -82,7 +83,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         loop {
             let now = job.platform.elapsed();
             if self.visit.comment_due().is_some_and(|due| due <= now)
-                && let Err(ClientGone) = self.visit.send_comment(job.total)
+                && let Err(ClientGone) = self.visit.send_comment(job.total.min(job.allowance.ends))
             {
                 self.abandon(&mut race);
                 return Err(Stop::ClientGone);
@@ -178,7 +179,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                 // An answer that is held has won when it begins.
                 if race.active.len() > 1 && race.active[position].exchange.has_begun() {
                     let winner = race.active.remove(position);
-                    self.drop_losers(winner.launch, race);
+                    self.drop_losers(winner.launch, race, winner.exchange.has_begun());
                     race.active.push(winner);
                 }
                 None
@@ -307,7 +308,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
     fn commit(&mut self, attempt: Attempt<P>, arrival: Arrival<P>, race: &mut Race<P>) -> Committed<P> {
         let Attempt { launch, exchange, dropped } = attempt;
         let job = self.job;
-        self.drop_losers(launch, race);
+        self.drop_losers(launch, race, arrival.has_begun());
         let candidate = self.queue.candidate(launch.place).clone();
         let answering = self.record(launch, AttemptEnd::Status(exchange.status()), exchange.sighting());
         self.visit.note_serving(answering);
@@ -346,7 +347,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
 
     /// Ends what is still under way, since an attempt that was launched so has begun: a connection whose head has arrived is
     /// closed, another cannot be. A probe goes on to its own end after the answer.
-    fn drop_losers(&mut self, winner: Launch, race: &mut Race<P>) {
+    fn drop_losers(&mut self, winner: Launch, race: &mut Race<P>, has_begun: bool) {
         let job = self.job;
         let win = Win { started: winner.started, at: job.platform.elapsed() };
         for loser in std::mem::take(&mut race.active) {
@@ -365,7 +366,8 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                 self.visit.leave(move |platform| probe::follow(platform, loser.exchange, &witness, &allowance));
                 continue;
             }
-            if loser.was_late(win, job.own_time()) {
+            // One that is only left to another execution has shown nothing of the others.
+            if has_begun && loser.was_late(win, job.own_time()) {
                 witness.was_late(job.platform);
             }
             if !is_late {
@@ -385,8 +387,10 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
     /// Whether this execution has used up what it may. The CPU time is looked at once in so many steps.
     fn is_spent(&self, race: &Race<P>, steps: u32) -> bool {
         let allowance = &self.job.allowance;
-        race.active.iter().any(|attempt| allowance.is_full(attempt.exchange.events()))
-            || (steps.is_multiple_of(STEPS_PER_LOOK) && allowance.is_cpu_spent(self.job.platform))
+        // With a whole answer nobody could go on, so it has all there is.
+        self.job.asked == Transfer::Stream
+            && (race.active.iter().any(|attempt| allowance.is_full(attempt.exchange.events()))
+                || (steps.is_multiple_of(STEPS_PER_LOOK) && allowance.is_cpu_spent(self.job.platform)))
     }
 
     /// The time of the request, or of this execution, is over. Another execution may go on with a stream; else what has come

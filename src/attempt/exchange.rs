@@ -27,7 +27,7 @@ use crate::wire::transfer::Transfer;
 use crate::wire::usage::Tally;
 
 /// The largest answer that is held as a whole, in bytes.
-const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// The largest error body that is read, in bytes.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// How long an error's words are waited for; its status alone decides.

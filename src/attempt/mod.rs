@@ -9,7 +9,7 @@
 pub mod answer_stream;
 pub mod client_error;
 pub mod engine;
-mod exchange;
+pub mod exchange;
 pub mod outcome;
 mod probe;
 pub mod queue;

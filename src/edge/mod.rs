@@ -66,7 +66,7 @@ pub fn run(reuse: Reuse, mut handle: impl FnMut(&Compute<'_>, &Memory, Received<
             let platform = Compute { received: now, request: &request, sends: &sends, backends: &backends };
             panic::note_received(Record::received(&received));
             handle(&platform, &memory, received);
-            if memory.has_room(sends.get()) { Next::Continue } else { Next::Stop }
+            if memory.has_room(sends.get(), started.elapsed()) { Next::Continue } else { Next::Stop }
         },
     );
 }

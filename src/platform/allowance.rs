@@ -11,7 +11,7 @@ use crate::policy::PlatformLimits;
 /// How long before its end an execution is done with everything.
 const LAST: Duration = Duration::from_secs(1);
 /// How long handing an answer on to another execution takes at most.
-pub const HANDING_ON: Duration = Duration::from_secs(3);
+const HANDING_ON: Duration = Duration::from_secs(3);
 /// The most candidates that one request asks.
 const MOST_ATTEMPTS: u32 = 7;
 /// The requests to backends that one request makes besides: the classifier's, and two with which its answer is handed on.
@@ -22,6 +22,9 @@ const MOST_SURE_TOKENS: u64 = 1_000;
 const CPU_OF_STREAM: u64 = 70;
 /// Of the CPU time of an execution, what a sandbox may have used before its last request: the rest serves one more stream.
 const CPU_BEFORE_LAST_REQUEST: u64 = 16;
+
+/// Of the time of an execution, the part that a sandbox may have lived before its last request.
+const MOST_AGE: u32 = 12;
 
 /// What one execution may use for an answer.
 #[derive(Clone, Copy, Debug)]
@@ -91,13 +94,17 @@ pub struct Used {
     pub vcpu_ms: u64,
     /// Requests to backends.
     pub sends: u32,
+    /// How long it has lived.
+    pub age: Duration,
 }
 
 impl Used {
     /// Whether the sandbox can take another request, whatever that one needs.
     pub fn has_room(self, limits: &PlatformLimits) -> bool {
         let needs = MOST_ATTEMPTS + OTHER_SENDS;
-        self.vcpu_ms <= limits.cpu_ms * CPU_BEFORE_LAST_REQUEST / 100 && self.sends + needs <= limits.sends
+        self.vcpu_ms <= limits.cpu_ms * CPU_BEFORE_LAST_REQUEST / 100
+            && self.sends + needs <= limits.sends
+            && self.age <= limits.wall / MOST_AGE
     }
 }
 
@@ -126,15 +133,17 @@ mod tests {
     fn a_sandbox_is_used_again_while_another_request_fits() {
         let paid = PlatformLimits::PAID;
         let trial = PlatformLimits { sends: 10, ..paid };
-        for (limits, vcpu_ms, sends, expected) in [
-            (paid, 0, 0, true),
-            (paid, 8, 22, true),
-            (paid, 9, 0, false),
-            (paid, 0, 23, false),
-            (trial, 0, 0, true),
-            (trial, 0, 1, false),
+        for (limits, vcpu_ms, sends, age, expected) in [
+            (paid, 0, 0, 0, true),
+            (paid, 8, 22, 10, true),
+            (paid, 9, 0, 0, false),
+            (paid, 0, 23, 0, false),
+            (paid, 0, 0, 11, false),
+            (trial, 0, 0, 0, true),
+            (trial, 0, 1, 0, false),
         ] {
-            assert_eq!(Used { vcpu_ms, sends }.has_room(&limits), expected, "{vcpu_ms} {sends}");
+            let used = Used { vcpu_ms, sends, age: Duration::from_secs(age) };
+            assert_eq!(used.has_room(&limits), expected, "{used:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What goes before an answer that another execution goes on with: a head that shows who sent it, and its state.
 //!
 //! The head has a fixed length and comes first, so that little is read from whom nobody knows: a name, the time, a nonce, the
-//! lengths and the digest of what follows, and a MAC (HMAC-SHA-256) over all that. Behind it stand the state, what is held back
+//! lengths of what follows and the digest of the state, and a MAC (HMAC-SHA-256) over all that. Behind it stand the state, what is held back
 //! of the answer, and then the provider's bytes as they come. Whoever takes it shows in return that it has the key.
 
 use std::time::Duration;
@@ -19,8 +19,10 @@ const PROOF_LABEL: &[u8] = b"tiergate continuation taken 1";
 const NAME: &[u8; 24] = b"tiergate continuation 1\n";
 /// How old a head may be, or how far ahead of this machine's clock.
 pub const VALIDITY: Duration = Duration::from_secs(10);
-/// The most that may follow the head, in bytes: a whole answer that is held, and what is known of it.
-const MAX_BYTES: usize = 40 << 20;
+/// The longest state, in bytes: to write, digest and read a longer one would take more CPU time than is kept for that.
+const MAX_STATE_BYTES: usize = 2 << 20;
+/// The most that may be held back of an answer, in bytes. It is told the client as it is, like the provider's bytes behind it.
+const MAX_HELD_BYTES: usize = 20 << 20;
 
 pub const NONCE_BYTES: usize = 16;
 /// The length of a head, in bytes.
@@ -63,11 +65,11 @@ impl FrameKeys {
     /// The head before `load`, made at `now` since 1970; nothing if that is too long, or there is no key.
     pub fn head(&self, now: Duration, nonce: Nonce, load: Load<'_>) -> Option<[u8; HEAD_BYTES]> {
         let Load { state, held } = load;
-        let key = self.0.first().filter(|_| state.len() + held.len() <= MAX_BYTES)?;
+        let key = self.0.first().filter(|_| is_short(state.len(), held.len()))?;
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).ok().map(u32::to_be_bytes);
         let (state_length, held_length) = (length(state)?, length(held)?);
         let time = u64::try_from(now.as_millis()).ok()?.to_be_bytes();
-        let digest = load.digest();
+        let digest = digest(state);
         let mut head = [0; HEAD_BYTES];
         let mut rest = &mut head[..];
         let mut put = |part: &[u8]| {
@@ -97,8 +99,8 @@ impl FrameKeys {
         let length = |bytes: &[u8; 4]| u32::from_be_bytes(*bytes) as usize;
         let (state, held) = (length(state), length(held));
         let is_fresh = Duration::from_millis(u64::from_be_bytes(*time)).abs_diff(now) <= VALIDITY;
-        let is_short = state.saturating_add(held) <= MAX_BYTES;
-        (is_fresh && is_short).then_some((Announced { nonce: *nonce, state, held, digest: *digest }, OpenedBy(key)))
+        (is_fresh && is_short(state, held))
+            .then_some((Announced { nonce: *nonce, state, held, digest: *digest }, OpenedBy(key)))
     }
 
     /// Whether `proof` is that of somebody who has one of the keys and has taken what this nonce was sent with.
@@ -117,16 +119,19 @@ impl OpenedBy<'_> {
 }
 
 impl Announced {
-    /// Whether this is what was announced.
-    pub fn is(&self, load: Load<'_>) -> bool {
-        self.digest == load.digest()
+    /// Whether this is the state that was announced.
+    pub fn is(&self, state: &[u8]) -> bool {
+        self.digest == digest(state)
     }
 }
 
-impl Load<'_> {
-    fn digest(self) -> [u8; DIGEST_BYTES] {
-        Sha256::new_with_prefix(self.state).chain_update(self.held).finalize().into()
-    }
+/// Whether so much may follow a head.
+fn is_short(state: usize, held: usize) -> bool {
+    state <= MAX_STATE_BYTES && held <= MAX_HELD_BYTES
+}
+
+fn digest(state: &[u8]) -> [u8; DIGEST_BYTES] {
+    Sha256::digest(state).into()
 }
 
 #[cfg(test)]
@@ -162,7 +167,7 @@ mod tests {
             assert_eq!(opened.is_some(), expected, "{name}");
             let Some((announced, key)) = opened else { continue };
             assert_eq!((announced.nonce, announced.state, announced.held), (NONCE, 5, 9), "{name}");
-            assert!(announced.is(load(b"state", b"held back")), "{name}");
+            assert!(announced.is(b"state"), "{name}");
             assert!(own.is_proof(&NONCE, key.proof(&NONCE).as_bytes()), "{name}");
         }
         assert!(own.open(&head, NOW - Duration::from_secs(11)).is_none(), "from too far ahead");
@@ -178,9 +183,8 @@ mod tests {
             assert!(keys.open(&changed, NOW).is_none(), "byte {at}");
         }
         let (announced, _) = keys.open(&head, NOW).expect("the head as it was");
-        for (state, held) in [(&b"stat"[..], &b"e"[..]), (b"State", b""), (b"", b""), (b"state", b"x")] {
-            let is_other = announced.state != state.len() || !announced.is(load(state, held));
-            assert!(is_other, "{state:?} {held:?}");
+        for state in [&b"stat"[..], b"State", b"", b"statex"] {
+            assert!(!announced.is(state), "{state:?}");
         }
     }
 
@@ -198,9 +202,11 @@ mod tests {
 
     #[test]
     fn nothing_is_sent_that_is_too_long_or_without_a_key() {
-        let long = vec![0; MAX_BYTES];
-        assert!(keys(&["a"]).head(NOW, NONCE, load(&long, b"")).is_some());
-        assert!(keys(&["a"]).head(NOW, NONCE, load(&long, b"x")).is_none());
+        let (long, held) = (vec![0; MAX_STATE_BYTES + 1], vec![0; MAX_HELD_BYTES + 1]);
+        let head = |state, held| keys(&["a"]).head(NOW, NONCE, load(state, held));
+        assert!(head(&long[1..], &held[1..]).is_some());
+        assert!(head(&long, b"").is_none());
+        assert!(head(b"", &held).is_none());
         assert!(keys(&[]).head(NOW, NONCE, load(b"", b"")).is_none());
     }
 }

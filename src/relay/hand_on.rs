@@ -1,5 +1,5 @@
-//! Hands an answer on to another execution: its state first, then, once that one has shown that it has taken it, the rest of
-//! the provider's body, host to host, and the other's answer to the client.
+//! Hands an answer on to another execution: its state first, then, once that one has shown that it has taken it, a word to go on,
+//! the rest of the provider's body, host to host, and the other's answer to the client.
 //!
 //! Nothing is given away before it is taken: where somebody answers otherwise, or not in time, the answer stays as it was. An
 //! answer that the client gets whole has its head from the last execution, so whether one would take it is asked beforehand.
@@ -29,6 +29,10 @@ use crate::wire::transfer::Transfer;
 
 /// The header in which whoever takes an answer shows that it has the key.
 pub const PROOF: HeaderName = HeaderName::from_static("x-tiergate-continuation");
+/// What follows once an answer was taken, before the provider's bytes: without it nobody goes on.
+pub const GO: &[u8] = b"\n";
+/// How long it is waited for that a whole answer is refused.
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long it is waited for that an answer is taken.
 const TAKING_TIMEOUT: Duration = Duration::from_millis(1_200);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -93,21 +97,27 @@ pub fn hand_on<P: Platform>(visit: &mut Visit<'_, P>, passage: Passage<P>, witne
             may_hand_over: terms.may_hand_over,
         },
     };
-    let load = Load { state: carried::write(&state), held: &held, rest: &rest };
+    let load = Load { state: carried::write(&state), held: &held };
     let taken = Taker::find(visit.platform, &continuation).and_then(|taker| match told {
         Transfer::Stream => taker.offer(load),
         Transfer::Whole => {
             taker.ask(Load::NONE)?;
-            taker.send(load).map(|Sent { pending, upload, .. }| Taken { answer: Next::Pending(pending), upload })
+            let Sent { pending, upload, .. } = taker.send(load)?;
+            // Whoever takes it says nothing yet.
+            let is_refused = visit.platform.wait_first(&[Wait::Response(&pending)], Some(REFUSAL_TIMEOUT)).is_some();
+            (!is_refused).then_some(Taken { answer: Next::Pending(pending), upload })
         }
     });
-    let Some(Taken { answer, upload }) = taken else {
+    let Some(Taken { answer, mut upload }) = taken else {
         let sealer = sealer(&state.stream, &continuation.roots);
         let parts = Parts { state: state.stream, held, rest, body };
         return AnswerStream::from_parts(parts, sealer)
             .map_or(HandedOn::Lost(facts), |answer| HandedOn::Refused(Passage::new(terms, Box::new(answer))));
     };
-    if visit.platform.hand_over(upload, body).is_err() {
+    let platform = visit.platform;
+    let beginning = [GO, &rest].concat();
+    let sent = platform.write(&mut upload, &beginning, || TAKING_TIMEOUT);
+    if sent.and_then(|()| platform.hand_over(upload, body)).is_err() {
         return HandedOn::Lost(facts);
     }
     match answer {
@@ -136,12 +146,11 @@ pub fn sealer(state: &StreamState, roots: &[Secret<String>]) -> Option<Rc<Sealer
 struct Load<'l> {
     state: Vec<u8>,
     held: &'l [u8],
-    rest: &'l [u8],
 }
 
 impl Load<'_> {
     /// An empty state only asks whether one would be taken.
-    const NONE: Load<'static> = Load { state: Vec::new(), held: b"", rest: b"" };
+    const NONE: Load<'static> = Load { state: Vec::new(), held: b"" };
 }
 
 /// One who may take an answer.
@@ -215,12 +224,12 @@ impl<'t, P: Platform> Taker<'t, P> {
     }
 
     fn send(&self, load: Load<'_>) -> Option<Sent<P>> {
-        let Load { state, held, rest } = load;
+        let Load { state, held } = load;
         let nonce = self.nonce();
         let head = self.keys.head(self.platform.unix_time(), nonce, frame::Load { state: &state, held })?;
         let mut headers = HeaderMap::with_capacity(1);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media::OCTETS));
-        let body = [&head[..], &state, held, rest].concat();
+        let body = [&head[..], &state, held].concat();
         let request = UpstreamRequest { method: Method::POST, url: self.url.clone(), headers, body };
         let (pending, upload) = self.platform.open(&self.backend, request).ok()?;
         Some(Sent { nonce, pending, upload })

@@ -10,8 +10,8 @@ use http::header::{HeaderMap, HeaderValue};
 use crate::attempt::answer_stream::{AnswerStream, Parts};
 use crate::platform::allowance::Allowance;
 use crate::platform::{Platform, Wait};
-use crate::relay::frame::{self, Announced, FrameKeys, HEAD_BYTES, VALIDITY};
-use crate::relay::hand_on::{self, END, PROOF, State, TermsState, nonce_key};
+use crate::relay::frame::{Announced, FrameKeys, HEAD_BYTES, VALIDITY};
+use crate::relay::hand_on::{self, END, GO, PROOF, State, TermsState, nonce_key};
 use crate::relay::passage::{Interruption, Passage, Terms};
 use crate::relay::{conclude, note_broken};
 use crate::secret::Secret;
@@ -63,20 +63,26 @@ pub fn serve<P: Platform>(
         let _ = visit.finish();
         return Ok(Settled { facts: None, ending: Ending::Elsewhere });
     };
-    let sealer = hand_on::sealer(&stream, &roots);
-    let parts = Parts { state: stream, held, rest: Vec::new(), body };
-    let mut answer = AnswerStream::from_parts(parts, sealer).ok_or(Foreign)?;
-    // What sends the body now is no backend, which would end it if it fell silent.
-    answer.provider.cut_after = None;
-    visit.resume(before);
-    let told = answer.delivery.transfer();
-    match told {
+    match stream.told() {
         Transfer::Stream => {
             let postscript = visit.platform.publish(&end, END_AGE).ok_or(Foreign)?;
             visit.take_over(proof, Some(postscript));
         }
         Transfer::Whole => {}
     }
+    let platform = visit.platform;
+    let mut reader = Reader { platform, body: &mut body, until: platform.elapsed() + STATE_TIMEOUT };
+    if reader.read(GO.len()).is_err() {
+        // The other execution has not waited for this one, and sees to the answer itself.
+        return Ok(Settled { facts: None, ending: Ending::Elsewhere });
+    }
+    let sealer = hand_on::sealer(&stream, &roots);
+    let parts = Parts { state: stream, held, rest: Vec::new(), body };
+    let mut answer = AnswerStream::from_parts(parts, sealer).ok_or(Foreign)?;
+    // What sends the body now is no backend, which would end it if it fell silent.
+    answer.provider.cut_after = None;
+    let (told, had_begun) = (answer.delivery.transfer(), answer.provider.has_begun());
+    visit.resume(before);
     let TermsState { first_piece, idle, left, limits, mode, may_hand_over } = terms;
     let allowance = Allowance::new(&limits, sandbox_age);
     let mut passage =
@@ -85,6 +91,12 @@ pub fn serve<P: Platform>(
         visit.keep_alive();
     }
     let result = passage.pass_on(visit);
+    match &result {
+        _ if had_begun => {}
+        _ if passage.answer.provider.has_begun() => witness.has_begun(visit.platform),
+        Err(Interruption::ClientGone) => witness.says_nothing(visit.platform),
+        Ok(_) | Err(Interruption::Broken(_) | Interruption::Failed(_)) => {}
+    }
     if let Err(Interruption::Broken(broken)) = &result {
         // Between two executions both directions are one connection. A client that leaves takes both along, and so does a provider
         // that breaks off where the platform passes that on. Then nothing is known of either.
@@ -119,7 +131,7 @@ fn take<P: Platform>(visit: &Visit<'_, P>, body: &mut P::Body) -> Result<Load, F
         return Err(Foreign);
     }
     let (state, held) = (reader.read(state)?, reader.read(held)?);
-    if !announced.is(frame::Load { state: &state, held: &held }) {
+    if !announced.is(&state) {
         return Err(Foreign);
     }
     let state = match &state[..] {
@@ -144,10 +156,12 @@ impl<P: Platform> Reader<'_, P> {
         let mut bytes = Vec::new();
         while bytes.len() < length {
             let left = self.until.saturating_sub(self.platform.elapsed());
-            let is_there = !left.is_zero() && self.platform.wait_first(&[Wait::Body(self.body)], Some(left)).is_some();
+            if left.is_zero() || self.platform.wait_first(&[Wait::Body(self.body)], Some(left)).is_none() {
+                return Err(Foreign);
+            }
             let limit = READ_BYTES.min(length - bytes.len());
             match self.platform.read(self.body, &mut bytes, limit) {
-                Ok(read) if is_there && read > 0 => {}
+                Ok(read) if read > 0 => {}
                 Ok(_) | Err(_) => return Err(Foreign),
             }
         }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::attempt::answer_stream::AnswerStream;
+use crate::attempt::exchange::MAX_ANSWER_BYTES;
 use crate::attempt::{CommitAt, Job};
 use crate::error::{Error, Kind};
 use crate::platform::allowance::Allowance;
@@ -31,6 +32,13 @@ pub struct Terms {
     pub mode: Mode,
     /// Whether the platform may send on what is left of a stream.
     pub may_hand_over: bool,
+}
+
+impl Terms {
+    /// Until when a slow reader may be waited for.
+    fn writes_until(&self) -> Duration {
+        self.total.min(self.allowance.ends)
+    }
 }
 
 /// When the client gets what has come.
@@ -174,6 +182,8 @@ impl<P: Platform> Passage<P> {
                 Ready::Stalled => Err(Break::Stalled),
                 Ready::Limit => return Ok(End::Limit),
             };
+            let is_too_long = self.terms.mode == Mode::Held && self.answer.held.len() > MAX_ANSWER_BYTES;
+            let read = if is_too_long { Err(Break::TooLong) } else { read };
             if let Err(broken) = read {
                 self.send(visit)?;
                 return Err(Interruption::Broken(broken));
@@ -186,7 +196,7 @@ impl<P: Platform> Passage<P> {
         let AnswerStream { held, progress, .. } = &mut *self.answer;
         if !held.is_empty() && self.terms.mode.sends(*progress) {
             visit.stop_keep_alive();
-            visit.write(held, self.terms.total)?;
+            visit.write(held, self.terms.writes_until())?;
             held.clear();
         }
         if self.answer.delivery.has_differed() {
@@ -252,7 +262,7 @@ impl<P: Platform> Passage<P> {
                 return Ok(true);
             }
             left -= comment_in;
-            visit.send_comment(self.terms.total)?;
+            visit.send_comment(self.terms.writes_until())?;
         }
         Ok(visit.platform.wait_first(&[provider.wait()], Some(left)).is_some())
     }

@@ -57,6 +57,8 @@ const PROBE_GAP: Duration = Duration::from_millis(50);
 /// How long what was written has to leave before an answer is broken off, in each execution on the way: the host closes at once,
 /// with what it has not sent yet, and flushing is not waited for.
 pub const ABORT_DELAY: Duration = Duration::from_millis(200);
+/// No longer than is left at the end of an execution.
+const MAX_ABORT_DELAY: Duration = Duration::from_secs(1);
 
 /// What a visit takes along to another execution.
 pub struct VisitState {
@@ -285,7 +287,7 @@ impl<'a, P: Platform> Visit<'a, P> {
                 let now = self.now();
                 self.record.timings.total.get_or_insert(now);
                 // Executions on the way break off at once, with what they have not sent.
-                self.platform.sleep(ABORT_DELAY * (1 + self.record.continued));
+                self.platform.sleep((ABORT_DELAY * (1 + self.record.continued)).min(MAX_ABORT_DELAY));
                 self.platform.abort(downstream);
                 BrokenOff::Told
             }
@@ -340,6 +342,10 @@ impl<'a, P: Platform> Visit<'a, P> {
         record.continued += 1;
         // Which of them a request was sent with nobody here knows.
         self.keyring.secrets().iter().for_each(|key| record.keys.add(key));
+        if matches!(self.sent, SendState::Open(_)) {
+            record.status = StatusCode::OK.as_u16();
+            record.timings.first_byte.get_or_insert(age);
+        }
         self.comment_due = comment_in.map(|wait| self.platform.elapsed() + wait);
         (self.record, self.headers, self.before, self.vcpu_ms_before) = (record, headers, age, vcpu_ms);
     }
@@ -347,9 +353,6 @@ impl<'a, P: Platform> Visit<'a, P> {
     /// Begins to answer the execution that hands a stream on: its client has a head, or gets it now.
     pub fn take_over(&mut self, headers: HeaderMap, postscript: Option<P::Downstream>) {
         self.postscript = postscript;
-        let now = self.now();
-        self.record.status = StatusCode::OK.as_u16();
-        self.record.timings.first_byte.get_or_insert(now);
         self.sent = SendState::Open(self.platform.start_response(ResponseHead { status: StatusCode::OK, headers }));
     }
 

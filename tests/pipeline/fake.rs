@@ -302,8 +302,12 @@ impl Platform for Fake {
         self.note(Event::Sent(host.clone()));
         let reply = self.providers.borrow_mut().get_mut(host).and_then(VecDeque::pop_front).unwrap_or(Reply::Takes);
         let UpstreamRequest { url, body, .. } = request;
-        self.handed.borrow_mut().push(Handed { url, beginning: body, rest: None });
-        Ok((self.pending(reply, between_bytes), Downstream::HandedOn))
+        // A whole answer comes when it is whole, after it was asked whether one would be taken.
+        let is_whole = self.handed.borrow().last().is_some_and(Handed::is_question);
+        self.handed.borrow_mut().push(Handed { url, beginning: body, go: Vec::new(), rest: None });
+        let pending = self.pending(reply, between_bytes);
+        let ready = if is_whole && matches!(pending.reply, Reply::Takes) { NEVER } else { pending.ready };
+        Ok((Pending { ready, ..pending }, Downstream::HandedOn))
     }
 
     fn response(&self, pending: Pending) -> Result<UpstreamResponse<FakeBody>, SendError> {
@@ -404,9 +408,16 @@ impl Platform for Fake {
         bytes: &[u8],
         patience: impl Fn() -> Duration,
     ) -> Result<(), ClientGone> {
-        if let Downstream::Published(key) = downstream {
-            self.change_published(key, |published| published.bytes.extend_from_slice(bytes));
-            return Ok(());
+        match downstream {
+            Downstream::ToClient => {}
+            Downstream::HandedOn => {
+                self.note_go(bytes);
+                return Ok(());
+            }
+            Downstream::Published(key) => {
+                self.change_published(key, |published| published.bytes.extend_from_slice(bytes));
+                return Ok(());
+            }
         }
         self.note(Event::Written);
         let mut answer = self.answer.borrow_mut();

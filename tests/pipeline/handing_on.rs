@@ -17,8 +17,17 @@ pub struct Handed {
     pub url: String,
     /// What was sent at once.
     pub beginning: Vec<u8>,
-    /// What came behind it, once it was handed on.
+    /// What came once it was taken.
+    pub go: Vec<u8>,
+    /// What came behind that.
     pub rest: Option<Vec<Chunk>>,
+}
+
+impl Handed {
+    /// Whether it only asked if an answer would be taken.
+    pub fn is_question(&self) -> bool {
+        self.beginning.len() == HEAD_BYTES
+    }
 }
 
 impl Fake {
@@ -33,6 +42,10 @@ impl Fake {
     /// How what was published ended, in the order of the executions.
     pub fn ends(&self) -> Vec<Option<PublishedEnd>> {
         self.published.borrow().values().map(|published| published.end).collect()
+    }
+
+    pub fn note_go(&self, bytes: &[u8]) {
+        self.handed.borrow_mut().last_mut().expect("something was handed on").go.extend_from_slice(bytes);
     }
 
     /// What is still to come of a body, from now on.
@@ -68,10 +81,11 @@ impl Fake {
         loop {
             let next = {
                 let mut handed = self.handed.borrow_mut();
-                handed.last_mut().and_then(|handed| Some((handed.beginning.clone(), handed.rest.take()?)))
+                let last = handed.last_mut();
+                last.and_then(|handed| Some(([handed.beginning.clone(), handed.go.clone()], handed.rest.take()?)))
             };
-            let Some((beginning, rest)) = next else { break };
-            let mut parts = vec![Chunk { delay: Duration::ZERO, bytes: Ok(beginning) }];
+            let Some((sent, rest)) = next else { break };
+            let mut parts = sent.map(|bytes| Chunk { delay: Duration::ZERO, bytes: Ok(bytes) }).to_vec();
             parts.extend(rest);
             self.next_execution();
             self.hop(parts, &Memory::default());

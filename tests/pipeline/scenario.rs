@@ -265,7 +265,7 @@ impl Scenario {
     }
 
     pub fn run(self) -> Self {
-        if !self.memory.has_room(0) {
+        if !self.memory.has_room(0, Duration::ZERO) {
             // The shell would start another sandbox; what else this one remembers is not touched, for tests of it.
             self.memory.secret_store.set(StoreUse::default());
         }

@@ -35,7 +35,7 @@ fn one_read_serves_a_request_if_one_entry_has_all_places() {
     let busy = || json_reply(500, json!({"error": {"message": "busy"}}));
     let mut scenario = Scenario::new().secret("tiergate", &places());
     for request in 1..=5 {
-        assert!(scenario.memory.has_room(0), "request {request} should have room");
+        assert!(scenario.memory.has_room(0, Duration::ZERO), "request {request} should have room");
         scenario =
             scenario.provider(CLASSIFIER, verdict("large", 0.9)).provider(FIRST, busy()).provider(SECOND, answer("hi"));
         // Its cool-down is over by then.
@@ -44,7 +44,7 @@ fn one_read_serves_a_request_if_one_entry_has_all_places() {
         assert_eq!(*scenario.fake.secret_reads.borrow(), ["tiergate"], "request {request}");
     }
     assert_eq!(scenario.memory.secret_store.get(), StoreUse { reads: 5, layout: Some(Layout::Places) });
-    assert!(!scenario.memory.has_room(0), "a sixth request could need a sixth read");
+    assert!(!scenario.memory.has_room(0, Duration::ZERO), "a sixth request could need a sixth read");
 }
 
 #[test]
@@ -76,19 +76,19 @@ fn a_sandbox_remembers_that_each_host_has_an_entry_but_no_key() {
     };
     let mut scenario = Scenario::new().policy(single()).header("x-route-tier", "large");
     for expected in [&["tiergate", FIRST][..], &[FIRST], &[FIRST], &[FIRST]] {
-        assert!(scenario.memory.has_room(0));
+        assert!(scenario.memory.has_room(0, Duration::ZERO));
         scenario = scenario.provider(FIRST, answer("hi")).again_after(LATER);
         assert_eq!(*scenario.fake.secret_reads.borrow(), expected);
     }
-    assert!(!scenario.memory.has_room(0));
+    assert!(!scenario.memory.has_room(0, Duration::ZERO));
 
     // With three hosts a request may need three reads, so a second request has no room after one with three.
     let several = Scenario::new().provider(CLASSIFIER, verdict("large", 0.9)).provider(FIRST, answer("hi")).run();
     assert_eq!(*several.fake.secret_reads.borrow(), ["tiergate", CLASSIFIER, FIRST]);
-    assert!(!several.memory.has_room(0));
+    assert!(!several.memory.has_room(0, Duration::ZERO));
     let pinned = Scenario::new().header("x-route-tier", "large").provider(FIRST, answer("hi")).run();
     assert_eq!(pinned.memory.secret_store.get().reads, 2);
-    assert!(pinned.memory.has_room(0), "two and three are five");
+    assert!(pinned.memory.has_room(0, Duration::ZERO), "two and three are five");
 }
 
 #[test]
