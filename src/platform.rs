@@ -228,6 +228,7 @@ pub struct UpstreamRequest {
 #[derive(Debug)]
 pub struct UpstreamResponse<B> {
     pub status: StatusCode,
+    /// Those that are [read](crate::upstream::headers::is_read).
     pub headers: HeaderMap,
     pub body: B,
 }

@@ -10,6 +10,7 @@ use tiergate::platform::{
     UpstreamRequest, UpstreamResponse, Wait, Write,
 };
 use tiergate::secret::Secret;
+use tiergate::upstream::headers::is_read;
 
 /// 2026-11-22 12:00:00 UTC.
 const EPOCH: Duration = Duration::from_secs(1_795_348_800);
@@ -325,6 +326,7 @@ impl Platform for Fake {
             Reply::Answer { status, headers, chunks, .. } => {
                 let headers = headers
                     .into_iter()
+                    .filter(|(name, _)| is_read(name))
                     .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a header value")));
                 let status = StatusCode::from_u16(status).expect("a status");
                 let body = self.body_within(chunks.into(), pending.between_bytes);
