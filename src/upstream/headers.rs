@@ -96,6 +96,25 @@ mod tests {
     }
 
     #[test]
+    fn headers_are_read_that_matter() {
+        for name in [
+            "content-encoding",
+            "content-length",
+            "retry-after",
+            "retry-after-ms",
+            "x-ratelimit-remaining-requests",
+            "x-ratelimit-reset-tokens",
+            "anthropic-ratelimit-input-tokens-reset",
+            "request-id",
+        ] {
+            assert!(is_read(name), "{name}");
+        }
+        for name in ["content-type", "set-cookie", "server", "openai-organization", "x-ratelimit-key"] {
+            assert!(!is_read(name), "{name}");
+        }
+    }
+
+    #[test]
     fn only_listed_headers_pass() {
         let provider = map(&[
             ("x-request-id", "r1"),
