@@ -116,14 +116,15 @@ async fn heads_of_any_size_are_read_to_their_end() {
     let script = format!(r#"{fillers} header="x-long: {long}" header="anthropic-ratelimit-tokens-limit: 77" *"#);
     second.script(&script).expect("a script");
     let (gateway, mut log) = start(Guest::Edge, |options| with_second(options, &second)).await;
-    let with_fillers = |request| names().fold(request, |request: reqwest::RequestBuilder, name| request.header(name, "1"));
+    let with_fillers =
+        |request| names().fold(request, |request: reqwest::RequestBuilder, name| request.header(name, "1"));
     let tags = format!("long={}", "t".repeat(100));
-    let request = with_fillers(ask(&gateway, "small")).header("x-long", &long).header("x-route-tags", &tags);
+    let request = with_fillers(ask(&gateway, "medium")).header("x-long", &long).header("x-route-tags", &tags);
     let got = send(request).await;
     assert_eq!((got.status, got.header("anthropic-ratelimit-tokens-limit")), (200, "77"), "{}", got.text);
     assert_eq!(tiergate_line(&mut log).await["tags"]["long"], "t".repeat(100));
     // Every value of a header counts.
-    let got = send(with_fillers(ask(&gateway, "small")).header("x-route-tier", "small")).await;
+    let got = send(with_fillers(ask(&gateway, "medium")).header("x-route-tier", "medium")).await;
     assert_eq!((got.status, got.code().as_str()), (400, "invalid_header"), "{}", got.text);
 }
 
