@@ -256,6 +256,7 @@ pub struct UpstreamRequest {
 #[derive(Debug)]
 pub struct UpstreamResponse<B> {
     pub status: StatusCode,
+    /// Those that are [read](crate::upstream::headers::is_read).
     pub headers: HeaderMap,
     pub body: B,
 }

@@ -15,10 +15,15 @@ pub trait Wipe {
 
 impl Wipe for String {
     fn wipe(&mut self) {
-        let mut bytes = std::mem::take(self).into_bytes();
-        bytes.fill(0);
+        std::mem::take(self).into_bytes().wipe();
+    }
+}
+
+impl Wipe for Vec<u8> {
+    fn wipe(&mut self) {
+        self.fill(0);
         // Otherwise the compiler may leave out what nobody reads.
-        std::hint::black_box(&bytes);
+        std::hint::black_box(&self);
     }
 }
 

@@ -102,7 +102,7 @@ pub fn look_up<'a, P: Platform>(platform: &P, memory: &Memory, wanted: Wanted<'a
     let now = platform.unix_time();
     let deadline = platform.elapsed() + LOOKUP_TIMEOUT;
     let stores = Stores { platform, memory };
-    let mut lookups = Lookups::start(&stores, &presented, shared);
+    let mut lookups = Lookups::start(&stores, &presented, shared, now);
     while lookups.is_waiting() {
         let left = deadline.saturating_sub(platform.elapsed());
         // A body whose bytes are always there must not keep the request waiting for the stores.
@@ -248,9 +248,8 @@ struct Lookups<P: Platform> {
 }
 
 impl<P: Platform> Lookups<P> {
-    fn start(stores: &Stores<'_, P>, presented: &Presented, shared: Shared) -> Self {
+    fn start(stores: &Stores<'_, P>, presented: &Presented, shared: Shared, now: Duration) -> Self {
         let Stores { platform, memory } = *stores;
-        let now = platform.unix_time();
         let known = memory.policy();
         let in_force = known.as_ref().and_then(|known| known.in_force().ok());
         let client_ttl = in_force.map_or(FIRST_CLIENT_TTL, |in_force| in_force.policy.ttl);

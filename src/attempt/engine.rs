@@ -226,10 +226,12 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             }
         };
         self.queue.asked(place, started);
+        let sent = job.platform.send(&backend, request);
+        // While the provider works, since it takes some time.
         if let Some(secret) = &secret {
             self.visit.note_key(secret);
         }
-        match job.platform.send(&backend, request) {
+        match sent {
             Ok(pending) => {
                 let recipient = Recipient::of(job.policy, &candidate);
                 let mut repair = self.repair.clone();

@@ -98,8 +98,9 @@ fn server_timing(record: &Record) -> String {
     ] {
         if let Some(duration) = duration {
             let separator = if text.is_empty() { "" } else { ", " };
-            let milliseconds = duration.as_secs_f64() * 1e3;
-            write!(text, "{separator}{name};dur={milliseconds:.1}").expect("writing to a string should succeed");
+            let tenths = (duration.as_micros() + 50) / 100;
+            write!(text, "{separator}{name};dur={}.{}", tenths / 10, tenths % 10)
+                .expect("writing to a string should succeed");
         }
     }
     text
@@ -181,7 +182,7 @@ mod tests {
             ("x-route-provider", "openai"),
             ("x-route-model", "b"),
             ("x-route-attempts", "openai/a:429,openai/b:200"),
-            ("server-timing", "decide;dur=1.2"),
+            ("server-timing", "decide;dur=1.3"),
         ]);
         assert_eq!(headers, expected);
     }

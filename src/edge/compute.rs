@@ -1,7 +1,6 @@
 //! The platform seam on Fastly Compute.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io::Write;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant, SystemTime};
@@ -11,17 +10,19 @@ use fastly::cache::core::Transaction;
 use fastly::handle::{BodyHandle, CacheOverride, PendingRequestHandle, RequestHandle, ResponseHandle};
 use fastly::http::request::SendErrorCause;
 use fastly::kv_store::{InsertMode, KVStore, KVStoreError, PendingLookupHandle, StoreHandle};
+use fastly::log::Endpoint;
 use fastly::secret_store::SecretStore;
 use fastly::{Backend, Body, Request};
 
 use crate::edge::handles::{self, CacheLookup, InvalidUrl, OpenAnswer, RawBody};
 use crate::edge::panic;
 use crate::platform::{
-    Clearance, ClientGone, KEEPALIVE, MAX_STORED_BYTES, Platform, RESOURCE, ReadError, ResponseHead, SendError,
-    StaticBackend, StoreError, Stored, Target, UpstreamRequest, UpstreamResponse, Wait, Write as KvWrite,
+    ClientGone, KEEPALIVE, MAX_STORED_BYTES, Platform, RESOURCE, ReadError, ResponseHead, SendError, StaticBackend,
+    StoreError, Stored, Target, UpstreamRequest, UpstreamResponse, Wait, Write as KvWrite,
 };
 use crate::policy::TcpKeepalive;
 use crate::secret::Secret;
+use crate::upstream::headers::is_read;
 
 /// How much of a stored value is read at once.
 const STORED_READ_BYTES: usize = 16 * 1024;
@@ -33,10 +34,39 @@ pub struct Compute<'a> {
     pub received: Instant,
     /// What has been taken in of it is not there any more.
     pub request: &'a Request,
+    pub sandbox: &'a Sandbox,
+}
+
+/// What a sandbox keeps from request to request: places of the platform, nothing of a request.
+#[derive(Default)]
+pub struct Sandbox {
     /// Requests to backends, over the sandbox's life.
-    pub sends: &'a Cell<u32>,
-    /// The backends that this sandbox has used, by the name that a dynamic one has; whether it is a static one.
-    pub backends: &'a RefCell<HashMap<(String, Clearance), bool>>,
+    pub sends: Cell<u32>,
+    /// The backends that were used.
+    backends: RefCell<Vec<(Target, Destination)>>,
+    secrets: OnceCell<SecretStore>,
+    log: RefCell<Option<Endpoint>>,
+}
+
+impl Sandbox {
+    fn secrets(&self) -> Result<&SecretStore, StoreError> {
+        if self.secrets.get().is_none() {
+            let store = SecretStore::open(RESOURCE).map_err(|_| StoreError)?;
+            return Ok(self.secrets.get_or_init(|| store));
+        }
+        self.secrets.get().ok_or(StoreError)
+    }
+
+    /// Writes a line to the log, if the service has one; nobody can be told that it takes none.
+    pub fn log(&self, line: &str) {
+        let mut log = self.log.borrow_mut();
+        if log.is_none() {
+            *log = Endpoint::try_from_name(RESOURCE).ok();
+        }
+        if let Some(endpoint) = log.as_mut() {
+            let _ = endpoint.write_all(line.as_bytes());
+        }
+    }
 }
 
 /// A look-up under way, with the store it needs to be finished.
@@ -46,6 +76,7 @@ pub struct KvLookup {
 }
 
 /// Where a request goes.
+#[derive(Clone)]
 pub struct Destination {
     backend: Backend,
     is_static: bool,
@@ -151,8 +182,7 @@ impl Platform for Compute<'_> {
     }
 
     fn secret(&self, entry: &str) -> Result<Option<Secret<String>>, StoreError> {
-        let store = SecretStore::open(RESOURCE).map_err(|_| StoreError)?;
-        let Some(secret) = store.try_get(entry).map_err(|_| StoreError)? else {
+        let Some(secret) = self.sandbox.secrets()?.try_get(entry).map_err(|_| StoreError)? else {
             return Ok(None);
         };
         let plaintext = secret.try_plaintext().map_err(|_| StoreError)?;
@@ -161,23 +191,20 @@ impl Platform for Compute<'_> {
     }
 
     fn backend(&self, target: &Target) -> Result<Destination, SendError> {
-        let name = target.backend_name();
-        let key = (name, target.clearance);
-        let known = self.backends.borrow().get(&key).copied();
-        let is_static = match known {
-            Some(is_static) => is_static,
-            None => {
-                let is_static = static_backend(&target.url.host).is_some_and(|found| target.may_use(&found));
-                if !is_static {
-                    create_backend(&key.0, target)?;
-                }
-                self.backends.borrow_mut().insert(key.clone(), is_static);
-                is_static
-            }
-        };
-        let name = if is_static { &target.url.host } else { &key.0 };
+        let used = |(known, _): &&(Target, Destination)| known == target;
+        if let Some((_, destination)) = self.sandbox.backends.borrow().iter().find(used) {
+            return Ok(destination.clone());
+        }
+        let dynamic = target.backend_name();
+        let is_static = static_backend(&target.url.host).is_some_and(|found| target.may_use(&found));
+        if !is_static {
+            create_backend(&dynamic, target)?;
+        }
+        let name = if is_static { &target.url.host } else { &dynamic };
         let backend = Backend::from_name(name).map_err(|_| SendError::NoBackend)?;
-        Ok(Destination { backend, is_static })
+        let destination = Destination { backend, is_static };
+        self.sandbox.backends.borrow_mut().push((target.clone(), destination.clone()));
+        Ok(destination)
     }
 
     fn keeps_timeouts(&self, destination: &Destination) -> bool {
@@ -203,7 +230,7 @@ impl Platform for Compute<'_> {
 
     fn response(&self, pending: PendingRequestHandle) -> Result<UpstreamResponse<RawBody>, SendError> {
         let (head, body) = pending.wait().map_err(|cause| send_error(&cause))?;
-        let headers = handles::response_headers(&head);
+        let headers = handles::response_headers(&head, is_read);
         Ok(UpstreamResponse { status: head.get_status(), headers, body: RawBody::from(body) })
     }
 
@@ -272,14 +299,14 @@ impl Platform for Compute<'_> {
 
     fn log(&self, line: &str) {
         panic::note_logged();
-        super::log(line);
+        self.sandbox.log(line);
     }
 }
 
 impl Compute<'_> {
     /// A request that is counted and can be sent.
     fn prepare(&self, request: UpstreamRequest) -> Result<(RequestHandle, BodyHandle), SendError> {
-        self.sends.set(self.sends.get() + 1);
+        self.sandbox.sends.set(self.sandbox.sends.get() + 1);
         let mut head = RequestHandle::new();
         head.set_method(&request.method);
         handles::set_url(&head, &request.url).map_err(|InvalidUrl| SendError::Other)?;

@@ -253,11 +253,11 @@ pub fn request_headers(request: &RequestHandle) -> HeaderMap {
         // SAFETY: as above; the name lives through the call.
         unsafe { fastly_http_req::header_values_get(handle, name, name_length, buffer, length, cursor, next, written) }
     };
-    headers(names, values)
+    headers(names, values, |_| true)
 }
 
-/// The headers of a provider's answer.
-pub fn response_headers(response: &ResponseHandle) -> HeaderMap {
+/// The headers of a provider's answer that `is_read` names, in small letters.
+pub fn response_headers(response: &ResponseHandle, is_read: fn(&str) -> bool) -> HeaderMap {
     let handle = response.as_u32();
     let names = |into: Listing| {
         // SAFETY: as for requests.
@@ -271,7 +271,7 @@ pub fn response_headers(response: &ResponseHandle) -> HeaderMap {
         // SAFETY: as for requests.
         unsafe { fastly_http_resp::header_values_get(handle, name, name_length, buffer, length, cursor, next, written) }
     };
-    headers(names, values)
+    headers(names, values, is_read)
 }
 
 /// Where the host writes a part of a list: texts that each end with a zero byte.
@@ -287,12 +287,18 @@ struct Listing {
     written: *mut usize,
 }
 
-/// Reads a head's headers by the two calls that list its names and the values of one.
-fn headers(names: impl Fn(Listing) -> FastlyStatus, values: impl Fn(&[u8], Listing) -> FastlyStatus) -> HeaderMap {
+/// Reads a head's headers by the two calls that list its names and the values of one; only those that `is_wanted` names.
+fn headers(
+    names: impl Fn(Listing) -> FastlyStatus,
+    values: impl Fn(&[u8], Listing) -> FastlyStatus,
+    is_wanted: impl Fn(&str) -> bool,
+) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
     let mut buffer = Vec::with_capacity(USUAL_LIST_BYTES);
     list(&names, &mut Vec::with_capacity(USUAL_LIST_BYTES), |name| {
-        let Ok(parsed) = HeaderName::from_bytes(name) else { return };
+        let Some(parsed) = HeaderName::from_bytes(name).ok().filter(|parsed| is_wanted(parsed.as_str())) else {
+            return;
+        };
         list(
             |into| values(name, into),
             &mut buffer,

@@ -13,20 +13,17 @@ mod compute;
 mod handles;
 mod panic;
 
-use std::cell::{Cell, RefCell};
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use fastly::Request;
 use fastly::http::serve::{HandlerResult, Serve};
-use fastly::log::Endpoint;
 
 use crate::admit::memory::Memory;
 use crate::door::route;
-use crate::edge::compute::Compute;
+use crate::edge::compute::{Compute, Sandbox};
 use crate::edge::handles::RawBody;
 use crate::pipeline;
-use crate::platform::{RESOURCE, Received};
+use crate::platform::Received;
 use crate::record::Record;
 
 /// A sandbox older than this takes no further request, so that the next one still has time for a long stream.
@@ -50,8 +47,7 @@ pub fn serve(reuse: Reuse) {
 pub fn run(reuse: Reuse, mut handle: impl FnMut(&Compute<'_>, &Memory, Received<RawBody>)) {
     set_up();
     let started = Instant::now();
-    let sends = Cell::new(0);
-    let backends = RefCell::default();
+    let sandbox = Sandbox::default();
     let memory = Memory::default();
     let serve = match reuse {
         Reuse::Many => Serve::new(),
@@ -62,11 +58,11 @@ pub fn run(reuse: Reuse, mut handle: impl FnMut(&Compute<'_>, &Memory, Received<
             let now = Instant::now();
             let id = request_id();
             panic::note_started(&id, now);
-            let received = receive(&mut request, id, started.elapsed());
-            let platform = Compute { received: now, request: &request, sends: &sends, backends: &backends };
+            let received = receive(&mut request, id, now.duration_since(started));
+            let platform = Compute { received: now, request: &request, sandbox: &sandbox };
             panic::note_received(Record::received(&received));
             handle(&platform, &memory, received);
-            if memory.has_room(sends.get(), started.elapsed()) { Next::Continue } else { Next::Stop }
+            if memory.has_room(sandbox.sends.get(), started.elapsed()) { Next::Continue } else { Next::Stop }
         },
     );
 }
@@ -116,16 +112,10 @@ fn receive(request: &mut Request, id: String, sandbox_age: Duration) -> Received
 fn request_id() -> String {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits).expect("the platform should have randomness");
-    format!("{:032x}", u128::from_ne_bytes(bits))
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    bits.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn random() -> u64 {
     getrandom::u64().expect("the platform should have randomness")
-}
-
-/// Writes a line to the log, if the service has one; nobody can be told that it takes none.
-fn log(line: &str) {
-    if let Ok(mut endpoint) = Endpoint::try_from_name(RESOURCE) {
-        let _ = endpoint.write_all(line.as_bytes());
-    }
 }

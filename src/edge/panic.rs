@@ -78,7 +78,7 @@ pub fn set_hook() {
         };
         if !logged {
             let now: Duration = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            super::log(&line::line(&record, now, 0));
+            compute::Sandbox::default().log(&line::line(&record, now, 0));
         }
         match answer {
             Some((head, body)) => compute::response(&head).send_to_client(Body::from(body).into_handle()),

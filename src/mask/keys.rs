@@ -4,11 +4,12 @@
 //! guess ([`crate::mask::words`] is for clients). A text in which anything of a key is found is hidden as a whole.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use memchr::memmem;
 
 use crate::mask::words::{MIN_KEY_BYTES, looks_like_key};
-use crate::secret::Secret;
+use crate::secret::{Secret, Wipe};
 
 /// What stands for a text in which a key was found.
 pub const MASK: &str = "[masked]";
@@ -20,11 +21,17 @@ const WINDOW: usize = 6;
 const DIGITS_WINDOW: usize = 12;
 /// How often a text may be encoded over again.
 const MAX_ROUNDS: usize = 3;
+
 /// The keys that a request's attempts were sent with.
 #[derive(Clone, Debug, Default)]
-pub struct Keys(Vec<Secret<String>>);
+pub struct Keys {
+    known: Vec<Secret<String>>,
+    /// Made with each key, since then a provider has just been asked, and nobody waits for the gateway.
+    forms: Option<Forms>,
+}
 
-/// All forms of some keys, in which texts are looked up.
+/// All forms of some keys, in which texts are looked up; `Debug` shows none of them.
+#[derive(Clone)]
 pub struct Forms {
     plain: Index,
     digits: Index,
@@ -32,25 +39,21 @@ pub struct Forms {
 
 impl Keys {
     pub fn add(&mut self, key: &Secret<String>) {
-        if !self.0.contains(key) {
-            self.0.push(key.clone());
+        if !self.known.contains(key) {
+            self.known.push(key.clone());
+            self.forms.get_or_insert_with(Forms::none).add(key);
         }
     }
 
     /// Nothing if there is no key.
-    pub fn forms(&self) -> Option<Forms> {
-        let (mut plain, mut digits) = (Index::new(WINDOW), Index::new(DIGITS_WINDOW));
-        for key in &self.0 {
-            let key = key.expose().trim().as_bytes();
-            plain.add(&folded(key));
-            plain.add(&folded(&key.iter().rev().copied().collect::<Vec<_>>()));
-            for offset in 0..3 {
-                plain.add(&folded(&base64_inside(key, offset)));
-            }
-            digits.add(&in_hexadecimal(key));
-            digits.add(&in_decimal(key));
-        }
-        (!plain.text.is_empty()).then_some(Forms { plain, digits })
+    pub fn forms(self) -> Option<Forms> {
+        self.forms
+    }
+}
+
+impl fmt::Debug for Forms {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(MASK)
     }
 }
 
@@ -72,6 +75,22 @@ fn in_decimal(key: &[u8]) -> Vec<u8> {
 }
 
 impl Forms {
+    fn none() -> Self {
+        Self { plain: Index::new(WINDOW), digits: Index::new(DIGITS_WINDOW) }
+    }
+
+    fn add(&mut self, key: &Secret<String>) {
+        let Forms { plain, digits } = self;
+        let key = key.expose().trim().as_bytes();
+        plain.add(&folded(key));
+        plain.add(&folded(&key.iter().rev().copied().collect::<Vec<_>>()));
+        for offset in 0..3 {
+            plain.add(&folded(&base64_inside(key, offset)));
+        }
+        digits.add(&in_hexadecimal(key));
+        digits.add(&in_decimal(key));
+    }
+
     /// Whether `text` holds a part of a key in any form.
     pub fn are_in(&self, text: &str) -> bool {
         let mut text = Cow::Borrowed(text.as_bytes());
@@ -98,6 +117,7 @@ impl Forms {
 }
 
 /// Some texts, and a filter that says fast which of their windows are not in another one.
+#[derive(Clone)]
 struct Index {
     text: Vec<u8>,
     /// Texts that are shorter than a window.
@@ -139,6 +159,14 @@ impl Index {
         let begin = window.iter().take(WINDOW).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
         let hash = begin.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - Self::FILTER_BITS);
         ((hash >> 6) as usize, 1 << (hash & 63))
+    }
+}
+
+/// A key's forms live as long as the key.
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.text.wipe();
+        self.short.iter_mut().for_each(Wipe::wipe);
     }
 }
 

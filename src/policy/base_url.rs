@@ -5,8 +5,6 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use http::Uri;
-
 use super::BaseUrl;
 use super::fault::{Faults, Path};
 use super::json::Node;
@@ -15,6 +13,9 @@ use super::scalar::SECRET_LABEL;
 
 /// What stands between the host and the label in the name of a secret.
 const LABEL_DIVIDER: &str = "__";
+
+/// The longest URL that HTTP's own types take.
+const MAX_BYTES: usize = 65_534;
 
 impl BaseUrl {
     /// Host and port.
@@ -69,6 +70,9 @@ impl BaseUrl {
     /// # Errors
     /// What is wrong, without repeating the text, which may hold a password.
     pub fn parse(text: &str) -> Result<BaseUrl, &'static str> {
+        if text.len() > MAX_BYTES {
+            return Err("it is longer than any URL");
+        }
         let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
             (None, Some(rest)) => (false, rest),
@@ -77,28 +81,26 @@ impl BaseUrl {
         if rest.contains(['?', '#']) {
             return Err("it has a query or a fragment");
         }
-        let uri: Uri = text.parse().map_err(|_| "it is no URL")?;
-        let authority = uri.authority().ok_or("it has no host")?;
-        if authority.as_str().contains('@') {
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        if authority.contains('@') {
             return Err("it has a user or a password");
         }
-        let written = authority.host();
+        let host_end = match authority.starts_with('[') {
+            true => authority.find(']').map(|at| at + 1),
+            false => authority.find(':'),
+        };
+        let (written, port) = authority.split_at(host_end.unwrap_or(authority.len()));
         let (host, is_loopback) = parse_host(written).ok_or("its host is no lower-case host name or IP address")?;
-        let port = match authority.as_str().strip_prefix(written) {
-            Some("") => {
-                if tls {
-                    443
-                } else {
-                    80
-                }
-            }
-            Some(port) => port.strip_prefix(':').and_then(parse_port).ok_or("its port is not from 1 to 65535")?,
-            None => return Err("it is no URL"),
+        let port = match port.strip_prefix(':') {
+            Some(port) => parse_port(port).ok_or("its port is not from 1 to 65535")?,
+            None if !port.is_empty() => return Err("it is no URL"),
+            None if tls => 443,
+            None => 80,
         };
         if !tls && !is_loopback {
             return Err("only a loopback host may be reached without TLS");
         }
-        let path = uri.path().trim_end_matches('/');
+        let path = path.trim_end_matches('/');
         if !path.split('/').skip(1).all(is_plain_segment) {
             return Err("its path has a segment that is empty, only dots, or not of [A-Za-z0-9._~:@=+,-]");
         }

@@ -18,6 +18,7 @@ use crate::relay::frame::{self, FrameKeys, NONCE_BYTES, Nonce};
 use crate::relay::hop::PATH;
 use crate::relay::passage::{Mode, Passage};
 use crate::secret::Secret;
+use crate::upstream::headers::CONTINUATION;
 use crate::upstream::keyring::Continuation;
 use crate::upstream::sealer::Sealer;
 use crate::visit::{Visit, VisitState};
@@ -28,7 +29,7 @@ use crate::wire::media;
 use crate::wire::transfer::Transfer;
 
 /// The header in which whoever takes an answer shows that it has the key.
-pub const PROOF: HeaderName = HeaderName::from_static("x-tiergate-continuation");
+pub const PROOF: HeaderName = HeaderName::from_static(CONTINUATION);
 /// What follows once an answer was taken, before the provider's bytes: without it nobody goes on.
 pub const GO: &[u8] = b"\n";
 /// How long it is waited for that a whole answer is refused.

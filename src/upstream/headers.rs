@@ -21,6 +21,21 @@ fn is_traceparent(value: &[u8]) -> bool {
     is_id(trace, 32) && is_id(parent, 16) && flags.len() == 2 && is_hex(flags)
 }
 
+/// Those headers of an answer that say how its body is to be read, and how long a provider asks to be left alone.
+const ABOUT_THE_ANSWER: [&str; 4] = ["content-encoding", "content-length", "retry-after", "retry-after-ms"];
+
+/// In which another execution of the gateway shows that it goes on with an answer.
+pub const CONTINUATION: &str = "x-tiergate-continuation";
+
+/// Whether anything is done with a provider's header of this name, in small letters. The others are not even taken from the
+/// platform: providers send two dozen.
+pub fn is_read(name: &str) -> bool {
+    ABOUT_THE_ANSWER.contains(&name)
+        || REQUEST_IDS.contains(&name)
+        || RATE_LIMITS.contains(&name)
+        || name == CONTINUATION
+}
+
 /// The names under which providers send their own name for a request.
 const REQUEST_IDS: [&str; 4] = ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid"];
 const MAX_REQUEST_ID_BYTES: usize = 128;
@@ -84,6 +99,26 @@ mod tests {
 
     fn map(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn headers_are_read_that_matter() {
+        for name in [
+            "content-encoding",
+            "content-length",
+            "retry-after",
+            "retry-after-ms",
+            "x-ratelimit-remaining-requests",
+            "x-ratelimit-reset-tokens",
+            "anthropic-ratelimit-input-tokens-reset",
+            "request-id",
+            CONTINUATION,
+        ] {
+            assert!(is_read(name), "{name}");
+        }
+        for name in ["content-type", "set-cookie", "server", "openai-organization", "x-ratelimit-key"] {
+            assert!(!is_read(name), "{name}");
+        }
     }
 
     #[test]

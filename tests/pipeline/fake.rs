@@ -10,6 +10,7 @@ use tiergate::platform::{
     UpstreamRequest, UpstreamResponse, Wait, Write,
 };
 use tiergate::secret::Secret;
+use tiergate::upstream::headers::is_read;
 
 use crate::handing_on::Handed;
 pub use crate::happenings::{Answer, Chunk, Event, Published, PublishedEnd, Reply, Sent};
@@ -316,6 +317,7 @@ impl Platform for Fake {
             Reply::Answer { status, headers, chunks, .. } => {
                 let headers = headers
                     .into_iter()
+                    .filter(|(name, _)| is_read(name))
                     .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a header value")));
                 let status = StatusCode::from_u16(status).expect("a status");
                 let body = self.body_within(chunks.into(), pending.between_bytes);

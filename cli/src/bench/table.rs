@@ -132,7 +132,7 @@ fn stream(figures: &Figures) -> Vec<String> {
 fn notes(report: &Report) -> Vec<String> {
     let sizes = report.body_bytes.map_or_else(String::new, |bytes| {
         let (events, gap_ms) = (report.events, report.gap_ms);
-        format!("requests of {bytes} bytes, streams of {events} events {gap_ms} ms apart. ")
+        format!("Requests of {bytes} bytes, streams of {events} events {gap_ms} ms apart. ")
     });
     let mut notes = vec![format!(
         "{} rounds of {}, {} cores shared by load, simulators and gateways; medians over rounds. {sizes}docs/benchmark.md \

@@ -107,6 +107,28 @@ async fn odd_hosts_and_targets_are_answered_like_others() {
 }
 
 #[tokio::test]
+async fn heads_of_any_size_are_read_to_their_end() {
+    // More names, and a longer value, than a first buffer holds; what matters stands behind them.
+    let names = || (0..60).map(|number| format!("x-filler-with-a-long-name-{number}"));
+    let long = "v".repeat(9_000);
+    let second = second_provider().await;
+    let fillers: String = names().map(|name| format!("header=\"{name}: {number}\" ", number = name.len())).collect();
+    let script = format!(r#"{fillers} header="x-long: {long}" header="anthropic-ratelimit-tokens-limit: 77" *"#);
+    second.script(&script).expect("a script");
+    let (gateway, mut log) = start(Guest::Edge, |options| with_second(options, &second)).await;
+    let with_fillers =
+        |request| names().fold(request, |request: reqwest::RequestBuilder, name| request.header(name, "1"));
+    let tags = format!("long={}", "t".repeat(100));
+    let request = with_fillers(ask(&gateway, "medium")).header("x-long", &long).header("x-route-tags", &tags);
+    let got = send(request).await;
+    assert_eq!((got.status, got.header("anthropic-ratelimit-tokens-limit")), (200, "77"), "{}", got.text);
+    assert_eq!(tiergate_line(&mut log).await["tags"]["long"], "t".repeat(100));
+    // Every value of a header counts.
+    let got = send(with_fillers(ask(&gateway, "medium")).header("x-route-tier", "medium")).await;
+    assert_eq!((got.status, got.code().as_str()), (400, "invalid_header"), "{}", got.text);
+}
+
+#[tokio::test]
 async fn a_panic_in_mid_stream_is_logged_and_aborts() {
     let (gateway, mut log) = start(Guest::Panicking, |options| options).await;
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
