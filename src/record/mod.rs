@@ -135,8 +135,8 @@ impl Reason {
     }
 }
 
-/// Everything that headers and the log line say. It is carried without the keys, so whoever hands it to another execution for the
-/// log line hides what repeats them first ([`Record::hide_keys`]), once no header is made from it any more.
+/// Everything that headers and the log line say. It is carried without the keys: another execution looks for those of the Secret
+/// Store before it writes the log line.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
     pub id: String,
