@@ -13,13 +13,13 @@ use tiergate_simulator::Simulator;
 
 use crate::runtime::{FIRST, Got, Runtime, SECOND, Setting, Shared, THIRD, policy, send};
 
-/// Hops are the same on every machine: an execution passes on so many events.
+/// Hops are the same on every machine: an execution passes on so many events, whatever CPU time that takes.
 const EVENTS: u64 = 1_500;
 const WORDS: usize = 20_000;
 
 static LONG: LazyLock<Shared> = LazyLock::new(|| {
     Shared::of(Setting {
-        policy: || long_policy(json!({"events": EVENTS, "max_hops": 18})),
+        policy: || long_policy(json!({"events": EVENTS, "max_hops": 18, "cpu_ms": 10_000})),
         options: GatewayOptions::continues,
     })
 });

@@ -13,7 +13,7 @@ fn main() {
             let head = ResponseHead { status: http::StatusCode::OK, headers: http::HeaderMap::new() };
             let mut downstream = platform.start_response(head);
             platform
-                .write(&mut downstream, b": begun\n\n", Duration::from_secs(1))
+                .write(&mut downstream, b": begun\n\n", || Duration::from_secs(1))
                 .expect("the client should be there");
         }
         panic!("a prompt that must not be printed");

@@ -167,7 +167,7 @@ mod guest {
         let options = AnswerOptions::of(request, false);
         let time = timed(STREAMS, || {
             let mut stream = Stream::new(reading).expect("the dialect should be built");
-            let (mut decoder, mut delivery) = (Decoder::default(), Delivery::new(options, None));
+            let (mut decoder, mut delivery) = (Decoder::default(), Delivery::stream(options, None));
             let (mut pieces, mut out) = (Vec::new(), Vec::new());
             for event in events {
                 decoder.space().extend_from_slice(black_box(event.as_bytes()));
