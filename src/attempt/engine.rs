@@ -391,7 +391,10 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
         let allowance = &self.job.allowance;
         // With a whole answer nobody could go on, so it has all there is.
         self.job.asked == Transfer::Stream
-            && (race.active.iter().any(|attempt| allowance.is_full(attempt.exchange.events()))
+            && (race
+                .active
+                .iter()
+                .any(|attempt| attempt.exchange.can_be_left() && allowance.is_full(attempt.exchange.events()))
                 || (steps.is_multiple_of(STEPS_PER_LOOK) && allowance.is_cpu_spent(self.job.platform)))
     }
 
@@ -418,7 +421,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
     fn failed(&self, race: Race<P>) -> Stop {
         let back = race.back_in(self.job.platform.elapsed());
         let Some(failure) = race.failure else {
-            let message = "The time of this request was over before any candidate could be asked.";
+            let message = "The time of this request, or what the platform allows for it, was over before any candidate had answered.";
             return Stop::Failed(Error::new(Kind::ProviderTimeout, message).with_retry(Retry::Never));
         };
         Stop::Failed(client_error::of(self.job.policy, &Failure { back, ..failure }))

@@ -78,7 +78,7 @@ object! {
         /// Milliseconds of CPU time: 50.
         optional cpu_ms: Integer<10, 10_000> = 50,
         /// Seconds from start to end: 120, and 60 with a trial account.
-        optional wall_s: Integer<8, 3_600> = 120,
+        optional wall_s: Integer<10, 3_600> = 120,
         /// Requests to backends: 32, and 10 with a trial account.
         optional sends: Integer<4, 1_000> = 32,
         /// Events of a stream after which another execution goes on; without it as many as fit into cpu_ms.

@@ -56,6 +56,8 @@ carried!(State { visit, stream, witness, terms });
 pub struct TermsState {
     pub first_piece: Duration,
     pub idle: Duration,
+    /// How long nothing has come.
+    pub silence: Duration,
     /// How long the answer may take from now.
     pub left: Duration,
     /// What the next execution may use, and how many may go on after it.
@@ -64,7 +66,7 @@ pub struct TermsState {
     pub may_hand_over: bool,
 }
 
-carried!(TermsState { first_piece, idle, left, limits, mode, may_hand_over });
+carried!(TermsState { first_piece, idle, silence, left, limits, mode, may_hand_over });
 
 /// What came of handing an answer on.
 pub enum HandedOn<P: Platform> {
@@ -79,7 +81,7 @@ pub enum HandedOn<P: Platform> {
 /// Hands on what is left of an answer.
 pub fn hand_on<P: Platform>(visit: &mut Visit<'_, P>, passage: Passage<P>, witness: &Witness) -> HandedOn<P> {
     let Some(continuation) = visit.keyring.continuation() else { return HandedOn::Refused(passage) };
-    let (terms, told) = (passage.terms, passage.answer.delivery.transfer());
+    let (terms, silence, told) = (passage.terms, passage.silence, passage.answer.delivery.transfer());
     let facts = passage.answer.delivery.facts.clone();
     let Parts { state: stream, held, rest, body } = match passage.answer.into_parts() {
         Ok(parts) => parts,
@@ -92,6 +94,7 @@ pub fn hand_on<P: Platform>(visit: &mut Visit<'_, P>, passage: Passage<P>, witne
         terms: TermsState {
             first_piece: terms.first_piece,
             idle: terms.idle,
+            silence,
             left: terms.total.saturating_sub(visit.platform.elapsed()),
             limits: terms.allowance.of_next(),
             mode: terms.mode,

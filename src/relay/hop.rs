@@ -16,7 +16,6 @@ use crate::relay::passage::{Interruption, Passage, Terms};
 use crate::relay::{conclude, note_broken};
 use crate::secret::Secret;
 use crate::upstream::keyring::Continuation;
-use crate::upstream::stream::Break;
 use crate::visit::Visit;
 use crate::visit::settle::{Ending, Settled};
 use crate::wire::carried;
@@ -83,10 +82,11 @@ pub fn serve<P: Platform>(
     answer.provider.cut_after = None;
     let (told, had_begun) = (answer.delivery.transfer(), answer.provider.has_begun());
     visit.resume(before);
-    let TermsState { first_piece, idle, left, limits, mode, may_hand_over } = terms;
+    let TermsState { first_piece, idle, silence, left, limits, mode, may_hand_over } = terms;
     let allowance = Allowance::new(&limits, sandbox_age);
     let mut passage =
         Passage::new(Terms { first_piece, idle, total: left, allowance, mode, may_hand_over }, Box::new(answer));
+    passage.silence = silence;
     if passage.is_waited_for() && visit.comment_due().is_none() {
         visit.keep_alive();
     }
@@ -100,7 +100,7 @@ pub fn serve<P: Platform>(
     if let Err(Interruption::Broken(broken)) = &result {
         // Between two executions both directions are one connection. A client that leaves takes both along, and so does a provider
         // that breaks off where the platform passes that on. Then nothing is known of either.
-        let is_lost = *broken == Break::Cut && (told == Transfer::Whole || visit.has_lost_client());
+        let is_lost = passage.answer.provider.broke_off && (told == Transfer::Whole || visit.has_lost_client());
         if is_lost {
             visit.note(|record| record.client_closed = told == Transfer::Stream);
         }

@@ -106,6 +106,8 @@ impl From<ClientGone> for Interruption {
 pub struct Passage<P: Platform> {
     pub terms: Terms,
     pub answer: Box<AnswerStream<P>>,
+    /// How long nothing has come, where an execution ended while it waited.
+    pub silence: Duration,
     /// Reads since the CPU time was looked at.
     reads: u32,
     /// Reads that may pass before the clock has to be read.
@@ -123,7 +125,7 @@ enum Ready {
 
 impl<P: Platform> Passage<P> {
     pub fn new(terms: Terms, answer: Box<AnswerStream<P>>) -> Self {
-        Self { terms, answer, reads: 0, timeless_reads: 0 }
+        Self { terms, answer, silence: Duration::ZERO, reads: 0, timeless_reads: 0 }
     }
 
     /// Another stream has taken the place of the one that broke.
@@ -210,8 +212,9 @@ impl<P: Platform> Passage<P> {
         let allowance = &self.terms.allowance;
         self.reads += 1;
         let looks_at_cpu = self.reads.is_multiple_of(READS_PER_LOOK);
-        let is_spent =
-            allowance.is_full(self.answer.provider.events) || (looks_at_cpu && allowance.is_cpu_spent(visit.platform));
+        // With a body that has a coding nobody else goes on.
+        let is_full = allowance.is_full(self.answer.provider.events) && !self.answer.provider.is_coded();
+        let is_spent = is_full || (looks_at_cpu && allowance.is_cpu_spent(visit.platform));
         let settles_in = self.answer.provider.settles_in(self.terms.idle);
         if self.timeless_reads > 0 && !is_spent && settles_in.is_none() {
             self.timeless_reads -= 1;
@@ -222,8 +225,11 @@ impl<P: Platform> Passage<P> {
         // Where nothing is missing but usage and the end marker, no limit makes the answer less whole. Another execution may
         // still see them.
         if let Some(patience) = settles_in.filter(|_| !(is_at_limit && self.goes_on(visit))) {
-            let is_there = !is_at_limit && self.has_read_within(patience.min(left), visit)?;
-            return Ok(if is_there { Ready::Body } else { Ready::Silence });
+            if !is_at_limit && self.has_read_within(patience.min(left), visit)? {
+                return Ok(Ready::Body);
+            }
+            let is_early = left < patience && !is_at_limit && self.goes_on(visit);
+            return Ok(if is_early { Ready::Limit } else { Ready::Silence });
         }
         if is_at_limit {
             return Ok(Ready::Limit);
@@ -239,10 +245,13 @@ impl<P: Platform> Passage<P> {
             self.timeless_reads = (spare.as_millis() / cut_after.as_millis().max(1)).min(u32::MAX.into()) as u32;
             return Ok(Ready::Body);
         }
-        if self.has_read_within(idle.min(left), visit)? {
+        let silent = idle.saturating_sub(self.silence);
+        if self.has_read_within(silent.min(left), visit)? {
+            self.silence = Duration::ZERO;
             return Ok(Ready::Body);
         }
-        Ok(if spare.is_zero() { Ready::Limit } else { Ready::Stalled })
+        self.silence += silent.min(left);
+        Ok(if silent < left { Ready::Stalled } else { Ready::Limit })
     }
 
     /// Whether there is something to be read within `at_most`. The client gets its comments meanwhile.

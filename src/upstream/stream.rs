@@ -45,6 +45,8 @@ pub struct ProviderStream<P: Platform> {
     pub events: u32,
     /// Events whose data was no JSON object.
     pub ignored: u32,
+    /// Whether the body broke off, rather than ended.
+    pub broke_off: bool,
     /// How many bytes of the body have come, decoded.
     pub bytes: u64,
     /// After how much silence the platform itself ends the body, if it does.
@@ -162,6 +164,7 @@ impl<P: Platform> ProviderStream<P> {
             alive: false,
             events: 0,
             ignored: 0,
+            broke_off: false,
             bytes: 0,
             cut_after,
         })
@@ -180,6 +183,7 @@ impl<P: Platform> ProviderStream<P> {
             alive,
             events: _,
             ignored,
+            broke_off: _,
             bytes,
             cut_after,
         } = self;
@@ -233,6 +237,7 @@ impl<P: Platform> ProviderStream<P> {
             alive,
             events: 0,
             ignored,
+            broke_off: false,
             bytes,
             cut_after,
         })
@@ -295,7 +300,10 @@ impl<P: Platform> ProviderStream<P> {
             Ok(()) if !self.body.is_over() => self.take(tell),
             Err(BodyFailure::Corrupt) => Err(Break::Undecodable),
             Ok(()) => self.end(tell),
-            Err(BodyFailure::Broken) => self.break_off(tell),
+            Err(BodyFailure::Broken) => {
+                self.broke_off = true;
+                self.break_off(tell)
+            }
         }
     }
 

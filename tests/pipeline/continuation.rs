@@ -379,6 +379,50 @@ fn whoever_sends_nothing_more_is_not_waited_for() {
 }
 
 #[test]
+fn silence_counts_over_executions() {
+    let (parts, _) = long_answer(40);
+    let mut policy = long(json!({}));
+    policy["platform"] = json!({"wall_s": 10});
+    policy["tiers"][1]["deadlines"] = json!({"first_token_ms": 5_000, "idle_ms": 15_000, "total_ms": 1_800_000});
+    let late = Chunk { delay: SECONDS(300), bytes: Ok(DONE.into()) };
+    let chunks = parts[..5].iter().map(|part| chunk(part)).chain([late]).collect();
+    let scenario = asking(policy, true).provider(FIRST, answer(chunks)).run();
+    let log = scenario.log();
+    assert_eq!((&log["error.type"], &log["continued"]), (&json!("stream_broken"), &json!(2)), "{log}");
+    assert!(log["duration_ms"]["total"].as_f64().is_some_and(|total| (15_000.0..15_500.0).contains(&total)), "{log}");
+}
+
+#[test]
+fn usage_that_comes_after_an_executions_end_is_seen() {
+    let mut policy = long(json!({}));
+    policy["platform"] = json!({"wall_s": 10});
+    let usage = Chunk { delay: Duration::from_millis(1_500), bytes: Ok(USAGE.into()) };
+    let stop = Chunk { delay: SECONDS(4), bytes: Ok(STOP.into()) };
+    let first = Chunk { delay: SECONDS(1), bytes: Ok(word(0).into()) };
+    let scenario = asking(policy, true).provider(FIRST, answer(vec![first, stop, usage, chunk(DONE)])).run();
+    let log = scenario.log();
+    assert_eq!((&log["continued"], &log["gen_ai.usage.output_tokens"]), (&json!(1), &json!(50)), "{log}");
+}
+
+#[test]
+fn an_early_end_of_a_whole_answer_counts_against_its_provider() {
+    let (parts, _) = long_answer(40);
+    let asking = || asking(long(json!({"whole": "streamed"})), false);
+    for (name, end, outcome) in [
+        ("an end", None, "broken"),
+        ("a break, which may be the client's", Some(Chunk { delay: Duration::ZERO, bytes: Err(ReadError) }), "broken"),
+    ] {
+        let counts = end.is_none();
+        let chunks = parts[..30].iter().map(|part| chunk(part)).chain(end).collect();
+        let scenario = asking().provider(FIRST, answer(chunks)).run();
+        assert_eq!((scenario.status(), &scenario.log()["attempts"][0]["outcome"]), (502, &json!(outcome)), "{name}");
+        let whole = || apart(&texts(&parts), Duration::ZERO);
+        let next = scenario.provider(FIRST, whole()).provider(SECOND, whole()).again_after(SECONDS(1));
+        assert_eq!(next.log()["model"], if counts { "two" } else { "one" }, "{name}");
+    }
+}
+
+#[test]
 fn cpu_time_makes_another_execution_go_on() {
     let (parts, expected) = long_answer(60);
     let mut policy = long(json!({}));
