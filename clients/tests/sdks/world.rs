@@ -59,7 +59,7 @@ impl World {
             simulators.insert(name, simulator);
             provider_keys.insert(name, key);
         }
-        let gateway = Gateway::start(options).await?;
+        let gateway = Gateway::start(options.continues()).await?;
         let description = json!({
             "base_url": format!("{}/v1", gateway.url()),
             "control_url": Control::start(simulators, lines).await?,
