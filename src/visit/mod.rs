@@ -52,8 +52,8 @@ pub struct Visit<'a, P: Platform> {
 }
 
 /// How often, and how far apart, is written to a client that may have left.
-const PROBES: u32 = 4;
-const PROBE_GAP: Duration = Duration::from_millis(50);
+const PROBES: u32 = 10;
+const PROBE_GAP: Duration = Duration::from_millis(100);
 /// How long what was written has to leave before an answer is broken off, in each execution on the way: the host closes at once,
 /// with what it has not sent yet, and flushing is not waited for.
 pub const ABORT_DELAY: Duration = Duration::from_millis(200);
