@@ -172,7 +172,7 @@ impl<'a, P: Platform> Job<'a, P> {
     /// Whether another execution may go on with a stream when this one is at its end.
     pub fn goes_on(&self) -> bool {
         self.asked == Transfer::Stream
-            && self.allowance.max_hops > 0
+            && self.allowance.has_hops()
             && self.platform.elapsed() < self.total
             && self.keyring.continuation().is_some()
     }

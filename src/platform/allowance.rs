@@ -37,28 +37,30 @@ pub struct Allowance {
     events: u32,
     /// How many candidates it may ask.
     pub attempts: u32,
-    /// How many executions may go on with an answer after this one.
-    pub max_hops: u32,
     limits: PlatformLimits,
 }
 
 impl Allowance {
     /// What a request may use that comes to a sandbox of this age.
     pub fn new(limits: &PlatformLimits, sandbox_age: Duration) -> Self {
-        let PlatformLimits { cpu_ms, wall, sends, events, max_hops } = *limits;
+        let PlatformLimits { cpu_ms, wall, sends, events, max_hops: _ } = *limits;
         Self {
             ends: wall.saturating_sub(sandbox_age + LAST),
             cpu_ms: cpu_ms * CPU_OF_STREAM / 100,
             events: events.unwrap_or(u32::MAX),
             attempts: sends.saturating_sub(OTHER_SENDS).min(MOST_ATTEMPTS),
-            max_hops,
             limits: *limits,
         }
     }
 
+    /// Whether another execution may go on with an answer after this one.
+    pub fn has_hops(&self) -> bool {
+        self.limits.max_hops > 0
+    }
+
     /// What the next execution may use that goes on with an answer.
     pub fn of_next(&self) -> PlatformLimits {
-        PlatformLimits { max_hops: self.max_hops.saturating_sub(1), ..self.limits }
+        PlatformLimits { max_hops: self.limits.max_hops.saturating_sub(1), ..self.limits }
     }
 
     /// The same, if it must be over at `end` at the latest.

@@ -63,10 +63,10 @@ pub struct TermsState {
     /// What the next execution may use, and how many may go on after it.
     pub limits: PlatformLimits,
     pub mode: Mode,
-    pub may_hand_over: bool,
+    pub is_patient: bool,
 }
 
-carried!(TermsState { first_piece, idle, silence, left, limits, mode, may_hand_over });
+carried!(TermsState { first_piece, idle, silence, left, limits, mode, is_patient });
 
 /// What came of handing an answer on.
 pub enum HandedOn<P: Platform> {
@@ -79,8 +79,12 @@ pub enum HandedOn<P: Platform> {
 }
 
 /// Hands on what is left of an answer.
-pub fn hand_on<P: Platform>(visit: &mut Visit<'_, P>, passage: Passage<P>, witness: &Witness) -> HandedOn<P> {
-    let Some(continuation) = visit.keyring.continuation() else { return HandedOn::Refused(passage) };
+pub fn hand_on<P: Platform>(
+    visit: &mut Visit<'_, P>,
+    passage: Passage<P>,
+    witness: &Witness,
+    continuation: &Continuation,
+) -> HandedOn<P> {
     let (terms, silence, told) = (passage.terms, passage.silence, passage.answer.delivery.transfer());
     let facts = passage.answer.delivery.facts.clone();
     let Parts { state: stream, held, rest, body } = match passage.answer.into_parts() {
@@ -98,15 +102,15 @@ pub fn hand_on<P: Platform>(visit: &mut Visit<'_, P>, passage: Passage<P>, witne
             left: terms.total.saturating_sub(visit.platform.elapsed()),
             limits: terms.allowance.of_next(),
             mode: terms.mode,
-            may_hand_over: terms.may_hand_over,
+            is_patient: terms.is_patient,
         },
     };
-    let load = Load { state: carried::write(&state), held: &held };
-    let taken = Taker::find(visit.platform, &continuation).and_then(|taker| match told {
-        Transfer::Stream => taker.offer(load),
+    let load = || Load { state: carried::write(&state), held: &held };
+    let taken = Taker::find(visit.platform, continuation).and_then(|taker| match told {
+        Transfer::Stream => taker.offer(load()),
         Transfer::Whole => {
             taker.ask(Load::NONE)?;
-            let Sent { pending, upload, .. } = taker.send(load)?;
+            let Sent { pending, upload, .. } = taker.send(load())?;
             // Whoever takes it says nothing yet.
             let is_refused = visit.platform.wait_first(&[Wait::Response(&pending)], Some(REFUSAL_TIMEOUT)).is_some();
             (!is_refused).then_some(Taken { answer: Next::Pending(pending), upload })

@@ -82,10 +82,10 @@ pub fn serve<P: Platform>(
     answer.provider.cut_after = None;
     let (told, had_begun) = (answer.delivery.transfer(), answer.provider.has_begun());
     visit.resume(before);
-    let TermsState { first_piece, idle, silence, left, limits, mode, may_hand_over } = terms;
+    let TermsState { first_piece, idle, silence, left, limits, mode, is_patient } = terms;
     let allowance = Allowance::new(&limits, sandbox_age);
     let mut passage =
-        Passage::new(Terms { first_piece, idle, total: left, allowance, mode, may_hand_over }, Box::new(answer));
+        Passage::new(Terms { first_piece, idle, total: left, allowance, mode, is_patient }, Box::new(answer));
     passage.silence = silence;
     if passage.is_waited_for() && visit.comment_due().is_none() {
         visit.keep_alive();

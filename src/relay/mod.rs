@@ -65,7 +65,7 @@ fn terms<P: Platform>(job: &Job<'_, P>) -> Terms {
         allowance: job.allowance,
         mode: Mode::of(job),
         // A client that asked for less time wants an end, not a longer answer.
-        may_hand_over: job.is_patient,
+        is_patient: job.is_patient,
     }
 }
 
@@ -77,8 +77,9 @@ fn conclude<P: Platform>(
     witness: &Witness,
 ) -> (AnswerFacts, Ending) {
     note_ignored(visit, &mut passage.answer);
-    match result {
-        Ok(End::Limit) if passage.goes_on(visit) => match hand_on(visit, passage, witness) {
+    let continuation = if matches!(result, Ok(End::Limit)) { passage.continuation(visit) } else { None };
+    match continuation {
+        Some(continuation) => match hand_on(visit, passage, witness, &continuation) {
             HandedOn::Taken => (AnswerFacts::default(), Ending::Elsewhere),
             HandedOn::Refused(mut passage) => {
                 let result = passage.settle(visit);
@@ -86,7 +87,7 @@ fn conclude<P: Platform>(
             }
             HandedOn::Lost(facts) => (facts, Ending::Failed(told_client(&Break::Cut))),
         },
-        result => end(visit, passage, result),
+        None => end(visit, passage, result),
     }
 }
 

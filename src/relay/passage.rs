@@ -12,6 +12,7 @@ use crate::error::{Error, Kind};
 use crate::platform::allowance::Allowance;
 use crate::platform::{ClientGone, Platform};
 use crate::policy::StreamMode;
+use crate::upstream::keyring::Continuation;
 use crate::upstream::stream::{Break, Progress};
 use crate::visit::Visit;
 use crate::wire::carried::carried;
@@ -30,8 +31,8 @@ pub struct Terms {
     pub total: Duration,
     pub allowance: Allowance,
     pub mode: Mode,
-    /// Whether the platform may send on what is left of a stream.
-    pub may_hand_over: bool,
+    /// Whether the client leaves it to the gateway how long the answer may take.
+    pub is_patient: bool,
 }
 
 impl Terms {
@@ -134,13 +135,16 @@ impl<P: Platform> Passage<P> {
         self.timeless_reads = 0;
     }
 
-    /// Whether another execution may go on with it.
-    pub fn goes_on(&self, visit: &Visit<'_, P>) -> bool {
+    /// Where another execution may go on with it.
+    pub fn continuation(&self, visit: &Visit<'_, P>) -> Option<Continuation> {
         let Terms { total, allowance, .. } = &self.terms;
-        allowance.max_hops > 0
-            && visit.platform.elapsed() < *total
-            && !self.answer.provider.is_coded()
-            && visit.keyring.continuation().is_some()
+        let may_go_on = allowance.has_hops() && visit.platform.elapsed() < *total && !self.answer.provider.is_coded();
+        if may_go_on { visit.keyring.continuation() } else { None }
+    }
+
+    /// Whether another execution may go on with it.
+    fn goes_on(&self, visit: &Visit<'_, P>) -> bool {
+        self.continuation(visit).is_some()
     }
 
     /// The execution ends, and nobody goes on: an answer that misses only its end marker is whole all the same.
@@ -155,7 +159,7 @@ impl<P: Platform> Passage<P> {
 
     /// Whether the platform may send the rest: what it sends is what the provider sends.
     pub fn may_hand_over(&self) -> bool {
-        self.terms.may_hand_over && self.terms.mode.sends(self.answer.progress) && !self.answer.is_rewritten()
+        self.terms.is_patient && self.terms.mode.sends(self.answer.progress) && !self.answer.is_rewritten()
     }
 
     /// Whether the client of a stream gets nothing for the time being but comments.
