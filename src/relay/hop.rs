@@ -16,6 +16,7 @@ use crate::relay::passage::{Interruption, Passage, Terms};
 use crate::relay::{conclude, note_broken};
 use crate::secret::Secret;
 use crate::upstream::keyring::Continuation;
+use crate::upstream::stream::Break;
 use crate::visit::Visit;
 use crate::visit::settle::{Ending, Settled};
 use crate::wire::carried;
@@ -90,17 +91,18 @@ pub fn serve<P: Platform>(
     if passage.is_waited_for() && visit.comment_due().is_none() {
         visit.keep_alive();
     }
-    let result = passage.pass_on(visit);
-    match &result {
-        _ if had_begun => {}
-        _ if passage.answer.provider.has_begun() => witness.has_begun(visit.platform),
-        Err(Interruption::ClientGone) => witness.says_nothing(visit.platform),
-        Ok(_) | Err(Interruption::Broken(_) | Interruption::Failed(_)) => {}
+    let (result, is_gone) = match passage.pass_on(visit) {
+        Err(Interruption::ClientGone) => (Err(Interruption::Broken(Break::Cut)), true),
+        other => (other, false),
+    };
+    if !had_begun && passage.answer.provider.has_begun() {
+        witness.has_begun(visit.platform);
     }
     if let Err(Interruption::Broken(broken)) = &result {
         // Between two executions both directions are one connection. A client that leaves takes both along, and so does a provider
-        // that breaks off where the platform passes that on. Then nothing is known of either.
-        let is_lost = passage.answer.provider.broke_off && (told == Transfer::Whole || visit.has_lost_client());
+        // that breaks off where the platform passes that on, whichever shows first. Then nothing is known of either.
+        let breaks_off = passage.answer.provider.broke_off;
+        let is_lost = is_gone || (breaks_off && (told == Transfer::Whole || visit.has_lost_client()));
         if is_lost {
             visit.note(|record| record.client_closed = told == Transfer::Stream);
         }
