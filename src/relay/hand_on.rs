@@ -110,13 +110,14 @@ pub fn hand_on<P: Platform>(
         Transfer::Stream => taker.offer(load()),
         Transfer::Whole => {
             taker.ask(Load::NONE)?;
-            let Sent { pending, upload, .. } = taker.send(load())?;
+            let Sent { nonce, pending, upload } = taker.send(load())?;
             // Whoever takes it says nothing yet.
             let is_refused = visit.platform.wait_first(&[Wait::Response(&pending)], Some(REFUSAL_TIMEOUT)).is_some();
-            (!is_refused).then_some(Taken { answer: Next::Pending(pending), upload })
+            (!is_refused).then_some(Taken { nonce, answer: Next::Pending(pending), upload })
         }
     });
-    let Some(Taken { answer, mut upload }) = taken else {
+    let is_given = |taken: &Taken<P>| visit.platform.elect(&nonce_key(OWNER, &taken.nonce), OWNER_AGE);
+    let Some(Taken { nonce, answer, mut upload }) = taken.filter(is_given) else {
         let sealer = sealer(&state.stream, &continuation.roots);
         let parts = Parts { state: state.stream, held, rest, body };
         return AnswerStream::from_parts(parts, sealer)
@@ -130,13 +131,18 @@ pub fn hand_on<P: Platform>(
     }
     match answer {
         Next::Pending(pending) => visit.leave_answer(pending),
-        Next::Body { body, behind, end } => visit.hand_on(body, behind, &end),
+        Next::Body { body, behind } => visit.hand_on(body, behind, &nonce_key(END, &nonce)),
     }
     HandedOn::Taken
 }
 
 /// The key in the POP's cache under which an execution tells the end of the answer that it took with this nonce.
 pub const END: &str = "continuation-end/";
+/// The office in the POP of the one of two executions whose the answer is, where the way between them breaks before the word to go
+/// on is there: whoever hands on takes it before giving the answer away, whoever waits for the word before giving up.
+pub const OWNER: &str = "continuation-owner/";
+/// How long it is known whose the answer is: longer than the word to go on is waited for.
+pub const OWNER_AGE: Duration = Duration::from_secs(30);
 
 /// A key for what belongs to a nonce.
 pub fn nonce_key(prefix: &str, nonce: &Nonce) -> String {
@@ -185,13 +191,14 @@ struct Asked<P: Platform> {
 
 /// An answer that was taken: what the client gets from here on, and where the rest of the provider's body goes.
 struct Taken<P: Platform> {
+    nonce: Nonce,
     answer: Next<P>,
     upload: P::Downstream,
 }
 
 enum Next<P: Platform> {
-    /// What follows behind what the client has, what follows behind that, and under which key it is found.
-    Body { body: P::Body, behind: P::Body, end: String },
+    /// What follows behind what the client has, and what follows behind that.
+    Body { body: P::Body, behind: P::Body },
     /// A whole answer with its head.
     Pending(P::Pending),
 }
@@ -216,9 +223,8 @@ impl<'t, P: Platform> Taker<'t, P> {
     /// Sends a load, and waits until it is taken.
     fn offer(&self, load: Load<'_>) -> Option<Taken<P>> {
         let Asked { nonce, body, upload } = self.ask(load)?;
-        let end = nonce_key(END, &nonce);
-        let behind = self.platform.follow(&end)?;
-        Some(Taken { answer: Next::Body { body, behind, end }, upload })
+        let behind = self.platform.follow(&nonce_key(END, &nonce))?;
+        Some(Taken { nonce, answer: Next::Body { body, behind }, upload })
     }
 
     /// Sends a load, and waits until somebody shows that it has opened its head.

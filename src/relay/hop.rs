@@ -10,8 +10,8 @@ use http::header::{HeaderMap, HeaderValue};
 use crate::attempt::answer_stream::{AnswerStream, Parts};
 use crate::platform::allowance::Allowance;
 use crate::platform::{Platform, Wait};
-use crate::relay::frame::{Announced, FrameKeys, HEAD_BYTES, VALIDITY};
-use crate::relay::hand_on::{self, END, GO, PROOF, State, TermsState, nonce_key};
+use crate::relay::frame::{Announced, FrameKeys, HEAD_BYTES, Nonce, VALIDITY};
+use crate::relay::hand_on::{self, END, GO, OWNER, OWNER_AGE, PROOF, State, TermsState, nonce_key};
 use crate::relay::passage::{Interruption, Passage, Terms};
 use crate::relay::{conclude, note_broken};
 use crate::secret::Secret;
@@ -43,8 +43,7 @@ struct Load {
     roots: Vec<Secret<String>>,
     /// What shows that it was taken.
     proof: HeaderMap,
-    /// The key in the POP's cache under which the end of a stream is told.
-    end: String,
+    nonce: Nonce,
 }
 
 /// Takes what the body brings and goes on with it to its end.
@@ -56,7 +55,7 @@ pub fn serve<P: Platform>(
     mut body: P::Body,
     sandbox_age: Duration,
 ) -> Result<Settled, Foreign> {
-    let Load { state, held, roots, proof, end } = take(visit, &mut body)?;
+    let Load { state, held, roots, proof, nonce } = take(visit, &mut body)?;
     let Some(State { visit: before, stream, witness, terms }) = state else {
         visit.take_over(proof, None);
         // Whoever asked has gone if it does not hear this.
@@ -65,14 +64,15 @@ pub fn serve<P: Platform>(
     };
     match stream.told() {
         Transfer::Stream => {
-            let postscript = visit.platform.publish(&end, END_AGE).ok_or(Foreign)?;
+            let postscript = visit.platform.publish(&nonce_key(END, &nonce), END_AGE).ok_or(Foreign)?;
             visit.take_over(proof, Some(postscript));
         }
         Transfer::Whole => {}
     }
     let platform = visit.platform;
     let mut reader = Reader { platform, body: &mut body, until: platform.elapsed() + STATE_TIMEOUT };
-    if reader.read(GO.len()).is_err() {
+    let is_cut = reader.read(GO.len()).is_err();
+    if is_cut && platform.elect(&nonce_key(OWNER, &nonce), OWNER_AGE) {
         // The other execution has not waited for this one, and sees to the answer itself.
         return Ok(Settled { facts: None, ending: Ending::Elsewhere });
     }
@@ -91,9 +91,14 @@ pub fn serve<P: Platform>(
     if passage.is_waited_for() && visit.comment_due().is_none() {
         visit.keep_alive();
     }
-    let (result, is_gone) = match passage.pass_on(visit) {
-        Err(Interruption::ClientGone) => (Err(Interruption::Broken(Break::Cut)), true),
-        other => (other, false),
+    passage.answer.provider.broke_off = is_cut;
+    let (result, is_gone) = match is_cut {
+        // The answer is this execution's, but what came behind the state is lost.
+        true => (Err(Interruption::Broken(Break::Cut)), false),
+        false => match passage.pass_on(visit) {
+            Err(Interruption::ClientGone) => (Err(Interruption::Broken(Break::Cut)), true),
+            other => (other, false),
+        },
     };
     if !had_begun && passage.answer.provider.has_begun() {
         witness.has_begun(visit.platform);
@@ -141,8 +146,7 @@ fn take<P: Platform>(visit: &Visit<'_, P>, body: &mut P::Body) -> Result<Load, F
         state => Some(carried::read(state).ok_or(Foreign)?),
     };
     let proof: HeaderValue = key.proof(&nonce).parse().map_err(|_| Foreign)?;
-    let end = nonce_key(END, &nonce);
-    Ok(Load { state, held, roots, proof: HeaderMap::from_iter([(PROOF, proof)]), end })
+    Ok(Load { state, held, roots, proof: HeaderMap::from_iter([(PROOF, proof)]), nonce })
 }
 
 /// Reads so many bytes of a body, and not one more: what follows is the provider's.

@@ -111,6 +111,20 @@ fn a_break_that_takes_the_way_to_the_client_along_is_told_behind_the_answer() {
 }
 
 #[test]
+fn a_way_that_breaks_before_the_word_to_go_on_is_told_and_logged_once() {
+    let (parts, _) = long_answer(40);
+    let scenario = asking(long(json!({})), true).provider(FIRST, apart(&texts(&parts), Duration::ZERO));
+    scenario.fake.loses_go.set(true);
+    let scenario = scenario.run();
+    let log = scenario.log();
+    assert_eq!((&log["error.type"], &log["continued"]), (&json!("stream_broken"), &json!(1)), "{log}");
+    let text = scenario.text();
+    assert!(text.contains("stream_broken") && !text.contains("[DONE]"), "{text}");
+    assert!(!scenario.fake.answer.borrow().finished, "the transfer should be aborted");
+    assert_eq!(scenario.fake.log.borrow().len(), 1, "{:?}", scenario.fake.log.borrow());
+}
+
+#[test]
 fn time_goes_on_over_executions() {
     // Each execution has 119 seconds, of which three are kept for handing on.
     let (parts, expected) = long_answer(10);

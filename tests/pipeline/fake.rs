@@ -59,6 +59,8 @@ pub struct Fake {
     pub published: RefCell<BTreeMap<String, Published>>,
     /// A body that breaks takes the way to the client along, as between executions.
     pub breaks_both_ways: Cell<bool>,
+    /// The way to another execution breaks behind the state.
+    pub loses_go: Cell<bool>,
 }
 
 /// A provider's address.

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, Method};
 use serde_json::Value;
 use tiergate::admit::memory::Memory;
 use tiergate::pipeline;
-use tiergate::platform::{Platform, Received};
+use tiergate::platform::{Platform, ReadError, Received};
 use tiergate::relay::frame::{FrameKeys, HEAD_BYTES};
 use tiergate::secret::Secret;
 
@@ -85,8 +85,12 @@ impl Fake {
                 last.and_then(|handed| Some(([handed.beginning.clone(), handed.go.clone()], handed.rest.take()?)))
             };
             let Some((sent, rest)) = next else { break };
-            let mut parts = sent.map(|bytes| Chunk { delay: Duration::ZERO, bytes: Ok(bytes) }).to_vec();
-            parts.extend(rest);
+            let [beginning, go] = sent.map(|bytes| Chunk { delay: Duration::ZERO, bytes: Ok(bytes) });
+            let mut parts = vec![beginning];
+            match self.loses_go.get() {
+                true => parts.push(Chunk { delay: Duration::ZERO, bytes: Err(ReadError) }),
+                false => parts.extend(std::iter::once(go).chain(rest)),
+            }
             self.next_execution();
             self.hop(parts, &Memory::default());
         }
