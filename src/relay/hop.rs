@@ -106,8 +106,12 @@ pub fn serve<P: Platform>(
     if let Err(Interruption::Broken(broken)) = &result {
         // Between two executions both directions are one connection. A client that leaves takes both along, and so does a provider
         // that breaks off where the platform passes that on, whichever shows first. Then nothing is known of either.
-        let breaks_off = passage.answer.provider.broke_off;
-        let is_lost = is_gone || (breaks_off && (told == Transfer::Whole || visit.has_lost_client()));
+        let is_lost = is_gone
+            || match told {
+                Transfer::Whole => passage.answer.provider.broke_off,
+                // A body that breaks off may look like one that ends.
+                Transfer::Stream => matches!(broken, Break::Cut) && visit.has_lost_client(),
+            };
         if is_lost {
             visit.note(|record| record.client_closed = told == Transfer::Stream);
         }

@@ -278,21 +278,20 @@ impl<'a, P: Platform> Visit<'a, P> {
         event.extend_from_slice(&error.body());
         event.extend_from_slice(b"\n\n");
         let open = self.send(&event, || LAST_PATIENCE).and_then(|()| self.take_open());
-        let mut by_postscript = || {
-            let mut postscript = self.postscript.take()?;
+        // What is written on a way that has broken further off is lost without a word. Then the client gets what is behind it.
+        let postscript = self.postscript.take().and_then(|mut postscript| {
             self.platform.write(&mut postscript, &event, || LAST_PATIENCE).ok().map(|()| postscript)
-        };
-        match open.or_else(|gone| by_postscript().ok_or(gone)) {
-            Ok(downstream) => {
-                let now = self.now();
-                self.record.timings.total.get_or_insert(now);
-                // Executions on the way break off at once, with what they have not sent.
-                self.platform.sleep((ABORT_DELAY * (1 + self.record.continued)).min(MAX_ABORT_DELAY));
-                self.platform.abort(downstream);
-                BrokenOff::Told
-            }
-            Err(ClientGone) => BrokenOff::ClientGone,
+        });
+        let ways: Vec<P::Downstream> = open.into_iter().chain(postscript).collect();
+        if ways.is_empty() {
+            return BrokenOff::ClientGone;
         }
+        let now = self.now();
+        self.record.timings.total.get_or_insert(now);
+        // Executions on the way break off at once, with what they have not sent.
+        self.platform.sleep((ABORT_DELAY * (1 + self.record.continued)).min(MAX_ABORT_DELAY));
+        ways.into_iter().for_each(|way| self.platform.abort(way));
+        BrokenOff::Told
     }
 
     /// Writes the log line and sends a whole answer, in this order: a client that has left ends the sandbox at the send.
