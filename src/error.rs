@@ -10,6 +10,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use crate::wire::ask::place::RequestFault;
+use crate::wire::door::Door;
 
 /// An answer that is an error.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,6 +148,20 @@ impl Kind {
         Shape { status, kind, code }
     }
 
+    /// Anthropic's `type` of an error.
+    fn anthropic_type(self) -> &'static str {
+        match self.shape().status {
+            StatusCode::UNAUTHORIZED => "authentication_error",
+            StatusCode::FORBIDDEN => "permission_error",
+            StatusCode::NOT_FOUND => "not_found_error",
+            StatusCode::PAYLOAD_TOO_LARGE => "request_too_large",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            StatusCode::GATEWAY_TIMEOUT => "timeout_error",
+            status if status.is_client_error() => INVALID_REQUEST,
+            _ => "api_error",
+        }
+    }
+
     pub fn status(self) -> StatusCode {
         self.shape().status
     }
@@ -172,8 +187,46 @@ impl Error {
         self
     }
 
+    /// The body of the answer in the envelope of the client's API.
+    pub fn body(&self, door: Door, request_id: &str) -> Vec<u8> {
+        match door {
+            Door::Chat => self.openai(),
+            Door::Messages => self.anthropic(request_id),
+        }
+    }
+
+    /// The event that ends a stream which is not whole.
+    pub fn event(&self, door: Door, request_id: &str) -> Vec<u8> {
+        let mut event = match door {
+            Door::Chat => Vec::new(),
+            // Clients of this API look for an event's name, and take a stream that only ends for whole.
+            Door::Messages => b"event: error\n".to_vec(),
+        };
+        event.extend_from_slice(b"data: ");
+        event.extend_from_slice(&self.body(door, request_id));
+        event.extend_from_slice(b"\n\n");
+        event
+    }
+
+    /// Anthropic's envelope (`{"type":"error","error":{type,message},"request_id"}`).
+    fn anthropic(&self, request_id: &str) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Envelope<'a> {
+            r#type: &'a str,
+            error: Fields<'a>,
+            request_id: &'a str,
+        }
+        #[derive(Serialize)]
+        struct Fields<'a> {
+            r#type: &'a str,
+            message: &'a str,
+        }
+        let error = Fields { r#type: self.kind.anthropic_type(), message: &self.message };
+        serde_json::to_vec(&Envelope { r#type: "error", error, request_id }).expect("strings should serialise")
+    }
+
     /// OpenAI's envelope.
-    pub fn body(&self) -> Vec<u8> {
+    fn openai(&self) -> Vec<u8> {
         #[derive(Serialize)]
         struct Envelope<'a> {
             error: Fields<'a>,

@@ -20,7 +20,7 @@ use crate::decide::{ClassifierUse, Decision};
 use crate::door::headers;
 use crate::door::route::{self, Route};
 use crate::door::upload::Upload;
-use crate::door::{chat, cors};
+use crate::door::{chat, cors, messages};
 use crate::error::Error;
 use crate::platform::allowance::Allowance;
 use crate::platform::{Platform, Received};
@@ -34,6 +34,7 @@ use crate::report;
 use crate::upstream::keyring::Keyring;
 use crate::visit::Visit;
 use crate::visit::settle::{Ending, Settled, settle};
+use crate::wire::door::Door;
 use crate::wire::media;
 use crate::wire::transfer::Transfer;
 
@@ -50,6 +51,8 @@ pub fn handle<P: Platform>(platform: &P, memory: &Memory, received: Received<P::
 
 fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> Result<Settled, Error> {
     let Received { method, path, query, headers: client_headers, mut body, sandbox_age, .. } = received;
+    let door = route::door(&path, &client_headers);
+    visit.note(|record| record.door = door);
     if method == Method::POST && path == hop::PATH {
         return hop::serve(visit, body, sandbox_age).map_err(|Foreign| {
             admit_origin(visit, &client_headers);
@@ -84,10 +87,10 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
         visit.add_headers(cors::of_answer(&in_force.policy, &client_headers));
     }
     match route {
-        Route::Preflight | Route::Health | Route::Models | Route::Model(_) => {
+        Route::Preflight | Route::Health | Route::Hello | Route::Models | Route::Model(_) => {
             report::answer(visit, found, route, &client_headers)
         }
-        Route::ChatCompletions | Route::Decision => {
+        Route::ChatCompletions | Route::Messages | Route::CountTokens | Route::Decision => {
             let policy = Rc::clone(&found.policy.in_force()?.policy);
             let allowance = Allowance::new(&policy.platform, sandbox_age);
             let until = body_deadline(&policy, route_headers.as_ref().ok(), &allowance);
@@ -96,7 +99,10 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
             visit.note(|record| record.bytes_received = bytes_received);
             let gathered = gathered.decoded(content?)?;
             let route_headers = route_headers?;
-            let ask = chat::parse(&gathered.body)?;
+            let ask = match door {
+                Door::Chat => chat::parse(&gathered.body)?,
+                Door::Messages => messages::parse(&gathered.body)?,
+            };
             let case = Case::new(visit.platform, &gathered, &route_headers, &ask);
             case.note(visit);
             let request =

@@ -8,6 +8,7 @@ pub mod cors;
 pub mod delivery;
 pub mod headers;
 mod members;
+pub mod messages;
 pub mod repair;
 pub mod route;
 pub mod seam;

@@ -1,14 +1,24 @@
 //! Which endpoint a request is for.
 
-use http::Method;
+use http::{HeaderMap, Method};
 
 use crate::door::unserved;
 use crate::error::{Error, Kind};
+use crate::wire::door::Door;
+
+/// The header in which every client of Anthropic's API names the version that it knows.
+const ANTHROPIC_VERSION: &str = "anthropic-version";
 
 /// An endpoint (docs/contract.md, HTTP).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     ChatCompletions,
+    /// Anthropic's Messages.
+    Messages,
+    /// How many tokens a request of the Messages API has.
+    CountTokens,
+    /// Whether anybody is there, as Claude Code asks.
+    Hello,
     Models,
     /// One model by its name.
     Model(String),
@@ -22,17 +32,17 @@ pub enum Route {
 impl Route {
     /// Whether a body comes with it.
     pub fn takes_body(&self) -> bool {
-        matches!(self, Route::ChatCompletions | Route::Decision)
+        matches!(self, Route::ChatCompletions | Route::Messages | Route::CountTokens | Route::Decision)
     }
 
     /// Whether what the POP knows of the providers matters.
     pub fn looks_at_pop(&self) -> bool {
-        matches!(self, Route::ChatCompletions | Route::Decision | Route::Health)
+        matches!(self, Route::ChatCompletions | Route::Messages | Route::CountTokens | Route::Decision | Route::Health)
     }
 
     /// Whether it is for clients alone.
     pub fn needs_key(&self) -> bool {
-        !matches!(self, Route::Preflight | Route::Health)
+        !matches!(self, Route::Preflight | Route::Health | Route::Hello)
     }
 }
 
@@ -58,6 +68,13 @@ pub fn target(url: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// Which API whoever asks speaks: that of the path, else that of which it names a version in its headers.
+pub fn door(path: &str, client_headers: &HeaderMap) -> Door {
+    let below = path.strip_prefix("/v1").unwrap_or(path);
+    let speaks_messages = client_headers.contains_key(ANTHROPIC_VERSION) && !below.starts_with("/chat/");
+    if speaks_messages || below.starts_with("/messages") { Door::Messages } else { Door::Chat }
+}
+
 /// Finds the endpoint; paths work with and without `/v1`, since SDKs differ.
 ///
 /// # Errors
@@ -70,9 +87,12 @@ pub fn find(method: &Method, path: &str) -> Result<Route, Error> {
     let below = below.strip_suffix('/').unwrap_or(below);
     let (route, methods) = match below {
         "/chat/completions" => (Route::ChatCompletions, METHODS_POST),
+        "/messages" => (Route::Messages, METHODS_POST),
+        "/messages/count_tokens" => (Route::CountTokens, METHODS_POST),
         "/route" => (Route::Decision, METHODS_POST),
         "/models" => (Route::Models, METHODS_GET),
         "/healthz" => (Route::Health, METHODS_GET),
+        "/api/hello" => (Route::Hello, METHODS_GET),
         other => match other.strip_prefix("/models/") {
             Some(name) => (Route::Model(percent_decoded(name)), METHODS_GET),
             None => return Err(unknown(other)),
@@ -82,7 +102,7 @@ pub fn find(method: &Method, path: &str) -> Result<Route, Error> {
         Method::POST if methods == METHODS_POST => Ok(route),
         Method::GET if methods == METHODS_GET => Ok(route),
         // Load balancers probe with it; the platform leaves the body out.
-        Method::HEAD if route == Route::Health => Ok(route),
+        Method::HEAD if matches!(route, Route::Health | Route::Hello) => Ok(route),
         _ => {
             let message = format!("This path takes {methods}.");
             Err(Error::new(Kind::MethodNotAllowed(methods), message))

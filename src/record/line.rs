@@ -23,6 +23,7 @@ struct Line<'a> {
     method: &'a str,
     #[serde(rename = "url.path")]
     path: &'a str,
+    door: &'static str,
     #[serde(rename = "http.response.status_code")]
     status: u16,
     #[serde(rename = "error.type", skip_serializing_if = "Option::is_none")]
@@ -164,6 +165,7 @@ pub fn line(record: &Record, now: Duration, vcpu_ms: u64) -> String {
         id: &record.id,
         method: &record.method,
         path: &record.path,
+        door: record.door.as_str(),
         status: record.status,
         error: record.error.as_deref(),
         client: record.client.as_deref(),
@@ -283,7 +285,7 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         let expected = serde_json::json!({
             "v": 2, "time": "2026-09-21T14:13:20.123Z", "id": "id1", "http.request.method": "POST",
-            "url.path": "/v1/chat/completions", "http.response.status_code": 200, "gen_ai.operation.name": "chat",
+            "url.path": "/v1/chat/completions", "door": "chat", "http.response.status_code": 200, "gen_ai.operation.name": "chat",
             "gen_ai.request.model": "gpt-4o\n", "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 3,
             "gen_ai.usage.cache_read.input_tokens": 2, "gen_ai.usage.cache_creation.input_tokens": 4,
             "gen_ai.usage.reasoning.output_tokens": 1, "stream": false,

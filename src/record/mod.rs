@@ -18,6 +18,7 @@ use crate::mask::keys::{Keys, without_known_shapes};
 use crate::platform::Received;
 use crate::policy::{ModelId, Policy, Price};
 use crate::wire::carried::carried;
+use crate::wire::door::Door;
 use crate::wire::usage::{Tally, Usage};
 
 const MAX_PATH_BYTES: usize = 1_000;
@@ -142,6 +143,8 @@ pub struct Record {
     pub id: String,
     pub method: String,
     pub path: String,
+    /// The API that the client speaks.
+    pub door: Door,
     pub pop: String,
     /// The client whose key was presented, also of one that may not be used any more.
     pub client: Option<String>,
@@ -205,7 +208,7 @@ pub struct Record {
 }
 
 carried!(Record {
-    id, method, path, pop, client, refusal, claimed_client, tags, policy, requested_model, stream, tier, source,
+    id, method, path, door, pop, client, refusal, claimed_client, tags, policy, requested_model, stream, tier, source,
     reasons, rules, confidence, classifier, input_tokens, attempts, serving, cooling, served, dropped, timings,
     tally, finish_reasons, response_model, cost, cost_is_estimated, bytes_received, bytes_sent, status, error, client_closed,
     handed_off, resumed, continued, secret_fault, ignored_events

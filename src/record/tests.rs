@@ -5,6 +5,7 @@ use crate::policy::LongPrice;
 use crate::record::line::line;
 use crate::secret::Secret;
 use crate::wire::carried;
+use crate::wire::door::Door;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -36,6 +37,7 @@ fn full() -> Record {
         id: "id".to_owned(),
         method: "POST".to_owned(),
         path: "/v1/chat/completions".to_owned(),
+        door: Door::Chat,
         pop: "AMS".to_owned(),
         client: Some("client".to_owned()),
         refusal: Some("expired".into()),

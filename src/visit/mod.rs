@@ -274,9 +274,7 @@ impl<'a, P: Platform> Visit<'a, P> {
         if matches!(self.sent, SendState::Nothing) {
             return BrokenOff::Nothing;
         }
-        let mut event = b"data: ".to_vec();
-        event.extend_from_slice(&error.body());
-        event.extend_from_slice(b"\n\n");
+        let event = error.event(self.record.door, &self.record.id);
         let open = self.send(&event, || LAST_PATIENCE).and_then(|()| self.take_open());
         // What is written on a way that has broken further off is lost without a word. Then the client gets what is behind it.
         let postscript = self.postscript.take().and_then(|mut postscript| {

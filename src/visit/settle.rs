@@ -77,7 +77,8 @@ pub fn settle<P: Platform>(mut visit: Visit<'_, P>, settled: Settled) {
             BrokenOff::Nothing => {
                 visit.note(|record| record.failed(&error));
                 visit.add_headers(answer_headers::of_error(&error));
-                return visit.answer(error.kind.status(), error.body());
+                let body = error.body(visit.known().door, &visit.known().id);
+                return visit.answer(error.kind.status(), body);
             }
         },
     }
@@ -120,7 +121,7 @@ fn note_costs<P: Platform>(visit: &mut Visit<'_, P>, facts: Option<AnswerFacts>,
 /// The record and the answer of a request that a panic ended before its client had a head.
 pub fn after_panic(record: Record) -> (Record, ResponseHead, Vec<u8>) {
     let error = panicked();
-    let body = error.body();
+    let body = error.body(record.door, &record.id);
     let (status, bytes_sent) = (error.kind.status().as_u16(), body.len() as u64);
     let record = Record { status, bytes_sent, error: Some(error.kind.code().into()), ..record };
     let head = answer_headers::head(&record, error.kind.status(), media::JSON, HeaderMap::new());

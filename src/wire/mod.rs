@@ -7,6 +7,7 @@ pub mod carried;
 pub mod chat;
 pub mod coding;
 pub mod containers;
+pub mod door;
 pub mod facts;
 pub mod halves;
 pub mod json;

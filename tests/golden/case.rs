@@ -17,6 +17,7 @@ use tiergate::upstream::address::Address;
 use tiergate::upstream::dialect::{self, CannotEncode, DecodeOptions, Defect, EncodeOptions, Heard, Recipient, Stream};
 use tiergate::upstream::error_words::{self, ProviderError};
 use tiergate::upstream::sealer::Sealer;
+use tiergate::wire::door::Door;
 use tiergate::wire::facts::AnswerFacts;
 use tiergate::wire::json::object_fields;
 use tiergate::wire::piece::{Alive, Piece, Said, Weight};
@@ -182,7 +183,7 @@ impl Case {
                 }
             }
             Err(CannotEncode::Unfit(error)) => {
-                outcome.push(("error", String::from_utf8(error.body()).expect("UTF-8")));
+                outcome.push(("error", String::from_utf8(error.body(Door::Chat, "")).expect("UTF-8")));
             }
             Err(CannotEncode::Unavailable(dialect)) => panic!("{}: {dialect} should be built", self.name),
         }

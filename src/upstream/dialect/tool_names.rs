@@ -40,8 +40,8 @@ impl ToolNames {
     pub fn of(request: &Ask<'_>, dialect: Dialect) -> Self {
         match request.api {
             Api::Chat => Self::of_fields([request.field("tools"), request.field("functions")], dialect),
-            Api::Gateway if !request.features.has_tools => Self::none(dialect),
-            Api::Gateway => match request.content() {
+            Api::Messages | Api::Gateway if !request.features.has_tools => Self::none(dialect),
+            Api::Messages | Api::Gateway => match request.content() {
                 Ok(content) => {
                     let names = content.all_tools().map(|tool| qualified(tool.namespace.as_deref(), &tool.name.value));
                     Self::new(&names.collect::<Vec<_>>(), dialect)

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::door::Door;
 use super::json::{Field, field};
 use super::transfer::Transfer;
 use content::Content;
@@ -60,6 +61,8 @@ pub type ReadContent = for<'x> fn(&'x Ask<'x>) -> Result<Content<'x>, RequestFau
 pub enum Api {
     /// OpenAI's Chat Completions.
     Chat,
+    /// Anthropic's Messages.
+    Messages,
     /// The gateway itself, which has neutral content and no fields.
     Gateway,
 }
@@ -94,6 +97,14 @@ impl<'a> Ask<'a> {
         match &self.neutral {
             Neutral::Made(content) => Ok(Cow::Borrowed(content)),
             Neutral::Read(read) => read(self).map(Cow::Owned),
+        }
+    }
+
+    /// The API that whoever asks is answered in.
+    pub fn door(&self) -> Door {
+        match self.api {
+            Api::Messages => Door::Messages,
+            Api::Chat | Api::Gateway => Door::Chat,
         }
     }
 

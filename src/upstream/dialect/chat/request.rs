@@ -40,7 +40,7 @@ pub fn encode_request(
     let form = |fields, turns| Form { fields, turns, stream, has_tools: features.has_tools };
     match request.api {
         Api::Chat => adapt(&recipient, &form(&request.fields, &request.turns), options),
-        Api::Gateway => {
+        Api::Messages | Api::Gateway => {
             let built = build::build(request, &recipient)?;
             let (fields, turns) = (built.fields(), built.turns());
             let encoded = adapt(&recipient, &form(&fields, &turns), options)?;

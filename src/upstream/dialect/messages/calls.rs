@@ -39,7 +39,7 @@ impl Reading {
         let may_matter = match request.api {
             // Most requests have no such tools, and their content is not read again.
             Api::Chat => ["tools", "functions"].into_iter().filter_map(|name| request.field(name)).any(matters),
-            Api::Gateway => request.features.has_tools,
+            Api::Messages | Api::Gateway => request.features.has_tools,
         };
         if !may_matter {
             return Self::default();

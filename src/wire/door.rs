@@ -1,0 +1,34 @@
+//! Which API a client speaks.
+
+use crate::policy::Dialect;
+use crate::wire::carried::carried;
+
+/// The API in whose words a client asks and is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Door {
+    /// OpenAI's Chat Completions, and all that is the gateway's own.
+    #[default]
+    Chat,
+    /// Anthropic's Messages.
+    Messages,
+}
+
+carried!(Door = Chat | Messages);
+
+impl Door {
+    /// Its name in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Door::Chat => "chat",
+            Door::Messages => "messages",
+        }
+    }
+
+    /// The dialect whose answers its clients read as they come.
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Door::Chat => Dialect::OpenaiChat,
+            Door::Messages => Dialect::AnthropicMessages,
+        }
+    }
+}
