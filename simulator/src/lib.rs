@@ -11,7 +11,7 @@
 //! | what came in, and when | `journal`, `stamp` |
 //! | what a provider takes, as data; another dialect is another arm there and another module below | `profile`, `providers` |
 //! | the language of faults and delays | `script` |
-//! | what is said | `reply`, `said`, `sample`, `foreign`, `trouble_words` |
+//! | what is said | `reply`, `said`, `task`, `sample`, `foreign`, `trouble_words` |
 //! | Mercury as the gateway's classifier, and the dialects Chat Completions and Messages | `classifier`, `openai`, `messages` |
 //! | plays a reply, faults included, and owns the connections | `delivery`, `server` |
 //! | OpenAI's description of its API, for tests | `description` |
@@ -39,6 +39,7 @@ mod sample;
 mod script;
 mod server;
 mod stamp;
+mod task;
 mod trouble_words;
 
 pub use journal::Recorded;

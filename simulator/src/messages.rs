@@ -13,6 +13,7 @@ use crate::reply::{Asked, Event, Piece, Refusal, Reply, ReplyBody};
 use crate::said::{self, Said};
 use crate::script::Fault;
 
+mod betas;
 mod cache;
 mod content;
 mod encode;
@@ -35,6 +36,10 @@ const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 const MAX_BODY: usize = 32 * 1024 * 1024;
 /// What a model thinks takes so many tokens, unless the limit is tight.
 const THINKING_TOKENS: usize = 8;
+
+/// Fields that a request to count tokens does not have.
+const ONLY_FOR_ANSWERS: &[&str] =
+    &["max_tokens", "metadata", "service_tier", "stop_sequences", "stream", "temperature", "top_k", "top_p"];
 
 /// A comment, and an event that no client knows.
 const NOISE: Bytes = Bytes::from_static(
@@ -77,14 +82,16 @@ fn answer_request(asked: &Asked<'_>, prompts: &PromptCache) -> Result<Reply, Ref
     }
     let value: Value = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
     let (request, model) = examine(profile, version, &value)?;
-    refusals::check_betas(&request, &asked.request.headers)?;
+    betas::check(asked, &value)?;
     let most = request.max_tokens();
     let thinking = request.thinks(&model).then(|| {
         let text = match request.shows_thinking(&model) {
             true => content::thought(profile, &request, call),
             false => String::new(),
         };
-        Thought { signature: signature::of(&request, &text), text, tokens: THINKING_TOKENS.min(most / 2) }
+        let text = (!step.shape.redacted).then_some(text);
+        let signature = signature::of(&profile.name, &request, text.as_deref());
+        Thought { signature, text, tokens: THINKING_TOKENS.min(most / 2) }
     });
     let schema = request.wanted_schema();
     let said = if step.dictates() {
@@ -108,19 +115,47 @@ pub fn judge(profile: &Profile, version: &str, body: &Value) -> Result<(), Strin
     examine(profile, version, body).map(|_| ()).map_err(|refusal| refusal.message)
 }
 
-/// The signature that a provider gives what a model thinks about this request; nothing for what is no request.
+/// The signature that [`Profile::anthropic`] gives what a model thinks about this request; nothing for what is no request.
 pub fn sign_thought(body: &Value, thinking: &str) -> Option<String> {
-    body.as_object().map(|fields| signature::of(&MessagesRequest(fields), thinking))
+    body.as_object().map(|fields| signature::of(Profile::ANTHROPIC, &MessagesRequest(fields), Some(thinking)))
+}
+
+/// How many tokens a request has, which may be more than the model takes.
+pub fn count_tokens(asked: &Asked<'_>) -> Reply {
+    count(asked).unwrap_or_else(|refusal| encode_error(asked, &refusal))
+}
+
+fn count(asked: &Asked<'_>) -> Result<Reply, Refusal> {
+    let version = refusals::version(&asked.request.headers)?;
+    let mut value: Value = serde_json::from_slice(&asked.request.body).map_err(|error| not_json(&error))?;
+    let given = ONLY_FOR_ANSWERS.iter().find(|name| value.get(name).is_some());
+    if let Some(name) = given {
+        return Err(Refusal::invalid(format!("{name}: Extra inputs are not permitted")));
+    }
+    // Of what is judged, only a limit on thinking depends on it.
+    value["max_tokens"] = json!(u32::MAX);
+    let (request, model) = form(asked.profile, &value)?;
+    refusals::check(&asked.profile.name, &model, &request, version)?;
+    betas::check(asked, &value)?;
+    let tokens = cache::prompt_tokens(&request);
+    Ok(Reply::json(asked.profile, 200, encode::to_bytes(&json!({"input_tokens": tokens}))))
 }
 
 fn examine<'a>(profile: &Profile, version: &str, body: &'a Value) -> Result<(MessagesRequest<'a>, Model), Refusal> {
+    let (request, model) = form(profile, body)?;
+    refusals::check_length(&model, &request)?;
+    refusals::check(&profile.name, &model, &request, version)?;
+    Ok((request, model))
+}
+
+/// A request whose form is right, and the model that it is for.
+fn form<'a>(profile: &Profile, body: &'a Value) -> Result<(MessagesRequest<'a>, Model), Refusal> {
     refusals::check_form(body)?;
     let Value::Object(fields) = body else {
         return Err(Refusal::invalid("the body must be a JSON object"));
     };
     let request = MessagesRequest(fields);
     let model = find_model(profile, &request)?;
-    refusals::check(&model, &request, version)?;
     Ok((request, model))
 }
 

@@ -203,9 +203,12 @@ impl Profile {
         }
     }
 
+    /// The name of [`Profile::anthropic`].
+    pub const ANTHROPIC: &str = "anthropic";
+
     /// Anthropic with its own dialect.
     pub fn anthropic() -> Self {
-        Self { models: claude_models(), ..Self::generic_messages("anthropic") }
+        Self { models: claude_models(), ..Self::generic_messages(Self::ANTHROPIC) }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, Method, Request, header};
 use axum::response::Response;
 use hyper::body::Incoming;
@@ -128,17 +128,22 @@ async fn respond(request: Request<Incoming>, state: &State, hangup: mpsc::Sender
         Dialect::OpenAiChat => "/chat/completions",
         Dialect::AnthropicMessages => "/messages",
     };
+    let is_messages = state.profile.dialect == Dialect::AnthropicMessages;
     match (recorded.method.clone(), parts.uri.path()) {
         (Method::POST, path) if path.ends_with(chat) => complete(recorded, state, hangup, presence).await,
         (Method::GET, path) if path.ends_with("/models") => {
-            let reply = match check_key(&state.profile, &recorded) {
-                Ok(()) => match state.profile.dialect {
-                    Dialect::OpenAiChat => openai::list_models(&state.profile),
-                    Dialect::AnthropicMessages => messages::list_models(&asked),
-                },
-                Err(refusal) => encode_error(&asked, &refusal),
+            let list: fn(&Asked<'_>) -> Reply = match state.profile.dialect {
+                Dialect::OpenAiChat => |asked: &Asked<'_>| openai::list_models(asked.profile),
+                Dialect::AnthropicMessages => messages::list_models,
             };
-            delivery::play(reply, &step, presence)
+            delivery::play(unscripted(&asked, list), &step, presence)
+        }
+        (Method::POST, path) if is_messages && path.ends_with("/messages/count_tokens") => {
+            delivery::play(unscripted(&asked, messages::count_tokens), &step, presence)
+        }
+        // Clients warm their connection up with it, before they have a key to show.
+        (Method::HEAD, "/api/hello") if is_messages => {
+            delivery::play(Reply::json(&state.profile, 200, Bytes::new()), &step, presence)
         }
         (method, path) => {
             let known = path.ends_with(chat) || path.ends_with("/models");
@@ -173,6 +178,25 @@ async fn complete(request: Recorded, state: &State, hangup: mpsc::Sender<Hangup>
     delivery::play(reply_to(&asked, state), &step, presence)
 }
 
+/// What no script is about, for those who have the key.
+fn unscripted(asked: &Asked<'_>, reply: impl Fn(&Asked<'_>) -> Reply) -> Reply {
+    let mut reply = match check_key(asked.profile, asked.request) {
+        Ok(()) => reply(asked),
+        Err(refusal) => encode_error(asked, &refusal),
+    };
+    reply.headers.push(request_id(asked));
+    reply
+}
+
+/// The header that names a request.
+fn request_id(asked: &Asked<'_>) -> (String, String) {
+    let name = match asked.profile.dialect {
+        Dialect::OpenAiChat => "x-request-id",
+        Dialect::AnthropicMessages => "request-id",
+    };
+    (name.to_owned(), asked.request_id())
+}
+
 fn reply_to(asked: &Asked<'_>, state: &State) -> Reply {
     let dialect = asked.profile.dialect;
     let mut reply = match &asked.step.fault {
@@ -192,11 +216,7 @@ fn reply_to(asked: &Asked<'_>, state: &State) -> Reply {
             },
         },
     };
-    let name = match dialect {
-        Dialect::OpenAiChat => "x-request-id",
-        Dialect::AnthropicMessages => "request-id",
-    };
-    reply.headers.push((name.to_owned(), asked.request_id()));
+    reply.headers.push(request_id(asked));
     reply
 }
 

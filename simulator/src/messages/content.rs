@@ -6,12 +6,18 @@ use super::request::MessagesRequest;
 use crate::profile::Profile;
 use crate::said::{Call, Said};
 use crate::sample;
+use crate::task;
 
 /// How much of a message an answer repeats.
 const QUOTED_CHARS: usize = 160;
 
 /// The answer to a request that nothing is scripted for.
 pub fn compose(profile: &Profile, request: &MessagesRequest<'_>, call: u64) -> Said {
+    let has_tool = |name: &str| request.tools().iter().any(|tool| tool["name"] == name);
+    let is_free = matches!(request.choice(), None | Some("auto"));
+    if let Some(said) = is_free.then(|| task::next_move(&request.history(), has_tool)).flatten() {
+        return said;
+    }
     let calls = tool_calls(profile, request, call);
     if !calls.is_empty() {
         return Said::calls(calls);
@@ -49,7 +55,8 @@ fn tool_calls(profile: &Profile, request: &MessagesRequest<'_>, call: u64) -> Ve
     let message = request.last_user_text().to_lowercase();
     let names: Vec<&str> = request.tools().iter().filter_map(|tool| tool["name"].as_str()).collect();
     let answered = request.last_results().next().is_some();
-    let mentioned: Vec<&str> = names.iter().copied().filter(|name| !answered && mentions(&message, name)).collect();
+    let mentioned: Vec<&str> =
+        names.iter().copied().filter(|name| !answered && task::mentions(&message, name)).collect();
     let mut chosen = match request.choice() {
         Some("none") => Vec::new(),
         Some("tool") => request.field("tool_choice").and_then(|choice| choice["name"].as_str()).into_iter().collect(),
@@ -63,11 +70,6 @@ fn tool_calls(profile: &Profile, request: &MessagesRequest<'_>, call: u64) -> Ve
         chosen.truncate(1);
     }
     chosen.into_iter().map(|name| Call::new(name, &arguments(profile, request, call, name))).collect()
-}
-
-fn mentions(message: &str, name: &str) -> bool {
-    let name = name.to_lowercase();
-    !name.is_empty() && (message.contains(&name) || message.contains(&name.replace('_', " ")))
 }
 
 fn mark(profile: &Profile, request: &MessagesRequest<'_>, call: u64) -> String {

@@ -18,8 +18,8 @@ pub struct Encoder<'a> {
 
 /// What the model thought before it spoke.
 pub struct Thought {
-    /// Empty where it is not to be seen.
-    pub text: String,
+    /// Empty where it is not to be seen, missing where it is redacted.
+    pub text: Option<String>,
     pub signature: String,
     pub tokens: usize,
 }
@@ -28,7 +28,10 @@ impl Encoder<'_> {
     pub fn whole(&self, said: &Said) -> Bytes {
         let mut content = Vec::new();
         if let Some(thought) = &self.thinking {
-            content.push(json!({"type": "thinking", "thinking": thought.text, "signature": thought.signature}));
+            content.push(match &thought.text {
+                Some(text) => json!({"type": "thinking", "thinking": text, "signature": thought.signature}),
+                None => json!({"type": "redacted_thinking", "data": thought.signature}),
+            });
         }
         let text = said.pieces.concat();
         if !text.is_empty() {
@@ -55,12 +58,16 @@ impl Encoder<'_> {
         message["usage"] = self.start_usage();
         push(&mut events, Piece::Opening, json!({"type": "message_start", "message": message}));
         let mut blocks = Blocks { events, count: 0 };
-        if let Some(thought) = &self.thinking {
-            let block = json!({"type": "thinking", "thinking": "", "signature": ""});
-            let texts = thought.text.split_inclusive(' ');
-            let signature = json!({"type": "signature_delta", "signature": thought.signature});
-            let deltas = texts.map(|text| (Piece::Content, json!({"type": "thinking_delta", "thinking": text})));
-            blocks.add(Piece::Frame, block, deltas.chain([(Piece::Frame, signature)]));
+        if let Some(Thought { text, signature, .. }) = &self.thinking {
+            let block = match text {
+                Some(_) => json!({"type": "thinking", "thinking": "", "signature": ""}),
+                None => json!({"type": "redacted_thinking", "data": signature}),
+            };
+            let texts = text.iter().flat_map(|text| text.split_inclusive(' '));
+            let texts = texts.map(|text| (Piece::Content, json!({"type": "thinking_delta", "thinking": text})));
+            let signature = json!({"type": "signature_delta", "signature": signature});
+            let signature = text.as_ref().map(|_| (Piece::Frame, signature));
+            blocks.add(Piece::Frame, block, texts.chain(signature));
         }
         if !said.pieces.is_empty() {
             let deltas = said.pieces.iter().map(|text| (Piece::Content, json!({"type": "text_delta", "text": text})));

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::request::{MessagesRequest, NEWEST_VERSION};
 use super::schemas::StrictSchemas;
-use super::{cache, schemas, turns};
+use super::{cache, schemas, signature, turns};
 use crate::profile::{ClaudeSampling, ForcedTools, Model, Thinking};
 use crate::reply::Refusal;
 
@@ -38,27 +38,18 @@ pub fn check_form(body: &Value) -> Result<(), Refusal> {
         return Ok(());
     };
     let place = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
+    if let Some(text) = error.instance().as_str().filter(|text| place.ends_with(".text") && text.trim().is_empty()) {
+        let problem = if text.is_empty() { "be non-empty" } else { "contain non-whitespace text" };
+        return Err(Refusal::invalid(format!("{place}: text content blocks must {problem}")));
+    }
     // The value itself may be as long as the whole request.
     let problem: String = error.to_string().chars().rev().take(300).collect();
     let problem: String = problem.chars().rev().collect();
     Err(Refusal::invalid(if place.is_empty() { problem } else { format!("{place}: {problem}") }))
 }
 
-/// What only a beta takes needs its name.
-pub fn check_betas(request: &MessagesRequest<'_>, headers: &HeaderMap) -> Result<(), Refusal> {
-    let names = |beta: &str| {
-        headers.get_all("anthropic-beta").iter().any(|value| value.to_str().is_ok_and(|value| value.contains(beta)))
-    };
-    let binds = request.field("thinking").is_some_and(|thinking| !thinking["block_binding"].is_null());
-    if binds && !names("thinking-binding-controls-") {
-        return Err(Refusal::invalid("thinking.block_binding: Extra inputs are not permitted"));
-    }
-    Ok(())
-}
-
-/// Judges a request whose form is right.
-pub fn check(model: &Model, request: &MessagesRequest<'_>, version: &str) -> Result<(), Refusal> {
-    check_length(model, request)?;
+/// Judges a request whose form is right. An organisation reads what its own models thought.
+pub fn check(organisation: &str, model: &Model, request: &MessagesRequest<'_>, version: &str) -> Result<(), Refusal> {
     check_sampling(model, request, version)?;
     check_thinking(model, request)?;
     check_effort(model, request)?;
@@ -66,6 +57,7 @@ pub fn check(model: &Model, request: &MessagesRequest<'_>, version: &str) -> Res
     check_tools(model, request)?;
     check_sources(request)?;
     turns::check(model, request, version)?;
+    signature::check(organisation, model, request)?;
     check_strict_schemas(request)?;
     cache::check_lifetimes(request)?;
     let breakpoints = cache::breakpoints(request);
@@ -78,7 +70,8 @@ pub fn check(model: &Model, request: &MessagesRequest<'_>, version: &str) -> Res
     Ok(())
 }
 
-fn check_length(model: &Model, request: &MessagesRequest<'_>) -> Result<(), Refusal> {
+/// Neither the answer nor the prompt is longer than the model takes.
+pub fn check_length(model: &Model, request: &MessagesRequest<'_>) -> Result<(), Refusal> {
     let (asked, most) = (request.max_tokens(), model.claude.max_output);
     if asked > most {
         let message = format!("max_tokens: {asked} > {most}, which is the most output tokens that {} has", model.id);

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::classifier;
 use crate::profile::{Model, Thinking};
+use crate::task::{self, Told};
 
 /// The newest version of the API. Since then sampling fields are refused altogether.
 pub const NEWEST_VERSION: &str = "2026-10-21";
@@ -113,12 +114,32 @@ impl<'a> MessagesRequest<'a> {
 
     pub fn last_user_text(&self) -> String {
         let mut texts = self.messages().iter().rev().filter(|message| message["role"] == "user");
-        texts.find_map(|message| Some(text_of(&message["content"])).filter(|text| !text.is_empty())).unwrap_or_default()
+        let words = |message: &Value| task::without_reminders(&text_of(&message["content"]));
+        texts.find_map(|message| Some(words(message)).filter(|text| !text.is_empty())).unwrap_or_default()
     }
 
-    /// The texts of the tool results in the last turn.
+    /// The conversation as far as a task needs it.
+    pub fn history(&self) -> Vec<Told> {
+        let turns = self.turns().into_iter().filter(|turn| turn.role != "system");
+        let told = turns.filter_map(|turn| {
+            let count = |kind: &str| turn.blocks.iter().filter(|(.., block)| block["type"] == kind).count();
+            if turn.role == "assistant" {
+                return Some(Told::Answer { calls: count("tool_use") });
+            }
+            if count("tool_result") > 0 {
+                return Some(Told::Results);
+            }
+            let texts = turn.blocks.iter().filter_map(|(.., block)| block["text"].as_str());
+            let words = task::without_reminders(&texts.collect::<Vec<_>>().join(" "));
+            (!words.is_empty()).then_some(Told::User(words))
+        });
+        told.collect()
+    }
+
+    /// The texts of the tool results in the last turn, behind which instructions may stand.
     pub fn last_results(&self) -> impl Iterator<Item = String> + use<'a> {
-        let last = self.turns().pop().map(|turn| turn.blocks).unwrap_or_default();
+        let last = self.turns().into_iter().rfind(|turn| turn.role != "system");
+        let last = last.map(|turn| turn.blocks).unwrap_or_default();
         let results = last.into_iter().filter(|(.., block)| block["type"] == "tool_result");
         results.map(|(.., block)| text_of(&block["content"]))
     }

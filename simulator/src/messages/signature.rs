@@ -1,7 +1,8 @@
 //! Signatures of thinking blocks: by one a simulator knows a block that it gave, that nobody changed it since, which model
-//! thought it, and after which conversation.
+//! thought it, for which organisation, and after which conversation.
 //!
-//! A signature is Base64 of words: the model, and hashes of the text, of what the model was asked, and of the thought before.
+//! A signature is Base64 of words: the model, hashes of the text, of what the model was asked, and of the thought before, and
+//! a hash of these with a secret of the organisation's.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -15,32 +16,46 @@ use crate::reply::Refusal;
 
 const BEGINNING: &str = "simulated thinking";
 
-/// The signature of what a model thinks about a request.
-pub fn of(request: &MessagesRequest<'_>, thinking: &str) -> String {
+/// How the block begins in which Claude Code says who it is: where it comes first, no model sees it.
+const ATTRIBUTION: &str = "x-anthropic-billing-header:";
+
+/// What `redacted_thinking` hides: no text of a `thinking` block has this.
+const REDACTED: &str = "\u{0}redacted";
+
+/// The signature of what a model of an organisation thinks about a request; without a text, of what is redacted.
+pub fn of(organisation: &str, request: &MessagesRequest<'_>, thinking: Option<&str>) -> String {
     let messages = request.messages();
     let model = request.model().unwrap_or_default();
-    let previous = thoughts(messages).filter_map(|thought| Signature::read(thought.block));
+    let previous = thoughts(messages).filter_map(|thought| Signature::read(organisation, thought.block));
     let previous = previous.filter(|signature| signature.model == model).last();
     let previous = previous.map_or_else(String::new, |signature| signature.hash());
-    let (text, prefix) = (hash(&thinking), prefix(request, messages.len()));
-    STANDARD.encode(format!("{BEGINNING}|{model}|{text}|{prefix}|{previous}"))
+    let (text, prefix) = (hash(&thinking.unwrap_or(REDACTED)), prefix(request, messages.len()));
+    let signature = Signature { model: model.to_owned(), text, prefix, previous };
+    let Signature { model, text, prefix, previous } = &signature;
+    let seal = signature.seal(organisation);
+    STANDARD.encode(format!("{BEGINNING}|{model}|{text}|{prefix}|{previous}|{seal}"))
 }
 
 /// Each thought that comes back is one that was given, as it was given, and stands where it was thought.
-pub fn check(model: &Model, request: &MessagesRequest<'_>) -> Result<(), Refusal> {
+pub fn check(organisation: &str, model: &Model, request: &MessagesRequest<'_>) -> Result<(), Refusal> {
     let drops = request.field("thinking").map(|thinking| &thinking["block_binding"]["prefix_mismatch_behavior"]);
     let drops = drops.is_some_and(|behavior| behavior == "drop_block");
     let mut before: Option<String> = None;
     for thought in thoughts(request.messages()) {
         let refuse = |problem: &str| Err(Refusal::invalid(format!("{}: {problem}", thought.place)));
-        let Some(signature) = Signature::read(thought.block) else {
-            return refuse("Invalid `signature` in `thinking` block");
+        let is_redacted = thought.block["type"] == "redacted_thinking";
+        let Some(signature) = Signature::read(organisation, thought.block) else {
+            return refuse(match is_redacted {
+                true => "Invalid `data` in `redacted_thinking` block",
+                false => "Invalid `signature` in `thinking` block",
+            });
         };
         if signature.model != model.id && !model.id.is_empty() {
             // Another model's is passed over.
             continue;
         }
-        if signature.text != hash(&thought.block["thinking"].as_str().unwrap_or_default()) {
+        let text = if is_redacted { Some(REDACTED) } else { thought.block["thinking"].as_str() };
+        if signature.text != hash(&text.unwrap_or_default()) {
             return refuse("`thinking` or `redacted_thinking` blocks in an assistant message cannot be modified");
         }
         let is_moved = signature.prefix != prefix(request, thought.message);
@@ -53,7 +68,7 @@ pub fn check(model: &Model, request: &MessagesRequest<'_>) -> Result<(), Refusal
     Ok(())
 }
 
-/// A thinking block of a request.
+/// A block of a request that holds what was thought, be it hidden.
 struct Thought<'a> {
     message: usize,
     place: String,
@@ -63,7 +78,7 @@ struct Thought<'a> {
 fn thoughts(messages: &[Value]) -> impl Iterator<Item = Thought<'_>> {
     messages.iter().enumerate().flat_map(|(message, value)| {
         let blocks = value["content"].as_array().into_iter().flatten().enumerate();
-        let thoughts = blocks.filter(|(_, block)| block["type"] == "thinking");
+        let thoughts = blocks.filter(|(_, block)| is_thought(block));
         thoughts.map(move |(nth, block)| Thought { message, place: format!("messages.{message}.content.{nth}"), block })
     })
 }
@@ -76,12 +91,20 @@ struct Signature {
 }
 
 impl Signature {
-    fn read(block: &Value) -> Option<Self> {
-        let bytes = STANDARD.decode(block["signature"].as_str()?).ok()?;
-        let words = String::from_utf8(bytes).ok()?;
-        let [beginning, model, text, prefix, previous] = words.split('|').collect::<Vec<_>>()[..] else { return None };
+    /// One that this organisation's models gave.
+    fn read(organisation: &str, block: &Value) -> Option<Self> {
+        let written = block["signature"].as_str().or_else(|| block["data"].as_str())?;
+        let words = String::from_utf8(STANDARD.decode(written).ok()?).ok()?;
+        let [beginning, model, text, prefix, previous, seal] = words.split('|').collect::<Vec<_>>()[..] else {
+            return None;
+        };
         let [model, text, prefix, previous] = [model, text, prefix, previous].map(str::to_owned);
-        (beginning == BEGINNING).then_some(Self { model, text, prefix, previous })
+        let signature = Self { model, text, prefix, previous };
+        (beginning == BEGINNING && signature.seal(organisation) == seal).then_some(signature)
+    }
+
+    fn seal(&self, organisation: &str) -> String {
+        hash(&(BEGINNING, organisation, self.hash()))
     }
 
     fn hash(&self) -> String {
@@ -99,15 +122,25 @@ fn prefix(request: &MessagesRequest<'_>, messages: usize) -> String {
         block
     };
     let plain_all = |blocks: Vec<std::borrow::Cow<'_, Value>>| {
-        let is_thought = |block: &Value| block["type"] == "thinking" || block["type"] == "redacted_thinking";
         blocks.iter().filter(|block| !is_thought(block)).map(|block| plain(block)).collect::<Vec<_>>()
     };
-    let system = request.field("system").map(|system| plain_all(blocks_of(system)));
+    let system = request.field("system").map(|system| {
+        let mut blocks = blocks_of(system);
+        if blocks.first().is_some_and(|block| block["text"].as_str().is_some_and(|text| text.starts_with(ATTRIBUTION)))
+        {
+            blocks.remove(0);
+        }
+        plain_all(blocks)
+    });
     let tools: Vec<Value> = request.tools().iter().map(plain).collect();
     let said = request.messages().iter().take(messages);
     let said: Vec<Value> =
         said.map(|message| json!([message["role"], plain_all(blocks_of(&message["content"]))])).collect();
     hash(&json!([system, tools, said]).to_string())
+}
+
+fn is_thought(block: &Value) -> bool {
+    block["type"] == "thinking" || block["type"] == "redacted_thinking"
 }
 
 fn hash(value: &impl Hash) -> String {

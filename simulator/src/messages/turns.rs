@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::request::{MessagesRequest, NEWEST_VERSION, Turn};
-use super::signature;
 use crate::profile::{Model, Thinking};
 use crate::reply::Refusal;
 
@@ -130,7 +129,6 @@ fn check_results(turn: &Turn<'_>, before: Option<&Turn<'_>>) -> Result<(), Refus
 }
 
 fn check_thinking(model: &Model, request: &MessagesRequest<'_>, turns: &[Turn<'_>]) -> Result<(), Refusal> {
-    signature::check(model, request)?;
     for turn in turns {
         let last = turn.blocks.last().filter(|(.., block)| turn.role == "assistant" && block["type"] == "thinking");
         if let Some((at, ..)) = last {

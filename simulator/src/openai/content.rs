@@ -2,18 +2,26 @@
 
 use serde_json::Value;
 
-use super::request::{ChatRequest, text_of};
+use super::request::ChatRequest;
 use crate::profile::Profile;
 use crate::said::{Call, Said};
 use crate::sample;
+use crate::task;
 
 /// How much of a message an answer repeats.
 const QUOTED_CHARS: usize = 160;
 
 /// The answer to a request that nothing is scripted for.
 pub fn compose(profile: &Profile, request: &ChatRequest<'_>, call: u64) -> Said {
-    let after_tool = request.messages().last().is_some_and(|message| message["role"] == "tool");
-    let calls = if after_tool { Vec::new() } else { tool_calls(profile, request, call) };
+    let has_tool = |name: &str| request.tools().iter().any(|tool| tool["function"]["name"] == name);
+    let is_free = request.field("tool_choice").is_none_or(|choice| choice == "auto");
+    if let Some(said) = is_free.then(|| task::next_move(&request.history(), has_tool)).flatten() {
+        return said;
+    }
+    let calls = match request.last_result() {
+        Some(_) => Vec::new(),
+        None => tool_calls(profile, request, call),
+    };
     if !calls.is_empty() {
         return Said::calls(calls);
     }
@@ -33,11 +41,9 @@ pub fn compose(profile: &Profile, request: &ChatRequest<'_>, call: u64) -> Said 
 /// Who answers, for which time, and what it heard: no two providers or calls say the same.
 pub fn plain_text(profile: &Profile, request: &ChatRequest<'_>, call: u64) -> String {
     let mark = mark(profile, request, call);
-    match request.messages().last() {
-        Some(message) if message["role"] == "tool" => {
-            format!("{mark}: the tool gave \"{}\" and that settles it.", quote(&text_of(&message["content"])))
-        }
-        _ => format!("{mark}: you said \"{}\" and this is the answer to it.", quote(&request.last_user_text())),
+    match request.last_result() {
+        Some(result) => format!("{mark}: the tool gave \"{}\" and that settles it.", quote(&result)),
+        None => format!("{mark}: you said \"{}\" and this is the answer to it.", quote(&request.last_user_text())),
     }
 }
 
@@ -90,6 +96,5 @@ pub fn arguments(profile: &Profile, request: &ChatRequest<'_>, call: u64, name: 
 }
 
 fn mentions(message: &str, function: &Value) -> bool {
-    let name = function["name"].as_str().unwrap_or_default().to_lowercase();
-    !name.is_empty() && (message.contains(&name) || message.contains(&name.replace('_', " ")))
+    task::mentions(message, function["name"].as_str().unwrap_or_default())
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::profile::{Profile, Quirk};
+use crate::task::{self, Told};
 
 pub struct ChatRequest<'a>(pub &'a Map<String, Value>);
 
@@ -80,8 +81,30 @@ impl<'a> ChatRequest<'a> {
     }
 
     pub fn last_user_text(&self) -> String {
-        let message = self.messages().iter().rev().find(|message| message["role"] == "user");
-        message.map_or_else(String::new, |message| text_of(&message["content"]))
+        let messages = self.messages().iter().rev().filter(|message| message["role"] == "user");
+        let mut texts = messages.map(|message| task::without_reminders(&text_of(&message["content"])));
+        texts.find(|text| !text.is_empty()).unwrap_or_default()
+    }
+
+    /// The conversation as far as a task needs it.
+    pub fn history(&self) -> Vec<Told> {
+        let told = self.messages().iter().filter_map(|message| match message["role"].as_str() {
+            Some("assistant") => Some(Told::Answer { calls: message["tool_calls"].as_array().map_or(0, Vec::len) }),
+            Some("tool") => Some(Told::Results),
+            Some("user") => {
+                let words = task::without_reminders(&text_of(&message["content"]));
+                (!words.is_empty()).then_some(Told::User(words))
+            }
+            _ => None,
+        });
+        told.collect()
+    }
+
+    /// The text of the tool's result that came last, if nothing but instructions stands behind it.
+    pub fn last_result(&self) -> Option<String> {
+        let is_result = matches!(self.history().last(), Some(Told::Results));
+        let result = self.messages().iter().rfind(|message| message["role"] == "tool");
+        result.filter(|_| is_result).map(|message| text_of(&message["content"]))
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Step {
     /// Further response headers, name and value.
     pub headers: Vec<(String, String)>,
     pub fault: Option<Fault>,
+    /// A request of the Messages API that names this beta is refused.
+    pub refused_beta: Option<String>,
     pub shape: Shape,
 }
 
@@ -50,6 +52,8 @@ pub struct Shape {
     pub call: Option<String>,
     pub arguments: Option<String>,
     pub refusal: bool,
+    /// What a model of the Messages API thinks comes as `redacted_thinking`.
+    pub redacted: bool,
     /// The reason for the end, in the provider's word.
     pub finish: Option<String>,
     pub tier: Option<String>,
@@ -69,6 +73,7 @@ impl Default for Step {
             content_type: None,
             headers: Vec::new(),
             fault: None,
+            refused_beta: None,
             shape: Shape::default(),
         }
     }
@@ -88,6 +93,26 @@ impl Shape {
     /// The step dictates a text.
     pub fn dictates_text(&self) -> bool {
         self.text.is_some() || self.bytes.is_some() || self.events.is_some() || self.nonsense
+    }
+
+    /// How it is written.
+    fn words(&self) -> Vec<String> {
+        let Self { text, bytes, events, chunk, call, arguments, .. } = self;
+        let Self { refusal, redacted, finish, tier, confidence, nonsense, .. } = self;
+        let mut words = Vec::new();
+        words.extend(text.as_ref().map(|text| format!("text={}", value(text))));
+        words.extend(bytes.map(|count| format!("bytes={count}")));
+        words.extend(events.map(|count| format!("events={count}")));
+        words.extend(chunk.map(|count| format!("chunk={count}")));
+        words.extend(call.as_ref().map(|name| format!("call={}", value(name))));
+        words.extend(arguments.as_ref().map(|text| format!("arguments={}", value(text))));
+        words.extend(refusal.then(|| "refusal".to_owned()));
+        words.extend(redacted.then(|| "redacted".to_owned()));
+        words.extend(finish.as_ref().map(|word| format!("finish={}", value(word))));
+        words.extend(tier.as_ref().map(|tier| format!("tier={}", value(tier))));
+        words.extend(confidence.map(|number| format!("confidence={number}")));
+        words.extend(nonsense.then(|| "nonsense".to_owned()));
+        words
     }
 }
 
@@ -124,19 +149,8 @@ impl fmt::Display for Step {
             words.push(format!("type={}", value(text)));
         }
         words.extend(self.headers.iter().map(|(name, text)| format!("header={}", value(&format!("{name}: {text}")))));
-        let Shape { text, bytes, events, chunk, call, arguments, refusal, finish, tier, confidence, nonsense } =
-            &self.shape;
-        words.extend(text.as_ref().map(|text| format!("text={}", value(text))));
-        words.extend(bytes.map(|count| format!("bytes={count}")));
-        words.extend(events.map(|count| format!("events={count}")));
-        words.extend(chunk.map(|count| format!("chunk={count}")));
-        words.extend(call.as_ref().map(|name| format!("call={}", value(name))));
-        words.extend(arguments.as_ref().map(|text| format!("arguments={}", value(text))));
-        words.extend(refusal.then(|| "refusal".to_owned()));
-        words.extend(finish.as_ref().map(|word| format!("finish={}", value(word))));
-        words.extend(tier.as_ref().map(|tier| format!("tier={}", value(tier))));
-        words.extend(confidence.map(|number| format!("confidence={number}")));
-        words.extend(nonsense.then(|| "nonsense".to_owned()));
+        words.extend(self.refused_beta.as_ref().map(|beta| format!("refuse-beta={}", value(beta))));
+        words.extend(self.shape.words());
         if words.iter().all(|word| word.starts_with("if=")) {
             words.push("ok".to_owned());
         }

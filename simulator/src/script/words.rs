@@ -239,6 +239,16 @@ pub const WORDS: &[Entry] = &[
         effect: Effect::Plain(|step, word| word.no_value().map(|()| step.shape.refusal = true)),
     },
     Entry {
+        form: "redacted",
+        meaning: "what a model of the Messages API thinks comes as `redacted_thinking`",
+        effect: Effect::Plain(|step, word| word.no_value().map(|()| step.shape.redacted = true)),
+    },
+    Entry {
+        form: "refuse-beta=NAME",
+        meaning: "a request of the Messages API whose `anthropic-beta` has NAME is a 400 that says so",
+        effect: Effect::Plain(|step, word| word.text().map(|beta| step.refused_beta = Some(beta))),
+    },
+    Entry {
         form: "finish=TEXT",
         meaning: "this finish_reason or stop_reason",
         effect: Effect::Plain(|step, word| word.text().map(|text| step.shape.finish = Some(text))),
