@@ -11,10 +11,13 @@ mod broken;
 mod continuing;
 mod faults;
 mod messages;
+mod messages_betas;
+mod messages_counts;
 mod messages_faults;
 mod messages_refusals;
 mod messages_thoughts;
 mod refusals;
+mod tasks;
 
 const KEY: &str = "sk-simulated-0123456789";
 

@@ -49,8 +49,14 @@ async fn the_form_of_every_field_is_checked() {
         ("messages", json!({"messages": []})),
         ("messages.0.role", json!({"messages": [{"role": "tool", "content": "x"}]})),
         ("'name'", json!({"messages": [{"role": "user", "content": "x", "name": "n"}]})),
-        ("messages.0.content.0.text", user(json!([{"type": "text", "text": ""}]))),
-        ("messages.0.content.0.text", user(json!([{"type": "text", "text": " \n"}]))),
+        (
+            "messages.0.content.0.text: text content blocks must be non-empty",
+            user(json!([{"type": "text", "text": ""}])),
+        ),
+        (
+            "messages.0.content.0.text: text content blocks must contain non-whitespace text",
+            user(json!([{"type": "text", "text": " \n"}])),
+        ),
         ("messages.0.content.0.type", user(json!([{"type": "image_url", "image_url": {"url": "https://x"}}]))),
         ("non-empty content", user(json!(""))),
         ("non-empty content", user(json!([]))),

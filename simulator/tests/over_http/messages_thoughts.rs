@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tiergate_simulator::Profile;
 
 use crate::messages::{request, weather_tool};
-use crate::{ask, start};
+use crate::{ask, start, stream};
 
 /// The thought that came back.
 const BLOCK: &str = "/messages/1/content/0";
@@ -73,5 +73,62 @@ async fn a_signature_holds_for_one_text_and_one_conversation() {
         let (status, answer) = ask(&simulator, &body).await;
         assert_eq!(status, if problem.is_empty() { 200 } else { 400 }, "{problem}: {answer}");
         assert!(answer.to_string().contains(problem), "{problem}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_another_organisation_signed_is_foreign() {
+    let (ours, theirs) = (start(Profile::anthropic()).await, start(Profile::generic_messages("another")).await);
+    for script in ["", "redacted"] {
+        let field = if script.is_empty() { "signature" } else { "data" };
+        ours.script(script).unwrap();
+        theirs.script(script).unwrap();
+        let first = request("claude-opus-5-5", "hi", &json!({"thinking": {"type": "adaptive"}}));
+        for (simulator, expected) in [(&ours, 200), (&theirs, 400)] {
+            let (_, answer) = ask(simulator, &first).await;
+            let mut body = first.clone();
+            body["messages"].as_array_mut().unwrap().extend([
+                json!({"role": "assistant", "content": answer["content"]}),
+                json!({"role": "user", "content": "And now?"}),
+            ]);
+            let (status, answer) = ask(&ours, &body).await;
+            assert_eq!(status, expected, "{script}: {answer}");
+            assert_eq!(answer.to_string().contains(&format!("Invalid `{field}`")), expected == 400, "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn redacted_thoughts_come_whole_and_streamed_and_bound_to_their_place() {
+    let simulator = start(Profile::anthropic()).await;
+    simulator.script("redacted x2").unwrap();
+    let first = request("claude-opus-5-5", "hi", &json!({}));
+    let (_, answer) = ask(&simulator, &first).await;
+    let block = &answer["content"][0];
+    assert_eq!((&block["type"], block.as_object().unwrap().len()), (&json!("redacted_thinking"), 2), "{answer}");
+    let mut streamed = first.clone();
+    streamed["stream"] = json!(true);
+    let (events, _) = stream(&simulator, &streamed).await;
+    assert!(events.contains(&block.to_string()), "{events}");
+    assert!(!events.contains("signature_delta"), "{events}");
+
+    let mut signature = block.clone();
+    signature["type"] = json!("thinking");
+    signature["thinking"] = json!("");
+    signature["signature"] = signature.as_object_mut().unwrap().remove("data").unwrap();
+    for (thought, question, expected) in [
+        (block, "hi", ""),
+        (block, "hello", "bound to a different conversation"),
+        (&signature, "hi", "cannot be modified"),
+    ] {
+        let mut body = first.clone();
+        body["messages"] = json!([
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": [thought, answer["content"][1]]},
+            {"role": "user", "content": "And now?"},
+        ]);
+        let (status, answer) = ask(&simulator, &body).await;
+        assert_eq!(status, if expected.is_empty() { 200 } else { 400 }, "{expected}: {answer}");
+        assert!(answer.to_string().contains(expected), "{expected}: {answer}");
     }
 }
