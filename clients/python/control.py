@@ -35,6 +35,14 @@ class Control:
         [request] = self.requests(simulator, prompt)
         return request
 
+    def gone(self, simulator: str) -> int:
+        """How many clients of a simulator went away before their answer was whole."""
+        return self.http.get(f"/simulators/{simulator}/gone").raise_for_status().json()
+
+    def wait_until_gone(self, simulator: str, count: int, seconds: float) -> None:
+        """Waits until so many went away; too long a wait is an error."""
+        self.http.get(f"/simulators/{simulator}/gone/{count}", timeout=seconds).raise_for_status()
+
     def log_line(self, route_id: str) -> dict[str, Any]:
         """The gateway's log line for one request, once it is written."""
         return self.http.get(f"/log/{route_id}").raise_for_status().json()

@@ -35,6 +35,8 @@ impl Control {
         let router = Router::new()
             .route("/simulators/{name}/script", put(set_script))
             .route("/simulators/{name}/requests", get(requests))
+            .route("/simulators/{name}/gone", get(gone))
+            .route("/simulators/{name}/gone/{count}", get(client_gone))
             .route("/log/{id}", get(log_line))
             .with_state(control);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -96,6 +98,20 @@ async fn requests(
         json!({"path": request.path, "headers": headers, "body": request.json()})
     });
     Ok(Json(shown.collect()))
+}
+
+/// How many clients went away before their answer was whole.
+async fn gone(State(control): State<Arc<Control>>, Path(name): Path<String>) -> Answer<Json<u64>> {
+    Ok(Json(control.simulator(&name)?.gone()))
+}
+
+/// Answers as soon as so many clients went away.
+async fn client_gone(
+    State(control): State<Arc<Control>>,
+    Path((name, count)): Path<(String, u64)>,
+) -> Answer<StatusCode> {
+    control.simulator(&name)?.client_gone(count).await;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The log line of one request, as soon as it is written. The client decides how long that may take.
