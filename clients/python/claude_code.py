@@ -9,8 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from places import Place
 from relay import Relay
 
 CLIENTS = Path(__file__).resolve().parent.parent
@@ -19,27 +19,6 @@ PROGRAM = CLIENTS / "node_modules/.bin/claude"
 PORT = 8080
 TIMEOUT_S = 60
 TOOLS = "Write,Read,Bash"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where it is pointed at, with what it is told there."""
-
-    url: str
-    key: str
-    model: str
-
-    @property
-    def address(self) -> tuple[str, int]:
-        parts = urlsplit(self.url)
-        return parts.hostname, parts.port
-
-    def settings(self) -> dict[str, str]:
-        return {
-            "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{PORT}",
-            "ANTHROPIC_AUTH_TOKEN": self.key,
-            "ANTHROPIC_MODEL": self.model,
-        }
 
 
 @dataclass
@@ -70,13 +49,18 @@ class ClaudeCode:
 
     def _environment(self, place: Place) -> dict[str, str]:
         """Nothing of the environment here but where programs are."""
+        settings = {
+            "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{PORT}",
+            "ANTHROPIC_AUTH_TOKEN": place.key,
+            "ANTHROPIC_MODEL": place.model,
+        }
         quiet = {
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
             "DISABLE_ERROR_REPORTING": "1",
             "DISABLE_TELEMETRY": "1",
         }
-        return {"PATH": os.environ["PATH"], "HOME": str(self.home)} | quiet | place.settings()
+        return {"PATH": os.environ["PATH"], "HOME": str(self.home)} | quiet | settings
 
 
 def _offline(command: list[str], folder: Path, environment: dict[str, str]):

@@ -10,9 +10,11 @@ import httpx2
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
+import messages_wire
 import wire
 from control import Control
 from description import Description
+from places import Place, places
 
 if "TIERGATE_CLIENTS" not in os.environ:
     pytest.exit("run this suite with: cargo test --package tiergate-clients", returncode=2)
@@ -67,6 +69,22 @@ def exchanges(description: Description):
     secrets = [*WORLD["keys"].values(), *WORLD["provider_keys"].values()]
     for exchange in exchanges:
         wire.check(exchange, secrets, description)
+
+
+@pytest.fixture(params=places(WORLD), ids=lambda place: place.name)
+def place(request) -> Place:
+    """Where a client of the Messages API is pointed at: the same test holds everywhere."""
+    return request.param
+
+
+@pytest.fixture
+def messages_exchanges(place: Place):
+    """As `exchanges`, of clients of the Messages API."""
+    exchanges: list[wire.Exchange] = []
+    yield exchanges
+    secrets = [*WORLD["keys"].values(), *WORLD["provider_keys"].values()]
+    for exchange in exchanges:
+        messages_wire.check(exchange, secrets, place)
 
 
 @pytest.fixture

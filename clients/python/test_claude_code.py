@@ -9,30 +9,18 @@ import time
 
 import pytest
 
-from claude_code import ClaudeCode, Place
+from claude_code import ClaudeCode
 from conftest import WORLD
-from control import ANTHROPIC
+from control import ANTHROPIC, OPENAI
+from places import gateway
 
 # Within so many seconds of a cancel nobody works for it any more.
 CANCEL_S = 2
 
 
-def direct() -> Place:
-    return Place(WORLD["simulator_urls"][ANTHROPIC], WORLD["provider_keys"][ANTHROPIC], "claude-opus-5-5")
-
-
-# Where it is pointed at, and the provider that then answers.
-PLACES = {"the API": (direct(), ANTHROPIC)}
-
-
 @pytest.fixture
 def claude_code(tmp_path) -> ClaudeCode:
     return ClaudeCode(tmp_path)
-
-
-@pytest.fixture(params=PLACES)
-def placed(request):
-    return PLACES[request.param]
 
 
 def task(prompt: str, folder) -> str:
@@ -51,39 +39,48 @@ def check_done(ended, folder) -> None:
     assert (folder / "loud.txt").read_text() == "QUIET WORDS\n"
 
 
-def test_one_turn(claude_code, control, placed, prompt):
-    place, provider = placed
+def test_one_turn(claude_code, control, place, prompt):
     ended = claude_code.run(place, prompt)
     assert ended.code == 0 and prompt in ended.text, ended
-    assert len(control.requests(provider, prompt)) == 1
+    assert len(control.requests(place.provider, prompt)) == 1
 
 
-def test_a_loop_of_tools(claude_code, control, placed, prompt):
-    place, provider = placed
+def test_a_loop_of_tools(claude_code, control, place, prompt):
     ended = claude_code.run(place, task(prompt, claude_code.folder))
     check_done(ended, claude_code.folder)
-    assert len(control.requests(provider, prompt)) == 4
+    assert len(control.requests(place.provider, prompt)) == 4
 
 
 @pytest.mark.parametrize("words", ["cut=2", "text=\"one two three four\" cut=2", "truncate=0", "error-event=3"])
-def test_a_stream_that_breaks(claude_code, control, placed, prompt, words):
-    place, provider = placed
-    control.script(provider, f"if={json.dumps(prompt)} ok; if={json.dumps(prompt)} {words}")
+def test_a_stream_that_breaks(claude_code, control, place, prompt, words):
+    control.script(place.provider, f"if={json.dumps(prompt)} ok; if={json.dumps(prompt)} {words}")
     check_done(claude_code.run(place, task(prompt, claude_code.folder)), claude_code.folder)
-    assert len(control.requests(provider, prompt)) > 4
+    assert len(control.requests(place.provider, prompt)) > 4
 
 
-def test_a_cancel(claude_code, control, placed, prompt):
-    place, provider = placed
-    control.fault(provider, prompt, "events=1000 gap=50ms")
-    gone = control.gone(provider)
+def test_a_cancel(claude_code, control, place, prompt):
+    control.fault(place.provider, prompt, "events=1000 gap=50ms")
+    gone = control.gone(place.provider)
     run = claude_code.start(place, prompt)
     deadline = time.monotonic() + 30
-    while not control.requests(provider, prompt):
+    while not control.requests(place.provider, prompt):
         assert time.monotonic() < deadline, run.wait()
         time.sleep(0.02)
     # A few events of the answer are under way.
     time.sleep(0.3)
     run.interrupt()
-    control.wait_until_gone(provider, gone + 1, CANCEL_S)
+    control.wait_until_gone(place.provider, gone + 1, CANCEL_S)
     assert run.wait().printed["terminal_reason"] == "aborted_streaming"
+
+
+@pytest.mark.parametrize(
+    ("tier", "failing", "going_on"), [("claude-or-gpt", ANTHROPIC, OPENAI), ("gpt-or-claude", OPENAI, ANTHROPIC)]
+)
+@pytest.mark.parametrize("words", ["status=529", "cut=0"])
+def test_a_provider_that_fails_in_the_middle(claude_code, control, healthy, prompt, tier, failing, going_on, words):
+    """The other API goes on where the first one stopped."""
+    wanted = f"if={json.dumps(prompt)}"
+    control.script(failing, f"{wanted} ok; {wanted} {words} *")
+    ended = claude_code.run(gateway(WORLD, tier, failing), task(prompt, claude_code.folder))
+    check_done(ended, claude_code.folder)
+    assert len(control.requests(going_on, prompt)) == 3

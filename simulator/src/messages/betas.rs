@@ -10,6 +10,10 @@ const CONTEXT_MANAGEMENT: &[&str] = &["context-management-"];
 const BLOCK_BINDING: &[&str] = &["thinking-binding-controls-"];
 const TURN_CONFIG: &[&str] = &["per-turn-control-", "mid-conversation-output-config-"];
 const TOOL_CHANGES: &[&str] = &["mid-conversation-tool-changes-"];
+const THREADS: &[&str] = &["message-threads-"];
+
+/// The code of an error that makes clients go on without a conversation that the server holds.
+pub const NO_THREADS: &str = "thread_unsupported_request";
 
 pub fn check(asked: &Asked<'_>, body: &Value) -> Result<(), Refusal> {
     let headers = &asked.request.headers;
@@ -24,7 +28,11 @@ pub fn check(asked: &Asked<'_>, body: &Value) -> Result<(), Refusal> {
             return Err(Refusal::invalid(format!("{place}: Extra inputs are not permitted")));
         }
     }
-    Ok(())
+    match &body["thread"] {
+        Value::Null => Ok(()),
+        // No conversation is held here, as behind the API where a request cannot be held.
+        _ => Err(Refusal::invalid("thread: this request cannot be held in a thread").with_code(NO_THREADS)),
+    }
 }
 
 /// The values of all headers of that name, which are lists.
@@ -41,6 +49,9 @@ fn places(body: &Value) -> Vec<(String, &'static [&'static str])> {
     }
     if !body["thinking"]["block_binding"].is_null() {
         places.push(("thinking.block_binding".to_owned(), BLOCK_BINDING));
+    }
+    if !body["thread"].is_null() {
+        places.push(("thread".to_owned(), THREADS));
     }
     for (at, message) in body["messages"].as_array().into_iter().flatten().enumerate() {
         if !message["output_config"].is_null() {

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::body::Bytes;
 use serde_json::{Value, json};
 
+use super::betas::NO_THREADS;
 use super::encode;
 use crate::foreign;
 use crate::reply::{Asked, Refusal, Reply};
@@ -85,11 +86,11 @@ pub fn envelope(asked: &Asked<'_>, refusal: &Refusal) -> Value {
         500.. => "api_error",
         _ => "invalid_request_error",
     };
-    json!({
-        "type": "error",
-        "error": {"type": kind, "message": refusal.message},
-        "request_id": asked.request_id(),
-    })
+    let mut error = json!({"type": kind, "message": refusal.message});
+    if refusal.code == Some(NO_THREADS) {
+        error["details"] = json!({"error_code": NO_THREADS, "unsupported": ["thread"]});
+    }
+    json!({"type": "error", "error": error, "request_id": asked.request_id()})
 }
 
 /// RFC 3339 in UTC, to the second, rounded up so that waiting until then is enough.

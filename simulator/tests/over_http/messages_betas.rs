@@ -61,6 +61,20 @@ async fn fields_of_a_beta_need_its_name() {
 }
 
 #[tokio::test]
+async fn a_conversation_that_the_server_would_hold_is_refused_so_that_clients_go_on_without() {
+    let simulator = start(Profile::anthropic()).await;
+    let body = request("claude-opus-5-5", "hi", &json!({"thread": {"type": "create"}}));
+    assert_eq!(problem(&simulator, &[], &body).await, "thread: Extra inputs are not permitted");
+    let request = reqwest::Client::new().post(url(&simulator, "/v1/messages")).bearer_auth(KEY);
+    let request =
+        request.header("anthropic-version", "2023-06-01").header("anthropic-beta", "message-threads-2026-08-12");
+    let response = request.json(&body).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 400);
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(answer["error"]["details"]["error_code"], "thread_unsupported_request", "{answer}");
+}
+
+#[tokio::test]
 async fn a_script_refuses_a_beta_by_its_name() {
     let simulator = start(Profile::anthropic()).await;
     let body = request("claude-opus-5-5", "hi", &json!({}));
