@@ -26,9 +26,8 @@ const control = async (path, init) => {
 const setScript = (simulator, script) =>
   control(`/simulators/${simulator}/script`, { method: 'PUT', body: script });
 
-export const check = (name, body) =>
+export const check = (name, body, wire = new Wire(world)) =>
   test(name, async () => {
-    const wire = new Wire(world);
     const prompt = `What does the word ${randomUUID().replaceAll('-', '')} mean?`;
     const context = {
       prompt,

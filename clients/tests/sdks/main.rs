@@ -23,7 +23,7 @@ async fn the_python_sdk_works() -> Result<()> {
     run(".venv/bin/python", &arguments).await
 }
 
-/// OpenAI's own and the AI SDK's provider for compatible APIs. One file at a time, since faults are set for all.
+/// OpenAI's and Anthropic's own, and the AI SDK's providers. One file at a time, since faults are set for all.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_node_sdks_work() -> Result<()> {
     let arguments =
