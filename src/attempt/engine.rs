@@ -424,6 +424,6 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             let message = "The time of this request, or what the platform allows for it, was over before any candidate had answered.";
             return Stop::Failed(Error::new(Kind::ProviderTimeout, message).with_retry(Retry::Never));
         };
-        Stop::Failed(client_error::of(self.job.policy, &Failure { back, ..failure }))
+        Stop::Failed(client_error::of(self.job.policy, self.job.ask.door(), &Failure { back, ..failure }))
     }
 }
