@@ -281,7 +281,10 @@ fn one_list_of_models_serves_both_families() {
     let expected = json!({"id": "auto", "object": "model", "created": 0, "owned_by": "tiergate", "type": "model",
         "display_name": "auto", "created_at": "1970-01-01T00:00:00Z", "lifecycle": "active"});
     assert_eq!((&list["data"][0], &list["has_more"]), (&expected, &json!(false)));
-    let asked = Scenario::new().model("claude-large").provider(SECOND, answer("hi")).run();
+    let asked = Scenario::new()
+        .ask(json!({"model": "claude-large", "messages": [{"role": "user", "content": "hi"}]}))
+        .provider(crate::scenario::SECOND, answer("hi"))
+        .run();
     assert_eq!(
         (asked.response_header("x-route-tier"), asked.response_header("x-route-source")),
         ("large".into(), "model".into())
