@@ -21,6 +21,7 @@ mod isolation;
 mod keys;
 mod meanings;
 mod odd_answers;
+mod messages_door;
 mod paths;
 mod policies;
 mod provider_stream;
