@@ -7,6 +7,7 @@
 pub mod chat;
 mod custom_tools;
 mod dropped;
+mod edit;
 mod in_words;
 pub mod messages;
 mod stand_ins;
@@ -26,15 +27,16 @@ use crate::policy::{AuthStyle, Candidate, Dialect, Effort, Model, ModelId, Polic
 use crate::secret::Secret;
 use crate::upstream::delay;
 use crate::upstream::dialect::chat::{CallForms, Mender, Mends};
+use crate::upstream::dialect::messages::PassedEvent;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::error_words;
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::Permit;
 use crate::upstream::sealer::Sealer;
-use crate::wire::ask::Ask;
+use crate::wire::ask::{Api, Ask};
 use crate::wire::json::BYTE_ORDER_MARK;
 use crate::wire::media;
-use crate::wire::piece::{Alive, AsItCame, Piece};
+use crate::wire::piece::{Alive, Piece};
 use crate::wire::sse::Event;
 use crate::wire::transfer::Transfer;
 
@@ -102,8 +104,20 @@ pub struct EncodeOptions {
     /// The text of an answer that another candidate began and this one should go on with; without effect for a model that
     /// cannot.
     pub begun: Option<Rc<str>>,
-    /// What opens the state of reasoning that the model gave earlier; without it none goes up.
+    /// What opens the state of reasoning that the model gave earlier; without it no token goes up.
     pub sealer: Option<Rc<Sealer>>,
+    /// What becomes of state that came from elsewhere, in a request that came in the words of the provider's own API.
+    pub unsealed: UnsealedState,
+}
+
+/// What becomes of state of reasoning that is none of the gateway's tokens, so that nobody knows whose it is. Where nothing is
+/// ever sealed, it goes up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnsealedState {
+    #[default]
+    LeftOut,
+    /// The client asks for this very model, so it will know.
+    Sent,
 }
 
 impl EncodeOptions {
@@ -206,6 +220,11 @@ impl DecodeOptions {
     /// How to read the answers of `recipient` to `request` that are made at `now`, the time since 1970.
     pub fn of(recipient: &Recipient<'_>, request: &Ask<'_>, now: Duration) -> Self {
         let provider = recipient.provider;
+        match (request.api, provider.dialect) {
+            // Tools have the client's own names and schemas there.
+            (Api::Messages, dialect @ Dialect::AnthropicMessages) => return Self::plain(dialect, now.as_secs()),
+            (Api::Chat | Api::Messages | Api::Gateway, _) => {}
+        }
         Self {
             dialect: provider.dialect,
             created: now.as_secs(),
@@ -251,6 +270,14 @@ pub fn mend_answer(options: &DecodeOptions, mut body: Vec<u8>) -> Vec<u8> {
     }
 }
 
+/// The body of a whole answer as a client of the same API gets it, with tokens in place of states.
+pub fn pass_answer(options: &DecodeOptions, body: Vec<u8>) -> Vec<u8> {
+    match (options.dialect, &options.sealer) {
+        (Dialect::AnthropicMessages, Some(sealer)) => messages::seal_answer(sealer, &body).unwrap_or(body),
+        (Dialect::AnthropicMessages, None) | (Dialect::OpenaiChat | Dialect::OpenaiResponses, _) => body,
+    }
+}
+
 /// The pieces of a whole answer.
 pub fn decode_answer<'a>(options: &DecodeOptions, body: &'a [u8]) -> Result<Vec<Piece<'a>>, Defect> {
     let mut pieces = Vec::new();
@@ -279,7 +306,7 @@ pub enum Stream {
 pub struct EventData<'a> {
     /// Nothing of a comment.
     data: Option<Cow<'a, [u8]>>,
-    /// The event as it came, if it is data and nothing else.
+    /// The event as it came, if it is as its dialect has it and nothing else: data, in the Messages API under a name.
     whole: Option<&'a [u8]>,
     is_named_error: bool,
     /// What was held back until the end marker came, in its place.
@@ -311,7 +338,11 @@ impl Stream {
     /// The data of an event, which [`Stream::take`] takes next.
     pub fn data<'a>(&mut self, event: &Event<'a>) -> EventData<'a> {
         let is_named_error = event.is_named_error();
-        let (mut data, mut whole) = (event.data(), event.is_bare().then_some(event.raw));
+        let is_plain = match self {
+            Self::OpenaiChat { .. } => event.is_bare(),
+            Self::AnthropicMessages(_) => event.is_named_data(),
+        };
+        let (mut data, mut whole) = (event.data(), is_plain.then_some(event.raw));
         if let Some(unmarked) = data.as_deref().and_then(|data| data.strip_prefix(BYTE_ORDER_MARK)) {
             // No reader of events drops it here, and no reader of JSON has to.
             (data, whole) = (Some(unmarked.to_vec().into()), None);
@@ -387,9 +418,21 @@ impl Stream {
         }
     }
 
+    /// The event that was taken last, as a client of the same dialect may get it.
+    pub fn pass<'e>(&mut self, event: &'e EventData<'_>) -> PassedEvent<'e> {
+        let data = event.data.as_deref();
+        match self {
+            Self::OpenaiChat { .. } => PassedEvent::as_came(event.whole, data),
+            Self::AnthropicMessages(stream) => PassedEvent::new(event.whole, data, stream.take_seen()),
+        }
+    }
+
     /// Whether what the provider sends is rewritten, so that no one else can pass it on.
     pub fn is_mended(&self) -> bool {
-        matches!(self, Self::OpenaiChat { mender: Some(_), .. })
+        match self {
+            Self::OpenaiChat { mender, .. } => mender.is_some(),
+            Self::AnthropicMessages(stream) => stream.seals(),
+        }
     }
 }
 
@@ -399,9 +442,9 @@ impl EventData<'_> {
         self.is_end
     }
 
-    /// The event as a client of the same dialect may get it.
-    pub fn as_it_came(&self) -> Option<AsItCame<'_>> {
-        self.data.as_deref().map(|data| AsItCame { whole: self.whole, data })
+    /// The same, of an event that lacks the line which ends it.
+    pub fn without_end(self) -> Self {
+        Self { whole: None, ..self }
     }
 }
 
@@ -449,6 +492,14 @@ pub fn request_headers(provider: &Provider, secret: Option<&Secret<String>>, acc
         headers.insert(name, value);
     }
     headers
+}
+
+/// Adds those of the client's headers that say how a request in the words of the provider's own API is to be read.
+pub fn forward_headers(provider: &Provider, ask: &Ask<'_>, client: &HeaderMap, headers: &mut HeaderMap) {
+    match (ask.api, provider.dialect) {
+        (Api::Messages, Dialect::AnthropicMessages) => messages::forward_headers(client, headers),
+        (Api::Chat | Api::Gateway, _) | (Api::Messages, Dialect::OpenaiChat | Dialect::OpenaiResponses) => {}
+    }
 }
 
 fn credential(auth: &AuthStyle, secret: &Secret<String>) -> Option<(HeaderName, HeaderValue)> {
