@@ -260,7 +260,7 @@ fn the_form_of_the_answer_is_the_gateways() {
 
 #[test]
 fn an_answer_that_was_begun_goes_on() {
-    let rows = Rows::of_model(json!({"prefill": "replay", "thinking": "budget"}));
+    let rows = Rows::of_model(json!({"prefill": "message", "thinking": "budget"}));
     let body = r#"{"max_tokens":9000,"messages":[ {"role":"user","content":"Hi"} ],"thinking":{"type":"enabled","budget_tokens":2000},"output_config":{"format":{}}}"#;
     let begun = EncodeOptions { begun: Some("So \"far\" \n".into()), ..EncodeOptions::default() };
     let expected = r#"{"max_tokens":9000,"messages":[ {"role":"user","content":"Hi"},{"role":"assistant","content":[{"type":"text","text":"So \"far\""}]} ],"model":"claude-x"}"#;
@@ -342,7 +342,7 @@ fn thoughts_go_up_to_their_origin_and_leave_no_empty_turn() {
 
 #[test]
 fn the_beginning_of_a_conversation_is_the_same_in_every_turn_and_on_every_way() {
-    let rows = Rows::of_model(json!({"prefill": "replay", "system_turns": false}));
+    let rows = Rows::of_model(json!({"prefill": "message", "system_turns": false}));
     let sealer = rows.sealer();
     let token = |text: &str| sealer.seal(Thought { kind: SealKind::Signature, text }, "c2ln").expect("a token");
     let mut messages: Vec<String> = Vec::new();
