@@ -75,11 +75,6 @@ pub fn encode_request(recipient: &Recipient<'_>, ask: &Ask<'_>, options: &Encode
     if marks.conversation && takes(recipient, marks::FIELD) {
         writer.field(marks::FIELD, marks::OWN);
     }
-    for default in &recipient.provider.body {
-        if !writer.has(&default.name) {
-            writer.field(&default.name, &default.json);
-        }
-    }
     Encoded { body: writer.finish(), dropped: dropped.0, hidden: hidden.to_owned() }
 }
 
