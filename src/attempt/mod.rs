@@ -35,7 +35,7 @@ use crate::pop::health::{Found, Standing};
 use crate::record::ModelNames;
 use crate::secret::Secret;
 use crate::upstream::address::Address;
-use crate::upstream::dialect::{self, EncodeOptions, Encoded, UnsealedState};
+use crate::upstream::dialect::{self, EncodeOptions, Encoded, UnsealedState, head};
 use crate::upstream::headers;
 use crate::upstream::keyring::{Keyring, Permit};
 use crate::upstream::sealer::Sealer;
@@ -286,9 +286,9 @@ pub fn prepare<P: Platform>(
         Transfer::Stream => media::EVENT_STREAM,
     };
     let secret = permit.secret;
-    let mut request_headers = dialect::request_headers(provider, secret.as_ref(), accept);
+    let mut request_headers = head::request_headers(provider, secret.as_ref(), accept);
     request_headers.extend(headers::trace_context(job.client_headers));
-    dialect::forward_headers(provider, job.ask, job.client_headers, &mut request_headers);
+    head::forward_headers(provider, job.ask, job.client_headers, &mut request_headers);
     let request = UpstreamRequest { method: Method::POST, url, headers: request_headers, body };
     Ok(Prepared {
         tier: job.tier_id,

@@ -298,7 +298,7 @@ fn thoughts_go_up_to_their_origin_and_leave_no_empty_turn() {
     let foreign = kept("tgs1_0_0_x", "f");
     let (text, user) = (r#"{"type":"text","text":"t"}"#, r#"{"role":"user","content":"u"}"#);
     let nothing = r#"{"type":"text","text":"(Nothing was said.)"}"#;
-    let options = EncodeOptions { sealer: Some(sealer.clone()), ..EncodeOptions::default() };
+    let options = EncodeOptions { sealer: Some(Rc::clone(&sealer)), ..EncodeOptions::default() };
     let (one, two) = (kept("s1", "a"), kept("s2", "b"));
     for (answers, expected, is_dropped) in [
         (
@@ -354,7 +354,7 @@ fn the_beginning_of_a_conversation_is_the_same_in_every_turn_and_on_every_way() 
             [(None, Transfer::Stream), (None, Transfer::Whole), (Some("So".into()), Transfer::Stream)]
         {
             let options = EncodeOptions {
-                sealer: Some(sealer.clone()),
+                sealer: Some(Rc::clone(&sealer)),
                 begun,
                 transfer: Some(transfer),
                 ..EncodeOptions::default()
@@ -362,7 +362,8 @@ fn the_beginning_of_a_conversation_is_the_same_in_every_turn_and_on_every_way() 
             let sent = rows.send(&body, &options).body;
             assert!(before.as_deref().is_none_or(|before| sent.starts_with(before)), "{before:?}\n{sent}");
         }
-        let sent = rows.send(&body, &EncodeOptions { sealer: Some(sealer.clone()), ..EncodeOptions::default() }).body;
+        let sent =
+            rows.send(&body, &EncodeOptions { sealer: Some(Rc::clone(&sealer)), ..EncodeOptions::default() }).body;
         before = sent.rsplit_once(" ],\"max_tokens\"").map(|(prefix, _)| prefix.to_owned());
         assert!(before.is_some(), "{sent}");
         let foreign = if turn % 2 == 0 { kept("tgs1_0_0_x", "f") + ", " } else { String::new() };

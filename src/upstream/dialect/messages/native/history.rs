@@ -106,7 +106,7 @@ impl<'x> History<'x> {
         answers.is_some_and(|block| type_of(block).as_deref() == Some("tool_result"))
             && calling.is_some_and(|(number, message)| {
                 let mut kept = (0..message.blocks.len()).filter(|block| self.keeps(number, *block, Thoughts::Sent));
-                !kept.next().and_then(|block| message.blocks.get(block)).is_some_and(|block| block.thought.is_some())
+                kept.next().and_then(|block| message.blocks.get(block)).is_none_or(|block| block.thought.is_none())
             })
     }
 
@@ -135,7 +135,11 @@ impl<'x> History<'x> {
         let mut patch = Patch::new(self.raw);
         for (number, message) in self.messages.iter().enumerate() {
             match message.role {
-                Role::Assistant => self.write_blocks(number, thoughts, &mut patch, dropped),
+                Role::Assistant => {
+                    if self.write_blocks(number, thoughts, &mut patch) {
+                        dropped.note(THOUGHTS);
+                    }
+                }
                 Role::System | Role::Other => self.write_terms(message, &mut patch, dropped),
             }
         }
@@ -177,16 +181,14 @@ impl<'x> History<'x> {
         patch.replace(message.raw, edit.finish().into_owned());
     }
 
-    fn write_blocks(&self, number: usize, thoughts: Thoughts, patch: &mut Patch<'x>, dropped: &mut Dropped) {
-        let Some(message) = self.messages.get(number) else { return };
+    /// An answer with those of its thoughts that go up. Says whether any does not.
+    fn write_blocks(&self, number: usize, thoughts: Thoughts, patch: &mut Patch<'x>) -> bool {
+        let Some(message) = self.messages.get(number) else { return false };
         let keeps = |block| self.keeps(number, block, thoughts);
         let kept = (0..message.blocks.len()).filter(|block| keeps(*block)).count();
-        if kept < message.blocks.len() {
-            dropped.note(THOUGHTS);
-        }
         if let (0, Some(content), false) = (kept, message.content, message.blocks.is_empty()) {
             patch.replace(content, NOTHING.to_owned());
-            return;
+            return true;
         }
         let raw: Vec<&RawValue> = message.blocks.iter().map(|block| block.raw).collect();
         patch.retain(&raw, keeps);
@@ -197,6 +199,7 @@ impl<'x> History<'x> {
                 patch.replace(token, state.clone());
             }
         }
+        kept < message.blocks.len()
     }
 }
 

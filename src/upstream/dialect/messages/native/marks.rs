@@ -40,7 +40,7 @@ pub fn find(ask: &Ask<'_>, model: &Model) -> Marks {
     {
         return Marks::default();
     }
-    let end_of = ["system", "tools"].into_iter().find(|name| ask.field(name).is_some_and(|value| can_end(value)));
+    let end_of = ["system", "tools"].into_iter().find(|name| ask.field(name).is_some_and(can_end));
     Marks { end_of, conversation: ask.turns.iter().any(|turn| turn.role == Role::Assistant) }
 }
 
