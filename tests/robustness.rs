@@ -266,7 +266,8 @@ proptest! {
                 let mut pieces = Vec::new();
                 let heard = stream.take(&put_right, &mut pieces);
                 if heard == Ok(Heard::Pieces) {
-                    let said = Said { dialect: Dialect::OpenaiChat, pieces: &pieces, came: put_right.as_it_came() };
+                    let passed = stream.pass(&put_right);
+                    let said = Said { dialect: Dialect::OpenaiChat, pieces: &pieces, came: passed.as_it_came() };
                     delivery.take(&said, &mut out);
                 }
                 // A chunk of nothing but usage is not what this client asked for.
@@ -301,7 +302,8 @@ proptest! {
                 decoder.space().extend_from_slice(raw.as_bytes());
                 let event = decoder.next_event().expect("a short event").expect("a whole event");
                 let put_right = stream.data(&event);
-                let data = put_right.as_it_came().expect("data").data;
+                let passed = stream.pass(&put_right);
+                let data = passed.as_it_came().expect("data").data;
                 let value: Value = serde_json::from_slice(data).expect("JSON");
                 if is_older {
                     let calls = value["choices"].as_array().into_iter().flatten().map(|choice| &choice["delta"]["tool_calls"]);

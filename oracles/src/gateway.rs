@@ -104,7 +104,9 @@ fn relay(reading: &DecodeOptions, options: AnswerOptions, wire: &str) -> Transla
         let mut pieces = Vec::new();
         match stream.take(&data, &mut pieces) {
             Ok(Heard::Pieces) => {
-                delivery.take(&Said { dialect: stream.dialect(), pieces: &pieces, came: data.as_it_came() }, &mut out);
+                let passed = stream.pass(&data);
+                let came = passed.as_it_came();
+                delivery.take(&Said { dialect: stream.dialect(), pieces: &pieces, came }, &mut out);
             }
             Ok(Heard::End) => {
                 if stream.is_finished() {

@@ -409,7 +409,8 @@ impl<P: Platform> Exchange<P> {
         let (facts, encoded) = (delivery::facts(encode, &said), delivery::encode_answer(encode, &said));
         let opening = Opening::of(&pieces);
         drop(pieces);
-        Ok(Arrival { headers, answer: Answer::Whole { body: encoded.unwrap_or(body), facts }, opening, ignored: 0 })
+        let body = encoded.unwrap_or_else(|| dialect::pass_answer(decode, body));
+        Ok(Arrival { headers, answer: Answer::Whole { body, facts }, opening, ignored: 0 })
     }
 }
 

@@ -185,6 +185,11 @@ impl Event<'_> {
         self.others == 0
     }
 
+    /// Whether it is data under a name and nothing else, the name first.
+    pub fn is_named_data(&self) -> bool {
+        self.others == 1 && self.raw.starts_with(b"event:")
+    }
+
     /// Whether its name says that it is an error, whatever its data is.
     pub fn is_named_error(&self) -> bool {
         let says_so = |line: &[u8]| {

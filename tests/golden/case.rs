@@ -359,7 +359,8 @@ impl Passage {
         let mut pieces = Vec::new();
         let name = match self.stream.take(&data, &mut pieces) {
             Ok(Heard::Pieces) => {
-                let said = Said { dialect: self.stream.dialect(), pieces: &pieces, came: data.as_it_came() };
+                let passed = self.stream.pass(&data);
+                let said = Said { dialect: self.stream.dialect(), pieces: &pieces, came: passed.as_it_came() };
                 match self.delivery.take(&said, out) {
                     _ if pieces == [Piece::Alive(Alive::Comment)] => "comment",
                     Weight::Answer => "piece",

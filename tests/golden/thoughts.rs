@@ -202,7 +202,10 @@ fn streamed(decode: &DecodeOptions, encode: AnswerOptions, blocks: &[Value]) -> 
         let event = decoder.next_event().expect("a short event").expect("a whole event");
         let (data, mut pieces) = (stream.data(&event), Vec::new());
         stream.take(&data, &mut pieces).expect("an event");
-        delivery.take(&Said { dialect: stream.dialect(), pieces: &pieces, came: data.as_it_came() }, &mut out);
+        delivery.take(
+            &Said { dialect: stream.dialect(), pieces: &pieces, came: stream.pass(&data).as_it_came() },
+            &mut out,
+        );
     }
     let out = String::from_utf8(out).expect("UTF-8");
     let mut message = json!({"role": "assistant", "content": ""});

@@ -176,8 +176,9 @@ mod guest {
                     let mut said = recycle(std::mem::take(&mut pieces));
                     let heard = black_box(stream.take(&data, &mut said));
                     if heard == Ok(Heard::Pieces) {
-                        let said = Said { dialect: stream.dialect(), pieces: &said, came: data.as_it_came() };
-                        delivery.take(&said, &mut out);
+                        let passed = stream.pass(&data);
+                        let came = passed.as_it_came();
+                        delivery.take(&Said { dialect: stream.dialect(), pieces: &said, came }, &mut out);
                     }
                     pieces = recycle(said);
                 }

@@ -53,7 +53,8 @@ impl Passage {
             let data = self.stream.data(&event);
             let mut pieces = Vec::new();
             assert_eq!(self.stream.take(&data, &mut pieces), Ok(Heard::Pieces));
-            let said = Said { dialect: self.stream.dialect(), pieces: &pieces, came: data.as_it_came() };
+            let passed = self.stream.pass(&data);
+            let said = Said { dialect: self.stream.dialect(), pieces: &pieces, came: passed.as_it_came() };
             self.delivery.take(&said, &mut out);
         }
         if self.delivery.has_differed() { Err(Differs) } else { Ok(String::from_utf8(out).expect("text")) }
