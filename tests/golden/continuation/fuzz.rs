@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 use serde_json::value::RawValue;
-use tiergate::door::chat::answer::{AnswerOptions, CallShape};
+use tiergate::door::answer::{AnswerOptions, CallShape};
 use tiergate::door::repair::Repair;
 use tiergate::policy::{Dialect, Quirk};
 use tiergate::secret::Secret;
@@ -12,6 +12,7 @@ use tiergate::upstream::dialect::DecodeOptions;
 use tiergate::upstream::dialect::chat::Mends;
 use tiergate::upstream::dialect::tool_names::ToolNames;
 use tiergate::upstream::sealer::Sealer;
+use tiergate::wire::door::Door;
 
 use super::{End, Holding, Source, sources};
 
@@ -128,7 +129,12 @@ fn any_source() -> impl Strategy<Value = (Source, Vec<prop::sample::Index>)> {
         if renames {
             decode.names = odd_names(dialect);
         }
-        let encode = AnswerOptions { includes_usage: true, calls: CallShape::ToolCalls, shows_reasoning: shows };
+        let encode = AnswerOptions {
+            door: Door::Chat,
+            includes_usage: true,
+            calls: CallShape::ToolCalls,
+            shows_reasoning: shows,
+        };
         let repair = repairs.then(Repair::default);
         let name = String::from_utf8_lossy(&wire).into_owned();
         (Source { name, wire, end, decode, encode, repair, root: Some(root) }, places)
@@ -154,7 +160,12 @@ fn what_is_kept_back_is_told_at_the_end_elsewhere() {
             wire: format!("{event}{more}").into(),
             end,
             decode: DecodeOptions { names: odd_names(dialect), ..DecodeOptions::plain(dialect, 7) },
-            encode: AnswerOptions { includes_usage: true, calls: CallShape::ToolCalls, shows_reasoning: true },
+            encode: AnswerOptions {
+                door: Door::Chat,
+                includes_usage: true,
+                calls: CallShape::ToolCalls,
+                shows_reasoning: true,
+            },
             repair: None,
             root: None,
         };

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use http::HeaderMap;
 use serde_json::json;
 use tiergate::attempt::answer_stream::{AnswerStream, Opening, Parts, StreamState};
-use tiergate::door::chat::answer::{AnswerOptions, CallShape};
+use tiergate::door::answer::{AnswerOptions, CallShape};
 use tiergate::door::delivery::Delivery;
 use tiergate::door::repair::Repair;
 use tiergate::platform::ReadError;
@@ -19,6 +19,7 @@ use tiergate::upstream::dialect::DecodeOptions;
 use tiergate::upstream::sealer::Sealer;
 use tiergate::upstream::stream::{Break, Progress, ProviderStream};
 use tiergate::wire::carried;
+use tiergate::wire::door::Door;
 use tiergate::wire::facts::AnswerFacts;
 
 use crate::bodies::{Bodies, Body};
@@ -202,7 +203,7 @@ fn broken_in_the_middle(source: &Source) -> Repair {
     let middle = Source { wire: source.wire[..source.wire.len() / 2].to_vec(), ..source };
     let mut answer = middle.open(middle.body(&[]));
     while let Ok(Progress::Preamble | Progress::Begun) = answer.read(&Bodies) {}
-    answer.delivery.repair().cloned().unwrap_or_default()
+    answer.delivery.repair().unwrap_or_default()
 }
 
 /// The ways in which a stream may come, and be joined with one that broke.
@@ -302,7 +303,12 @@ fn a_whole_answer_in_place_of_a_stream_goes_on_at_every_place() {
             wire: format!("\u{feff}\n{body}").into(),
             end: End::Clean,
             decode: DecodeOptions::plain(dialect, 7),
-            encode: AnswerOptions { includes_usage: true, calls: CallShape::ToolCalls, shows_reasoning: true },
+            encode: AnswerOptions {
+                door: Door::Chat,
+                includes_usage: true,
+                calls: CallShape::ToolCalls,
+                shows_reasoning: true,
+            },
             repair: None,
             root: None,
         };
@@ -336,7 +342,12 @@ fn an_answer_that_goes_on_after_white_space_goes_on_at_every_place() {
             wire: (events.join("\n\n") + "\n\n").into(),
             end: End::Broken,
             decode: DecodeOptions::plain(*dialect, 7),
-            encode: AnswerOptions { includes_usage: true, calls: CallShape::ToolCalls, shows_reasoning: true },
+            encode: AnswerOptions {
+                door: Door::Chat,
+                includes_usage: true,
+                calls: CallShape::ToolCalls,
+                shows_reasoning: true,
+            },
             repair: Some(repair),
             root: None,
         };
@@ -352,7 +363,8 @@ fn a_body_with_a_coding_is_given_back() {
     let body = PlainBody::new(Body::new(), &coded).unwrap_or_else(|_| panic!("a coding that is known"));
     let options = DecodeOptions::plain(Dialect::OpenaiChat, 7);
     let provider = ProviderStream::<Bodies>::new(body, options, None).expect("a dialect that is built");
-    let encode = AnswerOptions { includes_usage: false, calls: CallShape::ToolCalls, shows_reasoning: false };
+    let encode =
+        AnswerOptions { door: Door::Chat, includes_usage: false, calls: CallShape::ToolCalls, shows_reasoning: false };
     assert!(Box::new(AnswerStream::new(provider, Delivery::stream(encode, None))).into_parts().is_err());
 }
 

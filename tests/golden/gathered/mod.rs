@@ -5,7 +5,7 @@ mod properties;
 mod tables;
 
 use serde_json::{Value, json};
-use tiergate::door::chat::answer::AnswerOptions;
+use tiergate::door::answer::AnswerOptions;
 use tiergate::door::chat::gathered::Gathered;
 use tiergate::door::delivery::Delivery;
 use tiergate::policy::Dialect;
