@@ -16,6 +16,7 @@ mod inverse;
 mod joined_roots;
 mod layout;
 mod losses;
+mod messages;
 mod plain;
 mod properties;
 mod published;
