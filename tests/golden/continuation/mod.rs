@@ -71,9 +71,10 @@ enum Holding {
 }
 
 impl Source {
-    fn of(case: &Case) -> Option<Self> {
-        let (wire, Ways { reading: decode, options: encode }) = (case.events()?, case.ways());
-        let (name, wire) = (case.name.clone(), wire.concat().into_bytes());
+    fn of(case: &Case, door: Door) -> Option<Self> {
+        let (wire, Ways { reading: decode, options }) = (case.events()?, case.ways());
+        let (name, wire) = (format!("{} for {}", case.name, door.as_str()), wire.concat().into_bytes());
+        let encode = AnswerOptions { door, ..options };
         Some(Self { name, wire, end: End::Clean, decode, encode, repair: None, root: case.root() })
     }
 
@@ -188,12 +189,15 @@ impl Source {
     }
 }
 
-/// The streams of all cases.
+const DOORS: [Door; 2] = [Door::Chat, Door::Messages];
+
+/// The streams of all cases, for clients of each API.
 fn sources() -> Vec<Source> {
     let folders =
         FOLDERS.iter().flat_map(|(dialect, folder, _)| cases(folder).into_iter().map(|path| (*dialect, path)));
-    let sources: Vec<Source> = folders.filter_map(|(dialect, path)| Source::of(&Case::read(dialect, &path))).collect();
-    assert!(sources.len() > 60, "the streams of the cases should be found: {}", sources.len());
+    let cases = folders.map(|(dialect, path)| Case::read(dialect, &path));
+    let sources: Vec<Source> = cases.flat_map(|case| DOORS.map(|door| Source::of(&case, door))).flatten().collect();
+    assert!(sources.len() > 120, "the streams of the cases should be found: {}", sources.len());
     sources
 }
 
@@ -312,8 +316,11 @@ fn a_whole_answer_in_place_of_a_stream_goes_on_at_every_place() {
             repair: None,
             root: None,
         };
-        for place in 1..source.wire.len() {
-            source.check(&[place], Holding::Nothing);
+        for door in DOORS {
+            let source = Source { encode: AnswerOptions { door, ..source.encode }, ..source.clone() };
+            for place in 1..source.wire.len() {
+                source.check(&[place], Holding::Nothing);
+            }
         }
     }
 }
@@ -351,8 +358,11 @@ fn an_answer_that_goes_on_after_white_space_goes_on_at_every_place() {
             repair: Some(repair),
             root: None,
         };
-        for place in 1..source.wire.len() {
-            source.check(&[place], Holding::Nothing);
+        for door in DOORS {
+            let source = Source { encode: AnswerOptions { door, ..source.encode }, ..source.clone() };
+            for place in 1..source.wire.len() {
+                source.check(&[place], Holding::Nothing);
+            }
         }
     }
 }
