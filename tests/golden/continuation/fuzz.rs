@@ -91,7 +91,7 @@ fn any_event() -> impl Strategy<Value = String> {
 }
 
 /// A stream of any events, in lines that end in any way, and where it is continued.
-fn any_source() -> impl Strategy<Value = (Source, Vec<prop::sample::Index>)> {
+pub fn any_source() -> impl Strategy<Value = (Source, Vec<prop::sample::Index>)> {
     let events = prop_oneof![
         3 => prop::collection::vec(any_chunk(), 0..10).prop_map(|events| (Dialect::OpenaiChat, events)),
         2 => prop::collection::vec(any_event(), 0..12).prop_map(|events| (Dialect::AnthropicMessages, events)),
@@ -99,10 +99,10 @@ fn any_source() -> impl Strategy<Value = (Source, Vec<prop::sample::Index>)> {
     let beside = prop::sample::select(vec!["", ": comment", "data: no JSON", "id: 7", "data: {\"choices\":[]}"]);
     let line_end = prop::sample::select(vec!["\n", "\r\n", "\r"]);
     let end = prop::sample::select(vec![End::Clean, End::AtItsLength, End::Short, End::Broken]);
-    let shape = (any::<[bool; 6]>(), beside, line_end, end, 0..40_usize);
+    let shape = (any::<[bool; 7]>(), beside, line_end, end, 0..40_usize);
     let places = prop::collection::vec(any::<prop::sample::Index>(), 1..4);
     (events, shape, places).prop_map(|((dialect, events), shape, places)| {
-        let ([is_marked, is_ended, mends, renames, repairs, shows], beside, line_end, end, lost) = shape;
+        let ([is_marked, is_ended, mends, renames, repairs, shows, is_chat], beside, line_end, end, lost) = shape;
         let done = match dialect {
             Dialect::AnthropicMessages => "data: {\"type\":\"message_stop\"}",
             Dialect::OpenaiChat | Dialect::OpenaiResponses => "data: [DONE]",
@@ -129,12 +129,8 @@ fn any_source() -> impl Strategy<Value = (Source, Vec<prop::sample::Index>)> {
         if renames {
             decode.names = odd_names(dialect);
         }
-        let encode = AnswerOptions {
-            door: Door::Chat,
-            includes_usage: true,
-            calls: CallShape::ToolCalls,
-            shows_reasoning: shows,
-        };
+        let door = if is_chat { Door::Chat } else { Door::Messages };
+        let encode = AnswerOptions { door, includes_usage: true, calls: CallShape::ToolCalls, shows_reasoning: shows };
         let repair = repairs.then(Repair::default);
         let name = String::from_utf8_lossy(&wire).into_owned();
         (Source { name, wire, end, decode, encode, repair, root: Some(root) }, places)

@@ -1,7 +1,7 @@
 //! A stream that is taken apart somewhere, written down, and put together again in another execution: its client gets the same
 //! bytes, and the same is known of it at its end.
 
-mod fuzz;
+pub mod fuzz;
 
 use std::rc::Rc;
 
@@ -27,12 +27,12 @@ use crate::case::{Case, FOLDERS, Ways, cases};
 
 /// A stream and its way to its client.
 #[derive(Clone, Debug)]
-struct Source {
+pub struct Source {
     name: String,
-    wire: Vec<u8>,
+    pub wire: Vec<u8>,
     end: End,
-    decode: DecodeOptions,
-    encode: AnswerOptions,
+    pub decode: DecodeOptions,
+    pub encode: AnswerOptions,
     repair: Option<Repair>,
     /// What the keys of its sealer are made of.
     root: Option<Secret<String>>,

@@ -5,6 +5,7 @@ mod joined;
 mod tables;
 mod valid;
 
+use proptest::prelude::*;
 use serde_json::Value;
 use tiergate::door::answer::AnswerOptions;
 use tiergate::door::delivery::Delivery;
@@ -13,6 +14,8 @@ use tiergate::wire::door::Door;
 use tiergate::wire::piece::{AsItCame, Said};
 
 use crate::case::{Case, FOLDERS, Ways, cases};
+use crate::continuation::Source;
+use crate::continuation::fuzz::any_source;
 use crate::gathered::read;
 
 /// The id of a message that its provider has not named when it begins.
@@ -114,4 +117,34 @@ fn what_a_provider_of_the_same_api_sends_goes_out_as_it_came() {
             |text: &str| text.split("\n\n").filter(|event| is_known(event)).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(events(&passed), events(wire), "{}", case.name);
     });
+}
+
+/// What a client of any stream gets is valid, and what it says at its end is what a whole answer says.
+fn check_any(source: &Source) -> Result<(), String> {
+    let options = AnswerOptions { door: Door::Messages, ..source.encode };
+    let ways = Ways { reading: source.decode.clone(), options };
+    // Half a character is one to the API, and none to who reads the test.
+    let wire = String::from_utf8_lossy(&source.wire).replace("\\ud83d", "?").replace("\\ude00", "!");
+    let (mut delivery, mut out) = (Delivery::stream(options, None), Vec::new());
+    read(&ways.reading, &[wire.as_bytes()], |said| {
+        delivery.take(&Passing::Rewritten.of(said), &mut out);
+    });
+    valid::is_valid_so_far(&String::from_utf8(out).expect("UTF-8"))?;
+    let get = |delivery| deliver(&ways, delivery, &[wire.as_bytes()], Passing::Rewritten);
+    let (Some(streamed), Some(body)) = (get(Delivery::stream(options, None)), get(Delivery::whole(options))) else {
+        return Ok(());
+    };
+    let read = valid::message(&streamed)?;
+    let whole: Value = serde_json::from_str(&body).map_err(|error| format!("{error}: {body}"))?;
+    valid::check_whole(&whole)?;
+    if read == whole { Ok(()) } else { Err(format!("{read}\n{whole}")) }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2048, ..ProptestConfig::default() })]
+
+    #[test]
+    fn streams_of_any_events_are_valid_and_say_what_the_whole_answer_says((source, _) in any_source()) {
+        prop_assert_eq!(check_any(&source), Ok(()), "{}", String::from_utf8_lossy(&source.wire));
+    }
 }
