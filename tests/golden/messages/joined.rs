@@ -12,7 +12,7 @@ use crate::case::Ways;
 const TEXT: &str = "One two, three.";
 
 /// A stream of the Messages API.
-fn messages_stream(id: &str, blocks: &[(Value, Vec<Value>)], reason: &str) -> Vec<String> {
+pub fn messages_stream(id: &str, blocks: &[(Value, Vec<Value>)], reason: &str) -> Vec<String> {
     let event = |event: Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().expect("a type"));
     let usage = json!({
         "input_tokens": 3, "output_tokens": 1, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0,
@@ -142,4 +142,33 @@ fn a_client_sees_one_message_wherever_a_stream_breaks() {
             }
         }
     }
+}
+
+#[test]
+fn what_nobody_here_knows_keeps_its_place_and_nobody_goes_on_after_it() {
+    let ways = ways(Dialect::AnthropicMessages);
+    let call = json!({"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}});
+    let input = json!({"type": "input_json_delta", "partial_json": "{}"});
+    let unknown = json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}});
+    let text = (json!({"type": "text", "text": ""}), vec![json!({"type": "text_delta", "text": "a"})]);
+    let state = json!({"type": "thinking", "thinking": "", "signature": ""});
+    let state = (state, vec![json!({"type": "signature_delta", "signature": "c2ln"})]);
+    let blocks = [text, (call, vec![input]), state, (unknown, Vec::new())];
+    let events = messages_stream("msg_a", &blocks, "tool_use");
+    let delivery = Delivery::stream(ways.options, Some(Repair::default()));
+    let passed = deliver(&ways, delivery, &[events.concat().as_bytes()], Passing::AsItCame);
+    assert_eq!(passed, Some(events.concat()), "calls are held, and nothing overtakes them");
+    let place = events.iter().position(|event| event.contains("server_tool_use")).expect("the block");
+    for (end, expected) in [(place, true), (place + 1, false), (events.len() - 2, false)] {
+        assert_eq!(broken(&ways, &events[..end]).1.is_some(), expected, "{end}");
+    }
+}
+
+#[test]
+fn a_client_gets_the_names_of_events_that_a_provider_leaves_out() {
+    let ways = ways(Dialect::AnthropicMessages);
+    let events = stream(Dialect::AnthropicMessages, "msg_a");
+    let unnamed: String = events.iter().map(|event| event.split_once('\n').expect("two lines").1).collect();
+    let delivery = Delivery::stream(ways.options, None);
+    assert_eq!(deliver(&ways, delivery, &[unnamed.as_bytes()], Passing::AsItCame), Some(events.concat()));
 }

@@ -1,13 +1,19 @@
 //! What a client of the Messages API gets of answers of the chat API: as a stream, gathered from one, and of a whole body.
 
+use std::rc::Rc;
+
 use serde_json::{Value, json};
 use tiergate::door::answer::{AnswerOptions, CallShape};
 use tiergate::door::delivery::{self, Delivery};
 use tiergate::policy::Dialect;
+use tiergate::secret::Secret;
 use tiergate::upstream::dialect::{self, DecodeOptions};
+use tiergate::upstream::sealer::{Sealer, Thought};
 use tiergate::wire::door::Door;
 use tiergate::wire::piece::Said;
+use tiergate::wire::seal::SealKind;
 
+use super::joined::messages_stream;
 use super::{Passing, deliver, valid};
 use crate::case::Ways;
 
@@ -185,6 +191,18 @@ fn answers_of_the_chat_api_are_messages() {
             stop_reason: "end_turn",
         },
         Case {
+            name: "a list of parts",
+            deltas: vec![json!({"content": [
+                {"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "x"}}, {"type": "text", "text": "b"},
+            ]})],
+            message: json!({"role": "assistant", "content": [
+                {"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "x"}}, {"type": "text", "text": "b"},
+            ]}),
+            finish_reason: "stop",
+            content: json!([text("ab")]),
+            stop_reason: "end_turn",
+        },
+        Case {
             name: "a word that nobody knows",
             deltas: vec![json!({"content": "a"})],
             message: json!({"role": "assistant", "content": "a"}),
@@ -263,4 +281,78 @@ fn an_answer_that_nobody_counted_has_used_nothing() {
     let delivery = Delivery::stream(ways.options, None);
     let streamed = deliver(&ways, delivery, &[wire.as_bytes()], Passing::AsItCame).expect("a stream");
     assert_eq!(valid::message(&streamed).expect("a valid stream")["usage"]["output_tokens"], 0);
+}
+
+#[test]
+fn a_thought_of_the_same_api_is_shown_with_its_state_whatever_the_policy_says() {
+    let root = Secret::new("a-root-of-enough-characters".to_owned());
+    let sealer = Sealer::of_origin(["anthropic-messages", "p", "m"], &[root]).expect("a root");
+    let token = |kind, text, state| sealer.seal(Thought { kind, text }, state).expect("a token");
+    let (signature, data) = (token(SealKind::Signature, "hm", "c2ln"), token(SealKind::Redacted, "", "eA=="));
+    let hidden = token(SealKind::Signature, "", "c2lu");
+    let mut ways = ways(Dialect::AnthropicMessages);
+    ways.options.shows_reasoning = false;
+    ways.reading.sealer = Some(Rc::new(sealer));
+    let delta = |delta: Value| vec![delta];
+    let state = |state: &str| json!({"type": "signature_delta", "signature": state});
+    let thinking = json!({"type": "thinking", "thinking": "", "signature": ""});
+    let thought = json!({"type": "thinking_delta", "thinking": "hm"});
+    let blocks = [
+        (thinking.clone(), vec![thought, state("c2ln")]),
+        (json!({"type": "redacted_thinking", "data": "eA=="}), Vec::new()),
+        (thinking, delta(state("c2lu"))),
+        (json!({"type": "text", "text": ""}), delta(json!({"type": "text_delta", "text": "a"}))),
+        (json!({"type": "text", "text": ""}), delta(json!({"type": "text_delta", "text": "b"}))),
+        (json!({"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}), Vec::new()),
+    ];
+    let wire = messages_stream("msg_1", &blocks, "tool_use").concat();
+    let get = |delivery| deliver(&ways, delivery, &[wire.as_bytes()], Passing::Rewritten).expect("a whole stream");
+    let message = valid::message(&get(Delivery::stream(ways.options, None))).expect("a valid stream");
+    let gathered: Value = serde_json::from_str(&get(Delivery::whole(ways.options))).expect("JSON");
+    let expected = json!([
+        {"type": "thinking", "thinking": "hm", "signature": signature},
+        {"type": "redacted_thinking", "data": data},
+        {"type": "thinking", "thinking": "", "signature": hidden},
+        {"type": "text", "text": "a"},
+        {"type": "text", "text": "b"},
+        {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}},
+    ]);
+    assert_eq!((&message["content"], &gathered["content"]), (&expected, &expected));
+    assert_eq!((&message["id"], &message["stop_reason"]), (&json!("msg_1"), &json!("tool_use")));
+}
+
+#[test]
+fn a_stop_string_and_the_reason_of_a_refusal_are_told() {
+    let ways = ways(Dialect::AnthropicMessages);
+    for (delta, expected) in [
+        (
+            json!({"stop_reason": "stop_sequence", "stop_sequence": "END"}),
+            json!({"stop_reason": "stop_sequence", "stop_sequence": "END"}),
+        ),
+        (
+            json!({"stop_reason": "refusal", "stop_details": {"type": "refusal", "explanation": "no"}}),
+            json!({
+                "stop_reason": "refusal", "stop_sequence": null,
+                "stop_details": {"type": "refusal", "category": null, "explanation": "no"},
+            }),
+        ),
+        (json!({"stop_reason": "pause_turn"}), json!({"stop_reason": "pause_turn", "stop_sequence": null})),
+        (json!({"stop_reason": "new_word"}), json!({"stop_reason": "new_word", "stop_sequence": null})),
+        (
+            json!({"stop_reason": "model_context_window_exceeded"}),
+            json!({"stop_reason": "model_context_window_exceeded", "stop_sequence": null}),
+        ),
+    ] {
+        let mut events = messages_stream("msg_1", &[], "end_turn");
+        let place = events.iter().position(|event| event.starts_with("event: message_delta")).expect("an end");
+        let event = json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": 1}});
+        events[place] = format!("event: message_delta\ndata: {event}\n\n");
+        let wire = events.concat();
+        let delivery = Delivery::stream(ways.options, None);
+        let streamed = deliver(&ways, delivery, &[wire.as_bytes()], Passing::Rewritten).expect("a stream");
+        let message = valid::message(&streamed).unwrap_or_else(|fault| panic!("{delta}: {fault}"));
+        for (name, value) in expected.as_object().expect("an object") {
+            assert_eq!(&message[name], value, "{delta}");
+        }
+    }
 }

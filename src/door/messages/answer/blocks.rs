@@ -12,8 +12,9 @@ use crate::door::messages::answer::ids;
 use crate::policy::Dialect;
 use crate::wire::call::CallKind;
 use crate::wire::carried::carried;
+use crate::wire::containers::{elements, members_named};
 use crate::wire::json::{JsonString, quoted};
-use crate::wire::piece::{AnswerCall, AnswerItem, At, Piece, ReasoningForm};
+use crate::wire::piece::{AnswerCall, AnswerItem, At, Opaque, OpaqueHolder, Piece, ReasoningForm};
 use crate::wire::seal::{SealKind, Sealed};
 
 /// Calls whose fragments find them.
@@ -133,13 +134,27 @@ impl Blocks {
             Piece::Begin { at, item: AnswerItem::Call(call) } => self.begin_call(*at, call, dialect, sink),
             Piece::Input { at, fragment } => self.input(*at, fragment, sink),
             Piece::End { at, .. } => self.end_item(*at, sink),
-            // What has no text has no block, and a message has no place for what nobody here knows.
+            Piece::Opaque(opaque) => self.parts(opaque, sink),
+            // What has no text has no block.
             Piece::Begin { item: AnswerItem::Text | AnswerItem::Reasoning, .. }
             | Piece::Finish { .. }
             | Piece::Start(_)
             | Piece::Usage { .. }
-            | Piece::Alive(_)
-            | Piece::Opaque(_) => {}
+            | Piece::Alive(_) => {}
+        }
+    }
+
+    /// The texts of a content that is a list of more; a message has no place for anything else that nobody here knows.
+    fn parts(&mut self, opaque: &Opaque<'_>, sink: Sink<'_>) {
+        if opaque.holder != OpaqueHolder::Delta || opaque.name != "content" {
+            return;
+        }
+        for part in elements(opaque.value.0).unwrap_or_default() {
+            if let Some([Some(kind), Some(text)]) = members_named(part, &["type", "text"])
+                && let (r#""text""#, Some(text)) = (kind.get(), JsonString::read(text))
+            {
+                self.text(At::default(), &text, sink);
+            }
         }
     }
 
@@ -184,6 +199,7 @@ impl Blocks {
             SealKind::Signature => {
                 let index = self.in_block(OpenKind::Thinking, at, sink);
                 sink(Step::Part { index, part: Part::Signature(&sealed.token) });
+                self.extent.open = Some(OpenBlock { index, kind: OpenKind::Sealed, item: Some(at.item) });
             }
             SealKind::Redacted => {
                 self.begin_pending(sink);
@@ -274,9 +290,12 @@ impl Blocks {
     }
 
     fn end_open(&mut self, sink: Sink<'_>) {
-        if let Some(OpenBlock { index, .. }) = self.extent.open.take() {
-            sink(Step::End { index });
+        let Some(OpenBlock { index, kind, .. }) = self.extent.open.take() else { return };
+        if kind == OpenKind::Thinking {
+            // Some clients send back no thought without one, and some providers miss those.
+            sink(Step::Part { index, part: Part::Signature("") });
         }
+        sink(Step::End { index });
     }
 
     fn end_call(&mut self, position: usize, sink: Sink<'_>) {

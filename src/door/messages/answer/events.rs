@@ -104,8 +104,9 @@ impl Encoder {
                 | Piece::Reasoning { .. }
                 | Piece::Sealed { .. }
                 | Piece::Input { .. }
-                | Piece::End { .. } => self.encode_piece(said.dialect, piece, out),
-                Piece::Finish { .. } | Piece::Usage { .. } | Piece::Opaque(_) => {}
+                | Piece::End { .. }
+                | Piece::Opaque(_) => self.encode_piece(said.dialect, piece, out),
+                Piece::Finish { .. } | Piece::Usage { .. } => {}
             }
         }
     }
