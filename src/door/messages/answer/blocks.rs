@@ -59,6 +59,20 @@ pub enum Part<'s> {
 /// What takes the steps of a message.
 pub type Sink<'a> = &'a mut dyn FnMut(Step<'_>);
 
+/// From which dialect an answer comes, and what its client wants.
+#[derive(Clone, Copy)]
+pub struct Crossing<'a> {
+    pub options: &'a AnswerOptions,
+    pub dialect: Dialect,
+}
+
+/// A call as it is named when it begins.
+struct Named<'p> {
+    at: At,
+    call: &'p AnswerCall<'p>,
+    dialect: Dialect,
+}
+
 /// The blocks of one message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Blocks {
@@ -109,8 +123,9 @@ impl Blocks {
         self.seed = seed;
     }
 
-    /// Takes a piece of an answer in `dialect`; a message is the first choice alone.
-    pub fn take(&mut self, options: &AnswerOptions, dialect: Dialect, piece: &Piece<'_>, sink: Sink<'_>) {
+    /// Takes a piece of an answer; a message is the first choice alone.
+    pub fn take(&mut self, crossing: Crossing<'_>, piece: &Piece<'_>, sink: Sink<'_>) {
+        let Crossing { options, dialect } = crossing;
         if piece.choice() != Some(0) {
             return;
         }
@@ -131,7 +146,9 @@ impl Blocks {
                     self.seal(*at, sealed, sink);
                 }
             }
-            Piece::Begin { at, item: AnswerItem::Call(call) } => self.begin_call(*at, call, dialect, sink),
+            Piece::Begin { at, item: AnswerItem::Call(call) } => {
+                self.begin_call(&Named { at: *at, call, dialect }, sink);
+            }
             Piece::Input { at, fragment } => self.input(*at, fragment, sink),
             Piece::End { at, .. } => self.end_item(*at, sink),
             Piece::Opaque(opaque) => self.parts(opaque, sink),
@@ -212,7 +229,8 @@ impl Blocks {
         self.end_open(sink);
     }
 
-    fn begin_call(&mut self, at: At, call: &AnswerCall<'_>, dialect: Dialect, sink: Sink<'_>) {
+    fn begin_call(&mut self, named: &Named<'_>, sink: Sink<'_>) {
+        let Named { at, call, dialect } = *named;
         let id = call.id.as_ref().and_then(JsonString::decode).filter(|id| !id.is_empty());
         // Some name a call with every fragment of it, some give each fragment an id, and some do not count their calls.
         let is_other = |known: Option<&str>| {
@@ -224,10 +242,10 @@ impl Blocks {
                 pending.name_as(id, call.name.as_ref());
                 return;
             }
-        } else if let Some(known) = self.calls.iter().rev().find(|known| known.at == at) {
-            if !is_other(known.came_id.as_deref()) {
-                return;
-            }
+        } else if let Some(known) = self.calls.iter().rev().find(|known| known.at == at)
+            && !is_other(known.came_id.as_deref())
+        {
+            return;
         }
         self.begin_pending(sink);
         let mut pending = PendingCall { at, kind: call.kind, id: None, name: String::new() };

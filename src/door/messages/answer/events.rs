@@ -5,7 +5,7 @@
 //! may give a reason in every event.
 
 use crate::door::answer::AnswerOptions;
-use crate::door::messages::answer::blocks::{Blocks, NewBlock, Part, Step};
+use crate::door::messages::answer::blocks::{Blocks, Crossing, NewBlock, Part, Step};
 use crate::door::messages::answer::extent::Extent;
 use crate::door::messages::answer::{DIALECT, Envelope, write_usage};
 use crate::policy::Dialect;
@@ -114,7 +114,7 @@ impl Encoder {
     fn encode_piece(&mut self, dialect: Dialect, piece: &Piece<'_>, out: &mut Vec<u8>) {
         let Self { options, envelope, blocks, .. } = self;
         let mut writer = Writer { envelope, has_start: blocks.extent.has_start, out };
-        blocks.take(options, dialect, piece, &mut |step| writer.write(&step));
+        blocks.take(Crossing { options, dialect }, piece, &mut |step| writer.write(&step));
         blocks.extent.has_start = writer.has_start;
     }
 

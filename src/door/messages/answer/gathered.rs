@@ -6,7 +6,7 @@
 use serde_json::value::RawValue;
 
 use crate::door::answer::AnswerOptions;
-use crate::door::messages::answer::blocks::{Blocks, NewBlock, Part, Step};
+use crate::door::messages::answer::blocks::{Blocks, Crossing, NewBlock, Part, Step};
 use crate::door::messages::answer::{Envelope, write_usage};
 use crate::wire::ask::Ask;
 use crate::wire::carried::carried;
@@ -88,7 +88,8 @@ impl Gathered {
             if let Piece::Start(_) = piece {
                 blocks.set_seed(envelope.seed());
             }
-            blocks.take(options, said.dialect, piece, &mut |step| *bytes += gather(content, &step));
+            blocks
+                .take(Crossing { options, dialect: said.dialect }, piece, &mut |step| *bytes += gather(content, &step));
         }
     }
 
