@@ -141,7 +141,7 @@ fn check_any(source: &Source) -> Result<(), String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2048, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
     fn streams_of_any_events_are_valid_and_say_what_the_whole_answer_says((source, _) in any_source()) {
