@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tiergate::admit::auth;
 use tiergate::decide::classifier::{prompt, reply};
 use tiergate::door;
-use tiergate::door::chat::answer::AnswerOptions;
+use tiergate::door::answer::AnswerOptions;
 use tiergate::door::delivery::Delivery;
 use tiergate::door::headers;
 use tiergate::policy::{self, BaseUrl, Candidate, Dialect, Effort, Entry, Policy, Quirk};

@@ -10,7 +10,7 @@ use crate::attempt::queue::{Next, Queue, RetryLimits};
 use crate::attempt::race::{Attempt, Launch, Occasion, Race, Win};
 use crate::attempt::witness::Witness;
 use crate::attempt::{Committed, Failure, Job, Prepared, Serving, Stop, client_error, prepare};
-use crate::door::chat::answer::AnswerOptions;
+use crate::door::answer::AnswerOptions;
 use crate::door::repair::Repair;
 use crate::error::{Error, Kind, Retry};
 use crate::platform::{ClientGone, Platform};

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use crate::attempt::answer_stream::{AnswerStream, Opening};
 use crate::attempt::outcome::Outcome;
 use crate::attempt::{Answer, CommitAt, Job};
-use crate::door::chat::answer::AnswerOptions;
+use crate::door::answer::AnswerOptions;
 use crate::door::delivery::{self, Delivery};
 use crate::door::repair::Repair;
 use crate::platform::{Platform, UpstreamResponse, Wait};

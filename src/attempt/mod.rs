@@ -25,8 +25,7 @@ use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::outcome::Outcome;
 use crate::attempt::queue::{Contender, Queue};
 use crate::attempt::witness::Witness;
-use crate::door::chat::answer::DIALECT;
-use crate::door::chat::gathered::can_gather;
+use crate::door::answer::can_gather;
 use crate::error::Error;
 use crate::platform::allowance::Allowance;
 use crate::platform::{Platform, UpstreamRequest};
@@ -163,7 +162,8 @@ impl<'a, P: Platform> Job<'a, P> {
         let (dialect, tokens) =
             (self.policy.provider_of(candidate.model).dialect, self.policy.model(candidate.model).max_output);
         let tokens = self.ask.features.max_output.map_or(tokens, |asked| asked.min(tokens));
-        let may_be_handed_over = self.commit_at == CommitAt::FirstPiece && dialect == DIALECT && self.is_patient;
+        let is_own = dialect == self.ask.door().dialect();
+        let may_be_handed_over = self.commit_at == CommitAt::FirstPiece && is_own && self.is_patient;
         match self.tier.stream {
             _ if !may_be_handed_over => true,
             StreamMode::Handoff => false,

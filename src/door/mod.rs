@@ -1,11 +1,14 @@
 //! The client's side: where requests are for, what their headers and bodies say, and what answers are made of
 //! for them.
 
+pub mod answer;
 pub mod answer_headers;
 pub mod channel;
 pub mod chat;
 pub mod cors;
 pub mod delivery;
+pub mod encoder;
+pub mod gathered;
 pub mod headers;
 mod members;
 pub mod messages;

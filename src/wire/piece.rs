@@ -100,6 +100,8 @@ pub enum ReasoningForm {
     Summary,
 }
 
+carried!(ReasoningForm = Text | Alias | Summary);
+
 /// How an item ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemEnd {

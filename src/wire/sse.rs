@@ -14,6 +14,8 @@ const MAX_KEPT_BYTES: usize = 256 << 10;
 
 /// Keeps a connection open; every client ignores it.
 pub const COMMENT: &[u8] = b": keep-alive\n\n";
+/// The event that the Messages API has for the same.
+pub const PING: &[u8] = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";
 
 /// One event, borrowed from the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tiergate::door::answer::AnswerOptions;
 use tiergate::door::chat;
-use tiergate::door::chat::answer::AnswerOptions;
 use tiergate::door::delivery::{self, Delivery};
 use tiergate::policy::parse::parse;
 use tiergate::policy::{AuthStyle, Candidate, Dialect, Effort, Entry, Policy};

@@ -16,6 +16,7 @@ mod inverse;
 mod joined_roots;
 mod layout;
 mod losses;
+mod messages;
 mod native;
 mod plain;
 mod properties;

@@ -20,7 +20,7 @@ mod guest {
     use fastly::{Request, Response};
     use serde_json::{Value, json};
     use tiergate::door::chat;
-    use tiergate::door::chat::answer::AnswerOptions;
+    use tiergate::door::answer::AnswerOptions;
     use tiergate::door::delivery::{self, Delivery};
     use tiergate::policy::parse::parse;
     use tiergate::policy::{Candidate, Policy};

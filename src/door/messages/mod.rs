@@ -3,6 +3,8 @@
 //! Top-level fields stay raw, in order, so that the dialect of the same API forwards them byte for byte; another dialect reads
 //! the neutral content, which is made when it is wanted.
 
+pub mod answer;
+
 use std::borrow::Cow;
 
 use crate::error::{Error, Kind};

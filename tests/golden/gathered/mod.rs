@@ -5,7 +5,7 @@ mod properties;
 mod tables;
 
 use serde_json::{Value, json};
-use tiergate::door::chat::answer::AnswerOptions;
+use tiergate::door::answer::AnswerOptions;
 use tiergate::door::chat::gathered::Gathered;
 use tiergate::door::delivery::Delivery;
 use tiergate::policy::Dialect;
@@ -18,7 +18,7 @@ use tiergate_simulator::description;
 use crate::case::{Case, FOLDERS, Ways, cases};
 
 /// Reads a stream that came in these parts, and gives `tell` what it says; whether it became whole.
-fn read(reading: &DecodeOptions, parts: &[&[u8]], mut tell: impl FnMut(&Said<'_>)) -> bool {
+pub fn read(reading: &DecodeOptions, parts: &[&[u8]], mut tell: impl FnMut(&Said<'_>)) -> bool {
     let mut stream = Stream::new(reading).expect("the dialect should be built");
     let mut decoder = Decoder::default();
     for part in parts {

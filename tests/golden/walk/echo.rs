@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tiergate::door::chat::answer::AnswerOptions;
+use tiergate::door::answer::AnswerOptions;
 use tiergate::door::delivery::{self, Delivery};
 use tiergate::upstream::dialect::{self, DecodeOptions, Heard, Recipient, Stream};
 use tiergate::upstream::sealer::Sealer;
