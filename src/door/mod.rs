@@ -2,11 +2,17 @@
 //! for them.
 
 pub mod answer_headers;
+mod body;
+mod bounds;
 pub mod channel;
 pub mod chat;
 pub mod cors;
 pub mod delivery;
+mod estimate;
+mod fields;
 pub mod headers;
+mod marks;
+mod media;
 mod members;
 pub mod messages;
 pub mod repair;

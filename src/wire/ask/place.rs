@@ -10,6 +10,8 @@ pub struct Place {
     position: Option<usize>,
     inner: &'static str,
     inner_position: Option<usize>,
+    nested: &'static str,
+    nested_position: Option<usize>,
     leaf: &'static str,
 }
 
@@ -31,7 +33,7 @@ pub struct RequestFault {
 impl Place {
     /// A field of the body.
     pub fn field(field: &'static str) -> Self {
-        Self { field, position: None, inner: "", inner_position: None, leaf: "" }
+        Self { field, position: None, inner: "", inner_position: None, nested: "", nested_position: None, leaf: "" }
     }
 
     /// An element of a field of the body.
@@ -47,6 +49,16 @@ impl Place {
     /// An element of a member of the element.
     pub fn member_element(self, inner: &'static str, position: usize) -> Self {
         Self { inner, inner_position: Some(position), ..self }
+    }
+
+    /// A member of what stands in a member of the element.
+    pub fn nested(self, nested: &'static str) -> Self {
+        Self { nested, nested_position: None, leaf: "", ..self }
+    }
+
+    /// An element of such a member.
+    pub fn nested_element(self, nested: &'static str, position: usize) -> Self {
+        Self { nested, nested_position: Some(position), leaf: "", ..self }
     }
 
     /// What stands at `leaf` below all that.
@@ -71,13 +83,16 @@ impl Place {
 
     /// Whether the other place differs in nothing but positions.
     pub fn is_like(self, other: Self) -> bool {
-        (self.field, self.inner, self.leaf) == (other.field, other.inner, other.leaf)
+        self.names() == other.names()
     }
 
     /// The path of a member of what stands here, without positions: the name for what is left out, in whichever element.
     pub fn path_to(self, name: &str) -> String {
-        let steps = [self.field, self.inner, self.leaf, name];
-        steps.into_iter().filter(|step| !step.is_empty()).collect::<Vec<_>>().join(".")
+        self.names().into_iter().chain([name]).filter(|step| !step.is_empty()).collect::<Vec<_>>().join(".")
+    }
+
+    fn names(self) -> [&'static str; 4] {
+        [self.field, self.inner, self.nested, self.leaf]
     }
 
     /// A fault at this place.
@@ -89,8 +104,8 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        let steps = [(self.field, self.position), (self.inner, self.inner_position), (self.leaf, None)];
-        for (name, position) in steps.into_iter().filter(|(name, _)| !name.is_empty()) {
+        let positions = [self.position, self.inner_position, self.nested_position, None];
+        for (name, position) in self.names().into_iter().zip(positions).filter(|(name, _)| !name.is_empty()) {
             write!(formatter, "{separator}{name}")?;
             if let Some(position) = position {
                 write!(formatter, "[{position}]")?;
@@ -115,6 +130,11 @@ mod tests {
             (message.member("content"), "messages[3].content"),
             (message.member_element("content", 1).leaf("image_url.url"), "messages[3].content[1].image_url.url"),
             (message.member_element("tool_calls", 2).leaf("type").list(), "messages[3].tool_calls"),
+            (
+                message.member_element("content", 1).nested_element("content", 0).leaf("source.url"),
+                "messages[3].content[1].content[0].source.url",
+            ),
+            (message.member_element("content", 1).leaf("x").nested("content"), "messages[3].content[1].content"),
         ] {
             assert_eq!(place.to_string(), expected);
         }
