@@ -64,11 +64,10 @@ impl<'u, 'a> Reader<'u, 'a> {
                 }
             }
         }
-        let is_own = |part: &Part<'a>| match &part.kind {
-            PartKind::Text(text) => is_attribution(text.get(), part.place.position()),
-            _ => false,
-        };
-        system_parts.retain(|part| !is_own(part));
+        system_parts.retain(|part| match &part.kind {
+            PartKind::Text(text) => !text.is_empty() && !is_attribution(text.get(), part.place.position()),
+            _ => true,
+        });
         if !system_parts.is_empty() {
             let kind = ItemKind::Instruction { level: Level::Top, parts: system_parts };
             self.items.push(Item::new(place, kind));

@@ -21,8 +21,8 @@ use crate::wire::walk::inside;
 /// Stands before what a call failed with, since the API has no mark for it.
 const FAILED: &str = "The call failed: ";
 
-/// What stands between the texts of blocks that become one text, as it is written in JSON; the blocks of an answer follow
-/// one another without anything.
+/// What stands between the texts of blocks that become one text, as it is written in JSON; the blocks of an answer that
+/// nothing else parts follow one another without anything.
 const BETWEEN_BLOCKS: &str = "\\n\\n";
 
 /// All messages; `hint` joins the instructions before the conversation. Several texts of one message are one, where they did
@@ -104,7 +104,7 @@ impl<'x> Builder<'x, '_> {
             // The model went on after a call, or a thought; what it called may stand behind all of it.
             let all = content.take().map_or_else(Vec::new, wire::Content::into_parts).into_iter().chain(parts);
             let all: Vec<_> = all.collect();
-            *content = (!all.is_empty()).then(|| joined(all, self.joins.then_some("")));
+            *content = (!all.is_empty()).then(|| joined(all, self.joins.then_some(BETWEEN_BLOCKS)));
             return;
         }
         let content = (!parts.is_empty()).then(|| self.content(parts, ""));
