@@ -303,7 +303,6 @@ proptest! {
         for candidate in candidates(&policy) {
             let Ok(encoded) = chat::encode_request(&policy, candidate, &parsed, &EncodeOptions::default()) else { continue };
             let sent = String::from_utf8(encoded.body).expect("UTF-8");
-            prop_assert!(!sent.contains("tgs1_a_b_c\",\"signature") && !sent.contains("redacted_thinking"), "{}", sent);
             let again = door::chat::parse(sent.as_bytes()).expect("what is sent is itself a valid request");
             prop_assert!(again.content().is_ok(), "{}", sent);
         }

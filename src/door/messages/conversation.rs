@@ -39,7 +39,26 @@ pub fn read<'a>(ask: &Ask<'a>, unread: &RefCell<Unread<'a>>) -> Result<Vec<Item<
     for (position, message) in messages.into_iter().enumerate() {
         reader.push_message(message, Place::element("messages", position))?;
     }
+    if !reader.items.iter().any(says_something) {
+        return Err(Place::field("messages").fault("says nothing that another API could be told"));
+    }
     Ok(reader.items)
+}
+
+/// Whether somebody speaks in an item.
+fn says_something(item: &Item<'_>) -> bool {
+    match item.kind {
+        ItemKind::Instruction { .. }
+        | ItemKind::User(_)
+        | ItemKind::Text { .. }
+        | ItemKind::Call(_)
+        | ItemKind::Result(_) => true,
+        ItemKind::Reasoning(_)
+        | ItemKind::ToolsAdded(_)
+        | ItemKind::ToolsRemoved(_)
+        | ItemKind::Config { .. }
+        | ItemKind::Opaque { .. } => false,
+    }
 }
 
 struct Reader<'u, 'a> {

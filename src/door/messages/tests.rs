@@ -71,6 +71,7 @@ fn content_fault(fields: &str) -> Option<String> {
 fn what_another_api_could_not_be_told_names_the_place() {
     let user = r#""messages":[{"role":"user","content":"x"}]"#;
     for (fields, place) in [
+        (r#""messages":[{"role":"system","content":[]}]"#.to_owned(), "messages"),
         (format!(r#"{user},"tools":[7]"#), "tools[0]"),
         (format!(r#"{user},"tools":[{{"input_schema":{{}}}}]"#), "tools[0].name"),
         (format!(r#"{user},"output_config":{{"format":7}}"#), "output_config.format"),
