@@ -136,7 +136,7 @@ impl<'u, 'a> Reader<'u, 'a> {
     /// Appends the results, and the tools that come and go; gives what else is said.
     fn push_said(&mut self, blocks: Blocks<'_, 'a>, speaker: Speaker) -> Result<Vec<Part<'a>>, RequestFault> {
         let blocks = match blocks {
-            Blocks::Text(part) => return Ok(vec![part]),
+            Blocks::Text { place, text } => return Ok(vec![Part::text(place, text)]),
             Blocks::Several(blocks) => blocks,
         };
         let mut said = Vec::with_capacity(blocks.len());
@@ -206,7 +206,7 @@ impl<'u, 'a> Reader<'u, 'a> {
     fn push_answer(&mut self, blocks: Blocks<'_, 'a>, place: Place) -> Result<(), RequestFault> {
         let before = self.items.len();
         match blocks {
-            Blocks::Text(part) => self.push_text(place, vec![part]),
+            Blocks::Text { place: at, text } => self.push_text(place, vec![Part::text(at, text)]),
             Blocks::Several(blocks) => {
                 for mut block in blocks {
                     let of = take_type(&mut block)?;

@@ -15,7 +15,7 @@ use crate::wire::json::{JsonString, text, text_fault};
 
 /// The blocks of a content, which is a string or an array; a string is one that is nothing but a text.
 pub enum Blocks<'u, 'a> {
-    Text(Part<'a>),
+    Text { place: Place, text: JsonString<'a> },
     Several(Vec<Members<'u, 'a>>),
 }
 
@@ -29,7 +29,7 @@ pub fn open<'u, 'a>(
     members: &Members<'u, 'a>,
 ) -> Result<Blocks<'u, 'a>, RequestFault> {
     if let Some(text) = JsonString::read(content) {
-        return Ok(Blocks::Text(Part::text(holder.content(), text)));
+        return Ok(Blocks::Text { place: holder.content(), text });
     }
     let blocks = members.elements(content, |position| holder.block(position));
     let fault = || holder.content().fault("must be a string or an array of blocks with `type`");
@@ -72,7 +72,7 @@ pub fn push_all<'a>(
     parts: &mut Vec<Part<'a>>,
 ) -> Result<(), RequestFault> {
     match open(content, holder, members)? {
-        Blocks::Text(part) => parts.push(part),
+        Blocks::Text { place, text } => parts.push(Part::text(place, text)),
         Blocks::Several(blocks) => {
             for mut block in blocks {
                 let of = take_type(&mut block)?;

@@ -7,11 +7,11 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     field: &'static str,
-    position: Option<usize>,
+    position: Option<u32>,
     inner: &'static str,
-    inner_position: Option<usize>,
+    inner_position: Option<u32>,
     nested: &'static str,
-    nested_position: Option<usize>,
+    nested_position: Option<u32>,
     leaf: &'static str,
 }
 
@@ -38,7 +38,7 @@ impl Place {
 
     /// An element of a field of the body.
     pub fn element(field: &'static str, position: usize) -> Self {
-        Self { position: Some(position), ..Self::field(field) }
+        Self { position: stored(position), ..Self::field(field) }
     }
 
     /// A member of the element.
@@ -48,7 +48,7 @@ impl Place {
 
     /// An element of a member of the element.
     pub fn member_element(self, inner: &'static str, position: usize) -> Self {
-        Self { inner, inner_position: Some(position), ..self }
+        Self { inner, inner_position: stored(position), ..self }
     }
 
     /// A member of what stands in a member of the element.
@@ -58,7 +58,7 @@ impl Place {
 
     /// An element of such a member.
     pub fn nested_element(self, nested: &'static str, position: usize) -> Self {
-        Self { nested, nested_position: Some(position), leaf: "", ..self }
+        Self { nested, nested_position: stored(position), leaf: "", ..self }
     }
 
     /// What stands at `leaf` below all that.
@@ -73,12 +73,12 @@ impl Place {
 
     /// Which element of the field it is in; 0 if in none.
     pub fn position(self) -> usize {
-        self.position.unwrap_or_default()
+        self.position.unwrap_or_default() as usize
     }
 
     /// Which element of the member it is in; 0 if in none.
     pub fn inner_position(self) -> usize {
-        self.inner_position.unwrap_or_default()
+        self.inner_position.unwrap_or_default() as usize
     }
 
     /// Whether the other place differs in nothing but positions.
@@ -99,6 +99,11 @@ impl Place {
     pub fn fault(self, message: impl Into<String>) -> RequestFault {
         RequestFault { place: self.to_string(), message: message.into() }
     }
+}
+
+/// A position in the room that a place has for it: no list of a request is longer.
+fn stored(position: usize) -> Option<u32> {
+    u32::try_from(position).ok()
 }
 
 impl fmt::Display for Place {
