@@ -3,13 +3,19 @@
 
 pub mod answer;
 pub mod answer_headers;
+mod body;
+mod bounds;
 pub mod channel;
 pub mod chat;
 pub mod cors;
 pub mod delivery;
 pub mod encoder;
+mod estimate;
+mod fields;
 pub mod gathered;
 pub mod headers;
+mod marks;
+mod media;
 mod members;
 pub mod messages;
 pub mod repair;

@@ -57,10 +57,7 @@ const GROUPS: [Group; 7] = [
         instead: "point an OpenAI SDK, not an Azure one, at this gateway",
         paths: &[("/openai", "This is Azure's path, which is not served")],
     },
-    Group {
-        instead: "use POST /v1/messages",
-        paths: &[("/messages", "Batches of messages are not served")],
-    },
+    Group { instead: "use POST /v1/messages", paths: &[("/messages", "Batches of messages are not served")] },
     Group {
         instead: "let it end in `/v1` alone",
         paths: &[("/api/v1", "The base URL has a path that this gateway has not")],

@@ -14,6 +14,7 @@ pub mod messages;
 mod stand_ins;
 pub mod state;
 pub mod tool_names;
+mod user_hash;
 mod user_turns;
 
 use std::borrow::Cow;
