@@ -1,14 +1,17 @@
 //! What a client is told when its request is not served: one error type, one place that maps it to HTTP.
 //!
-//! The body is OpenAI's envelope (`{"error":{message,type,param,code}}`), since the clients are OpenAI SDKs. Whose fault
-//! it is shows in the status: the client's 4xx, the gateway's and the providers' 5xx. A provider's own 401, 402, 403 or
+//! The body is the envelope of the client's API: OpenAI's (`{"error":{message,type,param,code}}`), or Anthropic's
+//! (`{"type":"error","error":{type,message},request_id}`). Whose fault it is shows in the status: the client's 4xx, the gateway's and the providers' 5xx. A provider's own 401, 402, 403 or
 //! 404 is never the client's, since only the operator can mend it (docs/contract.md, HTTP).
+
+mod messages;
 
 use std::time::Duration;
 
 use http::StatusCode;
 use serde::Serialize;
 
+use self::messages::Told;
 use crate::wire::ask::place::RequestFault;
 use crate::wire::door::Door;
 
@@ -38,7 +41,7 @@ pub enum Kind {
     /// A routing header's value.
     InvalidHeader,
     /// No candidate of any tier can carry the request.
-    NoCapableCandidate,
+    NoCapableCandidate(Incapacity),
     InvalidKey,
     TierNotAllowed,
     PinNotAllowed,
@@ -77,6 +80,18 @@ pub enum Kind {
     Internal,
 }
 
+/// What no candidate can carry, where it is one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Incapacity {
+    /// So long a conversation.
+    Context,
+    Images,
+    Files,
+    /// An answer that follows a schema.
+    Schema,
+    Other,
+}
+
 /// The statuses with which a provider rejects what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectedAs {
@@ -103,7 +118,7 @@ impl Kind {
             Kind::InvalidJson => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "invalid_json"),
             Kind::InvalidRequest => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "invalid_value"),
             Kind::InvalidHeader => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "invalid_header"),
-            Kind::NoCapableCandidate => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "no_capable_candidate"),
+            Kind::NoCapableCandidate(_) => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "no_capable_candidate"),
             Kind::InvalidKey => (StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key"),
             Kind::TierNotAllowed => (StatusCode::FORBIDDEN, "permission_error", "tier_not_allowed"),
             Kind::PinNotAllowed => (StatusCode::FORBIDDEN, "permission_error", "pin_not_allowed"),
@@ -148,20 +163,6 @@ impl Kind {
         Shape { status, kind, code }
     }
 
-    /// Anthropic's `type` of an error.
-    fn anthropic_type(self) -> &'static str {
-        match self.shape().status {
-            StatusCode::UNAUTHORIZED => "authentication_error",
-            StatusCode::FORBIDDEN => "permission_error",
-            StatusCode::NOT_FOUND => "not_found_error",
-            StatusCode::PAYLOAD_TOO_LARGE => "request_too_large",
-            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
-            StatusCode::GATEWAY_TIMEOUT => "timeout_error",
-            status if status.is_client_error() => INVALID_REQUEST,
-            _ => "api_error",
-        }
-    }
-
     pub fn status(self) -> StatusCode {
         self.shape().status
     }
@@ -187,11 +188,27 @@ impl Error {
         self
     }
 
+    /// The status of the answer to a client that speaks this API.
+    pub fn status(&self, door: Door) -> StatusCode {
+        match door {
+            Door::Chat => self.kind.status(),
+            Door::Messages => Told::of(self).status,
+        }
+    }
+
+    /// What the client's SDK should do next; nothing where the status says it.
+    pub fn retry(&self, door: Door) -> Option<Retry> {
+        match door {
+            Door::Chat => self.retry,
+            Door::Messages => Told::of(self).retry,
+        }
+    }
+
     /// The body of the answer in the envelope of the client's API.
     pub fn body(&self, door: Door, request_id: &str) -> Vec<u8> {
         match door {
             Door::Chat => self.openai(),
-            Door::Messages => self.anthropic(request_id),
+            Door::Messages => Told::of(self).body(request_id),
         }
     }
 
@@ -206,23 +223,6 @@ impl Error {
         event.extend_from_slice(&self.body(door, request_id));
         event.extend_from_slice(b"\n\n");
         event
-    }
-
-    /// Anthropic's envelope (`{"type":"error","error":{type,message},"request_id"}`).
-    fn anthropic(&self, request_id: &str) -> Vec<u8> {
-        #[derive(Serialize)]
-        struct Envelope<'a> {
-            r#type: &'a str,
-            error: Fields<'a>,
-            request_id: &'a str,
-        }
-        #[derive(Serialize)]
-        struct Fields<'a> {
-            r#type: &'a str,
-            message: &'a str,
-        }
-        let error = Fields { r#type: self.kind.anthropic_type(), message: &self.message };
-        serde_json::to_vec(&Envelope { r#type: "error", error, request_id }).expect("strings should serialise")
     }
 
     /// OpenAI's envelope.

@@ -105,8 +105,8 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
             };
             let case = Case::new(visit.platform, &gathered, &route_headers, &ask);
             case.note(visit);
-            let request =
-                Request { ask: &ask, client_headers: &client_headers, timeout: route_headers.timeout, allowance };
+            let (client_headers, timeout) = (&client_headers, route_headers.timeout);
+            let request = Request { ask: &ask, client_headers, timeout, allowance, pinned: None };
             match route {
                 Route::Decision if route::lets_classify(query.as_deref()) => {
                     explain(visit, &case, ClassifierUse::Asked)
@@ -144,9 +144,10 @@ fn explain<P: Platform>(
 fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Request<'_>) -> Result<Settled, Error> {
     let (policy, keyring) = (case.policy, visit.keyring);
     let guessed = RefCell::new(None);
-    let Chosen { plan, .. } = case.choose(visit, ClassifierUse::Asked, &|guess| {
+    let Chosen { plan, decision } = case.choose(visit, ClassifierUse::Asked, &|guess| {
         guessed.replace(prepare(keyring, case, request, guess));
     })?;
+    let request = Request { pinned: decision.pinned, ..request };
     let job = Job::new(keyring, policy, plan.tier, request);
     let guessed = guessed.into_inner();
     let known = guessed.as_ref().filter(|guessed| guessed.candidates == plan.candidates).map(|guessed| &guessed.found);
@@ -204,7 +205,7 @@ fn prepare<P: Platform>(
     guess: &Decision,
 ) -> Option<Guessed<P>> {
     let plan = case.plan(guess).ok().filter(|plan| plan.tier == guess.tier && !request.ask.is_large())?;
-    let job = Job::new(keyring, case.policy, plan.tier, request);
+    let job = Job::new(keyring, case.policy, plan.tier, Request { pinned: guess.pinned, ..request });
     let found = look_up(keyring.platform(), case, &plan.candidates);
     let ranking = attempt::rank(case.policy, &plan.candidates, &found, job.allowance.attempts);
     let prepared =

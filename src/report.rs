@@ -1,5 +1,7 @@
 //! The answers that are about the gateway itself: models, decision, health.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -8,7 +10,7 @@ use crate::admit::auth::Client;
 use crate::admit::look_ups::Found;
 use crate::decide::case::Chosen;
 use crate::decide::pin;
-use crate::decide::rung::tier_of_model;
+use crate::decide::rung::{AGENT_PREFIX, tier_of_model};
 use crate::door::cors;
 use crate::door::route::Route;
 use crate::error::{Error, Kind};
@@ -21,6 +23,7 @@ use crate::record::{ModelNames, Record};
 use crate::upstream::keyring::Layout;
 use crate::visit::Visit;
 use crate::visit::settle::Settled;
+use crate::wire::door::Door;
 
 /// The answer of an endpoint that is about the gateway itself; a preflight has an empty one.
 ///
@@ -53,29 +56,65 @@ pub fn answer<P: Platform>(
     let client = found.client.client?;
     let body = match route {
         Route::Model(name) => model(policy, &client, &name)?,
-        _ => models(policy, &client),
+        _ => models(policy, &client, visit.known().door),
     };
     Ok(Settled::answer(StatusCode::OK, body))
 }
 
-/// OpenAI's model object.
+/// A model as the SDKs of OpenAI and of Anthropic read it.
 #[derive(Serialize)]
 struct ModelObject<'a> {
-    id: &'a str,
+    id: Cow<'a, str>,
     object: &'static str,
     /// Seconds since 1970; a policy does not know it.
     created: u64,
     owned_by: &'a str,
+    r#type: &'static str,
+    display_name: Cow<'a, str>,
+    created_at: &'static str,
+    lifecycle: &'static str,
 }
+
+impl<'a> ModelObject<'a> {
+    fn new(id: impl Into<Cow<'a, str>>, owned_by: &'a str) -> Self {
+        let id = id.into();
+        Self {
+            display_name: id.clone(),
+            id,
+            object: MODEL,
+            created: 0,
+            owned_by,
+            r#type: MODEL,
+            created_at: "1970-01-01T00:00:00Z",
+            lifecycle: "active",
+        }
+    }
+}
+
+/// What both families call one.
+const MODEL: &str = "model";
 
 /// The model that is listed for requests that the gateway decides; any other name that is none of the policy's does the same.
 const AUTO: &str = "auto";
+/// What Claude Code looks for in a name.
+const AGENT_WORD: &str = "claude";
 /// Whose the models are that the policy defines as tiers.
 const OWNER: &str = "tiergate";
 
-/// `GET /v1/models`: [`AUTO`], the tiers that this client may use and, if it may pin, the policy's models.
-fn models(policy: &Policy, client: &Client) -> Vec<u8> {
-    to_bytes(&json!({"object": "list", "data": visible(policy, client)}))
+/// `GET /v1/models`: [`AUTO`], the tiers that this client may use and, if it may pin, the policy's models, in one list for the
+/// SDKs of both families. Claude Code passes over names without `claude` in them, so it finds the same behind that word.
+fn models(policy: &Policy, client: &Client, door: Door) -> Vec<u8> {
+    let mut models = visible(policy, client);
+    let names: Vec<(String, &str)> = models
+        .iter()
+        .filter(|model| model.owned_by == OWNER && (model.id == AUTO || door == Door::Messages))
+        .filter(|model| !model.id.to_ascii_lowercase().contains(AGENT_WORD))
+        .map(|model| (format!("{AGENT_PREFIX}{}", model.id), model.owned_by))
+        .collect();
+    models.extend(names.into_iter().map(|(id, owner)| ModelObject::new(id, owner)));
+    let id = |model: Option<&ModelObject<'_>>| model.map(|model| model.id.clone().into_owned());
+    let (first, last) = (id(models.first()), id(models.last()));
+    to_bytes(&json!({"object": "list", "data": models, "has_more": false, "first_id": first, "last_id": last}))
 }
 
 /// `GET /v1/models/{name}`.
@@ -89,7 +128,7 @@ fn model(policy: &Policy, client: &Client, name: &str) -> Result<Vec<u8>, Error>
     match by_name(name).or_else(|| by_name(tier()?)) {
         Some(model) => Ok(to_bytes(model)),
         None => {
-            let valid: Vec<&str> = visible.iter().map(|model| model.id).collect();
+            let valid: Vec<&str> = visible.iter().map(|model| model.id.as_ref()).collect();
             let message = format!("There is no such model for this key; valid: {}.", valid.join(", "));
             Err(Error::new(Kind::UnknownModel, message).with_param("model"))
         }
@@ -97,17 +136,16 @@ fn model(policy: &Policy, client: &Client, name: &str) -> Result<Vec<u8>, Error>
 }
 
 fn visible<'a>(policy: &'a Policy, client: &Client) -> Vec<ModelObject<'a>> {
-    let object = |id, owned_by| ModelObject { id, object: "model", created: 0, owned_by };
     let tiers = policy.tiers.iter().filter(|tier| client.tiers.as_ref().is_none_or(|names| names.contains(&tier.name)));
     let rights = rules::rights(policy, client.tiers.as_deref());
     let models = pin::pinnable(policy, &rights).filter(|_| client.may_pin);
     let mut visible: Vec<_> = tiers
-        .map(|tier| object(tier.name.as_str(), OWNER))
-        .chain(models.map(|model| object(&model.name, &policy.provider(model.provider).name)))
+        .map(|tier| ModelObject::new(tier.name.as_str(), OWNER))
+        .chain(models.map(|model| ModelObject::new(model.name.as_str(), &policy.provider(model.provider).name)))
         .collect();
     // A policy may have given the name to something of its own.
     if !visible.is_empty() && visible.iter().all(|model| model.id != AUTO) {
-        visible.insert(0, object(AUTO, OWNER));
+        visible.insert(0, ModelObject::new(AUTO, OWNER));
     }
     visible
 }

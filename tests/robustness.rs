@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tiergate::admit::auth;
 use tiergate::decide::classifier::{prompt, reply};
 use tiergate::door;
-use tiergate::door::chat::answer::AnswerOptions;
+use tiergate::door::answer::AnswerOptions;
 use tiergate::door::delivery::Delivery;
 use tiergate::door::headers;
 use tiergate::policy::{self, BaseUrl, Candidate, Dialect, Effort, Entry, Policy, Quirk};
@@ -112,6 +112,80 @@ fn any_request() -> impl Strategy<Value = Value> {
     )
 }
 
+/// A request to the Messages API, or what is near to one.
+fn near_messages_request() -> impl Strategy<Value = Value> {
+    let kinds = [
+        "text",
+        "image",
+        "document",
+        "tool_use",
+        "tool_result",
+        "thinking",
+        "redacted_thinking",
+        "tool_reference",
+        "tool_addition",
+        "tool_removal",
+        "search_result",
+        "server_tool_use",
+        "hologram",
+        "Text",
+    ];
+    let text = || {
+        prop::sample::select(vec![
+            json!("a"),
+            json!("x-anthropic-billing-header: a"),
+            json!("tgs1_a_b_c"),
+            json!(""),
+            json!(7),
+        ])
+    };
+    let source = prop_oneof![
+        4 => prop::sample::select(&["base64", "url", "file", "text", "content", "other"][..]).prop_map(|kind| json!({
+            "type": kind, "media_type": "image/png", "data": "AA==", "url": "https://a.example/", "file_id": "f", "content": [{"type": "text", "text": "a"}],
+        })),
+        1 => any_json(),
+    ];
+    let tool = prop::sample::select(vec![
+        json!({"type": "tool_reference", "name": "f"}),
+        json!({"type": "tool_definition", "definition": {"name": "g"}}),
+        json!({}),
+    ]);
+    let block = |content: BoxedStrategy<Value>| {
+        (prop::sample::select(kinds.to_vec()), text(), source.clone(), tool.clone(), content, any_json()).prop_map(
+            |(kind, text, source, tool, content, any)| {
+                let mut block = json!({"type": kind, "text": text, "thinking": text, "signature": text, "data": text, "tool_name": text, "id": text, "name": text, "tool_use_id": text, "is_error": any});
+                for (name, value) in [("source", source), ("tool", tool), ("content", content), ("input", any)] {
+                    if !value.is_null() {
+                        block[name] = value;
+                    }
+                }
+                block
+            },
+        )
+    };
+    let leaf = prop_oneof![Just(Value::Null), Just(json!("a")), any_json()].boxed();
+    let nested =
+        prop_oneof![1 => leaf.clone(), 2 => prop::collection::vec(block(leaf), 0..3).prop_map(Value::from)].boxed();
+    let content = prop_oneof![1 => text(), 4 => prop::collection::vec(block(nested), 0..4).prop_map(Value::from)];
+    let role = prop::sample::select(&["user", "assistant", "system"][..]);
+    let message = (role, content.clone(), any_json())
+        .prop_map(|(role, content, config)| json!({"role": role, "content": content, "output_config": config}));
+    let names =
+        ["thinking", "output_config", "metadata", "tool_choice", "service_tier", "top_k", "max_tokens", "hologram"];
+    let fields = prop::collection::vec((prop::sample::select(names.to_vec()), any_json()), 0..4);
+    let tools = prop_oneof![
+        Just(json!([{"name": "f", "input_schema": {}}, {"type": "bash_20250124", "name": "bash"}])),
+        any_json()
+    ];
+    (prop::collection::vec(message, 1..4), content, tools, fields).prop_map(|(messages, system, tools, fields)| {
+        let mut request: Value = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        for (name, value) in [("messages", messages.into()), ("system", system), ("tools", tools)] {
+            request[name] = value;
+        }
+        request
+    })
+}
+
 /// Text that is nearly a base URL, or one.
 fn near_url() -> impl Strategy<Value = String> {
     let scheme = prop_oneof![
@@ -172,6 +246,7 @@ proptest! {
     #[test]
     fn parsers_take_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
         let _ = door::chat::parse(&bytes);
+        let _ = door::messages::parse(&bytes);
         let _ = policy::parse::parse(&bytes);
         let _ = auth::Client::parse("x", &bytes);
         let _ = chat::decode_answer(&bytes, 0, &mut Vec::new());
@@ -183,6 +258,7 @@ proptest! {
     fn parsers_take_any_json(value in any_json()) {
         let bytes = value.to_string().into_bytes();
         let _ = door::chat::parse(&bytes);
+        let _ = door::messages::parse(&bytes);
         let _ = policy::parse::parse(&bytes);
         let _ = auth::Client::parse("x", &bytes);
         let _ = chat::decode_answer(&bytes, 0, &mut Vec::new());
@@ -213,6 +289,22 @@ proptest! {
             prop_assert_eq!(&sent["messages"], &messages, "these providers know every role");
             let again = door::chat::parse(&encoded.body).expect("what is sent is itself a valid request");
             prop_assert_eq!(again.stream, parsed.stream);
+        }
+    }
+
+    #[test]
+    fn a_request_to_the_messages_api_becomes_a_chat_request_or_an_error(request in near_messages_request()) {
+        let body = request.to_string();
+        let Ok(parsed) = door::messages::parse(body.as_bytes()) else { return Ok(()) };
+        let policy = policy::default_policy();
+        let classifier = policy.classifier.clone().expect("the shipped policy has one");
+        let question = prompt::question(&policy, &classifier, None, &parsed);
+        prop_assert!(question.content().is_ok());
+        for candidate in candidates(&policy) {
+            let Ok(encoded) = chat::encode_request(&policy, candidate, &parsed, &EncodeOptions::default()) else { continue };
+            let sent = String::from_utf8(encoded.body).expect("UTF-8");
+            let again = door::chat::parse(sent.as_bytes()).expect("what is sent is itself a valid request");
+            prop_assert!(again.content().is_ok(), "{}", sent);
         }
     }
 
@@ -266,7 +358,8 @@ proptest! {
                 let mut pieces = Vec::new();
                 let heard = stream.take(&put_right, &mut pieces);
                 if heard == Ok(Heard::Pieces) {
-                    let said = Said { dialect: Dialect::OpenaiChat, pieces: &pieces, came: put_right.as_it_came() };
+                    let passed = stream.pass(&put_right);
+                    let said = Said { dialect: Dialect::OpenaiChat, pieces: &pieces, came: passed.as_it_came() };
                     delivery.take(&said, &mut out);
                 }
                 // A chunk of nothing but usage is not what this client asked for.
@@ -301,7 +394,8 @@ proptest! {
                 decoder.space().extend_from_slice(raw.as_bytes());
                 let event = decoder.next_event().expect("a short event").expect("a whole event");
                 let put_right = stream.data(&event);
-                let data = put_right.as_it_came().expect("data").data;
+                let passed = stream.pass(&put_right);
+                let data = passed.as_it_came().expect("data").data;
                 let value: Value = serde_json::from_slice(data).expect("JSON");
                 if is_older {
                     let calls = value["choices"].as_array().into_iter().flatten().map(|choice| &choice["delta"]["tool_calls"]);

@@ -28,6 +28,7 @@ use crate::wasm::{self, Guest};
 
 mod announcement;
 mod changes;
+mod client;
 mod destination;
 mod options;
 mod places;
@@ -92,6 +93,7 @@ pub async fn run(options: DevOptions) -> Result<()> {
         kv_token: &shown_token,
         log: options.log.as_deref(),
         key: key.expose(),
+        client: options.client,
     };
     println!("{announcement}");
     for warning in warnings(&policy) {

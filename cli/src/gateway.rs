@@ -49,17 +49,21 @@ pub struct GatewayOptions {
     /// Keys and markers by URL prefix and label.
     places: BTreeMap<String, BTreeMap<String, Option<String>>>,
     continuation: Continuation,
+    /// The root of which the keys are made by which the two sides of a continuation know each other.
+    root: String,
     kv: Option<Vec<(String, Vec<u8>)>>,
     countries: Vec<(IpAddr, String)>,
     log: Option<LogSink>,
     hosts: Hosts,
 }
 
-/// Whether a [`Gateway`] goes on with its own long answers.
+/// Who goes on with a [`Gateway`]'s long answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Continuation {
-    Nowhere,
-    Here,
+    Nobody,
+    Itself,
+    /// A service of the same Wasm with a cache of its own, as Fastly keeps them apart.
+    SecondService,
 }
 
 /// To which names a [`Gateway`] answers.
@@ -79,7 +83,8 @@ impl GatewayOptions {
             backends: Vec::new(),
             secrets: Vec::new(),
             places: BTreeMap::new(),
-            continuation: Continuation::Nowhere,
+            continuation: Continuation::Nobody,
+            root: Alphanumeric.sample_string(&mut rand::rng(), ROOT_LENGTH),
             kv: Some(Vec::new()),
             countries: Vec::new(),
             log: None,
@@ -119,7 +124,13 @@ impl GatewayOptions {
 
     /// Lets the service go on with its own long answers; places must be listed too, since the same entry names both.
     pub fn continues(mut self) -> Self {
-        self.continuation = Continuation::Here;
+        self.continuation = Continuation::Itself;
+        self
+    }
+
+    /// As [`GatewayOptions::continues`], but a second service goes on, and with what that hands on it goes on itself. It has no KV Store.
+    pub fn continues_in_a_second_service(mut self) -> Self {
+        self.continuation = Continuation::SecondService;
         self
     }
 
@@ -159,6 +170,8 @@ pub struct Gateway {
     kv: KvHandle,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<Result<(), hyper14::Error>>,
+    /// What goes on with its long answers, if that is a second service.
+    _second: Option<Box<Gateway>>,
 }
 
 impl Gateway {
@@ -172,7 +185,20 @@ impl Gateway {
     pub async fn start_on(listener: TcpListener, options: GatewayOptions) -> Result<Self> {
         let addr = listener.local_addr()?;
         let has_kv = options.kv.is_some();
-        let secrets = secret_stores(&options, addr);
+        let second = match options.continuation {
+            Continuation::Nobody | Continuation::Itself => None,
+            Continuation::SecondService => {
+                let options = options.clone().addr((Ipv4Addr::LOCALHOST, 0).into()).continues().without_kv();
+                Some(Box::new(Box::pin(Self::start(options)).await?))
+            }
+        };
+        let continuation = match options.continuation {
+            Continuation::Nobody => None,
+            Continuation::Itself | Continuation::SecondService => {
+                Some(second.as_ref().map_or(addr, |second| second.addr))
+            }
+        };
+        let secrets = secret_stores(&options, continuation);
         let (text_values, byte_values): (Vec<_>, Vec<_>) =
             options.kv.into_iter().flatten().partition(|(_, value)| std::str::from_utf8(value).is_ok());
         let config = local_config(has_kv.then_some(text_values), &options.countries)?;
@@ -218,7 +244,7 @@ impl Gateway {
                 // A sender that was dropped means the same as one that was used.
                 let _ = stopped.await;
             });
-        Ok(Self { addr, kv, stop: Some(stop), server: tokio::spawn(server) })
+        Ok(Self { addr, kv, stop: Some(stop), server: tokio::spawn(server), _second: second })
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -275,12 +301,12 @@ fn backends(targets: &[(String, String, String)]) -> Result<HashMap<String, Arc<
     targets.iter().map(backend).collect()
 }
 
-fn secret_stores(options: &GatewayOptions, addr: SocketAddr) -> SecretStores {
+fn secret_stores(options: &GatewayOptions, continuation: Option<SocketAddr>) -> SecretStores {
     let mut store = SecretStore::new();
     let mut entry = json!(options.places);
-    if options.continuation == Continuation::Here {
+    if let Some(addr) = continuation {
         entry["continuation"] = json!(format!("http://{addr}"));
-        entry["hmac"] = json!({ "local": Alphanumeric.sample_string(&mut rand::rng(), ROOT_LENGTH) });
+        entry["hmac"] = json!({ "local": options.root });
     }
     if entry != json!({}) {
         // The entry is called like the store.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tiergate::door::chat;
-use tiergate::door::chat::answer::AnswerOptions;
+use tiergate::door::answer::AnswerOptions;
 use tiergate::door::delivery::{self, Delivery};
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Dialect, Entry, Policy};
@@ -104,7 +104,9 @@ fn relay(reading: &DecodeOptions, options: AnswerOptions, wire: &str) -> Transla
         let mut pieces = Vec::new();
         match stream.take(&data, &mut pieces) {
             Ok(Heard::Pieces) => {
-                delivery.take(&Said { dialect: stream.dialect(), pieces: &pieces, came: data.as_it_came() }, &mut out);
+                let passed = stream.pass(&data);
+                let came = passed.as_it_came();
+                delivery.take(&Said { dialect: stream.dialect(), pieces: &pieces, came }, &mut out);
             }
             Ok(Heard::End) => {
                 if stream.is_finished() {

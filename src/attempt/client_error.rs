@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, RejectedAs, Retry};
 use crate::mask::words;
 use crate::policy::{OnRefusal, Policy};
 use crate::upstream::error_words::ProviderError;
+use crate::wire::door::Door;
 
 /// The longest text of a provider that a client is shown, in bytes.
 const MAX_REASON_BYTES: usize = 1_000;
@@ -20,7 +21,7 @@ const WITHHELD: &str = "its words are not shown, since they may hold a part of a
 const TOO_LONG: &str = "The prompt is too long: it exceeds the model's maximum context length.";
 
 /// The error for `failure`. The client should come back if a candidate is expected back soon, whichever it is.
-pub fn of(policy: &Policy, failure: &Failure) -> Error {
+pub fn of(policy: &Policy, door: Door, failure: &Failure) -> Error {
     let provider = &failure.provider;
     let retry = match failure.back {
         Some(back) if back <= MAX_RETRY_AFTER => Retry::After(back),
@@ -35,16 +36,27 @@ pub fn of(policy: &Policy, failure: &Failure) -> Error {
     match judge(&failure.outcome, OnRefusal::End).client_error {
         ClientError::Failed(kind, what) => failed(kind, &what),
         ClientError::Own(error) => error,
-        ClientError::Refused { how, words } => refused(policy, provider, how, &words),
+        ClientError::Refused { how, words } => refused(policy, Origin { door, provider }, how, &words),
     }
 }
 
+/// Who has refused a request, and in which API its client spoke.
+struct Origin<'a> {
+    door: Door,
+    provider: &'a str,
+}
+
 /// The provider's own reason, since it is about what the client sent.
-fn refused(policy: &Policy, provider: &str, how: RejectedAs, error: &ProviderError) -> Error {
+fn refused(policy: &Policy, origin: Origin<'_>, how: RejectedAs, error: &ProviderError) -> Error {
+    let Origin { door, provider } = origin;
+    let dialect = policy.providers.iter().find(|row| row.name == provider).map(|row| row.dialect);
     let is_model = |word: &str| policy.models.iter().any(|model| model.name == word || model.id == word);
     let shown = |text: &String| words::shown(text, is_model, MAX_REASON_BYTES);
+    // Agents match on the words in which providers say it, so nothing is put before them: of a context always, of all else where
+    // they know this API.
+    let is_relayed = how == RejectedAs::ContextLength || (door == Door::Messages && dialect == Some(door.dialect()));
     let message = match (&error.message, how == RejectedAs::ContextLength) {
-        // Agents match on the words in which providers say it, so nothing is put before them.
+        (Some(text), false) if is_relayed => shown(text).unwrap_or_else(|| WITHHELD.to_owned()),
         (Some(text), true) => shown(text).unwrap_or_else(|| TOO_LONG.to_owned()),
         (None, true) => TOO_LONG.to_owned(),
         (Some(text), false) => {
@@ -82,7 +94,7 @@ mod tests {
     }
 
     fn check(outcome: Outcome, back: Option<Duration>) -> Error {
-        of(&policy(), &Failure { outcome, provider: "openai".into(), back })
+        of(&policy(), Door::Chat, &Failure { outcome, provider: "openai".into(), back })
     }
 
     fn status(status: u16, body: &str) -> Outcome {

@@ -10,7 +10,7 @@ use crate::attempt::queue::{Next, Queue, RetryLimits};
 use crate::attempt::race::{Attempt, Launch, Occasion, Race, Win};
 use crate::attempt::witness::Witness;
 use crate::attempt::{Committed, Failure, Job, Prepared, Serving, Stop, client_error, prepare};
-use crate::door::chat::answer::AnswerOptions;
+use crate::door::answer::AnswerOptions;
 use crate::door::repair::Repair;
 use crate::error::{Error, Kind, Retry};
 use crate::platform::{ClientGone, Platform};
@@ -424,6 +424,6 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             let message = "The time of this request, or what the platform allows for it, was over before any candidate had answered.";
             return Stop::Failed(Error::new(Kind::ProviderTimeout, message).with_retry(Retry::Never));
         };
-        Stop::Failed(client_error::of(self.job.policy, &Failure { back, ..failure }))
+        Stop::Failed(client_error::of(self.job.policy, self.job.ask.door(), &Failure { back, ..failure }))
     }
 }

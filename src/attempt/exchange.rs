@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use crate::attempt::answer_stream::{AnswerStream, Opening};
 use crate::attempt::outcome::Outcome;
 use crate::attempt::{Answer, CommitAt, Job};
-use crate::door::chat::answer::AnswerOptions;
+use crate::door::answer::AnswerOptions;
 use crate::door::delivery::{self, Delivery};
 use crate::door::repair::Repair;
 use crate::platform::{Platform, UpstreamResponse, Wait};
@@ -409,7 +409,8 @@ impl<P: Platform> Exchange<P> {
         let (facts, encoded) = (delivery::facts(encode, &said), delivery::encode_answer(encode, &said));
         let opening = Opening::of(&pieces);
         drop(pieces);
-        Ok(Arrival { headers, answer: Answer::Whole { body: encoded.unwrap_or(body), facts }, opening, ignored: 0 })
+        let body = encoded.unwrap_or_else(|| dialect::pass_answer(decode, body));
+        Ok(Arrival { headers, answer: Answer::Whole { body, facts }, opening, ignored: 0 })
     }
 }
 

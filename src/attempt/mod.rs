@@ -25,17 +25,16 @@ use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::outcome::Outcome;
 use crate::attempt::queue::{Contender, Queue};
 use crate::attempt::witness::Witness;
-use crate::door::chat::answer::DIALECT;
-use crate::door::chat::gathered::can_gather;
+use crate::door::answer::can_gather;
 use crate::error::Error;
 use crate::platform::allowance::Allowance;
 use crate::platform::{Platform, UpstreamRequest};
-use crate::policy::{Candidate, Policy, StreamMode, Thinking, Tier, TierId, WholeMode};
+use crate::policy::{Candidate, ModelId, Policy, StreamMode, Thinking, Tier, TierId, WholeMode};
 use crate::pop::health::{Found, Standing};
 use crate::record::ModelNames;
 use crate::secret::Secret;
 use crate::upstream::address::Address;
-use crate::upstream::dialect::{self, EncodeOptions, Encoded};
+use crate::upstream::dialect::{self, EncodeOptions, Encoded, UnsealedState, head};
 use crate::upstream::headers;
 use crate::upstream::keyring::{Keyring, Permit};
 use crate::upstream::sealer::Sealer;
@@ -54,6 +53,8 @@ pub struct Request<'a> {
     pub timeout: Option<Duration>,
     /// What the platform lets this execution use.
     pub allowance: Allowance,
+    /// The model that the client demands, if any.
+    pub pinned: Option<ModelId>,
 }
 
 /// What all attempts at one request share.
@@ -77,6 +78,7 @@ pub struct Job<'a, P: Platform> {
     /// In which form the client gets it.
     pub told: Transfer,
     pub commit_at: CommitAt,
+    pinned: Option<ModelId>,
 }
 
 /// When an answer is committed: what an attempt must bring before the client gets any of it.
@@ -90,7 +92,7 @@ pub enum CommitAt {
 
 impl<'a, P: Platform> Job<'a, P> {
     pub fn new(keyring: &'a Keyring<'a, P>, policy: &'a Policy, tier: TierId, request: Request<'a>) -> Self {
-        let Request { ask, client_headers, timeout, allowance } = request;
+        let Request { ask, client_headers, timeout, allowance, pinned } = request;
         let tier_id = tier;
         let tier = policy.tier(tier_id);
         Self {
@@ -113,6 +115,7 @@ impl<'a, P: Platform> Job<'a, P> {
                 (Transfer::Whole, _) | (Transfer::Stream, StreamMode::Hold) => CommitAt::Whole,
                 (Transfer::Stream, StreamMode::Guarded | StreamMode::Handoff) => CommitAt::FirstPiece,
             },
+            pinned,
         }
     }
 
@@ -159,7 +162,8 @@ impl<'a, P: Platform> Job<'a, P> {
         let (dialect, tokens) =
             (self.policy.provider_of(candidate.model).dialect, self.policy.model(candidate.model).max_output);
         let tokens = self.ask.features.max_output.map_or(tokens, |asked| asked.min(tokens));
-        let may_be_handed_over = self.commit_at == CommitAt::FirstPiece && dialect == DIALECT && self.is_patient;
+        let is_own = dialect == self.ask.door().dialect();
+        let may_be_handed_over = self.commit_at == CommitAt::FirstPiece && is_own && self.is_patient;
         match self.tier.stream {
             _ if !may_be_handed_over => true,
             StreamMode::Handoff => false,
@@ -268,7 +272,11 @@ pub fn prepare<P: Platform>(
     let permit = job.keyring.permit(provider, &path).map_err(Outcome::NoSecret)?;
     let sealer = job.sealer(candidate, &permit);
     let counts_usage = job.counts_usage(candidate);
-    let options = EncodeOptions { sealer: sealer.clone(), counts_usage, ..options.clone() };
+    let unsealed = match job.pinned == Some(candidate.model) {
+        true => UnsealedState::Sent,
+        false => UnsealedState::LeftOut,
+    };
+    let options = EncodeOptions { sealer: sealer.clone(), counts_usage, unsealed, ..options.clone() };
     let Encoded { body, dropped, hidden } = dialect::encode_request(job.policy, candidate, job.ask, &options)?;
     let cut_after = platform_patience(job.own_time().max(job.tier.deadlines.idle));
     let target = dialect::target(provider, &permit, job.tier.deadlines.connect, cut_after);
@@ -278,8 +286,9 @@ pub fn prepare<P: Platform>(
         Transfer::Stream => media::EVENT_STREAM,
     };
     let secret = permit.secret;
-    let mut request_headers = dialect::request_headers(provider, secret.as_ref(), accept);
+    let mut request_headers = head::request_headers(provider, secret.as_ref(), accept);
     request_headers.extend(headers::trace_context(job.client_headers));
+    head::forward_headers(provider, job.ask, job.client_headers, &mut request_headers);
     let request = UpstreamRequest { method: Method::POST, url, headers: request_headers, body };
     Ok(Prepared {
         tier: job.tier_id,

@@ -81,7 +81,7 @@ impl Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::chat;
+    use crate::door::{chat, messages};
     use crate::policy::{Candidate, Model, ModelId, default_policy};
 
     /// A policy with models of these names.
@@ -168,5 +168,21 @@ mod tests {
         ] {
             assert_ne!(number_of(client, &body), number, "{client}: {body}");
         }
+    }
+
+    #[test]
+    fn a_conversation_of_the_messages_api_is_told_by_the_same() {
+        let body = |attribution: &str, system: &str, more: &str| {
+            format!(
+                r#"{{"system":[{{"type":"text","text":"x-anthropic-billing-header: {attribution}"}},{{"type":"text","text":"{system}"}}],
+                    "tools":[{{"name":"f","input_schema":{{}}}}],"messages":[{{"role":"user","content":[{{"type":"text","text":"Hi"}}]}}{more}]}}"#
+            )
+        };
+        let number_of = |body: String| number("a", &messages::parse(body.as_bytes()).expect("a request"));
+        let first = number_of(body("cch=1", "Be brief.", ""));
+        let later = r#",{"role":"assistant","content":[{"type":"tool_use","id":"1","name":"f","input":{}}]},
+            {"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":"x"}]},{"role":"system","content":"Now."}"#;
+        assert_eq!(number_of(body("cch=2", "Be brief.", later)), first, "a later turn, and who asks, change nothing");
+        assert_ne!(number_of(body("cch=1", "Be long.", "")), first);
     }
 }

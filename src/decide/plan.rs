@@ -6,7 +6,7 @@
 use std::cell::LazyCell;
 
 use crate::decide::{Decision, conversation};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Incapacity, Kind};
 use crate::policy::rules::Bounds;
 use crate::policy::{Candidate, Entry, Model, Policy, TierId, VIDEO_PART, Weighted};
 use crate::record::Reason;
@@ -42,7 +42,7 @@ pub fn plan(policy: &Policy, decision: &Decision, wish: &Wish<'_>) -> Result<Pla
     if let Some(model) = decision.pinned {
         return match misfit(policy, policy.model(model), ask) {
             None => Ok(Plan { tier: decision.tier, candidates: vec![Candidate { model, effort: None }], reasons }),
-            Some(reason) => Err(incapable(&[reason], ask)),
+            Some(reason) => Err(incapable(policy, &[reason], ask)),
         };
     }
     for tier in tiers_to_try(policy, decision.tier).filter(|tier| bounds.allows(*tier)) {
@@ -75,7 +75,7 @@ pub fn plan(policy: &Policy, decision: &Decision, wish: &Wish<'_>) -> Result<Pla
             return Ok(Plan { tier, candidates, reasons });
         }
     }
-    Err(incapable(&reasons, ask))
+    Err(incapable(policy, &reasons, ask))
 }
 
 /// The decided tier, the more capable ones, then the nearest below.
@@ -134,7 +134,7 @@ fn misfit(policy: &Policy, model: &Model, ask: &Ask<'_>) -> Option<Reason> {
     .find_map(|(is_missing, reason)| is_missing.then_some(reason))
 }
 
-fn incapable(reasons: &[Reason], ask: &Ask<'_>) -> Error {
+fn incapable(policy: &Policy, reasons: &[Reason], ask: &Ask<'_>) -> Error {
     // A part that nobody takes is a mistake of the client's.
     let only_for_parts = !reasons.is_empty() && reasons.iter().all(|reason| *reason == Reason::NeedsPart);
     if let Some(part) = ask.odd_parts().next().filter(|_| only_for_parts) {
@@ -145,6 +145,30 @@ fn incapable(reasons: &[Reason], ask: &Ask<'_>) -> Error {
         let message = "The policy's rules leave no candidate for this request.";
         return Error::new(Kind::NoAllowedCandidate, message);
     }
-    let message = format!("No candidate can carry this request ({}).", names.join(", "));
-    Error::new(Kind::NoCapableCandidate, message)
+    let incapacity = match reasons {
+        [Reason::ContextTooLong] => Incapacity::Context,
+        [Reason::NeedsVision] => Incapacity::Images,
+        [Reason::NeedsFiles] => Incapacity::Files,
+        [Reason::NeedsJsonSchema] => Incapacity::Schema,
+        _ => Incapacity::Other,
+    };
+    let message = match incapacity {
+        Incapacity::Context => too_long(policy, ask),
+        Incapacity::Images | Incapacity::Files | Incapacity::Schema | Incapacity::Other => {
+            format!("No candidate can carry this request ({}).", names.join(", "))
+        }
+    };
+    Error::new(Kind::NoCapableCandidate(incapacity), message)
+}
+
+/// By how much a conversation is too long, in the words in which Anthropic's API says it, since agents read the numbers.
+fn too_long(policy: &Policy, ask: &Ask<'_>) -> String {
+    let input = ask.features.input_tokens;
+    let largest = policy.models.iter().max_by_key(|model| model.context);
+    let context = largest.map_or(0, |model| model.context);
+    let output = largest.map_or(0, |model| ask.features.max_output.unwrap_or_default().min(model.max_output));
+    match input > context {
+        true => format!("prompt is too long: {input} tokens > {context} maximum"),
+        false => format!("input length and `max_tokens` exceed context limit: {input} + {output} > {context}"),
+    }
 }

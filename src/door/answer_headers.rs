@@ -15,9 +15,10 @@ use crate::error::{Error, Kind, Retry};
 use crate::platform::ResponseHead;
 use crate::record::Record;
 use crate::wire::coding::READ_CODINGS;
+use crate::wire::door::Door;
 
 /// All headers that are the gateway's own, which browsers may read too. What is sent is tested against this list.
-pub const SENT: [&str; 18] = [
+pub const SENT: [&str; 19] = [
     "x-route-id",
     "x-route-tier",
     "x-route-source",
@@ -32,6 +33,7 @@ pub const SENT: [&str; 18] = [
     "x-route-dropped",
     "server-timing",
     "x-request-id",
+    "request-id",
     "retry-after",
     "x-should-retry",
     "allow",
@@ -62,6 +64,9 @@ fn add_record(headers: &mut HeaderMap, record: &Record) {
     set("x-route-id", &record.id);
     // Where SDKs look for it.
     set("x-request-id", &record.id);
+    if record.door == Door::Messages {
+        set("request-id", &record.id);
+    }
     set("x-route-tier", record.tier.as_deref().unwrap_or_default());
     set("x-route-source", record.source.map_or("", |source| source.as_str()));
     let reasons: Vec<&str> = record.reasons.iter().map(|reason| reason.as_str()).collect();
@@ -111,7 +116,7 @@ pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// The headers that belong to an error: what to do next, the methods of a 405, the codings of a 415 (RFC 9110, section
 /// 15.5.16: without them it is about the content-type).
-pub fn of_error(error: &Error) -> HeaderMap {
+pub fn of_error(error: &Error, door: Door) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if let Kind::MethodNotAllowed(methods) = error.kind {
         headers.insert(ALLOW, HeaderValue::from_static(methods));
@@ -120,7 +125,7 @@ pub fn of_error(error: &Error) -> HeaderMap {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(READ_CODINGS));
     }
     let should_retry = HeaderName::from_static("x-should-retry");
-    match error.retry {
+    match error.retry(door) {
         None => {}
         Some(Retry::Never) => {
             headers.insert(should_retry, HeaderValue::from_static("false"));
@@ -200,6 +205,7 @@ mod tests {
             attempts: Vec::new(),
             timings: crate::record::Timings { auth: Some(Duration::ZERO), ..Default::default() },
             id: "id1".into(),
+            door: Door::Messages,
             ..Record::default()
         };
         let errors = [
@@ -207,7 +213,7 @@ mod tests {
             Error::new(Kind::MethodNotAllowed("GET"), ""),
             Error::new(Kind::UnsupportedCoding, ""),
         ];
-        let of_errors = errors.iter().flat_map(of_error);
+        let of_errors = errors.iter().flat_map(|error| of_error(error, Door::Chat));
         let sent: HeaderMap = headers_of(&record).into_iter().chain(of_errors).filter_map(named).collect();
         let unlisted: Vec<_> = sent.keys().filter(|name| !SENT.contains(&name.as_str())).collect();
         assert!(unlisted.is_empty(), "{unlisted:?}");
@@ -228,7 +234,7 @@ mod tests {
             (Retry::After(Duration::from_millis(2100)), map(&[("x-should-retry", "true"), ("retry-after", "3")])),
             (Retry::After(Duration::from_secs(4000)), map(&[("x-should-retry", "true"), ("retry-after", "60")])),
         ] {
-            let headers = of_error(&Error::new(Kind::RateLimited, "").with_retry(retry));
+            let headers = of_error(&Error::new(Kind::RateLimited, "").with_retry(retry), Door::Chat);
             assert_eq!(headers, expected, "{retry:?}");
         }
     }

@@ -3,14 +3,16 @@
 //! The only place where pieces meet the client's door. It notes the facts of the answer on the way, and keeps what a repair
 //! needs where the tier asks for one.
 
+use crate::door::answer::AnswerOptions;
 use crate::door::channel::Differs;
-use crate::door::chat::answer::{AnswerOptions, DIALECT};
-use crate::door::chat::chunks::Encoder;
 use crate::door::chat::completion;
-use crate::door::chat::gathered::Gathered;
+use crate::door::encoder::Encoder;
+use crate::door::gathered::Gathered;
+use crate::door::messages::answer::gathered as messages;
 use crate::door::repair::Repair;
 use crate::policy::Dialect;
 use crate::wire::carried::carried;
+use crate::wire::door::Door;
 use crate::wire::facts::AnswerFacts;
 use crate::wire::piece::{Piece, Said, Weight};
 use crate::wire::transfer::Transfer;
@@ -31,37 +33,37 @@ carried!(Delivery { options, form, sealed_bytes, facts });
 /// In which form the client gets it.
 #[derive(Debug)]
 enum Form {
-    Stream(Box<Chunks>),
+    Stream(Box<ClientStream>),
     /// Nothing goes out before its end.
-    Whole(Box<Gathered>),
+    Whole(Gathered),
 }
 
-carried!(Form = Stream(chunks) | Whole(gathered));
+carried!(Form = Stream(stream) | Whole(gathered));
 
 /// A stream for the client.
 #[derive(Debug)]
-struct Chunks {
+struct ClientStream {
     encoder: Encoder,
     repair: Option<Repair>,
     differs: bool,
 }
 
-carried!(Chunks { encoder, repair, differs });
+carried!(ClientStream { encoder, repair, differs });
 
 impl Delivery {
     /// As a stream. With `repair` the answer can be joined with one that takes its place, or takes the place of the one that it
     /// remembers.
     pub fn stream(options: AnswerOptions, repair: Option<Repair>) -> Self {
-        let encoder = match repair.as_ref().and_then(Repair::resumes) {
-            Some(identity) => Encoder::resumed(options, identity.clone()),
+        let encoder = match repair.as_ref().filter(|repair| repair.is_resumed()) {
+            Some(repair) => Encoder::resumed(options, repair.resumption()),
             None => Encoder::new(options),
         };
-        Self::of(options, Form::Stream(Box::new(Chunks { encoder, repair, differs: false })))
+        Self::of(options, Form::Stream(Box::new(ClientStream { encoder, repair, differs: false })))
     }
 
     /// As one document, once the answer is whole.
     pub fn whole(options: AnswerOptions) -> Self {
-        Self::of(options, Form::Whole(Box::default()))
+        Self::of(options, Form::Whole(Gathered::new(options.door)))
     }
 
     fn of(options: AnswerOptions, form: Form) -> Self {
@@ -72,10 +74,10 @@ impl Delivery {
     pub fn take(&mut self, said: &Said<'_>, out: &mut Vec<u8>) -> Weight {
         let options = self.options;
         note(&mut self.facts, &options, said);
-        let states = said.pieces.iter().filter_map(|piece| options.state(piece));
+        let states = said.pieces.iter().filter_map(|piece| options.state(said.dialect, piece));
         self.sealed_bytes += states.map(|sealed| sealed.token.len() + sealed.text.get().len()).sum::<usize>();
         match &mut self.form {
-            Form::Stream(chunks) => chunks.take(said, out),
+            Form::Stream(stream) => stream.take(said, out),
             Form::Whole(gathered) => gathered.take(&options, said),
         }
         let shows = said.pieces.iter().any(|piece| options.shows(said.dialect, piece));
@@ -85,8 +87,8 @@ impl Delivery {
     /// The answer is whole; what the client gets for that is appended to `out`.
     pub fn end(&mut self, out: &mut Vec<u8>) {
         match &mut self.form {
-            Form::Stream(chunks) => chunks.end(out),
-            Form::Whole(gathered) => completion::write(std::mem::take(gathered), out),
+            Form::Stream(stream) => stream.end(out),
+            Form::Whole(gathered) => std::mem::replace(gathered, Gathered::new(self.options.door)).write(out),
         }
     }
 
@@ -109,7 +111,7 @@ impl Delivery {
     /// Whether the answer says something else than the one whose place it takes, so that the client cannot get its end.
     pub fn has_differed(&self) -> bool {
         match &self.form {
-            Form::Stream(chunks) => chunks.differs,
+            Form::Stream(stream) => stream.differs,
             Form::Whole(_) => false,
         }
     }
@@ -117,21 +119,21 @@ impl Delivery {
     /// Whether the client gets other bytes than a provider of `dialect` sends.
     pub fn rewrites(&self, dialect: Dialect) -> bool {
         match &self.form {
-            Form::Stream(chunks) => chunks.rewrites(dialect),
+            Form::Stream(stream) => stream.rewrites(dialect),
             Form::Whole(_) => true,
         }
     }
 
     /// What another stream needs to take the place of this one, if one can.
-    pub fn repair(&self) -> Option<&Repair> {
+    pub fn repair(&self) -> Option<Repair> {
         match &self.form {
-            Form::Stream(chunks) => chunks.repair.as_ref().filter(|repair| repair.is_repairable()),
+            Form::Stream(stream) => stream.repair(),
             Form::Whole(_) => None,
         }
     }
 }
 
-impl Chunks {
+impl ClientStream {
     fn take(&mut self, said: &Said<'_>, out: &mut Vec<u8>) {
         match &mut self.repair {
             None => self.encoder.encode(said, out),
@@ -149,6 +151,11 @@ impl Chunks {
         }
     }
 
+    fn repair(&self) -> Option<Repair> {
+        let repair = self.repair.as_ref().filter(|repair| repair.is_repairable() && self.encoder.is_resumable())?;
+        Some(repair.broken(&self.encoder))
+    }
+
     fn rewrites(&self, dialect: Dialect) -> bool {
         !self.encoder.passes(dialect) || self.repair.as_ref().is_some_and(|repair| !repair.is_transparent())
     }
@@ -156,7 +163,10 @@ impl Chunks {
 
 /// The body of a whole answer for the client; nothing if it is to get what came.
 pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Option<Vec<u8>> {
-    (said.dialect != DIALECT).then(|| completion::encode_answer(options, said))
+    (!options.is_own(said.dialect)).then(|| match options.door {
+        Door::Chat => completion::encode_answer(options, said),
+        Door::Messages => messages::encode_answer(options, said),
+    })
 }
 
 /// The facts of a whole answer.

@@ -16,6 +16,7 @@ use crate::wire::json::{Field, JsonString, field, given, says_nothing};
 /// The members of an object that nobody has read yet. Null is not given.
 pub struct Members<'u, 'a> {
     place: Place,
+    raw: &'a RawValue,
     fields: Vec<Field<'a>>,
     unread: &'u RefCell<Unread<'a>>,
 }
@@ -23,11 +24,16 @@ pub struct Members<'u, 'a> {
 impl<'u, 'a> Members<'u, 'a> {
     /// Opens the object at `place`; nothing if `json` is none.
     pub fn open(json: &'a RawValue, place: Place, unread: &'u RefCell<Unread<'a>>) -> Option<Self> {
-        Some(Self { place, fields: members(json)?, unread })
+        Some(Self { place, raw: json, fields: members(json)?, unread })
     }
 
     pub fn place(&self) -> Place {
         self.place
+    }
+
+    /// The object as the client wrote it.
+    pub fn raw(&self) -> &'a RawValue {
+        self.raw
     }
 
     /// The member of this name; of one that comes twice the last, as every reader of JSON takes it.

@@ -1,12 +1,21 @@
 //! The client's side: where requests are for, what their headers and bodies say, and what answers are made of
 //! for them.
 
+pub mod answer;
 pub mod answer_headers;
+mod body;
+mod bounds;
 pub mod channel;
 pub mod chat;
 pub mod cors;
 pub mod delivery;
+pub mod encoder;
+mod estimate;
+mod fields;
+pub mod gathered;
 pub mod headers;
+mod marks;
+mod media;
 mod members;
 pub mod messages;
 pub mod repair;

@@ -8,12 +8,11 @@
 use std::borrow::Cow;
 
 use crate::door::channel::{CHANNELS, Channel, Differs, channel_of, with_text};
-use crate::door::chat::answer::unknown_id;
-use crate::door::chat::chunks::{Encoder, Identity};
+use crate::door::encoder::{Encoder, Resumption};
 use crate::door::seam::Seam;
 use crate::wire::carried::carried;
 use crate::wire::json::JsonString;
-use crate::wire::piece::{Piece, Said};
+use crate::wire::piece::{Alive, Piece, Said};
 
 /// The most bytes of text, or of calls, that are kept; a stream with more cannot be repaired.
 const MAX_KEPT_BYTES: usize = 1 << 20;
@@ -21,8 +20,8 @@ const MAX_KEPT_BYTES: usize = 1 << 20;
 /// What a client has been given of one answer.
 #[derive(Clone, Debug)]
 pub struct Repair {
-    /// The identity of the first stream, which all later chunks carry too.
-    identity: Identity,
+    /// How far the client has the answer, where another stream takes its place, or calls are held back.
+    resumption: Option<Resumption>,
     channels: [Channel; CHANNELS],
     /// What the client gets once the choice has finished: all since its first call.
     held: Vec<u8>,
@@ -37,7 +36,7 @@ pub struct Repair {
 }
 
 // Where the answer goes on elsewhere it is not repaired again.
-carried!(Repair { identity, channels, held, holds, resumed, seam } without { repairable });
+carried!(Repair { channels, held, holds, resumed, seam } without { repairable, resumption });
 
 /// What an event says that was not delivered before.
 struct News<'s> {
@@ -50,7 +49,7 @@ struct News<'s> {
 impl Default for Repair {
     fn default() -> Self {
         Self {
-            identity: Identity::default(),
+            resumption: None,
             channels: Default::default(),
             held: Vec::new(),
             holds: false,
@@ -72,9 +71,20 @@ impl Repair {
         !self.resumed && self.held.is_empty()
     }
 
-    /// The identity that the client knows, if a stream takes the place of another.
-    pub fn resumes(&self) -> Option<&Identity> {
-        self.resumed.then_some(&self.identity)
+    /// Whether a stream takes the place of another.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// How far the client has the answer, if that is known.
+    pub fn resumption(&self) -> Option<&Resumption> {
+        self.resumption.as_ref()
+    }
+
+    /// The same, where the stream that `encoder` writes has broken.
+    pub fn broken(&self, encoder: &Encoder) -> Self {
+        let known = self.resumption.clone().filter(|_| self.holds);
+        Self { resumption: known.or_else(|| Some(encoder.resumption())), ..self.clone() }
     }
 
     /// The answer's text as far as it was delivered.
@@ -109,9 +119,10 @@ impl Repair {
 
     /// Takes what one event says, and appends what the client gets for it to `out`.
     pub fn pass(&mut self, said: &Said<'_>, encoder: &mut Encoder, out: &mut Vec<u8>) -> Result<(), Differs> {
-        self.identify(said, encoder);
         if said.pieces.iter().all(|piece| piece.choice().is_none()) {
-            encoder.encode(said, out);
+            // What is no piece of the answer may be one of what goes out as it came.
+            let is_held = self.holds && !said.pieces.iter().any(overtakes) && self.held.len() <= MAX_KEPT_BYTES;
+            encoder.encode(said, if is_held { &mut self.held } else { out });
             return Ok(());
         }
         let has_text = said.pieces.iter().any(|piece| channel_of(piece).is_some());
@@ -133,6 +144,9 @@ impl Repair {
         let says_something = says_new || calls || finishes;
         if says_something && self.channels.iter().any(Channel::is_behind) {
             return Err(Differs);
+        }
+        if is_held && !self.holds {
+            self.resumption = Some(encoder.resumption());
         }
         self.holds = holds;
         if holds && !is_held {
@@ -159,17 +173,6 @@ impl Repair {
         }
         out.append(&mut self.held);
         Ok(())
-    }
-
-    /// Keeps the identity of the first stream.
-    fn identify(&mut self, said: &Said<'_>, encoder: &Encoder) {
-        for piece in said.pieces {
-            let Piece::Start(start) = piece else { continue };
-            let made_up = || (!encoder.passes(said.dialect)).then(|| unknown_id(start.created));
-            let id = || start.id.as_ref().map(|id| id.get().to_owned()).or_else(made_up);
-            self.identity.id = self.identity.id.take().or_else(id);
-            self.identity.created = self.identity.created.or(Some(start.created));
-        }
     }
 
     /// What an event says that was not delivered before. What is not to be held counts as delivered.
@@ -211,6 +214,22 @@ impl Repair {
             }
         }
         Ok(news)
+    }
+}
+
+/// Whether a piece goes out at once, though calls are held back: it belongs to no place in the answer.
+fn overtakes(piece: &Piece<'_>) -> bool {
+    match piece {
+        Piece::Start(_) | Piece::Usage { .. } | Piece::Alive(Alive::Ping | Alive::Comment) | Piece::Opaque(_) => true,
+        Piece::Alive(Alive::Thinking)
+        | Piece::Begin { .. }
+        | Piece::Text { .. }
+        | Piece::Refusal { .. }
+        | Piece::Reasoning { .. }
+        | Piece::Sealed { .. }
+        | Piece::Input { .. }
+        | Piece::End { .. }
+        | Piece::Finish { .. } => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Paths that clients ask for and that nothing is served at: whose they are, and what to use in their place.
 
 /// What is served, in words for whoever asked for something else.
-const SERVED: &str = "valid: POST /v1/chat/completions, POST /v1/route, GET /v1/models, GET /healthz";
+const SERVED: &str = "valid: POST /v1/chat/completions, POST /v1/messages, POST /v1/messages/count_tokens, POST /v1/route, GET /v1/models, GET /healthz";
 
 /// Paths whose callers are told the same.
 struct Group {
@@ -11,7 +11,7 @@ struct Group {
     paths: &'static [(&'static str, &'static str)],
 }
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     Group {
         instead: "leave out one of them",
         paths: &[("/v1", "The base URL holds `/v1` and the path begins with it: `/v1` stands twice")],
@@ -20,7 +20,6 @@ const GROUPS: [Group; 6] = [
         instead: "use POST /v1/chat/completions",
         paths: &[
             ("/responses", "The Responses API is not served"),
-            ("/messages", "Anthropic's Messages API is not served"),
             ("/complete", "Anthropic's older Completions API is not served"),
             ("/completions", "OpenAI's older Completions API is not served"),
             ("/chat/completions", "No completion is stored"),
@@ -58,6 +57,7 @@ const GROUPS: [Group; 6] = [
         instead: "point an OpenAI SDK, not an Azure one, at this gateway",
         paths: &[("/openai", "This is Azure's path, which is not served")],
     },
+    Group { instead: "use POST /v1/messages", paths: &[("/messages", "Batches of messages are not served")] },
     Group {
         instead: "let it end in `/v1` alone",
         paths: &[("/api/v1", "The base URL has a path that this gateway has not")],

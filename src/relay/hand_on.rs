@@ -74,7 +74,7 @@ pub enum HandedOn<P: Platform> {
     Taken,
     /// Nobody took it; it goes on here as it was.
     Refused(Passage<P>),
-    /// It was taken, and then its body could not be handed on.
+    /// Nobody took it, and it cannot go on here either.
     Lost(AnswerFacts),
 }
 
@@ -113,11 +113,12 @@ pub fn hand_on<P: Platform>(
             let Sent { nonce, pending, upload } = taker.send(load())?;
             // Whoever takes it says nothing yet.
             let is_refused = visit.platform.wait_first(&[Wait::Response(&pending)], Some(REFUSAL_TIMEOUT)).is_some();
-            (!is_refused).then_some(Taken { nonce, answer: Next::Pending(pending), upload })
+            // What stands behind it is the answer's own end.
+            let _behind = if is_refused { None } else { taker.give(&nonce) }?;
+            Some(Taken { nonce, answer: Next::Pending(pending), upload })
         }
     });
-    let is_given = |taken: &Taken<P>| visit.platform.elect(&nonce_key(OWNER, &taken.nonce), OWNER_AGE);
-    let Some(Taken { nonce, answer, mut upload }) = taken.filter(is_given) else {
+    let Some(Taken { nonce, answer, mut upload }) = taken else {
         let sealer = sealer(&state.stream, &continuation.roots);
         let parts = Parts { state: state.stream, held, rest, body };
         return AnswerStream::from_parts(parts, sealer)
@@ -125,10 +126,8 @@ pub fn hand_on<P: Platform>(
     };
     let platform = visit.platform;
     let beginning = [GO, &rest].concat();
-    let sent = platform.write(&mut upload, &beginning, || TAKING_TIMEOUT);
-    if sent.and_then(|()| platform.hand_over(upload, body)).is_err() {
-        return HandedOn::Lost(facts);
-    }
+    // The answer is the other execution's by now, which tells of a way that breaks.
+    let _ = platform.write(&mut upload, &beginning, || TAKING_TIMEOUT).and_then(|()| platform.hand_over(upload, body));
     match answer {
         Next::Pending(pending) => visit.leave_answer(pending),
         Next::Body { body, behind } => visit.hand_on(body, behind, &nonce_key(END, &nonce)),
@@ -138,11 +137,11 @@ pub fn hand_on<P: Platform>(
 
 /// The key in the POP's cache under which an execution tells the end of the answer that it took with this nonce.
 pub const END: &str = "continuation-end/";
-/// The office in the POP of the one of two executions whose the answer is, where the way between them breaks before the word to go
-/// on is there: whoever hands on takes it before giving the answer away, whoever waits for the word before giving up.
-pub const OWNER: &str = "continuation-owner/";
-/// How long it is known whose the answer is: longer than the word to go on is waited for.
-pub const OWNER_AGE: Duration = Duration::from_secs(30);
+/// The office in the POP of the one of two executions that gives up an answer, so that the other one has it: whoever hands it on takes
+/// it before the word to go on, whoever waits for the word where the way breaks before that.
+pub const GIVEN_UP: &str = "continuation-given-up/";
+/// How long it is known who has given up: longer than the word to go on is waited for.
+pub const GIVEN_UP_AGE: Duration = Duration::from_secs(30);
 
 /// A key for what belongs to a nonce.
 pub fn nonce_key(prefix: &str, nonce: &Nonce) -> String {
@@ -163,7 +162,7 @@ struct Load<'l> {
 }
 
 impl Load<'_> {
-    /// An empty state only asks whether one would be taken.
+    /// An empty state only asks whether one would be taken; with a nonce behind it, it gives up that answer, and asks for its end.
     const NONE: Load<'static> = Load { state: Vec::new(), held: b"" };
 }
 
@@ -223,8 +222,21 @@ impl<'t, P: Platform> Taker<'t, P> {
     /// Sends a load, and waits until it is taken.
     fn offer(&self, load: Load<'_>) -> Option<Taken<P>> {
         let Asked { nonce, body, upload } = self.ask(load)?;
-        let behind = self.platform.follow(&nonce_key(END, &nonce))?;
+        let behind = self.give(&nonce)?;
         Some(Taken { nonce, answer: Next::Body { body, behind }, upload })
+    }
+
+    /// Gives up the answer with this nonce, and finds its end; nothing if it is not taken, or not any more.
+    ///
+    /// Two services have two caches, though they are in one POP. Then the other one is asked to see to it in its own.
+    fn give(&self, nonce: &Nonce) -> Option<P::Body> {
+        if let Some(end) = self.platform.follow(&nonce_key(END, nonce)) {
+            return self.platform.elect(&nonce_key(GIVEN_UP, nonce), GIVEN_UP_AGE).then_some(end);
+        }
+        let Asked { body, upload, .. } = self.ask(Load { state: Vec::new(), held: nonce })?;
+        // A request that breaks off would take its answer along.
+        self.platform.finish(upload).ok()?;
+        Some(body)
     }
 
     /// Sends a load, and waits until somebody shows that it has opened its head.

@@ -9,10 +9,10 @@ use http::header::{HeaderMap, HeaderValue};
 
 use crate::attempt::answer_stream::{AnswerStream, Parts};
 use crate::platform::allowance::Allowance;
-use crate::platform::{Platform, Wait};
+use crate::platform::{ClientGone, Platform, Wait};
 use crate::relay::frame::{Announced, FrameKeys, HEAD_BYTES, Nonce, VALIDITY};
-use crate::relay::hand_on::{self, END, GO, OWNER, OWNER_AGE, PROOF, State, TermsState, nonce_key};
-use crate::relay::passage::{Interruption, Passage, Terms};
+use crate::relay::hand_on::{self, END, GIVEN_UP, GIVEN_UP_AGE, GO, PROOF, State, TermsState, nonce_key};
+use crate::relay::passage::{End, Interruption, Passage, Terms};
 use crate::relay::{conclude, note_broken};
 use crate::secret::Secret;
 use crate::upstream::keyring::Continuation;
@@ -57,22 +57,28 @@ pub fn serve<P: Platform>(
 ) -> Result<Settled, Foreign> {
     let Load { state, held, roots, proof, nonce } = take(visit, &mut body)?;
     let Some(State { visit: before, stream, witness, terms }) = state else {
+        let end = match &held[..] {
+            [] => None,
+            given => Some(end_of_given(visit.platform, given)?),
+        };
         visit.take_over(proof, None);
         // Whoever asked has gone if it does not hear this.
-        let _ = visit.finish();
+        let _ = match end {
+            Some(end) => visit.hand_over(b"", end).map(|()| Ending::Elsewhere),
+            None => visit.finish().map(|()| Ending::Elsewhere),
+        };
         return Ok(Settled { facts: None, ending: Ending::Elsewhere });
     };
+    let end = visit.platform.publish(&nonce_key(END, &nonce), END_AGE).ok_or(Foreign)?;
     match stream.told() {
-        Transfer::Stream => {
-            let postscript = visit.platform.publish(&nonce_key(END, &nonce), END_AGE).ok_or(Foreign)?;
-            visit.take_over(proof, Some(postscript));
-        }
-        Transfer::Whole => {}
+        Transfer::Stream => visit.take_over(proof, Some(end)),
+        // It has an end of its own. That this one is there shows that the answer was taken.
+        Transfer::Whole => visit.platform.finish(end).map_err(|ClientGone| Foreign)?,
     }
     let platform = visit.platform;
     let mut reader = Reader { platform, body: &mut body, until: platform.elapsed() + STATE_TIMEOUT };
     let is_cut = reader.read(GO.len()).is_err();
-    if is_cut && platform.elect(&nonce_key(OWNER, &nonce), OWNER_AGE) {
+    if is_cut && has_kept(platform, &nonce) {
         // The other execution has not waited for this one, and sees to the answer itself.
         return Ok(Settled { facts: None, ending: Ending::Elsewhere });
     }
@@ -91,14 +97,19 @@ pub fn serve<P: Platform>(
     if passage.is_waited_for() && visit.comment_due().is_none() {
         visit.keep_alive();
     }
-    passage.answer.provider.broke_off = is_cut;
-    let (result, is_gone) = match is_cut {
-        // The answer is this execution's, but what came behind the state is lost.
-        true => (Err(Interruption::Broken(Break::Cut)), false),
-        false => match passage.pass_on(visit) {
-            Err(Interruption::ClientGone) => (Err(Interruption::Broken(Break::Cut)), true),
-            other => (other, false),
-        },
+    let passed = match is_cut {
+        // The answer is this execution's, but what came behind the state is lost, and the way with it.
+        true => Err(Interruption::ClientGone),
+        false => passage.pass_on(visit),
+    };
+    let broke_off = passage.answer.provider.broke_off;
+    let (result, is_gone) = match passed {
+        Err(Interruption::ClientGone) => (Err(Interruption::Broken(Break::Cut)), true),
+        // What was written last may have got lost without a word.
+        Ok(End::Whole) if broke_off && told == Transfer::Stream && visit.has_lost_client() => {
+            (Err(Interruption::Broken(Break::Cut)), true)
+        }
+        other => (other, false),
     };
     if !had_begun && passage.answer.provider.has_begun() {
         witness.has_begun(visit.platform);
@@ -108,9 +119,9 @@ pub fn serve<P: Platform>(
         // that breaks off where the platform passes that on, whichever shows first. Then nothing is known of either.
         let is_lost = is_gone
             || match told {
-                Transfer::Whole => passage.answer.provider.broke_off,
+                Transfer::Whole => broke_off,
                 // A body that breaks off may look like one that ends.
-                Transfer::Stream => matches!(broken, Break::Cut) && visit.has_lost_client(),
+                Transfer::Stream => (broke_off || matches!(broken, Break::Cut)) && visit.has_lost_client(),
             };
         if is_lost {
             visit.note(|record| record.client_closed = told == Transfer::Stream);
@@ -125,6 +136,21 @@ pub fn serve<P: Platform>(
         visit.leave(move |platform| witness.was_whole(platform));
     }
     Ok(Settled { facts: Some(facts), ending })
+}
+
+/// Gives up, for who asks from another cache, the answer that was taken with this nonce, and finds its end.
+fn end_of_given<P: Platform>(platform: &P, nonce: &[u8]) -> Result<P::Body, Foreign> {
+    let nonce: &Nonce = nonce.try_into().map_err(|_| Foreign)?;
+    let end = platform.follow(&nonce_key(END, nonce)).ok_or(Foreign)?;
+    let is_given = platform.elect(&nonce_key(GIVEN_UP, nonce), GIVEN_UP_AGE);
+    is_given.then_some(end).ok_or(Foreign)
+}
+
+/// Whether the execution that has sent the answer with this nonce has kept it, and cannot give it up any more. Where nothing is
+/// known of it, it has.
+fn has_kept<P: Platform>(platform: &P, nonce: &Nonce) -> bool {
+    let office = nonce_key(GIVEN_UP, nonce);
+    platform.elect(&office, GIVEN_UP_AGE) || platform.follow(&office).is_none()
 }
 
 /// Reads what comes before the provider's bytes.

@@ -155,7 +155,7 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
     fn repair(&mut self, broken: &Break) -> Result<Option<Box<AnswerStream<P>>>, Interruption> {
         let job = self.attempts.job;
         note_broken(self.attempts.visit, Some(&self.serving.witness), broken, &self.passage);
-        let Some(mut repair) = self.passage.answer.delivery.repair().cloned() else { return Ok(None) };
+        let Some(mut repair) = self.passage.answer.delivery.repair() else { return Ok(None) };
         match job.tier.resume {
             Resume::Off => return Ok(None),
             Resume::Continue if !repair.text().is_empty() => {

@@ -18,7 +18,7 @@ use crate::upstream::dialect::{self, DecodeOptions, Defect, EndOfAnswer, Heard, 
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::sealer::Sealer;
 use crate::wire::carried::carried;
-use crate::wire::piece::{Alive, AsItCame, Piece, Said, Weight, recycle};
+use crate::wire::piece::{Alive, Piece, Said, Weight, recycle};
 use crate::wire::sse::{self, Beginning, Decoder, MAX_EVENT_BYTES};
 
 /// How long usage and the end marker are awaited after every choice has finished.
@@ -353,9 +353,10 @@ impl<P: Platform> ProviderStream<P> {
         if self.form == Form::Whole {
             return self.take_whole(tell);
         }
-        let last = self.dialect.data(&self.decoder.remainder());
+        let last = self.dialect.data(&self.decoder.remainder()).without_end();
         let mut pieces = recycle(std::mem::take(&mut self.pieces));
         let heard = self.dialect.take(&last, &mut pieces);
+        let passed = self.dialect.pass(&last);
         if let Err(Defect::Error(error)) = heard {
             return Err(Break::Error(error));
         }
@@ -367,12 +368,12 @@ impl<P: Platform> ProviderStream<P> {
         if !self.dialect.is_finished() {
             return Err(Break::Cut);
         }
-        if heard == Ok(Heard::Pieces) && last.as_it_came().is_some() {
-            let came = last.as_it_came().map(|came| AsItCame { whole: None, ..came });
+        if let (Ok(Heard::Pieces), came @ Some(_)) = (heard, passed.as_it_came()) {
             tell(&Said { dialect: self.dialect.dialect(), pieces: &pieces, came });
         }
         if let Some(held) = &held {
-            tell(&Said { dialect: self.dialect.dialect(), pieces: &behind, came: held.as_it_came() });
+            let passed = self.dialect.pass(held);
+            tell(&Said { dialect: self.dialect.dialect(), pieces: &behind, came: passed.as_it_came() });
         }
         Ok(Progress::Ended)
     }
@@ -409,7 +410,8 @@ impl<P: Platform> ProviderStream<P> {
                     self.alive = true;
                 }
                 Heard::Pieces => {
-                    let said = Said { dialect: self.dialect.dialect(), pieces: &pieces, came: data.as_it_came() };
+                    let passed = self.dialect.pass(&data);
+                    let said = Said { dialect: self.dialect.dialect(), pieces: &pieces, came: passed.as_it_came() };
                     match tell(&said) {
                         Weight::Answer => self.begun = true,
                         Weight::Nothing => self.alive = true,

@@ -20,8 +20,8 @@ use crate::record::{AttemptEnd, AttemptRecord, Billing, Reason, Record, Word, li
 use crate::secret::Secret;
 use crate::upstream::keyring::Keyring;
 use crate::wire::carried::carried;
+use crate::wire::media;
 use crate::wire::usage::Tally;
-use crate::wire::{media, sse};
 
 /// How often a client that waits hears that somebody is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -222,7 +222,7 @@ impl<'a, P: Platform> Visit<'a, P> {
     /// Sends a comment as [`Visit::write`] does.
     pub fn send_comment(&mut self, until: Duration) -> Result<(), ClientGone> {
         self.comment_due = self.comment_due.map(|due| due + KEEP_ALIVE);
-        self.write(sse::COMMENT, until)
+        self.write(self.record.door.keep_alive(), until)
     }
 
     /// Sends bytes of a streamed answer, after the head if that has not gone out. `until` is when the request's time is over.
@@ -359,7 +359,7 @@ impl<'a, P: Platform> Visit<'a, P> {
         is_open
             && (0..PROBES).any(|_| {
                 self.platform.sleep(PROBE_GAP);
-                self.send(sse::COMMENT, || LAST_PATIENCE).is_err()
+                self.send(self.record.door.keep_alive(), || LAST_PATIENCE).is_err()
             })
     }
 

@@ -76,9 +76,10 @@ pub fn settle<P: Platform>(mut visit: Visit<'_, P>, settled: Settled) {
             BrokenOff::ClientGone => visit.note(|record| record.client_closed = true),
             BrokenOff::Nothing => {
                 visit.note(|record| record.failed(&error));
-                visit.add_headers(answer_headers::of_error(&error));
-                let body = error.body(visit.known().door, &visit.known().id);
-                return visit.answer(error.kind.status(), body);
+                let Record { door, id, .. } = visit.known();
+                let (door, body) = (*door, error.body(*door, id));
+                visit.add_headers(answer_headers::of_error(&error, door));
+                return visit.answer(error.status(door), body);
             }
         },
     }
@@ -122,9 +123,9 @@ fn note_costs<P: Platform>(visit: &mut Visit<'_, P>, facts: Option<AnswerFacts>,
 pub fn after_panic(record: Record) -> (Record, ResponseHead, Vec<u8>) {
     let error = panicked();
     let body = error.body(record.door, &record.id);
-    let (status, bytes_sent) = (error.kind.status().as_u16(), body.len() as u64);
-    let record = Record { status, bytes_sent, error: Some(error.kind.code().into()), ..record };
-    let head = answer_headers::head(&record, error.kind.status(), media::JSON, HeaderMap::new());
+    let (status, bytes_sent) = (error.status(record.door), body.len() as u64);
+    let record = Record { status: status.as_u16(), bytes_sent, error: Some(error.kind.code().into()), ..record };
+    let head = answer_headers::head(&record, status, media::JSON, HeaderMap::new());
     (record, head, body)
 }
 

@@ -4,22 +4,10 @@
 //! One list for both sides, so that they cannot drift apart: the client's door checks fields by it, and a provider of the same
 //! API gets no field that is not in it.
 
+use super::field_type::FieldType;
+
 /// The most choices that a request may ask for.
 pub const MAX_CHOICES: u64 = 128;
-
-/// The JSON types that a field may have.
-#[derive(Clone, Copy)]
-pub enum FieldType {
-    Any,
-    Text,
-    Boolean,
-    Number,
-    Whole,
-    Array,
-    Object,
-    TextOrArray,
-    TextOrObject,
-}
 
 /// Every field of the published API, with its type where the gateway reads it or may change it. All but `messages` may be
 /// null.

@@ -2,6 +2,7 @@
 
 use crate::policy::Dialect;
 use crate::wire::carried::carried;
+use crate::wire::sse;
 
 /// The API in whose words a client asks and is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,14 @@ impl Door {
         match self {
             Door::Chat => Dialect::OpenaiChat,
             Door::Messages => Dialect::AnthropicMessages,
+        }
+    }
+
+    /// What keeps the connection of a stream open while there is nothing to say.
+    pub fn keep_alive(self) -> &'static [u8] {
+        match self {
+            Door::Chat => sse::COMMENT,
+            Door::Messages => sse::PING,
         }
     }
 }

@@ -270,6 +270,12 @@ impl<'a> JsonString<'a> {
     }
 }
 
+impl<'a> From<JsonString<'a>> for Json<'a> {
+    fn from(text: JsonString<'a>) -> Self {
+        text.0
+    }
+}
+
 impl PartialEq for JsonString<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.get() == other.get()

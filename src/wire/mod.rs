@@ -9,6 +9,7 @@ pub mod coding;
 pub mod containers;
 pub mod door;
 pub mod facts;
+pub mod field_type;
 pub mod halves;
 pub mod json;
 pub mod mac;

@@ -100,6 +100,8 @@ pub enum ReasoningForm {
     Summary,
 }
 
+carried!(ReasoningForm = Text | Alias | Summary);
+
 /// How an item ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemEnd {
@@ -203,7 +205,7 @@ pub struct Said<'a> {
 /// An event as it came.
 #[derive(Clone, Copy, Debug)]
 pub struct AsItCame<'a> {
-    /// All of it, if it is data and nothing else.
+    /// All of it, if it is as its dialect has events and nothing else: data, in the Messages API under the name that the data says.
     pub whole: Option<&'a [u8]>,
     pub data: &'a [u8],
 }

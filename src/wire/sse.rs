@@ -14,6 +14,8 @@ const MAX_KEPT_BYTES: usize = 256 << 10;
 
 /// Keeps a connection open; every client ignores it.
 pub const COMMENT: &[u8] = b": keep-alive\n\n";
+/// The event that the Messages API has for the same.
+pub const PING: &[u8] = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";
 
 /// One event, borrowed from the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +185,11 @@ impl Event<'_> {
     /// Whether it is data and nothing else.
     pub fn is_bare(&self) -> bool {
         self.others == 0
+    }
+
+    /// Whether it is data under a name and nothing else, the name first.
+    pub fn is_named_data(&self) -> bool {
+        self.others == 1 && self.raw.starts_with(b"event:")
     }
 
     /// Whether its name says that it is an error, whatever its data is.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tiergate::door::chat;
-use tiergate::door::chat::answer::AnswerOptions;
+use tiergate::door;
+use tiergate::door::answer::AnswerOptions;
 use tiergate::door::delivery::{self, Delivery};
 use tiergate::policy::parse::parse;
 use tiergate::policy::{AuthStyle, Candidate, Dialect, Effort, Entry, Policy};
@@ -17,6 +17,7 @@ use tiergate::upstream::address::Address;
 use tiergate::upstream::dialect::{self, CannotEncode, DecodeOptions, Defect, EncodeOptions, Heard, Recipient, Stream};
 use tiergate::upstream::error_words::{self, ProviderError};
 use tiergate::upstream::sealer::Sealer;
+use tiergate::wire::ask::Ask;
 use tiergate::wire::door::Door;
 use tiergate::wire::facts::AnswerFacts;
 use tiergate::wire::json::object_fields;
@@ -38,8 +39,9 @@ const AS_IT_CAME: &str = "as it came";
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// What a case says, in the order in which it says it, and what follows from it.
-const GIVEN: [&str; 11] = [
+const GIVEN: [&str; 12] = [
     "shows",
+    "door",
     "policy_model",
     "policy_provider",
     "show_reasoning",
@@ -134,11 +136,28 @@ impl Case {
         self.get("request").unwrap_or(r#"{"messages":[{"role":"user","content":"Hi"}]}"#).as_bytes()
     }
 
+    /// The API in whose words the case's request is: the chat API's, unless it says otherwise.
+    fn door(&self) -> Door {
+        match self.get("door") {
+            None => Door::Chat,
+            Some(r#""messages""#) => Door::Messages,
+            Some(door) => panic!("{}: {door} is no door", self.name),
+        }
+    }
+
+    fn request(&self) -> Ask<'_> {
+        let parsed = match self.door() {
+            Door::Chat => door::chat::parse(self.body()),
+            Door::Messages => door::messages::parse(self.body()),
+        };
+        parsed.unwrap_or_else(|error| panic!("{}: {error:?}", self.name))
+    }
+
     /// How the case's answers are read and written.
     pub fn ways(&self) -> Ways {
         let policy = self.policy();
         let candidate = self.candidate(&policy);
-        let request = chat::parse(self.body()).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
+        let request = self.request();
         let sealer = self.sealer(&policy, &candidate);
         let reading = DecodeOptions::of(&Recipient::of(&policy, &candidate), &request, CREATED);
         let options = AnswerOptions::of(&request, policy.providers[0].show_reasoning);
@@ -167,7 +186,7 @@ impl Case {
     /// What is expected of the case, by name.
     fn outcome(&self) -> Vec<(&'static str, String)> {
         let policy = self.policy();
-        let request = chat::parse(self.body()).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
+        let request = self.request();
         let candidate = self.candidate(&policy);
         let sealer = self.sealer(&policy, &candidate);
         let begun = self.value("begun").as_str().map(Into::into);
@@ -183,7 +202,7 @@ impl Case {
                 }
             }
             Err(CannotEncode::Unfit(error)) => {
-                outcome.push(("error", String::from_utf8(error.body(Door::Chat, "")).expect("UTF-8")));
+                outcome.push(("error", String::from_utf8(error.body(self.door(), "")).expect("UTF-8")));
             }
             Err(CannotEncode::Unavailable(dialect)) => panic!("{}: {dialect} should be built", self.name),
         }
@@ -359,7 +378,8 @@ impl Passage {
         let mut pieces = Vec::new();
         let name = match self.stream.take(&data, &mut pieces) {
             Ok(Heard::Pieces) => {
-                let said = Said { dialect: self.stream.dialect(), pieces: &pieces, came: data.as_it_came() };
+                let passed = self.stream.pass(&data);
+                let said = Said { dialect: self.stream.dialect(), pieces: &pieces, came: passed.as_it_came() };
                 match self.delivery.take(&said, out) {
                     _ if pieces == [Piece::Alive(Alive::Comment)] => "comment",
                     Weight::Answer => "piece",

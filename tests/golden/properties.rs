@@ -4,8 +4,8 @@ use std::sync::{LazyLock, Mutex};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tiergate::door::answer::AnswerOptions;
 use tiergate::door::chat;
-use tiergate::door::chat::answer::AnswerOptions;
 use tiergate::door::delivery::{self, Delivery};
 use tiergate::policy::Dialect;
 use tiergate::policy::parse::parse;

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tiergate::door::answer::AnswerOptions;
 use tiergate::door::chat;
-use tiergate::door::chat::answer::AnswerOptions;
 use tiergate::door::delivery::{self, Delivery};
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Effort, Policy};
@@ -202,7 +202,10 @@ fn streamed(decode: &DecodeOptions, encode: AnswerOptions, blocks: &[Value]) -> 
         let event = decoder.next_event().expect("a short event").expect("a whole event");
         let (data, mut pieces) = (stream.data(&event), Vec::new());
         stream.take(&data, &mut pieces).expect("an event");
-        delivery.take(&Said { dialect: stream.dialect(), pieces: &pieces, came: data.as_it_came() }, &mut out);
+        delivery.take(
+            &Said { dialect: stream.dialect(), pieces: &pieces, came: stream.pass(&data).as_it_came() },
+            &mut out,
+        );
     }
     let out = String::from_utf8(out).expect("UTF-8");
     let mut message = json!({"role": "assistant", "content": ""});

@@ -260,15 +260,35 @@ fn models_lists_what_the_client_may_use() {
         let models = scenario.json()["data"].as_array().unwrap().clone();
         models.iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(list(json!({})), ["auto", "small", "large"]);
-    assert_eq!(list(json!({"tiers": ["large"]})), ["auto", "large"]);
+    assert_eq!(list(json!({})), ["auto", "small", "large", "claude-auto"]);
+    assert_eq!(list(json!({"tiers": ["large"]})), ["auto", "large", "claude-auto"]);
     assert_eq!(list(json!({"tiers": ["gone"]})), [""; 0]);
-    assert_eq!(list(json!({"may_pin": true})).len(), 7);
-    assert_eq!(list(json!({"may_pin": true, "tiers": ["small"]})), ["auto", "small", "plain"]);
+    assert_eq!(list(json!({"may_pin": true})).len(), 8);
+    assert_eq!(list(json!({"may_pin": true, "tiers": ["small"]})), ["auto", "small", "plain", "claude-auto"]);
     let one = Scenario::new().path(Method::GET, "/models/small").run();
     assert_eq!((one.status(), one.json()["object"].as_str()), (200, Some("model")));
     let hidden = Scenario::new().path(Method::GET, "/v1/models/one").run();
     assert_eq!((hidden.status(), hidden.error_code().as_str()), (404, "model_not_found"));
+}
+
+#[test]
+fn one_list_of_models_serves_both_families() {
+    let scenario = Scenario::new().path(Method::GET, "/v1/models").header("anthropic-version", "2023-06-01").run();
+    let list = scenario.json();
+    let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|model| model["id"].clone()).collect();
+    assert_eq!(ids, ["auto", "small", "large", "claude-auto", "claude-small", "claude-large"]);
+    assert_eq!((&list["first_id"], &list["last_id"]), (&json!("auto"), &json!("claude-large")));
+    let expected = json!({"id": "auto", "object": "model", "created": 0, "owned_by": "tiergate", "type": "model",
+        "display_name": "auto", "created_at": "1970-01-01T00:00:00Z", "lifecycle": "active"});
+    assert_eq!((&list["data"][0], &list["has_more"]), (&expected, &json!(false)));
+    let asked = Scenario::new()
+        .ask(json!({"model": "claude-large", "messages": [{"role": "user", "content": "hi"}]}))
+        .provider(crate::scenario::SECOND, answer("hi"))
+        .run();
+    assert_eq!(
+        (asked.response_header("x-route-tier"), asked.response_header("x-route-source")),
+        ("large".into(), "model".into())
+    );
 }
 
 #[test]
@@ -312,7 +332,7 @@ fn an_anonymous_client_is_narrowed_by_the_policy() {
     let clamped = narrow().provider(CLASSIFIER, verdict("large", 0.9)).provider(FIRST, answer("hi")).run();
     assert_eq!((clamped.response_header("x-route-tier").as_str(), clamped.status()), ("small", 200));
     let models = narrow().path(Method::GET, "/v1/models").run();
-    assert_eq!(models.json()["data"].as_array().map(Vec::len), Some(2));
+    assert_eq!(models.json()["data"].as_array().map(Vec::len), Some(3));
     for anonymous in [json!(null), json!({})] {
         let wide = open(anonymous).header("x-route-tier", "large").provider(FIRST, answer("hi")).run();
         assert_eq!(wide.status(), 200);

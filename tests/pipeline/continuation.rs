@@ -120,8 +120,51 @@ fn a_way_that_breaks_before_the_word_to_go_on_is_told_and_logged_once() {
     assert_eq!((&log["error.type"], &log["continued"]), (&json!("stream_broken"), &json!(1)), "{log}");
     let text = scenario.text();
     assert!(text.contains("stream_broken") && !text.contains("[DONE]"), "{text}");
+    assert!(scenario.fake.cache.borrow().keys().all(|key| !key.contains("health")), "the provider has done nothing");
     assert!(!scenario.fake.answer.borrow().finished, "the transfer should be aborted");
     assert_eq!(scenario.fake.log.borrow().len(), 1, "{:?}", scenario.fake.log.borrow());
+}
+
+#[test]
+fn another_service_sees_to_the_end_in_its_own_cache() {
+    let (parts, expected) = long_answer(40);
+    for streams in [true, false] {
+        let policy = long(if streams { json!({}) } else { json!({"whole": "streamed"}) });
+        let scenario = asking(policy, streams).provider(FIRST, apart(&texts(&parts), Duration::ZERO));
+        scenario.fake.caches_apart.set(true);
+        let scenario = scenario.run();
+        let log = scenario.log();
+        assert_eq!((&log["error.type"], &log["continued"]), (&Value::Null, &json!(4)), "{log}");
+        assert_eq!(scenario.fake.given_up.get(), 4);
+        assert!(!streams || scenario.text() == expected, "{}", scenario.text());
+    }
+}
+
+#[test]
+fn an_answer_is_given_up_once() {
+    let scenario = Scenario::new().continues();
+    let keys = scenario.fake.frame_keys();
+    let now = scenario.fake.unix_time();
+    let (taken, unknown, kept) = ([7; 16], [8; 16], [9; 16]);
+    let key = |prefix: &str, nonce: [u8; 16]| prefix.to_owned() + &format!("{:02x}", nonce[0]).repeat(16);
+    for nonce in [taken, kept] {
+        scenario.fake.publish(&key("continuation-end/", nonce), SECONDS(10));
+    }
+    scenario.fake.elect(&key("continuation-given-up/", kept), SECONDS(30));
+    scenario.fake.caches_apart.set(true);
+    let mut heads = 0;
+    for (name, held, status) in [
+        ("taken", &taken[..], 200),
+        ("a second time", &taken, 404),
+        ("unknown", &unknown, 404),
+        ("kept", &kept, 404),
+        ("no nonce", &taken[..9], 404),
+    ] {
+        heads += 1;
+        let head = keys.head(now, [heads; 16], Load { state: b"", held }).expect("a head");
+        let answer = answer_at_continuation(&scenario, &[&head[..], held].concat());
+        assert_eq!((answer.0, answer.1), (status, status == 200), "{name}: {}", answer.2);
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tiergate::platform::{
 use tiergate::secret::Secret;
 use tiergate::upstream::headers::is_read;
 
-use crate::handing_on::Handed;
+use crate::handing_on::{GIVING_UP_BYTES, Handed};
 pub use crate::happenings::{Answer, Chunk, Event, Published, PublishedEnd, Reply, Sent};
 
 /// 2026-11-22 12:00:00 UTC.
@@ -59,6 +59,12 @@ pub struct Fake {
     pub published: RefCell<BTreeMap<String, Published>>,
     /// A body that breaks takes the way to the client along, as between executions.
     pub breaks_both_ways: Cell<bool>,
+    /// The other execution has another cache.
+    pub caches_apart: Cell<bool>,
+    /// How often it was asked to see to an end there.
+    pub given_up: Cell<u32>,
+    /// What was sent last to another execution.
+    pub opened: RefCell<Vec<u8>>,
     /// The way to another execution breaks behind the state.
     pub loses_go: Cell<bool>,
 }
@@ -254,7 +260,10 @@ impl Platform for Fake {
         Some(Downstream::Published(key.to_owned()))
     }
 
-    fn follow(&self, _key: &str) -> Option<FakeBody> {
+    fn follow(&self, key: &str) -> Option<FakeBody> {
+        if self.caches_apart.get() && !self.published.borrow().contains_key(key) {
+            return None;
+        }
         // The other execution runs only after this one, and publishes then.
         Some(FakeBody { is_of_another: true, ..self.body(Vec::new()) })
     }
@@ -307,7 +316,11 @@ impl Platform for Fake {
         let UpstreamRequest { url, body, .. } = request;
         // A whole answer comes when it is whole, after it was asked whether one would be taken.
         let is_whole = self.handed.borrow().last().is_some_and(Handed::is_question);
-        self.handed.borrow_mut().push(Handed { url, beginning: body, go: Vec::new(), rest: None });
+        self.opened.replace(body.clone());
+        match body.len() == GIVING_UP_BYTES {
+            true => self.given_up.set(self.given_up.get() + 1),
+            false => self.handed.borrow_mut().push(Handed { url, beginning: body, go: Vec::new(), rest: None }),
+        }
         let pending = self.pending(reply, between_bytes);
         let ready = if is_whole && matches!(pending.reply, Reply::Takes) { NEVER } else { pending.ready };
         Ok((Pending { ready, ..pending }, Downstream::HandedOn))
@@ -445,7 +458,8 @@ impl Platform for Fake {
     fn finish(&self, downstream: Downstream) -> Result<(), ClientGone> {
         match downstream {
             Downstream::Published(key) => self.end_published(&key, PublishedEnd::Finished),
-            Downstream::ToClient | Downstream::HandedOn => self.answer.borrow_mut().finished = true,
+            Downstream::HandedOn => {}
+            Downstream::ToClient => self.answer.borrow_mut().finished = true,
         }
         Ok(())
     }

@@ -7,10 +7,13 @@ use serde_json::Value;
 use tiergate::admit::memory::Memory;
 use tiergate::pipeline;
 use tiergate::platform::{Platform, ReadError, Received};
-use tiergate::relay::frame::{FrameKeys, HEAD_BYTES};
+use tiergate::relay::frame::{FrameKeys, HEAD_BYTES, NONCE_BYTES};
 use tiergate::secret::Secret;
 
 use crate::fake::{Chunk, Fake, FakeBody, Published, PublishedEnd};
+
+/// How long a request is that gives up an answer, and asks for its end.
+pub const GIVING_UP_BYTES: usize = HEAD_BYTES + NONCE_BYTES;
 
 /// A request to another execution.
 pub struct Handed {
@@ -59,9 +62,8 @@ impl Fake {
 
     /// What the execution that takes the last answer shows: that it has opened its head.
     pub fn proof(&self) -> HeaderMap {
-        let handed = self.handed.borrow();
-        let beginning = &handed.last().expect("something was handed on").beginning;
-        let head: &[u8; HEAD_BYTES] = beginning.first_chunk().expect("a head");
+        let opened = self.opened.borrow();
+        let head: &[u8; HEAD_BYTES] = opened.first_chunk().expect("a head");
         let keys = self.frame_keys();
         let (announced, key) = keys.open(head, self.unix_time()).expect("the gateway's own head");
         let proof = key.proof(&announced.nonce).parse().expect("a header value");

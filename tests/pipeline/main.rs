@@ -20,6 +20,7 @@ mod health_world;
 mod isolation;
 mod keys;
 mod meanings;
+mod messages_door;
 mod odd_answers;
 mod paths;
 mod policies;

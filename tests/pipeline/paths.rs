@@ -71,8 +71,6 @@ fn a_path_that_is_not_served_says_what_to_use() {
     for (path, words) in [
         ("/v1/responses", "Responses API is not served; use POST /v1/chat/completions"),
         ("/v1/responses/resp_1/input_items", "Responses API is not served"),
-        ("/v1/messages", "Messages API is not served; use POST /v1/chat/completions"),
-        ("/v1/messages/count_tokens", "Messages API is not served"),
         ("/v1/completions", "older Completions API is not served; use POST /v1/chat/completions"),
         ("/v1/embeddings", "Embeddings are not served"),
         ("/v1/audio/speech", "ask the provider itself"),

@@ -349,6 +349,7 @@ impl Scenario {
                 "cache-control",
                 "server-timing",
                 "x-request-id",
+                "request-id",
                 "retry-after",
                 "x-should-retry",
                 "accept-encoding",

@@ -6,6 +6,7 @@ use std::path::Path;
 use console::style;
 use tiergate_guests::kv::STORE;
 
+use super::client::{Client, Entrance};
 use super::destination::{Destination, Target};
 
 pub struct Announcement<'a> {
@@ -19,6 +20,8 @@ pub struct Announcement<'a> {
     pub kv_token: &'a str,
     pub log: Option<&'a Path>,
     pub key: &'a str,
+    /// The one client whose lines are wanted.
+    pub client: Option<Client>,
 }
 
 impl fmt::Display for Announcement<'_> {
@@ -40,29 +43,22 @@ impl fmt::Display for Announcement<'_> {
         }
 
         let Self { gateway, key, kv_api, kv_token, .. } = self;
-        let body = r#"{"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}"#;
-        writeln!(out, "\n{}", heading("curl"))?;
-        writeln!(
-            out,
-            "curl {gateway}/v1/chat/completions -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \
-             -d '{body}'"
-        )?;
-        let environment = format!("OPENAI_BASE_URL={gateway}/v1 OPENAI_API_KEY={key}");
-        let call = |messages: &str| format!("model='auto', messages={messages}");
-        writeln!(out, "\n{}", heading("Python SDK, after `pip install openai`"))?;
-        writeln!(
-            out,
-            "{environment} python3 -c \"from openai import OpenAI; print(OpenAI().chat.completions.create({})\
-             .choices[0].message.content)\"",
-            call("[{'role': 'user', 'content': 'Hello'}]")
-        )?;
-        writeln!(out, "\n{}", heading("Node SDK, after `npm install openai`"))?;
-        writeln!(
-            out,
-            "{environment} node --input-type=module -e \"import OpenAI from 'openai'; const answer = await new OpenAI()\
-             .chat.completions.create({{ model: 'auto', messages: [{{ role: 'user', content: 'Hello' }}] }}); \
-             console.log(answer.choices[0].message.content)\""
-        )?;
+        let clients = match self.client {
+            Some(client) => &[client][..],
+            None => {
+                let body = r#"{"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}"#;
+                writeln!(out, "\n{}", heading("curl"))?;
+                writeln!(
+                    out,
+                    "curl {gateway}/v1/chat/completions -H 'Authorization: Bearer {key}' \
+                     -H 'Content-Type: application/json' -d '{body}'"
+                )?;
+                &[Client::Python, Client::Node, Client::ClaudeCode]
+            }
+        };
+        for client in clients {
+            writeln!(out, "\n{}\n{}", heading(client.heading()), client.lines(Entrance { gateway, key }))?;
+        }
         writeln!(out, "\n{}", heading("Change the policy of the running gateway"))?;
         writeln!(
             out,

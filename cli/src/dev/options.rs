@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::client::Client;
+
 /// The options of the command line, which shows their comments as help.
 #[derive(Args)]
 pub struct DevOptions {
@@ -44,6 +46,9 @@ pub struct DevOptions {
     /// TIERGATE_KV_TOKEN may choose
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7677")]
     pub kv_api: SocketAddr,
+    /// Prints the lines for this client alone
+    #[arg(long = "for", value_name = "CLIENT", value_enum)]
+    pub client: Option<Client>,
     /// Appends the log's JSON lines to this file
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,

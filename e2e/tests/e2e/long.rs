@@ -23,6 +23,13 @@ static LONG: LazyLock<Shared> = LazyLock::new(|| {
         options: GatewayOptions::continues,
     })
 });
+/// The same with another service's cache on the other side.
+static TWO: LazyLock<Shared> = LazyLock::new(|| {
+    Shared::of(Setting {
+        policy: || long_policy(json!({"events": EVENTS, "max_hops": 18, "cpu_ms": 10_000})),
+        options: GatewayOptions::continues_in_a_second_service,
+    })
+});
 /// Ten seconds are what two minutes are elsewhere.
 static SLOW: LazyLock<Shared> = LazyLock::new(|| {
     Shared::of(Setting { policy: || long_policy(json!({"wall_s": 10})), options: GatewayOptions::continues })
@@ -147,6 +154,33 @@ fn a_long_stream_that_breaks_never_looks_whole() {
             let line = runtime.log_line().await;
             assert_eq!(line["error.type"], "stream_broken", "{line}");
             assert!(line["continued"].as_u64().is_some_and(|hops| hops >= 9), "{line}");
+        }
+        assert!(runtime.drain_log().is_empty(), "one line for each request");
+    });
+}
+
+#[test]
+fn a_second_service_goes_on() {
+    TWO.run(Guest::Edge, async |runtime| {
+        for way in WAYS {
+            simulator(runtime, way).script("if=\"to cut\" events=5000 cut=4000 gap=1ms; events=5000 gap=1ms").unwrap();
+        }
+        runtime.third.script("if=\"to cut\" events=5000 cut=4000 gap=1ms; events=5000 gap=1ms *").unwrap();
+        let streams = WAYS.map(async |way| {
+            let (whole, cut) = tokio::join!(
+                send(patiently(runtime.stream(way, "Hello"))),
+                send(patiently(runtime.stream(way, "This is to cut.")))
+            );
+            assert!(content(&whole).1, "{way}");
+            let last = cut.events().pop().unwrap_or_default();
+            assert!(!cut.ended && last.contains("stream_broken"), "{way}: {last}");
+        });
+        let (_, whole) = tokio::join!(join_all(streams), send(patiently(runtime.chat("whole", "Hello"))));
+        assert_eq!((whole.status, whole.answer().is_empty()), (200, false), "{}", whole.text);
+        for _ in 0..2 * WAYS.len() + 1 {
+            let line = runtime.log_line().await;
+            let hops = if line["error.type"] == "stream_broken" { 2 } else { 3 };
+            assert_eq!(line["continued"], hops, "{line}");
         }
         assert!(runtime.drain_log().is_empty(), "one line for each request");
     });

@@ -19,8 +19,8 @@ mod guest {
 
     use fastly::{Request, Response};
     use serde_json::{Value, json};
+    use tiergate::door::answer::AnswerOptions;
     use tiergate::door::chat;
-    use tiergate::door::chat::answer::AnswerOptions;
     use tiergate::door::delivery::{self, Delivery};
     use tiergate::policy::parse::parse;
     use tiergate::policy::{Candidate, Policy};
@@ -176,8 +176,9 @@ mod guest {
                     let mut said = recycle(std::mem::take(&mut pieces));
                     let heard = black_box(stream.take(&data, &mut said));
                     if heard == Ok(Heard::Pieces) {
-                        let said = Said { dialect: stream.dialect(), pieces: &said, came: data.as_it_came() };
-                        delivery.take(&said, &mut out);
+                        let passed = stream.pass(&data);
+                        let came = passed.as_it_came();
+                        delivery.take(&Said { dialect: stream.dialect(), pieces: &said, came }, &mut out);
                     }
                     pieces = recycle(said);
                 }

@@ -17,7 +17,7 @@ use crate::policy::{Candidate, Classifier, Policy};
 use crate::record::Reason;
 use crate::upstream::address::Address;
 use crate::upstream::coding::{BodyFailure, PlainBody};
-use crate::upstream::dialect::{self, DecodeOptions, Defect, EncodeOptions, Recipient};
+use crate::upstream::dialect::{self, DecodeOptions, Defect, EncodeOptions, Recipient, head};
 use crate::upstream::error_words::{self, ProviderError};
 use crate::upstream::keyring::Keyring;
 use crate::upstream::meaning;
@@ -116,7 +116,7 @@ pub fn start<P: Platform>(
     let upstream = UpstreamRequest {
         method: http::Method::POST,
         url,
-        headers: dialect::request_headers(provider, permit.secret.as_ref(), media::JSON),
+        headers: head::request_headers(provider, permit.secret.as_ref(), media::JSON),
         body: encoded.body,
     };
     let decode = DecodeOptions::of(&Recipient::of(policy, &candidate), &question, platform.unix_time());

@@ -179,6 +179,8 @@ fn flatten(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::door::messages;
+    use crate::policy::default_policy;
 
     fn excerpt_of(texts: &[&str], limit: usize) -> String {
         let texts: Vec<String> = texts.iter().map(|text| serde_json::to_string(text).expect("JSON")).collect();
@@ -203,5 +205,23 @@ mod tests {
         let tail = [&"x".repeat(200), "the", "end"];
         assert!(excerpt_of(&tail, 60).ends_with("xxx the end"));
         assert_eq!(excerpt_of(&[], 60), "");
+    }
+
+    #[test]
+    fn what_the_user_said_last_is_told_of_a_loop_of_the_messages_api() {
+        let body = r#"{
+            "system": [{"type":"text","text":"x-anthropic-billing-header: a"}, {"type":"text","text":"You are an agent."}],
+            "tools": [{"name":"f","input_schema":{}}],
+            "messages": [
+                {"role":"user","content":[{"type":"text","text":"<reminder>"},{"type":"text","text":"fix the build"}]},
+                {"role":"assistant","content":[{"type":"tool_use","id":"1","name":"f","input":{}}]},
+                {"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":"a log"}]}]}"#;
+        let ask = messages::parse(body.as_bytes()).expect("a request");
+        let policy = default_policy();
+        let classifier = policy.classifier.as_ref().expect("the shipped policy has one");
+        let data: Value = serde_json::from_str(&data(classifier, &ask)).expect("JSON");
+        assert_eq!(data["last_user_message"], "<reminder> fix the build");
+        assert_eq!(data["system_prompt"], "You are an agent.");
+        assert_eq!((&data["messages"], &data["tools"]), (&json!(4), &json!(true)));
     }
 }

@@ -12,10 +12,17 @@ use crate::policy::{Policy, TierId};
 /// The longest part of a client's own word that an error quotes, in bytes.
 const MAX_QUOTED_BYTES: usize = 64;
 
-/// The tier that a client's `model` names: by its name, else by the same name in another case, since that is nothing else.
+/// What stands before a tier's name for agents that take only names with `claude` in them.
+pub const AGENT_PREFIX: &str = "claude-";
+
+/// The tier that a client's `model` names: by its name, else by the same name in another case, since that is nothing else, or
+/// behind [`AGENT_PREFIX`].
 pub fn tier_of_model(policy: &Policy, name: &str) -> Option<TierId> {
-    let in_any_case = || policy.tier_ids().find(|id| policy.tier(*id).name.as_str().eq_ignore_ascii_case(name));
-    policy.tier_named(name).or_else(in_any_case)
+    let named = |name: &str| {
+        let in_any_case = || policy.tier_ids().find(|id| policy.tier(*id).name.as_str().eq_ignore_ascii_case(name));
+        policy.tier_named(name).or_else(in_any_case)
+    };
+    named(name).or_else(|| named(name.strip_prefix(AGENT_PREFIX)?))
 }
 
 /// The error for a header that names what is not there.

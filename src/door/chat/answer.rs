@@ -1,84 +1,23 @@
-//! What whole answers and streams for a chat client have in common: what the client asked for, and OpenAI's words.
-
-use std::borrow::Cow;
+//! What whole answers and streams for a chat client have in common: OpenAI's words, and its usage.
 
 use serde::Serialize;
 
+use crate::door::answer::{AnswerOptions, CallShape};
 use crate::policy::Dialect;
-use crate::wire::ask::Ask;
-use crate::wire::carried::carried;
-use crate::wire::piece::{Finish, FinishReason, Piece, Said};
-use crate::wire::seal::Sealed;
+use crate::wire::piece::{FinishReason, Piece, Said};
 use crate::wire::usage::Usage;
 
 /// The dialect that a chat client speaks.
 pub const DIALECT: Dialect = Dialect::OpenaiChat;
 
-/// What a client wants of its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AnswerOptions {
-    /// Whether a stream ends with its usage.
-    pub includes_usage: bool,
-    pub calls: CallShape,
-    /// Whether the client sees the reasoning of models that speak another dialect.
-    pub shows_reasoning: bool,
-}
-
-carried!(AnswerOptions { includes_usage, calls, shows_reasoning });
-
-/// The shape in which a client expects calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallShape {
-    ToolCalls,
-    /// One `function_call`, for clients that sent `functions`.
-    FunctionCall,
-}
-
-carried!(CallShape = ToolCalls | FunctionCall);
-
-impl AnswerOptions {
-    pub fn of(request: &Ask<'_>, shows_reasoning: bool) -> Self {
-        let calls = if request.legacy_calls { CallShape::FunctionCall } else { CallShape::ToolCalls };
-        Self { includes_usage: request.include_usage, calls, shows_reasoning }
-    }
-
-    /// Whether the client sees any of an answer in a piece.
-    pub fn shows(&self, dialect: Dialect, piece: &Piece<'_>) -> bool {
-        let is_hidden = matches!(piece, Piece::Reasoning { .. }) && !self.shows_reasoning && dialect != DIALECT;
-        piece.says_something() && !is_hidden
-    }
-
-    /// What of a piece keeps the state of the reasoning for a client that may see what belongs to it.
-    pub fn state<'p>(&self, piece: &'p Piece<'_>) -> Option<&'p Sealed<'p>> {
-        match piece {
-            Piece::Sealed { sealed, .. } => {
-                Some(sealed).filter(|sealed| self.shows_reasoning || sealed.text.is_empty())
-            }
-            Piece::Start(_)
-            | Piece::Begin { .. }
-            | Piece::Text { .. }
-            | Piece::Refusal { .. }
-            | Piece::Reasoning { .. }
-            | Piece::Input { .. }
-            | Piece::End { .. }
-            | Piece::Finish { .. }
-            | Piece::Usage { .. }
-            | Piece::Alive(_)
-            | Piece::Opaque(_) => None,
-        }
-    }
-
-    /// OpenAI's word for why a choice finished; a provider of the client's own dialect has the word.
-    pub fn finish_word<'a>(&self, dialect: Dialect, finish: &'a Finish<'_>) -> Cow<'a, str> {
-        let word = match (finish.reason, self.calls) {
-            _ if dialect == DIALECT => return finish.word.decode().unwrap_or_default(),
-            (FinishReason::Calls, CallShape::ToolCalls) => "tool_calls",
-            (FinishReason::Calls, CallShape::FunctionCall) => "function_call",
-            (FinishReason::Length | FinishReason::Window, _) => "length",
-            (FinishReason::Filtered, _) => "content_filter",
-            (FinishReason::Stop | FinishReason::StopString | FinishReason::Paused | FinishReason::Other, _) => "stop",
-        };
-        word.into()
+/// OpenAI's word for why a choice finished.
+pub fn finish_word(calls: CallShape, reason: FinishReason) -> &'static str {
+    match (reason, calls) {
+        (FinishReason::Calls, CallShape::ToolCalls) => "tool_calls",
+        (FinishReason::Calls, CallShape::FunctionCall) => "function_call",
+        (FinishReason::Length | FinishReason::Window, _) => "length",
+        (FinishReason::Filtered, _) => "content_filter",
+        (FinishReason::Stop | FinishReason::StopString | FinishReason::Paused | FinishReason::Other, _) => "stop",
     }
 }
 

@@ -1,6 +1,6 @@
 //! One event's chunk for a chat client, written piece by piece.
 
-use crate::door::chat::answer::AnswerOptions;
+use crate::door::answer::AnswerOptions;
 use crate::door::chat::joined::write_member;
 use crate::door::chat::reasoning;
 use crate::wire::call::CallKind;

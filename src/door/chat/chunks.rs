@@ -5,7 +5,8 @@
 //! counted from 0 in each choice. Texts pass from JSON to JSON. The reason to finish is written at the end, since a provider
 //! may give one in every chunk, and a client takes the first for the last.
 
-use crate::door::chat::answer::{AnswerOptions, CallShape, ClientUsage, DIALECT, is_unasked, unknown_id};
+use crate::door::answer::{AnswerOptions, CallShape};
+use crate::door::chat::answer::{ClientUsage, DIALECT, is_unasked, unknown_id};
 use crate::door::chat::chunk::{CallPart, ChunkState, ChunkWriter, DeltaField};
 use crate::policy::Dialect;
 use crate::wire::call::CallKind;
@@ -103,6 +104,11 @@ impl Encoder {
         &self.options
     }
 
+    /// The identity that the client knows.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// Whether what comes in `dialect` goes out as it came.
     pub fn passes(&self, dialect: Dialect) -> bool {
         self.passes && dialect == DIALECT
@@ -112,10 +118,13 @@ impl Encoder {
     pub fn encode(&mut self, said: &Said<'_>, out: &mut Vec<u8>) {
         match said.came.filter(|_| self.passes(said.dialect)) {
             Some(_) if is_unasked(&self.options, said) => {}
-            Some(came) => match came.whole {
-                Some(whole) => out.extend_from_slice(whole),
-                None => Event::write(came.data, out),
-            },
+            Some(came) => {
+                self.identify(said.pieces);
+                match came.whole {
+                    Some(whole) => out.extend_from_slice(whole),
+                    None => Event::write(came.data, out),
+                }
+            }
             None => self.encode_pieces(said, out),
         }
     }
@@ -133,6 +142,16 @@ impl Encoder {
             out.extend_from_slice(b"}\n\n");
         }
         out.extend_from_slice(DONE);
+    }
+
+    /// Keeps the identity of an answer that goes out as it came, for another one that may take its place.
+    fn identify(&mut self, pieces: &[Piece<'_>]) {
+        for piece in pieces {
+            let Piece::Start(start) = piece else { continue };
+            let Identity { id, created } = &mut self.identity;
+            *id = id.take().or_else(|| start.id.as_ref().map(|id| id.get().to_owned()));
+            *created = created.or(Some(start.created));
+        }
     }
 
     fn encode_pieces(&mut self, said: &Said<'_>, out: &mut Vec<u8>) {
@@ -156,7 +175,7 @@ impl Encoder {
                     }
                 }
                 Piece::Sealed { at, .. } => {
-                    if let Some(sealed) = options.state(piece) {
+                    if let Some(sealed) = options.state(said.dialect, piece) {
                         chunk.state(at.choice, self.states, sealed);
                         self.states += 1;
                     }

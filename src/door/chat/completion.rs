@@ -1,6 +1,7 @@
 //! A whole answer for a chat client: what was gathered in, a chat completion out. Texts pass from JSON to JSON.
 
-use crate::door::chat::answer::{AnswerOptions, unknown_id};
+use crate::door::answer::AnswerOptions;
+use crate::door::chat::answer::unknown_id;
 use crate::door::chat::gathered::{Gathered, GatheredCall, GatheredChoice, GatheredFinish};
 use crate::door::chat::joined::write_member;
 use crate::door::chat::reasoning;

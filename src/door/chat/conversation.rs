@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 
 use super::parts::{push_parts, read_text};
-use super::{marks, reasoning};
+use super::reasoning;
+use crate::door::marks;
 use crate::door::members::Members;
 use crate::wire::ask::items::{Call, CallResult, Item, ItemKind, Level, Part, PartKind};
 use crate::wire::ask::place::{Located, Place, RequestFault};

@@ -5,7 +5,8 @@
 
 use serde_json::value::RawValue;
 
-use crate::door::chat::answer::{AnswerOptions, CallShape, ClientUsage, DIALECT};
+use crate::door::answer::{AnswerOptions, CallShape};
+use crate::door::chat::answer::{ClientUsage, DIALECT};
 use crate::door::chat::joined::{ITEM_BYTES, JoinedDetails, JoinedFields};
 use crate::door::chat::reasoning;
 use crate::policy::Dialect;
@@ -19,8 +20,6 @@ use crate::wire::piece::{
 };
 use crate::wire::seal::Sealed;
 
-/// The most that is gathered of one answer, in bytes.
-pub const MAX_GATHERED_BYTES: usize = 4 << 20;
 /// About how many bytes a choice, or a call, takes that says nothing.
 const HOLDER_BYTES: usize = 256;
 
@@ -121,9 +120,9 @@ pub fn can_gather(ask: &Ask<'_>) -> bool {
 }
 
 impl Gathered {
-    /// Whether more has come than is held of an answer.
-    pub fn is_too_large(&self) -> bool {
-        self.bytes > MAX_GATHERED_BYTES
+    /// About how much is held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Takes what an event, or a whole body, says.
@@ -140,7 +139,7 @@ impl Gathered {
                     }
                 }
                 Piece::Sealed { at, .. } => {
-                    if let Some(sealed) = options.state(piece) {
+                    if let Some(sealed) = options.state(dialect, piece) {
                         self.seal(at.choice, sealed);
                     }
                 }

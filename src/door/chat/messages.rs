@@ -6,11 +6,11 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::estimate::Size;
-use super::fields::{same_but_for_case, shown};
-use super::media::{MAX_WORD_BYTES, Payload, holds_media, media_field, says_something};
 use super::part_names::{is_other_case, valid_types};
 use super::read_content::{ReadContent, ReadPart, Type};
+use crate::door::estimate::Size;
+use crate::door::fields::{same_but_for_case, shown};
+use crate::door::media::{MAX_WORD_BYTES, Payload, holds_media, media_field, says_something};
 use crate::error::{Error, Kind};
 use crate::wire::ask::place::Place;
 use crate::wire::ask::turns::{Form, MediaSeen, OddPart, Role, Turn};

@@ -2,21 +2,16 @@
 //!
 //! Top-level fields stay raw, in order, so that a dialect can forward what it does not own byte for byte; messages are
 //! looked into only for their roles and the kinds of their parts. Field names and types are those of OpenAI's Chat
-//! Completions API. [`bounds`] says how much a body may hold.
+//! Completions API. [`bounds`](crate::door::bounds) says how much a body may hold.
 
 pub mod answer;
-pub mod bounds;
 mod chunk;
 pub mod chunks;
 pub mod completion;
 mod content;
 mod conversation;
-mod estimate;
-pub mod fields;
 pub mod gathered;
 mod joined;
-mod marks;
-mod media;
 pub mod messages;
 mod part_names;
 mod parts;
@@ -29,47 +24,26 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use bounds::check;
-use estimate::Size;
-use fields::check_fields;
-use media::holds_media;
 use messages::parse_turns;
 
+use crate::door::body::{self, is_empty_array};
+use crate::door::bounds;
+use crate::door::estimate::Size;
+use crate::door::media::holds_media;
 use crate::error::{Error, Kind};
-use crate::wire::ask::place::Place;
 use crate::wire::ask::turns::{MediaSeen, Turn};
 use crate::wire::ask::{Api, Ask, Features, Neutral};
-use crate::wire::chat::MAX_CHOICES;
-use crate::wire::json::{field, given, object_fields, text as text_of, text_fault};
-
-/// The longest name of a model, as it is written.
-const MAX_MODEL_BYTES: usize = 4_096;
+use crate::wire::chat::{MAX_CHOICES, PUBLISHED};
+use crate::wire::json::{field, given};
 
 /// Parses a body that is valid UTF-8 JSON.
 ///
 /// # Errors
 /// [`Kind::InvalidJson`] for what is no JSON object, [`Kind::InvalidRequest`] with `param` for a field.
-pub fn parse(body: &[u8]) -> Result<Ask<'_>, Error> {
-    let text = std::str::from_utf8(body).map_err(|error| {
-        let place = error.valid_up_to();
-        Error::new(Kind::InvalidJson, format!("The body is not valid UTF-8: see byte {place}."))
-    })?;
-    // A byte order mark, which some write before a text, is no part of it (RFC 8259, section 8.1).
-    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-    check(text)?;
-    let fields = object_fields(text).map_err(|error| no_object(text, &error))?;
-    if fields.iter().any(|field| field.name.contains(char::REPLACEMENT_CHARACTER)) {
-        let message = "A field's name holds half of a surrogate pair, or U+FFFD, which stand for no character.";
-        return Err(Error::new(Kind::InvalidJson, message));
-    }
-    check_fields(&fields)?;
-
+pub fn parse(bytes: &[u8]) -> Result<Ask<'_>, Error> {
+    let fields = body::open(bytes, &bounds::CHAT, &PUBLISHED)?;
     let get = |name: &str| field(&fields, name);
     let turns = parse_turns(get("messages"))?;
-    if get("model").is_some_and(|value| value.get().len() > MAX_MODEL_BYTES) {
-        let message = format!("`model` must have at most {MAX_MODEL_BYTES} bytes.");
-        return Err(Error::new(Kind::InvalidRequest, message).with_param("model"));
-    }
     let stream = get("stream").is_some_and(|value| value.get() == "true");
     // A field that is null or empty hides none of the other name.
     let first = |names: [&str; 2]| names.into_iter().find_map(|name| given(get(name)));
@@ -93,10 +67,7 @@ pub fn parse(body: &[u8]) -> Result<Ask<'_>, Error> {
         input_tokens: estimate_tokens(&turns, schemas),
         max_output: first(["max_completion_tokens", "max_tokens"]).and_then(number),
     };
-    let model = match given(get("model")) {
-        None => Cow::Borrowed(""),
-        Some(model) => text_of(model).ok_or_else(|| Place::field("model").fault(text_fault(Some(model))))?,
-    };
+    let model = body::model(&fields)?;
     let include_usage = get("stream_options").is_some_and(includes_usage);
     let [holds_tools, holds_functions] = tools.map(|tools| tools.is_some());
     let legacy_calls = holds_functions && !holds_tools;
@@ -109,7 +80,7 @@ pub fn parse(body: &[u8]) -> Result<Ask<'_>, Error> {
         include_usage,
         legacy_calls,
         features,
-        bytes: body.len(),
+        bytes: bytes.len(),
         neutral: Neutral::Read(content::read),
     })
 }
@@ -126,20 +97,8 @@ fn asks_for_audio(modalities: &RawValue) -> bool {
     words.iter().any(|word| word.get() == r#""audio""#)
 }
 
-fn no_object(text: &str, error: &serde_json::Error) -> Error {
-    if error.is_data() || text.trim_start().starts_with(|first| first != '{') && !error.is_syntax() && !error.is_eof() {
-        return Error::new(Kind::InvalidJson, "The body must be a JSON object with a `messages` array.");
-    }
-    let (line, column) = (error.line(), error.column());
-    Error::new(Kind::InvalidJson, format!("The body is not valid JSON: see line {line}, column {column}."))
-}
-
 fn number(value: &RawValue) -> Option<u64> {
     value.get().parse().ok()
-}
-
-fn is_empty_array(value: &RawValue) -> bool {
-    value.get().strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(']'))
 }
 
 /// `required`, a named function or tool, and an `allowed_tools` whose mode is `required`.

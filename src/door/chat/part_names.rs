@@ -1,6 +1,6 @@
 //! The types of parts as clients call them, and what is to be said of those that the Chat Completions API does not have.
 
-use super::fields::same_but_for_case;
+use crate::door::fields::same_but_for_case;
 use crate::wire::part_types::PART_TYPES;
 
 /// What other APIs call the parts of this one.

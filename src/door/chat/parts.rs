@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::marks;
+use crate::door::marks;
 use crate::door::members::Members;
 use crate::wire::ask::Api;
 use crate::wire::ask::items::{MediaSource, Part, PartKind};

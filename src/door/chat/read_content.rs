@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::estimate::Size;
-use super::media::{Payload, holds_media};
+use crate::door::estimate::Size;
+use crate::door::media::{Payload, holds_media};
 use crate::wire::ask::turns::{Form, Texts};
 use crate::wire::part_types::{Holds, Media, PartType};
 use crate::wire::walk::Counted;

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use serde_json::value::RawValue;
 
-use super::marks;
+use crate::door::marks;
 use crate::door::members::Members;
 use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Choice, Demand, Grammar, Tool, ToolKind, ToolName};

@@ -4,14 +4,15 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::door::chat::answer::{AnswerOptions, CallShape};
+use crate::door::answer::{AnswerOptions, CallShape};
 use crate::door::delivery::Delivery;
 use crate::policy::Dialect;
 use crate::upstream::dialect::{DecodeOptions, Heard, Stream};
+use crate::wire::door::Door;
 use crate::wire::sse::Decoder;
 
 const OPTIONS: AnswerOptions =
-    AnswerOptions { includes_usage: false, calls: CallShape::ToolCalls, shows_reasoning: true };
+    AnswerOptions { door: Door::Chat, includes_usage: false, calls: CallShape::ToolCalls, shows_reasoning: true };
 
 /// A provider's stream on its way to a client.
 struct Passage {
@@ -32,7 +33,7 @@ impl Passage {
 
     /// One that takes the place of this one.
     fn replaced(&self, dialect: Dialect, restart: fn(&mut Repair)) -> Self {
-        let mut repair = self.repair().clone();
+        let mut repair = self.repair();
         restart(&mut repair);
         Self::new(dialect, repair)
     }
@@ -41,7 +42,7 @@ impl Passage {
         self.replaced(Dialect::OpenaiChat, Repair::replay)
     }
 
-    fn repair(&self) -> &Repair {
+    fn repair(&self) -> Repair {
         self.delivery.repair().expect("a stream that can be repaired")
     }
 
@@ -53,7 +54,8 @@ impl Passage {
             let data = self.stream.data(&event);
             let mut pieces = Vec::new();
             assert_eq!(self.stream.take(&data, &mut pieces), Ok(Heard::Pieces));
-            let said = Said { dialect: self.stream.dialect(), pieces: &pieces, came: data.as_it_came() };
+            let passed = self.stream.pass(&data);
+            let said = Said { dialect: self.stream.dialect(), pieces: &pieces, came: passed.as_it_came() };
             self.delivery.take(&said, &mut out);
         }
         if self.delivery.has_differed() { Err(Differs) } else { Ok(String::from_utf8(out).expect("text")) }
@@ -166,7 +168,7 @@ fn white_space_that_the_provider_was_not_shown_is_not_said_twice() {
         for place in 0..=continuation.len() {
             let mut first = Passage::first();
             let before = first.pass(&[role("a"), text("a", delivered)]).expect("no replay");
-            let mut repair = first.repair().clone();
+            let mut repair = first.repair();
             repair.go_on();
             repair.hides(unseen);
             let mut second = Passage::new(Dialect::OpenaiChat, repair);

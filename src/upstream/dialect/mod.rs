@@ -7,34 +7,36 @@
 pub mod chat;
 mod custom_tools;
 mod dropped;
+mod edit;
+pub mod head;
 mod in_words;
 pub mod messages;
 mod stand_ins;
 pub mod state;
 pub mod tool_names;
+mod user_hash;
 mod user_turns;
 
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::HeaderMap;
 
 use crate::error::Error;
 use crate::platform::{FIRST_BYTE_TIMEOUT, Target};
-use crate::policy::{AuthStyle, Candidate, Dialect, Effort, Model, ModelId, Policy, Provider, Thinking};
-use crate::secret::Secret;
+use crate::policy::{Candidate, Dialect, Effort, Model, ModelId, Policy, Provider, Thinking};
 use crate::upstream::delay;
 use crate::upstream::dialect::chat::{CallForms, Mender, Mends};
+use crate::upstream::dialect::messages::PassedEvent;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::error_words;
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::Permit;
 use crate::upstream::sealer::Sealer;
-use crate::wire::ask::Ask;
+use crate::wire::ask::{Api, Ask};
 use crate::wire::json::BYTE_ORDER_MARK;
-use crate::wire::media;
-use crate::wire::piece::{Alive, AsItCame, Piece};
+use crate::wire::piece::{Alive, Piece};
 use crate::wire::sse::Event;
 use crate::wire::transfer::Transfer;
 
@@ -102,8 +104,20 @@ pub struct EncodeOptions {
     /// The text of an answer that another candidate began and this one should go on with; without effect for a model that
     /// cannot.
     pub begun: Option<Rc<str>>,
-    /// What opens the state of reasoning that the model gave earlier; without it none goes up.
+    /// What opens the state of reasoning that the model gave earlier; without it no token goes up.
     pub sealer: Option<Rc<Sealer>>,
+    /// What becomes of state that came from elsewhere, in a request that came in the words of the provider's own API.
+    pub unsealed: UnsealedState,
+}
+
+/// What becomes of state of reasoning that is none of the gateway's tokens, so that nobody knows whose it is. Where nothing is
+/// ever sealed, it goes up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnsealedState {
+    #[default]
+    LeftOut,
+    /// The client asks for this very model, so it will know.
+    Sent,
 }
 
 impl EncodeOptions {
@@ -206,6 +220,11 @@ impl DecodeOptions {
     /// How to read the answers of `recipient` to `request` that are made at `now`, the time since 1970.
     pub fn of(recipient: &Recipient<'_>, request: &Ask<'_>, now: Duration) -> Self {
         let provider = recipient.provider;
+        match (request.api, provider.dialect) {
+            // Tools have the client's own names and schemas there.
+            (Api::Messages, dialect @ Dialect::AnthropicMessages) => return Self::plain(dialect, now.as_secs()),
+            (Api::Chat | Api::Messages | Api::Gateway, _) => {}
+        }
         Self {
             dialect: provider.dialect,
             created: now.as_secs(),
@@ -251,6 +270,14 @@ pub fn mend_answer(options: &DecodeOptions, mut body: Vec<u8>) -> Vec<u8> {
     }
 }
 
+/// The body of a whole answer as a client of the same API gets it, with tokens in place of states.
+pub fn pass_answer(options: &DecodeOptions, body: Vec<u8>) -> Vec<u8> {
+    match (options.dialect, &options.sealer) {
+        (Dialect::AnthropicMessages, Some(sealer)) => messages::seal_answer(sealer, &body).unwrap_or(body),
+        (Dialect::AnthropicMessages, None) | (Dialect::OpenaiChat | Dialect::OpenaiResponses, _) => body,
+    }
+}
+
 /// The pieces of a whole answer.
 pub fn decode_answer<'a>(options: &DecodeOptions, body: &'a [u8]) -> Result<Vec<Piece<'a>>, Defect> {
     let mut pieces = Vec::new();
@@ -279,7 +306,7 @@ pub enum Stream {
 pub struct EventData<'a> {
     /// Nothing of a comment.
     data: Option<Cow<'a, [u8]>>,
-    /// The event as it came, if it is data and nothing else.
+    /// The event as it came, if it is as its dialect has it and nothing else: data, in the Messages API under a name.
     whole: Option<&'a [u8]>,
     is_named_error: bool,
     /// What was held back until the end marker came, in its place.
@@ -311,7 +338,11 @@ impl Stream {
     /// The data of an event, which [`Stream::take`] takes next.
     pub fn data<'a>(&mut self, event: &Event<'a>) -> EventData<'a> {
         let is_named_error = event.is_named_error();
-        let (mut data, mut whole) = (event.data(), event.is_bare().then_some(event.raw));
+        let is_plain = match self {
+            Self::OpenaiChat { .. } => event.is_bare(),
+            Self::AnthropicMessages(_) => event.is_named_data(),
+        };
+        let (mut data, mut whole) = (event.data(), is_plain.then_some(event.raw));
         if let Some(unmarked) = data.as_deref().and_then(|data| data.strip_prefix(BYTE_ORDER_MARK)) {
             // No reader of events drops it here, and no reader of JSON has to.
             (data, whole) = (Some(unmarked.to_vec().into()), None);
@@ -387,9 +418,21 @@ impl Stream {
         }
     }
 
+    /// The event that was taken last, as a client of the same dialect may get it.
+    pub fn pass<'e>(&mut self, event: &'e EventData<'_>) -> PassedEvent<'e> {
+        let data = event.data.as_deref();
+        match self {
+            Self::OpenaiChat { .. } => PassedEvent::as_came(event.whole, data),
+            Self::AnthropicMessages(stream) => PassedEvent::new(event.whole, data, stream.take_seen()),
+        }
+    }
+
     /// Whether what the provider sends is rewritten, so that no one else can pass it on.
     pub fn is_mended(&self) -> bool {
-        matches!(self, Self::OpenaiChat { mender: Some(_), .. })
+        match self {
+            Self::OpenaiChat { mender, .. } => mender.is_some(),
+            Self::AnthropicMessages(stream) => stream.seals(),
+        }
     }
 }
 
@@ -399,9 +442,9 @@ impl EventData<'_> {
         self.is_end
     }
 
-    /// The event as a client of the same dialect may get it.
-    pub fn as_it_came(&self) -> Option<AsItCame<'_>> {
-        self.data.as_deref().map(|data| AsItCame { whole: self.whole, data })
+    /// The same, of an event that lacks the line which ends it.
+    pub fn without_end(self) -> Self {
+        Self { whole: None, ..self }
     }
 }
 
@@ -420,72 +463,5 @@ pub fn target(
         between_bytes_timeout,
         max_connections: provider.max_connections,
         tcp_keepalive: provider.tcp_keepalive,
-    }
-}
-
-/// All headers of a request to `provider` but those that are forwarded from the client.
-pub fn request_headers(provider: &Provider, secret: Option<&Secret<String>>, accept: &'static str) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(7);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media::JSON));
-    headers.insert(ACCEPT, HeaderValue::from_static(accept));
-    // Without it a provider may choose any coding, and each event would have to be decompressed.
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("tiergate/", env!("CARGO_PKG_VERSION"))));
-    let own = match provider.dialect {
-        Dialect::AnthropicMessages => messages::HEADERS,
-        Dialect::OpenaiChat | Dialect::OpenaiResponses => &[],
-    };
-    for (name, value) in own {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
-    for row in &provider.headers {
-        // The policy's reader takes only names and values that are such.
-        let header = HeaderName::from_bytes(row.name.as_bytes()).ok().zip(HeaderValue::from_str(&row.value).ok());
-        if let Some((name, value)) = header {
-            headers.insert(name, value);
-        }
-    }
-    if let Some((name, value)) = secret.and_then(|secret| credential(&provider.auth, secret)) {
-        headers.insert(name, value);
-    }
-    headers
-}
-
-fn credential(auth: &AuthStyle, secret: &Secret<String>) -> Option<(HeaderName, HeaderValue)> {
-    let AuthStyle::Header { name, prefix } = auth else { return None };
-    // A key with characters that no header can carry is sent as none; the provider's 401 then tells the operator.
-    let mut value = HeaderValue::from_str(&format!("{prefix}{}", secret.expose().trim())).ok()?;
-    value.set_sensitive(true);
-    // The policy's reader takes only names that are such.
-    Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::policy::{Header, NamedAuth, default_policy};
-
-    #[test]
-    fn the_headers_of_a_row_stand_beside_the_key_and_never_in_its_place() {
-        let mut provider = default_policy().providers.remove(0);
-        let header = |name: &str, value: &str| Header { name: name.to_owned(), value: value.to_owned() };
-        provider.headers = vec![header("http-referer", "https://a.example"), header("authorization", "Bearer other")];
-        let secret = Secret::new(" key\n".to_owned());
-        let headers = request_headers(&provider, Some(&secret), media::JSON);
-        assert_eq!(headers["http-referer"], "https://a.example");
-        assert_eq!(headers["authorization"], "Bearer key");
-        let auth = |name: &str, prefix: &str| AuthStyle::Header { name: name.to_owned(), prefix: prefix.to_owned() };
-        for (auth, name, value) in [
-            (NamedAuth::XApiKey.into(), "x-api-key", "key"),
-            (NamedAuth::ApiKey.into(), "api-key", "key"),
-            (auth("x-goog-api-key", ""), "x-goog-api-key", "key"),
-            (auth("authorization", "Token token="), "authorization", "Token token=key"),
-        ] {
-            let provider = Provider { auth, headers: Vec::new(), ..provider.clone() };
-            let headers = request_headers(&provider, Some(&secret), media::JSON);
-            assert_eq!(headers[name], value);
-            assert!(headers[name].is_sensitive(), "{name}");
-            assert_eq!(headers.iter().filter(|(_, value)| value.is_sensitive()).count(), 1);
-        }
     }
 }

@@ -56,6 +56,8 @@ pub enum ItemKind<'a> {
     /// What only the API that it is of understands.
     Opaque {
         api: Api,
+        /// The API's word for its type.
+        word: &'static str,
         raw: &'a RawValue,
     },
 }

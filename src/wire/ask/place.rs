@@ -7,9 +7,11 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     field: &'static str,
-    position: Option<usize>,
+    position: Option<u32>,
     inner: &'static str,
-    inner_position: Option<usize>,
+    inner_position: Option<u32>,
+    nested: &'static str,
+    nested_position: Option<u32>,
     leaf: &'static str,
 }
 
@@ -31,12 +33,12 @@ pub struct RequestFault {
 impl Place {
     /// A field of the body.
     pub fn field(field: &'static str) -> Self {
-        Self { field, position: None, inner: "", inner_position: None, leaf: "" }
+        Self { field, position: None, inner: "", inner_position: None, nested: "", nested_position: None, leaf: "" }
     }
 
     /// An element of a field of the body.
     pub fn element(field: &'static str, position: usize) -> Self {
-        Self { position: Some(position), ..Self::field(field) }
+        Self { position: stored(position), ..Self::field(field) }
     }
 
     /// A member of the element.
@@ -46,7 +48,17 @@ impl Place {
 
     /// An element of a member of the element.
     pub fn member_element(self, inner: &'static str, position: usize) -> Self {
-        Self { inner, inner_position: Some(position), ..self }
+        Self { inner, inner_position: stored(position), ..self }
+    }
+
+    /// A member of what stands in a member of the element.
+    pub fn nested(self, nested: &'static str) -> Self {
+        Self { nested, nested_position: None, leaf: "", ..self }
+    }
+
+    /// An element of such a member.
+    pub fn nested_element(self, nested: &'static str, position: usize) -> Self {
+        Self { nested, nested_position: stored(position), leaf: "", ..self }
     }
 
     /// What stands at `leaf` below all that.
@@ -61,23 +73,26 @@ impl Place {
 
     /// Which element of the field it is in; 0 if in none.
     pub fn position(self) -> usize {
-        self.position.unwrap_or_default()
+        self.position.unwrap_or_default() as usize
     }
 
     /// Which element of the member it is in; 0 if in none.
     pub fn inner_position(self) -> usize {
-        self.inner_position.unwrap_or_default()
+        self.inner_position.unwrap_or_default() as usize
     }
 
     /// Whether the other place differs in nothing but positions.
     pub fn is_like(self, other: Self) -> bool {
-        (self.field, self.inner, self.leaf) == (other.field, other.inner, other.leaf)
+        self.names() == other.names()
     }
 
     /// The path of a member of what stands here, without positions: the name for what is left out, in whichever element.
     pub fn path_to(self, name: &str) -> String {
-        let steps = [self.field, self.inner, self.leaf, name];
-        steps.into_iter().filter(|step| !step.is_empty()).collect::<Vec<_>>().join(".")
+        self.names().into_iter().chain([name]).filter(|step| !step.is_empty()).collect::<Vec<_>>().join(".")
+    }
+
+    fn names(self) -> [&'static str; 4] {
+        [self.field, self.inner, self.nested, self.leaf]
     }
 
     /// A fault at this place.
@@ -86,11 +101,16 @@ impl Place {
     }
 }
 
+/// A position in the room that a place has for it: no list of a request is longer.
+fn stored(position: usize) -> Option<u32> {
+    u32::try_from(position).ok()
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        let steps = [(self.field, self.position), (self.inner, self.inner_position), (self.leaf, None)];
-        for (name, position) in steps.into_iter().filter(|(name, _)| !name.is_empty()) {
+        let positions = [self.position, self.inner_position, self.nested_position, None];
+        for (name, position) in self.names().into_iter().zip(positions).filter(|(name, _)| !name.is_empty()) {
             write!(formatter, "{separator}{name}")?;
             if let Some(position) = position {
                 write!(formatter, "[{position}]")?;
@@ -115,6 +135,11 @@ mod tests {
             (message.member("content"), "messages[3].content"),
             (message.member_element("content", 1).leaf("image_url.url"), "messages[3].content[1].image_url.url"),
             (message.member_element("tool_calls", 2).leaf("type").list(), "messages[3].tool_calls"),
+            (
+                message.member_element("content", 1).nested_element("content", 0).leaf("source.url"),
+                "messages[3].content[1].content[0].source.url",
+            ),
+            (message.member_element("content", 1).leaf("x").nested("content"), "messages[3].content[1].content"),
         ] {
             assert_eq!(place.to_string(), expected);
         }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 use serde_json::value::RawValue;
-use tiergate::door::chat::answer::{AnswerOptions, CallShape};
+use tiergate::door::answer::{AnswerOptions, CallShape};
 use tiergate::door::repair::Repair;
 use tiergate::policy::{Dialect, Quirk};
 use tiergate::secret::Secret;
@@ -12,6 +12,7 @@ use tiergate::upstream::dialect::DecodeOptions;
 use tiergate::upstream::dialect::chat::Mends;
 use tiergate::upstream::dialect::tool_names::ToolNames;
 use tiergate::upstream::sealer::Sealer;
+use tiergate::wire::door::Door;
 
 use super::{End, Holding, Source, sources};
 
@@ -90,7 +91,7 @@ fn any_event() -> impl Strategy<Value = String> {
 }
 
 /// A stream of any events, in lines that end in any way, and where it is continued.
-fn any_source() -> impl Strategy<Value = (Source, Vec<prop::sample::Index>)> {
+pub fn any_source() -> impl Strategy<Value = (Source, Vec<prop::sample::Index>)> {
     let events = prop_oneof![
         3 => prop::collection::vec(any_chunk(), 0..10).prop_map(|events| (Dialect::OpenaiChat, events)),
         2 => prop::collection::vec(any_event(), 0..12).prop_map(|events| (Dialect::AnthropicMessages, events)),
@@ -98,10 +99,10 @@ fn any_source() -> impl Strategy<Value = (Source, Vec<prop::sample::Index>)> {
     let beside = prop::sample::select(vec!["", ": comment", "data: no JSON", "id: 7", "data: {\"choices\":[]}"]);
     let line_end = prop::sample::select(vec!["\n", "\r\n", "\r"]);
     let end = prop::sample::select(vec![End::Clean, End::AtItsLength, End::Short, End::Broken]);
-    let shape = (any::<[bool; 6]>(), beside, line_end, end, 0..40_usize);
+    let shape = (any::<[bool; 7]>(), beside, line_end, end, 0..40_usize);
     let places = prop::collection::vec(any::<prop::sample::Index>(), 1..4);
     (events, shape, places).prop_map(|((dialect, events), shape, places)| {
-        let ([is_marked, is_ended, mends, renames, repairs, shows], beside, line_end, end, lost) = shape;
+        let ([is_marked, is_ended, mends, renames, repairs, shows, is_chat], beside, line_end, end, lost) = shape;
         let done = match dialect {
             Dialect::AnthropicMessages => "data: {\"type\":\"message_stop\"}",
             Dialect::OpenaiChat | Dialect::OpenaiResponses => "data: [DONE]",
@@ -128,7 +129,8 @@ fn any_source() -> impl Strategy<Value = (Source, Vec<prop::sample::Index>)> {
         if renames {
             decode.names = odd_names(dialect);
         }
-        let encode = AnswerOptions { includes_usage: true, calls: CallShape::ToolCalls, shows_reasoning: shows };
+        let door = if is_chat { Door::Chat } else { Door::Messages };
+        let encode = AnswerOptions { door, includes_usage: true, calls: CallShape::ToolCalls, shows_reasoning: shows };
         let repair = repairs.then(Repair::default);
         let name = String::from_utf8_lossy(&wire).into_owned();
         (Source { name, wire, end, decode, encode, repair, root: Some(root) }, places)
@@ -154,7 +156,12 @@ fn what_is_kept_back_is_told_at_the_end_elsewhere() {
             wire: format!("{event}{more}").into(),
             end,
             decode: DecodeOptions { names: odd_names(dialect), ..DecodeOptions::plain(dialect, 7) },
-            encode: AnswerOptions { includes_usage: true, calls: CallShape::ToolCalls, shows_reasoning: true },
+            encode: AnswerOptions {
+                door: Door::Chat,
+                includes_usage: true,
+                calls: CallShape::ToolCalls,
+                shows_reasoning: true,
+            },
             repair: None,
             root: None,
         };

@@ -1,14 +1,14 @@
 //! A stream that is taken apart somewhere, written down, and put together again in another execution: its client gets the same
 //! bytes, and the same is known of it at its end.
 
-mod fuzz;
+pub mod fuzz;
 
 use std::rc::Rc;
 
 use http::HeaderMap;
 use serde_json::json;
 use tiergate::attempt::answer_stream::{AnswerStream, Opening, Parts, StreamState};
-use tiergate::door::chat::answer::{AnswerOptions, CallShape};
+use tiergate::door::answer::{AnswerOptions, CallShape};
 use tiergate::door::delivery::Delivery;
 use tiergate::door::repair::Repair;
 use tiergate::platform::ReadError;
@@ -19,6 +19,7 @@ use tiergate::upstream::dialect::DecodeOptions;
 use tiergate::upstream::sealer::Sealer;
 use tiergate::upstream::stream::{Break, Progress, ProviderStream};
 use tiergate::wire::carried;
+use tiergate::wire::door::Door;
 use tiergate::wire::facts::AnswerFacts;
 
 use crate::bodies::{Bodies, Body};
@@ -26,12 +27,12 @@ use crate::case::{Case, FOLDERS, Ways, cases};
 
 /// A stream and its way to its client.
 #[derive(Clone, Debug)]
-struct Source {
+pub struct Source {
     name: String,
-    wire: Vec<u8>,
+    pub wire: Vec<u8>,
     end: End,
-    decode: DecodeOptions,
-    encode: AnswerOptions,
+    pub decode: DecodeOptions,
+    pub encode: AnswerOptions,
     repair: Option<Repair>,
     /// What the keys of its sealer are made of.
     root: Option<Secret<String>>,
@@ -70,9 +71,10 @@ enum Holding {
 }
 
 impl Source {
-    fn of(case: &Case) -> Option<Self> {
-        let (wire, Ways { reading: decode, options: encode }) = (case.events()?, case.ways());
-        let (name, wire) = (case.name.clone(), wire.concat().into_bytes());
+    fn of(case: &Case, door: Door) -> Option<Self> {
+        let (wire, Ways { reading: decode, options }) = (case.events()?, case.ways());
+        let (name, wire) = (format!("{} for {}", case.name, door.as_str()), wire.concat().into_bytes());
+        let encode = AnswerOptions { door, ..options };
         Some(Self { name, wire, end: End::Clean, decode, encode, repair: None, root: case.root() })
     }
 
@@ -187,12 +189,15 @@ impl Source {
     }
 }
 
-/// The streams of all cases.
+const DOORS: [Door; 2] = [Door::Chat, Door::Messages];
+
+/// The streams of all cases, for clients of each API.
 fn sources() -> Vec<Source> {
     let folders =
         FOLDERS.iter().flat_map(|(dialect, folder, _)| cases(folder).into_iter().map(|path| (*dialect, path)));
-    let sources: Vec<Source> = folders.filter_map(|(dialect, path)| Source::of(&Case::read(dialect, &path))).collect();
-    assert!(sources.len() > 60, "the streams of the cases should be found: {}", sources.len());
+    let cases = folders.map(|(dialect, path)| Case::read(dialect, &path));
+    let sources: Vec<Source> = cases.flat_map(|case| DOORS.map(|door| Source::of(&case, door))).flatten().collect();
+    assert!(sources.len() > 120, "the streams of the cases should be found: {}", sources.len());
     sources
 }
 
@@ -202,7 +207,7 @@ fn broken_in_the_middle(source: &Source) -> Repair {
     let middle = Source { wire: source.wire[..source.wire.len() / 2].to_vec(), ..source };
     let mut answer = middle.open(middle.body(&[]));
     while let Ok(Progress::Preamble | Progress::Begun) = answer.read(&Bodies) {}
-    answer.delivery.repair().cloned().unwrap_or_default()
+    answer.delivery.repair().unwrap_or_default()
 }
 
 /// The ways in which a stream may come, and be joined with one that broke.
@@ -302,12 +307,20 @@ fn a_whole_answer_in_place_of_a_stream_goes_on_at_every_place() {
             wire: format!("\u{feff}\n{body}").into(),
             end: End::Clean,
             decode: DecodeOptions::plain(dialect, 7),
-            encode: AnswerOptions { includes_usage: true, calls: CallShape::ToolCalls, shows_reasoning: true },
+            encode: AnswerOptions {
+                door: Door::Chat,
+                includes_usage: true,
+                calls: CallShape::ToolCalls,
+                shows_reasoning: true,
+            },
             repair: None,
             root: None,
         };
-        for place in 1..source.wire.len() {
-            source.check(&[place], Holding::Nothing);
+        for door in DOORS {
+            let source = Source { encode: AnswerOptions { door, ..source.encode }, ..source.clone() };
+            for place in 1..source.wire.len() {
+                source.check(&[place], Holding::Nothing);
+            }
         }
     }
 }
@@ -336,12 +349,20 @@ fn an_answer_that_goes_on_after_white_space_goes_on_at_every_place() {
             wire: (events.join("\n\n") + "\n\n").into(),
             end: End::Broken,
             decode: DecodeOptions::plain(*dialect, 7),
-            encode: AnswerOptions { includes_usage: true, calls: CallShape::ToolCalls, shows_reasoning: true },
+            encode: AnswerOptions {
+                door: Door::Chat,
+                includes_usage: true,
+                calls: CallShape::ToolCalls,
+                shows_reasoning: true,
+            },
             repair: Some(repair),
             root: None,
         };
-        for place in 1..source.wire.len() {
-            source.check(&[place], Holding::Nothing);
+        for door in DOORS {
+            let source = Source { encode: AnswerOptions { door, ..source.encode }, ..source.clone() };
+            for place in 1..source.wire.len() {
+                source.check(&[place], Holding::Nothing);
+            }
         }
     }
 }
@@ -352,7 +373,8 @@ fn a_body_with_a_coding_is_given_back() {
     let body = PlainBody::new(Body::new(), &coded).unwrap_or_else(|_| panic!("a coding that is known"));
     let options = DecodeOptions::plain(Dialect::OpenaiChat, 7);
     let provider = ProviderStream::<Bodies>::new(body, options, None).expect("a dialect that is built");
-    let encode = AnswerOptions { includes_usage: false, calls: CallShape::ToolCalls, shows_reasoning: false };
+    let encode =
+        AnswerOptions { door: Door::Chat, includes_usage: false, calls: CallShape::ToolCalls, shows_reasoning: false };
     assert!(Box::new(AnswerStream::new(provider, Delivery::stream(encode, None))).into_parts().is_err());
 }
 

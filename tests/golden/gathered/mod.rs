@@ -5,7 +5,7 @@ mod properties;
 mod tables;
 
 use serde_json::{Value, json};
-use tiergate::door::chat::answer::AnswerOptions;
+use tiergate::door::answer::AnswerOptions;
 use tiergate::door::chat::gathered::Gathered;
 use tiergate::door::delivery::Delivery;
 use tiergate::policy::Dialect;
@@ -18,7 +18,7 @@ use tiergate_simulator::description;
 use crate::case::{Case, FOLDERS, Ways, cases};
 
 /// Reads a stream that came in these parts, and gives `tell` what it says; whether it became whole.
-fn read(reading: &DecodeOptions, parts: &[&[u8]], mut tell: impl FnMut(&Said<'_>)) -> bool {
+pub fn read(reading: &DecodeOptions, parts: &[&[u8]], mut tell: impl FnMut(&Said<'_>)) -> bool {
     let mut stream = Stream::new(reading).expect("the dialect should be built");
     let mut decoder = Decoder::default();
     for part in parts {
@@ -28,7 +28,7 @@ fn read(reading: &DecodeOptions, parts: &[&[u8]], mut tell: impl FnMut(&Said<'_>
             let mut pieces = Vec::new();
             match stream.take(&data, &mut pieces) {
                 Ok(Heard::Pieces) => {
-                    tell(&Said { dialect: stream.dialect(), pieces: &pieces, came: data.as_it_came() });
+                    tell(&Said { dialect: stream.dialect(), pieces: &pieces, came: stream.pass(&data).as_it_came() });
                 }
                 Ok(Heard::Foreign) => {}
                 Ok(Heard::End) => return stream.is_finished(),
@@ -39,7 +39,7 @@ fn read(reading: &DecodeOptions, parts: &[&[u8]], mut tell: impl FnMut(&Said<'_>
     if let Some(rest) = stream.rest() {
         let mut pieces = Vec::new();
         stream.take(&rest, &mut pieces).expect("what was held back should be read");
-        tell(&Said { dialect: reading.dialect, pieces: &pieces, came: rest.as_it_came() });
+        tell(&Said { dialect: reading.dialect, pieces: &pieces, came: stream.pass(&rest).as_it_came() });
     }
     stream.is_finished()
 }

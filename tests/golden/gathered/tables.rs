@@ -1,10 +1,11 @@
 //! The same answer as a stream and as a whole body, in both dialects.
 
 use serde_json::{Value, json};
-use tiergate::door::chat::answer::{AnswerOptions, CallShape};
+use tiergate::door::answer::{AnswerOptions, CallShape};
 use tiergate::door::delivery;
 use tiergate::policy::Dialect;
 use tiergate::upstream::dialect::{self, DecodeOptions};
+use tiergate::wire::door::Door;
 use tiergate::wire::piece::Said;
 use tiergate_simulator::description;
 
@@ -53,7 +54,8 @@ pub fn chat_wire(events: &[String]) -> String {
 }
 
 pub fn ways(dialect: Dialect) -> Ways {
-    let options = AnswerOptions { includes_usage: false, calls: CallShape::ToolCalls, shows_reasoning: true };
+    let options =
+        AnswerOptions { door: Door::Chat, includes_usage: false, calls: CallShape::ToolCalls, shows_reasoning: true };
     Ways { reading: DecodeOptions::plain(dialect, 7), options }
 }
 

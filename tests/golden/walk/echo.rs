@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tiergate::door::chat::answer::AnswerOptions;
+use tiergate::door::answer::AnswerOptions;
 use tiergate::door::delivery::{self, Delivery};
 use tiergate::upstream::dialect::{self, DecodeOptions, Heard, Recipient, Stream};
 use tiergate::upstream::sealer::Sealer;
@@ -58,7 +58,8 @@ fn deliver(reading: DecodeOptions, options: AnswerOptions, pieces: &[&[u8]]) -> 
             let data = stream.data(&event);
             let mut pieces = Vec::new();
             if stream.take(&data, &mut pieces).expect("an answer") == Heard::Pieces {
-                let said = Said { dialect: stream.dialect(), pieces: &pieces, came: data.as_it_came() };
+                let passed = stream.pass(&data);
+                let said = Said { dialect: stream.dialect(), pieces: &pieces, came: passed.as_it_came() };
                 delivery.take(&said, &mut out);
             }
         }

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::edit::{ObjectEdit, OpenedObject, list};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::edit::{ObjectEdit, OpenedObject, list};
 use crate::wire::chat::{CACHE_MARK, fields_at};
 use crate::wire::json::is_null;
 

@@ -11,16 +11,19 @@ use super::wire::{
 };
 use crate::error::Error;
 use crate::upstream::dialect::dropped::Dropped;
-use crate::upstream::dialect::{Recipient, in_words};
-use crate::wire::ask::Ask;
-use crate::wire::ask::content::{self, AskedEffort, Content, Demand, FormatKind, SettingKind, ToolKind};
+use crate::upstream::dialect::{Recipient, in_words, user_hash};
+use crate::wire::ask::content::{self, AskedEffort, Content, Demand, FormatKind, Setting, SettingKind, ToolKind};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::turns::{Role, Turn};
+use crate::wire::ask::{Api, Ask};
 use crate::wire::call::CallKind;
-use crate::wire::json::{Field, Json, JsonString};
+use crate::wire::json::{self, Field, Json, JsonString};
 
 /// What a schema is called that has no name, as the API demands one.
 const SCHEMA_NAME: &str = "answer";
+
+/// The longest id of a user that OpenAI's API takes.
+const MAX_USER_CHARACTERS: usize = 64;
 
 /// The fields of a request in this dialect.
 pub struct Built {
@@ -46,7 +49,7 @@ pub fn build(request: &Ask<'_>, recipient: &Recipient<'_>) -> Result<Built, Erro
         }
     }
     content.unread.paths().for_each(|path| built.dropped.note(&path));
-    let messages = messages::build(content, hint.as_deref(), &mut built.dropped)?;
+    let messages = messages::build(content, request.api, hint.as_deref(), &mut built.dropped)?;
     built.messages = messages.iter().map(|message| (message.role(), raw(message))).collect();
     let array: Vec<&RawValue> = built.messages.iter().map(|(_, message)| &**message).collect();
     let array = raw(&array);
@@ -55,12 +58,20 @@ pub fn build(request: &Ask<'_>, recipient: &Recipient<'_>) -> Result<Built, Erro
     for setting in &content.settings {
         match name(setting.kind) {
             Some("reasoning_effort") => {}
+            Some(name @ "user") => {
+                let user = user_id(setting, &mut built.dropped);
+                built.set(name, &user);
+            }
             Some(name) => built.set(name, setting.value.raw()),
             None => built.dropped.note(&setting.name),
         }
     }
-    if let Some(AskedEffort { value: effort, .. }) = content.last_effort() {
-        built.set("reasoning_effort", effort);
+    if let Some(AskedEffort { name, value: effort }) = content.last_effort() {
+        // Clients of the other API name an effort for whatever model; one that lists none may know none.
+        match request.api {
+            Api::Messages if recipient.model.efforts.is_none() => built.dropped.note(name),
+            Api::Chat | Api::Messages | Api::Gateway => built.set("reasoning_effort", effort),
+        }
     }
     built.set("stream", &request.stream);
     Ok(built)
@@ -127,7 +138,21 @@ fn name(kind: SettingKind) -> Option<&'static str> {
         SettingKind::Metadata => Some("metadata"),
         SettingKind::ServiceTier => Some("service_tier"),
         SettingKind::Store => Some("store"),
-        SettingKind::TopK | SettingKind::ReasoningSummary | SettingKind::Other => None,
+        // None of the API's, but some providers' rows add it.
+        SettingKind::TopK => Some("top_k"),
+        SettingKind::ReasoningSummary | SettingKind::Other => None,
+    }
+}
+
+/// The id of the user whom a setting names, hashed and named if it is longer than OpenAI takes one.
+fn user_id<'x>(setting: &'x Setting<'_>, dropped: &mut Dropped) -> Json<'x> {
+    let raw = setting.value.raw();
+    match json::text(raw) {
+        Some(user) if user.chars().count() > MAX_USER_CHARACTERS => {
+            dropped.note(&setting.name);
+            user_hash::write(&user)
+        }
+        Some(_) | None => Json::Borrowed(raw),
     }
 }
 

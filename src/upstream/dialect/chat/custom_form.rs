@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::edit::{ObjectEdit, OpenedObject};
 use super::request::pruned;
 use super::tools::renamed_name;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::edit::{ObjectEdit, OpenedObject};
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{Recipient, custom_tools};
 use crate::wire::containers::{elements, found_valid, members_named};

@@ -9,7 +9,6 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::below::{Pruner, leaf};
-use super::edit::{ListItem, ObjectEdit, OpenedObject, list};
 use super::message_content::{SaidInMessage, has_calls, is_missing, is_signed};
 use super::older_form::OlderCalls;
 use super::short_ids::IdForm;
@@ -18,6 +17,7 @@ use crate::error::Error;
 use crate::policy::{Names, Prefill, Quirk};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::edit::{ListItem, ObjectEdit, OpenedObject, list};
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::user_turns::LastTurn;
 use crate::wire::ask::turns::{Form, Role, Turn};

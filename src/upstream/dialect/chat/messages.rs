@@ -9,25 +9,38 @@ use serde_json::value::RawValue;
 use super::wire::{self, Custom, File, Function, ImageUrl, Message, ToolCall};
 use crate::error::Error;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::wire::ask::Api;
 use crate::wire::ask::content::Content;
-use crate::wire::ask::items::{Call, CallResult, Item, ItemKind, MediaSource, Part, PartKind, qualified};
+use crate::wire::ask::items::{Call, CallResult, Item, ItemKind, MediaSource, Part, PartKind, Reasoning, qualified};
 use crate::wire::ask::place::{Located, Place};
 use crate::wire::call::CallKind;
 use crate::wire::json::{Json, JsonString};
+use crate::wire::seal::SealKind;
+use crate::wire::walk::inside;
 
 /// Stands before what a call failed with, since the API has no mark for it.
 const FAILED: &str = "The call failed: ";
 
-/// All messages; `hint` joins the instructions before the conversation.
+/// What stands between the texts of blocks that become one text, as it is written in JSON; the blocks of an answer that
+/// nothing else parts follow one another without anything.
+const BETWEEN_BLOCKS: &str = "\\n\\n";
+
+/// All messages; `hint` joins the instructions before the conversation. Several texts of one message are one, where they did
+/// not come in this API's words: not every provider of it takes a list where a text would do.
 ///
 /// # Errors
 /// A 400 for a part that the API cannot carry.
 pub fn build<'x>(
     content: &'x Content<'x>,
+    api: Api,
     hint: Option<&str>,
     dropped: &mut Dropped,
 ) -> Result<Vec<Message<'x>>, Error> {
-    let mut builder = Builder { list: content.list, messages: Vec::new(), dropped };
+    let joins = match api {
+        Api::Messages => true,
+        Api::Chat | Api::Gateway => false,
+    };
+    let mut builder = Builder { joins, messages: Vec::new(), answer: None, dropped };
     for item in &content.items {
         builder.push(item)?;
     }
@@ -41,8 +54,11 @@ pub fn build<'x>(
 }
 
 struct Builder<'x, 'd> {
-    list: &'static str,
+    /// Whether several texts of a message become one.
+    joins: bool,
     messages: Vec<Message<'x>>,
+    /// Where the client's message stands that the last message of the assistant was begun for.
+    answer: Option<usize>,
     dropped: &'d mut Dropped,
 }
 
@@ -54,32 +70,49 @@ impl<'x> Builder<'x, '_> {
         let name = item.name.as_ref().map(JsonString::raw);
         match &item.kind {
             ItemKind::Instruction { parts, .. } => {
-                let content = content(self.parts(parts)?);
+                let content = {
+                    let parts = self.parts(parts)?;
+                    self.content(parts, BETWEEN_BLOCKS)
+                };
                 self.messages.push(Message::System { content, name });
             }
             ItemKind::User(parts) => {
-                let content = content(self.parts(parts)?);
+                let content = {
+                    let parts = self.parts(parts)?;
+                    self.content(parts, BETWEEN_BLOCKS)
+                };
                 self.messages.push(Message::User { content, name });
             }
             ItemKind::Text { parts, .. } => {
                 let parts = self.parts(parts)?;
-                self.push_text(parts, name);
+                self.push_text(parts, name, item.place);
             }
-            ItemKind::Call(call) => self.push_call(call),
+            ItemKind::Call(call) => self.push_call(call, item.place),
             ItemKind::Result(result) => self.push_result(result)?,
-            // What others thought means nothing here; tools and settings are gathered from all items.
-            ItemKind::Reasoning(_) | ItemKind::ToolsAdded(_) | ItemKind::ToolsRemoved(_) | ItemKind::Config { .. } => {}
-            ItemKind::Opaque { .. } => self.dropped.note(self.list),
+            // What others thought means nothing here.
+            ItemKind::Reasoning(reasoning) => self.dropped.note(&item.place.path_to(thought_name(reasoning))),
+            // Tools and settings are gathered from all items.
+            ItemKind::ToolsAdded(_) | ItemKind::ToolsRemoved(_) | ItemKind::Config { .. } => {}
+            ItemKind::Opaque { word, .. } => self.dropped.note(&item.place.path_to(word)),
         }
         Ok(())
     }
 
-    fn push_text(&mut self, parts: Vec<wire::Part<'x>>, name: Option<&'x RawValue>) {
-        let content = (!parts.is_empty()).then(|| content(parts));
+    fn push_text(&mut self, parts: Vec<wire::Part<'x>>, name: Option<&'x RawValue>, place: Place) {
+        let answer = Some(place.position());
+        if let (Some(Message::Assistant { content, .. }), true) = (self.messages.last_mut(), self.answer == answer) {
+            // The model went on after a call, or a thought; what it called may stand behind all of it.
+            let all = content.take().map_or_else(Vec::new, wire::Content::into_parts).into_iter().chain(parts);
+            let all: Vec<_> = all.collect();
+            *content = (!all.is_empty()).then(|| joined(all, self.joins.then_some(BETWEEN_BLOCKS)));
+            return;
+        }
+        let content = (!parts.is_empty()).then(|| self.content(parts, ""));
         self.messages.push(Message::Assistant { content, name, tool_calls: Vec::new() });
+        self.answer = answer;
     }
 
-    fn push_call(&mut self, call: &'x Call<'x>) {
+    fn push_call(&mut self, call: &'x Call<'x>, place: Place) {
         let name = qualified(call.namespace.as_deref(), &call.name);
         let (id, payload) = (call.id.as_ref(), call.payload.value.as_ref());
         let call = match call.kind {
@@ -93,6 +126,7 @@ impl<'x> Builder<'x, '_> {
             Some(Message::Assistant { tool_calls, .. }) => tool_calls.push(call),
             Some(_) | None => {
                 self.messages.push(Message::Assistant { content: None, name: None, tool_calls: vec![call] });
+                self.answer = Some(place.position());
             }
         }
     }
@@ -100,10 +134,20 @@ impl<'x> Builder<'x, '_> {
     fn push_result(&mut self, result: &'x CallResult<'x>) -> Result<(), Error> {
         let mut parts = self.parts(&result.parts)?;
         if result.is_error {
-            parts.insert(0, wire::Part::Text { text: Json::text(FAILED) });
+            match parts.first_mut() {
+                Some(wire::Part::Text { text }) => {
+                    *text = JsonString::join(&format!("{FAILED}{}", inside(text.get()))).into();
+                }
+                Some(_) | None => parts.insert(0, wire::Part::Text { text: Json::text(FAILED.trim_end()) }),
+            }
         }
-        self.messages.push(Message::Tool { tool_call_id: &result.id.value, content: content(parts) });
+        let content = self.content(parts, BETWEEN_BLOCKS);
+        self.messages.push(Message::Tool { tool_call_id: &result.id.value, content });
         Ok(())
+    }
+
+    fn content(&self, parts: Vec<wire::Part<'x>>, between: &str) -> wire::Content<'x> {
+        joined(parts, self.joins.then_some(between))
     }
 
     fn parts(&mut self, parts: &'x [Part<'x>]) -> Result<Vec<wire::Part<'x>>, Error> {
@@ -120,8 +164,20 @@ impl<'x> Builder<'x, '_> {
     }
 }
 
-/// Nothing but a text is a string, as every provider takes it.
-fn content(mut parts: Vec<wire::Part<'_>>) -> wire::Content<'_> {
+/// What the client calls a thought.
+fn thought_name(reasoning: &Reasoning<'_>) -> &'static str {
+    match reasoning.sealed.as_ref().map(|sealed| sealed.kind) {
+        Some(SealKind::Signature) | None => "thinking",
+        Some(SealKind::Redacted) => "redacted_thinking",
+    }
+}
+
+/// Nothing but a text is a string, as every provider takes it; so are several with `between` them, if that is given.
+fn joined<'x>(mut parts: Vec<wire::Part<'x>>, between: Option<&str>) -> wire::Content<'x> {
+    let texts: Option<Vec<&str>> = parts.iter().map(wire::Part::inside).collect();
+    if let (Some(texts), Some(between), 2..) = (texts, between, parts.len()) {
+        return wire::Content::Text(JsonString::join(&texts.join(between)).into());
+    }
     match (parts.pop(), parts.is_empty()) {
         (Some(wire::Part::Text { text }), true) => wire::Content::Text(text),
         (None, _) => wire::Content::Text(Json::text("")),

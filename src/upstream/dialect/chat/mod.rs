@@ -16,7 +16,6 @@ mod chunk;
 mod custom_form;
 mod decode;
 mod delta;
-mod edit;
 mod held_calls;
 mod history;
 mod mend;

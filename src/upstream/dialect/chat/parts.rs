@@ -5,10 +5,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::edit::{ListItem, ObjectEdit, OpenedObject, list};
 use super::history::{Aside, History, MessageContext};
 use super::older_form;
 use crate::error::{Error, Kind};
+use crate::upstream::dialect::edit::{ListItem, ObjectEdit, OpenedObject, list};
 use crate::wire::ask::turns::Role;
 use crate::wire::chat::CACHE_MARK;
 use crate::wire::json::{self, Field, says_nothing};

@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use serde_json::value::RawValue;
 
 use super::below::{Pruner, leaf};
-use super::edit::{ListItem, ObjectEdit, OpenedObject, list};
 use super::request::pruned;
 use super::{custom_form, older_form};
 use crate::error::{Error, Kind};
 use crate::policy::Quirk;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::edit::{ListItem, ObjectEdit, OpenedObject, list};
 use crate::upstream::dialect::tool_names::{ToolNames, name_of};
 use crate::upstream::dialect::{NO_PARAMETERS, Recipient, in_words};
 use crate::wire::containers::{elements, found_valid, members, members_named};

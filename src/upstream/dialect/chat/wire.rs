@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::wire::ask::turns::Role;
 use crate::wire::json::Json;
+use crate::wire::walk::inside;
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "role", rename_all = "snake_case")]
@@ -165,6 +166,25 @@ pub struct JsonSchema<'x> {
     pub schema: Option<&'x RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
+}
+
+impl<'x> Content<'x> {
+    pub fn into_parts(self) -> Vec<Part<'x>> {
+        match self {
+            Content::Text(text) => vec![Part::Text { text }],
+            Content::Parts(parts) => parts,
+        }
+    }
+}
+
+impl Part<'_> {
+    /// What stands between the quotes of a text, with its escapes; nothing of another part.
+    pub fn inside(&self) -> Option<&str> {
+        match self {
+            Part::Text { text } => Some(inside(text.get())),
+            Part::Refusal { .. } | Part::ImageUrl { .. } | Part::File { .. } | Part::InputAudio { .. } => None,
+        }
+    }
 }
 
 impl Message<'_> {

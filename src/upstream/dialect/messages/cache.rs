@@ -52,18 +52,20 @@ pub fn keep_marks(body: &mut Body<'_>, dropped: &mut Dropped) -> bool {
     !marks.is_empty()
 }
 
-/// Whether the gateway is to mark a prompt of so many tokens: as the operator says, else if it is likely to come again (an
-/// agent's has tools, a conversation's more than one turn of the user) and the model's price says that the cache pays then.
-pub fn pays(body: &Body<'_>, model: &Model, input_tokens: u64) -> bool {
-    let may_return = || {
-        let turns = body.messages.iter().filter(|message| message.role == Role::User).count();
-        !body.tools.is_empty() || turns > 1
-    };
+/// Whether the gateway is to mark a prompt of so many tokens: as the operator says, else if it is likely to come again and the
+/// model's price says that the cache pays then.
+pub fn pays(model: &Model, input_tokens: u64, may_return: impl FnOnce() -> bool) -> bool {
     match model.prompt_cache {
         PromptCache::Always => true,
         PromptCache::Never => false,
         PromptCache::Auto => model.price.is_some_and(|price| price.rates(input_tokens).repay_caching()) && may_return(),
     }
+}
+
+/// Whether a prompt is likely to come again: an agent's has tools, a conversation's more than one turn of the user.
+pub fn may_return(body: &Body<'_>) -> bool {
+    let turns = body.messages.iter().filter(|message| message.role == Role::User).count();
+    !body.tools.is_empty() || turns > 1
 }
 
 /// Marks what is at least `min_tokens` long, counting from the beginning of the prompt.

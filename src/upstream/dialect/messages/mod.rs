@@ -4,7 +4,7 @@
 //! `tools` its tools, `schema_form` (with `schema_walk`, `schema_members`, `keywords`, `references`, `tree`, `pointers`, `urls` and `property_names`), `roots` (with
 //! `merger`, `outline`, `view`, `own_words` and `union_words`), `schema` and `strict` their schemas, `reasoning` effort and thinking, `thoughts` what was
 //! thought before, `user` who asks, `cache` the marks; `wire` is what is sent, and `calls` says how what comes back is to be read, with `renamer`. What a model
-//! takes is data of the policy, never its name. Coming down, `response` reads whole answers and `stream` events, both into
+//! takes is data of the policy, never its name. A request that came in these words passes almost as it is, through `native`. Coming down, `response` reads whole answers and `stream` events, both into
 //! pieces; `events` is how their parts are read, and `answer` what they have in common. What cannot be carried is an error with
 //! its `param`; what is left out, or carried in a weaker form, is named in [`Encoded::dropped`](super::Encoded).
 
@@ -16,6 +16,7 @@ mod events;
 mod keywords;
 mod limits;
 mod merger;
+mod native;
 mod outline;
 mod own_words;
 mod parts;
@@ -45,6 +46,7 @@ mod wire;
 
 pub use calls::Reading;
 pub use limits::reset_delay;
+pub use native::{PassedEvent, encode_count, forward_headers, read_count, seal_answer};
 pub use request::encode_request;
 pub use response::decode_answer;
 pub use stream::{MessagesState, MessagesStream};
@@ -54,6 +56,9 @@ pub const MAX_NAME_BYTES: usize = 128;
 
 /// Below the provider's base URL.
 pub const PATH: &str = "/v1/messages";
+
+/// Below the provider's base URL, where it counts the tokens of a prompt.
+pub const COUNT_PATH: &str = "/v1/messages/count_tokens";
 
 /// What every request says beside its key. This version takes `x-api-key`, and sampling where the model does.
 pub const HEADERS: &[(&str, &str)] = &[("anthropic-version", "2023-06-01")];

@@ -12,7 +12,7 @@ use crate::wire::ask::content::{AskedEffort, Content};
 use crate::wire::json::text;
 
 /// The smallest budget that the API takes.
-const MIN_BUDGET_TOKENS: u64 = 1024;
+pub const MIN_BUDGET_TOKENS: u64 = 1024;
 
 /// What the policy calls an effort, for one that it demands.
 const POLICY_NAME: &str = "reasoning_effort";
@@ -146,7 +146,7 @@ fn asked_effort(asked: AskedEffort<'_>, dropped: &mut Dropped) -> Option<Effort>
 }
 
 /// The provider's word for an effort other than none, if it has one.
-fn word(model: &Model, effort: Effort) -> Option<&str> {
+pub fn word(model: &Model, effort: Effort) -> Option<&str> {
     if let Some(efforts) = &model.efforts {
         return efforts.iter().find(|(known, _)| *known == effort).map(|(_, word)| word.as_str());
     }
@@ -157,7 +157,7 @@ fn word(model: &Model, effort: Effort) -> Option<&str> {
     }
 }
 
-fn budget(effort: Effort) -> u64 {
+pub fn budget(effort: Effort) -> u64 {
     let doublings = match effort {
         Effort::None | Effort::Minimal => 0,
         Effort::Low => 1,

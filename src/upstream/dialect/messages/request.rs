@@ -10,16 +10,16 @@ use super::pointers::Changes;
 use super::reasoning::{self, Circumstances};
 use super::schema::Costs;
 use super::wire::{Block, Body, Format, Metadata, OutputConfig, ServiceTier, Thinking};
-use super::{cache, schema, schema_form, strict, thoughts, tools, turns, user};
+use super::{cache, native, schema, schema_form, strict, thoughts, tools, turns, user};
 use crate::error::Error;
 use crate::policy::{Candidate, Dialect, Model, Policy};
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient, in_words};
-use crate::wire::ask::Ask;
 use crate::wire::ask::content::{Content, FormatKind, SettingKind};
 use crate::wire::ask::items::{Item, ItemKind, Part};
 use crate::wire::ask::place::Place;
+use crate::wire::ask::{Api, Ask};
 use crate::wire::json::{Json, JsonString, is_blank, is_text};
 
 /// How the answer is to be shaped.
@@ -42,6 +42,10 @@ pub fn encode_request(
     options: &EncodeOptions,
 ) -> Result<Encoded, Error> {
     let recipient = Recipient::of(policy, candidate);
+    match request.api {
+        Api::Messages => return Ok(native::encode_request(&recipient, request, options)),
+        Api::Chat | Api::Gateway => {}
+    }
     let model = recipient.model;
     let content = &*request.content()?;
     let mut dropped = Dropped::default();
@@ -97,7 +101,7 @@ pub fn encode_request(
         stream: options.asks_for_a_stream(request),
     };
     let is_marked = cache::keep_marks(&mut body, &mut dropped);
-    if !is_marked && cache::pays(&body, model, request.features.input_tokens) {
+    if !is_marked && cache::pays(model, request.features.input_tokens, || cache::may_return(&body)) {
         cache::mark(&mut body, model.prompt_cache_min);
     }
     // What depends on the request stands behind what a cache may hold.

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::answer::{self, BlockKind, Counts};
 use super::calls::{InputReader, Reading};
 use super::events::{Block, Delta, Event, Fragment};
+use super::native::{StateSeen, place_in};
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{DecodeOptions, Defect, EndOfAnswer, Heard};
 use crate::upstream::error_words;
@@ -46,6 +47,8 @@ pub struct MessagesStream {
     has_calls: bool,
     finished: bool,
     end: EndOfAnswer,
+    /// The state in the last event, if its client is to get a token instead.
+    seen: Option<StateSeen>,
 }
 
 /// A block that has begun and not ended, read by `R`.
@@ -86,7 +89,18 @@ impl MessagesStream {
             has_calls: false,
             finished: false,
             end: EndOfAnswer::default(),
+            seen: None,
         }
+    }
+
+    /// Whether states become tokens.
+    pub fn seals(&self) -> bool {
+        self.sealer.is_some()
+    }
+
+    /// The state in the event that was taken last.
+    pub fn take_seen(&mut self) -> Option<StateSeen> {
+        self.seen.take()
     }
 
     /// Whether the reason why the answer ended has come.
@@ -101,6 +115,7 @@ impl MessagesStream {
 
     /// Takes in the data of one event and appends its pieces to `pieces`.
     pub fn take<'a>(&mut self, data: &'a [u8], pieces: &mut Vec<Piece<'a>>) -> Result<Heard, Defect> {
+        self.seen = None;
         if !data.trim_ascii_start().starts_with(b"{") {
             return Ok(Heard::Foreign);
         }
@@ -109,6 +124,7 @@ impl MessagesStream {
             && r#type == "content_block_delta"
         {
             self.delta(&delta, Some(index), pieces)?;
+            self.seen = self.see(json, delta.signature, Some(index));
             return Ok(Heard::Pieces);
         }
         let event = Event::read(json).ok_or(Defect::Undecodable)?;
@@ -117,10 +133,20 @@ impl MessagesStream {
             _ if is_error => return Err(Defect::Error(error_words::parse(data))),
             "content_block_delta" => {
                 if let Some(delta) = event.delta {
-                    self.delta(&Delta::read(delta).ok_or(Undecodable)?, event.index, pieces)?;
+                    let delta = Delta::read(delta).ok_or(Undecodable)?;
+                    self.delta(&delta, event.index, pieces)?;
+                    self.seen = self.see(json, delta.signature, event.index);
                 }
             }
-            "content_block_start" => self.begin_block(&event, pieces)?,
+            "content_block_start" => {
+                self.begin_block(&event, pieces)?;
+                if self.open.last().is_some_and(|open| open.state.is_some()) {
+                    let block = event.content_block.and_then(Block::read);
+                    let state =
+                        block.and_then(|block| if block.kind == "thinking" { block.signature } else { block.data });
+                    self.seen = self.see(json, state, None);
+                }
+            }
             "content_block_stop" => self.end_block(&event, pieces)?,
             "message_start" => self.begin(&event, pieces)?,
             "message_delta" => self.finish(&event, pieces)?,
@@ -328,6 +354,15 @@ impl MessagesStream {
         self.push(Piece::Reasoning { at, form: ReasoningForm::Text, text }, pieces)
     }
 
+    /// A state in the event `json`, of the block with this number or the last one, and its token.
+    fn see(&self, json: &str, state: Option<&RawValue>, index: Option<u64>) -> Option<StateSeen> {
+        let state = state.filter(|state| self.seals() && JsonString::read_some(Some(state)).is_some())?;
+        let block = self.open.iter().rfind(|open| index.is_none_or(|index| open.index == index));
+        let sealed = block.and_then(|block| self.seal(block));
+        let token = sealed.map_or_else(String::new, |sealed| sealed.token.into_owned());
+        Some(StateSeen { place: place_in(json, state), token })
+    }
+
     /// A whole thought with its state, as the client gets it.
     fn seal(&self, block: &OpenBlock) -> Option<Sealed<'static>> {
         let kind = match block.kind {
@@ -375,116 +410,4 @@ fn first_input(raw: Option<&RawValue>) -> Result<String, Undecodable> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::policy::Dialect;
-    use crate::secret::Secret;
-    use crate::wire::piece::Finish;
-
-    /// The pieces of a stream, each as `check` sees it.
-    fn decode(events: &[&str]) -> String {
-        let secret = Secret::new("a-root-of-enough-characters".to_owned());
-        let sealer = Sealer::of_origin(["anthropic-messages", "p", "m"], &[secret]).map(Rc::new);
-        let options = DecodeOptions { sealer, ..DecodeOptions::plain(Dialect::AnthropicMessages, 7) };
-        let mut stream = MessagesStream::new(&options);
-        let mut shown = Vec::new();
-        for event in events {
-            let mut pieces = Vec::new();
-            stream.take(event.as_bytes(), &mut pieces).unwrap_or_else(|defect| panic!("{event}: {defect:?}"));
-            shown.extend(pieces.iter().map(show));
-        }
-        shown.join(" ")
-    }
-
-    fn show(piece: &Piece<'_>) -> String {
-        match piece {
-            Piece::Start(Start { id, model, created, usage: _ }) => {
-                let text = |text: &Option<JsonString<'_>>| {
-                    text.as_ref().map_or("-".to_owned(), |text| text.inside().to_owned())
-                };
-                format!("start({},{},{created})", text(id), text(model))
-            }
-            Piece::Begin { at, item } => match item {
-                AnswerItem::Text => format!("{}:text", at.item),
-                AnswerItem::Reasoning => format!("{}:reasoning", at.item),
-                AnswerItem::Call(call) => format!("{}:call({:?})", at.item, call.kind),
-            },
-            Piece::Text { at, text } | Piece::Refusal { at, text } | Piece::Reasoning { at, text, .. } => {
-                format!("{}={}", at.item, text.inside())
-            }
-            Piece::Sealed { at, sealed: Sealed { kind, text, token } } => {
-                let state = token.rsplit('_').next().unwrap_or_default();
-                format!("{}:{kind:?}({},{state})", at.item, text.inside())
-            }
-            Piece::Input { at, fragment } => format!("{}+{}", at.item, fragment.inside()),
-            Piece::End { at, end } => format!("{}:{end:?}", at.item),
-            Piece::Finish { finish: Finish { reason, word, stop_string, .. }, .. } => {
-                format!("{reason:?}({},{:?})", word.inside(), stop_string.as_ref().map(JsonString::inside))
-            }
-            Piece::Usage { usage, .. } => format!("usage({:?})", usage.map(|usage| usage.output)),
-            Piece::Alive(alive) => format!("{alive:?}"),
-            Piece::Opaque(opaque) => opaque.name.clone().into_owned(),
-        }
-    }
-
-    #[test]
-    fn blocks_are_items_with_ends_and_sealed_states() {
-        let start = r#"{"type":"message_start","message":{"id":"m1","model":"m","usage":{"output_tokens":1}}}"#;
-        let delta = |delta: &str| format!(r#"{{"type":"content_block_delta","index":0,"delta":{delta}}}"#);
-        let begin = |block: &str| format!(r#"{{"type":"content_block_start","index":0,"content_block":{block}}}"#);
-        let stop = r#"{"type":"content_block_stop","index":0}"#;
-        let finish = |reason: &str| {
-            format!(
-                r#"{{"type":"message_delta","delta":{{"stop_reason":"{reason}","stop_sequence":"END"}},"usage":{{"output_tokens":9}}}}"#
-            )
-        };
-        for (events, expected) in [
-            (
-                vec![
-                    begin(r#"{"type":"thinking","thinking":""}"#),
-                    delta(r#"{"type":"thinking_delta","thinking":"hm\n"}"#),
-                    delta(r#"{"type":"thinking_delta","thinking":"so"}"#),
-                    delta(r#"{"type":"signature_delta","signature":"c2ln"}"#),
-                    stop.to_owned(),
-                    begin(r#"{"type":"redacted_thinking","data":"eA=="}"#),
-                    stop.to_owned(),
-                    finish("pause_turn"),
-                ],
-                "0:reasoning Thinking 0=hm\\n 0=so 0:Signature(hm\\nso,c2ln) 0:Complete 0:reasoning \
-                 0:Redacted(,eA==) 0:Complete usage(Some(9)) Paused(pause_turn,Some(\"END\"))",
-            ),
-            (
-                vec![
-                    r#"{"type":"ping"}"#.to_owned(),
-                    begin(r#"{"type":"text","text":""}"#),
-                    delta(r#"{"type":"text_delta","text":"Hi"}"#),
-                    finish("stop_sequence"),
-                ],
-                "Ping 0:text 0=Hi usage(Some(9)) 0:Complete StopString(stop_sequence,Some(\"END\"))",
-            ),
-            (
-                vec![
-                    begin(r#"{"type":"thinking","thinking":"","signature":""}"#),
-                    delta(r#"{"type":"signature_delta","signature":"c2ln"}"#),
-                    finish("max_tokens"),
-                ],
-                "0:reasoning Thinking usage(Some(9)) 0:Cut Length(max_tokens,Some(\"END\"))",
-            ),
-            (
-                vec![begin(r#"{"type":"thinking","thinking":"","signature":"c2ln"}"#), stop.to_owned(), finish("x")],
-                "0:reasoning Thinking 0:Signature(,c2ln) 0:Complete usage(Some(9)) Other(x,Some(\"END\"))",
-            ),
-            (
-                vec![begin(r#"{"type":"tool_use","id":"t","name":"f","input":{}}"#), finish("max_tokens")],
-                "0:call(Function) usage(Some(9)) 0:Cut Length(max_tokens,Some(\"END\"))",
-            ),
-            (
-                vec![begin(r#"{"type":"tool_use","id":"t","name":"f","input":{"a":1}}"#), finish("tool_use")],
-                "0:call(Function) usage(Some(9)) 0+{\\\"a\\\":1} 0:Complete Calls(tool_use,Some(\"END\"))",
-            ),
-        ] {
-            let events: Vec<&str> = std::iter::once(start).chain(events.iter().map(String::as_str)).collect();
-            assert_eq!(decode(&events), format!("start(m1,m,7) {expected}"));
-        }
-    }
-}
+mod tests;

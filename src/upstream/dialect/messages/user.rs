@@ -3,11 +3,8 @@
 //! The API refuses an e-mail address, a phone number and what is long. Such an id goes up as its hash, which still tells users
 //! apart.
 
-use std::fmt::Write;
-
-use sha2::{Digest, Sha256};
-
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::user_hash;
 use crate::wire::ask::content::Setting;
 use crate::wire::json::{Json, text};
 
@@ -25,11 +22,7 @@ pub fn id<'x>(setting: &'x Setting<'_>, dropped: &mut Dropped) -> Json<'x> {
     match text(raw) {
         Some(user) if is_telling(&user) => {
             dropped.note(&setting.name);
-            let mut hex = String::with_capacity(64);
-            for byte in Sha256::digest(user.as_bytes()) {
-                write!(hex, "{byte:02x}").expect("a string should take what is written");
-            }
-            Json::text(&hex)
+            user_hash::write(&user)
         }
         Some(_) | None => Json::Borrowed(raw),
     }

@@ -24,8 +24,8 @@ carried!(OpenBlock<ReaderState> { index, kind, input, reader, thought, state });
 
 impl MessagesStream {
     pub fn into_state(self) -> MessagesState {
-        let Self { created: _, calls: _, sealer: _, names: _, begun, counts, open, blocks, has_calls, finished, end } =
-            self;
+        let Self { created: _, calls: _, sealer: _, names: _, seen: _, .. } = self;
+        let Self { begun, counts, open, blocks, has_calls, finished, end, .. } = self;
         let open = open.into_iter().filter_map(|block| block.read_by(|reader| Some(reader.into_state()))).collect();
         MessagesState { begun, counts, open, blocks, has_calls, finished, end }
     }

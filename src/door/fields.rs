@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind};
-use crate::wire::chat::{FieldType, PUBLISHED};
+use crate::wire::field_type::FieldType;
 use crate::wire::json::Field;
+
+/// The fields that an API publishes, sorted by their names. All but `messages` may be null.
+pub type Published = [(&'static str, FieldType)];
 
 /// A name of a client's that a message may hold, in characters.
 const MAX_SHOWN: usize = 64;
 
 /// The field of the published API that `name` is in another case; a provider's parser may take the one for the other.
-pub fn other_case(name: &str) -> Option<&'static str> {
-    let names = PUBLISHED.iter().map(|(known, _)| *known);
+pub fn other_case(published: &Published, name: &str) -> Option<&'static str> {
+    let names = published.iter().map(|(known, _)| *known);
     names.into_iter().find(|known| *known != name && same_but_for_case(known, name))
 }
 
@@ -39,7 +40,7 @@ pub fn lower(character: char) -> char {
 ///
 /// # Errors
 /// [`Kind::InvalidRequest`] for a field that stands twice, has another case than the API's, or another type.
-pub fn check_fields(fields: &[Field<'_>]) -> Result<(), Error> {
+pub fn check_fields(fields: &[Field<'_>], published: &Published) -> Result<(), Error> {
     let invalid = |name: &str, message: String| Error::new(Kind::InvalidRequest, message).with_param(name);
     let mut seen = BTreeSet::new();
     for field in fields {
@@ -48,50 +49,19 @@ pub fn check_fields(fields: &[Field<'_>]) -> Result<(), Error> {
             let name = shown(name);
             return Err(invalid(name, format!("The field `{name}` stands twice in the body.")));
         }
-        let Ok(at) = PUBLISHED.binary_search_by_key(&name, |(known, _)| known) else {
-            if let Some(known) = other_case(name) {
+        let Ok(at) = published.binary_search_by_key(&name, |(known, _)| known) else {
+            if let Some(known) = other_case(published, name) {
                 let name = shown(name);
                 return Err(invalid(name, format!("There is no field `{name}`; valid: `{known}`.")));
             }
             continue;
         };
-        let expected = PUBLISHED.get(at).map_or(FieldType::Any, |(_, expected)| *expected);
-        if !accepts(expected, field.value) && (field.value.get() != "null" || name == "messages") {
-            return Err(invalid(name, format!("`{name}` must be {}.", words(expected))));
+        let expected = published.get(at).map_or(FieldType::Any, |(_, expected)| *expected);
+        if !expected.accepts(field.value) && (field.value.get() != "null" || name == "messages") {
+            return Err(invalid(name, format!("`{name}` must be {}.", expected.words())));
         }
     }
     Ok(())
-}
-
-/// What a field of this type must be, in words for a client.
-fn words(expected: FieldType) -> &'static str {
-    match expected {
-        FieldType::Any => "any JSON",
-        FieldType::Text => "a string",
-        FieldType::Boolean => "true or false",
-        FieldType::Number => "a number",
-        FieldType::Whole => "a whole number of at least 0",
-        FieldType::Array => "an array",
-        FieldType::Object => "an object",
-        FieldType::TextOrArray => "a string or an array",
-        FieldType::TextOrObject => "a string or an object",
-    }
-}
-
-/// Whether a value is of this type, by its first byte where that tells.
-fn accepts(expected: FieldType, value: &RawValue) -> bool {
-    let first = value.get().as_bytes().first().copied().unwrap_or_default();
-    match expected {
-        FieldType::Any => true,
-        FieldType::Text => first == b'"',
-        FieldType::Boolean => matches!(first, b't' | b'f'),
-        FieldType::Number => first == b'-' || first.is_ascii_digit(),
-        FieldType::Whole => value.get().parse::<u64>().is_ok(),
-        FieldType::Array => first == b'[',
-        FieldType::Object => first == b'{',
-        FieldType::TextOrArray => matches!(first, b'"' | b'['),
-        FieldType::TextOrObject => matches!(first, b'"' | b'{'),
-    }
 }
 
 /// A client's word in a message, bounded.
@@ -103,12 +73,12 @@ pub fn shown(word: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::chat::is_published;
+    use crate::wire::chat::{PUBLISHED, is_published};
 
     #[test]
     fn the_list_is_sorted_and_each_name_is_found() {
         assert!(PUBLISHED.is_sorted_by_key(|(name, _)| *name));
-        assert!(PUBLISHED.iter().all(|(name, _)| is_published(name) && other_case(name).is_none()));
+        assert!(PUBLISHED.iter().all(|(name, _)| is_published(name) && other_case(&PUBLISHED, name).is_none()));
         assert!(!is_published("models") && !is_published("Stream") && !is_published(""));
     }
 
@@ -125,7 +95,7 @@ mod tests {
             ("maxTokens", None),
             ("stream ", None),
         ] {
-            assert_eq!(other_case(name), expected, "{name}");
+            assert_eq!(other_case(&PUBLISHED, name), expected, "{name}");
         }
     }
 }

@@ -19,27 +19,51 @@ const MESSAGES: Bound = Bound { most: 10_000, whose: "`messages` has", what: "me
 /// The parts of all messages together, and the calls of tools in them.
 const PARTS: Bound = Bound { most: 20_000, whose: "The messages have", what: "parts and calls of tools" };
 const TOOLS: Bound = Bound { most: 1_024, whose: "The request has", what: "tools" };
-const SCHEMA_NODES: Bound = Bound {
-    most: 50_000,
-    whose: "The request has",
-    what: "JSON values in `tools`, `functions` and `response_format` together",
-};
+/// The most JSON values in tools and in the form of the answer together.
+const MAX_SCHEMA_NODES: usize = 50_000;
 /// The JSON values in the whole body.
 const NODES: Bound = Bound { most: 200_000, whose: "The body has", what: "JSON values" };
 /// The longest name of a top-level field, in bytes as it is written.
 const MAX_NAME_BYTES: usize = 1_024;
+
+/// Which fields of an API's requests have bounds of their own.
+pub struct Bounded {
+    /// The fields that hold tools.
+    tools: &'static [&'static str],
+    /// The field that holds the form of the answer.
+    format: &'static str,
+    /// How deep in the body the lists of parts are.
+    parts: &'static [usize],
+    /// What of a request holds schemas.
+    schemas: &'static str,
+}
+
+/// Those of OpenAI's Chat Completions.
+pub const CHAT: Bounded = Bounded {
+    tools: &["tools", "functions"],
+    format: "response_format",
+    parts: &[4],
+    schemas: "JSON values in `tools`, `functions` and `response_format` together",
+};
+/// Those of Anthropic's Messages, whose results hold parts of their own.
+pub const MESSAGES_API: Bounded = Bounded {
+    tools: &["tools"],
+    format: "output_config",
+    parts: &[4, 6],
+    schemas: "JSON values in `tools` and `output_config` together",
+};
 
 /// The top-level field that is being read, as far as it has bounds of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Field {
     Messages,
     Tools(&'static str),
-    ResponseFormat,
+    Format(&'static str),
     Other,
 }
 
-#[derive(Default)]
 struct Counts {
+    bounded: &'static Bounded,
     fields: usize,
     messages: usize,
     parts: usize,
@@ -48,13 +72,13 @@ struct Counts {
     nodes: usize,
 }
 
-/// Checks the bounds of a request's body.
+/// Checks the bounds of a request's body, whose API has these fields.
 ///
 /// # Errors
 /// [`Kind::InvalidRequest`] that names the bound.
-pub fn check(body: &str) -> Result<(), Error> {
+pub fn check(body: &str, bounded: &'static Bounded) -> Result<(), Error> {
     let bytes = body.as_bytes();
-    let mut counts = Counts::default();
+    let mut counts = Counts::new(bounded);
     let mut field = Field::Other;
     // The brackets that are open, and whether nothing stands behind the last one yet.
     let mut open: Vec<u8> = Vec::with_capacity(MAX_DEPTH);
@@ -77,7 +101,7 @@ pub fn check(body: &str) -> Result<(), Error> {
                     ));
                 }
                 if names_field {
-                    field = top_level(body.get(at..end).unwrap_or_default());
+                    field = bounded.top_level(body.get(at..end).unwrap_or_default());
                     names_field = false;
                 }
                 at = end;
@@ -112,24 +136,31 @@ impl Field {
         match self {
             Field::Messages => Some("messages"),
             Field::Tools(name) => Some(name),
-            Field::ResponseFormat => Some("response_format"),
+            Field::Format(name) => Some(name),
             Field::Other => None,
         }
     }
 }
 
-fn top_level(name: &str) -> Field {
-    // A long name is none of these, and need not be decoded.
-    match decoded(name.get(..128).unwrap_or(name)).as_deref() {
-        Some("messages") => Field::Messages,
-        Some("tools") => Field::Tools("tools"),
-        Some("functions") => Field::Tools("functions"),
-        Some("response_format") => Field::ResponseFormat,
-        _ => Field::Other,
+impl Bounded {
+    /// The field of this name, which is written as JSON.
+    fn top_level(&self, name: &str) -> Field {
+        // A long name is none of these, and need not be decoded.
+        let Some(name) = decoded(name.get(..128).unwrap_or(name)) else { return Field::Other };
+        match self.tools.iter().find(|known| **known == name) {
+            Some(tools) => Field::Tools(tools),
+            None if name == self.format => Field::Format(self.format),
+            None if name == "messages" => Field::Messages,
+            None => Field::Other,
+        }
     }
 }
 
 impl Counts {
+    fn new(bounded: &'static Bounded) -> Self {
+        Self { bounded, fields: 0, messages: 0, parts: 0, tools: 0, schema_nodes: 0, nodes: 0 }
+    }
+
     /// Counts an element of a container at `depth`.
     fn element(&mut self, field: Field, depth: usize, in_array: bool) -> Result<(), Error> {
         self.nodes += 1;
@@ -143,7 +174,7 @@ impl Counts {
                 self.messages += 1;
                 MESSAGES.check(self.messages, || Some("messages".to_owned()))
             }
-            (Field::Messages, 4, true) => {
+            (Field::Messages, depth, true) if self.bounded.parts.contains(&depth) => {
                 self.parts += 1;
                 PARTS.check(self.parts, || Some(format!("messages[{}]", self.messages.saturating_sub(1))))
             }
@@ -154,14 +185,15 @@ impl Counts {
                 }
                 self.schema_node(name)
             }
-            (Field::ResponseFormat, _, _) => self.schema_node("response_format"),
+            (Field::Format(name), _, _) => self.schema_node(name),
             (Field::Messages | Field::Other, _, _) => Ok(()),
         }
     }
 
     fn schema_node(&mut self, place: &str) -> Result<(), Error> {
         self.schema_nodes += 1;
-        SCHEMA_NODES.check(self.schema_nodes, || Some(place.to_owned()))
+        let bound = Bound { most: MAX_SCHEMA_NODES, whose: "The request has", what: self.bounded.schemas };
+        bound.check(self.schema_nodes, || Some(place.to_owned()))
     }
 }
 
@@ -189,11 +221,15 @@ mod tests {
     use super::*;
 
     /// What the check says of a body: the number that the message names, and the place.
-    fn bound(body: &str) -> Option<(String, Option<String>)> {
-        let error = check(body).err()?;
+    fn bound_of(body: &str, bounded: &'static Bounded) -> Option<(String, Option<String>)> {
+        let error = check(body, bounded).err()?;
         assert_eq!(error.kind, Kind::InvalidRequest);
         let number = error.message.split(' ').find(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
         Some((number.expect("the message should name the bound").to_owned(), error.param))
+    }
+
+    fn bound(body: &str) -> Option<(String, Option<String>)> {
+        bound_of(body, &CHAT)
     }
 
     fn list(item: &str, count: usize) -> String {
@@ -232,6 +268,20 @@ mod tests {
             assert_eq!(bound(&body(most)), None, "{name}");
             let expected = Some((number.to_owned(), param.map(str::to_owned)));
             assert_eq!(bound(&body(most + 1)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_messages_api_has_parts_in_results_and_another_form() {
+        let results = |count| format!(r#"{{"messages":[{{"content":[{{"content":[{}]}}]}}]}}"#, list("{}", count));
+        let schema = |count| format!(r#"{{"output_config":{{"enum":[{}]}}}}"#, list("1", count));
+        for (name, body, most, param) in [
+            ("results", results as fn(usize) -> String, 19_999, "messages[0]"),
+            ("schema", schema, 49_999, "output_config"),
+        ] {
+            assert_eq!(bound_of(&body(most), &MESSAGES_API), None, "{name}");
+            let found = bound_of(&body(most + 1), &MESSAGES_API).and_then(|(_, place)| place);
+            assert_eq!(found.as_deref(), Some(param), "{name}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! Only the bounds of a model's context are kept by it, so what cannot be known is counted low: a request that is refused here
 //! is served nowhere.
 
-use super::media::Payload;
+use crate::door::media::Payload;
 use crate::wire::part_types::Media;
 use crate::wire::walk::said_bytes;
 
@@ -32,6 +32,12 @@ impl Size {
     /// The size of a message that says nothing.
     pub fn of_message() -> Self {
         Self { text_bytes: 0, media_tokens: MESSAGE_TOKENS }
+    }
+
+    /// Adds what was counted apart.
+    pub fn add(&mut self, other: Self) {
+        self.text_bytes += other.text_bytes;
+        self.media_tokens += other.media_tokens;
     }
 
     /// Adds a text of so many bytes.

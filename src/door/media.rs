@@ -1,6 +1,6 @@
 //! Where a request holds what is no text, however its fields are spelled.
 
-use super::fields::lower;
+use crate::door::fields::lower;
 use crate::wire::json::decoded;
 use crate::wire::media::{after_scheme, is_text_type};
 use crate::wire::walk::{Walk, inside, string_end};

@@ -1,0 +1,344 @@
+//! The pieces of an answer as the blocks of a message: which begin, what comes in them, and which end.
+//!
+//! Blocks are numbered in the order in which they begin. Text and thoughts are one block as long as nothing else comes between;
+//! calls that run beside each other are open beside each other, until they end or the answer does. A stream and a whole answer
+//! are made of the same steps, so that they say the same.
+
+use std::borrow::Cow;
+
+use crate::door::answer::AnswerOptions;
+use crate::door::messages::answer::extent::{Extent, OpenBlock, OpenKind};
+use crate::door::messages::answer::ids;
+use crate::policy::Dialect;
+use crate::wire::call::CallKind;
+use crate::wire::carried::carried;
+use crate::wire::containers::{elements, members_named};
+use crate::wire::json::{JsonString, quoted};
+use crate::wire::piece::{AnswerCall, AnswerItem, At, Opaque, OpaqueHolder, Piece, ReasoningForm};
+use crate::wire::seal::{SealKind, Sealed};
+
+/// Calls whose fragments find them.
+const MAX_KNOWN_CALLS: usize = 1_024;
+/// What stands around the text of a custom tool's input, which the API knows as the one property of an object.
+const CUSTOM_BEGINNING: &str = r#"{"input":""#;
+const CUSTOM_END: &str = r#""}"#;
+
+/// One step of a message.
+#[derive(Debug)]
+pub enum Step<'s> {
+    Begin { index: u64, block: NewBlock<'s> },
+    Part { index: u64, part: Part<'s> },
+    End { index: u64 },
+}
+
+/// A block that begins.
+#[derive(Debug)]
+pub enum NewBlock<'s> {
+    Text,
+    Thinking,
+    /// A thought that may not be told, with its state.
+    Redacted(&'s str),
+    Call {
+        id: &'s str,
+        /// As JSON.
+        name: &'s str,
+    },
+}
+
+/// What comes in a block that has begun.
+#[derive(Debug)]
+pub enum Part<'s> {
+    Text(&'s JsonString<'s>),
+    Thinking(&'s JsonString<'s>),
+    /// The state of a thought.
+    Signature(&'s str),
+    /// A fragment of a call's input, as a JSON string.
+    Input(&'s str),
+}
+
+/// What takes the steps of a message.
+pub type Sink<'a> = &'a mut dyn FnMut(Step<'_>);
+
+/// From which dialect an answer comes, and what its client wants.
+#[derive(Clone, Copy)]
+pub struct Crossing<'a> {
+    pub options: &'a AnswerOptions,
+    pub dialect: Dialect,
+}
+
+/// A call as it is named when it begins.
+struct Named<'p> {
+    at: At,
+    call: &'p AnswerCall<'p>,
+    dialect: Dialect,
+}
+
+/// The blocks of one message.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Blocks {
+    pub extent: Extent,
+    calls: Vec<CallBlock>,
+    /// A call that has not all of its name yet.
+    pending: Option<PendingCall>,
+    /// What ids of calls without one are made of.
+    seed: String,
+}
+
+carried!(Blocks { extent, calls, pending, seed });
+
+/// A call that has begun.
+#[derive(Clone, Debug, PartialEq)]
+struct CallBlock {
+    at: At,
+    index: u64,
+    kind: CallKind,
+    /// As its provider has it.
+    came_id: Option<String>,
+    id: String,
+    has_input: bool,
+    is_open: bool,
+}
+
+carried!(CallBlock { at, index, kind, came_id, id, has_input, is_open });
+
+#[derive(Clone, Debug, PartialEq)]
+struct PendingCall {
+    at: At,
+    kind: CallKind,
+    id: Option<String>,
+    /// The inside of a JSON string.
+    name: String,
+}
+
+carried!(PendingCall { at, kind, id, name });
+
+impl Blocks {
+    /// The blocks of a message of which the client has so much.
+    pub fn resumed(extent: Extent) -> Self {
+        Self { extent, ..Self::default() }
+    }
+
+    /// What ids of calls without one are made of from now on.
+    pub fn set_seed(&mut self, seed: String) {
+        self.seed = seed;
+    }
+
+    /// Takes a piece of an answer; a message is the first choice alone.
+    pub fn take(&mut self, crossing: Crossing<'_>, piece: &Piece<'_>, sink: Sink<'_>) {
+        let Crossing { options, dialect } = crossing;
+        if piece.choice() != Some(0) {
+            return;
+        }
+        match piece {
+            Piece::Text { at, text } => self.text(*at, text, sink),
+            Piece::Refusal { at, text } => {
+                self.extent.has_refused |= !text.is_empty();
+                self.text(*at, text, sink);
+            }
+            Piece::Reasoning { at, form, text } => {
+                if options.shows(dialect, piece) && self.is_first_telling(*form) && !text.is_empty() {
+                    let index = self.in_block(OpenKind::Thinking, *at, sink);
+                    sink(Step::Part { index, part: Part::Thinking(text) });
+                }
+            }
+            Piece::Sealed { at, .. } => {
+                if let Some(sealed) = options.state(dialect, piece) {
+                    self.seal(*at, sealed, sink);
+                }
+            }
+            Piece::Begin { at, item: AnswerItem::Call(call) } => {
+                self.begin_call(&Named { at: *at, call, dialect }, sink);
+            }
+            Piece::Input { at, fragment } => self.input(*at, fragment, sink),
+            Piece::End { at, .. } => self.end_item(*at, sink),
+            Piece::Opaque(opaque) => self.parts(opaque, sink),
+            // What has no text has no block.
+            Piece::Begin { item: AnswerItem::Text | AnswerItem::Reasoning, .. }
+            | Piece::Finish { .. }
+            | Piece::Start(_)
+            | Piece::Usage { .. }
+            | Piece::Alive(_) => {}
+        }
+    }
+
+    /// The texts of a content that is a list of more; a message has no place for anything else that nobody here knows.
+    fn parts(&mut self, opaque: &Opaque<'_>, sink: Sink<'_>) {
+        if opaque.holder != OpaqueHolder::Delta || opaque.name != "content" {
+            return;
+        }
+        for part in elements(opaque.value.0).unwrap_or_default() {
+            if let Some([Some(kind), Some(text)]) = members_named(part, &["type", "text"])
+                && let (r#""text""#, Some(text)) = (kind.get(), JsonString::read(text))
+            {
+                self.text(At::default(), &text, sink);
+            }
+        }
+    }
+
+    /// Ends all blocks, in their order.
+    pub fn end(&mut self, sink: Sink<'_>) {
+        self.begin_pending(sink);
+        self.end_open(sink);
+        for position in 0..self.calls.len() {
+            self.end_call(position, sink);
+        }
+    }
+
+    fn text(&mut self, at: At, text: &JsonString<'_>, sink: Sink<'_>) {
+        if !text.is_empty() {
+            let index = self.in_block(OpenKind::Text, at, sink);
+            sink(Step::Part { index, part: Part::Text(text) });
+        }
+    }
+
+    /// Whether thoughts come under this name; some providers tell them under two.
+    fn is_first_telling(&mut self, form: ReasoningForm) -> bool {
+        *self.extent.thoughts.get_or_insert(form) == form
+    }
+
+    /// The number of the open block of a kind, which begins if another one is open, or none.
+    fn in_block(&mut self, kind: OpenKind, at: At, sink: Sink<'_>) -> u64 {
+        self.begin_pending(sink);
+        if let Some(open) = self.extent.open.filter(|open| open.kind == kind) {
+            return open.index;
+        }
+        self.end_open(sink);
+        let index = self.next_index();
+        self.extent.open = Some(OpenBlock { index, kind, item: Some(at.item) });
+        let block = if kind == OpenKind::Text { NewBlock::Text } else { NewBlock::Thinking };
+        sink(Step::Begin { index, block });
+        index
+    }
+
+    /// The state of a thought, which is the last that comes of it.
+    fn seal(&mut self, at: At, sealed: &Sealed<'_>, sink: Sink<'_>) {
+        match sealed.kind {
+            SealKind::Signature => {
+                let index = self.in_block(OpenKind::Thinking, at, sink);
+                sink(Step::Part { index, part: Part::Signature(&sealed.token) });
+                self.extent.open = Some(OpenBlock { index, kind: OpenKind::Sealed, item: Some(at.item) });
+            }
+            SealKind::Redacted => {
+                self.begin_pending(sink);
+                self.end_open(sink);
+                let index = self.next_index();
+                self.extent.open = Some(OpenBlock { index, kind: OpenKind::Sealed, item: Some(at.item) });
+                sink(Step::Begin { index, block: NewBlock::Redacted(&sealed.token) });
+            }
+        }
+        self.end_open(sink);
+    }
+
+    fn begin_call(&mut self, named: &Named<'_>, sink: Sink<'_>) {
+        let Named { at, call, dialect } = *named;
+        let id = call.id.as_ref().and_then(JsonString::decode).filter(|id| !id.is_empty());
+        // Some name a call with every fragment of it, some give each fragment an id, and some do not count their calls.
+        let is_other = |known: Option<&str>| {
+            let has_other_id = known.zip(id.as_deref()).is_some_and(|(known, given)| known != given);
+            dialect != Dialect::OpenaiChat || (has_other_id && call.name.is_some())
+        };
+        if let Some(pending) = self.pending.as_mut().filter(|pending| pending.at == at) {
+            if !is_other(pending.id.as_deref()) {
+                pending.name_as(id, call.name.as_ref());
+                return;
+            }
+        } else if let Some(known) = self.calls.iter().rev().find(|known| known.at == at)
+            && !is_other(known.came_id.as_deref())
+        {
+            return;
+        }
+        self.begin_pending(sink);
+        let mut pending = PendingCall { at, kind: call.kind, id: None, name: String::new() };
+        pending.name_as(id, call.name.as_ref());
+        self.pending = Some(pending);
+    }
+
+    /// The call that was waited with for all of its name begins.
+    fn begin_pending(&mut self, sink: Sink<'_>) {
+        let Some(PendingCall { at, kind, id: came_id, name }) = self.pending.take() else { return };
+        self.end_open(sink);
+        if self.calls.len() >= MAX_KNOWN_CALLS {
+            self.end_call(0, sink);
+            self.calls.remove(0);
+        }
+        let index = self.next_index();
+        let mut id = ids::call_id(came_id.as_deref(), &self.seed, index);
+        if self.calls.iter().any(|known| known.id == id) {
+            // Results find their calls by their ids, so that no two may have the same.
+            id = ids::call_id(None, &self.seed, index);
+        }
+        sink(Step::Begin { index, block: NewBlock::Call { id: &id, name: &format!("\"{name}\"") } });
+        self.extent.has_calls = true;
+        self.calls.push(CallBlock { at, index, kind, came_id, id, has_input: false, is_open: true });
+    }
+
+    fn input(&mut self, at: At, fragment: &JsonString<'_>, sink: Sink<'_>) {
+        if fragment.is_empty() {
+            return;
+        }
+        let is_known = |call: &CallBlock| call.at == at && call.is_open;
+        if self.pending.as_ref().is_none_or(|pending| pending.at != at) && !self.calls.iter().any(is_known) {
+            // Nobody has seen it begin.
+            self.begin_pending(sink);
+            self.pending = Some(PendingCall { at, kind: CallKind::Function, id: None, name: String::new() });
+        }
+        self.begin_pending(sink);
+        let Some(call) = self.calls.iter_mut().rev().find(|call| is_known(call)) else { return };
+        let is_first = !std::mem::replace(&mut call.has_input, true);
+        let fragment = match call.kind {
+            CallKind::Function | CallKind::Legacy => Cow::Borrowed(fragment.get()),
+            CallKind::Custom => {
+                let beginning = if is_first { CUSTOM_BEGINNING } else { "" };
+                Cow::Owned(quoted(&format!("{beginning}{}", fragment.inside())))
+            }
+        };
+        sink(Step::Part { index: call.index, part: Part::Input(&fragment) });
+    }
+
+    fn end_item(&mut self, at: At, sink: Sink<'_>) {
+        if self.pending.as_ref().is_some_and(|pending| pending.at == at) {
+            self.begin_pending(sink);
+        }
+        if self.extent.open.is_some_and(|open| open.item == Some(at.item)) {
+            self.end_open(sink);
+        }
+        if let Some(position) = self.calls.iter().rposition(|call| call.at == at) {
+            self.end_call(position, sink);
+        }
+    }
+
+    fn end_open(&mut self, sink: Sink<'_>) {
+        let Some(OpenBlock { index, kind, .. }) = self.extent.open.take() else { return };
+        if kind == OpenKind::Thinking {
+            // Some clients send back no thought without one, and some providers miss those.
+            sink(Step::Part { index, part: Part::Signature("") });
+        }
+        sink(Step::End { index });
+    }
+
+    fn end_call(&mut self, position: usize, sink: Sink<'_>) {
+        let Some(call) = self.calls.get_mut(position).filter(|call| call.is_open) else { return };
+        call.is_open = false;
+        let index = call.index;
+        if call.kind == CallKind::Custom {
+            let beginning = if call.has_input { "" } else { CUSTOM_BEGINNING };
+            sink(Step::Part { index, part: Part::Input(&quoted(&format!("{beginning}{CUSTOM_END}"))) });
+        }
+        sink(Step::End { index });
+    }
+
+    fn next_index(&mut self) -> u64 {
+        self.extent.blocks += 1;
+        self.extent.blocks - 1
+    }
+}
+
+impl PendingCall {
+    /// Takes what a part says of its id and name. A name may come in fragments; the same one again says nothing new.
+    fn name_as(&mut self, id: Option<Cow<'_, str>>, name: Option<&JsonString<'_>>) {
+        self.id = self.id.take().or_else(|| id.map(Cow::into_owned));
+        if let Some(more) = name.map(JsonString::inside).filter(|more| self.name != *more) {
+            self.name.push_str(more);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Ids of messages and of calls, as clients of the Messages API and the API itself take them.
+//!
+//! An id that came in a form that the API takes stays. What stands for another one follows from it, so that no two have the same;
+//! the client names its results by what it got, so that nothing has to be translated back.
+
+use sha2::{Digest, Sha256};
+
+use crate::wire::json::decoded;
+
+/// What the API's own ids begin with.
+const MESSAGE: &str = "msg_";
+const CALL: &str = "toolu_";
+/// How many bytes of a hash stand for an id.
+const HASH_BYTES: usize = 12;
+/// A longer id is none: it would stand in every request that follows.
+const MAX_ID_BYTES: usize = 128;
+
+/// The id of a message; `id` is its provider's, as JSON.
+pub fn message_id(id: Option<&str>, created: u64) -> String {
+    match id.and_then(decoded).filter(|id| !id.is_empty()) {
+        None => format!("{MESSAGE}{created}"),
+        Some(id) if is_valid(&id) && id.starts_with(MESSAGE) => id.into_owned(),
+        Some(id) if is_valid(&id) => format!("{MESSAGE}{id}"),
+        Some(id) => hashed(MESSAGE, &[&id]),
+    }
+}
+
+/// The id of a call; `id` is its provider's. What stands for one that its provider has not named follows from `seed` and its
+/// place.
+pub fn call_id(id: Option<&str>, seed: &str, place: u64) -> String {
+    match id.filter(|id| !id.is_empty()) {
+        Some(id) if is_valid(id) => id.to_owned(),
+        Some(id) => hashed(CALL, &[id]),
+        None => hashed(CALL, &[seed, "\n", &place.to_string()]),
+    }
+}
+
+fn is_valid(id: &str) -> bool {
+    id.len() <= MAX_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+fn hashed(prefix: &str, parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|part| hash.update(part.as_bytes()));
+    let digits = hash.finalize().iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!("{prefix}{digits}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_have_ids_of_the_api() {
+        for (id, expected) in [
+            (Some(r#""msg_01""#), "msg_01"),
+            (Some(r#""chatcmpl-7""#), "msg_chatcmpl-7"),
+            (Some(r#""""#), "msg_9"),
+            (None, "msg_9"),
+            (Some("7"), "msg_9"),
+        ] {
+            assert_eq!(message_id(id, 9), expected, "{id:?}");
+        }
+        assert!(is_valid(&message_id(Some(r#""a b\n""#), 9)));
+    }
+
+    #[test]
+    fn calls_keep_their_ids_and_no_two_get_the_same() {
+        let long = "x".repeat(MAX_ID_BYTES + 1);
+        for id in ["toolu_1", "call_-A9", "0"] {
+            assert_eq!(call_id(Some(id), "s", 0), id);
+        }
+        let made = [(Some("a.b"), 0), (Some("a b"), 0), (Some("ä"), 0), (Some(&long[..]), 0), (Some(""), 0), (None, 1)];
+        let ids: Vec<String> = made.iter().map(|(id, place)| call_id(*id, "s", *place)).collect();
+        for (position, id) in ids.iter().enumerate() {
+            assert!(is_valid(id) && id.starts_with(CALL), "{id}");
+            assert!(!ids[..position].contains(id), "{id} comes twice");
+        }
+        assert_eq!(call_id(Some("a.b"), "another", 3), ids[0], "an id that came means the same everywhere");
+        assert_ne!(call_id(None, "another", 1), ids[5], "one that did not is its answer's own");
+    }
+}

@@ -1,0 +1,302 @@
+//! The body of a request of a client that speaks this API itself: its own fields, in its order, byte for byte, but for what the
+//! gateway owns and what the policy says of provider and model. What is added stands behind them.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::fields::{pruned, takes};
+use super::history::{self, History, Terms};
+use super::marks;
+use super::reasoning::{self, Circumstances, OUTPUT_CONFIG, Reasoning, Sent, THINKING};
+use super::thoughts::States;
+use crate::policy::{Model, Thinking};
+use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient};
+use crate::wire::ask::Ask;
+use crate::wire::ask::turns::Role;
+use crate::wire::containers::{found_valid, members_named};
+use crate::wire::json::{Field, fields_named, given, is_null, quoted, text, whole, without_mark};
+
+/// What the API's endpoint that counts a prompt's tokens does not take.
+const NOT_COUNTED: [&str; 14] = [
+    "container",
+    "diagnostics",
+    "fallback_credit_token",
+    "fallbacks",
+    "inference_geo",
+    "max_tokens",
+    "metadata",
+    "service_tier",
+    "stop_sequences",
+    "stream",
+    "temperature",
+    "thread",
+    "top_k",
+    "top_p",
+];
+/// What models without `sampling` refuse.
+const SAMPLING: [&str; 3] = ["temperature", "top_p", "top_k"];
+const MAX_TOKENS: &str = "max_tokens";
+const MESSAGES: &str = "messages";
+
+/// The request as its recipient takes it.
+pub fn encode_request(recipient: &Recipient<'_>, ask: &Ask<'_>, options: &EncodeOptions) -> Encoded {
+    let mut dropped = Dropped::default();
+    let text = options.begun.as_deref().filter(|_| recipient.model.prefill.is_some()).unwrap_or_default();
+    let (begun, hidden) = text.split_at(text.trim_end().len());
+    let begun = Some(begun).filter(|begun| !begun.is_empty());
+    let prompt = Prompt::of(recipient, ask, Ways::of(options, begun), &mut dropped);
+    let marks = marks::find(ask, recipient.model);
+    let wants_a_stream = options.asks_for_a_stream(ask);
+    let stream = if wants_a_stream { "true" } else { "false" };
+    let max_tokens = prompt.limit.tokens.to_string();
+    let mut writer = Writer::new(ask, prompt.messages.len());
+    for given in &ask.fields {
+        match given.name.as_ref() {
+            MAX_TOKENS if prompt.limit.is_clamped || is_null(given.value) => {
+                if prompt.limit.is_clamped {
+                    dropped.note(MAX_TOKENS);
+                }
+                writer.field(MAX_TOKENS, &max_tokens);
+            }
+            "stream" if is_stream(given) != wants_a_stream => writer.field("stream", stream),
+            name if marks.end_of == Some(name) => writer.field(name, &marks::marked(given.value)),
+            _ => prompt.write(given, &mut writer, &mut dropped),
+        }
+    }
+    if !writer.has(MAX_TOKENS) {
+        writer.field(MAX_TOKENS, &max_tokens);
+    }
+    if wants_a_stream && !writer.has("stream") {
+        writer.field("stream", stream);
+    }
+    prompt.write_rest(&mut writer);
+    if marks.conversation && takes(recipient, marks::FIELD) {
+        writer.field(marks::FIELD, marks::OWN);
+    }
+    Encoded { body: writer.finish(), dropped: dropped.0, hidden: hidden.to_owned() }
+}
+
+/// What asks how many tokens the prompt has.
+pub fn encode_count(recipient: &Recipient<'_>, ask: &Ask<'_>, options: &EncodeOptions) -> Encoded {
+    let mut dropped = Dropped::default();
+    let prompt = Prompt::of(recipient, ask, Ways::of(options, None), &mut dropped);
+    let mut writer = Writer::new(ask, prompt.messages.len());
+    for given in ask.fields.iter().filter(|given| !NOT_COUNTED.contains(&given.name.as_ref())) {
+        prompt.write(given, &mut writer, &mut dropped);
+    }
+    prompt.write_rest(&mut writer);
+    Encoded { body: writer.finish(), dropped: dropped.0, hidden: String::new() }
+}
+
+/// How many tokens a prompt has, by the answer to that; nothing if it does not say it.
+pub fn read_count(body: &[u8]) -> Option<u64> {
+    let body = std::str::from_utf8(without_mark(body)).ok()?;
+    let [count] = fields_named(body, &["input_tokens"]).ok()?;
+    count.and_then(whole)
+}
+
+/// What goes up of the fields that depend on each other.
+struct Prompt<'x, 'p> {
+    recipient: &'p Recipient<'p>,
+    messages: Cow<'x, str>,
+    limit: Limit,
+    reasoning: Reasoning<'x>,
+    /// The sampling fields that do not go up.
+    lost_sampling: &'static [&'static str],
+}
+
+impl<'x, 'p> Prompt<'x, 'p> {
+    fn of(recipient: &'p Recipient<'p>, ask: &'x Ask<'x>, ways: Ways<'_>, dropped: &mut Dropped) -> Self {
+        let model = recipient.model;
+        let limit = Limit::of(ask, model);
+        let mut circumstances = Circumstances {
+            max_tokens: limit.tokens,
+            is_clamped: limit.is_clamped,
+            forced_call: is_forced(ask),
+            has_begun: ways.begun.is_some(),
+            in_thoughtless_loop: false,
+            lost_thoughts: false,
+        };
+        let mut messages = match ask.field(MESSAGES) {
+            Some(raw) => pruned(recipient, MESSAGES, raw, dropped),
+            None => Cow::Borrowed("[]"),
+        };
+        let terms = Terms {
+            system_turns: model.system_turns,
+            begun_answers: model.prefill.is_some(),
+            efforts: !reasoning::replaces_efforts(ask, recipient),
+        };
+        let ends_with_an_answer = ask.turns.last().is_some_and(|turn| turn.role == Role::Assistant);
+        let may_change = ways.begun.is_some()
+            || ends_with_an_answer && !terms.begun_answers
+            || ask.features.has_tools && model.thinking == Thinking::Budget
+            || history::may_change(&messages, terms);
+        let reasoning = if may_change {
+            let history = History::read(found_valid(&messages), terms, ways.states);
+            circumstances.in_thoughtless_loop = history.is_in_thoughtless_loop();
+            circumstances.lost_thoughts = history.leaves_thoughts_out();
+            let reasoning = reasoning::settle(ask, recipient, &circumstances, dropped);
+            if let Cow::Owned(changed) = history.write(reasoning.thoughts, ways.begun, dropped) {
+                messages = Cow::Owned(changed);
+            }
+            reasoning
+        } else {
+            reasoning::settle(ask, recipient, &circumstances, dropped)
+        };
+        let lost_sampling = lost_sampling(ask, model, &reasoning);
+        Self { recipient, messages, limit, reasoning, lost_sampling }
+    }
+
+    /// Writes one of the client's fields, if it goes up.
+    fn write(&self, given: &Field<'_>, writer: &mut Writer, dropped: &mut Dropped) {
+        let (name, value) = (given.name.as_ref(), given.value.get());
+        match name {
+            "model" => writer.field(name, &quoted(&self.recipient.model.id)),
+            MESSAGES => writer.field(name, &self.messages),
+            _ if !takes(self.recipient, name) => dropped.note(name),
+            THINKING if self.reasoning.thinking != Sent::AsItCame => writer.changed(name, &self.reasoning.thinking),
+            OUTPUT_CONFIG if self.reasoning.output_config != Sent::AsItCame => {
+                writer.changed(name, &self.reasoning.output_config);
+            }
+            _ if self.lost_sampling.contains(&name) => {
+                if value.parse() != Ok(1.0) {
+                    dropped.note(name);
+                }
+            }
+            "tool_choice" if !self.recipient.model.forced_tools && is_forcing(given.value) => {
+                dropped.note(name);
+                writer.field(name, &unforced(given.value));
+            }
+            _ => writer.field(name, &pruned(self.recipient, name, given.value, dropped)),
+        }
+    }
+
+    /// Writes what every request has, and what the policy demands that the client does not speak of.
+    fn write_rest(&self, writer: &mut Writer) {
+        if !writer.has("model") {
+            writer.field("model", &quoted(&self.recipient.model.id));
+        }
+        let demanded = [(THINKING, &self.reasoning.thinking), (OUTPUT_CONFIG, &self.reasoning.output_config)];
+        for (name, sent) in demanded {
+            if let Sent::Value(value) = sent
+                && !writer.has(name)
+                && takes(self.recipient, name)
+            {
+                writer.field(name, value);
+            }
+        }
+    }
+}
+
+/// How a conversation is to be put.
+#[derive(Clone, Copy)]
+struct Ways<'s> {
+    states: States<'s>,
+    /// What the answer begins with.
+    begun: Option<&'s str>,
+}
+
+impl<'s> Ways<'s> {
+    fn of(options: &'s EncodeOptions, begun: Option<&'s str>) -> Self {
+        let states = States { sealer: options.sealer.as_deref(), unsealed: options.unsealed };
+        Self { states, begun }
+    }
+}
+
+/// The limit on the answer.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    tokens: u64,
+    /// Whether the client allows for more than the model can do.
+    is_clamped: bool,
+}
+
+impl Limit {
+    fn of(ask: &Ask<'_>, model: &Model) -> Self {
+        let budget = ask.field(THINKING).and_then(|thinking| members_named(thinking, &["budget_tokens"])?[0]);
+        match given(ask.field(MAX_TOKENS)).and_then(whole) {
+            Some(asked) => Self { tokens: asked.min(model.max_output), is_clamped: asked > model.max_output },
+            None => {
+                // What is thought counts too.
+                let tokens = model.default_max_tokens.saturating_add(budget.and_then(whole).unwrap_or_default());
+                Self { tokens: tokens.min(model.max_output), is_clamped: tokens > model.max_output }
+            }
+        }
+    }
+}
+
+/// Whether the client demands a call.
+fn is_forced(ask: &Ask<'_>) -> bool {
+    ask.field("tool_choice").is_some_and(is_forcing)
+}
+
+fn is_forcing(choice: &RawValue) -> bool {
+    let kind = members_named(choice, &["type"]).and_then(|[kind]| text(kind?));
+    matches!(kind.as_deref(), Some("any" | "tool"))
+}
+
+/// A choice of tools that leaves it to the model.
+fn unforced(choice: &RawValue) -> String {
+    match members_named(choice, &["disable_parallel_tool_use"]) {
+        Some([Some(parallel)]) => format!(r#"{{"type":"auto","disable_parallel_tool_use":{}}}"#, parallel.get()),
+        Some([None]) | None => r#"{"type":"auto"}"#.to_owned(),
+    }
+}
+
+/// The sampling fields that the model does not take, or not beside the others.
+fn lost_sampling(ask: &Ask<'_>, model: &Model, reasoning: &Reasoning<'_>) -> &'static [&'static str] {
+    let is_exclusive = model.sampling_exclusive && ask.field("temperature").is_some();
+    match model.sampling && !reasoning.thinks_unasked {
+        false => &SAMPLING,
+        true if is_exclusive => &["top_p"],
+        true => &[],
+    }
+}
+
+/// Whether a client wants a stream.
+fn is_stream(given: &Field<'_>) -> bool {
+    given.value.get() == "true"
+}
+
+/// A JSON object under way.
+struct Writer {
+    body: Vec<u8>,
+    /// The names of the fields that are written.
+    names: Vec<String>,
+}
+
+impl Writer {
+    fn new(ask: &Ask<'_>, messages: usize) -> Self {
+        let mut body = Vec::with_capacity(ask.bytes + messages / 8 + 512);
+        body.push(b'{');
+        Self { body, names: Vec::with_capacity(16) }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        if self.body.len() > 1 {
+            self.body.push(b',');
+        }
+        self.names.push(name.to_owned());
+        self.body.extend_from_slice(quoted(name).as_bytes());
+        self.body.push(b':');
+        self.body.extend_from_slice(value.as_bytes());
+    }
+
+    fn changed(&mut self, name: &str, sent: &Sent<'_>) {
+        match sent {
+            Sent::Value(value) => self.field(name, value),
+            Sent::AsItCame | Sent::Nothing => {}
+        }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.body.push(b'}');
+        self.body
+    }
+}

@@ -1,0 +1,59 @@
+//! What whoever speaks Anthropic's Messages API gets besides answers: errors that it acts on, and paths of its own.
+
+use http::Method;
+use serde_json::json;
+
+use crate::fake::Reply;
+use crate::scenario::{FIRST, Scenario, json_reply};
+
+/// A request of the Messages API for the tier `small`, whose first candidate speaks another one.
+fn asking() -> Scenario {
+    let body = json!({"model": "small", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]});
+    Scenario::new().path(Method::POST, "/v1/messages").ask(body)
+}
+
+/// Status, type and message of an error in Anthropic's envelope, and what it says of another try.
+fn told(scenario: &Scenario) -> (u16, String, String, String) {
+    let error = scenario.json();
+    assert_eq!(error["type"], "error", "{error}");
+    assert_eq!(error["request_id"], scenario.response_header("request-id"), "{error}");
+    let text = |name: &str| error["error"][name].as_str().unwrap_or_default().to_owned();
+    (scenario.status(), text("type"), text("message"), scenario.response_header("x-should-retry"))
+}
+
+fn refusal(status: u16, message: &str) -> Reply {
+    json_reply(status, json!({"error": {"message": message, "type": "invalid_request_error"}}))
+}
+
+#[test]
+fn errors_are_told_as_agents_act_on_them() {
+    let unknown = told(&Scenario::new().path(Method::POST, "/v1/messages/batches").run());
+    assert_eq!((unknown.0, unknown.1.as_str()), (404, "not_found_error"));
+    assert!(unknown.2.contains("use POST /v1/messages"), "{}", unknown.2);
+    let stranger = told(&asking().header("authorization", "Bearer tg_nobody_0123456789abcdefghijklmnopqrstuv").run());
+    assert_eq!((stranger.0, stranger.1.as_str(), stranger.3.as_str()), (401, "authentication_error", "false"));
+    let long = told(&asking().provider(FIRST, refusal(400, "This model's maximum context length is 8 tokens.")).run());
+    assert_eq!((long.0, long.1.as_str()), (400, "invalid_request_error"));
+    assert!(long.2.contains("maximum context length"), "{}", long.2);
+    let broken = told(&asking().header("x-route-tier", "nowhere").run());
+    assert_eq!((broken.0, broken.1.as_str()), (400, "invalid_request_error"));
+}
+
+#[test]
+fn a_greeting_needs_no_key() {
+    for method in [Method::HEAD, Method::GET] {
+        let scenario = Scenario::new().without_header("authorization").path(method, "/api/hello").run();
+        assert_eq!(scenario.status(), 200);
+    }
+    assert_eq!(Scenario::new().path(Method::POST, "/api/hello").run().status(), 405);
+}
+
+#[test]
+fn a_decision_is_shown_for_either_api() {
+    let body = json!({"model": "large", "max_tokens": 100, "system": "Be brief.",
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]});
+    let scenario =
+        Scenario::new().path(Method::POST, "/v1/route").header("anthropic-version", "2023-06-01").ask(body).run();
+    assert_eq!((scenario.status(), scenario.json()["tier"].as_str()), (200, Some("large")), "{}", scenario.text());
+    assert_eq!(scenario.log()["door"], "messages");
+}
