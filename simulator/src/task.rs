@@ -11,6 +11,9 @@ use crate::said::{Call, Said};
 /// What agents add to a user's words is no task.
 const REMINDER: (&str, &str) = ("<system-reminder>", "</system-reminder>");
 
+/// Longer messages, in bytes, ask for no tool by its name.
+const MOST_ASKING: usize = 4096;
+
 /// One message of a conversation; instructions are left out.
 pub enum Told {
     /// A user's words.
@@ -133,8 +136,12 @@ pub fn without_reminders(text: &str) -> String {
     kept.trim().to_owned()
 }
 
-/// Whether a message, in small letters, names a tool: `get_weather` or `get weather`.
+/// Whether a message, in small letters, names a tool: `get_weather` or `get weather`. A long one describes its tools rather
+/// than asks for them.
 pub fn mentions(message: &str, name: &str) -> bool {
+    if message.len() > MOST_ASKING {
+        return false;
+    }
     let name = name.to_lowercase();
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let stands = |name: &str| {
@@ -219,5 +226,6 @@ mod tests {
         ] {
             assert_eq!(mentions(message, name), expected, "{message} {name}");
         }
+        assert!(!mentions(&"read ".repeat(1000), "Read"), "a description");
     }
 }
