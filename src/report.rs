@@ -150,6 +150,11 @@ fn visible<'a>(policy: &'a Policy, client: &Client) -> Vec<ModelObject<'a>> {
     visible
 }
 
+/// `POST /v1/messages/count_tokens`.
+pub fn token_count(tokens: u64) -> Vec<u8> {
+    to_bytes(&json!({"input_tokens": tokens}))
+}
+
 /// `POST /v1/route`: the decision and the plan.
 pub fn decision(policy: &Policy, chosen: &Chosen, record: &Record) -> Vec<u8> {
     let Chosen { decision, plan } = chosen;
