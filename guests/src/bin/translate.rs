@@ -19,8 +19,8 @@ mod guest {
 
     use fastly::{Request, Response};
     use serde_json::{Value, json};
-    use tiergate::door::chat;
     use tiergate::door::answer::AnswerOptions;
+    use tiergate::door::chat;
     use tiergate::door::delivery::{self, Delivery};
     use tiergate::policy::parse::parse;
     use tiergate::policy::{Candidate, Policy};
