@@ -112,6 +112,7 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
                     explain(visit, &case, ClassifierUse::Asked)
                 }
                 Route::Decision => explain(visit, &case, ClassifierUse::Skipped),
+                Route::CountTokens => count_tokens(visit, &case, request),
                 _ => complete(visit, &case, request),
             }
         }
@@ -138,6 +139,19 @@ fn explain<P: Platform>(
 ) -> Result<Settled, Error> {
     let chosen = case.choose(visit, classifier, &|_| ())?;
     Ok(Settled::answer(StatusCode::OK, report::decision(case.policy, &chosen, visit.known())))
+}
+
+/// How many tokens the request has, for the candidates that would be asked first.
+fn count_tokens<P: Platform>(
+    visit: &mut Visit<'_, P>,
+    case: &Case<'_>,
+    request: Request<'_>,
+) -> Result<Settled, Error> {
+    let Chosen { plan, decision } = case.choose(visit, ClassifierUse::Skipped, &|_| ())?;
+    let job = Job::new(visit.keyring, case.policy, plan.tier, Request { pinned: decision.pinned, ..request });
+    let counted = attempt::count::count(visit, &job, &plan.candidates);
+    let tokens = counted.unwrap_or(request.ask.features.input_tokens);
+    Ok(Settled::answer(StatusCode::OK, report::token_count(tokens)))
 }
 
 /// Asks candidates until one serves, and passes its answer on.

@@ -125,7 +125,8 @@ fn model(policy: &Policy, client: &Client, name: &str) -> Result<Vec<u8>, Error>
     let visible = visible(policy, client);
     let tier = || tier_of_model(policy, name).map(|id| policy.tier(id).name.as_str());
     let by_name = |name: &str| visible.iter().find(|model| model.id == name);
-    match by_name(name).or_else(|| by_name(tier()?)) {
+    let behind_prefix = || by_name(name.strip_prefix(AGENT_PREFIX)?);
+    match by_name(name).or_else(|| by_name(tier()?)).or_else(behind_prefix) {
         Some(model) => Ok(to_bytes(model)),
         None => {
             let valid: Vec<&str> = visible.iter().map(|model| model.id.as_ref()).collect();
@@ -148,6 +149,11 @@ fn visible<'a>(policy: &'a Policy, client: &Client) -> Vec<ModelObject<'a>> {
         visible.insert(0, ModelObject::new(AUTO, OWNER));
     }
     visible
+}
+
+/// `POST /v1/messages/count_tokens`.
+pub fn token_count(tokens: u64) -> Vec<u8> {
+    to_bytes(&json!({"input_tokens": tokens}))
 }
 
 /// `POST /v1/route`: the decision and the plan.

@@ -5,14 +5,15 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tiergate::door::chat;
 use tiergate::door::answer::AnswerOptions;
+use tiergate::door::chat;
 use tiergate::door::delivery::{self, Delivery};
 use tiergate::policy::parse::parse;
 use tiergate::policy::{Candidate, Dialect, Entry, Policy};
 use tiergate::upstream::dialect::{self, CannotEncode, DecodeOptions, Defect, EncodeOptions, Heard, Recipient, Stream};
 use tiergate::upstream::error_words::ProviderError;
 use tiergate::wire::ask::Ask;
+use tiergate::wire::door::Door;
 use tiergate::wire::piece::Said;
 use tiergate::wire::sse::Decoder;
 
@@ -49,7 +50,7 @@ pub fn translate(case: &Case) -> Outcome {
 }
 
 fn read(asked: &str) -> Result<Ask<'_>, String> {
-    chat::parse(asked.as_bytes()).map_err(|error| text(error.body()))
+    chat::parse(asked.as_bytes()).map_err(|error| text(error.body(Door::Chat, "")))
 }
 
 fn policy() -> Policy {
@@ -81,7 +82,7 @@ fn encode(policy: &Policy, request: &Ask<'_>) -> Translated {
     let options = EncodeOptions { counts_usage: true, ..EncodeOptions::default() };
     match dialect::encode_request(policy, &candidate(policy), request, &options) {
         Ok(encoded) => Ok(serde_json::from_slice(&encoded.body).expect("JSON")),
-        Err(CannotEncode::Unfit(error)) => Err(text(error.body())),
+        Err(CannotEncode::Unfit(error)) => Err(text(error.body(Door::Chat, ""))),
         Err(CannotEncode::Unavailable(dialect)) => panic!("{dialect} should be built"),
     }
 }

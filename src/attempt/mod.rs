@@ -8,6 +8,7 @@
 
 pub mod answer_stream;
 pub mod client_error;
+pub mod count;
 pub mod engine;
 pub mod exchange;
 pub mod outcome;

@@ -221,6 +221,12 @@ fn what_the_gateway_owns_and_the_rows_exclude_changes_and_nothing_else() {
             "",
         ),
         (
+            Rows::of_model(json!({"prompt_cache": "always", "prompt_cache_min": 1, "unsupported_fields": ["tools.strict"]})),
+            r#"{"max_tokens":9,"tools":[{"name":"f"}, {"name":"g","strict":true}],"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Ha"},{"role":"user","content":"Go"}]}"#.to_owned(),
+            r#"{"max_tokens":9,"tools":[{"name":"f"},{"name":"g","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Ha"},{"role":"user","content":"Go"}],"model":"claude-x","cache_control":{"type":"ephemeral"}}"#.to_owned(),
+            "tools.strict",
+        ),
+        (
             Rows::of_model(json!({"prompt_cache": "always", "prompt_cache_min": 1})),
             format!(r#"{{"max_tokens":9,"system":"S",{HI}}}"#),
             format!(r#"{{"max_tokens":9,"system":[{{"type":"text","text":"S","cache_control":{{"type":"ephemeral"}}}}],{HI},"model":"claude-x"}}"#),

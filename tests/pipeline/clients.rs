@@ -283,7 +283,7 @@ fn one_list_of_models_serves_both_families() {
     assert_eq!((&list["data"][0], &list["has_more"]), (&expected, &json!(false)));
     let asked = Scenario::new()
         .ask(json!({"model": "claude-large", "messages": [{"role": "user", "content": "hi"}]}))
-        .provider(crate::scenario::SECOND, answer("hi"))
+        .provider(FIRST, answer("hi"))
         .run();
     assert_eq!(
         (asked.response_header("x-route-tier"), asked.response_header("x-route-source")),

@@ -1,10 +1,10 @@
 //! What whoever speaks Anthropic's Messages API gets besides answers: errors that it acts on, and paths of its own.
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fake::Reply;
-use crate::scenario::{FIRST, Scenario, json_reply};
+use crate::scenario::{FIRST, Scenario, answer, json_reply, policy, stream};
 
 /// A request of the Messages API for the tier `small`, whose first candidate speaks another one.
 fn asking() -> Scenario {
@@ -56,4 +56,39 @@ fn a_decision_is_shown_for_either_api() {
         Scenario::new().path(Method::POST, "/v1/route").header("anthropic-version", "2023-06-01").ask(body).run();
     assert_eq!((scenario.status(), scenario.json()["tier"].as_str()), (200, Some("large")), "{}", scenario.text());
     assert_eq!(scenario.log()["door"], "messages");
+}
+
+#[test]
+fn tokens_are_counted_or_estimated() {
+    let asking = || asking().path(Method::POST, "/v1/messages/count_tokens");
+    let estimated = asking().run();
+    assert_eq!(estimated.status(), 200, "{}", estimated.text());
+    assert!(estimated.json()["input_tokens"].as_u64().is_some_and(|tokens| tokens > 0), "{}", estimated.text());
+    assert!(estimated.asked().is_empty(), "nobody of another API is asked");
+    let mut policy = policy();
+    policy["providers"]["first"]["dialect"] = json!("anthropic-messages");
+    let counted = asking().policy(policy.clone()).provider(FIRST, json_reply(200, json!({"input_tokens": 4711}))).run();
+    assert_eq!(counted.json(), json!({"input_tokens": 4711}));
+    assert_eq!(counted.sent_to(FIRST)["max_tokens"], Value::Null);
+    let refused = asking().policy(policy).provider(FIRST, json_reply(404, json!({}))).run();
+    assert_eq!(refused.json(), estimated.json());
+}
+
+#[test]
+fn an_answer_of_another_api_is_a_message() {
+    let scenario = asking().provider(FIRST, answer("hi")).run();
+    let message = scenario.json();
+    assert_eq!((scenario.status(), &message["type"], &message["role"]), (200, &json!("message"), &json!("assistant")));
+    assert_eq!(message["content"], json!([{"type": "text", "text": "hi"}]), "{message}");
+    assert_eq!(message["stop_reason"], "end_turn", "{message}");
+    assert_eq!(scenario.log()["door"], "messages");
+    let broken = {
+        let body = json!({"model": "small", "max_tokens": 100, "stream": true, "messages": [{"role": "user", "content": "Hello"}]});
+        let half = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"half\"}}]}\n\n";
+        asking().ask(body).provider(FIRST, stream(vec![half])).run()
+    };
+    let text = broken.text();
+    let last = text.rsplit("\n\n").nth(1).unwrap_or_default();
+    assert!(last.starts_with("event: error\ndata: {\"type\":\"error\""), "{text}");
+    assert!(!broken.fake.answer.borrow().finished);
 }

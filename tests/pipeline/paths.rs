@@ -18,9 +18,12 @@ fn models_are_listed_with_the_names_that_work() {
         let ids = list["data"].as_array().expect("a list").iter().map(|model| model["id"].clone()).collect::<Vec<_>>();
         Value::from(ids)
     };
-    assert_eq!(ids(json!({})), json!(["auto", "small", "large"]));
-    assert_eq!(ids(json!({"tiers": ["small"]})), json!(["auto", "small"]));
-    assert_eq!(ids(json!({"may_pin": true})), json!(["auto", "small", "large", "judge", "one", "plain", "two"]));
+    assert_eq!(ids(json!({})), json!(["auto", "small", "large", "claude-auto"]));
+    assert_eq!(ids(json!({"tiers": ["small"]})), json!(["auto", "small", "claude-auto"]));
+    assert_eq!(
+        ids(json!({"may_pin": true})),
+        json!(["auto", "small", "large", "judge", "one", "plain", "two", "claude-auto"])
+    );
 }
 
 #[test]
@@ -34,6 +37,8 @@ fn a_model_is_found_by_any_spelling_of_its_name() {
         ("/v1/models/%6Fne", Some("one")),
         ("/v1/models/auto", Some("auto")),
         ("/v1/models/SMALL", Some("small")),
+        ("/v1/models/claude-auto", Some("auto")),
+        ("/v1/models/claude-small", Some("small")),
         ("/v1/models/ONE", None),
         ("/v1/models/on%", None),
         ("/v1/models/one%FF", None),

@@ -61,7 +61,10 @@ pub fn encode_request(recipient: &Recipient<'_>, ask: &Ask<'_>, options: &Encode
                 writer.field(MAX_TOKENS, &max_tokens);
             }
             "stream" if is_stream(given) != wants_a_stream => writer.field("stream", stream),
-            name if marks.end_of == Some(name) => writer.field(name, &marks::marked(given.value)),
+            name if marks.end_of == Some(name) => {
+                let value = pruned(recipient, name, given.value, &mut dropped);
+                writer.field(name, &marks::marked(found_valid(&value)));
+            }
             _ => prompt.write(given, &mut writer, &mut dropped),
         }
     }
