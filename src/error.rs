@@ -38,6 +38,8 @@ pub enum Retry {
 pub enum Kind {
     InvalidJson,
     InvalidRequest,
+    /// The provider would have to hold the conversation.
+    HeldConversation,
     /// A routing header's value.
     InvalidHeader,
     /// No candidate of any tier can carry the request.
@@ -117,6 +119,7 @@ impl Kind {
         let (status, kind, code) = match self {
             Kind::InvalidJson => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "invalid_json"),
             Kind::InvalidRequest => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "invalid_value"),
+            Kind::HeldConversation => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "held_conversation"),
             Kind::InvalidHeader => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "invalid_header"),
             Kind::NoCapableCandidate(_) => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "no_capable_candidate"),
             Kind::InvalidKey => (StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key"),

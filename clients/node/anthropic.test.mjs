@@ -92,6 +92,9 @@ for (const isStreamed of [false, true]) {
     const runner = connect(context).beta.messages.toolRunner(fields);
     assert.match(textOf(await runner.runUntilDone()), /sunny, 21 degrees/);
     assert.equal(asked.length, 1);
+    // It asks the server to hold the conversation, and sends all of it where that is refused.
+    const { body } = (await context.requests(context.place.provider)).at(-1);
+    assert(JSON.stringify(body).includes('sunny, 21 degrees') && !('thread' in body));
   });
 }
 
@@ -116,7 +119,7 @@ everywhere('models are listed', async (context) => {
 
 for (const [words, errorClass] of [
   ['context-length', Anthropic.BadRequestError],
-  ['rate-limit=1s', Anthropic.RateLimitError],
+  ['status=429', Anthropic.RateLimitError],
   ['status=529', Anthropic.InternalServerError],
 ]) {
   everywhere(`an error by ${words} is raised`, async (context) => {

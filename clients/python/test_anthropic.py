@@ -122,7 +122,8 @@ def test_a_loop_of_tools_ends_in_text(client, place, prompt, is_streamed):
     assert answer.stop_reason == "end_turn" and "the tool gave" in text_of(answer)
 
 
-def test_the_tool_runner_runs_tools(client, place, prompt):
+def test_the_tool_runner_runs_tools(client, control, place, prompt):
+    """It asks the server to hold the conversation, and sends all of it where that is refused."""
     asked = []
 
     @beta_tool
@@ -134,6 +135,8 @@ def test_the_tool_runner_runs_tools(client, place, prompt):
     runner = client.beta.messages.tool_runner(**ask(place, f"{prompt} Use get_weather."), tools=[get_weather])
     assert "sunny, 21 degrees" in text_of(runner.until_done())
     assert len(asked) == 1
+    last = control.requests(place.provider, prompt)[-1]["body"]
+    assert "sunny, 21 degrees" in str(last) and "thread" not in last
 
 
 def test_a_result_may_be_an_image(client, control, place, prompt):
@@ -169,7 +172,7 @@ def test_models_are_listed(client):
     ("words", "error"),
     [
         ("context-length", anthropic.BadRequestError),
-        ("rate-limit=1s", anthropic.RateLimitError),
+        ("status=429", anthropic.RateLimitError),
         ("status=529", anthropic.InternalServerError),
     ],
 )

@@ -22,6 +22,17 @@ def get_weather(city: str, days: int) -> str:
     return f"sunny in {city} for {days} days"
 
 
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def loop(anyio_backend):
+    """One for all tests: LangChain keeps its connections for the next model, and they belong to a loop."""
+    yield
+
+
 @pytest.fixture
 def model(place):
     return ChatAnthropic(

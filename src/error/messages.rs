@@ -16,8 +16,19 @@ pub struct Told<'e> {
     /// Anthropic's `type` of the error.
     kind: &'static str,
     message: Cow<'e, str>,
+    details: Option<Details>,
     pub retry: Option<Retry>,
 }
+
+/// What an SDK reads beside the type.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Details {
+    error_code: &'static str,
+    unsupported: [&'static str; 1],
+}
+
+/// With this, Anthropic's tool runners send the whole conversation each time instead of asking a server to hold it.
+const NO_THREADS: Details = Details { error_code: "thread_unsupported_request", unsupported: ["thread"] };
 
 /// Words by which these clients know that a conversation has outgrown its model.
 const OUTGROWN: [&str; 5] = [
@@ -31,7 +42,7 @@ const OUTGROWN: [&str; 5] = [
 impl<'e> Told<'e> {
     pub fn of(error: &'e Error) -> Self {
         let Error { kind, message, retry, .. } = error;
-        let told = |status, kind, message| Told { status, kind, message, retry: *retry };
+        let told = |status, kind, message| Told { status, kind, message, details: None, retry: *retry };
         let refused = |message| told(StatusCode::BAD_REQUEST, INVALID_REQUEST, message);
         match kind {
             Kind::Rejected(RejectedAs::ContextLength | RejectedAs::TooLarge)
@@ -42,6 +53,7 @@ impl<'e> Told<'e> {
             Kind::Rejected(RejectedAs::ContentPolicy) | Kind::NoAllowedCandidate => {
                 told(StatusCode::BAD_REQUEST, "policy_blocked", message.into())
             }
+            Kind::HeldConversation => Told { details: Some(NO_THREADS), ..refused(message.into()) },
             Kind::InvalidKey => {
                 Told { retry: Some(Retry::Never), ..told(kind.status(), kind_of(*kind), message.into()) }
             }
@@ -64,8 +76,10 @@ impl<'e> Told<'e> {
         struct Fields<'a> {
             r#type: &'a str,
             message: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            details: Option<Details>,
         }
-        let error = Fields { r#type: self.kind, message: &self.message };
+        let error = Fields { r#type: self.kind, message: &self.message, details: self.details };
         serde_json::to_vec(&Envelope { r#type: "error", error, request_id }).expect("strings should serialise")
     }
 }
@@ -151,5 +165,12 @@ mod tests {
         }
         let never = |kind| Error::new(kind, "").retry(Door::Messages);
         assert_eq!((never(Kind::InvalidKey), never(Kind::ProviderQuota)), (Some(Retry::Never), Some(Retry::Never)));
+    }
+
+    #[test]
+    fn a_client_that_wants_its_conversation_held_is_told_to_go_on_without() {
+        let body = Error::new(Kind::HeldConversation, "x").body(Door::Messages, "id");
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(body["error"]["details"]["error_code"], "thread_unsupported_request");
     }
 }

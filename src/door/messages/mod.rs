@@ -23,7 +23,7 @@ use turns::parse_turns;
 use crate::door::body::{self, is_empty_array};
 use crate::door::bounds;
 use crate::door::estimate::Size;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::wire::ask::turns::MediaSeen;
 use crate::wire::ask::{Api, Ask, Features, Neutral};
 use crate::wire::containers::members_named;
@@ -32,11 +32,15 @@ use crate::wire::json::{field, given, text};
 /// Parses a body that is valid UTF-8 JSON.
 ///
 /// # Errors
-/// [`Kind::InvalidJson`](crate::error::Kind) for what is no JSON object, [`Kind::InvalidRequest`](crate::error::Kind) with
-/// `param` for a field.
+/// [`Kind::InvalidJson`] for what is no JSON object, [`Kind::InvalidRequest`] with `param` for a field,
+/// [`Kind::HeldConversation`] for a conversation that a server would have to hold.
 pub fn parse(bytes: &[u8]) -> Result<Ask<'_>, Error> {
     let fields = body::open(bytes, &bounds::MESSAGES_API, &fields::PUBLISHED)?;
     let get = |name: &str| given(field(&fields, name));
+    if get("thread").is_some() {
+        let message = "`thread` is not supported: this gateway holds no conversation, and its candidates share none.";
+        return Err(Error::new(Kind::HeldConversation, message).with_param("thread"));
+    }
     let turns = parse_turns(get("system"), get("messages"))?;
     let tools = get("tools").filter(|tools| !is_empty_array(tools));
     let config = get("output_config");
