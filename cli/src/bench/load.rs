@@ -93,6 +93,12 @@ impl Shot {
         Ok(Self { path: format!("{}{PATH}", url.path().trim_end_matches('/')), authority, headers, body, answer })
     }
 
+    /// The same below `base`, at another path than that of chat completions.
+    pub fn at(mut self, path: &str) -> Self {
+        self.path = self.path.replacen(PATH, path, 1);
+        self
+    }
+
     pub fn body(&self) -> &[u8] {
         &self.body
     }
@@ -143,11 +149,15 @@ async fn read_whole(body: &mut Incoming, least: usize) -> Result<u64> {
     Ok(length as u64)
 }
 
-/// The one field of an event that is looked at.
+/// What is looked at of an event: a chunk of chat, or an event of the Messages API.
 #[derive(Deserialize)]
 struct Chunk {
     #[serde(default)]
     choices: Vec<Choice>,
+    #[serde(default)]
+    delta: Option<Delta>,
+    #[serde(default)]
+    r#type: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -157,6 +167,7 @@ struct Choice {
 
 #[derive(Deserialize)]
 struct Delta {
+    #[serde(alias = "text")]
     content: Option<String>,
 }
 
@@ -176,7 +187,9 @@ async fn read_stream(body: &mut Incoming, expected: u64, started: Instant, event
                 done = true;
                 continue;
             }
-            let Some(sent_ns) = sent_at(&data) else { continue };
+            let chunk: Option<Chunk> = serde_json::from_slice(&data).ok();
+            done |= chunk.as_ref().is_some_and(|chunk| chunk.r#type.as_deref() == Some("message_stop"));
+            let Some(sent_ns) = chunk.and_then(sent_at) else { continue };
             stamped += 1;
             if stamped == 1 {
                 events.first.record(nanoseconds(started.elapsed()))?;
@@ -189,9 +202,9 @@ async fn read_stream(body: &mut Incoming, expected: u64, started: Instant, event
     Ok(length)
 }
 
-fn sent_at(data: &[u8]) -> Option<u64> {
-    let chunk: Chunk = serde_json::from_slice(data).ok()?;
-    chunk.choices.into_iter().next()?.delta.content?.trim().parse().ok()
+fn sent_at(chunk: Chunk) -> Option<u64> {
+    let delta = chunk.choices.into_iter().next().map(|choice| choice.delta).or(chunk.delta)?;
+    delta.content?.trim().parse().ok()
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

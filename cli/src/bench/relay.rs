@@ -47,9 +47,11 @@ pub enum Way {
     Mended,
     /// From a provider of the Messages API.
     Translated,
+    /// The same, to a client of that API.
+    Messages,
 }
 
-const WAYS: [Way; 4] = [Way::Loop, Way::Passed, Way::Mended, Way::Translated];
+const WAYS: [Way; 5] = [Way::Loop, Way::Passed, Way::Mended, Way::Translated, Way::Messages];
 
 impl Way {
     fn as_str(self) -> &'static str {
@@ -58,6 +60,7 @@ impl Way {
             Way::Passed => "passed",
             Way::Mended => "mended",
             Way::Translated => "translated",
+            Way::Messages => "messages",
         }
     }
 
@@ -247,8 +250,18 @@ fn row(options: &BenchOptions, way: Way, track: &Track, entrance: &Entrance) -> 
         headers.insert(HeaderName::from_static("x-route-tier"), way.tier(track.events).parse()?);
     }
     let url = if is_loop { &track.null_proxy.url } else { &entrance.url };
-    let body = request_body(options.body_bytes, Kind::Stream)?;
-    let shot = Shot::new(&format!("{url}/v1"), headers, body, Expected::Stream(track.events))?;
+    let shot = |body| Shot::new(&format!("{url}/v1"), headers, body, Expected::Stream(track.events));
+    let shot = match way {
+        Way::Loop | Way::Passed | Way::Mended | Way::Translated => {
+            shot(request_body(options.body_bytes, Kind::Stream)?)?
+        }
+        Way::Messages => {
+            let text = "please tell me more about that ".chars().cycle().take(options.body_bytes).collect::<String>();
+            let body = json!({"model": "model", "max_tokens": 10_000, "stream": true,
+                "messages": [{"role": "user", "content": text}]});
+            shot(body.to_string().into())?.at("/messages")
+        }
+    };
     Ok(Row {
         name: way.as_str().to_owned(),
         kind: Kind::Stream,
@@ -272,7 +285,7 @@ fn policy(tracks: &[Track]) -> Value {
                 Way::Passed => chat(&[]),
                 // As the shipped policy has it for Gemini.
                 Way::Mended => chat(&["tool_delta_without_index", "thought_signatures"]),
-                Way::Translated => {
+                Way::Translated | Way::Messages => {
                     json!({"base_url": format!("http://{}", messages.addr()), "dialect": "anthropic-messages"})
                 }
             };

@@ -7,6 +7,7 @@ mod dialects;
 mod herd;
 mod isolation;
 mod long;
+mod messages;
 mod reliability;
 mod runtime;
 mod scenarios;
