@@ -141,7 +141,7 @@ check('a cut answer is not parsed', async ({ prompt, wire }) => {
 check('models are listed and shown', async ({ wire }) => {
   const ids = [];
   for await (const model of connect(wire).models.list()) ids.push(model.id);
-  assert.deepEqual(ids, ['auto', 'fast', 'balanced', 'quality', 'reasoning']);
+  assert.deepEqual(ids, ['auto', 'fast', 'balanced', 'quality', 'reasoning', 'claude-auto']);
   assert.equal((await connect(wire, 'pinner').models.retrieve('gpt-6-luna')).owned_by, 'openai');
   await assert.rejects(connect(wire).models.retrieve('gpt-6-luna'), OpenAI.NotFoundError);
 });

@@ -39,6 +39,28 @@ def check_done(ended, folder) -> None:
     assert (folder / "loud.txt").read_text() == "QUIET WORDS\n"
 
 
+def check_untouched(bodies) -> None:
+    """What Claude Code sends to its own API arrives there whole, in its place, and grows only at its end."""
+    for body, after in zip(bodies, bodies[1:]):
+        assert body["context_management"] and body["system"] == after["system"] and body["tools"] == after["tools"]
+        said = len(body["messages"])
+        assert [unmarked(message) for message in after["messages"][:said]] == list(map(unmarked, body["messages"]))
+    assert bodies[0]["system"][0]["text"].startswith("x-anthropic-billing-header")
+    environment = bodies[0]["messages"][1]
+    assert environment["role"] == "system" and environment["output_config"]
+    thoughts = [block for block in bodies[-1]["messages"][2]["content"] if block["type"] == "thinking"]
+    assert thoughts and "tgs1_" not in str(bodies), "a sealed thought was not opened"
+
+
+def unmarked(message):
+    """A message without marks for the cache, which move; one that is only a text is written as one."""
+    content = message["content"]
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    blocks = [{name: value for name, value in block.items() if name != "cache_control"} for block in content]
+    return message | {"content": blocks}
+
+
 def test_one_turn(claude_code, control, place, prompt):
     ended = claude_code.run(place, prompt)
     assert ended.code == 0 and prompt in ended.text, ended
@@ -48,7 +70,10 @@ def test_one_turn(claude_code, control, place, prompt):
 def test_a_loop_of_tools(claude_code, control, place, prompt):
     ended = claude_code.run(place, task(prompt, claude_code.folder))
     check_done(ended, claude_code.folder)
-    assert len(control.requests(place.provider, prompt)) == 4
+    requests = control.requests(place.provider, prompt)
+    assert len(requests) == 4
+    if place.provider == ANTHROPIC:
+        check_untouched([request["body"] for request in requests])
 
 
 @pytest.mark.parametrize("words", ["cut=2", "text=\"one two three four\" cut=2", "truncate=0", "error-event=3"])
