@@ -35,6 +35,44 @@ fn step(number: usize) -> [Value; 3] {
     [json!({"role": "assistant", "content": WORDS, "tool_calls": [call(0), call(1)]}), result(0), result(1)]
 }
 
+/// The same in the words of the Messages API.
+pub fn messages_request(bytes: usize) -> Value {
+    let asked = request(bytes);
+    let text = |value: &Value| json!([{"type": "text", "text": value}]);
+    let (mut system, mut messages) = (Value::Null, Vec::<Value>::new());
+    for message in asked["messages"].as_array().into_iter().flatten() {
+        let content = &message["content"];
+        match message["role"].as_str() {
+            Some("system") => system = text(content),
+            Some("tool") => {
+                let result = json!({"type": "tool_result", "tool_use_id": message["tool_call_id"], "content": content});
+                match messages.last_mut().filter(|last| last["role"] == "user") {
+                    Some(last) => last["content"].as_array_mut().expect("blocks").push(result),
+                    None => messages.push(json!({"role": "user", "content": [result]})),
+                }
+            }
+            Some("assistant") => {
+                let mut blocks = text(content);
+                for call in message["tool_calls"].as_array().into_iter().flatten() {
+                    let function = &call["function"];
+                    let input: Value =
+                        serde_json::from_str(function["arguments"].as_str().unwrap_or_default()).unwrap_or_default();
+                    let block = json!({"type": "tool_use", "id": call["id"], "name": function["name"], "input": input});
+                    blocks.as_array_mut().expect("blocks").push(block);
+                }
+                messages.push(json!({"role": "assistant", "content": blocks}));
+            }
+            _ => messages.push(json!({"role": "user", "content": text(content)})),
+        }
+    }
+    let tool = |tool: &Value| {
+        let function = &tool["function"];
+        json!({"name": function["name"], "description": function["description"], "input_schema": function["parameters"]})
+    };
+    let tools: Vec<Value> = asked["tools"].as_array().into_iter().flatten().map(tool).collect();
+    json!({"model": "auto", "max_tokens": 2000, "stream": true, "system": system, "tools": tools, "messages": messages})
+}
+
 /// A request for a stream of about `bytes` bytes.
 pub fn request(bytes: usize) -> Value {
     let tools: Vec<Value> = (0..TOOLS).map(tool).collect();

@@ -41,9 +41,13 @@ use crate::upstream::keyring::{Keyring, Permit};
 use crate::upstream::sealer::Sealer;
 use crate::visit::settle::Ending;
 use crate::wire::ask::Ask;
+use crate::wire::door::Door;
 use crate::wire::facts::AnswerFacts;
 use crate::wire::media;
 use crate::wire::transfer::Transfer;
+
+/// The most tokens that a model surely says in the time of one execution.
+const MOST_TOKENS_AT_ONCE: u64 = 8_192;
 
 /// What the client asked for, and how much time it gives.
 #[derive(Clone, Copy)]
@@ -109,6 +113,9 @@ impl<'a, P: Platform> Job<'a, P> {
             is_patient: timeout.is_none(),
             asked: match (ask.transfer(), tier.whole) {
                 (Transfer::Whole, WholeMode::Streamed) if can_gather(ask) => Transfer::Stream,
+                (Transfer::Whole, WholeMode::Asked) if outlasts_an_execution(ask) && can_gather(ask) => {
+                    Transfer::Stream
+                }
                 (asked, WholeMode::Asked | WholeMode::Streamed) => asked,
             },
             told: ask.transfer(),
@@ -192,6 +199,12 @@ impl<'a, P: Platform> Job<'a, P> {
         }
         Sealer::new(self.policy, candidate.model, &self.keyring.roots(permit)).map(Rc::new)
     }
+}
+
+/// Whether a client of the Messages API leaves room for an answer that takes longer than an execution lasts: agents ask so, without
+/// a stream, where a stream has failed them.
+fn outlasts_an_execution(ask: &Ask<'_>) -> bool {
+    ask.door() == Door::Messages && ask.features.max_output.is_some_and(|tokens| tokens > MOST_TOKENS_AT_ONCE)
 }
 
 /// A candidate that can be sent to at once.

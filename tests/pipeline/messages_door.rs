@@ -75,6 +75,25 @@ fn tokens_are_counted_or_estimated() {
 }
 
 #[test]
+fn a_long_answer_is_asked_for_as_a_stream() {
+    for (max_tokens, streams) in [(64_000, true), (4_096, false)] {
+        let body =
+            json!({"model": "small", "max_tokens": max_tokens, "messages": [{"role": "user", "content": "Hello"}]});
+        let reply = if streams {
+            stream(vec![
+                "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n",
+                "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+            ])
+        } else {
+            answer("hi")
+        };
+        let scenario = asking().ask(body).provider(FIRST, reply).run();
+        assert_eq!(scenario.json()["content"], json!([{"type": "text", "text": "hi"}]), "{}", scenario.text());
+        assert_eq!(scenario.sent_to(FIRST)["stream"] == json!(true), streams, "{}", scenario.sent_to(FIRST));
+    }
+}
+
+#[test]
 fn an_answer_of_another_api_is_a_message() {
     let scenario = asking().provider(FIRST, answer("hi")).run();
     let message = scenario.json();

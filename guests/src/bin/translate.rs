@@ -20,8 +20,9 @@ mod guest {
     use fastly::{Request, Response};
     use serde_json::{Value, json};
     use tiergate::door::answer::AnswerOptions;
-    use tiergate::door::chat;
     use tiergate::door::delivery::{self, Delivery};
+    use tiergate::door::{chat, messages};
+    use tiergate::error::Error;
     use tiergate::policy::parse::parse;
     use tiergate::policy::{Candidate, Policy};
     use tiergate::upstream::dialect::{self, DecodeOptions, EncodeOptions, Heard, Recipient, Stream};
@@ -89,16 +90,18 @@ mod guest {
             let encoded = dialect::encode_request(&policy, &candidate, &request, &asking);
             black_box(encoded.expect("the Messages API should have words for all of it"));
         };
-        let request_row = |name: &str, what: &str, body: &str, times: u64| {
+        let parsed_row = |parse: Parse, name: &str, what: &str, body: &str, times: u64| {
             let candidate = Candidate { model: model(&policy, name), effort: None };
             let work = || {
-                let request = chat::parse(black_box(body.as_bytes())).expect("it should be a request");
+                let request = parse(black_box(body.as_bytes())).expect("it should be a request");
                 black_box(
                     dialect::encode_request(&policy, &candidate, &request, &asking).expect("it should be carried"),
                 );
             };
             row(what, "request", times, timed(times, work))
         };
+        let request_row =
+            |name: &str, what: &str, body: &str, times: u64| parsed_row(chat::parse, name, what, body, times);
         let refused = |what: &str, body: &str| {
             let work = || assert!(chat::parse(black_box(body.as_bytes())).is_err());
             row(what, "request", LARGE_TIMES, timed(LARGE_TIMES, work))
@@ -112,6 +115,10 @@ mod guest {
             let said = Said { dialect: reading.dialect, pieces: &pieces, came: None };
             black_box((delivery::facts(&options, &said), delivery::encode_answer(&options, &said)));
         };
+        let own_conversation = agent::messages_request(1_000).to_string();
+        let own = messages::parse(own_conversation.as_bytes()).expect("the conversation should be a request");
+        let (own_reading, own_chat_reading) =
+            (decoding(&policy, MESSAGES_MODEL, &own), decoding(&policy, PASSED_MODEL, &own));
         let mut rows = vec![
             row("a conversation of 20 turns with 5 tools, to the Messages API", "request", TIMES, timed(TIMES, encode)),
             row("a whole answer of the Messages API, text and a call", "answer", TIMES, timed(TIMES, decode)),
@@ -119,6 +126,8 @@ mod guest {
             stream("Messages API, arguments of a call", &reading, &request, &messages_stream(Piece::Call)),
             stream("openai-chat, text, passed", &of_model(PASSED_MODEL), &request, &chat_stream()),
             stream("openai-chat, text, mended", &of_model(MENDED_MODEL), &request, &chat_stream()),
+            stream("Messages API, text, passed to its own client", &own_reading, &own, &messages_stream(Piece::Text)),
+            stream("openai-chat, text, to a client of the Messages API", &own_chat_reading, &own, &chat_stream()),
             document("the shipped policy, parsed", SHIPPED),
             document("a policy of 517 KB with 47,000 unknown fields, refused", faulty_policy().as_bytes()),
             document("a policy of 500 KB, full of models, parsed", large_policy().as_bytes()),
@@ -136,12 +145,25 @@ mod guest {
             rows.push(request_row(PASSED_MODEL, &format!("{what}, to openai-chat"), &body, AGENT_TIMES));
             rows.push(request_row(MENDED_MODEL, &format!("{what}, to openai-chat, mended"), &body, AGENT_TIMES));
             rows.push(request_row(MESSAGES_MODEL, &format!("{what}, to the Messages API"), &body, AGENT_TIMES));
+            let body = agent::messages_request(kilobytes * 1_000).to_string();
+            let row = |name: &str, way: &str| {
+                parsed_row(
+                    messages::parse,
+                    name,
+                    &format!("{what}, from the Messages API to {way}"),
+                    &body,
+                    AGENT_TIMES,
+                )
+            };
+            rows.extend([row(MESSAGES_MODEL, "itself"), row(PASSED_MODEL, "openai-chat")]);
         }
         rows.push(refused("10 MB in parts of one word, refused", &parts(1)));
         rows.push(refused("130,000 different fields, refused", &keys()));
         let body = serde_json::to_vec(&rows).expect("rows should serialise");
         Response::from_body(body).send_to_client();
     }
+
+    type Parse = for<'x> fn(&'x [u8]) -> Result<Ask<'x>, Error>;
 
     #[derive(Clone, Copy)]
     enum Piece {
