@@ -19,6 +19,12 @@ PROGRAM = CLIENTS / "node_modules/.bin/claude"
 PORT = 8080
 TIMEOUT_S = 60
 TOOLS = "Write,Read,Bash"
+QUIET = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_AUTOUPDATER": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+    "DISABLE_TELEMETRY": "1",
+}
 
 
 @dataclass
@@ -47,6 +53,19 @@ class ClaudeCode:
         command = [str(PROGRAM), "--print", "--output-format", "json", "--allowedTools", TOOLS, "--", prompt]
         return Run(_offline(command, self.folder, self._environment(place)), place)
 
+    def run_line(self, line: str, place: Place) -> subprocess.CompletedProcess:
+        """Runs a line for a shell, in which the gateway's address and key stand, where nothing else is set."""
+        line = line.replace("http://127.0.0.1:7676", f"http://127.0.0.1:{PORT}").replace("tg_…", place.key)
+        environment = {"PATH": f"{PROGRAM.parent}:{os.environ['PATH']}", "HOME": str(self.home)} | QUIET
+        process, listener = _offline(["/bin/sh", "-c", line], self.folder, environment)
+        relay = Relay(listener, place.address)
+        try:
+            output, errors = process.communicate(timeout=TIMEOUT_S)
+        finally:
+            process.kill()
+            relay.close()
+        return subprocess.CompletedProcess(line, process.returncode, output, errors)
+
     def _environment(self, place: Place) -> dict[str, str]:
         """Nothing of the environment here but where programs are."""
         settings = {
@@ -54,13 +73,7 @@ class ClaudeCode:
             "ANTHROPIC_AUTH_TOKEN": place.key,
             "ANTHROPIC_MODEL": place.model,
         }
-        quiet = {
-            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-            "DISABLE_AUTOUPDATER": "1",
-            "DISABLE_ERROR_REPORTING": "1",
-            "DISABLE_TELEMETRY": "1",
-        }
-        return {"PATH": os.environ["PATH"], "HOME": str(self.home)} | quiet | settings
+        return {"PATH": os.environ["PATH"], "HOME": str(self.home)} | QUIET | settings
 
 
 def _offline(command: list[str], folder: Path, environment: dict[str, str]):

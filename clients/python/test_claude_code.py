@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from claude_code import ClaudeCode
+from claude_code import CLIENTS, ClaudeCode
 from conftest import WORLD
 from control import ANTHROPIC, OPENAI
 from places import gateway
@@ -59,6 +59,13 @@ def unmarked(message):
         content = [{"type": "text", "text": content}]
     blocks = [{name: value for name, value in block.items() if name != "cache_control"} for block in content]
     return message | {"content": blocks}
+
+
+def test_the_line_of_the_readme(claude_code, control, healthy, prompt):
+    readme = (CLIENTS.parent / "README.md").read_text()
+    line = next(line for line in readme.splitlines() if line.startswith("ANTHROPIC_BASE_URL="))
+    ended = claude_code.run_line(f"{line} -p {json.dumps(prompt)}", gateway(WORLD, "auto", ANTHROPIC))
+    assert ended.returncode == 0 and prompt in ended.stdout, ended
 
 
 def test_one_turn(claude_code, control, place, prompt):
