@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::World;
 use super::script::{
-    Call, Client, Content, Cuts, Exchange, Form, Part, Script, Speaker, Spelling, Spoken, Step, Tool, ToolKind, Wire,
+    Call, ChatClient, Client, Content, Cuts, Exchange, Form, Part, Script, Speaker, Spelling, Spoken, Step, Tool,
+    ToolKind, Wire,
 };
 use super::station::Station;
 
@@ -99,7 +100,7 @@ fn script(order: &[&Station], matter: Matter, first: Form) -> Script {
     });
     let opening = vec![Spoken { speaker: Speaker::Developer, content: Content::text("Be brief.") }];
     let tools = vec![tool("look"), tool(ODD_NAME)];
-    Script { client: Client::WithNulls, tools, opening, exchanges: exchanges.collect() }
+    Script { client: Client::Chat(ChatClient::WithNulls), tools, opening, exchanges: exchanges.collect() }
 }
 
 /// Every ordered pair, and triples in which every provider stands at every place, and every ordered pair in both.
@@ -194,9 +195,14 @@ fn once_wrong() -> Vec<(&'static str, Vec<Exchange>)> {
 fn what_was_once_refused_or_lost_is_neither() {
     let world = World::new();
     for (name, exchanges) in once_wrong() {
-        for client in [Client::WithNulls, Client::WithoutNulls, Client::KeepsDetails] {
+        for client in [ChatClient::WithNulls, ChatClient::WithoutNulls, ChatClient::KeepsDetails] {
             let tools = vec![tool("look"), tool(ODD_NAME), tool("files_look_at")];
-            let script = Script { client, tools, opening: vec![instruction()], exchanges: exchanges.clone() };
+            let script = Script {
+                client: Client::Chat(client),
+                tools,
+                opening: vec![instruction()],
+                exchanges: exchanges.clone(),
+            };
             println!("{name}");
             world.walk(&script);
         }
