@@ -75,9 +75,9 @@ pub fn turns(exchange: &Exchange, answered: &Value) -> Vec<Value> {
 }
 
 impl MessagesClient {
-    /// What the client keeps of an answer, of which the first thought is the one of this number; nothing of an answer that
-    /// says nothing.
-    pub fn keep(self, answered: &Value, mut number: usize) -> Option<Value> {
+    /// What the client keeps of an answer, of which the first thought is the one of this number; of one that says nothing a
+    /// word, as Claude Code does, since no message may be empty.
+    pub fn keep(self, answered: &Value, mut number: usize) -> Value {
         let mut content = answered["content"].as_array().expect("blocks").clone();
         match self {
             Self::Echoes => {}
@@ -93,7 +93,10 @@ impl MessagesClient {
                 }
             }
         }
-        (!content.is_empty()).then(|| json!({"role": "assistant", "content": content}))
+        if content.is_empty() {
+            content.push(json!({"type": "text", "text": "(no content)"}));
+        }
+        json!({"role": "assistant", "content": content})
     }
 }
 

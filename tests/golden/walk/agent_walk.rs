@@ -78,16 +78,15 @@ impl<'w> AgentWalk<'w> {
             station.name,
             exchange.wire
         );
-        assert_eq!(answered["stop_reason"], stop_reason(&step), "{}: {answered}", station.name);
+        assert_eq!(answered["stop_reason"], stop_reason(station, &step), "{}: {answered}", station.name);
         let before = self.thoughts.len();
         if let (Some(text), Some(state)) = (&step.thought, &step.signature) {
             let token = answered["content"][0]["signature"].as_str().filter(|token| is_token(token));
             let [text, state, token] = [text, state, token.expect("a token")].map(str::to_owned);
             self.thoughts.push(Thought { station: station.name, text, state, token });
         }
-        let kept = self.client.keep(&answered, before);
-        self.answered = kept.clone().unwrap_or_default();
-        self.messages.extend(kept);
+        self.answered = self.client.keep(&answered, before);
+        self.messages.push(self.answered.clone());
     }
 
     /// Checks what goes up to a station for what the client sent.
@@ -116,17 +115,27 @@ impl<'w> AgentWalk<'w> {
         assert_eq!(states, known, "{}", station.name);
     }
 
-    /// The thoughts of the station's model that go up: those behind the last one that was changed, if the model thinks.
+    /// The thoughts of the station's model that go up: those behind the last one that was changed, if
+    /// something follows them and the model thinks.
     fn own_thoughts(&self, station: &Station, upstream: &Value, sent: &Value) -> Vec<&Thought> {
         let mut own = Vec::new();
         if station.profile.dialect != Dialect::AnthropicMessages || !station.thinks(upstream) {
             return own;
         }
-        for block in assistant_blocks(sent).filter(|block| block["type"] == "thinking") {
-            match self.standing(station, block) {
-                Standing::Own(thought) => own.push(thought),
-                Standing::Foreign => {}
-                Standing::Altered => own.clear(),
+        for message in answers(sent) {
+            let blocks = message["content"].as_array().map_or(&[][..], Vec::as_slice);
+            let says_something = |block: &Value| match block["type"].as_str() {
+                Some("text") => block["text"].as_str().is_some_and(|text| !text.trim().is_empty()),
+                kind => kind != Some("thinking"),
+            };
+            // No answer may end with a thought.
+            let end = blocks.iter().rposition(says_something).unwrap_or_default();
+            for (position, block) in blocks.iter().enumerate().filter(|(_, block)| block["type"] == "thinking") {
+                match self.standing(station, block) {
+                    Standing::Own(thought) if position < end => own.push(thought),
+                    Standing::Own(_) | Standing::Foreign => {}
+                    Standing::Altered => own.clear(),
+                }
             }
         }
         own
@@ -152,11 +161,12 @@ impl<'w> AgentWalk<'w> {
     }
 }
 
+fn answers(body: &Value) -> impl Iterator<Item = &Value> {
+    body["messages"].as_array().expect("messages").iter().filter(|message| message["role"] == "assistant")
+}
+
 fn assistant_blocks(body: &Value) -> impl Iterator<Item = &Value> {
-    let messages = body["messages"].as_array().expect("messages").iter();
-    messages
-        .filter(|message| message["role"] == "assistant")
-        .flat_map(|message| message["content"].as_array().into_iter().flatten())
+    answers(body).flat_map(|message| message["content"].as_array().into_iter().flatten())
 }
 
 /// What a station is to hear of a request: not which client asks, and from the user what it cannot be told by the system.
@@ -183,8 +193,10 @@ fn said(station: &Station, step: &Step) -> Step {
     }
 }
 
-fn stop_reason(step: &Step) -> &'static str {
+fn stop_reason(station: &Station, step: &Step) -> &'static str {
+    let says_so = station.profile.dialect == Dialect::AnthropicMessages || station.refuses_in_a_field();
     match step {
+        Step { refusal: Some(_), .. } if says_so => "refusal",
         Step { calls, .. } if !calls.is_empty() => "tool_use",
         Step { .. } => "end_turn",
     }

@@ -50,7 +50,7 @@ struct Found {
 /// What the gateway says itself, where an API wants something to stand.
 const NOTES: [&str; 5] = ["I see.", "It follows.", "Continue.", "Begin.", "(Nothing was said.)"];
 /// What the gateway puts before what a failed call brought, where an API has no other way to say so.
-const FAILED: &str = "The call failed: ";
+const FAILED: &str = "The call failed:";
 
 /// A name of a tool in the characters that every API takes, without the part of its hash that tells it from others.
 pub fn plain(name: &str) -> String {
@@ -96,7 +96,10 @@ pub fn tokens(message: &Value) -> impl Iterator<Item = &str> {
 
 impl Found {
     fn of_texts(call: usize, mut texts: Vec<String>) -> Self {
-        let first = texts.first_mut().and_then(|first| first.strip_prefix(FAILED).map(str::to_owned));
+        let first = texts
+            .first_mut()
+            .and_then(|first| first.strip_prefix(FAILED))
+            .map(|rest| rest.strip_prefix(' ').unwrap_or(rest).to_owned());
         let has_failed = first.is_some();
         if let Some(rest) = first {
             texts[0] = rest;

@@ -69,8 +69,6 @@ pub struct Circumstances {
     pub has_begun: bool,
     /// Whether the results of calls go up before which there is no thought.
     pub in_thoughtless_loop: bool,
-    /// Whether thoughts of the client's do not go up.
-    pub lost_thoughts: bool,
 }
 
 /// How a model is asked to think.
@@ -193,11 +191,10 @@ fn mode(thinks: policy::Thinking, wished: Mode, demanded: Option<Effort>) -> Mod
 }
 
 impl Circumstances {
-    /// Whether a model cannot think within a budget, which the client asks for in this mode. What the client itself puts so is
-    /// the provider's to judge.
+    /// Whether a model cannot think within a budget, which the client asks for in this mode. A client cannot know whose calls
+    /// came without a thought; whether it demands a call is its own affair, and what it puts so the provider's to judge.
     fn forbid_a_budget(&self, asked: Mode) -> bool {
-        let is_new = asked != Mode::Enabled;
-        self.has_begun || self.forced_call && is_new || self.in_thoughtless_loop && (is_new || self.lost_thoughts)
+        self.has_begun || self.forced_call && asked != Mode::Enabled || self.in_thoughtless_loop
     }
 }
 
