@@ -154,13 +154,9 @@ pub fn settle<'x>(
     }
     let thoughts = match (thinks, mode) {
         (policy::Thinking::None, _) => Thoughts::LeftOut,
-        // Whether a client that does not let the model think sends thoughts is its own affair.
-        (policy::Thinking::Adaptive | policy::Thinking::Budget, Mode::Unasked) if asked.mode != Mode::Unasked => {
-            Thoughts::LeftOut
-        }
-        (policy::Thinking::Adaptive | policy::Thinking::Budget | policy::Thinking::Optional, Mode::Disabled)
-            if asked.mode != Mode::Disabled =>
-        {
+        // The API refuses a thought in the last answer of a model that is not to think on.
+        (policy::Thinking::Adaptive | policy::Thinking::Budget, Mode::Unasked)
+        | (policy::Thinking::Adaptive | policy::Thinking::Budget | policy::Thinking::Optional, Mode::Disabled) => {
             Thoughts::LeftOut
         }
         _ => Thoughts::Sent,
