@@ -75,8 +75,8 @@ pub fn turns(exchange: &Exchange, answered: &Value) -> Vec<Value> {
 }
 
 impl MessagesClient {
-    /// What the client keeps of an answer, of which the first thought is the one of this number; of one that says nothing a
-    /// word, as Claude Code does, since no message may be empty.
+    /// What the client keeps of an answer, of which the first thought is the one of this number; of one that says nothing most
+    /// keep a word, as Claude Code does, since the API takes no empty message.
     pub fn keep(self, answered: &Value, mut number: usize) -> Value {
         let mut content = answered["content"].as_array().expect("blocks").clone();
         match self {
@@ -93,7 +93,7 @@ impl MessagesClient {
                 }
             }
         }
-        if content.is_empty() {
+        if content.is_empty() && self != Self::Echoes {
             content.push(json!({"type": "text", "text": "(no content)"}));
         }
         json!({"role": "assistant", "content": content})

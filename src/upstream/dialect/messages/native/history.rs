@@ -220,9 +220,11 @@ impl<'x> History<'x> {
         let Some(message) = self.messages.get(number) else { return false };
         let keeps = |block| self.keeps(number, block, thoughts);
         let kept = (0..message.blocks.len()).filter(|block| keeps(*block)).count();
-        if let (0, Some(content), false) = (kept, message.content, message.blocks.is_empty()) {
+        let is_followed = number + 1 < self.messages.len();
+        let says_nothing = !message.blocks.is_empty() || is_followed && message.content.is_some_and(is_empty);
+        if let (0, Some(content), true) = (kept, message.content, says_nothing) {
             patch.replace(content, NOTHING.to_owned());
-            return true;
+            return message.blocks.iter().any(|block| block.thought.is_some());
         }
         let raw: Vec<&RawValue> = message.blocks.iter().map(|block| block.raw).collect();
         patch.retain(&raw, keeps);
@@ -233,7 +235,7 @@ impl<'x> History<'x> {
                 patch.replace(token, state.clone());
             }
         }
-        kept < message.blocks.len()
+        message.blocks.iter().enumerate().any(|(position, block)| block.thought.is_some() && !keeps(position))
     }
 }
 
@@ -275,6 +277,14 @@ impl<'x> Block<'x> {
     }
 }
 
+/// Whether a content holds nothing, as that of an answer may in which nothing was said.
+fn is_empty(content: &RawValue) -> bool {
+    match is_text(content) {
+        true => is_blank(content),
+        false => elements(content).is_some_and(|blocks| blocks.is_empty()),
+    }
+}
+
 /// The turn of the user behind an answer that the model cannot take up.
 fn continuing() -> String {
     format!(r#"{{"role":"user","content":{}}}"#, quoted(CONTINUE))
@@ -294,15 +304,134 @@ pub fn may_change(json: &str, terms: Terms) -> bool {
         || !terms.efforts && may_hold(OUTPUT_CONFIG.as_bytes())
 }
 
-/// Whether a conversation may hold texts that say nothing.
+/// Whether a conversation may hold texts, or contents, that say nothing.
 fn may_hold_blanks(json: &str) -> bool {
-    let mut names = memmem::find_iter(json.as_bytes(), "\"text\"").map(|at| at + "\"text\"".len());
-    names.any(|behind| {
-        let value = json.get(behind..).unwrap_or_default().trim_start().strip_prefix(':').map(str::trim_start);
-        let inside = value.and_then(|value| value.strip_prefix('"'));
-        // White space stands there as it is, or escaped.
-        inside.is_some_and(|inside| {
-            inside.starts_with(|first: char| matches!(first, '"' | '\\') || first.is_whitespace())
+    ["\"text\"", "\"content\""].into_iter().any(|name| {
+        memmem::find_iter(json.as_bytes(), name).any(|at| {
+            let behind = json.get(at + name.len()..).unwrap_or_default().trim_start();
+            let mut value = behind.strip_prefix(':').unwrap_or_default().trim_start().chars();
+            let (first, second) = (value.next(), value.next());
+            // White space stands in a text as it is, or escaped.
+            let may_be_blank = |inside: char| matches!(inside, '"' | '\\') || inside.is_whitespace();
+            match first {
+                Some('"') => second.is_some_and(may_be_blank),
+                Some('[') => second.is_some_and(|inside| inside == ']' || inside.is_whitespace()),
+                Some(_) | None => false,
+            }
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::dialect::UnsealedState;
+    use crate::wire::json::Json;
+
+    const TERMS: Terms = Terms { system_turns: true, begun_answers: false, efforts: true };
+    const USER: &str = r#"{"role":"user","content":"u"}"#;
+    const THOUGHT: &str = r#"{"type":"thinking","thinking":"hm","signature":"EqQB"}"#;
+    const TEXT: &str = r#"{"type":"text","text":"t"}"#;
+
+    fn answer(blocks: &[&str]) -> String {
+        format!(r#"{{"role":"assistant","content":[{}]}}"#, blocks.join(","))
+    }
+
+    fn call(id: &str, name: &str) -> String {
+        format!(r#"{{"type":"tool_use","id":"{id}","name":"{name}","input":{{ }}}}"#)
+    }
+
+    fn results(ids: &[&str]) -> String {
+        let results: Vec<String> =
+            ids.iter().map(|id| format!(r#"{{"type":"tool_result","tool_use_id":"{id}","content":"r"}}"#)).collect();
+        format!(r#"{{"role":"user","content":[{}]}}"#, results.join(","))
+    }
+
+    /// Checks what goes up of a conversation that begins with the user.
+    fn check(name: &str, messages: &[&str], expected: &[&str]) {
+        let conversation = |messages: &[&str]| format!("[{USER}, {}]", messages.join(" , "));
+        let (raw, expected) = (conversation(messages), conversation(expected));
+        let json = Json::borrow(&raw).expect("JSON");
+        let states = States { sealer: None, unsealed: UnsealedState::LeftOut };
+        let sent = History::read(json.raw(), TERMS, states).write(Thoughts::Sent, None, &mut Dropped::default());
+        assert_eq!(sent, expected, "{name}");
+        assert!(sent == raw || may_change(&raw, TERMS), "{name}: is looked into");
+        let json = Json::borrow(&sent).expect("JSON");
+        let again = History::read(json.raw(), TERMS, states).write(Thoughts::Sent, None, &mut Dropped::default());
+        assert_eq!(again, sent, "{name}: is as the API takes it");
+    }
+
+    #[test]
+    fn answers_without_words_keep_their_place() {
+        let nothing = format!(r#"{{"role":"assistant","content":{NOTHING}}}"#);
+        let string = r#"{"role":"assistant","content":" \n"}"#;
+        let blank = |text: &str| format!(r#"{{"type":"text","text":"{text}"}}"#);
+        for (name, came) in [
+            ("no text", answer(&[&blank("")])),
+            ("white space", answer(&[&blank(r" \n"), &blank(r"\u0020\t")])),
+            ("no block", answer(&[])),
+            ("a string", string.to_owned()),
+            ("a thought", answer(&[THOUGHT])),
+            ("a thought and white space", answer(&[THOUGHT, &blank(" ")])),
+        ] {
+            check(name, &[&came, USER], &[&nothing, USER]);
+        }
+        let called = call("a", "f");
+        check(
+            "white space before a call",
+            &[&answer(&[THOUGHT, &blank(r"\n\n"), &called]), &results(&["a"])],
+            &[&answer(&[THOUGHT, &called]), &results(&["a"])],
+        );
+        check(
+            "a thought behind words",
+            &[&answer(&[THOUGHT, TEXT, THOUGHT]), USER],
+            &[&answer(&[THOUGHT, TEXT]), USER],
+        );
+        let in_two = [answer(&[THOUGHT]), answer(&[TEXT])];
+        check("an answer in two messages", &[&in_two[0], &in_two[1], USER], &[&in_two[0], &in_two[1], USER]);
+    }
+
+    #[test]
+    fn calls_have_ids_and_names_that_the_api_takes_and_results_follow_them() {
+        let two = [answer(&[&call("a", "f"), &call("b", "f")]), results(&["b", "a"])];
+        check("as they should be", &[&two[0], &two[1]], &[&two[0], &two[1]]);
+        let again = [answer(&[TEXT, &call("a", "f"), &call("c", "f")]), results(&["c", "a"])];
+        let changed = [answer(&[TEXT, &call("call_3_1", "f"), &call("c", "f")]), results(&["c", "call_3_1"])];
+        check(
+            "an id that comes again",
+            &[&two[0], &two[1], &again[0], &again[1], USER],
+            &[&two[0], &two[1], &changed[0], &changed[1], USER],
+        );
+        check(
+            "an id that comes twice",
+            &[&answer(&[&call("a", "f"), &call("a", "f")]), &results(&["a", "a"])],
+            &[&answer(&[&call("a", "f"), &call("call_1_1", "f")]), &results(&["a", "call_1_1"])],
+        );
+        check(
+            "an odd id, and results in two messages",
+            &[
+                &answer(&[&call("a.b", "f"), &call("functions.f:1", "f")]),
+                &results(&["functions.f:1"]),
+                &results(&["a.b"]),
+            ],
+            &[
+                &answer(&[&call("call_1_0", "f"), &call("call_1_1", "f")]),
+                &results(&["call_1_1"]),
+                &results(&["call_1_0"]),
+            ],
+        );
+        check(
+            "a name that a model made up",
+            &[&answer(&[&call("a", "default_api.gone:3")]), &results(&["a"])],
+            &[&answer(&[&call("a", "default_api_gone_3_957c29ab0e")]), &results(&["a"])],
+        );
+    }
+
+    #[test]
+    fn what_was_thought_behind_the_gateways_turn_stays_behind_it() {
+        let (begun, thought, said) = (answer(&[TEXT]), answer(&[THOUGHT, TEXT]), answer(&[TEXT]));
+        let asked = format!("{begun},{}", continuing());
+        check("a thought", &[&begun, &thought, USER], &[&asked, &thought, USER]);
+        check("no thought", &[&begun, &said, USER], &[&begun, &said, USER]);
+    }
 }
