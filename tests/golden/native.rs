@@ -13,7 +13,6 @@ use tiergate::upstream::dialect::messages::encode_count;
 use tiergate::upstream::dialect::{self, DecodeOptions, EncodeOptions, Heard, Recipient, Stream};
 use tiergate::upstream::sealer::{Sealer, Thought};
 use tiergate::wire::ask::Ask;
-use tiergate::wire::ask::turns::{Role, Turn};
 use tiergate::wire::json::object_fields;
 use tiergate::wire::piece::Piece;
 use tiergate::wire::seal::SealKind;
@@ -92,23 +91,9 @@ struct Sent {
     dropped: String,
 }
 
-/// A client's request, with its turns.
+/// A client's request.
 fn ask(body: &str) -> Ask<'_> {
-    let mut ask = parse_request(body.as_bytes()).unwrap_or_else(|error| panic!("{body}: {error:?}"));
-    if ask.turns.is_empty() {
-        let messages: Vec<&serde_json::value::RawValue> =
-            ask.field("messages").map_or_else(Vec::new, |raw| serde_json::from_str(raw.get()).expect("an array"));
-        ask.turns = messages.into_iter().map(turn).collect();
-        ask.features.input_tokens = 10;
-        ask.features.has_tools = ask.field("tools").is_some();
-    }
-    ask
-}
-
-fn turn(raw: &serde_json::value::RawValue) -> Turn<'_> {
-    let value: Value = serde_json::from_str(raw.get()).expect("JSON");
-    let role = value["role"].as_str().and_then(Role::named).unwrap_or(Role::User);
-    Turn::written(role, raw.get())
+    parse_request(body.as_bytes()).unwrap_or_else(|error| panic!("{body}: {error:?}"))
 }
 
 #[test]
@@ -253,7 +238,7 @@ fn the_form_of_the_answer_is_the_gateways() {
         ("", Transfer::Stream, r#","stream":true,"model":"claude-x"}"#),
         ("", Transfer::Whole, r#","model":"claude-x"}"#),
     ] {
-        let body = format!(r#"{{"max_tokens":9,"messages":[]{stream}}}"#);
+        let body = format!(r#"{{"max_tokens":9,"messages":[{{"role":"user","content":"u"}}]{stream}}}"#);
         let options = EncodeOptions { transfer: Some(wanted), ..EncodeOptions::default() };
         let sent = Rows::new().send(&body, &options).body;
         assert!(sent.ends_with(expected), "{sent}");
@@ -276,12 +261,13 @@ fn an_answer_that_was_begun_goes_on() {
 
 #[test]
 fn a_count_is_asked_for_the_prompt_alone() {
-    let body = r#"{"model":"auto","max_tokens":9,"stream":true,"system":"S","messages":[ ],"metadata":{},"temperature":1,"stop_sequences":[],"tools":[],"new":1}"#;
+    let body = r#"{"model":"auto","max_tokens":9,"stream":true,"system":"S","messages":[ {"role":"user","content":"u"} ],"metadata":{},"temperature":1,"stop_sequences":[],"tools":[],"new":1}"#;
     let rows = Rows::new();
     let policy = rows.policy();
     let candidate = rows.candidate(&policy);
     let counted = encode_count(&Recipient::of(&policy, &candidate), &ask(body), &EncodeOptions::default());
-    let expected = r#"{"model":"claude-x","system":"S","messages":[ ],"tools":[],"new":1}"#;
+    let expected =
+        r#"{"model":"claude-x","system":"S","messages":[ {"role":"user","content":"u"} ],"tools":[],"new":1}"#;
     assert_eq!(String::from_utf8(counted.body).expect("UTF-8"), expected);
     for (answer, expected) in [(r#"{"input_tokens":7}"#, Some(7)), ("{}", None), ("x", None)] {
         assert_eq!(dialect::messages::read_count(answer.as_bytes()), expected);
@@ -324,7 +310,7 @@ fn thoughts_go_up_to_their_origin_and_leave_no_empty_turn() {
         ),
         (
             vec![format!("{first},{foreign},{text}"), format!("{foreign},{second}")],
-            vec![format!("{one},{text}"), two.clone()],
+            vec![format!("{one},{text}"), nothing.to_owned()],
             true,
         ),
         (vec![foreign.clone(), format!("{second},{text}")], vec![nothing.to_owned(), format!("{two},{text}")], true),
@@ -385,7 +371,7 @@ fn passed(sealer: Option<&Rc<Sealer>>, parts: [&[u8]; 2]) -> Vec<u8> {
     let rows = Rows::new();
     let policy = rows.policy();
     let candidate = rows.candidate(&policy);
-    let body = r#"{"messages":[],"tools":[{"name":"a b"}]}"#;
+    let body = r#"{"messages":[{"role":"user","content":"u"}],"tools":[{"name":"a b"}]}"#;
     let options = DecodeOptions::of(&Recipient::of(&policy, &candidate), &ask(body), Duration::ZERO);
     let mut stream = Stream::new(&DecodeOptions { sealer: sealer.cloned(), ..options }).expect("a dialect");
     let (mut decoder, mut out) = (Decoder::default(), Vec::new());

@@ -69,7 +69,7 @@ impl Station {
     }
 
     /// The API has a field for refusals; others say it in words.
-    fn refuses_in_a_field(&self) -> bool {
+    pub fn refuses_in_a_field(&self) -> bool {
         self.echoes.get("refusal").is_some()
     }
 

@@ -9,10 +9,12 @@ use tiergate::door::delivery::{self, Delivery};
 use tiergate::upstream::dialect::{self, DecodeOptions, Heard, Recipient, Stream};
 use tiergate::upstream::sealer::Sealer;
 use tiergate::wire::ask::Ask;
+use tiergate::wire::door::Door;
 use tiergate::wire::piece::Said;
 use tiergate::wire::sse::Decoder;
 
-use super::script::{Client, Form, Step, Wire};
+use super::gathered::of_events;
+use super::script::{ChatClient, Form, Step, Wire};
 use super::station::Station;
 
 /// How an answer is delivered, and to what request.
@@ -24,7 +26,7 @@ pub struct Delivered<'a> {
 }
 
 impl Delivered<'_> {
-    /// The message that OpenAI's SDK makes of it.
+    /// The message that the SDK of the client's API makes of it.
     pub fn echo(&self, station: &Station, step: &Step, number: usize) -> Value {
         let reading = DecodeOptions {
             sealer: self.sealer.clone(),
@@ -37,12 +39,21 @@ impl Delivered<'_> {
                 let came = dialect::mend_answer(&reading, upstream);
                 let pieces = dialect::decode_answer(&reading, &came).unwrap_or_else(|defect| panic!("{defect:?}"));
                 let said = Said { dialect: reading.dialect, pieces: &pieces, came: None };
-                let body = delivery::encode_answer(&options, &said).unwrap_or(came.clone());
-                of_completion(&serde_json::from_slice(&body).expect("JSON"))
+                let encoded = delivery::encode_answer(&options, &said);
+                let body = encoded.unwrap_or_else(|| dialect::pass_answer(&reading, came.clone()));
+                let body = serde_json::from_slice(&body).expect("JSON");
+                match options.door {
+                    Door::Chat => of_completion(&body),
+                    Door::Messages => body,
+                }
             }
             Form::Streamed => {
                 let stream = station.stream(step, number, self.wire);
-                of_chunks(&deliver(reading, options, &self.wire.cuts.bytes(stream.as_bytes())))
+                let delivered = deliver(reading, options, &self.wire.cuts.bytes(stream.as_bytes()));
+                match options.door {
+                    Door::Chat => of_chunks(&delivered),
+                    Door::Messages => of_events(&delivered),
+                }
             }
         }
     }
@@ -122,7 +133,7 @@ fn join(known: &mut Value, delta: Value) {
     }
 }
 
-impl Client {
+impl ChatClient {
     /// A message of the SDK's as the client keeps it.
     pub fn keep(self, message: &Value) -> Value {
         let only = |names: &[&str]| {

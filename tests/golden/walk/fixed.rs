@@ -2,10 +2,12 @@
 //! once went wrong.
 
 use serde_json::{Value, json};
+use tiergate_simulator::Dialect;
 
 use super::World;
 use super::script::{
-    Call, Client, Content, Cuts, Exchange, Form, Part, Script, Speaker, Spelling, Spoken, Step, Tool, ToolKind, Wire,
+    Call, ChatClient, Client, Content, Cuts, Exchange, Form, Ids, MessagesClient, Part, Script, Speaker, Spelling,
+    Spoken, Step, Tool, ToolKind, Wire,
 };
 use super::station::Station;
 
@@ -28,6 +30,8 @@ enum Input {
     Results,
     ResultsAndUser,
 }
+
+const CHAT: Client = Client::Chat(ChatClient::WithNulls);
 
 fn steps() -> Vec<(Input, Step)> {
     let call = |name: &str, at: usize| Call::function(name, format!("{{\"at\":{at}}}"));
@@ -91,15 +95,19 @@ fn numbered(input: &Input, number: usize, matter: Matter, exchange: Exchange) ->
 }
 
 /// One conversation in which the providers of `order` answer in turn, the first one in `first`, the next in the other form.
-fn script(order: &[&Station], matter: Matter, first: Form) -> Script {
+fn script(client: Client, order: &[&Station], matter: Matter, first: Form) -> Script {
     let exchanges = steps().into_iter().enumerate().map(|(number, (input, step))| {
         let form = if number % 2 == 0 { first } else { first.other() };
         let exchange = Exchange { wire: wire(form), ..exchange(order[number % order.len()].name, step) };
         numbered(&input, number, matter, exchange)
     });
     let opening = vec![Spoken { speaker: Speaker::Developer, content: Content::text("Be brief.") }];
-    let tools = vec![tool("look"), tool(ODD_NAME)];
-    Script { client: Client::WithNulls, tools, opening, exchanges: exchanges.collect() }
+    let tools = match client {
+        Client::Chat(_) => vec![tool("look"), tool(ODD_NAME)],
+        // The Messages API takes no odd names, so that this one is made up.
+        Client::Messages(_) => vec![tool("look")],
+    };
+    Script { client, tools, opening, exchanges: exchanges.collect() }
 }
 
 /// Every ordered pair, and triples in which every provider stands at every place, and every ordered pair in both.
@@ -112,8 +120,8 @@ fn walk_all(matter: Matter) {
         for step in 0..count {
             let [second, third] = [first + step, first + 2 * step].map(|at| stations[at % count]);
             for form in [Form::Whole, Form::Streamed] {
-                world.walk(&script(&[stations[first], second], matter, form));
-                world.walk(&script(&[stations[first], second, third], matter, form));
+                world.walk(&script(CHAT, &[stations[first], second], matter, form));
+                world.walk(&script(CHAT, &[stations[first], second, third], matter, form));
             }
         }
     }
@@ -127,6 +135,38 @@ fn whoever_answered_before_the_next_provider_takes_the_history() {
 #[test]
 fn images_of_users_and_of_results_reach_every_model_that_sees() {
     walk_all(Matter::WordsAndImages);
+}
+
+/// Every provider beside each of those that speak the client's own API, behind it and before it.
+#[test]
+fn whoever_answered_an_agent_before_the_next_provider_takes_the_history() {
+    let world = World::new();
+    let own = world.stations.iter().filter(|station| station.profile.dialect == Dialect::AnthropicMessages);
+    for own in own {
+        for (number, other) in world.stations.iter().enumerate() {
+            let form = if number % 2 == 0 { Form::Whole } else { Form::Streamed };
+            for client in [MessagesClient::Echoes, MessagesClient::Cleans, MessagesClient::DropsThoughts] {
+                let client = Client::Messages(client);
+                world.walk(&script(client, &[own, other], Matter::Words, form));
+                world.walk(&script(client, &[other, own], Matter::Words, form.other()));
+                world.walk(&script(client, &[other, own, own], Matter::Words, form));
+            }
+        }
+    }
+}
+
+#[test]
+fn thoughts_that_an_agent_has_changed_or_cut_are_left_out() {
+    let world = World::new();
+    let [first, second] = ["anthropic", "anthropic-turns"].map(|name| world.station(name));
+    for way in 0..20 {
+        let client = Client::Messages(MessagesClient::Tampers(way));
+        for order in [&[first][..], &[first, second], &[second, first, first]] {
+            for form in [Form::Whole, Form::Streamed] {
+                world.walk(&script(client, order, Matter::Words, form));
+            }
+        }
+    }
 }
 
 fn instruction() -> Spoken {
@@ -190,13 +230,70 @@ fn once_wrong() -> Vec<(&'static str, Vec<Exchange>)> {
     ]
 }
 
+/// The same of clients of the Messages API.
+fn once_wrong_for_agents() -> Vec<(&'static str, Vec<Exchange>)> {
+    let looks = || Call::function("look", "{\"at\":1}");
+    let calls = || Step { calls: vec![looks()], ..Step::default() };
+    let thinks = || Step { thought: Some("Hm.".to_owned()), ..calls() };
+    let user = |exchange: Exchange| Exchange { spoken: vec![Spoken::user("Go on.")], ..exchange };
+    let asked = |exchange: Exchange| Exchange { effort: Some("low"), ..exchange };
+    let begun = |exchange: Exchange| Exchange { begun: Some("So,".to_owned()), ..exchange };
+    let anew = || Step { ids: Ids::OfTheAnswer, ..calls() };
+    let made_up = Step { calls: vec![Call::function("gone:3", "{\"at\":1}")], ..Step::default() };
+    let blank = Step { text: Some(" \n".to_owned()), ..calls() };
+    let last = |station| exchange(station, Step::default());
+    vec![
+        (
+            "calls that every answer counts anew",
+            vec![user(exchange("ollama", anew())), exchange("ollama", anew()), last("anthropic")],
+        ),
+        ("a call of no tool", vec![user(exchange("groq", made_up)), last("anthropic")]),
+        ("a blank text before a call", vec![user(exchange("deepseek", blank)), last("anthropic")]),
+        (
+            "nothing but a thought",
+            vec![user(exchange("anthropic", Step { calls: Vec::new(), ..thinks() })), user(last("anthropic"))],
+        ),
+        ("nothing at all", vec![user(last("anthropic")), user(last("anthropic"))]),
+        (
+            "what was thought behind an answer that the model could not take up",
+            vec![begun(user(exchange("anthropic", thinks()))), last("anthropic")],
+        ),
+        ("a begun answer and a budget for thinking", vec![begun(user(asked(last("anthropic-budget"))))]),
+        (
+            "a budget for thinking behind a call without a thought",
+            vec![user(exchange("google", calls())), asked(last("anthropic-budget"))],
+        ),
+        (
+            "a thought where thinking is asked for no longer",
+            vec![user(asked(exchange("anthropic-budget", thinks()))), last("anthropic-budget")],
+        ),
+    ]
+}
+
+#[test]
+fn what_was_once_refused_of_agents_or_lost_is_neither() {
+    let world = World::new();
+    for (name, exchanges) in once_wrong_for_agents() {
+        for client in [MessagesClient::Echoes, MessagesClient::Cleans] {
+            let (client, tools) = (Client::Messages(client), vec![tool("look")]);
+            println!("{name}");
+            world.walk(&Script { client, tools, opening: vec![instruction()], exchanges: exchanges.clone() });
+        }
+    }
+}
+
 #[test]
 fn what_was_once_refused_or_lost_is_neither() {
     let world = World::new();
     for (name, exchanges) in once_wrong() {
-        for client in [Client::WithNulls, Client::WithoutNulls, Client::KeepsDetails] {
+        for client in [ChatClient::WithNulls, ChatClient::WithoutNulls, ChatClient::KeepsDetails] {
             let tools = vec![tool("look"), tool(ODD_NAME), tool("files_look_at")];
-            let script = Script { client, tools, opening: vec![instruction()], exchanges: exchanges.clone() };
+            let script = Script {
+                client: Client::Chat(client),
+                tools,
+                opening: vec![instruction()],
+                exchanges: exchanges.clone(),
+            };
             println!("{name}");
             world.walk(&script);
         }

@@ -4,7 +4,6 @@
 use serde_json::{Value, json};
 use tiergate::door::chat;
 use tiergate::upstream::dialect::{self, EncodeOptions};
-use tiergate_simulator::{Dialect, judge_chat_request, judge_messages_request};
 
 use super::World;
 use super::fixed::ODD_NAME;
@@ -91,11 +90,7 @@ fn tools_and_parts_in_every_form_are_refused_by_none() {
             let encoded = dialect::encode_request(&world.policy, &candidate, &ask, &EncodeOptions::default());
             let encoded = encoded.unwrap_or_else(|error| panic!("{}: {name}: {error:?}", station.name));
             let upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
-            let judged = match station.profile.dialect {
-                Dialect::OpenAiChat => judge_chat_request(&station.profile, &upstream),
-                Dialect::AnthropicMessages => judge_messages_request(&station.profile, "2023-06-01", &upstream),
-            };
-            assert_eq!(judged, Ok(()), "{}: {name}: {upstream}", station.name);
+            assert_eq!(station.judge(&upstream), Ok(()), "{}: {name}: {upstream}", station.name);
         }
     }
 }

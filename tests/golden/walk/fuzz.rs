@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::World;
 use super::script::{
-    Call, CallKind, Client, Content, Cuts, Exchange, FILES, Form, Ids, Part, Script, Speaker, Spelling, Spoken, Step,
-    Tool, ToolKind, Wire,
+    Call, CallKind, ChatClient, Client, Content, Cuts, Exchange, FILES, Form, Ids, MessagesClient, Part, Script,
+    Speaker, Spelling, Spoken, Step, Tool, ToolKind, Wire,
 };
 use super::station::Station;
 
@@ -177,7 +177,51 @@ fn exchange(matter: Matter, stations: Vec<&'static str>) -> impl Strategy<Value 
     )
 }
 
-fn script(matter: Matter, stations: &[Station]) -> impl Strategy<Value = Script> {
+/// The API that the client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Api {
+    Chat,
+    Messages,
+}
+
+impl Api {
+    fn client(self) -> BoxedStrategy<Client> {
+        use MessagesClient::{Cleans, DropsThoughts, Echoes, Tampers};
+        match self {
+            Self::Chat => {
+                let clients = vec![
+                    ChatClient::WithNulls,
+                    ChatClient::WithoutNulls,
+                    ChatClient::DropsReasoning,
+                    ChatClient::KeepsDetails,
+                    ChatClient::Merges,
+                ];
+                select(clients).prop_map(Client::Chat).boxed()
+            }
+            Self::Messages => {
+                let tampers = (0..16_usize).prop_map(Tampers);
+                let client = prop_oneof![2 => Just(Echoes), 1 => Just(Cleans), 1 => Just(DropsThoughts), 2 => tampers];
+                client.prop_map(Client::Messages).boxed()
+            }
+        }
+    }
+
+    /// Whether its clients may have a tool.
+    fn takes(self, tool: &Tool) -> bool {
+        let is_plain =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+        match (self, &tool.kind) {
+            (Self::Chat, _) => true,
+            (Self::Messages, ToolKind::Custom) => false,
+            (Self::Messages, ToolKind::Function { parameters, .. }) => {
+                let names = parameters["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+                tool.name.len() <= 128 && std::iter::once(tool.name.as_str()).chain(names).all(is_plain)
+            }
+        }
+    }
+}
+
+fn script(api: Api, matter: Matter, stations: &[Station]) -> impl Strategy<Value = Script> {
     let fits = |station: &&Station| match matter {
         Matter::Words => true,
         Matter::Images => station.takes_part("image_url"),
@@ -185,13 +229,11 @@ fn script(matter: Matter, stations: &[Station]) -> impl Strategy<Value = Script>
         Matter::CustomTools => true,
     };
     let names: Vec<&'static str> = stations.iter().filter(fits).map(|station| station.name).collect();
-    let clients =
-        vec![Client::WithNulls, Client::WithoutNulls, Client::DropsReasoning, Client::KeepsDetails, Client::Merges];
-    let catalogue = catalogue(matter);
+    let catalogue: Vec<_> = catalogue(matter).into_iter().filter(|(tool, _)| api.takes(tool)).collect();
     let offered = prop::collection::vec((any::<bool>(), prop::option::of(any::<bool>())), catalogue.len());
     let opening = prop::collection::vec((select([Speaker::System, Speaker::Developer].as_slice()), any_text()), 0..3);
     let exchanges = prop::collection::vec(exchange(matter, names), 1..8);
-    (select(clients), offered, opening, exchanges).prop_map(move |(client, offered, opening, exchanges)| {
+    (api.client(), offered, opening, exchanges).prop_map(move |(client, offered, opening, exchanges)| {
         let offered = catalogue.iter().zip(offered).filter(|(_, (is_offered, _))| *is_offered);
         let mut tools: Vec<(Tool, Vec<&str>)> = offered
             .map(|((tool, samples), (_, strictness))| {
@@ -243,7 +285,7 @@ fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|number| number.parse().expect("a number"))
 }
 
-fn walk_any(matter: Matter) {
+fn walk_any(api: Api, matter: Matter) {
     let world = World::new();
     let cases = number("WALK_CASES").map_or(CASES, |cases| u32::try_from(cases).expect("a number of cases"));
     let config = ProptestConfig {
@@ -254,7 +296,7 @@ fn walk_any(matter: Matter) {
         ..ProptestConfig::default()
     };
     let mut runner = TestRunner::new(config);
-    let ran = runner.run(&script(matter, &world.stations), |script| {
+    let ran = runner.run(&script(api, matter, &world.stations), |script| {
         world.walk(&script);
         Ok(())
     });
@@ -267,20 +309,35 @@ fn walk_any(matter: Matter) {
 
 #[test]
 fn conversations_of_words_and_calls_go_anywhere() {
-    walk_any(Matter::Words);
+    walk_any(Api::Chat, Matter::Words);
 }
 
 #[test]
 fn conversations_with_images_go_to_every_model_that_sees() {
-    walk_any(Matter::Images);
+    walk_any(Api::Chat, Matter::Images);
 }
 
 #[test]
 fn conversations_with_files_go_to_every_model_that_reads_them() {
-    walk_any(Matter::ImagesAndFiles);
+    walk_any(Api::Chat, Matter::ImagesAndFiles);
 }
 
 #[test]
 fn conversations_with_custom_tools_go_to_every_model_that_has_them() {
-    walk_any(Matter::CustomTools);
+    walk_any(Api::Chat, Matter::CustomTools);
+}
+
+#[test]
+fn conversations_of_agents_go_anywhere() {
+    walk_any(Api::Messages, Matter::Words);
+}
+
+#[test]
+fn conversations_of_agents_with_images_go_to_every_model_that_sees() {
+    walk_any(Api::Messages, Matter::Images);
+}
+
+#[test]
+fn conversations_of_agents_with_files_go_to_every_model_that_reads_them() {
+    walk_any(Api::Messages, Matter::ImagesAndFiles);
 }

@@ -1,8 +1,9 @@
 //! What a conversation says, whatever dialect it is in.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tiergate::wire::seal::is_token;
 
 use super::dictionary::Dictionary;
@@ -42,11 +43,14 @@ pub struct Called {
 struct Found {
     /// Which of all calls it belongs to.
     call: usize,
+    has_failed: bool,
     texts: Vec<String>,
 }
 
 /// What the gateway says itself, where an API wants something to stand.
-const NOTES: [&str; 4] = ["I see.", "It follows.", "Continue.", "Begin."];
+const NOTES: [&str; 5] = ["I see.", "It follows.", "Continue.", "Begin.", "(Nothing was said.)"];
+/// What the gateway puts before what a failed call brought, where an API has no other way to say so.
+const FAILED: &str = "The call failed:";
 
 /// A name of a tool in the characters that every API takes, without the part of its hash that tells it from others.
 pub fn plain(name: &str) -> String {
@@ -88,6 +92,21 @@ pub fn is_instruction(message: &Value) -> bool {
 pub fn tokens(message: &Value) -> impl Iterator<Item = &str> {
     let states = message["reasoning_details"].as_array().into_iter().flatten();
     states.filter_map(|state| state["signature"].as_str()).filter(|token| is_token(token))
+}
+
+impl Found {
+    fn of_texts(call: usize, mut texts: Vec<String>) -> Self {
+        let first = texts
+            .first_mut()
+            .and_then(|first| first.strip_prefix(FAILED))
+            .map(|rest| rest.strip_prefix(' ').unwrap_or(rest).to_owned());
+        let has_failed = first.is_some();
+        if let Some(rest) = first {
+            texts[0] = rest;
+            texts.retain(|text| !text.trim().is_empty());
+        }
+        Self { call, has_failed, texts }
+    }
 }
 
 impl Meaning {
@@ -164,7 +183,8 @@ impl Meaning {
                 "user" => meaning.user.extend(said),
                 "tool" => {
                     let call = ids.iter().rposition(|id| *id == &message["tool_call_id"]);
-                    meaning.results.push(Found { call: call.expect("a result should have its call"), texts: said });
+                    let call = call.expect("a result should have its call");
+                    meaning.results.push(Found::of_texts(call, said));
                 }
                 _ => meaning.assistant.extend(said),
             }
@@ -174,10 +194,10 @@ impl Meaning {
 
     pub fn of_messages(body: &Value) -> Self {
         let mut meaning = Self::default();
-        let mut ids: Vec<&Value> = Vec::new();
-        body["system"].as_array().into_iter().flatten().for_each(|block| say(&mut meaning.system, &block["text"]));
+        let mut ids: Vec<String> = Vec::new();
+        blocks(&body["system"]).iter().for_each(|block| say(&mut meaning.system, &block["text"]));
         for message in body["messages"].as_array().expect("messages") {
-            for block in message["content"].as_array().expect("blocks") {
+            for block in blocks(&message["content"]).iter() {
                 let (said, kind) = match message["role"].as_str() {
                     Some("system") => (&mut meaning.system, None),
                     Some("user") => (&mut meaning.user, Some(Said::User)),
@@ -189,19 +209,20 @@ impl Meaning {
                         say(said, &block["text"]);
                         meaning.order.extend(kind.into_iter().cycle().take(said.len() - before));
                     }
+                    "thinking" if block["signature"] == "" => {}
                     "thinking" => meaning.thoughts.extend(block["thinking"].as_str().map(str::to_owned)),
                     "image" => meaning.images.push(source(block)),
                     "document" => meaning.files.push(source(block)),
                     "tool_use" => {
-                        ids.push(&block["id"]);
+                        ids.push(exact(&block["id"]));
                         meaning.order.push(Said::Call);
                         meaning.calls.push(Called { name: exact(&block["name"]), input: block["input"].clone() });
                     }
                     "tool_result" => {
-                        let call = ids.iter().rposition(|id| *id == &block["tool_use_id"]);
+                        let call = ids.iter().rposition(|id| block["tool_use_id"] == **id);
                         meaning.order.push(Said::Result);
                         let mut texts = Vec::new();
-                        for inner in block["content"].as_array().into_iter().flatten() {
+                        for inner in blocks(&block["content"]).iter() {
                             say(&mut texts, &inner["text"]);
                             match inner["type"].as_str() {
                                 Some("image") => meaning.images.push(source(inner)),
@@ -209,13 +230,24 @@ impl Meaning {
                                 _ => {}
                             }
                         }
-                        meaning.results.push(Found { call: call.expect("a result should have its call"), texts });
+                        let (call, has_failed) =
+                            (call.expect("a result should have its call"), block["is_error"] == true);
+                        meaning.results.push(Found { call, has_failed, texts });
                     }
                     other => panic!("{other}"),
                 }
             }
         }
         meaning
+    }
+}
+
+/// The blocks of a content; a text is one.
+fn blocks(content: &Value) -> Cow<'_, [Value]> {
+    match content {
+        Value::Array(blocks) => Cow::Borrowed(blocks),
+        Value::String(text) => Cow::Owned(vec![json!({"type": "text", "text": text})]),
+        _ => Cow::Borrowed(&[]),
     }
 }
 

@@ -4,12 +4,15 @@
 //!
 //! `fixed` has conversations that are written down, `fuzz` draws them.
 
+mod agent;
+mod agent_walk;
 mod answer;
 mod dictionary;
 mod echo;
 mod fixed;
 mod forms;
 mod fuzz;
+mod gathered;
 mod meaning;
 mod script;
 mod station;
@@ -23,12 +26,13 @@ use tiergate::policy::{Candidate, Entry, Policy};
 use tiergate::secret::Secret;
 use tiergate::upstream::dialect::{self, EncodeOptions, Recipient};
 use tiergate::upstream::sealer::Sealer;
-use tiergate_simulator::{Dialect, judge_chat_request, judge_messages_request};
+use tiergate_simulator::Dialect;
 
+use agent_walk::AgentWalk;
 use dictionary::Dictionary;
 use echo::Delivered;
 use meaning::{Meaning, beside_calls, held, is_instruction, says_something, tokens};
-use script::{Exchange, Form, Script, Step};
+use script::{ChatClient, Client, Exchange, Form, Script, Step};
 use station::{Station, policy, stations};
 
 /// Everybody who may answer.
@@ -37,10 +41,11 @@ struct World {
     policy: Policy,
 }
 
-/// A conversation under way.
+/// A conversation of a client of the chat API under way.
 struct Walk<'w> {
     world: &'w World,
     script: &'w Script,
+    client: ChatClient,
     messages: Vec<Value>,
     /// The last answer.
     answered: Value,
@@ -80,17 +85,29 @@ impl World {
 
     /// Has the conversation of a script, and panics at what is refused or lost.
     fn walk(&self, script: &Script) {
-        let messages = script.opening.iter().map(script::Spoken::message).collect();
-        let thoughts = BTreeMap::new();
-        let mut walk = Walk { world: self, script, messages, answered: Value::Null, thoughts };
-        for (number, exchange) in script.exchanges.iter().enumerate() {
-            walk.ask(exchange);
-            walk.answer(exchange, number);
+        let exchanges = script.exchanges.iter().enumerate();
+        match script.client {
+            Client::Chat(client) => {
+                let mut walk = Walk::new(self, script, client);
+                exchanges.for_each(|(number, exchange)| {
+                    walk.ask(exchange);
+                    walk.answer(exchange, number);
+                });
+            }
+            Client::Messages(client) => {
+                let mut walk = AgentWalk::new(self, script, client);
+                exchanges.for_each(|(number, exchange)| walk.step(exchange, number));
+            }
         }
     }
 }
 
-impl Walk<'_> {
+impl<'w> Walk<'w> {
+    fn new(world: &'w World, script: &'w Script, client: ChatClient) -> Self {
+        let messages = script.opening.iter().map(script::Spoken::message).collect();
+        Self { world, script, client, messages, answered: Value::Null, thoughts: BTreeMap::new() }
+    }
+
     /// Appends what is said before an answer.
     fn ask(&mut self, exchange: &Exchange) {
         let calls = self.answered["tool_calls"].as_array().cloned().unwrap_or_default();
@@ -112,7 +129,7 @@ impl Walk<'_> {
     fn answer(&mut self, exchange: &Exchange, number: usize) {
         let World { policy, .. } = self.world;
         let station = self.world.station(exchange.station);
-        let sent = self.script.client.send(&self.messages);
+        let sent = self.client.send(&self.messages);
         let body = request(self.script, exchange, &sent);
         let ask = chat::parse(body.as_bytes()).expect("a valid request");
         let candidate = self.world.candidate(station.name);
@@ -133,16 +150,13 @@ impl Walk<'_> {
             let thought = Thought { station: station.name, text: text.clone() };
             self.thoughts.insert(token.to_owned(), thought);
         }
-        self.answered = self.script.client.keep(&answered);
+        self.answered = self.client.keep(&answered);
         self.messages.push(self.answered.clone());
     }
 
     /// Checks what goes up to a station for the messages that the client sent.
     fn check(&self, station: &Station, upstream: &Value, messages: &[Value]) {
-        let judged = match station.profile.dialect {
-            Dialect::OpenAiChat => judge_chat_request(&station.profile, upstream),
-            Dialect::AnthropicMessages => judge_messages_request(&station.profile, "2023-06-01", upstream),
-        };
+        let judged = station.judge(upstream);
         let history = json!(messages);
         assert_eq!(judged, Ok(()), "{}: {upstream}\nfor {history}", station.name);
         let dictionary = Dictionary::of(&self.script.tools, station.profile.dialect, upstream);

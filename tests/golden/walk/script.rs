@@ -13,9 +13,28 @@ pub struct Script {
     pub exchanges: Vec<Exchange>,
 }
 
-/// What a client makes of an answer before it sends it back.
+/// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
+    Chat(ChatClient),
+    Messages(MessagesClient),
+}
+
+/// What a client of the Messages API makes of an answer before it sends it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessagesClient {
+    /// Anthropic's SDKs: the blocks as they came.
+    Echoes,
+    /// Claude Code, and frameworks: without blank texts, and without thoughts that have no state.
+    Cleans,
+    DropsThoughts,
+    /// Changes thoughts, the first one in the way of this number and each later one in the next way.
+    Tampers(usize),
+}
+
+/// What a client of the chat API makes of an answer before it sends it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChatClient {
     /// OpenAI's SDK, `model_dump()`: all fields that it knows, also those that are null.
     WithNulls,
     /// The same without what is null.

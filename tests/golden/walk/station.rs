@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use tiergate::policy::Policy;
 use tiergate::policy::parse::parse;
-use tiergate_simulator::{Dialect, Model, Profile, Quirk};
+use tiergate_simulator::{Dialect, Model, Profile, Quirk, judge_chat_request, judge_messages_request};
 
 /// A model of a provider of the walk, with what its answers leave in a history.
 pub struct Station {
@@ -57,6 +57,14 @@ impl Station {
             Thoughts::Nowhere => false,
             Thoughts::Field(_) | Thoughts::Parts | Thoughts::Blocks(When::Always) => true,
             Thoughts::Blocks(When::IfAsked) => upstream["thinking"]["type"] == "enabled",
+        }
+    }
+
+    /// Whether the provider takes a request; if not, its words.
+    pub fn judge(&self, upstream: &Value) -> Result<(), String> {
+        match self.profile.dialect {
+            Dialect::OpenAiChat => judge_chat_request(&self.profile, upstream),
+            Dialect::AnthropicMessages => judge_messages_request(&self.profile, "2023-06-01", upstream),
         }
     }
 

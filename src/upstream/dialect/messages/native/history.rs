@@ -1,7 +1,8 @@
 //! The conversation of a client that speaks this API itself.
 //!
-//! Every message stays as it came, but for the states of thoughts ([`super::thoughts`]) and for turns that the model's row says it
-//! does not take. What becomes of a message follows from what stands before it, and from no later one but one: a thought that was
+//! Every message stays as it came, but for the states of thoughts ([`super::thoughts`]), for turns that the model's row says it
+//! does not take, and for what providers of other dialects answer and the API refuses: blank texts, answers that end with a
+//! thought, ids and names of calls ([`super::calls`]). What becomes of a message follows from what stands before it, and from no later one but one: a thought that was
 //! changed takes those before it along, since of a chain of thoughts only the beginning may be missing.
 
 use std::borrow::Cow;
@@ -9,6 +10,7 @@ use std::borrow::Cow;
 use memchr::memmem;
 use serde_json::value::RawValue;
 
+use super::calls::{Calls, Change, may_hold_calls};
 use super::patch::Patch;
 use super::reasoning::OUTPUT_CONFIG;
 use super::thoughts::{self, Fate, States, may_hold_thoughts};
@@ -16,7 +18,7 @@ use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::edit::{ObjectEdit, OpenedObject};
 use crate::upstream::dialect::user_turns::CONTINUE;
 use crate::wire::containers::{elements, members, members_named};
-use crate::wire::json::{field, has_escaped_letters, is_text, quoted, text};
+use crate::wire::json::{field, has_escaped_letters, is_blank, is_text, quoted, text};
 
 /// The name under which what is left out of a conversation is told.
 const FIELD: &str = "messages";
@@ -57,8 +59,10 @@ struct Message<'x> {
     role: Role,
     content: Option<&'x RawValue>,
     has_effort: bool,
-    /// Of an answer that may hold thoughts, and what becomes of them.
+    /// Of an answer.
     blocks: Vec<Block<'x>>,
+    /// What changes in its content.
+    changes: Vec<Change<'x>>,
 }
 
 /// Who speaks.
@@ -73,6 +77,8 @@ struct Block<'x> {
     raw: &'x RawValue,
     /// Nothing if it is no thought.
     thought: Option<Fate<'x>>,
+    /// Whether it is a text that says nothing.
+    is_blank: bool,
 }
 
 /// How a conversation is to be written.
@@ -86,8 +92,14 @@ pub enum Thoughts {
 impl<'x> History<'x> {
     pub fn read(raw: &'x RawValue, terms: Terms, states: States<'_>) -> Self {
         let mut history = Self { raw: raw.get(), messages: Vec::new(), chain: Place::default(), terms };
+        let mut calls = Calls::default();
         for (number, raw) in elements(raw).unwrap_or_default().into_iter().enumerate() {
-            let message = Message::read(raw, states);
+            let mut message = Message::read(raw, states);
+            message.changes = match (message.role, message.content) {
+                (Role::Assistant, _) => calls.read_answer(message.blocks.iter().map(|block| block.raw), number),
+                (Role::Other, Some(content)) => calls.read_results(content),
+                (Role::Other, None) | (Role::System, _) => Vec::new(),
+            };
             let altered = message.blocks.iter().rposition(|block| matches!(block.thought, Some(Fate::Altered)));
             if let Some(block) = altered {
                 history.chain = Place { message: number, block };
@@ -110,34 +122,46 @@ impl<'x> History<'x> {
             })
     }
 
-    /// Whether any thought is left out.
-    pub fn leaves_thoughts_out(&self) -> bool {
-        let mut blocks =
-            self.messages.iter().enumerate().flat_map(|(number, message)| {
-                (0..message.blocks.len()).map(move |block| Place { message: number, block })
-            });
-        blocks.any(|place| !self.keeps(place.message, place.block, Thoughts::Sent))
+    /// Whether the client has begun an answer.
+    pub fn ends_with_a_begun_answer(&self) -> bool {
+        self.messages.last().is_some_and(Message::is_begun_answer)
     }
 
     fn keeps(&self, message: usize, block: usize, thoughts: Thoughts) -> bool {
-        let block_read = self.messages.get(message).and_then(|of| of.blocks.get(block));
-        match block_read.and_then(|block| block.thought.as_ref()) {
-            None => true,
+        let Some(read) = self.messages.get(message).and_then(|of| of.blocks.get(block)) else { return true };
+        match &read.thought {
+            None => !read.is_blank,
             Some(Fate::Kept | Fate::Opened { .. }) => {
-                thoughts == Thoughts::Sent && Place { message, block } >= self.chain
+                thoughts == Thoughts::Sent
+                    && Place { message, block } >= self.chain
+                    && !self.ends_an_answer(message, block)
             }
             Some(Fate::Foreign | Fate::Altered) => false,
         }
+    }
+
+    /// Whether nothing but thoughts follows a block in the model's turn, and then somebody else speaks.
+    fn ends_an_answer(&self, message: usize, block: usize) -> bool {
+        let says_something = |block: &Block<'x>| block.thought.is_none() && !block.is_blank;
+        let behind = |of: &Message<'x>| of.blocks.get(block + 1..).is_some_and(|rest| rest.iter().any(says_something));
+        let is_followed = self.messages.get(message + 1).is_some_and(|next| next.role != Role::Assistant);
+        is_followed && !self.messages.get(message).is_some_and(behind)
     }
 
     /// The conversation, and behind it what an answer has begun; as it came, if nothing changes.
     pub fn write(&self, thoughts: Thoughts, begun: Option<&str>, dropped: &mut Dropped) -> Cow<'x, str> {
         let mut patch = Patch::new(self.raw);
         for (number, message) in self.messages.iter().enumerate() {
+            for Change { value, becomes } in &message.changes {
+                patch.replace(value, becomes.clone());
+            }
             match message.role {
                 Role::Assistant => {
                     if self.write_blocks(number, thoughts, &mut patch) {
                         dropped.note(THOUGHTS);
+                    }
+                    if self.was_asked_to_continue(number, thoughts) {
+                        patch.append(Some(message.raw), &continuing());
                     }
                 }
                 Role::System | Role::Other => self.write_terms(message, &mut patch, dropped),
@@ -148,9 +172,9 @@ impl<'x> History<'x> {
             Some(text) => {
                 Some(format!(r#"{{"role":"assistant","content":[{{"type":"text","text":{}}}]}}"#, quoted(text)))
             }
-            None if !self.terms.begun_answers && last.is_some_and(Message::is_begun_answer) => {
+            None if !self.terms.begun_answers && self.ends_with_a_begun_answer() => {
                 dropped.note(FIELD);
-                Some(format!(r#"{{"role":"user","content":{}}}"#, quoted(CONTINUE)))
+                Some(continuing())
             }
             None => None,
         };
@@ -158,6 +182,16 @@ impl<'x> History<'x> {
             patch.append(last.map(|last| last.raw), &message);
         }
         patch.finish()
+    }
+
+    /// Whether the model was asked to continue behind an answer, when it thought what follows: that is good only behind the same.
+    fn was_asked_to_continue(&self, number: usize, thoughts: Thoughts) -> bool {
+        let is_begun = self.messages.get(number).is_some_and(Message::is_begun_answer);
+        let Some(next) = self.messages.get(number + 1).filter(|_| is_begun && !self.terms.begun_answers) else {
+            return false;
+        };
+        let first = (0..next.blocks.len()).find(|block| self.keeps(number + 1, *block, thoughts));
+        first.and_then(|block| next.blocks.get(block)).is_some_and(|block| block.thought.is_some())
     }
 
     /// A message of somebody else than the model, as far as the model takes it.
@@ -186,9 +220,11 @@ impl<'x> History<'x> {
         let Some(message) = self.messages.get(number) else { return false };
         let keeps = |block| self.keeps(number, block, thoughts);
         let kept = (0..message.blocks.len()).filter(|block| keeps(*block)).count();
-        if let (0, Some(content), false) = (kept, message.content, message.blocks.is_empty()) {
+        let is_followed = number + 1 < self.messages.len();
+        let says_nothing = !message.blocks.is_empty() || is_followed && message.content.is_some_and(is_empty);
+        if let (0, Some(content), true) = (kept, message.content, says_nothing) {
             patch.replace(content, NOTHING.to_owned());
-            return true;
+            return message.blocks.iter().any(|block| block.thought.is_some());
         }
         let raw: Vec<&RawValue> = message.blocks.iter().map(|block| block.raw).collect();
         patch.retain(&raw, keeps);
@@ -199,7 +235,7 @@ impl<'x> History<'x> {
                 patch.replace(token, state.clone());
             }
         }
-        kept < message.blocks.len()
+        message.blocks.iter().enumerate().any(|(position, block)| block.thought.is_some() && !keeps(position))
     }
 }
 
@@ -213,12 +249,12 @@ impl<'x> Message<'x> {
         };
         let content = field(&fields, "content");
         let blocks = match role {
-            Role::Assistant if may_hold_thoughts(raw.get()) => content.and_then(elements).unwrap_or_default(),
-            Role::Assistant | Role::System | Role::Other => Vec::new(),
+            Role::Assistant => content.and_then(elements).unwrap_or_default(),
+            Role::System | Role::Other => Vec::new(),
         };
-        let blocks = blocks.into_iter().map(|raw| Block { raw, thought: thoughts::fate(raw, states) });
+        let blocks = blocks.into_iter().map(|raw| Block::read(raw, states));
         let has_effort = field(&fields, OUTPUT_CONFIG).is_some();
-        Self { raw, role, content, has_effort, blocks: blocks.collect() }
+        Self { raw, role, content, has_effort, blocks: blocks.collect(), changes: Vec::new() }
     }
 
     /// Whether it is an answer that ends with words, which the model is to take up. One that ends with a call of the provider's own is
@@ -232,6 +268,28 @@ impl<'x> Message<'x> {
     }
 }
 
+impl<'x> Block<'x> {
+    fn read(raw: &'x RawValue, states: States<'_>) -> Self {
+        let fields = members(raw).unwrap_or_default();
+        let is_text = field(&fields, "type").and_then(text).is_some_and(|kind| kind == "text");
+        let is_blank = is_text && field(&fields, "text").is_some_and(is_blank);
+        Self { raw, thought: thoughts::fate(&fields, states), is_blank }
+    }
+}
+
+/// Whether a content holds nothing, as that of an answer may in which nothing was said.
+fn is_empty(content: &RawValue) -> bool {
+    match is_text(content) {
+        true => is_blank(content),
+        false => elements(content).is_some_and(|blocks| blocks.is_empty()),
+    }
+}
+
+/// The turn of the user behind an answer that the model cannot take up.
+fn continuing() -> String {
+    format!(r#"{{"role":"user","content":{}}}"#, quoted(CONTINUE))
+}
+
 fn type_of(block: &RawValue) -> Option<Cow<'_, str>> {
     members_named(block, &["type"])?[0].and_then(text)
 }
@@ -240,6 +298,140 @@ fn type_of(block: &RawValue) -> Option<Cow<'_, str>> {
 pub fn may_change(json: &str, terms: Terms) -> bool {
     let may_hold = |word: &[u8]| memmem::find(json.as_bytes(), word).is_some() || has_escaped_letters(json.as_bytes());
     may_hold_thoughts(json)
+        || may_hold_calls(json)
+        || may_hold_blanks(json)
         || !terms.system_turns && may_hold(b"\"system\"")
         || !terms.efforts && may_hold(OUTPUT_CONFIG.as_bytes())
+}
+
+/// Whether a conversation may hold texts, or contents, that say nothing.
+fn may_hold_blanks(json: &str) -> bool {
+    ["\"text\"", "\"content\""].into_iter().any(|name| {
+        memmem::find_iter(json.as_bytes(), name).any(|at| {
+            let behind = json.get(at + name.len()..).unwrap_or_default().trim_start();
+            let mut value = behind.strip_prefix(':').unwrap_or_default().trim_start().chars();
+            let (first, second) = (value.next(), value.next());
+            // White space stands in a text as it is, or escaped.
+            let may_be_blank = |inside: char| matches!(inside, '"' | '\\') || inside.is_whitespace();
+            match first {
+                Some('"') => second.is_some_and(may_be_blank),
+                Some('[') => second.is_some_and(|inside| inside == ']' || inside.is_whitespace()),
+                Some(_) | None => false,
+            }
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::dialect::UnsealedState;
+    use crate::wire::json::Json;
+
+    const TERMS: Terms = Terms { system_turns: true, begun_answers: false, efforts: true };
+    const USER: &str = r#"{"role":"user","content":"u"}"#;
+    const THOUGHT: &str = r#"{"type":"thinking","thinking":"hm","signature":"EqQB"}"#;
+    const TEXT: &str = r#"{"type":"text","text":"t"}"#;
+
+    fn answer(blocks: &[&str]) -> String {
+        format!(r#"{{"role":"assistant","content":[{}]}}"#, blocks.join(","))
+    }
+
+    fn call(id: &str, name: &str) -> String {
+        format!(r#"{{"type":"tool_use","id":"{id}","name":"{name}","input":{{ }}}}"#)
+    }
+
+    fn results(ids: &[&str]) -> String {
+        let results: Vec<String> =
+            ids.iter().map(|id| format!(r#"{{"type":"tool_result","tool_use_id":"{id}","content":"r"}}"#)).collect();
+        format!(r#"{{"role":"user","content":[{}]}}"#, results.join(","))
+    }
+
+    /// Checks what goes up of a conversation that begins with the user.
+    fn check(name: &str, messages: &[&str], expected: &[&str]) {
+        let conversation = |messages: &[&str]| format!("[{USER}, {}]", messages.join(" , "));
+        let (raw, expected) = (conversation(messages), conversation(expected));
+        let json = Json::borrow(&raw).expect("JSON");
+        let states = States { sealer: None, unsealed: UnsealedState::LeftOut };
+        let sent = History::read(json.raw(), TERMS, states).write(Thoughts::Sent, None, &mut Dropped::default());
+        assert_eq!(sent, expected, "{name}");
+        assert!(sent == raw || may_change(&raw, TERMS), "{name}: is looked into");
+        let json = Json::borrow(&sent).expect("JSON");
+        let again = History::read(json.raw(), TERMS, states).write(Thoughts::Sent, None, &mut Dropped::default());
+        assert_eq!(again, sent, "{name}: is as the API takes it");
+    }
+
+    #[test]
+    fn answers_without_words_keep_their_place() {
+        let nothing = format!(r#"{{"role":"assistant","content":{NOTHING}}}"#);
+        let string = r#"{"role":"assistant","content":" \n"}"#;
+        let blank = |text: &str| format!(r#"{{"type":"text","text":"{text}"}}"#);
+        for (name, came) in [
+            ("no text", answer(&[&blank("")])),
+            ("white space", answer(&[&blank(r" \n"), &blank(r"\u0020\t")])),
+            ("no block", answer(&[])),
+            ("a string", string.to_owned()),
+            ("a thought", answer(&[THOUGHT])),
+            ("a thought and white space", answer(&[THOUGHT, &blank(" ")])),
+        ] {
+            check(name, &[&came, USER], &[&nothing, USER]);
+        }
+        let called = call("a", "f");
+        check(
+            "white space before a call",
+            &[&answer(&[THOUGHT, &blank(r"\n\n"), &called]), &results(&["a"])],
+            &[&answer(&[THOUGHT, &called]), &results(&["a"])],
+        );
+        check(
+            "a thought behind words",
+            &[&answer(&[THOUGHT, TEXT, THOUGHT]), USER],
+            &[&answer(&[THOUGHT, TEXT]), USER],
+        );
+        let in_two = [answer(&[THOUGHT]), answer(&[TEXT])];
+        check("an answer in two messages", &[&in_two[0], &in_two[1], USER], &[&in_two[0], &in_two[1], USER]);
+    }
+
+    #[test]
+    fn calls_have_ids_and_names_that_the_api_takes_and_results_follow_them() {
+        let two = [answer(&[&call("a", "f"), &call("b", "f")]), results(&["b", "a"])];
+        check("as they should be", &[&two[0], &two[1]], &[&two[0], &two[1]]);
+        let again = [answer(&[TEXT, &call("a", "f"), &call("c", "f")]), results(&["c", "a"])];
+        let changed = [answer(&[TEXT, &call("call_3_1", "f"), &call("c", "f")]), results(&["c", "call_3_1"])];
+        check(
+            "an id that comes again",
+            &[&two[0], &two[1], &again[0], &again[1], USER],
+            &[&two[0], &two[1], &changed[0], &changed[1], USER],
+        );
+        check(
+            "an id that comes twice",
+            &[&answer(&[&call("a", "f"), &call("a", "f")]), &results(&["a", "a"])],
+            &[&answer(&[&call("a", "f"), &call("call_1_1", "f")]), &results(&["a", "call_1_1"])],
+        );
+        check(
+            "an odd id, and results in two messages",
+            &[
+                &answer(&[&call("a.b", "f"), &call("functions.f:1", "f")]),
+                &results(&["functions.f:1"]),
+                &results(&["a.b"]),
+            ],
+            &[
+                &answer(&[&call("call_1_0", "f"), &call("call_1_1", "f")]),
+                &results(&["call_1_1"]),
+                &results(&["call_1_0"]),
+            ],
+        );
+        check(
+            "a name that a model made up",
+            &[&answer(&[&call("a", "default_api.gone:3")]), &results(&["a"])],
+            &[&answer(&[&call("a", "default_api_gone_3_957c29ab0e")]), &results(&["a"])],
+        );
+    }
+
+    #[test]
+    fn what_was_thought_behind_the_gateways_turn_stays_behind_it() {
+        let (begun, thought, said) = (answer(&[TEXT]), answer(&[THOUGHT, TEXT]), answer(&[TEXT]));
+        let asked = format!("{begun},{}", continuing());
+        check("a thought", &[&begun, &thought, USER], &[&asked, &thought, USER]);
+        check("no thought", &[&begun, &said, USER], &[&begun, &said, USER]);
+    }
 }

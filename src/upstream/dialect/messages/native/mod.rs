@@ -1,11 +1,12 @@
 //! Requests and answers of a client that speaks this API itself: they pass byte for byte, but for what the gateway owns.
 //!
 //! Going up, `request` writes the client's own fields, in their order; `reasoning` decides what becomes of thinking and effort,
-//! `history` of the conversation, `thoughts` of the state in it, `fields` takes out what the rows of provider and model refuse,
+//! `history` of the conversation, `thoughts` of the state in it, `calls` of ids and names that the API refuses, `fields` takes out what the rows of provider and model refuse,
 //! `marks` marks the prompt for the cache, and `headers` says which of the client's go with it. Coming down, `answer` puts the gateway's tokens in place of states. What changes in JSON is
 //! put in place by `patch`, so that whatever stands before it stays as it came: a provider's cache knows it again.
 
 mod answer;
+mod calls;
 mod fields;
 mod headers;
 mod history;

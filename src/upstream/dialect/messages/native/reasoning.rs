@@ -69,8 +69,6 @@ pub struct Circumstances {
     pub has_begun: bool,
     /// Whether the results of calls go up before which there is no thought.
     pub in_thoughtless_loop: bool,
-    /// Whether thoughts of the client's do not go up.
-    pub lost_thoughts: bool,
 }
 
 /// How a model is asked to think.
@@ -156,13 +154,9 @@ pub fn settle<'x>(
     }
     let thoughts = match (thinks, mode) {
         (policy::Thinking::None, _) => Thoughts::LeftOut,
-        // Whether a client that does not let the model think sends thoughts is its own affair.
-        (policy::Thinking::Adaptive | policy::Thinking::Budget, Mode::Unasked) if asked.mode != Mode::Unasked => {
-            Thoughts::LeftOut
-        }
-        (policy::Thinking::Adaptive | policy::Thinking::Budget | policy::Thinking::Optional, Mode::Disabled)
-            if asked.mode != Mode::Disabled =>
-        {
+        // The API refuses a thought in the last answer of a model that is not to think on.
+        (policy::Thinking::Adaptive | policy::Thinking::Budget, Mode::Unasked)
+        | (policy::Thinking::Adaptive | policy::Thinking::Budget | policy::Thinking::Optional, Mode::Disabled) => {
             Thoughts::LeftOut
         }
         _ => Thoughts::Sent,
@@ -193,11 +187,10 @@ fn mode(thinks: policy::Thinking, wished: Mode, demanded: Option<Effort>) -> Mod
 }
 
 impl Circumstances {
-    /// Whether a model cannot think within a budget, which the client asks for in this mode. What the client itself puts so is
-    /// the provider's to judge.
+    /// Whether a model cannot think within a budget, which the client asks for in this mode. A client cannot know whose calls
+    /// came without a thought; whether it demands a call is its own affair, and what it puts so the provider's to judge.
     fn forbid_a_budget(&self, asked: Mode) -> bool {
-        let is_new = asked != Mode::Enabled;
-        self.has_begun || self.forced_call && is_new || self.in_thoughtless_loop && (is_new || self.lost_thoughts)
+        self.has_begun || self.forced_call && asked != Mode::Enabled || self.in_thoughtless_loop
     }
 }
 

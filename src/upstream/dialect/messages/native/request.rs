@@ -120,7 +120,6 @@ impl<'x, 'p> Prompt<'x, 'p> {
             forced_call: is_forced(ask),
             has_begun: ways.begun.is_some(),
             in_thoughtless_loop: false,
-            lost_thoughts: false,
         };
         let mut messages = match ask.field(MESSAGES) {
             Some(raw) => pruned(recipient, MESSAGES, raw, dropped),
@@ -133,13 +132,13 @@ impl<'x, 'p> Prompt<'x, 'p> {
         };
         let ends_with_an_answer = ask.turns.last().is_some_and(|turn| turn.role == Role::Assistant);
         let may_change = ways.begun.is_some()
-            || ends_with_an_answer && !terms.begun_answers
+            || ends_with_an_answer
             || ask.features.has_tools && model.thinking == Thinking::Budget
             || history::may_change(&messages, terms);
         let reasoning = if may_change {
             let history = History::read(found_valid(&messages), terms, ways.states);
             circumstances.in_thoughtless_loop = history.is_in_thoughtless_loop();
-            circumstances.lost_thoughts = history.leaves_thoughts_out();
+            circumstances.has_begun |= history.ends_with_a_begun_answer() && terms.begun_answers;
             let reasoning = reasoning::settle(ask, recipient, &circumstances, dropped);
             if let Cow::Owned(changed) = history.write(reasoning.thoughts, ways.begun, dropped) {
                 messages = Cow::Owned(changed);

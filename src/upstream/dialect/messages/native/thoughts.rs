@@ -8,7 +8,6 @@ use serde_json::value::RawValue;
 
 use crate::upstream::dialect::UnsealedState;
 use crate::upstream::sealer::{Opened, Sealer, Thought};
-use crate::wire::containers::members;
 use crate::wire::json::{Field, JsonString, field, has_escaped_letters, quoted, text};
 use crate::wire::seal::{SealKind, is_token};
 
@@ -98,9 +97,9 @@ impl<'x> StatePlace<'x> {
     }
 }
 
-/// What becomes of a block; nothing if it is no thought.
-pub fn fate<'x>(block: &'x RawValue, states: States<'_>) -> Option<Fate<'x>> {
-    StatePlace::find(&members(block)?).map(|place| place.fate(states))
+/// What becomes of a block that has these fields; nothing if it is no thought.
+pub fn fate<'x>(block: &[Field<'x>], states: States<'_>) -> Option<Fate<'x>> {
+    StatePlace::find(block).map(|place| place.fate(states))
 }
 
 /// Whether JSON may hold thoughts. Quick, for what is looked into only then.
@@ -113,6 +112,7 @@ pub fn may_hold_thoughts(json: &str) -> bool {
 mod tests {
     use super::*;
     use crate::secret::Secret;
+    use crate::wire::containers::members;
     use crate::wire::json::Json;
 
     const ORIGIN: [&str; 3] = ["anthropic-messages", "anthropic", "claude"];
@@ -129,7 +129,7 @@ mod tests {
     /// What becomes of a block, in a word; the sealed state where a token is opened.
     fn shown(block: &str, states: States<'_>) -> String {
         let block = Json::borrow(block).expect("JSON");
-        match fate(block.raw(), states) {
+        match fate(&members(block.raw()).unwrap_or_default(), states) {
             None => "no thought".to_owned(),
             Some(Fate::Kept) => "kept".to_owned(),
             Some(Fate::Opened { state, .. }) => state,
