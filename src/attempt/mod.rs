@@ -30,12 +30,12 @@ use crate::door::answer::can_gather;
 use crate::error::Error;
 use crate::platform::allowance::Allowance;
 use crate::platform::{Platform, UpstreamRequest};
-use crate::policy::{Candidate, ModelId, Policy, StreamMode, Thinking, Tier, TierId, WholeMode};
+use crate::policy::{Candidate, ModelId, Policy, StreamMode, Tier, TierId, WholeMode};
 use crate::pop::health::{Found, Standing};
 use crate::record::ModelNames;
 use crate::secret::Secret;
 use crate::upstream::address::Address;
-use crate::upstream::dialect::{self, EncodeOptions, Encoded, UnsealedState, head};
+use crate::upstream::dialect::{self, EncodeOptions, Encoded, Recipient, UnsealedState, head};
 use crate::upstream::headers;
 use crate::upstream::keyring::{Keyring, Permit};
 use crate::upstream::sealer::Sealer;
@@ -192,9 +192,7 @@ impl<'a, P: Platform> Job<'a, P> {
     /// What seals the state of the candidate's reasoning for the client, and opens it; nothing where there is no such state,
     /// or no secret for it. `permit` lets requests go to the candidate.
     fn sealer(&self, candidate: &Candidate, permit: &Permit) -> Option<Rc<Sealer>> {
-        let provider = self.policy.provider_of(candidate.model);
-        let thinks = self.policy.model(candidate.model).thinking != Thinking::None;
-        if !thinks || !dialect::seals_thoughts(provider.dialect) {
+        if !dialect::seals_thoughts(&Recipient::of(self.policy, candidate), self.ask.api) {
             return None;
         }
         Sealer::new(self.policy, candidate.model, &self.keyring.roots(permit)).map(Rc::new)

@@ -2,8 +2,8 @@
 //!
 //! A token is `tgs1_`, the name of its key, a MAC (HMAC-SHA-256, the first half) and the state as it came. The key belongs to
 //! one origin (dialect, provider, model) and one root, a secret of the operator's; its name says no more than which key it is.
-//! The same state has the same token for ever, so that what a client sends twice is the same. A token hides nothing, and
-//! what it holds is its origin's own cipher: it only shows that the state and its text are as they were told.
+//! The same state has the same token for ever, so that what a client sends twice is the same. A token hides nothing:
+//! what it holds is its origin's own, mostly a cipher, and it only shows that the state and its text are as they were told.
 
 use subtle::ConstantTimeEq;
 

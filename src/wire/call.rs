@@ -1,4 +1,4 @@
-//! Which kind of call a model makes: in the calls of a request's conversation and in those of an answer.
+//! Which kind of call a model makes, and how calls are named: in a request's conversation and in an answer.
 
 use crate::wire::carried::carried;
 
@@ -14,3 +14,12 @@ pub enum CallKind {
 }
 
 carried!(CallKind = Function | Custom | Legacy);
+
+/// The longest id of a call or a message that clients get, in bytes: it stands in every request that follows.
+pub const MAX_ID_BYTES: usize = 128;
+
+/// Whether an id is one that each API takes as it is, and clients get so.
+pub fn is_common_id(id: &str) -> bool {
+    let is_common = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    (1..=MAX_ID_BYTES).contains(&id.len()) && id.bytes().all(is_common)
+}

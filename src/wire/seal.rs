@@ -1,4 +1,4 @@
-//! State of a model's reasoning that only its maker can read: an answer brings it, and later requests bring it back.
+//! State of a model's reasoning that means something to its maker only: an answer brings it, and later requests bring it back.
 //!
 //! Clients get it as a token that only the providers' side makes and opens; nobody between knows what it holds.
 
@@ -21,7 +21,8 @@ pub struct Sealed<'a> {
 /// What a sealed state is at its origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SealKind {
-    /// Anthropic's `signature` of a thought, whose text may be hidden.
+    /// State beside a thought, whose text may be hidden: Anthropic's `signature`, and what providers of the chat API have in
+    /// fields of a message or a call.
     Signature,
     /// Anthropic's `redacted_thinking`, in place of a text.
     Redacted,

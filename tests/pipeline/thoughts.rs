@@ -236,3 +236,59 @@ fn a_stream_that_takes_the_place_of_another_brings_no_state() {
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
     assert_eq!((text.matches("_first\"").count(), text.matches("_second\"").count()), (1, 0), "{text}");
 }
+
+/// What a client of the Messages API gets of a model that thinks in fields of the chat API, and what the models are sent then.
+#[test]
+fn an_agents_tools_loop_keeps_what_a_chat_provider_wants_back_over_a_failover() {
+    let mut policy = policy();
+    let rows = [
+        ("first", json!({"quirks": ["reasoning_with_calls"], "message_fields": ["reasoning_content"]})),
+        ("second", json!({"quirks": ["thought_signatures"], "tool_fields": ["extra_content"]})),
+    ];
+    for (provider, row) in rows {
+        policy["providers"][provider].as_object_mut().unwrap().extend(row.as_object().unwrap().clone());
+    }
+    let call = json!({"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}});
+    let thinking = |message: Value| {
+        json_reply(
+            200,
+            json!({
+                "id": "c1", "object": "chat.completion", "created": 1, "model": "m",
+                "choices": [{"index": 0, "finish_reason": "tool_calls", "message": message}],
+            }),
+        )
+    };
+    let ask = |content: Option<&Value>| {
+        let mut messages = vec![json!({"role": "user", "content": "Look."})];
+        if let Some(content) = content {
+            let result = json!({"type": "tool_result", "tool_use_id": "call_1", "content": "seen"});
+            messages.extend([
+                json!({"role": "assistant", "content": content}),
+                json!({"role": "user", "content": [result]}),
+            ]);
+        }
+        let tool = json!({"name": "look", "input_schema": {"type": "object"}});
+        json!({"model": "large", "max_tokens": 100, "tools": [tool], "messages": messages})
+    };
+    let scenario = Scenario::new().policy(policy).path(http::Method::POST, "/v1/messages").ask(ask(None));
+    let told = thinking(json!({"content": null, "reasoning_content": "Hm", "tool_calls": [call]}));
+    let scenario = scenario.provider(FIRST, told).run();
+    let content = scenario.json()["content"].clone();
+    assert_eq!((&content[0]["type"], &content[0]["thinking"]), (&json!("thinking"), &json!("")), "{content}");
+    assert!(content[0]["signature"].as_str().is_some_and(|token| token.starts_with("tgs1_")), "{content}");
+    assert_eq!(content[1]["id"], "call_1", "{content}");
+
+    let scenario = scenario.ask(ask(Some(&content))).provider(FIRST, answer("Seen.")).again_after(LATER);
+    let sent = scenario.sent_to(FIRST);
+    assert_eq!(sent["messages"][1]["reasoning_content"], "Hm", "{sent}");
+    assert_eq!((&sent["thinking"], scenario.response_header("x-route-dropped").as_str()), (&Value::Null, ""), "{sent}");
+
+    let busy = json_reply(500, json!({"error": {"message": "busy"}}));
+    let scenario = scenario.provider(FIRST, busy).provider(SECOND, answer("Seen.")).again_after(LATER);
+    assert_eq!(scenario.status(), 200, "{}", scenario.text());
+    let sent = scenario.sent_to(SECOND)["messages"][1].clone();
+    assert_eq!(sent["reasoning_content"], Value::Null, "{sent}");
+    let escape = json!({"google": {"thought_signature": "skip_thought_signature_validator"}});
+    assert_eq!(sent["tool_calls"][0]["extra_content"], escape, "{sent}");
+    assert_eq!(scenario.response_header("x-route-dropped"), "messages.content.thinking");
+}

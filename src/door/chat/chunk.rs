@@ -1,9 +1,9 @@
 //! One event's chunk for a chat client, written piece by piece.
 
 use crate::door::answer::AnswerOptions;
-use crate::door::chat::joined::write_member;
 use crate::door::chat::reasoning;
 use crate::wire::call::CallKind;
+use crate::wire::joined::write_member;
 use crate::wire::json::JsonString;
 use crate::wire::piece::{AnswerCall, Finish, FinishReason, Opaque, OpaqueHolder, Piece, Said};
 use crate::wire::seal::Sealed;

@@ -3,9 +3,9 @@
 use crate::door::answer::AnswerOptions;
 use crate::door::chat::answer::unknown_id;
 use crate::door::chat::gathered::{Gathered, GatheredCall, GatheredChoice, GatheredFinish};
-use crate::door::chat::joined::write_member;
 use crate::door::chat::reasoning;
 use crate::wire::call::CallKind;
+use crate::wire::joined::write_member;
 use crate::wire::json::JsonString;
 use crate::wire::piece::Said;
 

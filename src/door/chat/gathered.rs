@@ -7,13 +7,13 @@ use serde_json::value::RawValue;
 
 use crate::door::answer::{AnswerOptions, CallShape};
 use crate::door::chat::answer::{ClientUsage, DIALECT};
-use crate::door::chat::joined::{ITEM_BYTES, JoinedDetails, JoinedFields};
 use crate::door::chat::reasoning;
 use crate::policy::Dialect;
 use crate::wire::ask::Ask;
 use crate::wire::call::CallKind;
 use crate::wire::carried::carried;
 use crate::wire::containers::{elements, found_valid, members};
+use crate::wire::joined::{ITEM_BYTES, JoinedDetails, JoinedFields};
 use crate::wire::json::{JsonString, given, says_nothing, whole};
 use crate::wire::piece::{
     AnswerCall, AnswerItem, At, Finish, FinishReason, Opaque, OpaqueHolder, Piece, ReasoningForm, Said, Start,

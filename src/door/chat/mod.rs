@@ -11,7 +11,6 @@ pub mod completion;
 mod content;
 mod conversation;
 pub mod gathered;
-mod joined;
 pub mod messages;
 mod part_names;
 mod parts;

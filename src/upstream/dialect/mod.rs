@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::platform::{FIRST_BYTE_TIMEOUT, Target};
 use crate::policy::{Candidate, Dialect, Effort, Model, ModelId, Policy, Provider, Thinking};
 use crate::upstream::delay;
-use crate::upstream::dialect::chat::{CallForms, Mender, Mends};
+use crate::upstream::dialect::chat::{CallForms, Mender, Mends, StateFields, StateKeeper};
 use crate::upstream::dialect::messages::PassedEvent;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::error_words;
@@ -191,11 +191,13 @@ pub fn least_effort(policy: &Policy, model: ModelId) -> Option<Effort> {
     }
 }
 
-/// Whether models of a dialect think in a form that only they can read, and that does not pass as it comes.
-pub fn seals_thoughts(dialect: Dialect) -> bool {
-    match dialect {
-        Dialect::AnthropicMessages => true,
-        Dialect::OpenaiChat | Dialect::OpenaiResponses => false,
+/// Whether a model thinks in a form that only it can read, or wants back what it thought, and a client of `api` does not get
+/// that as it comes.
+pub fn seals_thoughts(recipient: &Recipient<'_>, api: Api) -> bool {
+    match recipient.provider.dialect {
+        Dialect::AnthropicMessages => recipient.model.thinking != Thinking::None,
+        Dialect::OpenaiChat => !StateFields::of(recipient, api).is_empty(),
+        Dialect::OpenaiResponses => false,
     }
 }
 
@@ -212,6 +214,8 @@ pub struct DecodeOptions {
     pub names: ToolNames,
     /// What becomes of the calls of a provider of the client's own API.
     pub forms: CallForms,
+    /// What is kept for later requests of a provider of the chat API for a client of another one.
+    pub states: StateFields,
     /// What seals the state of the model's reasoning; without it none is told. Its keys are carried nowhere.
     pub sealer: Option<Rc<Sealer>>,
 }
@@ -239,6 +243,10 @@ impl DecodeOptions {
                 Dialect::OpenaiChat => CallForms::of(recipient, request),
                 Dialect::AnthropicMessages | Dialect::OpenaiResponses => CallForms::default(),
             },
+            states: match provider.dialect {
+                Dialect::OpenaiChat => StateFields::of(recipient, request.api),
+                Dialect::AnthropicMessages | Dialect::OpenaiResponses => StateFields::default(),
+            },
             sealer: None,
         }
     }
@@ -253,6 +261,7 @@ impl DecodeOptions {
             calls: messages::Reading::default(),
             names: ToolNames::none(dialect),
             forms: CallForms::default(),
+            states: StateFields::default(),
             sealer: None,
         }
     }
@@ -282,7 +291,12 @@ pub fn pass_answer(options: &DecodeOptions, body: Vec<u8>) -> Vec<u8> {
 pub fn decode_answer<'a>(options: &DecodeOptions, body: &'a [u8]) -> Result<Vec<Piece<'a>>, Defect> {
     let mut pieces = Vec::new();
     match options.dialect {
-        Dialect::OpenaiChat => chat::decode_answer(body, options.created, &mut pieces)?,
+        Dialect::OpenaiChat => {
+            chat::decode_answer(body, options.created, &mut pieces)?;
+            if let Some(mut keeper) = StateKeeper::new(options) {
+                keeper.take(&mut pieces);
+            }
+        }
         Dialect::AnthropicMessages => messages::decode_answer(body, options, &mut pieces)?,
         Dialect::OpenaiResponses => return Err(Defect::Undecodable),
     }
@@ -297,7 +311,7 @@ pub fn asked_delay(headers: &HeaderMap, error: &ProviderError, now: Duration) ->
 /// Decodes a streamed answer in any dialect.
 #[derive(Debug)]
 pub enum Stream {
-    OpenaiChat { stream: chat::ChatStream, mender: Option<Box<Mender>> },
+    OpenaiChat { stream: chat::ChatStream, mender: Option<Box<Mender>>, keeper: Option<Box<StateKeeper>> },
     AnthropicMessages(Box<messages::MessagesStream>),
 }
 
@@ -319,7 +333,8 @@ impl Stream {
         match options.dialect {
             Dialect::OpenaiChat => {
                 let mender = Mender::new(options.mends, &options.names, &options.forms).map(Box::new);
-                Some(Self::OpenaiChat { stream: chat::ChatStream::new(options), mender })
+                let keeper = StateKeeper::new(options).map(Box::new);
+                Some(Self::OpenaiChat { stream: chat::ChatStream::new(options), mender, keeper })
             }
             Dialect::AnthropicMessages => {
                 Some(Self::AnthropicMessages(Box::new(messages::MessagesStream::new(options))))
@@ -384,11 +399,13 @@ impl Stream {
             return Err(Defect::Undecodable);
         }
         match self {
-            Self::OpenaiChat { stream, .. } => {
+            Self::OpenaiChat { stream, keeper, .. } => {
                 if event.is_end {
                     stream.note_end();
                 }
-                stream.take(data, pieces)
+                let heard = stream.take(data, pieces)?;
+                keeper.iter_mut().for_each(|keeper| keeper.take(pieces));
+                Ok(heard)
             }
             Self::AnthropicMessages(stream) => stream.take(data, pieces),
         }
@@ -397,7 +414,7 @@ impl Stream {
     /// Whether every choice has its finish_reason, also one that is held back.
     pub fn is_finished(&self) -> bool {
         match self {
-            Self::OpenaiChat { stream, mender } => {
+            Self::OpenaiChat { stream, mender, .. } => {
                 stream.is_finished(mender.iter().flat_map(|mender| mender.kept_reasons()))
             }
             Self::AnthropicMessages(stream) => stream.is_finished(),
@@ -407,8 +424,8 @@ impl Stream {
     /// How surely what was said last is the end, if every choice has finished.
     pub fn end(&self) -> EndOfAnswer {
         match self {
-            Self::OpenaiChat { stream, mender: None } => stream.end(),
-            Self::OpenaiChat { stream, mender: Some(mender) } => {
+            Self::OpenaiChat { stream, mender: None, .. } => stream.end(),
+            Self::OpenaiChat { stream, mender: Some(mender), .. } => {
                 let end = stream.end();
                 // One that is held back came with a part of a call.
                 let stood_alone = end.stood_alone && mender.kept_reasons().next().is_none();

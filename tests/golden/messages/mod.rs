@@ -2,6 +2,7 @@
 //! says what a whole answer says.
 
 mod joined;
+mod states;
 mod tables;
 mod valid;
 

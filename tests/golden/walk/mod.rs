@@ -26,6 +26,7 @@ use tiergate::policy::{Candidate, Entry, Policy};
 use tiergate::secret::Secret;
 use tiergate::upstream::dialect::{self, EncodeOptions, Recipient};
 use tiergate::upstream::sealer::Sealer;
+use tiergate::wire::ask::Api;
 use tiergate_simulator::Dialect;
 
 use agent_walk::AgentWalk;
@@ -79,7 +80,7 @@ impl World {
     /// What seals the thoughts of a candidate whose own do not pass as they come.
     fn sealer(&self, candidate: &Candidate) -> Option<Rc<Sealer>> {
         let root = Secret::new("a-root-of-enough-characters".to_owned());
-        let seals = dialect::seals_thoughts(self.policy.provider_of(candidate.model).dialect);
+        let seals = dialect::seals_thoughts(&Recipient::of(&self.policy, candidate), Api::Chat);
         seals.then(|| Sealer::new(&self.policy, candidate.model, &[root]))?.map(Rc::new)
     }
 

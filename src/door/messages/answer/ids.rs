@@ -5,6 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::wire::call::is_common_id;
 use crate::wire::json::decoded;
 
 /// What the API's own ids begin with.
@@ -12,15 +13,13 @@ const MESSAGE: &str = "msg_";
 const CALL: &str = "toolu_";
 /// How many bytes of a hash stand for an id.
 const HASH_BYTES: usize = 12;
-/// A longer id is none: it would stand in every request that follows.
-const MAX_ID_BYTES: usize = 128;
 
 /// The id of a message; `id` is its provider's, as JSON.
 pub fn message_id(id: Option<&str>, created: u64) -> String {
     match id.and_then(decoded).filter(|id| !id.is_empty()) {
         None => format!("{MESSAGE}{created}"),
-        Some(id) if is_valid(&id) && id.starts_with(MESSAGE) => id.into_owned(),
-        Some(id) if is_valid(&id) => format!("{MESSAGE}{id}"),
+        Some(id) if is_common_id(&id) && id.starts_with(MESSAGE) => id.into_owned(),
+        Some(id) if is_common_id(&id) => format!("{MESSAGE}{id}"),
         Some(id) => hashed(MESSAGE, &[&id]),
     }
 }
@@ -29,14 +28,10 @@ pub fn message_id(id: Option<&str>, created: u64) -> String {
 /// place.
 pub fn call_id(id: Option<&str>, seed: &str, place: u64) -> String {
     match id.filter(|id| !id.is_empty()) {
-        Some(id) if is_valid(id) => id.to_owned(),
+        Some(id) if is_common_id(id) => id.to_owned(),
         Some(id) => hashed(CALL, &[id]),
         None => hashed(CALL, &[seed, "\n", &place.to_string()]),
     }
-}
-
-fn is_valid(id: &str) -> bool {
-    id.len() <= MAX_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 fn hashed(prefix: &str, parts: &[&str]) -> String {
@@ -49,6 +44,7 @@ fn hashed(prefix: &str, parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::call::MAX_ID_BYTES;
 
     #[test]
     fn messages_have_ids_of_the_api() {
@@ -61,7 +57,7 @@ mod tests {
         ] {
             assert_eq!(message_id(id, 9), expected, "{id:?}");
         }
-        assert!(is_valid(&message_id(Some(r#""a b\n""#), 9)));
+        assert!(is_common_id(&message_id(Some(r#""a b\n""#), 9)));
     }
 
     #[test]
@@ -73,7 +69,7 @@ mod tests {
         let made = [(Some("a.b"), 0), (Some("a b"), 0), (Some("ä"), 0), (Some(&long[..]), 0), (Some(""), 0), (None, 1)];
         let ids: Vec<String> = made.iter().map(|(id, place)| call_id(*id, "s", *place)).collect();
         for (position, id) in ids.iter().enumerate() {
-            assert!(is_valid(id) && id.starts_with(CALL), "{id}");
+            assert!(is_common_id(id) && id.starts_with(CALL), "{id}");
             assert!(!ids[..position].contains(id), "{id} comes twice");
         }
         assert_eq!(call_id(Some("a.b"), "another", 3), ids[0], "an id that came means the same everywhere");

@@ -12,6 +12,7 @@ use super::wire::{
 use crate::error::Error;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::{Recipient, in_words, user_hash};
+use crate::upstream::sealer::Sealer;
 use crate::wire::ask::content::{self, AskedEffort, Content, Demand, FormatKind, Setting, SettingKind, ToolKind};
 use crate::wire::ask::items::qualified;
 use crate::wire::ask::turns::{Role, Turn};
@@ -32,11 +33,11 @@ pub struct Built {
     pub dropped: Dropped,
 }
 
-/// Puts `request` into this dialect's words. Where the model, or its provider, takes no schema, words ask for it.
+/// Puts `request` into this dialect's words; `sealer` opens the tokens that are the model's own. Where the model, or its provider, takes no schema, words ask for it.
 ///
 /// # Errors
 /// A 400 with `param` for what this dialect cannot carry at all.
-pub fn build(request: &Ask<'_>, recipient: &Recipient<'_>) -> Result<Built, Error> {
+pub fn build(request: &Ask<'_>, recipient: &Recipient<'_>, sealer: Option<&Sealer>) -> Result<Built, Error> {
     let content = &*request.content()?;
     let mut built = Built { fields: Vec::new(), messages: Vec::new(), dropped: Dropped::default() };
     let mut hint = None;
@@ -49,7 +50,8 @@ pub fn build(request: &Ask<'_>, recipient: &Recipient<'_>) -> Result<Built, Erro
         }
     }
     content.unread.paths().for_each(|path| built.dropped.note(&path));
-    let messages = messages::build(content, request.api, hint.as_deref(), &mut built.dropped)?;
+    let setting = messages::Setting { api: request.api, hint: hint.as_deref(), sealer };
+    let messages = messages::build(content, setting, &mut built.dropped)?;
     built.messages = messages.iter().map(|message| (message.role(), raw(message))).collect();
     let array: Vec<&RawValue> = built.messages.iter().map(|(_, message)| &**message).collect();
     let array = raw(&array);

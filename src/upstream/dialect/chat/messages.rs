@@ -6,9 +6,12 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::wire::{self, Custom, File, Function, ImageUrl, Message, ToolCall};
+use super::returned_states::{Origin, ReturnedStates};
+use super::states::State;
+use super::wire::{self, Custom, File, Function, ImageUrl, Message, MessageState, ToolCall};
 use crate::error::Error;
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::sealer::Sealer;
 use crate::wire::ask::Api;
 use crate::wire::ask::content::Content;
 use crate::wire::ask::items::{Call, CallResult, Item, ItemKind, MediaSource, Part, PartKind, Reasoning, qualified};
@@ -25,25 +28,37 @@ const FAILED: &str = "The call failed: ";
 /// nothing else parts follow one another without anything.
 const BETWEEN_BLOCKS: &str = "\\n\\n";
 
-/// All messages; `hint` joins the instructions before the conversation. Several texts of one message are one, where they did
-/// not come in this API's words: not every provider of it takes a list where a text would do.
+/// How messages are written.
+pub struct Setting<'h> {
+    /// In whose words they came.
+    pub api: Api,
+    /// Joins the instructions before the conversation.
+    pub hint: Option<&'h str>,
+    /// Opens the tokens that are the model's own.
+    pub sealer: Option<&'h Sealer>,
+}
+
+/// All messages. Several texts of one message are one, where they did not come in this API's words: not every provider of it
+/// takes a list where a text would do.
 ///
 /// # Errors
 /// A 400 for a part that the API cannot carry.
 pub fn build<'x>(
     content: &'x Content<'x>,
-    api: Api,
-    hint: Option<&str>,
+    setting: Setting<'_>,
     dropped: &mut Dropped,
 ) -> Result<Vec<Message<'x>>, Error> {
+    let Setting { api, hint, sealer } = setting;
     let joins = match api {
         Api::Messages => true,
         Api::Chat | Api::Gateway => false,
     };
-    let mut builder = Builder { joins, messages: Vec::new(), answer: None, dropped };
+    let mut builder =
+        Builder { joins, sealer, messages: Vec::new(), answer: None, returned: ReturnedStates::default(), dropped };
     for item in &content.items {
         builder.push(item)?;
     }
+    builder.returned.end(builder.dropped);
     let mut messages = builder.messages;
     if let Some(hint) = hint {
         let leading = messages.iter().take_while(|message| matches!(message, Message::System { .. })).count();
@@ -56,9 +71,12 @@ pub fn build<'x>(
 struct Builder<'x, 'd> {
     /// Whether several texts of a message become one.
     joins: bool,
+    sealer: Option<&'d Sealer>,
     messages: Vec<Message<'x>>,
     /// Where the client's message stands that the last message of the assistant was begun for.
     answer: Option<usize>,
+    /// What came in tokens and is in no message yet.
+    returned: ReturnedStates<'x>,
     dropped: &'d mut Dropped,
 }
 
@@ -89,8 +107,7 @@ impl<'x> Builder<'x, '_> {
             }
             ItemKind::Call(call) => self.push_call(call, item.place),
             ItemKind::Result(result) => self.push_result(result)?,
-            // What others thought means nothing here.
-            ItemKind::Reasoning(reasoning) => self.dropped.note(&item.place.path_to(thought_name(reasoning))),
+            ItemKind::Reasoning(reasoning) => self.push_state(reasoning, item.place),
             // Tools and settings are gathered from all items.
             ItemKind::ToolsAdded(_) | ItemKind::ToolsRemoved(_) | ItemKind::Config { .. } => {}
             ItemKind::Opaque { word, .. } => self.dropped.note(&item.place.path_to(word)),
@@ -105,30 +122,54 @@ impl<'x> Builder<'x, '_> {
             let all = content.take().map_or_else(Vec::new, wire::Content::into_parts).into_iter().chain(parts);
             let all: Vec<_> = all.collect();
             *content = (!all.is_empty()).then(|| joined(all, self.joins.then_some(BETWEEN_BLOCKS)));
+            self.return_states(place.position());
             return;
         }
         let content = (!parts.is_empty()).then(|| self.content(parts, ""));
-        self.messages.push(Message::Assistant { content, name, tool_calls: Vec::new() });
+        let state = MessageState::default();
+        self.messages.push(Message::Assistant { content, name, tool_calls: Vec::new(), state });
         self.answer = answer;
+        self.return_states(place.position());
+    }
+
+    /// What the model thought goes up again if it is its own; what others thought means nothing here.
+    fn push_state(&mut self, reasoning: &'x Reasoning<'x>, place: Place) {
+        let path = place.path_to(thought_name(reasoning));
+        let Some(state) = State::open(self.sealer, reasoning) else { return self.dropped.note(&path) };
+        self.returned.push(state, Origin { answer: place.position(), path }, self.dropped);
+        if self.answer == Some(place.position()) {
+            self.return_states(place.position());
+        }
+    }
+
+    /// Gives the last message, which is of this answer, the states that belong to it.
+    fn return_states(&mut self, answer: usize) {
+        if let Some(Message::Assistant { state, .. }) = self.messages.last_mut() {
+            self.returned.join_message(answer, state);
+        }
     }
 
     fn push_call(&mut self, call: &'x Call<'x>, place: Place) {
         let name = qualified(call.namespace.as_deref(), &call.name);
         let (id, payload) = (call.id.as_ref(), call.payload.value.as_ref());
+        let answer = place.position();
+        let extra_content = self.returned.take_of_call(answer, id);
         let call = match call.kind {
             CallKind::Function | CallKind::Legacy => {
                 let arguments = if payload.trim().is_empty() { "{}" } else { payload };
-                ToolCall::Function { id, function: Function { name, arguments } }
+                ToolCall::Function { id, function: Function { name, arguments }, extra_content }
             }
             CallKind::Custom => ToolCall::Custom { id, custom: Custom { name, input: payload } },
         };
         match self.messages.last_mut() {
             Some(Message::Assistant { tool_calls, .. }) => tool_calls.push(call),
             Some(_) | None => {
-                self.messages.push(Message::Assistant { content: None, name: None, tool_calls: vec![call] });
-                self.answer = Some(place.position());
+                let state = MessageState::default();
+                self.messages.push(Message::Assistant { content: None, name: None, tool_calls: vec![call], state });
+                self.answer = Some(answer);
             }
         }
+        self.return_states(answer);
     }
 
     fn push_result(&mut self, result: &'x CallResult<'x>) -> Result<(), Error> {

@@ -41,7 +41,7 @@ pub fn encode_request(
     match request.api {
         Api::Chat => adapt(&recipient, &form(&request.fields, &request.turns), options),
         Api::Messages | Api::Gateway => {
-            let built = build::build(request, &recipient)?;
+            let built = build::build(request, &recipient, options.sealer.as_deref())?;
             let (fields, turns) = (built.fields(), built.turns());
             let encoded = adapt(&recipient, &form(&fields, &turns), options)?;
             let mut dropped = built.dropped;

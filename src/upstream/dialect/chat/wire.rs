@@ -28,11 +28,26 @@ pub enum Message<'x> {
         name: Option<&'x RawValue>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<ToolCall<'x>>,
+        #[serde(flatten)]
+        state: MessageState<'x>,
     },
     Tool {
         tool_call_id: &'x str,
         content: Content<'x>,
     },
+}
+
+/// The state of the reasoning that led to a message, as its own provider gave it.
+#[derive(Debug, Default, Serialize)]
+pub struct MessageState<'x> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<Json<'x>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Json<'x>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_details: Option<Json<'x>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_content: Option<&'x RawValue>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,8 +84,17 @@ pub struct File<'x> {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToolCall<'x> {
-    Function { id: &'x str, function: Function<'x> },
-    Custom { id: &'x str, custom: Custom<'x> },
+    Function {
+        id: &'x str,
+        function: Function<'x>,
+        /// The state of the reasoning that led to it, as its own provider gave it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        extra_content: Option<&'x RawValue>,
+    },
+    Custom {
+        id: &'x str,
+        custom: Custom<'x>,
+    },
 }
 
 #[derive(Debug, Serialize)]
