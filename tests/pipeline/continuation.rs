@@ -97,7 +97,7 @@ fn a_break_that_takes_the_way_to_the_client_along_is_told_behind_the_answer() {
     let cut = Chunk { delay: Duration::ZERO, bytes: Err(ReadError) };
     let chunks = parts[..30].iter().map(|part| chunk(part)).chain([cut]).collect();
     let scenario = asking(long(json!({})), true).provider(FIRST, answer(chunks));
-    scenario.fake.breaks_both_ways.set(true);
+    scenario.fake.elsewhere.breaks_both_ways.set(true);
     let scenario = scenario.run();
     let log = scenario.log();
     assert_eq!((&log["error.type"], &log["client_closed"]), (&json!("stream_broken"), &json!(true)), "{log}");
@@ -114,7 +114,7 @@ fn a_break_that_takes_the_way_to_the_client_along_is_told_behind_the_answer() {
 fn a_way_that_breaks_before_the_word_to_go_on_is_told_and_logged_once() {
     let (parts, _) = long_answer(40);
     let scenario = asking(long(json!({})), true).provider(FIRST, apart(&texts(&parts), Duration::ZERO));
-    scenario.fake.loses_go.set(true);
+    scenario.fake.elsewhere.loses_go.set(true);
     let scenario = scenario.run();
     let log = scenario.log();
     assert_eq!((&log["error.type"], &log["continued"]), (&json!("stream_broken"), &json!(1)), "{log}");
@@ -131,11 +131,11 @@ fn another_service_sees_to_the_end_in_its_own_cache() {
     for streams in [true, false] {
         let policy = long(if streams { json!({}) } else { json!({"whole": "streamed"}) });
         let scenario = asking(policy, streams).provider(FIRST, apart(&texts(&parts), Duration::ZERO));
-        scenario.fake.caches_apart.set(true);
+        scenario.fake.elsewhere.caches_apart.set(true);
         let scenario = scenario.run();
         let log = scenario.log();
         assert_eq!((&log["error.type"], &log["continued"]), (&Value::Null, &json!(4)), "{log}");
-        assert_eq!(scenario.fake.given_up.get(), 4);
+        assert_eq!(scenario.fake.elsewhere.given_up.get(), 4);
         assert!(!streams || scenario.text() == expected, "{}", scenario.text());
     }
 }
@@ -151,7 +151,7 @@ fn an_answer_is_given_up_once() {
         scenario.fake.publish(&key("continuation-end/", nonce), SECONDS(10));
     }
     scenario.fake.elect(&key("continuation-given-up/", kept), SECONDS(30));
-    scenario.fake.caches_apart.set(true);
+    scenario.fake.elsewhere.caches_apart.set(true);
     let mut heads = 0;
     for (name, held, status) in [
         ("taken", &taken[..], 200),

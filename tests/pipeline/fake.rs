@@ -12,7 +12,7 @@ use tiergate::platform::{
 use tiergate::secret::Secret;
 use tiergate::upstream::headers::is_read;
 
-use crate::handing_on::{GIVING_UP_BYTES, Handed};
+use crate::handing_on::{Elsewhere, GIVING_UP_BYTES, Handed};
 pub use crate::happenings::{Answer, Chunk, Event, Published, PublishedEnd, Reply, Sent};
 
 /// 2026-11-22 12:00:00 UTC.
@@ -57,16 +57,7 @@ pub struct Fake {
     pub handed: RefCell<Vec<Handed>>,
     /// What executions published, by its key.
     pub published: RefCell<BTreeMap<String, Published>>,
-    /// A body that breaks takes the way to the client along, as between executions.
-    pub breaks_both_ways: Cell<bool>,
-    /// The other execution has another cache.
-    pub caches_apart: Cell<bool>,
-    /// How often it was asked to see to an end there.
-    pub given_up: Cell<u32>,
-    /// What was sent last to another execution.
-    pub opened: RefCell<Vec<u8>>,
-    /// The way to another execution breaks behind the state.
-    pub loses_go: Cell<bool>,
+    pub elsewhere: Elsewhere,
 }
 
 /// A provider's address.
@@ -261,7 +252,7 @@ impl Platform for Fake {
     }
 
     fn follow(&self, key: &str) -> Option<FakeBody> {
-        if self.caches_apart.get() && !self.published.borrow().contains_key(key) {
+        if self.elsewhere.caches_apart.get() && !self.published.borrow().contains_key(key) {
             return None;
         }
         // The other execution runs only after this one, and publishes then.
@@ -316,9 +307,9 @@ impl Platform for Fake {
         let UpstreamRequest { url, body, .. } = request;
         // A whole answer comes when it is whole, after it was asked whether one would be taken.
         let is_whole = self.handed.borrow().last().is_some_and(Handed::is_question);
-        self.opened.replace(body.clone());
+        self.elsewhere.opened.replace(body.clone());
         match body.len() == GIVING_UP_BYTES {
-            true => self.given_up.set(self.given_up.get() + 1),
+            true => self.elsewhere.given_up.set(self.elsewhere.given_up.get() + 1),
             false => self.handed.borrow_mut().push(Handed { url, beginning: body, go: Vec::new(), rest: None }),
         }
         let pending = self.pending(reply, between_bytes);
@@ -354,7 +345,7 @@ impl Platform for Fake {
             return Ok(0);
         };
         self.wait_until(body.ready);
-        if chunk.bytes.is_err() && self.breaks_both_ways.get() {
+        if chunk.bytes.is_err() && self.elsewhere.breaks_both_ways.get() {
             self.leaves_after.set(Some(0));
         }
         let mut bytes = chunk.bytes?;

@@ -1,5 +1,6 @@
 //! What one execution on the fake platform hands on to another one, and how that one begins.
 
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Method};
@@ -14,6 +15,21 @@ use crate::fake::{Chunk, Fake, FakeBody, Published, PublishedEnd};
 
 /// How long a request is that gives up an answer, and asks for its end.
 pub const GIVING_UP_BYTES: usize = HEAD_BYTES + NONCE_BYTES;
+
+/// What is different between this execution and the next.
+#[derive(Default)]
+pub struct Elsewhere {
+    /// A body that breaks takes the way to the client along, as between executions.
+    pub breaks_both_ways: Cell<bool>,
+    /// The other execution has another cache.
+    pub caches_apart: Cell<bool>,
+    /// How often it was asked to see to an end there.
+    pub given_up: Cell<u32>,
+    /// What was sent last to another execution.
+    pub opened: RefCell<Vec<u8>>,
+    /// The way to another execution breaks behind the state.
+    pub loses_go: Cell<bool>,
+}
 
 /// A request to another execution.
 pub struct Handed {
@@ -62,7 +78,7 @@ impl Fake {
 
     /// What the execution that takes the last answer shows: that it has opened its head.
     pub fn proof(&self) -> HeaderMap {
-        let opened = self.opened.borrow();
+        let opened = self.elsewhere.opened.borrow();
         let head: &[u8; HEAD_BYTES] = opened.first_chunk().expect("a head");
         let keys = self.frame_keys();
         let (announced, key) = keys.open(head, self.unix_time()).expect("the gateway's own head");
@@ -89,7 +105,7 @@ impl Fake {
             let Some((sent, rest)) = next else { break };
             let [beginning, go] = sent.map(|bytes| Chunk { delay: Duration::ZERO, bytes: Ok(bytes) });
             let mut parts = vec![beginning];
-            match self.loses_go.get() {
+            match self.elsewhere.loses_go.get() {
                 true => parts.push(Chunk { delay: Duration::ZERO, bytes: Err(ReadError) }),
                 false => parts.extend(std::iter::once(go).chain(rest)),
             }

@@ -107,7 +107,8 @@ fn every_case_is_a_valid_stream_and_says_what_the_whole_answer_says() {
 #[test]
 fn what_a_provider_of_the_same_api_sends_goes_out_as_it_came() {
     each_stream(|case, ways, wire| {
-        if case.dialect != Dialect::AnthropicMessages {
+        // Of a state the client gets a token.
+        if case.dialect != Dialect::AnthropicMessages || ways.reading.sealer.is_some() {
             return;
         }
         let delivery = Delivery::stream(ways.options, None);
