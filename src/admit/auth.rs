@@ -101,7 +101,8 @@ impl Refusal {
     }
 }
 
-/// The key that `headers` carry: `Authorization: Bearer`, else `x-api-key`.
+/// The key that `headers` carry: `Authorization: Bearer`, else `x-api-key`. Agents send both, and one of them may hold a key of
+/// another place, so one that is a key of ours counts.
 pub fn presented(headers: &HeaderMap) -> Presented {
     if headers.get_all(http::header::AUTHORIZATION).iter().count() > 1 {
         return Presented::Malformed;
@@ -113,10 +114,12 @@ pub fn presented(headers: &HeaderMap) -> Presented {
         },
         Err(_) => "",
     });
-    let key = bearer.or_else(|| headers.get("x-api-key").map(|value| value.to_str().unwrap_or_default().trim()));
-    match key {
-        None => Presented::Nothing,
-        Some(key) => parse_key(key).map_or(Presented::Malformed, Presented::Key),
+    let own = headers.get("x-api-key").map(|value| value.to_str().unwrap_or_default().trim());
+    let is_nothing = bearer.is_none() && own.is_none();
+    match [bearer, own].into_iter().flatten().find_map(parse_key) {
+        None if is_nothing => Presented::Nothing,
+        None => Presented::Malformed,
+        Some(key) => Presented::Key(key),
     }
 }
 
@@ -275,7 +278,15 @@ mod tests {
             headers
         };
         let whole = format!("tg_app_{RANDOM}");
+        let both = |bearer: &str, own: &str| {
+            let mut both = headers("authorization", format!("Bearer {bearer}"));
+            both.extend(headers("x-api-key", own.to_owned()));
+            both
+        };
         for (headers, expected) in [
+            (both("sk-ant-oat01-abcdef", &whole), "key"),
+            (both(&whole, "sk-ant-api03-abcdef"), "key"),
+            (both("sk-ant-oat01-abcdef", "sk-ant-api03-abcdef"), "malformed"),
             (headers("authorization", format!("Bearer {whole}")), "key"),
             (headers("authorization", format!("bearer  {whole} ")), "key"),
             (headers("x-api-key", whole.clone()), "key"),

@@ -182,7 +182,7 @@ fn judge_answered(answered: &Answered<'_>, on_refusal: OnRefusal) -> Judgement {
     let Answered { status, error, delay } = *answered;
     let refused = |how| ClientError::Refused { how, words: Box::new(error.clone()) };
     let failed = || match status {
-        Some(status) => client_error(Kind::ProviderError, format!("answered {status}")),
+        Some(status) => client_error(Kind::ProviderError, format!("answered {}", status.as_u16())),
         None => client_error(Kind::ProviderError, "answered with an error"),
     };
     let rate_limited = || client_error(Kind::RateLimited, "is rate limited");
