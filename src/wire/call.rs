@@ -1,6 +1,10 @@
-//! Which kind of call a model makes: in the calls of a request's conversation and in those of an answer.
+//! Which kind of call a model makes, and with what: in the calls of a request's conversation and in those of an answer.
 
 use crate::wire::carried::carried;
+use crate::wire::json::{Json, JsonString};
+
+/// What stands around an input that is no JSON object, as Claude Code has it.
+const UNPARSED: &str = "__unparsedToolInput";
 
 /// How the input of a call is formed, and in which shape the Chat Completions API writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,3 +18,14 @@ pub enum CallKind {
 }
 
 carried!(CallKind = Function | Custom | Legacy);
+
+/// The input of a function as a JSON object, which the Messages API and its clients read: of one that is none, what came.
+pub fn input_object(input: &JsonString<'_>) -> String {
+    let text = input.decode();
+    match text.as_deref().map(str::trim) {
+        // Some models call what takes nothing so.
+        Some("" | "null") => "{}".to_owned(),
+        Some(text) if text.starts_with('{') && Json::borrow(text).is_some() => text.to_owned(),
+        Some(_) | None => format!(r#"{{"{UNPARSED}":{{"raw":{},"len":{}}}}}"#, input.get(), input.text_bytes()),
+    }
+}
