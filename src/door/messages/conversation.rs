@@ -21,7 +21,7 @@ use crate::wire::ask::items::{Binding, Call, CallResult, Item, ItemKind, Level, 
 use crate::wire::ask::place::{Located, Place, RequestFault};
 use crate::wire::ask::unread::Unread;
 use crate::wire::ask::{Api, Ask};
-use crate::wire::call::CallKind;
+use crate::wire::call::{CallKind, input_object};
 use crate::wire::containers::{elements, members_named};
 use crate::wire::json::{JsonString, given, text};
 use crate::wire::seal::{SealKind, Sealed, is_token};
@@ -305,9 +305,13 @@ fn read_call<'a>(block: &mut Members<'_, 'a>) -> Result<Call<'a>, RequestFault> 
     };
     let (id, name) = (some_text("id")?, some_text("name")?);
     let leaf = "input";
-    let input = block.take(leaf).map(RawValue::get).filter(|input| input.starts_with('{'));
-    let input = input.ok_or_else(|| place.leaf(leaf).fault("must be an object"))?;
-    let payload = Located { leaf, value: Cow::Borrowed(input) };
+    let value = match block.take(leaf).map(RawValue::get) {
+        None => Cow::Borrowed("{}"),
+        Some(input) if input.starts_with('{') => Cow::Borrowed(input),
+        // A stream brings what the model gave, and its client sends that back.
+        Some(input) => input_object(&JsonString::encode(input)).into(),
+    };
+    let payload = Located { leaf, value };
     let caller = block.take("caller").filter(|caller| !is_direct(caller));
     Ok(Call { kind: CallKind::Function, id, name, namespace: None, payload, caller })
 }

@@ -2,6 +2,9 @@
 //! answers after the other, whole or streamed, its answer goes to the client and comes back as clients echo it, and the next
 //! one's simulator refuses nothing, and nothing of meaning is lost: not what a model thought that takes it back, either.
 //!
+//! The client speaks the chat API (here, and `echo`) or the Messages API (`agent_walk`, `agent` and `gathered`); of the latter it
+//! also changes, cuts and forges what stands for thoughts.
+//!
 //! `fixed` has conversations that are written down, `fuzz` draws them.
 
 mod agent;

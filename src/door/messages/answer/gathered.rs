@@ -9,15 +9,14 @@ use crate::door::answer::AnswerOptions;
 use crate::door::messages::answer::blocks::{Blocks, Crossing, NewBlock, Part, Step};
 use crate::door::messages::answer::{Envelope, write_usage};
 use crate::wire::ask::Ask;
+use crate::wire::call::input_object;
 use crate::wire::carried::carried;
 use crate::wire::containers::{elements, members_named};
-use crate::wire::json::{Json, JsonString, given, may_hold, quoted, says_nothing};
+use crate::wire::json::{JsonString, given, may_hold, quoted, says_nothing};
 use crate::wire::piece::{Piece, Said};
 
 /// About how many bytes a block takes that says nothing.
 const BLOCK_BYTES: usize = 128;
-/// Where an input stands that is no object, as Claude Code has it.
-const UNPARSED: &str = "__unparsedToolInput";
 
 /// What an answer has said so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -154,23 +153,12 @@ impl Block {
             }
             Block::Redacted(state) => format!(r#"{{"type":"redacted_thinking","data":{}}}"#, quoted(state)),
             Block::Call { id, name, input } => {
-                format!(r#"{{"type":"tool_use","id":"{id}","name":{name},"input":{}}}"#, object(input))
+                format!(
+                    r#"{{"type":"tool_use","id":"{id}","name":{name},"input":{}}}"#,
+                    input_object(&JsonString::join(input))
+                )
             }
         };
         out.extend_from_slice(json.as_bytes());
-    }
-}
-
-/// The input of a call, which clients of the API read as an object: of one that is none, what came.
-fn object(input: &str) -> String {
-    let input = JsonString::join(input);
-    let text = input.decode();
-    match text.as_deref().map(str::trim) {
-        // Some models call what takes nothing so.
-        Some("" | "null") => "{}".to_owned(),
-        Some(text) if text.starts_with('{') && Json::borrow(text).is_some() => text.to_owned(),
-        Some(_) | None => {
-            format!(r#"{{"{UNPARSED}":{{"raw":{},"len":{}}}}}"#, input.get(), input.text_bytes())
-        }
     }
 }

@@ -1,5 +1,5 @@
-//! The calls of earlier answers, as the API takes them: providers of other dialects, and models that make names up, give ids and
-//! names that it refuses, and ids that they have given before. What stands for one follows from what stands before it, so it is
+//! The calls of earlier answers, as the API takes them: providers of other dialects, and models that make names up, give ids,
+//! names and inputs that it refuses, and ids that they have given before. What stands for one follows from what stands before it, so it is
 //! the same in every turn.
 
 use std::borrow::Cow;
@@ -9,8 +9,9 @@ use serde_json::value::RawValue;
 
 use crate::upstream::dialect::messages::MAX_NAME_BYTES;
 use crate::upstream::dialect::stand_ins::Form;
-use crate::wire::containers::{elements, members_named};
-use crate::wire::json::{quoted, text};
+use crate::wire::call::input_object;
+use crate::wire::containers::{elements, members, members_named};
+use crate::wire::json::{JsonString, field, quoted, text};
 
 const NAMES: Form = Form { limit: MAX_NAME_BYTES, marks: b"_-" };
 const IDS: Form = Form { limit: usize::MAX, marks: b"_-" };
@@ -56,14 +57,17 @@ impl<'x> Calls<'x> {
         }
         let mut changes = Vec::new();
         for (position, block) in blocks.enumerate() {
-            let Some([Some(kind), Some(id), Some(name)]) = members_named(block, &["type", "id", "name"]) else {
-                continue;
-            };
+            let fields = members(block).unwrap_or_default();
+            let [kind, id, name, input] = ["type", "id", "name", "input"].map(|name| field(&fields, name));
+            let (Some(kind), Some(id), Some(name)) = (kind, id, name) else { continue };
             if text(kind).as_deref() != Some("tool_use") {
                 continue;
             }
             if let Some(name_text) = text(name).filter(|name| name.is_empty() || !NAMES.takes(name.as_bytes())) {
                 changes.push(Change { value: name, becomes: quoted(&NAMES.stand_in(&name_text, 0)) });
+            }
+            if let Some(value) = input.filter(|input| !input.get().starts_with('{')) {
+                changes.push(Change { value, becomes: input_object(&JsonString::encode(value.get())) });
             }
             let Some(given) = text(id) else { continue };
             let is_taken = !given.is_empty() && IDS.takes(given.as_bytes()) && !self.used.contains(&given);

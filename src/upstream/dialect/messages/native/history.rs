@@ -428,6 +428,19 @@ mod tests {
     }
 
     #[test]
+    fn inputs_are_objects() {
+        let given = |input: &str| answer(&[&call("a", "f").replace("{ }", input)]);
+        for (came, expected) in [
+            (r#"{"b": 1}"#, r#"{"b": 1}"#),
+            ("null", "{}"),
+            ("[1]", r#"{"__unparsedToolInput":{"raw":"[1]","len":3}}"#),
+            (r#""x""#, r#"{"__unparsedToolInput":{"raw":"\"x\"","len":3}}"#),
+        ] {
+            check(came, &[&given(came), &results(&["a"])], &[&given(expected), &results(&["a"])]);
+        }
+    }
+
+    #[test]
     fn what_was_thought_behind_the_gateways_turn_stays_behind_it() {
         let (begun, thought, said) = (answer(&[TEXT]), answer(&[THOUGHT, TEXT]), answer(&[TEXT]));
         let asked = format!("{begun},{}", continuing());
