@@ -18,6 +18,9 @@ use tiergate::wire::piece::Piece;
 use tiergate::wire::seal::SealKind;
 use tiergate::wire::sse::Decoder;
 use tiergate::wire::transfer::Transfer;
+use tiergate_simulator::sign_thought;
+
+use crate::properties::judge;
 
 const ROOT: &str = "a-root-of-enough-characters";
 const ID: &str = "claude-x";
@@ -363,6 +366,52 @@ fn the_beginning_of_a_conversation_is_the_same_in_every_turn_and_on_every_way() 
             r#"{{"role":"assistant","content":[ {foreign}{} , {{"type":"text","text":"a"}}]}}"#,
             kept(&token("hm"), "hm")
         ));
+    }
+}
+
+/// The API refuses thoughts behind another conversation, unless its beta is asked to pass over them, and some models refuse all
+/// while they are not to think.
+#[test]
+fn thoughts_do_not_make_a_request_fail_behind_a_changed_conversation_or_without_thinking() {
+    let beta = || json!({"headers": {"anthropic-beta": "a-1,thinking-binding-controls-2026-08-01"}});
+    let own = || json!({"headers": {"anthropic-beta": "a-1"}});
+    let thinking = |kind: &str| format!(r#","thinking":{kind}"#);
+    let drops = r#""block_binding":{"prefix_mismatch_behavior":"drop_block"}"#;
+    let (adaptive, dropping) = (r#"{"type":"adaptive"}"#, format!(r#"{{"type":"adaptive",{drops}}}"#));
+    let (budget, disabled) = (r#"{"type":"enabled","budget_tokens":2000"#, r#"{"type":"disabled"}"#);
+    let erring = r#"{"type":"adaptive", "block_binding":{"prefix_mismatch_behavior":"error"}}"#;
+    let (opus, haiku) = (("claude-opus-5-5", "always"), ("claude-haiku-5-5", "optional"));
+    let (older, oldest) = (("claude-opus-4-8", "adaptive"), ("claude-sonnet-4-5", "budget"));
+    let refusal = Some("bound to a different conversation");
+    for (provider, (id, thinks), asked, expected, refused, dropped) in [
+        (beta(), opus, String::new(), thinking(&dropping), None, ""),
+        (beta(), opus, thinking("null"), thinking(&dropping), None, ""),
+        (beta(), haiku, thinking(adaptive), thinking(&dropping), None, ""),
+        (beta(), opus, thinking(disabled), thinking(&dropping), None, "thinking"),
+        (beta(), opus, thinking(&format!("{budget}}}")), thinking(&dropping), None, "thinking"),
+        (beta(), oldest, thinking(&format!("{budget}}}")), thinking(&format!("{budget},{drops}}}")), None, ""),
+        (beta(), opus, thinking(erring), thinking(erring), refusal, ""),
+        (own(), opus, String::new(), String::new(), refusal, ""),
+        (beta(), haiku, thinking(disabled), thinking(disabled), None, "messages.thinking"),
+        (beta(), older, thinking(disabled), thinking(disabled), None, "messages.thinking"),
+        (beta(), oldest, thinking(disabled), thinking(disabled), None, "messages.thinking"),
+        (beta(), older, String::new(), String::new(), None, "messages.thinking"),
+    ] {
+        let rows = Rows { provider, ..Rows::of_model(json!({"id": id, "thinking": thinks, "sampling": false})) };
+        let user = json!({"role": "user", "content": "u"});
+        let thought_about = json!({"model": id, "system": "Before.", "messages": [user]});
+        let block = kept(&sign_thought(&thought_about, "hm").expect("a request"), "hm");
+        let body = format!(
+            r#"{{"model":"{id}","max_tokens":9000,"system":"Now.","messages":[{user},{{"role":"assistant","content":[{block},{{"type":"text","text":"a"}}]}},{user}]{asked}}}"#
+        );
+        let sent = rows.send(&body, &EncodeOptions::default());
+        let value: Value = serde_json::from_str(&sent.body).expect("JSON");
+        let verdict = judge(id, &value).err();
+        assert_eq!(verdict.is_some(), refused.is_some(), "{id} {asked}: {verdict:?}");
+        assert!(verdict.unwrap_or_default().contains(refused.unwrap_or_default()), "{id} {asked}");
+        assert!(sent.body.ends_with(&format!("]{expected}}}")), "{id} {asked}: {}", sent.body);
+        assert_eq!(sent.dropped, dropped, "{id} {asked}");
+        assert_eq!(sent.body.contains("\"signature\""), dropped != "messages.thinking", "{id} {asked}");
     }
 }
 

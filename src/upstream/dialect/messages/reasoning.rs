@@ -69,7 +69,7 @@ pub fn translate<'p>(
 }
 
 /// Whether a provider's row asks for the beta that lets thoughts be passed over.
-fn has_beta(provider: &Provider) -> bool {
+pub fn has_beta(provider: &Provider) -> bool {
     let is_named = |row: &Header| row.name.eq_ignore_ascii_case("anthropic-beta") && row.value.contains(BINDING_BETA);
     provider.headers.iter().any(is_named)
 }

@@ -140,6 +140,14 @@ impl<'x> History<'x> {
         }
     }
 
+    /// Whether anything goes up that was thought.
+    pub fn has_thoughts(&self, thoughts: Thoughts) -> bool {
+        self.messages.iter().enumerate().any(|(number, message)| {
+            let mut blocks = message.blocks.iter().enumerate();
+            blocks.any(|(block, read)| read.thought.is_some() && self.keeps(number, block, thoughts))
+        })
+    }
+
     /// Whether nothing but thoughts follows a block in the model's turn, and then somebody else speaks.
     fn ends_an_answer(&self, message: usize, block: usize) -> bool {
         let says_something = |block: &Block<'x>| block.thought.is_none() && !block.is_blank;

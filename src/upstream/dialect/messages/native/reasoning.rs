@@ -10,10 +10,10 @@ use crate::policy::{self, Effort};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::edit::{ObjectEdit, OpenedObject};
-use crate::upstream::dialect::messages::reasoning::{MIN_BUDGET_TOKENS, budget, word};
+use crate::upstream::dialect::messages::reasoning::{MIN_BUDGET_TOKENS, budget, has_beta, word};
 use crate::wire::ask::Ask;
-use crate::wire::containers::members_named;
-use crate::wire::json::{quoted, text, whole};
+use crate::wire::containers::{found_valid, members_named};
+use crate::wire::json::{field, is_null, quoted, text, whole};
 
 /// How the client asks for thinking.
 pub const THINKING: &str = "thinking";
@@ -37,6 +37,12 @@ fn takes_none(recipient: &Recipient<'_>) -> bool {
 }
 const EFFORT: &str = "output_config.effort";
 const FORMAT: &str = "output_config.format";
+/// Where `thinking` says what becomes of thoughts that do not belong to the conversation as it is now.
+const BINDING: &str = "block_binding";
+/// They are passed over.
+const DROP_BLOCK: &str = r#"{"prefix_mismatch_behavior":"drop_block"}"#;
+/// The thinking of a model that thinks by itself.
+const BY_ITSELF: &str = r#"{"type":"adaptive"}"#;
 
 /// What goes up for a field.
 #[derive(Debug, PartialEq)]
@@ -45,6 +51,16 @@ pub enum Sent<'x> {
     AsItCame,
     Nothing,
     Value(Cow<'x, str>),
+}
+
+impl Sent<'_> {
+    /// What goes up in place of the client's.
+    pub fn value(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::AsItCame | Self::Nothing => None,
+            Self::Value(value) => Some(Cow::Borrowed(value)),
+        }
+    }
 }
 
 /// What goes up for the client's thinking and effort.
@@ -165,6 +181,27 @@ pub fn settle<'x>(
     let thinks_unasked = thinks(mode) && !thinks(asked.mode);
     let output_config = output_config(ask, effort.sent, circumstances, dropped);
     Reasoning { thinking, output_config, thoughts, thinks_unasked }
+}
+
+/// Whether the API can be asked to pass over thoughts that do not belong to the conversation as it is now.
+pub fn takes_binding(recipient: &Recipient<'_>) -> bool {
+    has_beta(recipient.provider) && !recipient.lacks(&format!("{THINKING}.{BINDING}"))
+}
+
+/// A client may have changed its tools, or what was said before, and is not refused for that: this thinking, such that thoughts
+/// about another conversation are passed over. What the client itself says of that stays, and so does what nobody here knows.
+pub fn bound(thinking: Option<Cow<'_, str>>) -> Cow<'_, str> {
+    let thinking = thinking.filter(|thinking| thinking != "null").unwrap_or(Cow::Borrowed(BY_ITSELF));
+    let Some(OpenedObject { fields, mut edit }) = ObjectEdit::open(found_valid(&thinking)) else { return thinking };
+    let is_known = matches!(field(&fields, "type").and_then(text).as_deref(), Some("adaptive" | "enabled"));
+    if !is_known || field(&fields, BINDING).is_some_and(|own| !is_null(own)) {
+        return thinking;
+    }
+    for field in &fields {
+        edit.put(field, field.value.get().into());
+    }
+    edit.add(BINDING, DROP_BLOCK.to_owned());
+    Cow::Owned(edit.finish().into_owned())
 }
 
 /// The mode in which a model thinks that is wished to think so.

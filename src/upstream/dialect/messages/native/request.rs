@@ -106,6 +106,8 @@ struct Prompt<'x, 'p> {
     messages: Cow<'x, str>,
     limit: Limit,
     reasoning: Reasoning<'x>,
+    /// Whether the API is asked to pass over thoughts that do not belong to the conversation as it is now.
+    binds_thoughts: bool,
     /// The sampling fields that do not go up.
     lost_sampling: &'static [&'static str],
 }
@@ -135,11 +137,13 @@ impl<'x, 'p> Prompt<'x, 'p> {
             || ends_with_an_answer
             || ask.features.has_tools && model.thinking == Thinking::Budget
             || history::may_change(&messages, terms);
+        let mut has_thoughts = false;
         let reasoning = if may_change {
             let history = History::read(found_valid(&messages), terms, ways.states);
             circumstances.in_thoughtless_loop = history.is_in_thoughtless_loop();
             circumstances.has_begun |= history.ends_with_a_begun_answer() && terms.begun_answers;
             let reasoning = reasoning::settle(ask, recipient, &circumstances, dropped);
+            has_thoughts = history.has_thoughts(reasoning.thoughts);
             if let Cow::Owned(changed) = history.write(reasoning.thoughts, ways.begun, dropped) {
                 messages = Cow::Owned(changed);
             }
@@ -148,7 +152,8 @@ impl<'x, 'p> Prompt<'x, 'p> {
             reasoning::settle(ask, recipient, &circumstances, dropped)
         };
         let lost_sampling = lost_sampling(ask, model, &reasoning);
-        Self { recipient, messages, limit, reasoning, lost_sampling }
+        let binds_thoughts = has_thoughts && reasoning::takes_binding(recipient);
+        Self { recipient, messages, limit, reasoning, binds_thoughts, lost_sampling }
     }
 
     /// Writes one of the client's fields, if it goes up.
@@ -158,7 +163,13 @@ impl<'x, 'p> Prompt<'x, 'p> {
             "model" => writer.field(name, &quoted(&self.recipient.model.id)),
             MESSAGES => writer.field(name, &self.messages),
             _ if !takes(self.recipient, name) => dropped.note(name),
-            THINKING if self.reasoning.thinking != Sent::AsItCame => writer.changed(name, &self.reasoning.thinking),
+            THINKING => {
+                let thinking = match &self.reasoning.thinking {
+                    Sent::AsItCame => Some(pruned(self.recipient, name, given.value, dropped)),
+                    sent @ (Sent::Nothing | Sent::Value(_)) => sent.value(),
+                };
+                self.write_thinking(thinking, writer);
+            }
             OUTPUT_CONFIG if self.reasoning.output_config != Sent::AsItCame => {
                 writer.changed(name, &self.reasoning.output_config);
             }
@@ -180,14 +191,22 @@ impl<'x, 'p> Prompt<'x, 'p> {
         if !writer.has("model") {
             writer.field("model", &quoted(&self.recipient.model.id));
         }
-        let demanded = [(THINKING, &self.reasoning.thinking), (OUTPUT_CONFIG, &self.reasoning.output_config)];
-        for (name, sent) in demanded {
-            if let Sent::Value(value) = sent
-                && !writer.has(name)
-                && takes(self.recipient, name)
-            {
-                writer.field(name, value);
-            }
+        let is_missing = |name: &str, writer: &Writer| !writer.has(name) && takes(self.recipient, name);
+        if is_missing(THINKING, writer) {
+            self.write_thinking(self.reasoning.thinking.value(), writer);
+        }
+        if let Some(config) = self.reasoning.output_config.value()
+            && is_missing(OUTPUT_CONFIG, writer)
+        {
+            writer.field(OUTPUT_CONFIG, &config);
+        }
+    }
+
+    /// Writes how the model is to think, if that is said.
+    fn write_thinking(&self, thinking: Option<Cow<'_, str>>, writer: &mut Writer) {
+        let thinking = if self.binds_thoughts { Some(reasoning::bound(thinking)) } else { thinking };
+        if let Some(thinking) = thinking {
+            writer.field(THINKING, &thinking);
         }
     }
 }
