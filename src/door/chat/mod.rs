@@ -2,7 +2,7 @@
 //!
 //! Top-level fields stay raw, in order, so that a dialect can forward what it does not own byte for byte; messages are
 //! looked into only for their roles and the kinds of their parts. Field names and types are those of OpenAI's Chat
-//! Completions API. [`bounds`](crate::door::bounds) says how much a body may hold.
+//! Completions API. [`bounds`] says how much a body may hold.
 
 pub mod answer;
 mod chunk;

@@ -2,7 +2,7 @@
 //!
 //! Top-level fields stay raw, in order, so that the dialect of the same API forwards them byte for byte; another dialect reads
 //! the neutral content, which is made when it is wanted. Field names and types are those of Anthropic's API.
-//! [`bounds`](crate::door::bounds) says how much a body may hold.
+//! [`bounds`] says how much a body may hold.
 
 pub mod answer;
 mod attribution;
