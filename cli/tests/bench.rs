@@ -118,7 +118,7 @@ async fn every_way_to_relay_has_figures() -> Result<()> {
     let CommandLine { options } = CommandLine::try_parse_from(words)?;
     let relays = bench::measure_relays(&options).await?;
     let ways: Vec<Way> = relays.iter().map(|relay| relay.way).collect();
-    assert_eq!(ways, [Way::Loop, Way::Passed, Way::Mended, Way::Translated]);
+    assert_eq!(ways, [Way::Loop, Way::Passed, Way::Mended, Way::Translated, Way::Messages]);
     for relay in &relays {
         assert!(relay.events == 250 && relay.cpu_us.is_finite() && relay.delay_p50_ms > 0.0, "{relay:?}");
     }
@@ -130,8 +130,8 @@ async fn every_translation_has_figures() -> Result<()> {
     let CommandLine { options } = CommandLine::try_parse_from(["bench", "--scenario=translate", "--rounds=1"])?;
     let rows = bench::measure_translation(&options).await?;
     let units: Vec<&str> = rows.iter().map(|row| row.unit.as_str()).collect();
-    let translations = ["request", "answer", "event", "event", "event", "event"];
-    let (documents, bodies) = (["document"; 3], ["request"; 12]);
+    let translations = ["request", "answer", "event", "event", "event", "event", "event", "event"];
+    let (documents, bodies) = (["document"; 3], ["request"; 16]);
     assert_eq!(units, [&translations[..], &documents, &bodies].concat());
     assert!(rows.iter().all(|row| row.count > 0 && row.micros.is_finite() && row.micros > 0.0), "{rows:?}");
     Ok(())
