@@ -403,7 +403,7 @@ async fn other_endpoints_answer(runtime: &Runtime) {
     let health = send(runtime.get("/healthz")).await;
     assert_eq!((health.status, health.json()["status"].as_str()), (200, Some("ok")));
     let models = send(runtime.get("/v1/models").bearer_auth(key("small-only"))).await;
-    assert_eq!(models.json()["data"].as_array().map(Vec::len), Some(2));
+    assert_eq!(models.json()["data"].as_array().map(Vec::len), Some(3));
     let body = json!({"messages": [{"role": "user", "content": "x"}]});
     runtime.classifier.script("tier=small confidence=0.9").unwrap();
     let route = send(runtime.post("/v1/route", &body)).await;
