@@ -11,6 +11,7 @@ mod edit;
 pub mod head;
 mod in_words;
 pub mod messages;
+mod object_writer;
 mod stand_ins;
 pub mod state;
 pub mod tool_names;

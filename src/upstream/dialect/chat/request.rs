@@ -14,6 +14,7 @@ use super::tools::{self, Asked};
 use crate::error::{Error, Kind};
 use crate::policy::{Candidate, Dialect, Model, Policy, Quirk};
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::object_writer::ObjectWriter;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient};
 use crate::wire::ask::turns::Turn;
@@ -277,9 +278,7 @@ fn with_usage(options: &RawValue) -> Vec<u8> {
 }
 
 struct Writer {
-    body: Vec<u8>,
-    /// The names of the fields that are written.
-    names: Vec<String>,
+    object: ObjectWriter,
     dropped: Dropped,
 }
 
@@ -291,39 +290,27 @@ impl Writer {
             Some(_) | None => field.value.get().len(),
         };
         let length: usize = form.fields.iter().map(|field| field.name.len() + length(field) + 4).sum();
-        let mut body = Vec::with_capacity(length + 256);
-        body.push(b'{');
-        Self { body, names: Vec::new(), dropped }
+        Self { object: ObjectWriter::with_capacity(length + 256), dropped }
     }
 
     fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|known| known == name)
-    }
-
-    fn name(&mut self, name: &str) {
-        self.names.push(name.to_owned());
-        if self.body.len() > 1 {
-            self.body.push(b',');
-        }
-        self.body.extend_from_slice(quoted(name).as_bytes());
-        self.body.push(b':');
+        self.object.has(name)
     }
 
     fn field(&mut self, name: &str, value: impl AsRef<[u8]>) {
-        self.name(name);
-        self.body.extend_from_slice(value.as_ref());
+        self.object.field(name, value);
     }
 
     fn list(&mut self, name: &str, items: &[Cow<'_, str>]) {
-        self.name(name);
-        self.body.push(b'[');
+        let json = self.object.name(name);
+        json.push(b'[');
         for (position, item) in items.iter().enumerate() {
             if position > 0 {
-                self.body.push(b',');
+                json.push(b',');
             }
-            self.body.extend_from_slice(item.as_bytes());
+            json.extend_from_slice(item.as_bytes());
         }
-        self.body.push(b']');
+        json.push(b']');
     }
 
     fn optional(&mut self, name: &str, value: Option<&str>) {
@@ -332,9 +319,8 @@ impl Writer {
         }
     }
 
-    fn finish(mut self) -> Encoded {
-        self.body.push(b'}');
-        Encoded { body: self.body, dropped: self.dropped.0, hidden: String::new() }
+    fn finish(self) -> Encoded {
+        Encoded { body: self.object.finish(), dropped: self.dropped.0, hidden: String::new() }
     }
 }
 

@@ -12,6 +12,7 @@ use super::reasoning::{self, Circumstances, OUTPUT_CONFIG, Reasoning, Sent, THIN
 use super::thoughts::States;
 use crate::policy::{Model, Thinking};
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::object_writer::ObjectWriter;
 use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient};
 use crate::wire::ask::Ask;
 use crate::wire::ask::turns::Role;
@@ -51,7 +52,7 @@ pub fn encode_request(recipient: &Recipient<'_>, ask: &Ask<'_>, options: &Encode
     let wants_a_stream = options.asks_for_a_stream(ask);
     let stream = if wants_a_stream { "true" } else { "false" };
     let max_tokens = prompt.limit.tokens.to_string();
-    let mut writer = Writer::new(ask, prompt.messages.len());
+    let mut writer = writer_for(ask, prompt.messages.len());
     for given in &ask.fields {
         match given.name.as_ref() {
             MAX_TOKENS if prompt.limit.is_clamped || is_null(given.value) => {
@@ -63,7 +64,7 @@ pub fn encode_request(recipient: &Recipient<'_>, ask: &Ask<'_>, options: &Encode
             "stream" if is_stream(given) != wants_a_stream => writer.field("stream", stream),
             name if marks.end_of == Some(name) => {
                 let value = pruned(recipient, name, given.value, &mut dropped);
-                writer.field(name, &marks::marked(found_valid(&value)));
+                writer.field(name, marks::marked(found_valid(&value)));
             }
             _ => prompt.write(given, &mut writer, &mut dropped),
         }
@@ -85,7 +86,7 @@ pub fn encode_request(recipient: &Recipient<'_>, ask: &Ask<'_>, options: &Encode
 pub fn encode_count(recipient: &Recipient<'_>, ask: &Ask<'_>, options: &EncodeOptions) -> Encoded {
     let mut dropped = Dropped::default();
     let prompt = Prompt::of(recipient, ask, Ways::of(options, None), &mut dropped);
-    let mut writer = Writer::new(ask, prompt.messages.len());
+    let mut writer = writer_for(ask, prompt.messages.len());
     for given in ask.fields.iter().filter(|given| !NOT_COUNTED.contains(&given.name.as_ref())) {
         prompt.write(given, &mut writer, &mut dropped);
     }
@@ -157,11 +158,11 @@ impl<'x, 'p> Prompt<'x, 'p> {
     }
 
     /// Writes one of the client's fields, if it goes up.
-    fn write(&self, given: &Field<'_>, writer: &mut Writer, dropped: &mut Dropped) {
+    fn write(&self, given: &Field<'_>, writer: &mut ObjectWriter, dropped: &mut Dropped) {
         let (name, value) = (given.name.as_ref(), given.value.get());
         match name {
-            "model" => writer.field(name, &quoted(&self.recipient.model.id)),
-            MESSAGES => writer.field(name, &self.messages),
+            "model" => writer.field(name, quoted(&self.recipient.model.id)),
+            MESSAGES => writer.field(name, self.messages.as_bytes()),
             _ if !takes(self.recipient, name) => dropped.note(name),
             THINKING => {
                 let thinking = match &self.reasoning.thinking {
@@ -171,7 +172,9 @@ impl<'x, 'p> Prompt<'x, 'p> {
                 self.write_thinking(thinking, writer);
             }
             OUTPUT_CONFIG if self.reasoning.output_config != Sent::AsItCame => {
-                writer.changed(name, &self.reasoning.output_config);
+                if let Some(config) = self.reasoning.output_config.value() {
+                    writer.field(name, config.as_bytes());
+                }
             }
             _ if self.lost_sampling.contains(&name) => {
                 if value.parse() != Ok(1.0) {
@@ -180,35 +183,40 @@ impl<'x, 'p> Prompt<'x, 'p> {
             }
             "tool_choice" if !self.recipient.model.forced_tools && is_forcing(given.value) => {
                 dropped.note(name);
-                writer.field(name, &unforced(given.value));
+                writer.field(name, unforced(given.value));
             }
-            _ => writer.field(name, &pruned(self.recipient, name, given.value, dropped)),
+            _ => writer.field(name, pruned(self.recipient, name, given.value, dropped).as_bytes()),
         }
     }
 
     /// Writes what every request has, and what the policy demands that the client does not speak of.
-    fn write_rest(&self, writer: &mut Writer) {
+    fn write_rest(&self, writer: &mut ObjectWriter) {
         if !writer.has("model") {
-            writer.field("model", &quoted(&self.recipient.model.id));
+            writer.field("model", quoted(&self.recipient.model.id));
         }
-        let is_missing = |name: &str, writer: &Writer| !writer.has(name) && takes(self.recipient, name);
+        let is_missing = |name: &str, writer: &ObjectWriter| !writer.has(name) && takes(self.recipient, name);
         if is_missing(THINKING, writer) {
             self.write_thinking(self.reasoning.thinking.value(), writer);
         }
         if let Some(config) = self.reasoning.output_config.value()
             && is_missing(OUTPUT_CONFIG, writer)
         {
-            writer.field(OUTPUT_CONFIG, &config);
+            writer.field(OUTPUT_CONFIG, config.as_bytes());
         }
     }
 
     /// Writes how the model is to think, if that is said.
-    fn write_thinking(&self, thinking: Option<Cow<'_, str>>, writer: &mut Writer) {
+    fn write_thinking(&self, thinking: Option<Cow<'_, str>>, writer: &mut ObjectWriter) {
         let thinking = if self.binds_thoughts { Some(reasoning::bound(thinking)) } else { thinking };
         if let Some(thinking) = thinking {
-            writer.field(THINKING, &thinking);
+            writer.field(THINKING, thinking.as_bytes());
         }
     }
+}
+
+/// A body with room for all of the request, whose messages have this length.
+fn writer_for(ask: &Ask<'_>, messages: usize) -> ObjectWriter {
+    ObjectWriter::with_capacity(ask.bytes + messages / 8 + 512)
 }
 
 /// How a conversation is to be put.
@@ -279,45 +287,4 @@ fn lost_sampling(ask: &Ask<'_>, model: &Model, reasoning: &Reasoning<'_>) -> &'s
 /// Whether a client wants a stream.
 fn is_stream(given: &Field<'_>) -> bool {
     given.value.get() == "true"
-}
-
-/// A JSON object under way.
-struct Writer {
-    body: Vec<u8>,
-    /// The names of the fields that are written.
-    names: Vec<String>,
-}
-
-impl Writer {
-    fn new(ask: &Ask<'_>, messages: usize) -> Self {
-        let mut body = Vec::with_capacity(ask.bytes + messages / 8 + 512);
-        body.push(b'{');
-        Self { body, names: Vec::with_capacity(16) }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|known| known == name)
-    }
-
-    fn field(&mut self, name: &str, value: &str) {
-        if self.body.len() > 1 {
-            self.body.push(b',');
-        }
-        self.names.push(name.to_owned());
-        self.body.extend_from_slice(quoted(name).as_bytes());
-        self.body.push(b':');
-        self.body.extend_from_slice(value.as_bytes());
-    }
-
-    fn changed(&mut self, name: &str, sent: &Sent<'_>) {
-        match sent {
-            Sent::Value(value) => self.field(name, value),
-            Sent::AsItCame | Sent::Nothing => {}
-        }
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        self.body.push(b'}');
-        self.body
-    }
 }
