@@ -141,7 +141,17 @@ pub const END: &str = "continuation-end/";
 /// it before the word to go on, whoever waits for the word where the way breaks before that.
 pub const GIVEN_UP: &str = "continuation-given-up/";
 /// How long it is known who has given up: longer than the word to go on is waited for.
-pub const GIVEN_UP_AGE: Duration = Duration::from_secs(30);
+const GIVEN_UP_AGE: Duration = Duration::from_secs(30);
+
+/// Whether whoever asks is the one that gives up the answer with this nonce.
+pub fn gives_up<P: Platform>(platform: &P, nonce: &Nonce) -> bool {
+    platform.elect(&nonce_key(GIVEN_UP, nonce), GIVEN_UP_AGE)
+}
+
+/// What the execution publishes that has taken the answer with this nonce; nothing if that has another cache.
+pub fn end_of<P: Platform>(platform: &P, nonce: &Nonce) -> Option<P::Body> {
+    platform.follow(&nonce_key(END, nonce))
+}
 
 /// A key for what belongs to a nonce.
 pub fn nonce_key(prefix: &str, nonce: &Nonce) -> String {
@@ -161,9 +171,14 @@ struct Load<'l> {
     held: &'l [u8],
 }
 
-impl Load<'_> {
-    /// An empty state only asks whether one would be taken; with a nonce behind it, it gives up that answer, and asks for its end.
+impl<'l> Load<'l> {
+    /// An empty state only asks whether one would be taken.
     const NONE: Load<'static> = Load { state: Vec::new(), held: b"" };
+
+    /// With a nonce behind it, an empty state gives up that answer, and asks for its end.
+    fn giving_up(nonce: &'l Nonce) -> Self {
+        Self { state: Vec::new(), held: nonce }
+    }
 }
 
 /// One who may take an answer.
@@ -230,10 +245,10 @@ impl<'t, P: Platform> Taker<'t, P> {
     ///
     /// Two services have two caches, though they are in one POP. Then the other one is asked to see to it in its own.
     fn give(&self, nonce: &Nonce) -> Option<P::Body> {
-        if let Some(end) = self.platform.follow(&nonce_key(END, nonce)) {
-            return self.platform.elect(&nonce_key(GIVEN_UP, nonce), GIVEN_UP_AGE).then_some(end);
+        if let Some(end) = end_of(self.platform, nonce) {
+            return gives_up(self.platform, nonce).then_some(end);
         }
-        let Asked { body, upload, .. } = self.ask(Load { state: Vec::new(), held: nonce })?;
+        let Asked { body, upload, .. } = self.ask(Load::giving_up(nonce))?;
         // A request that breaks off would take its answer along.
         self.platform.finish(upload).ok()?;
         Some(body)

@@ -11,7 +11,7 @@ use crate::attempt::answer_stream::{AnswerStream, Parts};
 use crate::platform::allowance::Allowance;
 use crate::platform::{ClientGone, Platform, Wait};
 use crate::relay::frame::{Announced, FrameKeys, HEAD_BYTES, Nonce, VALIDITY};
-use crate::relay::hand_on::{self, END, GIVEN_UP, GIVEN_UP_AGE, GO, PROOF, State, TermsState, nonce_key};
+use crate::relay::hand_on::{self, END, GIVEN_UP, GO, PROOF, State, TermsState, end_of, gives_up, nonce_key};
 use crate::relay::passage::{End, Interruption, Passage, Terms};
 use crate::relay::{conclude, note_broken};
 use crate::secret::Secret;
@@ -64,8 +64,8 @@ pub fn serve<P: Platform>(
         visit.take_over(proof, None);
         // Whoever asked has gone if it does not hear this.
         let _ = match end {
-            Some(end) => visit.hand_over(b"", end).map(|()| Ending::Elsewhere),
-            None => visit.finish().map(|()| Ending::Elsewhere),
+            Some(end) => visit.hand_over(b"", end),
+            None => visit.finish(),
         };
         return Ok(Settled { facts: None, ending: Ending::Elsewhere });
     };
@@ -141,16 +141,14 @@ pub fn serve<P: Platform>(
 /// Gives up, for who asks from another cache, the answer that was taken with this nonce, and finds its end.
 fn end_of_given<P: Platform>(platform: &P, nonce: &[u8]) -> Result<P::Body, Foreign> {
     let nonce: &Nonce = nonce.try_into().map_err(|_| Foreign)?;
-    let end = platform.follow(&nonce_key(END, nonce)).ok_or(Foreign)?;
-    let is_given = platform.elect(&nonce_key(GIVEN_UP, nonce), GIVEN_UP_AGE);
-    is_given.then_some(end).ok_or(Foreign)
+    let end = end_of(platform, nonce).ok_or(Foreign)?;
+    gives_up(platform, nonce).then_some(end).ok_or(Foreign)
 }
 
 /// Whether the execution that has sent the answer with this nonce has kept it, and cannot give it up any more. Where nothing is
 /// known of it, it has.
 fn has_kept<P: Platform>(platform: &P, nonce: &Nonce) -> bool {
-    let office = nonce_key(GIVEN_UP, nonce);
-    platform.elect(&office, GIVEN_UP_AGE) || platform.follow(&office).is_none()
+    gives_up(platform, nonce) || platform.follow(&nonce_key(GIVEN_UP, nonce)).is_none()
 }
 
 /// Reads what comes before the provider's bytes.
