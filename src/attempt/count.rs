@@ -7,9 +7,9 @@ use http::Method;
 use crate::attempt::Job;
 use crate::platform::{Platform, UpstreamRequest, Wait};
 use crate::policy::{Candidate, Dialect};
+use crate::upstream::address::Address;
 use crate::upstream::dialect::messages::{self, COUNT_PATH};
-use crate::upstream::dialect::{self, EncodeOptions, Encoded, Recipient, head};
-use crate::upstream::headers;
+use crate::upstream::dialect::{self, EncodeOptions, Encoded, Recipient};
 use crate::visit::Visit;
 use crate::wire::media;
 
@@ -29,23 +29,20 @@ pub fn count<P: Platform>(visit: &mut Visit<'_, P>, job: &Job<'_, P>, candidates
     let candidate = candidates.iter().find(counts)?;
     let recipient = Recipient::of(job.policy, candidate);
     let provider = recipient.provider;
-    let permit = job.keyring.permit(provider, COUNT_PATH).ok()?;
+    let Address { path, url } = Address::at(provider, COUNT_PATH.to_owned());
+    let permit = job.keyring.permit(provider, &path).ok()?;
     let options = EncodeOptions { sealer: job.sealer(candidate, &permit), ..job.options() };
     let Encoded { body, dropped, .. } = messages::encode_count(&recipient, job.ask, &options);
     let target = dialect::target(provider, &permit, job.tier.deadlines.connect, CUT_AFTER);
     let backend = job.platform.backend(&target).ok()?;
-    let mut request_headers = head::request_headers(provider, permit.secret.as_ref(), media::JSON);
-    request_headers.extend(headers::trace_context(job.client_headers));
-    head::forward_headers(provider, job.ask, job.client_headers, &mut request_headers);
-    let mark = if provider.query.is_empty() { "" } else { "?" };
-    let url = format!("{}{COUNT_PATH}{mark}{}", provider.base_url, provider.query);
+    let headers = job.request_headers(provider, permit.secret.as_ref(), media::JSON);
     if let Some(secret) = &permit.secret {
         visit.note_key(secret);
     }
     visit.note(|record| record.dropped = dropped);
     let until = job.platform.elapsed() + PATIENCE;
     let left = || Some(until.saturating_sub(job.platform.elapsed()));
-    let request = UpstreamRequest { method: Method::POST, url, headers: request_headers, body };
+    let request = UpstreamRequest { method: Method::POST, url, headers, body };
     let pending = job.platform.send(&backend, request).ok()?;
     job.platform.wait_first(&[Wait::Response(&pending)], left())?;
     let response = job.platform.response(pending).ok().filter(|response| response.status.is_success())?;

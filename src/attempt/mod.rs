@@ -30,7 +30,7 @@ use crate::door::answer::can_gather;
 use crate::error::Error;
 use crate::platform::allowance::Allowance;
 use crate::platform::{Platform, UpstreamRequest};
-use crate::policy::{Candidate, ModelId, Policy, StreamMode, Tier, TierId, WholeMode};
+use crate::policy::{Candidate, ModelId, Policy, Provider, StreamMode, Tier, TierId, WholeMode};
 use crate::pop::health::{Found, Standing};
 use crate::record::ModelNames;
 use crate::secret::Secret;
@@ -189,6 +189,14 @@ impl<'a, P: Platform> Job<'a, P> {
             && self.keyring.continuation().is_some()
     }
 
+    /// All headers of a request to `provider`.
+    fn request_headers(&self, provider: &Provider, secret: Option<&Secret<String>>, accept: &'static str) -> HeaderMap {
+        let mut request_headers = head::request_headers(provider, secret, accept);
+        request_headers.extend(headers::trace_context(self.client_headers));
+        head::forward_headers(provider, self.ask, self.client_headers, &mut request_headers);
+        request_headers
+    }
+
     /// What seals the state of the candidate's reasoning for the client, and opens it; nothing where there is no such state,
     /// or no secret for it. `permit` lets requests go to the candidate.
     fn sealer(&self, candidate: &Candidate, permit: &Permit) -> Option<Rc<Sealer>> {
@@ -298,10 +306,8 @@ pub fn prepare<P: Platform>(
         Transfer::Stream => media::EVENT_STREAM,
     };
     let secret = permit.secret;
-    let mut request_headers = head::request_headers(provider, secret.as_ref(), accept);
-    request_headers.extend(headers::trace_context(job.client_headers));
-    head::forward_headers(provider, job.ask, job.client_headers, &mut request_headers);
-    let request = UpstreamRequest { method: Method::POST, url, headers: request_headers, body };
+    let headers = job.request_headers(provider, secret.as_ref(), accept);
+    let request = UpstreamRequest { method: Method::POST, url, headers, body };
     Ok(Prepared {
         tier: job.tier_id,
         candidate: candidate.clone(),

@@ -1,6 +1,6 @@
 //! Where requests to a provider go: its row's path, or the dialect's own, below its base URL, and its row's query.
 
-use crate::policy::{ModelId, Policy};
+use crate::policy::{ModelId, Policy, Provider};
 use crate::upstream::dialect;
 
 /// Where a request goes.
@@ -20,6 +20,11 @@ impl Address {
             Some(template) => template.expand(&model.id),
             None => dialect::own_path(provider.dialect).to_owned(),
         };
+        Self::at(provider, path)
+    }
+
+    /// Another path below a provider's base URL.
+    pub fn at(provider: &Provider, path: String) -> Self {
         let mark = if provider.query.is_empty() { "" } else { "?" };
         let url = format!("{}{path}{mark}{}", provider.base_url, provider.query);
         Self { path, url }
