@@ -70,9 +70,14 @@ pub fn target(url: &str) -> (&str, Option<&str>) {
 
 /// Which API whoever asks speaks: that of the path, else that of which it names a version in its headers.
 pub fn door(path: &str, client_headers: &HeaderMap) -> Door {
-    let below = path.strip_prefix("/v1").unwrap_or(path);
+    let below = below_version(path);
     let speaks_messages = client_headers.contains_key(ANTHROPIC_VERSION) && !below.starts_with("/chat/");
     if speaks_messages || below.starts_with("/messages") { Door::Messages } else { Door::Chat }
+}
+
+/// What stands behind `/v1`, which may be left out.
+fn below_version(path: &str) -> &str {
+    path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path)
 }
 
 /// Finds the endpoint; paths work with and without `/v1`, since SDKs differ.
@@ -83,7 +88,7 @@ pub fn find(method: &Method, path: &str) -> Result<Route, Error> {
     if method == Method::OPTIONS && path.starts_with('/') {
         return Ok(Route::Preflight);
     }
-    let below = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
+    let below = below_version(path);
     let below = below.strip_suffix('/').unwrap_or(below);
     let (route, methods) = match below {
         "/chat/completions" => (Route::ChatCompletions, METHODS_POST),

@@ -25,7 +25,7 @@ use super::meter;
 use super::options::BenchOptions;
 use super::phase::{self, Phase};
 use super::rig::{CLIENT, Service, Threads, Upstream, client_entry};
-use super::rows::{Answerer, Kind, Row, request_body};
+use super::rows::{Answerer, Kind, Row, request_body, words};
 use crate::client_key::ClientKey;
 use crate::gateway::GatewayOptions;
 use crate::wasm::{self, Guest};
@@ -256,7 +256,7 @@ fn row(options: &BenchOptions, way: Way, track: &Track, entrance: &Entrance) -> 
             shot(request_body(options.body_bytes, Kind::Stream)?)?
         }
         Way::Messages => {
-            let text = "please tell me more about that ".chars().cycle().take(options.body_bytes).collect::<String>();
+            let text = words(options.body_bytes);
             let body = json!({"model": "model", "max_tokens": 10_000, "stream": true,
                 "messages": [{"role": "user", "content": text}]});
             shot(body.to_string().into())?.at("/messages")

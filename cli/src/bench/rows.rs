@@ -176,8 +176,12 @@ pub fn request_body(length: usize, kind: Kind) -> Result<Bytes> {
     };
     let frame = with_text("").len();
     ensure!(length >= frame, "--body-bytes must be at least {frame}");
-    let text: String = "please tell me more about that ".chars().cycle().take(length - frame).collect();
-    Ok(with_text(&text).into())
+    Ok(with_text(&words(length - frame)).into())
+}
+
+/// A text of so many bytes.
+pub fn words(length: usize) -> String {
+    "please tell me more about that ".chars().cycle().take(length).collect()
 }
 
 #[cfg(test)]

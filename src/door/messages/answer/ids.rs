@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::wire::call::is_common_id;
 use crate::wire::json::decoded;
+use crate::wire::mac::write_hex;
 
 /// What the API's own ids begin with.
 const MESSAGE: &str = "msg_";
@@ -37,8 +38,9 @@ pub fn call_id(id: Option<&str>, seed: &str, place: u64) -> String {
 fn hashed(prefix: &str, parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     parts.iter().for_each(|part| hash.update(part.as_bytes()));
-    let digits = hash.finalize().iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect::<String>();
-    format!("{prefix}{digits}")
+    let mut id = prefix.to_owned();
+    write_hex(&hash.finalize()[..HASH_BYTES], &mut id);
+    id
 }
 
 #[cfg(test)]
