@@ -249,7 +249,7 @@ proptest! {
         let _ = door::messages::parse(&bytes);
         let _ = policy::parse::parse(&bytes);
         let _ = auth::Client::parse("x", &bytes);
-        let _ = chat::decode_answer(&bytes, 0, &mut Vec::new());
+        let _ = chat::decode_answer(&bytes, &DecodeOptions::plain(Dialect::OpenaiChat, 0), &mut Vec::new());
         let _ = error_words::parse(&bytes);
         let _ = reply::parse(&policy::default_policy(), &String::from_utf8_lossy(&bytes));
     }
@@ -261,7 +261,7 @@ proptest! {
         let _ = door::messages::parse(&bytes);
         let _ = policy::parse::parse(&bytes);
         let _ = auth::Client::parse("x", &bytes);
-        let _ = chat::decode_answer(&bytes, 0, &mut Vec::new());
+        let _ = chat::decode_answer(&bytes, &DecodeOptions::plain(Dialect::OpenaiChat, 0), &mut Vec::new());
         let _ = error_words::parse(&bytes);
     }
 

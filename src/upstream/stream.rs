@@ -146,6 +146,7 @@ impl From<Defect> for Break {
         match defect {
             Defect::Error(error) => Break::Error(error),
             Defect::Undecodable => Break::Undecodable,
+            Defect::Cut => Break::EndedEarly,
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod door;
 pub mod facts;
 pub mod field_type;
 pub mod halves;
+pub mod input_seen;
 pub mod joined;
 pub mod json;
 pub mod mac;

@@ -283,6 +283,16 @@ impl Piece<'_> {
     }
 }
 
+impl FinishReason {
+    /// Whether an answer that ends for this reason may end within a call: its client is told that more would have come.
+    pub fn may_cut(self) -> bool {
+        match self {
+            Self::Length | Self::Window | Self::Filtered | Self::StopString | Self::Paused => true,
+            Self::Stop | Self::Calls | Self::Other => false,
+        }
+    }
+}
+
 impl Finish<'_> {
     /// The same, of its own.
     pub fn into_owned(self) -> Finish<'static> {

@@ -249,6 +249,7 @@ impl Case {
                 vec![("answer", String::from_utf8(body).expect("UTF-8")), ("reads", reads)]
             }
             Err(Defect::Undecodable) => vec![("answer", json!("undecodable").to_string())],
+            Err(Defect::Cut) => vec![("answer", json!("cut").to_string())],
             Err(Defect::Error(error)) => vec![("answer", json!({"error": error_reads(&error)}).to_string())],
         }
     }
@@ -397,6 +398,7 @@ impl Passage {
             }
             Ok(Heard::Foreign) => "foreign",
             Err(Defect::Undecodable) => "undecodable",
+            Err(Defect::Cut) => "cut",
             Err(Defect::Error(error)) => return json!({"error": error_reads(&error)}).to_string(),
         };
         json!(name).to_string()

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::fake::Reply;
-use crate::scenario::{FIRST, Scenario, answer, json_reply, policy, stream};
+use crate::scenario::{FIRST, SECOND, Scenario, answer, json_reply, policy, stream};
 
 /// A request of the Messages API for the tier `small`, whose first candidate speaks another one.
 fn asking() -> Scenario {
@@ -110,4 +110,141 @@ fn an_answer_of_another_api_is_a_message() {
     let last = text.rsplit("\n\n").nth(1).unwrap_or_default();
     assert!(last.starts_with("event: error\ndata: {\"type\":\"error\""), "{text}");
     assert!(!broken.fake.answer.borrow().finished);
+}
+
+/// A chunk of a stream of the chat API with a call of this input, and the one that says why it ended.
+fn call_chunk(arguments: &str) -> String {
+    let function = json!({"name": "Read", "arguments": arguments});
+    let call = json!({"index": 0, "id": "call_1", "type": "function", "function": function});
+    chunk(json!([{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": null}]))
+}
+
+fn chunk(choices: Value) -> String {
+    format!("data: {}\n\n", json!({"id": "c", "model": "m", "choices": choices}))
+}
+
+fn end_chunk(reason: &str) -> String {
+    chunk(json!([{"index": 0, "delta": {}, "finish_reason": reason}])) + "data: [DONE]\n\n"
+}
+
+/// A stream of the Messages API with one call, whose block closes or not: its beginning, and the rest.
+fn call_events(input: &str, closes: &str, reason: &str) -> [String; 2] {
+    let usage = json!({"input_tokens": 3, "output_tokens": 1});
+    let message = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [],
+        "stop_reason": null, "stop_sequence": null, "usage": usage});
+    let block = json!({"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {}});
+    let events = [
+        json!({"type": "message_start", "message": message}),
+        json!({"type": "content_block_start", "index": 0, "content_block": block}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": input}}),
+        json!({"type": closes, "index": 0}),
+        json!({"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": null}, "usage": usage}),
+        json!({"type": "message_stop"}),
+    ];
+    let events = events.map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()));
+    [events[..2].concat(), events[2..].concat()]
+}
+
+/// The scenarios of clients of each API, who want a stream or a whole answer, and of each dialect of the first candidate.
+fn calling(is_messages: bool, dialect: &str, streams: bool) -> Scenario {
+    let mut policy = policy();
+    policy["providers"]["first"]["dialect"] = json!(dialect);
+    let body = json!({"model": "large", "max_tokens": 100, "stream": streams,
+        "messages": [{"role": "user", "content": "Hello"}]});
+    let path = if is_messages { "/v1/messages" } else { "/v1/chat/completions" };
+    Scenario::new().path(Method::POST, path).policy(policy).ask(body)
+}
+
+const OTHER: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"other\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
+/// The same call, as the first candidate streams it.
+fn called(dialect: &str, input: &str, reason: &str) -> Reply {
+    let parts = match (dialect, reason) {
+        ("openai-chat", reason) => [call_chunk(input), end_chunk(reason)],
+        (_, "length") => call_events(input, "content_block_stop", "max_tokens"),
+        (_, _) => call_events(input, "content_block_stop", "tool_use"),
+    };
+    stream(parts.iter().map(String::as_str).collect())
+}
+
+#[test]
+fn a_call_that_is_cut_off_is_no_whole_answer() {
+    for (is_messages, dialect) in
+        [true, false].into_iter().flat_map(|door| ["openai-chat", "anthropic-messages"].map(|dialect| (door, dialect)))
+    {
+        for (input, reason, is_whole) in [
+            (r#"{"path":"a"#, "tool_calls", false),
+            (r#"{"path":"a"#, "stop", false),
+            (r#"{"path":["a""#, "eos", false),
+            (r#"{"path":"a"#, "length", true),
+            (r#"{"path":"a"}"#, "tool_calls", true),
+            (r#"{"path":"a",}"#, "tool_calls", true),
+            (r"{'path': 'a", "tool_calls", true),
+            ("not JSON {", "tool_calls", true),
+        ] {
+            let name = format!("{input} {reason} from {dialect} to the Messages API: {is_messages}");
+            let scenario = calling(is_messages, dialect, true).provider(FIRST, called(dialect, input, reason)).run();
+            let text = scenario.text();
+            let end = if is_messages { "event: message_stop\n" } else { "data: [DONE]\n\n" };
+            assert_eq!(text.contains(end), is_whole, "{name}: {text}");
+            assert_eq!(text.contains("stream_broken"), !is_whole && !is_messages, "{name}: {text}");
+            assert_eq!(text.contains("event: error\n"), !is_whole && is_messages, "{name}: {text}");
+            assert_eq!(scenario.fake.answer.borrow().finished, is_whole, "{name}");
+            assert!(is_whole || !text.contains("\"stop_reason\":\"tool_use\""), "{name}: {text}");
+        }
+        for closes in ["ping", "content_block_stop"] {
+            let [begin, rest] = call_events(r#"{"path":"a"#, closes, "tool_use");
+            let calling = || calling(is_messages, "anthropic-messages", true);
+            let scenario = calling().provider(FIRST, stream(vec![&begin, &rest])).run();
+            assert!(!scenario.fake.answer.borrow().finished, "{closes}: {}", scenario.text());
+            // What has not begun can be asked of the next.
+            let both = stream(vec![&format!("{begin}{rest}")]);
+            let scenario = calling().provider(FIRST, both).provider(SECOND, stream(vec![OTHER])).run();
+            assert_eq!(scenario.response_header("x-route-attempts"), "first/one:broken,second/two:200", "{closes}");
+        }
+    }
+}
+
+#[test]
+fn a_whole_answer_with_a_call_that_is_cut_off_is_asked_of_the_next() {
+    for (is_messages, form) in
+        [true, false].into_iter().flat_map(|door| ["tool_calls", "function_call", "custom"].map(|form| (door, form)))
+    {
+        for (arguments, reason, is_whole) in [
+            (r#"{"path":"a"#, "tool_calls", false),
+            (r#"{"path":"a"#, "stop", false),
+            (r#"{"path":"a"#, "length", true),
+            (r#"{"path":"a"}"#, "stop", true),
+            ("{'path': \"it's", "stop", true),
+            ("", "stop", true),
+        ] {
+            let function = json!({"name": "Read", "arguments": arguments});
+            let message = match form {
+                "function_call" => json!({"role": "assistant", "content": null, "function_call": function}),
+                "custom" => json!({"role": "assistant", "content": null, "tool_calls":
+                    [{"id": "c", "type": "custom", "custom": {"name": "Read", "input": arguments}}]}),
+                _ => json!({"role": "assistant", "content": null, "tool_calls":
+                    [{"id": "c", "type": "function", "function": function}]}),
+            };
+            let body = json!({"id": "c", "model": "m", "choices":
+                [{"index": 0, "message": message, "finish_reason": reason}]});
+            let scenario = calling(is_messages, "openai-chat", false)
+                .provider(FIRST, json_reply(200, body))
+                .provider(SECOND, answer("other"))
+                .run();
+            let attempts = scenario.response_header("x-route-attempts");
+            let expected =
+                if is_whole || form == "custom" { "first/one:200" } else { "first/one:broken,second/two:200" };
+            assert_eq!(attempts, expected, "{form} {arguments} {reason}: {}", scenario.text());
+        }
+    }
+}
+
+#[test]
+fn a_stop_string_may_cut_a_call() {
+    let body = json!({"model": "small", "max_tokens": 100, "stream": true, "stop_sequences": ["}"],
+        "messages": [{"role": "user", "content": "Hello"}]});
+    let reply = stream(vec![&call_chunk(r#"{"path":"a"#), &end_chunk("stop")]);
+    let scenario = asking().ask(body).provider(FIRST, reply).run();
+    assert!(scenario.fake.answer.borrow().finished, "{}", scenario.text());
 }

@@ -36,7 +36,7 @@ use crate::upstream::error_words::ProviderError;
 use crate::upstream::keyring::Permit;
 use crate::upstream::sealer::Sealer;
 use crate::wire::ask::{Api, Ask};
-use crate::wire::json::BYTE_ORDER_MARK;
+use crate::wire::json::{BYTE_ORDER_MARK, says_nothing};
 use crate::wire::piece::{Alive, Piece};
 use crate::wire::sse::Event;
 use crate::wire::transfer::Transfer;
@@ -60,6 +60,8 @@ pub enum Defect {
     /// The body holds an error, as some providers send with status 200.
     Error(ProviderError),
     Undecodable,
+    /// The answer ends within a call, and says that it is whole.
+    Cut,
 }
 
 /// What one event of a stream holds.
@@ -210,6 +212,8 @@ pub struct DecodeOptions {
     pub created: u64,
     /// How many choices were asked for.
     pub choices: u32,
+    /// Whether the client gave strings that end an answer wherever they stand.
+    pub has_stop_strings: bool,
     pub mends: Mends,
     pub calls: messages::Reading,
     pub names: ToolNames,
@@ -234,6 +238,7 @@ impl DecodeOptions {
             dialect: provider.dialect,
             created: now.as_secs(),
             choices: request.choices(),
+            has_stop_strings: has_stop_strings(request),
             mends: Mends::of(&provider.quirks),
             calls: match provider.dialect {
                 Dialect::AnthropicMessages => messages::Reading::of(request),
@@ -258,6 +263,7 @@ impl DecodeOptions {
             dialect,
             created,
             choices: 1,
+            has_stop_strings: false,
             mends: Mends::default(),
             calls: messages::Reading::default(),
             names: ToolNames::none(dialect),
@@ -266,6 +272,12 @@ impl DecodeOptions {
             sealer: None,
         }
     }
+}
+
+/// Whether a request in the words of any API has strings that end its answer.
+fn has_stop_strings(request: &Ask<'_>) -> bool {
+    let given = ["stop", "stop_sequences"].into_iter().filter_map(|name| request.field(name));
+    given.into_iter().any(|strings| !says_nothing(strings))
 }
 
 /// The body of a whole answer, without a byte order mark, and put right where the provider's row says so, or a tool has
@@ -293,7 +305,7 @@ pub fn decode_answer<'a>(options: &DecodeOptions, body: &'a [u8]) -> Result<Vec<
     let mut pieces = Vec::new();
     match options.dialect {
         Dialect::OpenaiChat => {
-            chat::decode_answer(body, options.created, &mut pieces)?;
+            chat::decode_answer(body, options, &mut pieces)?;
             if let Some(mut keeper) = StateKeeper::new(options) {
                 keeper.take(&mut pieces);
             }

@@ -8,7 +8,7 @@ use crate::upstream::dialect::{DecodeOptions, EndOfAnswer, Stream};
 use crate::wire::carried::carried;
 
 // What seals thoughts is no plain value.
-carried!(DecodeOptions { dialect, created, choices, mends, calls, names, forms, states } without { sealer });
+carried!(DecodeOptions { dialect, created, choices, has_stop_strings, mends, calls, names, forms, states } without { sealer });
 carried!(EndOfAnswer { stood_alone, went_on });
 
 /// What a [`Stream`] knows beside its options.

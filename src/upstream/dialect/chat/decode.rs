@@ -3,6 +3,7 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::call_inputs::{CallInputs, bit};
 use super::chunk::{self, Chunk, Form};
 use super::delta::is_content;
 use crate::upstream::dialect::{DecodeOptions, Defect, EndOfAnswer, Heard};
@@ -81,7 +82,7 @@ fn error(chunk: &Chunk<'_>, data: &[u8]) -> Option<ProviderError> {
 }
 
 /// Reads a whole answer.
-pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a>>) -> Result<(), Defect> {
+pub fn decode_answer<'a>(body: &'a [u8], options: &DecodeOptions, pieces: &mut Vec<Piece<'a>>) -> Result<(), Defect> {
     let body = without_mark(body);
     let read = std::str::from_utf8(body).ok().and_then(|json| chunk::read(json, Form::Answer, pieces).ok());
     let chunk = read.ok_or_else(|| match error_words::parse(body) {
@@ -97,8 +98,14 @@ pub fn decode_answer<'a>(body: &'a [u8], created: u64, pieces: &mut Vec<Piece<'a
     if chunk.choices.have_failed {
         return Err(Defect::Error(ProviderError::default()));
     }
+    let mut inputs = CallInputs::new(options);
+    pieces.iter().for_each(|piece| inputs.take(piece));
+    if inputs.cut() != 0 {
+        return Err(Defect::Cut);
+    }
     let usage = usage(&chunk);
-    let start = Start { id: chunk.id, model: chunk.model, created: chunk.created.unwrap_or(created), usage: None };
+    let created = chunk.created.unwrap_or(options.created);
+    let start = Start { id: chunk.id, model: chunk.model, created, usage: None };
     pieces.insert(0, Piece::Start(start));
     pieces.extend(usage.map(|Counted { usage, raw }| Piece::Usage { usage, stands_alone: false, raw: Some(raw) }));
     Ok(())
@@ -115,10 +122,11 @@ pub struct ChatStream {
     /// The choices that have said something, and those that have finished, a bit for each.
     begun: u128,
     finished: u128,
+    inputs: CallInputs,
     end: EndOfAnswer,
 }
 
-carried!(ChatStream { expected_choices, created, introduced, begun, finished, end });
+carried!(ChatStream { expected_choices, created, introduced, begun, finished, inputs, end });
 
 impl ChatStream {
     pub fn new(options: &DecodeOptions) -> Self {
@@ -128,6 +136,7 @@ impl ChatStream {
             introduced: false,
             begun: 0,
             finished: 0,
+            inputs: CallInputs::new(options),
             end: EndOfAnswer::default(),
         }
     }
@@ -158,7 +167,7 @@ impl ChatStream {
             return Ok(Heard::Foreign);
         }
         pieces.extend(usage.map(|Counted { usage, raw }| Piece::Usage { usage, stands_alone, raw: Some(raw) }));
-        self.note_choices(pieces);
+        self.note_choices(pieces)?;
         if !self.introduced {
             // Azure's first chunk, which is about the prompt, names no model.
             self.introduced = chunk.model.is_some();
@@ -174,13 +183,20 @@ impl ChatStream {
     }
 
     /// Notes which choices have begun and finished. What one says after its end shows that it was none.
-    fn note_choices(&mut self, pieces: &[Piece<'_>]) {
+    ///
+    /// # Errors
+    /// Where a choice has surely finished within a call: with a reason of its own, and none before it was followed by more.
+    fn note_choices(&mut self, pieces: &[Piece<'_>]) -> Result<(), Defect> {
         let mut says_more = false;
         for piece in pieces.iter().filter(|piece| piece.says_something()) {
-            let place = bit(piece.choice());
+            let place = piece.choice().map(bit).unwrap_or_default();
+            self.inputs.take(piece);
             if let Piece::Finish { .. } = piece {
                 self.finished |= place;
                 self.end.note_finish(says_more);
+                if !says_more && !self.end.went_on && self.inputs.cut() & place != 0 {
+                    return Err(Defect::Cut);
+                }
             } else {
                 self.begun |= place;
             }
@@ -190,6 +206,7 @@ impl ChatStream {
                 says_more = true;
             }
         }
+        Ok(())
     }
 
     /// How surely what was said last is the end; see [`EndOfAnswer`].
@@ -198,21 +215,17 @@ impl ChatStream {
     }
 
     /// Whether every choice has its finish_reason: as many as were asked for, and each that said something. Those of `kept` have
-    /// one that is not told yet.
+    /// one that is not told yet. One that cuts off a call which should be whole is none.
     pub fn is_finished(&self, kept: impl Iterator<Item = u64>) -> bool {
-        let finished = kept.fold(self.finished, |finished, choice| finished | bit(Some(choice)));
-        finished.count_ones() >= self.expected_choices && self.begun & !finished == 0
+        let finished = kept.fold(self.finished, |finished, choice| finished | bit(choice));
+        let has_all = finished.count_ones() >= self.expected_choices && self.begun & !finished == 0;
+        has_all && self.finished & self.inputs.cut() == 0
     }
 }
 
 /// Whether the data of an event is the end marker.
 pub fn is_end(data: &[u8]) -> bool {
     data.trim_ascii() == b"[DONE]"
-}
-
-fn bit(choice: Option<u64>) -> u128 {
-    let place = choice.and_then(|choice| u32::try_from(choice).ok());
-    place.and_then(|place| 1_u128.checked_shl(place)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -223,10 +236,13 @@ mod tests {
     use crate::wire::json::JsonString;
     use crate::wire::piece::{AnswerItem, At, FinishReason, ReasoningForm};
 
+    fn options() -> DecodeOptions {
+        DecodeOptions::plain(Dialect::OpenaiChat, 7)
+    }
+
     fn take(data: &str) -> Result<Vec<Piece<'_>>, Defect> {
-        let options = DecodeOptions::plain(Dialect::OpenaiChat, 7);
         let mut pieces = Vec::new();
-        ChatStream::new(&options).take(data.as_bytes(), &mut pieces).map(|_| pieces)
+        ChatStream::new(&options()).take(data.as_bytes(), &mut pieces).map(|_| pieces)
     }
 
     #[test]
@@ -290,7 +306,7 @@ mod tests {
 
     #[test]
     fn choices_that_a_provider_does_not_make_are_not_waited_for_once_it_says_that_it_is_done() {
-        let options = DecodeOptions { choices: 2, ..DecodeOptions::plain(Dialect::OpenaiChat, 7) };
+        let options = DecodeOptions { choices: 2, ..options() };
         let one = r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
         let half = r#"{"choices":[{"index":1,"delta":{"content":"b"}}]}"#;
         for (events, expected) in [(&[one][..], true), (&[one, half], false), (&[], false)] {
@@ -318,7 +334,7 @@ mod tests {
         }
         for data in [&b"{\"choices\":[{\"delta\":{\"content\":\"\xFF\"}}]}"[..], b"{\"\xC3\":1}"] {
             let mut pieces = Vec::new();
-            assert_eq!(decode_answer(data, 7, &mut pieces), Err(Defect::Undecodable));
+            assert_eq!(decode_answer(data, &options(), &mut pieces), Err(Defect::Undecodable));
         }
     }
 
@@ -380,7 +396,7 @@ mod tests {
                 assert_eq!(said(&pieces), expected, "{data}");
                 let body = data.replace("\"delta\"", "\"message\"");
                 let mut whole = Vec::new();
-                decode_answer(body.as_bytes(), 7, &mut whole).expect(&body);
+                decode_answer(body.as_bytes(), &options(), &mut whole).expect(&body);
                 assert_eq!(said(&whole), expected, "{body}");
             }
         }
@@ -468,8 +484,7 @@ mod tests {
             (vec![BOTH, BOTH], settled(false, true)),
             (vec![BOTH, BOTH, STOP], settled(true, true)),
         ] {
-            let options = DecodeOptions::plain(Dialect::OpenaiChat, 7);
-            let mut stream = ChatStream::new(&options);
+            let mut stream = ChatStream::new(&options());
             for event in &events {
                 stream.take(event.as_bytes(), &mut Vec::new()).expect("a chunk");
             }

@@ -17,6 +17,7 @@ use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{DecodeOptions, Defect, EndOfAnswer, Heard};
 use crate::upstream::error_words;
 use crate::upstream::sealer::Sealer;
+use crate::wire::input_seen::InputSeen;
 use crate::wire::json::{JsonString, fields_named, given, says_nothing};
 use crate::wire::piece::{Alive, AnswerCall, AnswerItem, At, FinishReason, ItemEnd, Piece, ReasoningForm, Start};
 use crate::wire::seal::{SealKind, Sealed};
@@ -45,6 +46,8 @@ pub struct MessagesStream {
     /// How many blocks have begun.
     blocks: u64,
     has_calls: bool,
+    /// Whether a call has ended within its input.
+    has_cut_call: bool,
     finished: bool,
     end: EndOfAnswer,
     /// The state in the last event, if its client is to get a token instead.
@@ -58,6 +61,8 @@ struct OpenBlock<R = InputReader> {
     kind: BlockKind,
     /// What a call's input is if no fragment of it comes.
     input: Option<String>,
+    /// How far a call's input has come.
+    seen: InputSeen,
     /// What reads a call's input, where it is not told as it comes.
     reader: Option<R>,
     /// What a thought says, as the inside of a JSON string, if it can be sealed.
@@ -87,6 +92,7 @@ impl MessagesStream {
             open: Vec::new(),
             blocks: 0,
             has_calls: false,
+            has_cut_call: false,
             finished: false,
             end: EndOfAnswer::default(),
             seen: None,
@@ -185,7 +191,7 @@ impl MessagesStream {
         // Without a number it is the one of its place.
         let index = event.index.unwrap_or(self.blocks);
         self.blocks += 1;
-        self.open.retain(|open| open.index != index);
+        self.has_cut_call |= self.open.extract_if(.., |open| open.index == index).any(|open| open.seen.is_open());
         if self.open.len() >= MAX_OPEN_BLOCKS {
             return Err(Undecodable);
         }
@@ -222,7 +228,8 @@ impl MessagesStream {
         }
         let seals = self.sealer.is_some() && matches!(kind, BlockKind::Thinking | BlockKind::Redacted);
         let state = state.filter(|_| seals).map(ToOwned::to_owned);
-        self.open.push(OpenBlock { index, kind, input, reader, thought: seals.then(String::new), state });
+        let (seen, thought) = (InputSeen::default(), seals.then(String::new));
+        self.open.push(OpenBlock { index, kind, input, seen, reader, thought, state });
         match kind {
             BlockKind::Thinking => self.thinking(at, block.thinking, pieces),
             BlockKind::Redacted | BlockKind::Text | BlockKind::Call | BlockKind::Other => Ok(()),
@@ -258,6 +265,7 @@ impl MessagesStream {
                     return Ok(());
                 }
                 open.input = None;
+                open.seen.take(&fragment);
                 let fragment = match &mut open.reader {
                     None => fragment,
                     Some(reader) => JsonString::encode(&reader.take(&fragment.decode().ok_or(Undecodable)?)),
@@ -273,6 +281,7 @@ impl MessagesStream {
         match self.open.iter().rposition(is_meant) {
             Some(position) => {
                 let open = self.open.remove(position);
+                self.has_cut_call |= open.seen.is_open();
                 self.close(open, ItemEnd::Complete, pieces)
             }
             None => Ok(()),
@@ -300,7 +309,7 @@ impl MessagesStream {
         self.push(Piece::End { at, end }, pieces)
     }
 
-    fn finish<'a>(&mut self, event: &Event<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Undecodable> {
+    fn finish<'a>(&mut self, event: &Event<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<(), Defect> {
         if let Some(later) = Counts::read(event.usage) {
             let counts = self.counts.get_or_insert_default();
             counts.update(later);
@@ -311,11 +320,15 @@ impl MessagesStream {
         let [reason, stop_string, details] = fields_named(delta.get(), &names).map_err(|_| Undecodable)?;
         let Some(word) = answer::reason(reason) else { return Ok(()) };
         if word.decode().is_some_and(|word| error_words::is_error_name(&word)) {
-            return Err(Undecodable);
+            return Err(Defect::Undecodable);
         }
         let mut finish = answer::finish(word, self.has_calls);
         finish.stop_string = stop_string.and_then(JsonString::read);
         finish.explanation = answer::explanation(details);
+        self.has_cut_call |= self.open.iter().any(|open| open.seen.is_open());
+        if self.has_cut_call && !finish.reason.may_cut() {
+            return Err(Defect::Cut);
+        }
         let is_cut = matches!(finish.reason, FinishReason::Length | FinishReason::Window);
         let how = if is_cut { ItemEnd::Cut } else { ItemEnd::Complete };
         for open in std::mem::take(&mut self.open) {
