@@ -142,10 +142,14 @@ impl<'x> Builder<'x, '_> {
         }
     }
 
-    /// Gives the last message, which is of this answer, the states that belong to it.
+    /// Gives the last message, which is of this answer, the states that belong to it and to its calls.
     fn return_states(&mut self, answer: usize) {
-        if let Some(Message::Assistant { state, .. }) = self.messages.last_mut() {
-            self.returned.join_message(answer, state);
+        let Some(Message::Assistant { state, tool_calls, .. }) = self.messages.last_mut() else { return };
+        self.returned.join_message(answer, state);
+        for call in tool_calls {
+            if let ToolCall::Function { id, extra_content: extra @ None, .. } = call {
+                *extra = self.returned.take_behind_call(answer, id);
+            }
         }
     }
 

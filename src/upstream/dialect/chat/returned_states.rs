@@ -69,7 +69,16 @@ impl<'x> ReturnedStates<'x> {
         }
     }
 
-    /// The state of the call of this id.
+    /// The state of a call of this id that has been.
+    pub fn take_behind_call(&mut self, answer: usize, id: &str) -> Option<&'x RawValue> {
+        let is_of = |returned: &Returned<CallState<'x>>| {
+            returned.origin.answer == answer && returned.state.id.as_deref() == Some(id)
+        };
+        let position = self.calls.iter().position(is_of)?;
+        Some(self.calls.remove(position).state.extra)
+    }
+
+    /// The state of a call of this id that comes.
     pub fn take_of_call(&mut self, answer: usize, id: &str) -> Option<&'x RawValue> {
         let is_of = |returned: &Returned<CallState<'x>>| {
             let known = returned.state.id.as_deref().filter(|id| is_common_id(id));
