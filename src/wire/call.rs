@@ -4,8 +4,10 @@
 use crate::wire::carried::carried;
 use crate::wire::json::{Json, JsonString};
 
-/// What stands around an input that is no JSON object, as Claude Code has it.
-const UNPARSED: &str = "__unparsedToolInput";
+/// What stands before and behind the text of an input that is no JSON object, as Claude Code has it.
+const UNPARSED_BEGINNING: &str = r#"{"__unparsedToolInput":{"raw":""#;
+const UNPARSED_LENGTH: &str = r#"","len":"#;
+const UNPARSED_END: &str = "}}";
 
 /// How the input of a call is formed, and in which shape the Chat Completions API writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +34,25 @@ pub fn is_common_id(id: &str) -> bool {
 /// The input of a function as a JSON object, which the Messages API and its clients read: of one that is none, what came.
 pub fn input_object(input: &JsonString<'_>) -> String {
     let text = input.decode();
-    match text.as_deref().map(str::trim) {
+    match text.as_deref().map(without_blanks) {
         // Some models call what takes nothing so.
         Some("" | "null") => "{}".to_owned(),
         Some(text) if text.starts_with('{') && Json::borrow(text).is_some() => text.to_owned(),
-        Some(_) | None => format!(r#"{{"{UNPARSED}":{{"raw":{},"len":{}}}}}"#, input.get(), input.text_bytes()),
+        Some(_) | None => unparsed_beginning(input.inside()) + &unparsed_end(input.text_bytes()),
     }
+}
+
+/// A text without the white space around it that JSON has.
+pub fn without_blanks(text: &str) -> &str {
+    text.trim_matches([' ', '\n', '\r', '\t'])
+}
+
+/// What stands for an input that is no JSON object, up to this part of its text, which is the inside of a JSON string.
+pub fn unparsed_beginning(inside: &str) -> String {
+    format!("{UNPARSED_BEGINNING}{inside}")
+}
+
+/// What stands behind such a text, which has so many bytes.
+pub fn unparsed_end(bytes: usize) -> String {
+    format!("{UNPARSED_LENGTH}{bytes}{UNPARSED_END}")
 }

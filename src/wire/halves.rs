@@ -4,10 +4,13 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::carried::Carried;
 use super::json::Json;
 
 /// What stands for half of a pair.
 pub const NO_CHARACTER: &str = "\u{fffd}";
+/// The same in JSON.
+const MENDED: &str = r"\ufffd";
 /// How long a code is that stands for a character, as `\u00e9`.
 pub const CODE_BYTES: usize = 6;
 
@@ -41,6 +44,55 @@ pub enum Stretch<'a> {
     Lone(&'a str),
 }
 
+/// The first half of a pair at the end of a text that goes on: its other half may come with the next part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldHalf(Option<String>);
+
+impl Carried for HeldHalf {
+    fn to_json(&self) -> Value {
+        self.0.to_json()
+    }
+
+    fn from_json(json: Value) -> Option<Self> {
+        Carried::from_json(json).map(Self)
+    }
+}
+
+impl HeldHalf {
+    /// What the next part, the inside of a JSON string, adds to the text: behind the half that was held, without the one that is
+    /// now, and with U+FFFD for those that have no other.
+    pub fn take<'s>(&mut self, inside: &'s str) -> Cow<'s, str> {
+        let whole = match self.0.take() {
+            None if first_lone(inside).is_none() => return inside.into(),
+            None => Cow::Borrowed(inside),
+            Some(held) => Cow::Owned(held + inside),
+        };
+        let mut parts: Vec<Stretch<'_>> = parts(&whole).collect();
+        if let Some(Stretch::Lone(code)) = parts.last()
+            && Half::First.begins(code)
+        {
+            self.0 = Some((*code).to_owned());
+            parts.pop();
+        }
+        parts.into_iter().map(Stretch::mended).collect::<String>().into()
+    }
+
+    /// What the text ends with, as the inside of a JSON string, where nothing more comes.
+    pub fn end(&mut self) -> Option<&'static str> {
+        self.0.take().map(|_| MENDED)
+    }
+}
+
+impl<'a> Stretch<'a> {
+    /// The same, with U+FFFD for a half.
+    fn mended(self) -> &'a str {
+        match self {
+            Stretch::Whole(text) => text,
+            Stretch::Lone(_) => MENDED,
+        }
+    }
+}
+
 /// The parts of the inside of a JSON string.
 pub fn parts(inside: &str) -> impl Iterator<Item = Stretch<'_>> {
     let mut rest = inside;
@@ -62,11 +114,7 @@ pub fn mended(json: &str) -> Cow<'_, str> {
     if first_lone(json).is_none() {
         return json.into();
     }
-    let parts = parts(json).map(|part| match part {
-        Stretch::Whole(text) => text,
-        Stretch::Lone(_) => r"\ufffd",
-    });
-    parts.collect::<String>().into()
+    parts(json).map(Stretch::mended).collect::<String>().into()
 }
 
 /// Any JSON, with U+FFFD for half a surrogate pair, which the reader has no value for.
@@ -124,6 +172,24 @@ mod tests {
         ] {
             assert_eq!(parts(inside).collect::<Vec<_>>(), expected, "{inside}");
         }
+    }
+
+    #[test]
+    fn a_pair_that_is_split_becomes_one_again() {
+        for (parts, expected, end) in [
+            (&["a", r"b\n"][..], r"ab\n", None),
+            (&[r"a\ud83d", r"\ude00b"], r"a\ud83d\ude00b", None),
+            (&[r"\ud83d", "", r"\uDE00", "c"], r"\ud83d\uDE00c", None),
+            (&[r"\ud83d", "b"], r"\ufffdb", None),
+            (&[r"\ud83d", r"\ud83d", r"\ude00\ude00"], r"\ufffd\ud83d\ude00\ufffd", None),
+            (&[r"a\ude00", r"\ud83d"], r"a\ufffd", Some(r"\ufffd")),
+            (&[r"\\ud83d", r"\ude00"], r"\\ud83d\ufffd", None),
+        ] {
+            let mut held = HeldHalf::default();
+            let told: String = parts.iter().map(|part| held.take(part).into_owned()).collect();
+            assert_eq!((told.as_str(), held.end()), (expected, end), "{parts:?}");
+        }
+        assert!(matches!(HeldHalf::default().take("a\\n"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -129,8 +129,7 @@ fn what_a_provider_of_the_same_api_sends_goes_out_as_it_came() {
 fn check_any(source: &Source) -> Result<(), String> {
     let options = AnswerOptions { door: Door::Messages, ..source.encode };
     let ways = Ways { reading: source.decode.clone(), options };
-    // Half a character is one to the API, and none to who reads the test.
-    let wire = String::from_utf8_lossy(&source.wire).replace("\\ud83d", "?").replace("\\ude00", "!");
+    let wire = String::from_utf8_lossy(&source.wire);
     let (mut delivery, mut out) = (Delivery::stream(options, None), Vec::new());
     read(&ways.reading, &[wire.as_bytes()], |said| {
         delivery.take(&Passing::Rewritten.of(said), &mut out);

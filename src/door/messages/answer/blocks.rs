@@ -7,21 +7,22 @@
 use std::borrow::Cow;
 
 use crate::door::answer::AnswerOptions;
+use crate::door::messages::answer::call_input::CallInput;
 use crate::door::messages::answer::extent::{Extent, OpenBlock, OpenKind};
 use crate::door::messages::answer::ids;
 use crate::policy::Dialect;
 use crate::wire::call::CallKind;
 use crate::wire::carried::carried;
 use crate::wire::containers::{elements, members_named};
-use crate::wire::json::{JsonString, quoted};
+use crate::wire::halves::HeldHalf;
+use crate::wire::json::JsonString;
 use crate::wire::piece::{AnswerCall, AnswerItem, At, Opaque, OpaqueHolder, Piece, ReasoningForm};
 use crate::wire::seal::{SealKind, Sealed};
 
 /// Calls whose fragments find them.
 const MAX_KNOWN_CALLS: usize = 1_024;
-/// What stands around the text of a custom tool's input, which the API knows as the one property of an object.
-const CUSTOM_BEGINNING: &str = r#"{"input":""#;
-const CUSTOM_END: &str = r#""}"#;
+/// The longest part of an input that waits for the name of its call, as JSON.
+const MAX_EARLY_BYTES: usize = 64 * 1024;
 
 /// One step of a message.
 #[derive(Debug)]
@@ -73,44 +74,61 @@ struct Named<'p> {
     dialect: Dialect,
 }
 
+/// Which call a part of one means.
+#[derive(Clone, Copy)]
+enum Meant {
+    /// The one that has not all of its name yet.
+    Pending,
+    /// The one of the block with this number.
+    Begun(u64),
+    Another,
+}
+
 /// The blocks of one message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Blocks {
     pub extent: Extent,
+    /// Of the open text or thought.
+    half: HeldHalf,
     calls: Vec<CallBlock>,
+    /// The number of the block of the call that was named last, if it had begun before.
+    named: Option<u64>,
     /// A call that has not all of its name yet.
     pending: Option<PendingCall>,
     /// What ids of calls without one are made of.
     seed: String,
 }
 
-carried!(Blocks { extent, calls, pending, seed });
+carried!(Blocks { extent, half, calls, named, pending, seed });
 
 /// A call that has begun.
 #[derive(Clone, Debug, PartialEq)]
 struct CallBlock {
     at: At,
     index: u64,
-    kind: CallKind,
     /// As its provider has it.
     came_id: Option<String>,
     id: String,
+    /// The inside of a JSON string.
+    name: String,
+    input: CallInput,
     has_input: bool,
     is_open: bool,
 }
 
-carried!(CallBlock { at, index, kind, came_id, id, has_input, is_open });
+carried!(CallBlock { at, index, came_id, id, name, input, has_input, is_open });
 
 #[derive(Clone, Debug, PartialEq)]
 struct PendingCall {
     at: At,
     kind: CallKind,
     id: Option<String>,
-    /// The inside of a JSON string.
+    /// The insides of JSON strings. What comes of the input before a name waits for one.
     name: String,
+    input: String,
 }
 
-carried!(PendingCall { at, kind, id, name });
+carried!(PendingCall { at, kind, id, name, input });
 
 impl Blocks {
     /// The blocks of a message of which the client has so much.
@@ -137,8 +155,7 @@ impl Blocks {
             }
             Piece::Reasoning { at, form, text } => {
                 if options.shows(dialect, piece) && self.is_first_telling(*form) && !text.is_empty() {
-                    let index = self.in_block(OpenKind::Thinking, *at, sink);
-                    sink(Step::Part { index, part: Part::Thinking(text) });
+                    self.tell(OpenKind::Thinking, *at, text, sink);
                 }
             }
             Piece::Sealed { at, .. } => {
@@ -186,8 +203,25 @@ impl Blocks {
 
     fn text(&mut self, at: At, text: &JsonString<'_>, sink: Sink<'_>) {
         if !text.is_empty() {
-            let index = self.in_block(OpenKind::Text, at, sink);
-            sink(Step::Part { index, part: Part::Text(text) });
+            self.tell(OpenKind::Text, at, text, sink);
+        }
+    }
+
+    /// Tells a part of a text or thought, in which no half of a pair stands alone.
+    fn tell(&mut self, kind: OpenKind, at: At, text: &JsonString<'_>, sink: Sink<'_>) {
+        let index = self.in_block(kind, at, sink);
+        match self.half.take(text.inside()) {
+            Cow::Borrowed(_) => sink(Step::Part { index, part: kind.part(text) }),
+            Cow::Owned(inside) if inside.is_empty() => {}
+            Cow::Owned(inside) => sink(Step::Part { index, part: kind.part(&JsonString::join(&inside)) }),
+        }
+    }
+
+    /// Tells what stands for a half that has no other, where the text or thought goes no further.
+    fn end_half(&mut self, sink: Sink<'_>) {
+        let Some(OpenBlock { index, kind, .. }) = self.extent.open else { return };
+        if let Some(half) = self.half.end() {
+            sink(Step::Part { index, part: kind.part(&JsonString::join(half)) });
         }
     }
 
@@ -215,6 +249,7 @@ impl Blocks {
         match sealed.kind {
             SealKind::Signature => {
                 let index = self.in_block(OpenKind::Thinking, at, sink);
+                self.end_half(sink);
                 sink(Step::Part { index, part: Part::Signature(&sealed.token) });
                 self.extent.open = Some(OpenBlock { index, kind: OpenKind::Sealed, item: Some(at.item) });
             }
@@ -232,30 +267,50 @@ impl Blocks {
     fn begin_call(&mut self, named: &Named<'_>, sink: Sink<'_>) {
         let Named { at, call, dialect } = *named;
         let id = call.id.as_ref().and_then(JsonString::decode).filter(|id| !id.is_empty());
-        // Some name a call with every fragment of it, some give each fragment an id, and some do not count their calls.
-        let is_other = |known: Option<&str>| {
-            let has_other_id = known.zip(id.as_deref()).is_some_and(|(known, given)| known != given);
-            dialect != Dialect::OpenaiChat || (has_other_id && call.name.is_some())
+        let meant = match dialect {
+            Dialect::OpenaiChat => self.meant(at, id.as_deref(), call.name.as_ref()),
+            Dialect::AnthropicMessages | Dialect::OpenaiResponses => Meant::Another,
         };
-        if let Some(pending) = self.pending.as_mut().filter(|pending| pending.at == at) {
-            if !is_other(pending.id.as_deref()) {
-                pending.name_as(id, call.name.as_ref());
-                return;
+        if let (Meant::Pending, Some(pending)) = (meant, &mut self.pending) {
+            return pending.name_as(id, call.name.as_ref());
+        }
+        if let Meant::Begun(index) = meant {
+            if self.pending.as_ref().is_some_and(|pending| pending.at == at) {
+                self.begin_pending(sink);
             }
-        } else if let Some(known) = self.calls.iter().rev().find(|known| known.at == at)
-            && !is_other(known.came_id.as_deref())
-        {
+            self.named = Some(index);
             return;
         }
         self.begin_pending(sink);
-        let mut pending = PendingCall { at, kind: call.kind, id: None, name: String::new() };
+        let mut pending = PendingCall { at, kind: call.kind, id: None, name: String::new(), input: String::new() };
         pending.name_as(id, call.name.as_ref());
         self.pending = Some(pending);
     }
 
+    /// Which call a part means that has this id and name, at a place where there may be several: some providers name a call with
+    /// every fragment of it, some give each fragment an id, and some do not count their calls.
+    fn meant(&self, at: At, id: Option<&str>, name: Option<&JsonString<'_>>) -> Meant {
+        let is_other =
+            |known: Option<&str>| name.is_some() && known.zip(id).is_some_and(|(known, given)| known != given);
+        let is_there = |known: &&CallBlock| known.at == at && known.is_open;
+        let begun = || self.calls.iter().rev().filter(is_there);
+        let of_its_id = id.and_then(|_| begun().find(|known| known.came_id.as_deref() == id));
+        let latest = match self.pending.as_ref().filter(|pending| pending.at == at) {
+            Some(pending) if pending.id.as_deref() == id => return Meant::Pending,
+            Some(pending) if of_its_id.is_none() && !is_other(pending.id.as_deref()) => return Meant::Pending,
+            Some(_) => None,
+            None => begun().next(),
+        };
+        // A name is whole once there is input.
+        let has_other_name =
+            |known: &CallBlock| known.has_input && name.is_some_and(|name| known.name != name.inside());
+        let known = of_its_id.or(latest).filter(|known| !is_other(known.came_id.as_deref()) && !has_other_name(known));
+        known.map_or(Meant::Another, |known| Meant::Begun(known.index))
+    }
+
     /// The call that was waited with for all of its name begins.
     fn begin_pending(&mut self, sink: Sink<'_>) {
-        let Some(PendingCall { at, kind, id: came_id, name }) = self.pending.take() else { return };
+        let Some(PendingCall { at, kind, id: came_id, name, input }) = self.pending.take() else { return };
         self.end_open(sink);
         if self.calls.len() >= MAX_KNOWN_CALLS {
             self.end_call(0, sink);
@@ -269,7 +324,13 @@ impl Blocks {
         }
         sink(Step::Begin { index, block: NewBlock::Call { id: &id, name: &format!("\"{name}\"") } });
         self.extent.has_calls = true;
-        self.calls.push(CallBlock { at, index, kind, came_id, id, has_input: false, is_open: true });
+        let mut call =
+            CallBlock { at, index, came_id, id, name, input: CallInput::new(kind), has_input: false, is_open: true };
+        if !input.is_empty() {
+            call.take(&JsonString::join(&input), sink);
+        }
+        self.calls.push(call);
+        self.named = None;
     }
 
     fn input(&mut self, at: At, fragment: &JsonString<'_>, sink: Sink<'_>) {
@@ -280,19 +341,21 @@ impl Blocks {
         if self.pending.as_ref().is_none_or(|pending| pending.at != at) && !self.calls.iter().any(is_known) {
             // Nobody has seen it begin.
             self.begin_pending(sink);
-            self.pending = Some(PendingCall { at, kind: CallKind::Function, id: None, name: String::new() });
+            let (name, input) = (String::new(), String::new());
+            self.pending = Some(PendingCall { at, kind: CallKind::Function, id: None, name, input });
+        }
+        if let Some(pending) = self.pending.as_mut().filter(|pending| pending.at == at && pending.name.is_empty())
+            && pending.input.len() + fragment.inside().len() <= MAX_EARLY_BYTES
+        {
+            pending.input.push_str(fragment.inside());
+            return;
         }
         self.begin_pending(sink);
-        let Some(call) = self.calls.iter_mut().rev().find(|call| is_known(call)) else { return };
-        let is_first = !std::mem::replace(&mut call.has_input, true);
-        let fragment = match call.kind {
-            CallKind::Function | CallKind::Legacy => Cow::Borrowed(fragment.get()),
-            CallKind::Custom => {
-                let beginning = if is_first { CUSTOM_BEGINNING } else { "" };
-                Cow::Owned(quoted(&format!("{beginning}{}", fragment.inside())))
-            }
-        };
-        sink(Step::Part { index: call.index, part: Part::Input(&fragment) });
+        let of_its_name = self.calls.iter().rposition(|call| is_known(call) && self.named == Some(call.index));
+        let position = of_its_name.or_else(|| self.calls.iter().rposition(is_known));
+        if let Some(call) = position.and_then(|position| self.calls.get_mut(position)) {
+            call.take(fragment, sink);
+        }
     }
 
     fn end_item(&mut self, at: At, sink: Sink<'_>) {
@@ -308,6 +371,7 @@ impl Blocks {
     }
 
     fn end_open(&mut self, sink: Sink<'_>) {
+        self.end_half(sink);
         let Some(OpenBlock { index, kind, .. }) = self.extent.open.take() else { return };
         if kind == OpenKind::Thinking {
             // Some clients send back no thought without one, and some providers miss those.
@@ -320,9 +384,8 @@ impl Blocks {
         let Some(call) = self.calls.get_mut(position).filter(|call| call.is_open) else { return };
         call.is_open = false;
         let index = call.index;
-        if call.kind == CallKind::Custom {
-            let beginning = if call.has_input { "" } else { CUSTOM_BEGINNING };
-            sink(Step::Part { index, part: Part::Input(&quoted(&format!("{beginning}{CUSTOM_END}"))) });
+        if let Some(rest) = call.input.end() {
+            sink(Step::Part { index, part: Part::Input(&rest) });
         }
         sink(Step::End { index });
     }
@@ -330,6 +393,26 @@ impl Blocks {
     fn next_index(&mut self) -> u64 {
         self.extent.blocks += 1;
         self.extent.blocks - 1
+    }
+}
+
+impl OpenKind {
+    /// A part of such a block.
+    fn part<'s>(self, text: &'s JsonString<'s>) -> Part<'s> {
+        match self {
+            OpenKind::Text => Part::Text(text),
+            OpenKind::Thinking | OpenKind::Sealed => Part::Thinking(text),
+        }
+    }
+}
+
+impl CallBlock {
+    /// Takes a part of its input.
+    fn take(&mut self, part: &JsonString<'_>, sink: Sink<'_>) {
+        self.has_input = true;
+        if let Some(told) = self.input.take(part) {
+            sink(Step::Part { index: self.index, part: Part::Input(&told) });
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! and what it used.
 
 pub mod blocks;
+mod call_input;
 pub mod events;
 pub mod extent;
 pub mod gathered;
