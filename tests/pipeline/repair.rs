@@ -58,6 +58,8 @@ fn a_replay_goes_on_where_the_first_stream_broke() {
         events(&[role("a"), text("a", "Hello wo"), "data: {\"error\":{\"message\":\"overloaded\"}}\n\n".into()]),
         events(&[role("a"), text("a", "Hello wo"), "data: {\"choices\":[{\"del\n\n".into()]),
         events(&[role("a"), text("a", "Hello wo"), DONE.into()]),
+        // A call that is cut off.
+        events(&[role("a"), text("a", "Hello wo"), call("a", "{\"x\":"), STOP.into(), DONE.into()]),
     ] {
         let scenario = asking(json!({"resume": "replay"}), json!({}))
             .provider(FIRST, broken)

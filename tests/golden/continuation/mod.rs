@@ -28,19 +28,19 @@ use crate::case::{Case, FOLDERS, Ways, cases};
 /// A stream and its way to its client.
 #[derive(Clone, Debug)]
 pub struct Source {
-    name: String,
+    pub name: String,
     pub wire: Vec<u8>,
-    end: End,
+    pub end: End,
     pub decode: DecodeOptions,
     pub encode: AnswerOptions,
-    repair: Option<Repair>,
+    pub repair: Option<Repair>,
     /// What the keys of its sealer are made of.
-    root: Option<Secret<String>>,
+    pub root: Option<Secret<String>>,
 }
 
 /// How a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub enum End {
     Clean,
     /// Where its length says.
     AtItsLength,
@@ -65,7 +65,7 @@ struct Outcome {
 
 /// Whether what the client gets goes out as it comes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Holding {
+pub enum Holding {
     Nothing,
     All,
 }
@@ -177,7 +177,7 @@ impl Source {
     }
 
     /// Whether the stream is the same with a continuation at each of these places.
-    fn check(&self, places: &[usize], holding: Holding) {
+    pub fn check(&self, places: &[usize], holding: Holding) {
         let expected = self.read(places, holding, |_| {});
         let mut ahead = places.iter().sum::<usize>() % 7;
         let continued = self.read(places, holding, |answer| {

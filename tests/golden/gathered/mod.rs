@@ -38,7 +38,9 @@ pub fn read(reading: &DecodeOptions, parts: &[&[u8]], mut tell: impl FnMut(&Said
     }
     if let Some(rest) = stream.rest() {
         let mut pieces = Vec::new();
-        stream.take(&rest, &mut pieces).expect("what was held back should be read");
+        if stream.take(&rest, &mut pieces).is_err() {
+            return false;
+        }
         tell(&Said { dialect: reading.dialect, pieces: &pieces, came: stream.pass(&rest).as_it_came() });
     }
     stream.is_finished()

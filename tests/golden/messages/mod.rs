@@ -1,6 +1,7 @@
 //! The answers of all cases for a client of the Messages API: every stream is one that such clients read, however it was cut, and
 //! says what a whole answer says.
 
+mod calls;
 mod joined;
 mod states;
 mod tables;

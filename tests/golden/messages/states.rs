@@ -370,6 +370,37 @@ fn the_state_of_a_call_that_is_gone_goes_to_no_other() {
 }
 
 #[test]
+fn a_signature_that_comes_behind_the_beginning_of_its_call_is_kept() {
+    let conversation = Conversation::new(&google(), false);
+    let ways = conversation.ways();
+    let calls = |id: &str| json!({"tool_calls": [call(0, id, Value::Null), call(1, "b", Value::Null)]});
+    let late = json!({"tool_calls": [{"index": 0, "function": {"arguments": ""}, "extra_content": signed(SIGNATURE)}]});
+    let escape = signed("skip_thought_signature_validator");
+    for (what, deltas, signature, tokens) in [
+        ("once", vec![calls("a"), late.clone()], signed(SIGNATURE), 1),
+        ("with every part", vec![calls("a"), late.clone(), late.clone()], signed(SIGNATURE), 1),
+        ("before a text", vec![calls("a"), late.clone(), json!({"content": "So."})], signed(SIGNATURE), 1),
+        (
+            "again",
+            vec![json!({"tool_calls": [call(0, "a", signed(SIGNATURE)), call(1, "b", Value::Null)]}), late.clone()],
+            signed(SIGNATURE),
+            1,
+        ),
+        ("of a call that the gateway names", vec![calls(""), late.clone()], signed(SIGNATURE), 1),
+        // Nobody would find a call again that has another name for the client.
+        ("of a call of an odd id", vec![calls("a.b"), late.clone()], escape, 0),
+    ] {
+        let wire = chat_stream(&deltas, "tool_calls").concat();
+        let stream = deliver(&ways, Delivery::stream(ways.options, None), &[wire.as_bytes()], Passing::Rewritten);
+        let message = valid::message(&stream.expect("a stream")).unwrap_or_else(|fault| panic!("{what}: {fault}"));
+        let sent = conversation.send(OWN, &message["content"]);
+        assert_eq!(sent.signatures(), json!([signature, null]), "{what}: {message}");
+        assert_eq!(self::tokens(&message["content"]).len(), tokens, "{what}: {message}");
+        assert_eq!(sent.dropped, Vec::<String>::new(), "{what}");
+    }
+}
+
+#[test]
 fn an_answer_that_calls_nothing_ends_with_its_text() {
     let conversation = Conversation::new(&google(), false);
     let answer = Answer {

@@ -13,6 +13,7 @@ use crate::upstream::dialect::DecodeOptions;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::wire::carried::carried;
 use crate::wire::halves;
+use crate::wire::input_seen::InputSeen;
 use crate::wire::json::may_hold;
 
 /// How many characters of an answer's id the ids of its calls begin with; an id may have 40 characters in all.
@@ -165,17 +166,14 @@ struct Known {
 
 carried!(Known { count, ordinals, places, inputs });
 
-/// The input of a call, as far as it came.
+/// A call's name, and its input as far as it came.
 #[derive(Debug, Default)]
 struct Input {
     name: String,
-    depth: usize,
-    in_string: bool,
-    is_escaped: bool,
-    is_whole: bool,
+    seen: InputSeen,
 }
 
-carried!(Input { name, depth, in_string, is_escaped, is_whole });
+carried!(Input { name, seen });
 
 impl Known {
     /// Whether a part with a name, but no id, begins another call than the one that its index has: with another name, or with
@@ -183,27 +181,7 @@ impl Known {
     fn begins_another(&self, index: Option<usize>, name: &str, fragment: &str) -> bool {
         let place = index.and_then(|index| self.places.get(&index));
         let input = place.and_then(|place| self.inputs.get(*place));
-        input.is_some_and(|input| input.name != name || (input.is_whole && !fragment.is_empty()))
-    }
-}
-
-impl Input {
-    /// Notes whether the object, of which `fragment` is the next part, is whole.
-    fn take(&mut self, fragment: &str) {
-        for byte in fragment.bytes() {
-            match byte {
-                _ if self.is_escaped => self.is_escaped = false,
-                b'\\' if self.in_string => self.is_escaped = true,
-                b'"' => self.in_string = !self.in_string,
-                _ if self.in_string => {}
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' => {
-                    self.depth = self.depth.saturating_sub(1);
-                    self.is_whole = self.depth == 0;
-                }
-                _ => {}
-            }
-        }
+        input.is_some_and(|input| input.name != name || (input.seen.is_closed() && !fragment.is_empty()))
     }
 }
 
@@ -320,7 +298,7 @@ fn number(part: &mut Value, holder: &str, origin: &str, known: &mut Known) {
             call.insert("type".to_owned(), json!("function"));
         }
         known.ordinals.entry(id).or_insert(ordinal);
-        known.inputs.push(Input { name: name.unwrap_or_default(), ..Input::default() });
+        known.inputs.push(Input { name: name.unwrap_or_default(), seen: InputSeen::default() });
         if let Some(index) = index {
             known.places.insert(index, ordinal);
         }
@@ -334,7 +312,7 @@ fn number(part: &mut Value, holder: &str, origin: &str, known: &mut Known) {
         }
     }
     if let Some(input) = known.inputs.get_mut(ordinal) {
-        input.take(&fragment);
+        input.seen.take_text(&fragment);
     }
     if holder == "delta" {
         call.insert("index".to_owned(), json!(ordinal));
