@@ -15,6 +15,7 @@ mod call_forms;
 mod call_names;
 mod calls;
 mod chunk;
+mod client_names;
 mod custom_form;
 mod decode;
 mod delta;
