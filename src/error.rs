@@ -69,6 +69,8 @@ pub enum Kind {
     ProviderNotFound,
     ProviderQuota,
     ProviderError,
+    /// The provider has more to do than it can.
+    ProviderOverloaded,
     ProviderTimeout,
     NoSecret,
     NoBackend,
@@ -77,9 +79,20 @@ pub enum Kind {
     /// There is no policy, nor a good copy of an earlier one.
     PolicyUnavailable,
     /// The answer broke after it had begun.
-    StreamBroken,
+    StreamBroken(BrokenBy),
     StreamTimeLimit,
     Internal,
+}
+
+/// What broke an answer that had begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokenBy {
+    /// The provider, for whatever reason.
+    Provider,
+    Overload,
+    RateLimit,
+    /// Nothing came any more.
+    Silence,
 }
 
 /// What no candidate can carry, where it is one thing.
@@ -152,14 +165,14 @@ impl Kind {
             Kind::ProviderAuth => (StatusCode::BAD_GATEWAY, SERVER, "provider_auth"),
             Kind::ProviderNotFound => (StatusCode::BAD_GATEWAY, SERVER, "provider_not_found"),
             Kind::ProviderQuota => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "provider_quota"),
-            Kind::ProviderError => (StatusCode::BAD_GATEWAY, SERVER, "provider_error"),
+            Kind::ProviderError | Kind::ProviderOverloaded => (StatusCode::BAD_GATEWAY, SERVER, "provider_error"),
             Kind::ProviderTimeout => (StatusCode::GATEWAY_TIMEOUT, SERVER, "provider_timeout"),
             Kind::NoSecret => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "no_secret"),
             Kind::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "no_backend"),
             Kind::DialectUnavailable => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "dialect_unavailable"),
             Kind::AuthUnavailable => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "auth_unavailable"),
             Kind::PolicyUnavailable => (StatusCode::SERVICE_UNAVAILABLE, SERVER, "policy_unavailable"),
-            Kind::StreamBroken => (StatusCode::BAD_GATEWAY, SERVER, "stream_broken"),
+            Kind::StreamBroken(_) => (StatusCode::BAD_GATEWAY, SERVER, "stream_broken"),
             Kind::StreamTimeLimit => (StatusCode::GATEWAY_TIMEOUT, SERVER, "stream_time_limit"),
             Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "internal_error"),
         };

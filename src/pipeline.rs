@@ -21,7 +21,7 @@ use crate::door::headers;
 use crate::door::route::{self, Route};
 use crate::door::upload::Upload;
 use crate::door::{chat, cors, messages};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::platform::allowance::Allowance;
 use crate::platform::{Platform, Received};
 use crate::policy::Candidate;
@@ -30,7 +30,7 @@ use crate::pop::hedge;
 use crate::record::{Reason, Record};
 use crate::relay::hop::{self, Foreign};
 use crate::relay::{self, Relayed};
-use crate::report;
+use crate::report::{self, Asked};
 use crate::upstream::keyring::Keyring;
 use crate::visit::Visit;
 use crate::visit::settle::{Ending, Settled, settle};
@@ -88,7 +88,7 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
     }
     match route {
         Route::Preflight | Route::Health | Route::Hello | Route::Models | Route::Model(_) => {
-            report::answer(visit, found, route, &client_headers)
+            report::answer(visit, found, &Asked { route, query: query.as_deref(), client_headers: &client_headers })
         }
         Route::ChatCompletions | Route::Messages | Route::CountTokens | Route::Decision => {
             let policy = Rc::clone(&found.policy.in_force()?.policy);
@@ -112,7 +112,7 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
                     explain(visit, &case, ClassifierUse::Asked)
                 }
                 Route::Decision => explain(visit, &case, ClassifierUse::Skipped),
-                Route::CountTokens => count_tokens(visit, &case, request),
+                Route::CountTokens => count_tokens(visit, &case.of_any_length(), request),
                 _ => complete(visit, &case, request),
             }
         }
@@ -141,15 +141,24 @@ fn explain<P: Platform>(
     Ok(Settled::answer(StatusCode::OK, report::decision(case.policy, &chosen, visit.known())))
 }
 
-/// How many tokens the request has, for the candidates that would be asked first.
+/// How many tokens the request has, for the candidates that would be asked first; also of one that none of them can carry, since
+/// clients ask in order to know that.
 fn count_tokens<P: Platform>(
     visit: &mut Visit<'_, P>,
     case: &Case<'_>,
     request: Request<'_>,
 ) -> Result<Settled, Error> {
-    let Chosen { plan, decision } = case.choose(visit, ClassifierUse::Skipped, &|_| ())?;
-    let job = Job::new(visit.keyring, case.policy, plan.tier, Request { pinned: decision.pinned, ..request });
-    let counted = attempt::count::count(visit, &job, &plan.candidates);
+    visit.note(|record| record.stream = false);
+    let counted = match case.choose(visit, ClassifierUse::Skipped, &|_| ()) {
+        Ok(Chosen { plan, decision }) => {
+            let request = Request { pinned: decision.pinned, ..request };
+            let job = Job::new(visit.keyring, case.policy, plan.tier, request);
+            attempt::count::count(visit, &job, &plan.candidates)?
+        }
+        Err(error) if matches!(error.kind, Kind::NoCapableCandidate(_)) => None,
+        Err(error) => return Err(error),
+    };
+    visit.note_reasons(counted.is_none().then_some(Reason::Estimated));
     let tokens = counted.unwrap_or(request.ask.features.input_tokens);
     Ok(Settled::answer(StatusCode::OK, report::token_count(tokens)))
 }

@@ -12,6 +12,7 @@ use crate::decide::case::Chosen;
 use crate::decide::pin;
 use crate::decide::rung::{AGENT_PREFIX, tier_of_model};
 use crate::door::cors;
+use crate::door::page::{Cut, Page};
 use crate::door::route::Route;
 use crate::error::{Error, Kind};
 use crate::platform::Platform;
@@ -25,16 +26,24 @@ use crate::visit::Visit;
 use crate::visit::settle::Settled;
 use crate::wire::door::Door;
 
+/// What is asked about the gateway.
+pub struct Asked<'a> {
+    pub route: Route,
+    pub query: Option<&'a str>,
+    pub client_headers: &'a HeaderMap,
+}
+
 /// The answer of an endpoint that is about the gateway itself; a preflight has an empty one.
 ///
 /// # Errors
-/// [`Kind::PolicyUnavailable`], and for models the client's refusal and [`Kind::UnknownModel`].
+/// [`Kind::PolicyUnavailable`], and for models the client's refusal, [`Kind::UnknownModel`], and [`Kind::InvalidRequest`] for a
+/// page that there cannot be.
 pub fn answer<P: Platform>(
     visit: &mut Visit<'_, P>,
     found: Found<'_, P::Body>,
-    route: Route,
-    client_headers: &HeaderMap,
+    asked: &Asked<'_>,
 ) -> Result<Settled, Error> {
+    let Asked { route, query, client_headers } = asked;
     if let Route::Health = route {
         let inspector = found.client.client.as_ref().is_ok_and(|client| client.may_inspect);
         let secrets = inspector.then(|| visit.keyring.inspect());
@@ -55,8 +64,8 @@ pub fn answer<P: Platform>(
     }
     let client = found.client.client?;
     let body = match route {
-        Route::Model(name) => model(policy, &client, &name)?,
-        _ => models(policy, &client, visit.known().door),
+        Route::Model(name) => model(policy, &client, name)?,
+        _ => models(policy, &client, visit.known().door, &Page::parse(*query)?)?,
     };
     Ok(Settled::answer(StatusCode::OK, body))
 }
@@ -103,7 +112,10 @@ const OWNER: &str = "tiergate";
 
 /// `GET /v1/models`: [`AUTO`], the tiers that this client may use and, if it may pin, the policy's models, in one list for the
 /// SDKs of both families. Claude Code passes over names without `claude` in them, so it finds the same behind that word.
-fn models(policy: &Policy, client: &Client, door: Door) -> Vec<u8> {
+///
+/// # Errors
+/// [`Kind::InvalidRequest`] for a page that begins, or ends, at a model that is not listed.
+fn models(policy: &Policy, client: &Client, door: Door, page: &Page) -> Result<Vec<u8>, Error> {
     let mut models = visible(policy, client);
     let names: Vec<(String, &str)> = models
         .iter()
@@ -112,12 +124,13 @@ fn models(policy: &Policy, client: &Client, door: Door) -> Vec<u8> {
         .map(|model| (format!("{AGENT_PREFIX}{}", model.id), model.owned_by))
         .collect();
     models.extend(names.into_iter().map(|(id, owner)| ModelObject::new(id, owner)));
+    let Cut { entries, has_more } = page.cut(models, |model| &model.id)?;
     let id = |model: Option<&ModelObject<'_>>| model.map(|model| model.id.clone().into_owned());
-    let (first, last) = (id(models.first()), id(models.last()));
-    to_bytes(&json!({"object": "list", "data": models, "has_more": false, "first_id": first, "last_id": last}))
+    let (first, last) = (id(entries.first()), id(entries.last()));
+    Ok(to_bytes(&json!({"object": "list", "data": entries, "has_more": has_more, "first_id": first, "last_id": last})))
 }
 
-/// `GET /v1/models/{name}`.
+/// `GET /v1/models/{name}`: what the list says of it, behind the prefix for agents if it was asked for so.
 ///
 /// # Errors
 /// [`Kind::UnknownModel`], also for one that this client may not use.
@@ -127,7 +140,8 @@ fn model(policy: &Policy, client: &Client, name: &str) -> Result<Vec<u8>, Error>
     let by_name = |name: &str| visible.iter().find(|model| model.id == name);
     let behind_prefix = || by_name(name.strip_prefix(AGENT_PREFIX)?);
     match by_name(name).or_else(|| by_name(tier()?)).or_else(behind_prefix) {
-        Some(model) => Ok(to_bytes(model)),
+        Some(model) if name.eq_ignore_ascii_case(&model.id) => Ok(to_bytes(model)),
+        Some(model) => Ok(to_bytes(&ModelObject::new(format!("{AGENT_PREFIX}{}", model.id), model.owned_by))),
         None => {
             let valid: Vec<&str> = visible.iter().map(|model| model.id.as_ref()).collect();
             let message = format!("There is no such model for this key; valid: {}.", valid.join(", "));

@@ -5,8 +5,13 @@ use std::time::Duration;
 use http::Method;
 
 use crate::attempt::Job;
-use crate::platform::{Platform, UpstreamRequest, Wait};
+use crate::attempt::client_error;
+use crate::attempt::exchange::refusal;
+use crate::attempt::outcome::{ClientError, Outcome, judge};
+use crate::error::{Error, RejectedAs};
+use crate::platform::{Platform, UpstreamRequest, UpstreamResponse, Wait};
 use crate::policy::{Candidate, Dialect};
+use crate::record::{AttemptEnd, AttemptRecord, ModelNames};
 use crate::upstream::address::Address;
 use crate::upstream::dialect::messages::{self, COUNT_PATH};
 use crate::upstream::dialect::{self, EncodeOptions, Encoded, Recipient};
@@ -19,40 +24,89 @@ const CUT_AFTER: Duration = Duration::from_secs(15);
 /// The longest answer that is read, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
 
+/// A count, and what the provider did not take of the request.
+struct Count {
+    tokens: u64,
+    dropped: Vec<String>,
+    /// From sending to the head of the answer.
+    took: Duration,
+}
+
 /// The tokens of the prompt for the first candidate whose provider counts them; nothing if none does, in time.
-pub fn count<P: Platform>(visit: &mut Visit<'_, P>, job: &Job<'_, P>, candidates: &[Candidate]) -> Option<u64> {
+///
+/// # Errors
+/// The provider's own reason why the request is none, as it would be told of the request itself.
+pub fn count<P: Platform>(
+    visit: &mut Visit<'_, P>,
+    job: &Job<'_, P>,
+    candidates: &[Candidate],
+) -> Result<Option<u64>, Error> {
     let counts = |candidate: &&Candidate| {
         let provider = job.policy.provider_of(candidate.model);
         // A row with a path of its own is for one endpoint.
         provider.dialect == Dialect::AnthropicMessages && provider.path.is_none()
     };
-    let candidate = candidates.iter().find(counts)?;
+    let Some(candidate) = candidates.iter().find(counts) else { return Ok(None) };
+    let started = job.platform.elapsed();
+    let asked = ask(visit, job, candidate);
+    let attempt = AttemptRecord::new(job.policy, candidate.model, started);
+    let duration = job.platform.elapsed() - started;
+    match asked {
+        Ok(Count { tokens, dropped, took }) => {
+            let end = AttemptEnd::Status(http::StatusCode::OK);
+            visit.note_attempt(AttemptRecord { end, duration, head: Some(took), ..attempt });
+            visit.note(|record| {
+                record.served = Some(ModelNames::of(job.policy, candidate.model));
+                record.dropped = dropped;
+                record.timings.upstream = Some(took);
+            });
+            Ok(Some(tokens))
+        }
+        Err(outcome) => {
+            let meaning = outcome.meaning().map(|meaning| meaning.as_str().into());
+            visit.note_attempt(AttemptRecord { end: outcome.end(), duration, meaning, ..attempt });
+            match judge(&outcome, job.tier.on_refusal).client_error {
+                ClientError::Refused { how: RejectedAs::BadRequest | RejectedAs::Unprocessable, .. } => {
+                    Err(client_error::of(job.policy, job.ask.door(), &job.failure_of(candidate, outcome)))
+                }
+                // How long a prompt is, is asked most of all where it is too long.
+                ClientError::Refused { .. } | ClientError::Failed(..) | ClientError::Own(_) => Ok(None),
+            }
+        }
+    }
+}
+
+fn ask<P: Platform>(visit: &mut Visit<'_, P>, job: &Job<'_, P>, candidate: &Candidate) -> Result<Count, Outcome> {
     let recipient = Recipient::of(job.policy, candidate);
     let provider = recipient.provider;
     let Address { path, url } = Address::at(provider, COUNT_PATH.to_owned());
-    let permit = job.keyring.permit(provider, &path).ok()?;
-    let options = EncodeOptions { sealer: job.sealer(candidate, &permit), ..job.options() };
+    let permit = job.keyring.permit(provider, &path).map_err(Outcome::NoSecret)?;
+    let (sealer, unsealed) = (job.sealer(candidate, &permit), job.unsealed(candidate));
+    let options = EncodeOptions { sealer, unsealed, ..job.options() };
     let Encoded { body, dropped, .. } = messages::encode_count(&recipient, job.ask, &options);
     let target = dialect::target(provider, &permit, job.tier.deadlines.connect, CUT_AFTER);
-    let backend = job.platform.backend(&target).ok()?;
+    let backend = job.platform.backend(&target).map_err(Outcome::Send)?;
     let headers = job.request_headers(provider, permit.secret.as_ref(), media::JSON);
     if let Some(secret) = &permit.secret {
         visit.note_key(secret);
     }
-    visit.note(|record| record.dropped = dropped);
-    let until = job.platform.elapsed() + PATIENCE;
-    let left = || Some(until.saturating_sub(job.platform.elapsed()));
+    let started = job.platform.elapsed();
+    let left = || Some((started + PATIENCE).saturating_sub(job.platform.elapsed()));
     let request = UpstreamRequest { method: Method::POST, url, headers, body };
-    let pending = job.platform.send(&backend, request).ok()?;
-    job.platform.wait_first(&[Wait::Response(&pending)], left())?;
-    let response = job.platform.response(pending).ok().filter(|response| response.status.is_success())?;
-    let mut body = response.body;
+    let pending = job.platform.send(&backend, request).map_err(Outcome::Send)?;
+    job.platform.wait_first(&[Wait::Response(&pending)], left()).ok_or(Outcome::Timeout)?;
+    let UpstreamResponse { status, headers, mut body } = job.platform.response(pending).map_err(Outcome::Send)?;
+    let took = job.platform.elapsed() - started;
     let mut bytes = Vec::new();
     while bytes.len() < MAX_BYTES {
-        job.platform.wait_first(&[Wait::Body(&body)], left())?;
-        if job.platform.read(&mut body, &mut bytes, MAX_BYTES).ok()? == 0 {
+        job.platform.wait_first(&[Wait::Body(&body)], left()).ok_or(Outcome::Timeout)?;
+        if job.platform.read(&mut body, &mut bytes, MAX_BYTES).map_err(|_| Outcome::Broken)? == 0 {
             break;
         }
     }
-    messages::read_count(&bytes)
+    if !status.is_success() {
+        return Err(refusal(job.platform, &UpstreamResponse { status, headers, body: () }, &bytes));
+    }
+    let tokens = messages::read_count(&bytes).ok_or(Outcome::Undecodable)?;
+    Ok(Count { tokens, dropped, took })
 }

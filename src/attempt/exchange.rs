@@ -443,7 +443,8 @@ impl<P: Platform> Arrival<P> {
     }
 }
 
-fn refusal<P: Platform, B>(platform: &P, response: &UpstreamResponse<B>, body: &[u8]) -> Outcome {
+/// What an answer that is an error comes to.
+pub fn refusal<P: Platform, B>(platform: &P, response: &UpstreamResponse<B>, body: &[u8]) -> Outcome {
     let error = Box::new(error_words::parse(json::without_mark(body)));
     let delay = dialect::asked_delay(&response.headers, &error, platform.unix_time());
     Outcome::Status { status: response.status, error, delay }

@@ -197,6 +197,14 @@ impl<'a, P: Platform> Job<'a, P> {
         request_headers
     }
 
+    /// What becomes of state of unknown origin in a request to the candidate.
+    fn unsealed(&self, candidate: &Candidate) -> UnsealedState {
+        match self.pinned == Some(candidate.model) {
+            true => UnsealedState::Sent,
+            false => UnsealedState::LeftOut,
+        }
+    }
+
     /// What seals the state of the candidate's reasoning for the client, and opens it; nothing where there is no such state,
     /// or no secret for it. `permit` lets requests go to the candidate.
     fn sealer(&self, candidate: &Candidate, permit: &Permit) -> Option<Rc<Sealer>> {
@@ -292,10 +300,7 @@ pub fn prepare<P: Platform>(
     let permit = job.keyring.permit(provider, &path).map_err(Outcome::NoSecret)?;
     let sealer = job.sealer(candidate, &permit);
     let counts_usage = job.counts_usage(candidate);
-    let unsealed = match job.pinned == Some(candidate.model) {
-        true => UnsealedState::Sent,
-        false => UnsealedState::LeftOut,
-    };
+    let unsealed = job.unsealed(candidate);
     let options = EncodeOptions { sealer: sealer.clone(), counts_usage, unsealed, ..options.clone() };
     let Encoded { body, dropped, hidden } = dialect::encode_request(job.policy, candidate, job.ask, &options)?;
     let cut_after = platform_patience(job.own_time().max(job.tier.deadlines.idle));

@@ -219,7 +219,8 @@ fn judge_answered(answered: &Answered<'_>, on_refusal: OnRefusal) -> Judgement {
             };
             row(Elsewhere, Cooling::Alive, refused(how))
         }
-        Meaning::Overload => again(delay, failed()),
+        Meaning::Overload => again(delay, client_error(Kind::ProviderOverloaded, "is overloaded")),
+        Meaning::Trouble => again(delay, failed()),
         Meaning::Unknown => row(Next, Cooling::Failure, failed()),
     }
 }

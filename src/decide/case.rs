@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::admit::auth::Client;
 use crate::admit::look_ups::Gathered;
-use crate::decide::plan::{self, Plan, Wish};
+use crate::decide::plan::{self, Length, Plan, Wish};
 use crate::decide::{ClassifierUse, Decision, Question};
 use crate::door::headers::RouteHeaders;
 use crate::error::Error;
@@ -33,6 +33,7 @@ pub struct Case<'a> {
     pub bounds: Bounds,
     /// When deciding began, on [`Platform::elapsed`]'s clock.
     started: Duration,
+    length: Length,
 }
 
 /// A decided tier and the plan that follows from it.
@@ -56,7 +57,12 @@ impl<'a> Case<'a> {
             client_tiers: client.tiers.as_deref(),
         };
         let bounds = rules::bounds(policy, &facts);
-        Self { policy, client, index: *index, headers, ask, bounds, started }
+        Self { policy, client, index: *index, headers, ask, bounds, started, length: Length::Fits }
+    }
+
+    /// The same request, of which only the tokens are to be counted: however many there are.
+    pub fn of_any_length(self) -> Self {
+        Self { length: Length::Any, ..self }
     }
 
     /// Notes what the client asked for.
@@ -103,7 +109,7 @@ impl<'a> Case<'a> {
     /// # Errors
     /// Those of [`plan::plan`].
     pub fn plan(&self, decision: &Decision) -> Result<Plan, Error> {
-        let wish = Wish { client: &self.client.id, ask: self.ask, bounds: &self.bounds };
+        let wish = Wish { client: &self.client.id, ask: self.ask, bounds: &self.bounds, length: self.length };
         plan::plan(self.policy, decision, &wish)
     }
 }

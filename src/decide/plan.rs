@@ -27,6 +27,14 @@ pub struct Wish<'a> {
     pub client: &'a str,
     pub ask: &'a Ask<'a>,
     pub bounds: &'a Bounds,
+    pub length: Length,
+}
+
+/// Whether a candidate's context has to hold the request and its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    Fits,
+    Any,
 }
 
 /// Makes the plan.
@@ -35,12 +43,12 @@ pub struct Wish<'a> {
 /// [`Kind::NoCapableCandidate`] that names what no candidate can carry, [`Kind::NoAllowedCandidate`] if rules forbid
 /// those that could.
 pub fn plan(policy: &Policy, decision: &Decision, wish: &Wish<'_>) -> Result<Plan, Error> {
-    let Wish { client, ask, bounds } = *wish;
+    let Wish { client, ask, bounds, length: _ } = *wish;
     let features = &ask.features;
     let conversation = LazyCell::new(|| conversation::number(client, ask));
     let mut reasons = Vec::new();
     if let Some(model) = decision.pinned {
-        return match misfit(policy, policy.model(model), ask) {
+        return match misfit(policy, policy.model(model), wish) {
             None => Ok(Plan { tier: decision.tier, candidates: vec![Candidate { model, effort: None }], reasons }),
             Some(reason) => Err(incapable(policy, &[reason], ask)),
         };
@@ -49,7 +57,7 @@ pub fn plan(policy: &Policy, decision: &Decision, wish: &Wish<'_>) -> Result<Pla
         let entries = &policy.tier(tier).candidates;
         let fits = |candidate: &Candidate| {
             let model = policy.model(candidate.model);
-            match misfit(policy, model, ask) {
+            match misfit(policy, model, wish) {
                 Some(reason) => Err(reason),
                 None if bounds.allows_provider(model.provider) => Ok(()),
                 None => Err(Reason::ProviderNotAllowed),
@@ -114,7 +122,8 @@ fn fitting(
 }
 
 /// Why `model` cannot carry the request.
-fn misfit(policy: &Policy, model: &Model, ask: &Ask<'_>) -> Option<Reason> {
+fn misfit(policy: &Policy, model: &Model, wish: &Wish<'_>) -> Option<Reason> {
+    let ask = wish.ask;
     let features = &ask.features;
     let takes_part = |name: &str| policy.provider(model.provider).part_fields.allow(name);
     let takes_video = model.video && takes_part(VIDEO_PART);
@@ -128,7 +137,7 @@ fn misfit(policy: &Policy, model: &Model, ask: &Ask<'_>) -> Option<Reason> {
         (features.has_audio && !model.audio, Reason::NeedsAudio),
         (features.has_video && !takes_video, Reason::NeedsVideo),
         (features.json_schema && !model.json_schema, Reason::NeedsJsonSchema),
-        (length > model.context, Reason::ContextTooLong),
+        (length > model.context && wish.length == Length::Fits, Reason::ContextTooLong),
     ]
     .into_iter()
     .find_map(|(is_missing, reason)| is_missing.then_some(reason))

@@ -79,7 +79,7 @@ fn add_record(headers: &mut HeaderMap, record: &Record) {
         set("x-route-model", &served.model);
     }
     // The head of a stream that has not begun says nothing of attempts, since there may be more.
-    let is_early = record.served.is_none() && record.status == StatusCode::OK.as_u16();
+    let is_early = record.stream && record.served.is_none() && record.status == StatusCode::OK.as_u16();
     let attempts = record.attempts.iter().filter(|_| !is_early);
     let attempts: Vec<String> = attempts.map(|attempt| format!("{}:{}", attempt.names, attempt.end)).collect();
     set("x-route-attempts", &attempts.join(","));

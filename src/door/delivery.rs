@@ -14,7 +14,7 @@ use crate::policy::Dialect;
 use crate::wire::carried::carried;
 use crate::wire::door::Door;
 use crate::wire::facts::AnswerFacts;
-use crate::wire::piece::{Piece, Said, Weight};
+use crate::wire::piece::{Came, Piece, Said, Weight};
 use crate::wire::transfer::Transfer;
 
 /// A streamed answer on its way to a client.
@@ -77,7 +77,11 @@ impl Delivery {
         let states = said.pieces.iter().filter_map(|piece| options.state(said.dialect, piece));
         self.sealed_bytes += states.map(|sealed| sealed.token.len() + sealed.text.get().len()).sum::<usize>();
         match &mut self.form {
-            Form::Stream(stream) => stream.take(said, out),
+            // A body that came in place of events is none of them.
+            Form::Stream(stream) => {
+                let came = said.came.filter(|came| came.kind == Came::Event);
+                stream.take(&Said { came, ..*said }, out);
+            }
             Form::Whole(gathered) => gathered.take(&options, said),
         }
         let shows = said.pieces.iter().any(|piece| options.shows(said.dialect, piece));

@@ -18,6 +18,7 @@ mod marks;
 mod media;
 mod members;
 pub mod messages;
+pub mod page;
 pub mod repair;
 pub mod route;
 pub mod seam;

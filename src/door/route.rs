@@ -122,7 +122,7 @@ pub fn unknown(path: &str) -> Error {
 
 /// The name that a part of a path stands for (RFC 3986, section 2.1), since SDKs write the slash in one as `%2F`. What is no
 /// such writing stays as it is.
-fn percent_decoded(part: &str) -> String {
+pub fn percent_decoded(part: &str) -> String {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut bytes = Vec::with_capacity(part.len());
     let mut rest = part.as_bytes();

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::{Error, INVALID_REQUEST, Incapacity, Kind, RejectedAs, Retry};
+use super::{BrokenBy, Error, INVALID_REQUEST, Incapacity, Kind, RejectedAs, Retry};
 
 /// What such a client is told.
 pub struct Told<'e> {
@@ -39,12 +39,27 @@ const OUTGROWN: [&str; 5] = [
     "exceeds the context window",
 ];
 
+const RATE_LIMIT: &str = "rate_limit_error";
+const TIMEOUT: &str = "timeout_error";
+
 impl<'e> Told<'e> {
     pub fn of(error: &'e Error) -> Self {
         let Error { kind, message, retry, .. } = error;
         let told = |status, kind, message| Told { status, kind, message, details: None, retry: *retry };
         let refused = |message| told(StatusCode::BAD_REQUEST, INVALID_REQUEST, message);
+        // Under the status that other clients get, too.
+        let own = |name| told(kind.status(), name, message.into());
+        let final_error = |name| Told { retry: Some(Retry::Never), ..own(name) };
         match kind {
+            Kind::InvalidJson
+            | Kind::InvalidRequest
+            | Kind::InvalidHeader
+            | Kind::MethodNotAllowed(_)
+            | Kind::UnsupportedContent
+            | Kind::UnsupportedCoding
+            | Kind::BodyIncomplete => own(INVALID_REQUEST),
+            Kind::HeldConversation => Told { details: Some(NO_THREADS), ..refused(message.into()) },
+            // Anthropic's 413 and `request_too_large` would end an agent that can make its conversation shorter.
             Kind::Rejected(RejectedAs::ContextLength | RejectedAs::TooLarge)
             | Kind::NoCapableCandidate(Incapacity::Context)
             | Kind::BodyTooLarge => refused(outgrown(message)),
@@ -53,14 +68,27 @@ impl<'e> Told<'e> {
             Kind::Rejected(RejectedAs::ContentPolicy) | Kind::NoAllowedCandidate => {
                 told(StatusCode::BAD_REQUEST, "policy_blocked", message.into())
             }
-            Kind::HeldConversation => Told { details: Some(NO_THREADS), ..refused(message.into()) },
-            Kind::InvalidKey => {
-                Told { retry: Some(Retry::Never), ..told(kind.status(), kind_of(*kind), message.into()) }
+            Kind::InvalidKey => final_error("authentication_error"),
+            Kind::TierNotAllowed | Kind::PinNotAllowed => own("permission_error"),
+            Kind::UnknownPath | Kind::UnknownModel => own("not_found_error"),
+            Kind::RateLimited => own(RATE_LIMIT),
+            Kind::ProviderQuota => final_error("billing_error"),
+            Kind::BodyTimeout | Kind::ProviderTimeout | Kind::StreamTimeLimit => own(TIMEOUT),
+            Kind::ProviderOverloaded | Kind::StreamBroken(BrokenBy::Overload) => {
+                told(overloaded(), "overloaded_error", message.into())
             }
-            Kind::ProviderQuota => {
-                Told { retry: Some(Retry::Never), ..told(kind.status(), "billing_error", message.into()) }
-            }
-            _ => told(kind.status(), kind_of(*kind), message.into()),
+            Kind::StreamBroken(BrokenBy::RateLimit) => told(StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, message.into()),
+            Kind::StreamBroken(BrokenBy::Silence) => told(StatusCode::GATEWAY_TIMEOUT, TIMEOUT, message.into()),
+            Kind::ProviderAuth
+            | Kind::ProviderNotFound
+            | Kind::ProviderError
+            | Kind::NoSecret
+            | Kind::NoBackend
+            | Kind::DialectUnavailable
+            | Kind::AuthUnavailable
+            | Kind::PolicyUnavailable
+            | Kind::StreamBroken(BrokenBy::Provider)
+            | Kind::Internal => own("api_error"),
         }
     }
 
@@ -84,17 +112,9 @@ impl<'e> Told<'e> {
     }
 }
 
-/// Anthropic's `type` for a status.
-fn kind_of(kind: Kind) -> &'static str {
-    match kind.status() {
-        StatusCode::UNAUTHORIZED => "authentication_error",
-        StatusCode::FORBIDDEN => "permission_error",
-        StatusCode::NOT_FOUND => "not_found_error",
-        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
-        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "timeout_error",
-        status if status.is_client_error() => INVALID_REQUEST,
-        _ => "api_error",
-    }
+/// Anthropic's status for it.
+fn overloaded() -> StatusCode {
+    StatusCode::from_u16(529).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 fn outgrown(message: &str) -> Cow<'_, str> {
@@ -120,7 +140,7 @@ mod tests {
     use crate::wire::door::Door;
 
     #[test]
-    fn an_agent_is_told_what_it_can_act_on() {
+    fn every_kind_is_told_as_an_agent_can_act_on_it() {
         for (kind, message, status, r#type, told) in [
             (
                 Kind::Rejected(RejectedAs::ContextLength),
@@ -144,17 +164,57 @@ mod tests {
                 INVALID_REQUEST,
                 "capability_rejected: image_block",
             ),
+            (
+                Kind::NoCapableCandidate(Incapacity::Files),
+                "x",
+                400,
+                INVALID_REQUEST,
+                "capability_rejected: document_block",
+            ),
+            (
+                Kind::NoCapableCandidate(Incapacity::Schema),
+                "x",
+                400,
+                INVALID_REQUEST,
+                "capability_rejected: structured_outputs_unsupported",
+            ),
+            (Kind::NoCapableCandidate(Incapacity::Context), "x", 400, INVALID_REQUEST, "prompt is too long: x"),
             (Kind::NoCapableCandidate(Incapacity::Other), "x", 400, INVALID_REQUEST, "x"),
+            (Kind::InvalidJson, "x", 400, INVALID_REQUEST, "x"),
+            (Kind::InvalidRequest, "x", 400, INVALID_REQUEST, "x"),
+            (Kind::InvalidHeader, "x", 400, INVALID_REQUEST, "x"),
+            (Kind::BodyIncomplete, "x", 400, INVALID_REQUEST, "x"),
+            (Kind::MethodNotAllowed("GET"), "x", 405, INVALID_REQUEST, "x"),
+            (Kind::UnsupportedContent, "x", 415, INVALID_REQUEST, "x"),
+            (Kind::UnsupportedCoding, "x", 415, INVALID_REQUEST, "x"),
+            (Kind::Rejected(RejectedAs::BadRequest), "x", 400, INVALID_REQUEST, "x"),
             (Kind::Rejected(RejectedAs::Unprocessable), "x", 400, INVALID_REQUEST, "x"),
             (Kind::Rejected(RejectedAs::ContentPolicy), "x", 400, "policy_blocked", "x"),
             (Kind::NoAllowedCandidate, "x", 400, "policy_blocked", "x"),
-            (Kind::TierNotAllowed, "x", 403, "permission_error", "x"),
             (Kind::InvalidKey, "x", 401, "authentication_error", "x"),
+            (Kind::TierNotAllowed, "x", 403, "permission_error", "x"),
+            (Kind::PinNotAllowed, "x", 403, "permission_error", "x"),
+            (Kind::UnknownPath, "x", 404, "not_found_error", "x"),
             (Kind::UnknownModel, "x", 404, "not_found_error", "x"),
+            (Kind::BodyTimeout, "x", 408, "timeout_error", "x"),
             (Kind::RateLimited, "x", 429, "rate_limit_error", "x"),
+            (Kind::Internal, "x", 500, "api_error", "x"),
+            (Kind::ProviderAuth, "x", 502, "api_error", "x"),
+            (Kind::ProviderNotFound, "x", 502, "api_error", "x"),
+            (Kind::ProviderError, "x", 502, "api_error", "x"),
+            (Kind::ProviderOverloaded, "x", 529, "overloaded_error", "x"),
             (Kind::ProviderQuota, "x", 503, "billing_error", "x"),
             (Kind::ProviderTimeout, "x", 504, "timeout_error", "x"),
-            (Kind::StreamBroken, "x", 502, "api_error", "x"),
+            (Kind::NoSecret, "x", 503, "api_error", "x"),
+            (Kind::NoBackend, "x", 503, "api_error", "x"),
+            (Kind::DialectUnavailable, "x", 503, "api_error", "x"),
+            (Kind::AuthUnavailable, "x", 503, "api_error", "x"),
+            (Kind::PolicyUnavailable, "x", 503, "api_error", "x"),
+            (Kind::StreamBroken(BrokenBy::Provider), "x", 502, "api_error", "x"),
+            (Kind::StreamBroken(BrokenBy::Overload), "x", 529, "overloaded_error", "x"),
+            (Kind::StreamBroken(BrokenBy::RateLimit), "x", 429, "rate_limit_error", "x"),
+            (Kind::StreamBroken(BrokenBy::Silence), "x", 504, "timeout_error", "x"),
+            (Kind::StreamTimeLimit, "x", 504, "timeout_error", "x"),
         ] {
             let error = Error::new(kind, message);
             assert_eq!(error.status(Door::Messages).as_u16(), status, "{kind:?}");

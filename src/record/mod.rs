@@ -66,6 +66,7 @@ pub enum Reason {
     ClassifierTimeout,
     ClientStale,
     ContextTooLong,
+    Estimated,
     ForcedToolsWeaker,
     LowConfidence,
     NeedsAudio,
@@ -92,6 +93,7 @@ carried!(
         | ClassifierTimeout
         | ClientStale
         | ContextTooLong
+        | Estimated
         | ForcedToolsWeaker
         | LowConfidence
         | NeedsAudio
@@ -120,6 +122,7 @@ impl Reason {
             Reason::ClassifierTimeout => "classifier_timeout",
             Reason::ClientStale => "client_stale",
             Reason::ContextTooLong => "context_too_long",
+            Reason::Estimated => "estimated",
             Reason::ForcedToolsWeaker => "forced_tools_weaker",
             Reason::LowConfidence => "low_confidence",
             Reason::NeedsAudio => "needs_audio",

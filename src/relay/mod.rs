@@ -18,12 +18,13 @@ use crate::attempt::engine::Attempts;
 use crate::attempt::outcome::Outcome;
 use crate::attempt::witness::Witness;
 use crate::attempt::{Answer, Committed, Job, Serving, Stop};
-use crate::error::{Error, Kind};
+use crate::error::{BrokenBy, Error, Kind};
 use crate::platform::{ClientGone, Platform};
 use crate::policy::Resume;
 use crate::pop::health::Stage;
 use crate::relay::hand_on::{HandedOn, hand_on};
 use crate::relay::passage::{End, Interruption, Mode, Passage, Terms};
+use crate::upstream::meaning::{self, Meaning};
 use crate::upstream::stream::Break;
 use crate::visit::Visit;
 use crate::visit::settle::Ending;
@@ -184,6 +185,15 @@ impl<P: Platform> Relay<'_, '_, '_, P> {
 }
 
 fn told_client(broken: &Break) -> Error {
+    let by = match broken {
+        Break::Error(error) => match meaning::find(None, error) {
+            Meaning::Overload => BrokenBy::Overload,
+            Meaning::RateLimit | Meaning::AboveRate => BrokenBy::RateLimit,
+            _ => BrokenBy::Provider,
+        },
+        Break::Stalled => BrokenBy::Silence,
+        Break::Cut | Break::EndedEarly | Break::Undecodable | Break::TooLong => BrokenBy::Provider,
+    };
     let message = match broken {
         Break::Error(_) => "The provider reported an error in the middle of the answer.",
         Break::Cut => "The provider's answer broke off before it was whole.",
@@ -192,5 +202,5 @@ fn told_client(broken: &Break) -> Error {
         Break::Undecodable => "The provider sent a piece of the answer that cannot be read.",
         Break::TooLong => "The provider sent an event that is too long.",
     };
-    Error::new(Kind::StreamBroken, message)
+    Error::new(Kind::StreamBroken(by), message)
 }

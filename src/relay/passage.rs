@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::attempt::answer_stream::AnswerStream;
 use crate::attempt::exchange::MAX_ANSWER_BYTES;
 use crate::attempt::{CommitAt, Job};
-use crate::error::{Error, Kind};
+use crate::error::{BrokenBy, Error, Kind};
 use crate::platform::allowance::Allowance;
 use crate::platform::{ClientGone, Platform};
 use crate::policy::StreamMode;
@@ -207,7 +207,7 @@ impl<P: Platform> Passage<P> {
         }
         if self.answer.delivery.has_differed() {
             let message = "The answer broke off, and its repetition by another provider is a different one.";
-            return Err(Interruption::Failed(Error::new(Kind::StreamBroken, message)));
+            return Err(Interruption::Failed(Error::new(Kind::StreamBroken(BrokenBy::Provider), message)));
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use crate::upstream::dialect::{self, DecodeOptions, Defect, EndOfAnswer, Heard, 
 use crate::upstream::error_words::ProviderError;
 use crate::upstream::sealer::Sealer;
 use crate::wire::carried::carried;
-use crate::wire::piece::{Alive, Piece, Said, Weight, recycle};
+use crate::wire::piece::{Alive, AsItCame, Came, Piece, Said, Weight, recycle};
 use crate::wire::sse::{self, Beginning, Decoder, MAX_EVENT_BYTES};
 
 /// How long usage and the end marker are awaited after every choice has finished.
@@ -388,7 +388,9 @@ impl<P: Platform> ProviderStream<P> {
         if !pieces.iter().filter_map(Piece::choice).all(has_finished) {
             return Err(Break::Cut);
         }
-        tell(&Said { dialect: self.options.dialect, pieces: &pieces, came: None });
+        let passed = dialect::pass_answer(&self.options, body.clone());
+        let came = Some(AsItCame { kind: Came::Body, whole: None, data: &passed });
+        tell(&Said { dialect: self.options.dialect, pieces: &pieces, came });
         self.begun = true;
         Ok(Progress::Ended)
     }

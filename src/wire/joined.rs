@@ -88,6 +88,17 @@ impl JoinedFields {
         }
     }
 
+    /// Takes a text: one text goes on where another ended, and takes the place of any other value of its name.
+    pub fn append_text(&mut self, name: &str, more: &JsonString<'_>) {
+        let known = self.slot(name);
+        if !known.starts_with('"') {
+            return self.replace(name, more.raw());
+        }
+        known.pop();
+        known.push_str(more.inside());
+        known.push('"');
+    }
+
     /// Takes the members of an object, each as [`JoinedFields::join`] does; false if `object` is none.
     pub fn join_members(&mut self, object: &RawValue) -> bool {
         let Some(fields) = members(object) else { return false };
@@ -163,16 +174,12 @@ impl JoinedDetails {
 impl Detail {
     fn take(&mut self, Field { name, value }: &Field<'_>) {
         let more = JsonString::read(value).filter(|_| PARTIAL.contains(&name.as_ref()));
-        let slot = self.fields.slot(name);
         match more {
-            Some(more) if slot.starts_with('"') => {
-                slot.pop();
-                slot.push_str(more.inside());
-                slot.push('"');
-            }
-            Some(_) => self.fields.replace(name, value),
+            Some(more) => self.fields.append_text(name, &more),
             // What a part does not say, another may have said.
-            None if slot.is_empty() || given(Some(value)).is_some() => self.fields.replace(name, value),
+            None if self.fields.get(name).is_none() || given(Some(value)).is_some() => {
+                self.fields.replace(name, value);
+            }
             None => {}
         }
     }

@@ -202,12 +202,21 @@ pub struct Said<'a> {
     pub came: Option<AsItCame<'a>>,
 }
 
-/// An event as it came.
+/// An event as it came, or a whole body.
 #[derive(Clone, Copy, Debug)]
 pub struct AsItCame<'a> {
+    pub kind: Came,
     /// All of it, if it is as its dialect has events and nothing else: data, in the Messages API under the name that the data says.
     pub whole: Option<&'a [u8]>,
     pub data: &'a [u8],
+}
+
+/// What came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    Event,
+    /// A whole body in place of a stream, which goes to nobody as an event.
+    Body,
 }
 
 /// Whether a client sees any of an answer in what was said.

@@ -21,6 +21,7 @@ mod isolation;
 mod keys;
 mod meanings;
 mod messages_door;
+mod messages_told;
 mod odd_answers;
 mod paths;
 mod policies;

@@ -15,6 +15,8 @@ pub enum Block {
     ToolReference,
     ToolAddition,
     ToolRemoval,
+    /// A summary in place of all that came before it.
+    Compaction,
     /// What only the API itself, or one of its tools, understands.
     Opaque,
 }
@@ -52,7 +54,7 @@ const BLOCK_TYPES: [BlockType; 25] = [
     known("mcp_tool_listing", Block::Opaque),
     known("container_upload", Block::Opaque),
     known("browser_state", Block::Opaque),
-    known("compaction", Block::Opaque),
+    known("compaction", Block::Compaction),
 ];
 
 /// One that nobody here knows goes to the API itself.

@@ -146,6 +146,13 @@ impl<'u, 'a> Reader<'u, 'a> {
                 (Block::ToolResult, Speaker::User) => self.push_result(block)?,
                 (Block::ToolAddition, _) => self.push_addition(block)?,
                 (Block::ToolRemoval, _) => self.push_removal(block)?,
+                (Block::Compaction, Speaker::User) => {
+                    let place = block.place();
+                    if let Some(summary) = parts::take_summary(block) {
+                        self.forget();
+                        said = vec![Part::text(place, summary)];
+                    }
+                }
                 (_, _) => parts::push(block, of, &mut said)?,
             }
         }
@@ -204,13 +211,22 @@ impl<'u, 'a> Reader<'u, 'a> {
 
     /// Appends what the model said, thought and called.
     fn push_answer(&mut self, blocks: Blocks<'_, 'a>, place: Place) -> Result<(), RequestFault> {
-        let before = self.items.len();
+        let mut before = self.items.len();
         match blocks {
             Blocks::Text { place: at, text } => self.push_text(place, vec![Part::text(at, text)]),
             Blocks::Several(blocks) => {
                 for mut block in blocks {
                     let of = take_type(&mut block)?;
-                    self.push_block(block, of, before)?;
+                    if of.of == Block::Compaction {
+                        let at = block.place();
+                        if let Some(summary) = parts::take_summary(block) {
+                            self.forget();
+                            self.items.push(Item::new(at, ItemKind::User(vec![Part::text(at, summary)])));
+                            before = self.items.len();
+                        }
+                    } else {
+                        self.push_block(block, of, before)?;
+                    }
                 }
             }
         }
@@ -218,6 +234,23 @@ impl<'u, 'a> Reader<'u, 'a> {
             self.push_text(place, Vec::new());
         }
         Ok(())
+    }
+
+    /// A summary stands for all that was said until here, as it does for the API itself. How the model is to behave, and with
+    /// which tools, stays.
+    fn forget(&mut self) {
+        self.items.retain(|item| match item.kind {
+            ItemKind::Instruction { .. }
+            | ItemKind::ToolsAdded(_)
+            | ItemKind::ToolsRemoved(_)
+            | ItemKind::Config { .. } => true,
+            ItemKind::User(_)
+            | ItemKind::Text { .. }
+            | ItemKind::Call(_)
+            | ItemKind::Result(_)
+            | ItemKind::Reasoning(_)
+            | ItemKind::Opaque { .. } => false,
+        });
     }
 
     fn push_text(&mut self, place: Place, parts: Vec<Part<'a>>) {
@@ -253,6 +286,7 @@ impl<'u, 'a> Reader<'u, 'a> {
             | Block::ToolReference
             | Block::ToolAddition
             | Block::ToolRemoval
+            | Block::Compaction
             | Block::Opaque => {
                 let (word, raw) = (of.name, block.raw());
                 block.pass_all();

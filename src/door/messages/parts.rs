@@ -13,6 +13,9 @@ use crate::wire::ask::items::{MediaSource, Part, PartKind};
 use crate::wire::ask::place::{Located, Place, RequestFault};
 use crate::wire::json::{JsonString, text, text_fault};
 
+/// What stands before a summary, as the inside of a JSON string.
+const SUMMARY: &str = "The conversation until here, in short:\\n\\n";
+
 /// The blocks of a content, which is a string or an array; a string is one that is nothing but a text.
 pub enum Blocks<'u, 'a> {
     Text { place: Place, text: JsonString<'a> },
@@ -105,6 +108,11 @@ pub fn push<'a>(
             let name = read_text(block.take(leaf), place.leaf(leaf))?;
             push(PartKind::Text(JsonString::encode(&format!("The tool `{name}` can be called now."))));
         }
+        Block::Compaction => {
+            if let Some(summary) = take_summary(block) {
+                push(PartKind::Text(summary));
+            }
+        }
         Block::Opaque => {
             push(PartKind::Opaque { api: Api::Messages, raw: block.raw() });
             block.pass_all();
@@ -124,6 +132,15 @@ pub fn push<'a>(
         last.cache.get_or_insert(mark);
     }
     Ok(())
+}
+
+/// The summary in a block that stands for all that came before it, in words; nothing of one that failed, which stands for nothing.
+pub fn take_summary(mut block: Members<'_, '_>) -> Option<JsonString<'static>> {
+    let summary = block.take_text("content").filter(|summary| !summary.is_blank());
+    if summary.is_none() {
+        block.pass_all();
+    }
+    summary.map(|summary| JsonString::join(&format!("{SUMMARY}{}", summary.inside())))
 }
 
 /// What a document, or an image, is.

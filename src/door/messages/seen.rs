@@ -22,6 +22,8 @@ pub struct Seen<'a> {
     pub has_results: bool,
     /// Whether there is anything but results.
     pub has_others: bool,
+    /// Whether it holds a summary in place of all that came before it.
+    pub has_summary: bool,
     pub media: MediaSeen,
     pub size: Size,
 }
@@ -48,6 +50,7 @@ impl<'a> Seen<'a> {
             result_texts: Vec::new(),
             has_results: false,
             has_others: false,
+            has_summary: false,
             media: MediaSeen::default(),
             size: Size::of_message(),
         };
@@ -106,6 +109,11 @@ impl<'a> Seen<'a> {
                 self.result(&found, place)?;
             }
             Block::ToolUse | Block::Thinking | Block::ToolReference => self.size.add(found.size),
+            Block::Compaction => {
+                let summary = found.content.filter(|content| content.len() > 2 && content.starts_with('"'));
+                self.has_summary |= summary.is_some();
+                summary.into_iter().for_each(|summary| self.size.add_json(summary));
+            }
             // Of a sealed thought nobody knows how long it is.
             Block::RedactedThinking | Block::ToolRemoval => {}
             Block::ToolAddition | Block::Opaque => self.size.add_json(walk.since(start)),

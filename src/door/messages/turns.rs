@@ -12,7 +12,7 @@ use crate::door::fields::{same_but_for_case, shown};
 use crate::door::media::MAX_WORD_BYTES;
 use crate::error::{Error, Kind};
 use crate::wire::ask::place::{Place, RequestFault};
-use crate::wire::ask::turns::{Form, Role, Texts, Turn};
+use crate::wire::ask::turns::{Form, MediaSeen, Role, Texts, Turn};
 use crate::wire::json::decoded;
 use crate::wire::walk::Walk;
 
@@ -30,7 +30,11 @@ pub fn parse_turns<'a>(system: Option<&'a RawValue>, messages: Option<&'a RawVal
     if walk.pass(b'[') {
         while walk.element() {
             let place = Place::element("messages", turns.len() - before);
-            turns.push(read_message(&mut walk, place)?);
+            let Message { turn, has_summary } = read_message(&mut walk, place)?;
+            if has_summary {
+                turns[before..].iter_mut().for_each(forget);
+            }
+            turns.push(turn);
         }
     }
     if turns.len() == before {
@@ -38,6 +42,17 @@ pub fn parse_turns<'a>(system: Option<&'a RawValue>, messages: Option<&'a RawVal
         return Err(Error::new(Kind::InvalidRequest, message).with_param("messages"));
     }
     Ok(turns)
+}
+
+/// A message, and whether it stands for all that came before it.
+struct Message<'a> {
+    turn: Turn<'a>,
+    has_summary: bool,
+}
+
+/// No model reads what a summary stands for.
+fn forget(turn: &mut Turn<'_>) {
+    (turn.tokens, turn.media) = (0, MediaSeen::default());
 }
 
 fn read_system(system: &RawValue) -> Result<Option<Turn<'_>>, RequestFault> {
@@ -60,7 +75,7 @@ fn read_system(system: &RawValue) -> Result<Option<Turn<'_>>, RequestFault> {
     }))
 }
 
-fn read_message<'a>(walk: &mut Walk<'a>, place: Place) -> Result<Turn<'a>, RequestFault> {
+fn read_message<'a>(walk: &mut Walk<'a>, place: Place) -> Result<Message<'a>, RequestFault> {
     walk.peek();
     let start = walk.position();
     if !walk.pass(b'{') {
@@ -93,7 +108,7 @@ fn read_message<'a>(walk: &mut Walk<'a>, place: Place) -> Result<Turn<'a>, Reque
     let seen = seen.ok_or_else(|| place.member("content").fault(NO_CONTENT))?;
     // A turn of nothing but results is none in which the user says something.
     let is_of_results = role == Role::User && seen.has_results && !seen.has_others;
-    Ok(Turn {
+    let turn = Turn {
         role: if is_of_results { Role::Tool } else { role },
         texts: Texts::Several(if is_of_results { seen.result_texts } else { seen.texts }),
         form: Form::Other,
@@ -101,7 +116,8 @@ fn read_message<'a>(walk: &mut Walk<'a>, place: Place) -> Result<Turn<'a>, Reque
         media: seen.media,
         odd_parts: Vec::new(),
         tokens: seen.size.tokens(),
-    })
+    };
+    Ok(Message { turn, has_summary: seen.has_summary })
 }
 
 /// Checks that a member is none of the known ones in another case, which a provider's parser may take for that.

@@ -56,8 +56,10 @@ pub enum Meaning {
     ThisRequest,
     /// The provider does not take the request as it is.
     Refused,
-    /// Overloaded, out of order, or in conflict with something under way: it may work the next time.
+    /// More to do than the provider can: it may work the next time.
     Overload,
+    /// Out of order, or in conflict with something under way: it may work the next time.
+    Trouble,
     /// A status that says no more than that this was no answer.
     Unknown,
 }
@@ -81,6 +83,7 @@ impl Meaning {
             | Meaning::Model
             | Meaning::RateLimit
             | Meaning::Overload
+            | Meaning::Trouble
             | Meaning::Unknown => false,
         }
     }
@@ -103,6 +106,7 @@ impl Meaning {
             Meaning::ThisRequest => "this_request",
             Meaning::Refused => "refused",
             Meaning::Overload => "overload",
+            Meaning::Trouble => "trouble",
             Meaning::Unknown => "unknown",
         }
     }
@@ -229,7 +233,7 @@ impl<'a> Read<'a> {
             (status, _) => status,
         };
         match status {
-            None => Meaning::Overload,
+            None => Meaning::Trouble,
             Some(401) => Meaning::Key,
             Some(402) => Meaning::Account,
             Some(403 | 404 | 410) if self.error.is_wordless() => Meaning::Unknown,
@@ -240,7 +244,8 @@ impl<'a> Read<'a> {
             Some(414 | 431) => Meaning::HeadTooLarge,
             Some(429) => Meaning::RateLimit,
             Some(400 | 422) => Meaning::Refused,
-            Some(408 | 409 | 425 | 500..=599) => Meaning::Overload,
+            Some(529) => Meaning::Overload,
+            Some(408 | 409 | 425 | 500..=599) => Meaning::Trouble,
             Some(_) => Meaning::Unknown,
         }
     }

@@ -341,6 +341,7 @@ pub const ROWS: &[Row] = &[
         "overloadederror | engineoverloaded* | serverisoverloaded | serveroverloaded | overcapacity",
         "Anthropic: 529; Moonshot: 429; OpenAI: 503; Volcengine Ark: 429; Groq: 498 (documented)",
     ),
+    worded(Meaning::Overload, &[500, 503], "overloaded", "OpenAI, DeepSeek, Gemini: 503 (documented)"),
 ];
 
 /// A name that says what a status says.

@@ -1,6 +1,7 @@
 //! An answer that is gathered from a stream, beside what a client of the stream puts together, and (`tables`) beside the same
 //! answer as a whole body; however the stream is cut, and with what has been gathered written down and read again in between.
 
+mod own;
 mod properties;
 mod tables;
 

@@ -14,7 +14,7 @@ use super::tables::{chat_wire, ways};
 use crate::case::Ways;
 
 /// A value of any form that a field may have.
-fn any_value() -> impl Strategy<Value = Value> {
+pub fn any_value() -> impl Strategy<Value = Value> {
     let text = ".{0,4}".prop_map(Value::from);
     let leaf = prop_oneof![4 => text, 1 => any::<u8>().prop_map(Value::from), 1 => Just(Value::Null)];
     leaf.prop_recursive(3, 12, 4, |inner| {
@@ -28,7 +28,7 @@ fn any_value() -> impl Strategy<Value = Value> {
 }
 
 /// An object with some of `names`, each with any value.
-fn any_object(names: &'static [&'static str]) -> impl Strategy<Value = Value> {
+pub fn any_object(names: &'static [&'static str]) -> impl Strategy<Value = Value> {
     prop::collection::vec((prop::sample::select(names), any_value()), 0..4)
         .prop_map(|fields| fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
@@ -79,7 +79,7 @@ fn any_chunk() -> impl Strategy<Value = Value> {
 }
 
 /// Whether no object in `json` has two members of one name.
-fn names_are_unique(json: &str) -> bool {
+pub fn names_are_unique(json: &str) -> bool {
     if let Ok(elements) = serde_json::from_str::<Vec<&RawValue>>(json) {
         return elements.into_iter().all(|element| names_are_unique(element.get()));
     }
@@ -89,7 +89,7 @@ fn names_are_unique(json: &str) -> bool {
 }
 
 /// How long all texts in `state` are.
-fn text_bytes(state: &Value) -> u64 {
+pub fn text_bytes(state: &Value) -> u64 {
     match state {
         Value::String(text) => text.len() as u64,
         Value::Array(elements) => elements.iter().map(text_bytes).sum(),

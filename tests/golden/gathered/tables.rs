@@ -290,11 +290,11 @@ fn a_chat_stream_gives_the_completion_that_its_provider_would_have_sent_whole() 
 }
 
 /// An event of the Messages API.
-fn event(data: Value) -> String {
+pub fn event(data: Value) -> String {
     format!("event: {}\ndata: {data}\n\n", data["type"].as_str().expect("a type"))
 }
 
-fn block(index: u64, block: Value, deltas: &[Value]) -> String {
+pub fn block(index: u64, block: Value, deltas: &[Value]) -> String {
     let begin = json!({"type": "content_block_start", "index": index, "content_block": block});
     let delta = |delta: &Value| json!({"type": "content_block_delta", "index": index, "delta": delta});
     let end = json!({"type": "content_block_stop", "index": index});

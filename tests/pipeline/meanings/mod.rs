@@ -43,7 +43,7 @@ fn expected(meaning: Meaning) -> Expected {
         Meaning::Unaffordable => (Next, Cooling::None, 503, "provider_quota"),
         Meaning::ThisRequest => (Next, Cooling::None, 400, "provider_rejected"),
         Meaning::Refused => (Elsewhere, Cooling::Alive, 400, "provider_rejected"),
-        Meaning::Overload => (Retry, Cooling::Failure, 502, "provider_error"),
+        Meaning::Overload | Meaning::Trouble => (Retry, Cooling::Failure, 502, "provider_error"),
         Meaning::Unknown => (Next, Cooling::Failure, 502, "provider_error"),
     };
     Expected { verdict, cooling, told: (status, code) }
@@ -90,7 +90,7 @@ fn a_refused_request_is_not_taken_for_more() {
         }
         // Without a status an error is at most nobody's.
         let inside = meaning::find(None, &error);
-        assert!(matches!(inside, Meaning::Refused | Meaning::Overload), "{inside:?}: {body}");
+        assert!(matches!(inside, Meaning::Refused | Meaning::Overload | Meaning::Trouble), "{inside:?}: {body}");
     }
 }
 

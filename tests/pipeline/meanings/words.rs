@@ -388,7 +388,7 @@ pub const CASES: &[Case] = &[
         r#"[{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}]"#,
     ),
     case(
-        Meaning::Overload,
+        Meaning::Trouble,
         500,
         r#"{"error":{"message":"Internal error","type":"server_error","param":null,"code":null}}"#,
     ),
@@ -427,9 +427,9 @@ pub const BY_STATUS: &[Case] = &[
         r#"{"error":{"message":"No such file: f-1","type":"invalid_request_error","param":"messages[0].content","code":null}}"#,
     ),
     case(Meaning::Unknown, 302, ""),
-    case(Meaning::Overload, 409, r#"{"type":"error","error":{"type":"conflict_error","message":"x"}}"#),
-    case(Meaning::Overload, 408, ""),
-    case(Meaning::Overload, 504, "<html>"),
+    case(Meaning::Trouble, 409, r#"{"type":"error","error":{"type":"conflict_error","message":"x"}}"#),
+    case(Meaning::Trouble, 408, ""),
+    case(Meaning::Trouble, 504, "<html>"),
     case(Meaning::RateLimit, 429, ""),
     case(
         Meaning::RateLimit,

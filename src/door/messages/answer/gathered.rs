@@ -1,26 +1,45 @@
 //! A whole answer for a client of the Messages API, gathered from what its provider says piece by piece.
 //!
 //! What is held is values only, each text as it came, so that an answer can be gathered on elsewhere. The same pieces give the
-//! same answer whether they come one by one or all at once.
-
-use serde_json::value::RawValue;
+//! same answer whether they come one by one or all at once. Of a provider of the same API what came is gathered, and not its
+//! pieces, which say less.
 
 use crate::door::answer::AnswerOptions;
 use crate::door::messages::answer::blocks::{Blocks, Crossing, NewBlock, Part, Step};
-use crate::door::messages::answer::{Envelope, write_usage};
-use crate::wire::ask::Ask;
+use crate::door::messages::answer::own_message::OwnMessage;
+use crate::door::messages::answer::{DIALECT, Envelope, write_usage};
 use crate::wire::call::input_object;
 use crate::wire::carried::carried;
-use crate::wire::containers::{elements, members_named};
-use crate::wire::json::{JsonString, given, may_hold, quoted, says_nothing};
-use crate::wire::piece::{Piece, Said};
+use crate::wire::json::{JsonString, quoted};
+use crate::wire::piece::{Came, Piece, Said};
 
 /// About how many bytes a block takes that says nothing.
 const BLOCK_BYTES: usize = 128;
 
 /// What an answer has said so far.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Gathered {
+    Pieces(Box<OfPieces>),
+    /// The events of a provider of the same API; `created` is when the message was made.
+    Own {
+        message: Box<OwnMessage>,
+        created: u64,
+    },
+    /// The whole body that such a provider sent in place of events.
+    Body(String),
+}
+
+carried!(Gathered = Pieces(pieces) | Own { message, created } | Body(body));
+
+impl Default for Gathered {
+    fn default() -> Self {
+        Gathered::Pieces(Box::default())
+    }
+}
+
+/// An answer of another dialect, or one whose events are not as they came.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Gathered {
+pub struct OfPieces {
     envelope: Envelope,
     blocks: Blocks,
     content: Vec<Block>,
@@ -28,7 +47,7 @@ pub struct Gathered {
     bytes: usize,
 }
 
-carried!(Gathered { envelope, blocks, content, bytes });
+carried!(OfPieces { envelope, blocks, content, bytes });
 
 /// What has come of one block. Texts, and inputs, are the insides of JSON strings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,24 +68,9 @@ enum Block {
 
 carried!(Block = Text(text) | Thinking { thought, state } | Redacted(state) | Call { id, name, input });
 
-/// Whether a stream can bring all of the answer to `ask`: not what tools of the API's own find, nor whom a text cites, which
-/// stand in blocks that are gathered by nobody.
-pub fn can_gather(ask: &Ask<'_>) -> bool {
-    let given = |name: &str| given(ask.field(name)).filter(|value| !says_nothing(value));
-    let is_servers = |tool: &RawValue| {
-        let kind = members_named(tool, &["type"]).and_then(|[kind]| kind);
-        kind.is_some_and(|kind| !matches!(kind.get(), "null" | r#""custom""#))
-    };
-    let has_servers = given("tools").and_then(elements).is_some_and(|tools| tools.into_iter().any(is_servers));
-    let has_others = ["mcp_servers", "container"].into_iter().any(|name| given(name).is_some());
-    let cites = ["system", "messages"].into_iter().filter_map(given);
-    let cites = cites.into_iter().any(|value| may_hold(value.get().as_bytes(), "\"citations\""));
-    !(has_servers || has_others || cites)
-}
-
 /// The body that the client gets for a whole answer of another dialect.
 pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Vec<u8> {
-    let mut gathered = Gathered::default();
+    let mut gathered = OfPieces::default();
     gathered.take(options, said);
     let mut out = Vec::new();
     gathered.write(&mut out);
@@ -76,7 +80,56 @@ pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Vec<u8> {
 impl Gathered {
     /// About how much is held.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        match self {
+            Gathered::Pieces(pieces) => pieces.bytes,
+            Gathered::Own { message, .. } => message.bytes(),
+            Gathered::Body(body) => body.len(),
+        }
+    }
+
+    /// Takes what an event, or a whole body, says.
+    pub fn take(&mut self, options: &AnswerOptions, said: &Said<'_>) {
+        let came = said.came.filter(|_| said.dialect == DIALECT);
+        match (came.map(|came| (came.kind, came.data)), &mut *self) {
+            (Some((Came::Body, data)), _) => *self = Gathered::Body(String::from_utf8_lossy(data).into_owned()),
+            (Some((Came::Event, data)), Gathered::Own { message, created }) => {
+                note_time(created, said);
+                message.take(data);
+            }
+            (Some((Came::Event, data)), Gathered::Pieces(pieces)) if pieces.is_empty() => {
+                let (mut message, mut created) = (Box::new(OwnMessage::default()), 0);
+                note_time(&mut created, said);
+                message.take(data);
+                *self = Gathered::Own { message, created };
+            }
+            (_, Gathered::Pieces(pieces)) => pieces.take(options, said),
+            // Comments have no data, and nothing comes behind a body.
+            (None, Gathered::Own { .. }) | (_, Gathered::Body(_)) => {}
+        }
+    }
+
+    /// Appends the body that the client gets to `out`.
+    pub fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Gathered::Pieces(pieces) => pieces.write(out),
+            Gathered::Own { message, created } => message.write(created, out),
+            Gathered::Body(body) => out.extend_from_slice(body.as_bytes()),
+        }
+    }
+}
+
+/// Notes when the message was made.
+fn note_time(created: &mut u64, said: &Said<'_>) {
+    for piece in said.pieces {
+        if let Piece::Start(start) = piece {
+            *created = start.created;
+        }
+    }
+}
+
+impl OfPieces {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 
     /// Takes what an event, or a whole body, says.

@@ -7,6 +7,7 @@ pub mod events;
 pub mod extent;
 pub mod gathered;
 mod ids;
+mod own_message;
 
 use serde::Serialize;
 

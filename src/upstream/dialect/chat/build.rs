@@ -4,6 +4,7 @@
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::client_names::ClientNames;
 use super::messages;
 use super::wire::{
     Allowed, CustomFormat, CustomTool, FunctionTool, Grammar, JsonSchema, Name, ResponseFormat, Tool, ToolChoice,
@@ -30,6 +31,7 @@ const MAX_USER_CHARACTERS: usize = 64;
 pub struct Built {
     fields: Vec<(&'static str, Box<RawValue>)>,
     messages: Vec<(Role, Box<RawValue>)>,
+    pub names: ClientNames,
     pub dropped: Dropped,
 }
 
@@ -39,7 +41,8 @@ pub struct Built {
 /// A 400 with `param` for what this dialect cannot carry at all.
 pub fn build(request: &Ask<'_>, recipient: &Recipient<'_>, sealer: Option<&Sealer>) -> Result<Built, Error> {
     let content = &*request.content()?;
-    let mut built = Built { fields: Vec::new(), messages: Vec::new(), dropped: Dropped::default() };
+    let names = ClientNames::of(request.api, content);
+    let mut built = Built { fields: Vec::new(), messages: Vec::new(), names, dropped: Dropped::default() };
     let mut hint = None;
     if let Some(format) = content.last_format() {
         if recipient.model.json_schema && recipient.takes("response_format") {

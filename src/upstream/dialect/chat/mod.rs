@@ -16,6 +16,7 @@ mod call_inputs;
 mod call_names;
 mod calls;
 mod chunk;
+mod client_names;
 mod custom_form;
 mod decode;
 mod delta;

@@ -44,9 +44,10 @@ pub fn encode_request(
         Api::Messages | Api::Gateway => {
             let built = build::build(request, &recipient, options.sealer.as_deref())?;
             let (fields, turns) = (built.fields(), built.turns());
-            let encoded = adapt(&recipient, &form(&fields, &turns), options)?;
+            let encoded = adapt(&recipient, &form(&fields, &turns), options);
+            let encoded = encoded.map_err(|error| built.names.of_error(error))?;
             let mut dropped = built.dropped;
-            encoded.dropped.iter().for_each(|name| dropped.note(name));
+            built.names.note_all(&encoded.dropped, &mut dropped);
             Ok(Encoded { dropped: dropped.0, ..encoded })
         }
     }

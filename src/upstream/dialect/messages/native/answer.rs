@@ -9,7 +9,7 @@ use super::thoughts::StatePlace;
 use crate::upstream::sealer::{Sealer, Thought};
 use crate::wire::containers::{elements, members};
 use crate::wire::json::{fields_named, quoted, text};
-use crate::wire::piece::AsItCame;
+use crate::wire::piece::{AsItCame, Came};
 
 /// A state in the data of an event, and what goes down in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl<'e> PassedEvent<'e> {
     /// What goes with its pieces; nothing for a comment.
     pub fn as_it_came(&self) -> Option<AsItCame<'_>> {
         let data = self.data.as_deref()?;
-        Some(AsItCame { whole: self.whole.as_deref(), data })
+        Some(AsItCame { kind: Came::Event, whole: self.whole.as_deref(), data })
     }
 }
 
