@@ -78,8 +78,8 @@ struct Named<'p> {
 pub struct Blocks {
     pub extent: Extent,
     calls: Vec<CallBlock>,
-    /// A call that has not all of its name yet.
-    pending: Option<PendingCall>,
+    /// Calls that may not have all of their names yet, in their order.
+    pending: Vec<PendingCall>,
     /// What ids of calls without one are made of.
     seed: String,
 }
@@ -237,25 +237,42 @@ impl Blocks {
             let has_other_id = known.zip(id.as_deref()).is_some_and(|(known, given)| known != given);
             dialect != Dialect::OpenaiChat || (has_other_id && call.name.is_some())
         };
-        if let Some(pending) = self.pending.as_mut().filter(|pending| pending.at == at) {
+        if let Some(pending) = self.pending.iter_mut().rev().find(|pending| pending.at == at) {
             if !is_other(pending.id.as_deref()) {
                 pending.name_as(id, call.name.as_ref());
                 return;
             }
+            // Another call has the place, so that nothing more comes of this one.
+            self.begin_pending(sink);
         } else if let Some(known) = self.calls.iter().rev().find(|known| known.at == at)
             && !is_other(known.came_id.as_deref())
         {
             return;
         }
-        self.begin_pending(sink);
+        if self.pending.len() >= MAX_KNOWN_CALLS {
+            self.begin_pending(sink);
+        }
         let mut pending = PendingCall { at, kind: call.kind, id: None, name: String::new() };
         pending.name_as(id, call.name.as_ref());
-        self.pending = Some(pending);
+        self.pending.push(pending);
     }
 
-    /// The call that was waited with for all of its name begins.
+    /// The calls that were waited with for all of their names begin.
     fn begin_pending(&mut self, sink: Sink<'_>) {
-        let Some(PendingCall { at, kind, id: came_id, name }) = self.pending.take() else { return };
+        std::mem::take(&mut self.pending).into_iter().for_each(|pending| self.begin(pending, sink));
+    }
+
+    /// The call at a place begins, if it was waited with, and those before it.
+    fn begin_pending_at(&mut self, at: At, sink: Sink<'_>) {
+        if let Some(position) = self.pending.iter().rposition(|pending| pending.at == at) {
+            let rest = self.pending.split_off(position + 1);
+            self.begin_pending(sink);
+            self.pending = rest;
+        }
+    }
+
+    fn begin(&mut self, pending: PendingCall, sink: Sink<'_>) {
+        let PendingCall { at, kind, id: came_id, name } = pending;
         self.end_open(sink);
         if self.calls.len() >= MAX_KNOWN_CALLS {
             self.end_call(0, sink);
@@ -277,12 +294,12 @@ impl Blocks {
             return;
         }
         let is_known = |call: &CallBlock| call.at == at && call.is_open;
-        if self.pending.as_ref().is_none_or(|pending| pending.at != at) && !self.calls.iter().any(is_known) {
+        self.begin_pending_at(at, sink);
+        if !self.calls.iter().any(is_known) {
             // Nobody has seen it begin.
             self.begin_pending(sink);
-            self.pending = Some(PendingCall { at, kind: CallKind::Function, id: None, name: String::new() });
+            self.begin(PendingCall { at, kind: CallKind::Function, id: None, name: String::new() }, sink);
         }
-        self.begin_pending(sink);
         let Some(call) = self.calls.iter_mut().rev().find(|call| is_known(call)) else { return };
         let is_first = !std::mem::replace(&mut call.has_input, true);
         let fragment = match call.kind {
@@ -296,9 +313,7 @@ impl Blocks {
     }
 
     fn end_item(&mut self, at: At, sink: Sink<'_>) {
-        if self.pending.as_ref().is_some_and(|pending| pending.at == at) {
-            self.begin_pending(sink);
-        }
+        self.begin_pending_at(at, sink);
         if self.extent.open.is_some_and(|open| open.item == Some(at.item)) {
             self.end_open(sink);
         }
