@@ -7,6 +7,7 @@ mod bodies;
 mod classifier;
 mod clients;
 mod continuation;
+mod crossings;
 mod deciding;
 mod fake;
 mod fake_timeouts;

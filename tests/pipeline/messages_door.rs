@@ -88,7 +88,12 @@ fn a_long_answer_is_asked_for_as_a_stream() {
             answer("hi")
         };
         let scenario = asking().ask(body).provider(FIRST, reply).run();
-        assert_eq!(scenario.json()["content"], json!([{"type": "text", "text": "hi"}]), "{}", scenario.text());
+        assert_eq!(
+            scenario.json()["content"],
+            json!([{"type": "text", "text": "hi", "citations": null}]),
+            "{}",
+            scenario.text()
+        );
         assert_eq!(scenario.sent_to(FIRST)["stream"] == json!(true), streams, "{}", scenario.sent_to(FIRST));
     }
 }
@@ -98,7 +103,7 @@ fn an_answer_of_another_api_is_a_message() {
     let scenario = asking().provider(FIRST, answer("hi")).run();
     let message = scenario.json();
     assert_eq!((scenario.status(), &message["type"], &message["role"]), (200, &json!("message"), &json!("assistant")));
-    assert_eq!(message["content"], json!([{"type": "text", "text": "hi"}]), "{message}");
+    assert_eq!(message["content"], json!([{"type": "text", "text": "hi", "citations": null}]), "{message}");
     assert_eq!(message["stop_reason"], "end_turn", "{message}");
     assert_eq!(scenario.log()["door"], "messages");
     let broken = {

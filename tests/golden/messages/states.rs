@@ -413,7 +413,7 @@ fn an_answer_that_calls_nothing_ends_with_its_text() {
         returned: json!({}),
         signed: [json!([]), json!([])],
     };
-    assert_eq!(told(&conversation.ways(), &answer), json!([{"type": "text", "text": "So."}]));
+    assert_eq!(told(&conversation.ways(), &answer), json!([{"type": "text", "text": "So.", "citations": null}]));
 }
 
 #[test]

@@ -72,8 +72,8 @@ fn answers_of_the_chat_api_are_messages() {
     let call = |index: u64, id: &str, name: &str, arguments: &str| json!({"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
     let more =
         |index: u64, arguments: &str| json!({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]});
-    let text = |text: &str| json!({"type": "text", "text": text});
-    let tool = |id: &str, name: &str, input: Value| json!({"type": "tool_use", "id": id, "name": name, "input": input});
+    let text = |text: &str| json!({"type": "text", "text": text, "citations": null});
+    let tool = |id: &str, name: &str, input: Value| json!({"type": "tool_use", "id": id, "name": name, "input": input, "caller": {"type": "direct"}});
     let thinking = |thought: &str| json!({"type": "thinking", "thinking": thought, "signature": ""});
     for case in [
         Case {
@@ -224,10 +224,12 @@ fn answers_of_the_chat_api_are_messages() {
         });
         let mut expected = json!({
             "id": "msg_chatcmpl-1", "type": "message", "role": "assistant", "model": "m", "content": content,
-            "stop_reason": stop_reason, "stop_sequence": null,
+            "container": null, "diagnostics": null,
+            "stop_reason": stop_reason, "stop_sequence": null, "stop_details": null,
             "usage": {
                 "input_tokens": 30, "cache_read_input_tokens": 60, "cache_creation_input_tokens": 10,
                 "output_tokens": 20, "output_tokens_details": {"thinking_tokens": 5},
+                "cache_creation": null, "inference_geo": null, "server_tool_use": null, "service_tier": null, "speed": null,
             },
         });
         if stop_reason == "refusal" {
@@ -269,7 +271,7 @@ fn thoughts_that_are_not_shown_keep_the_client_waiting() {
     let delivery = Delivery::stream(ways.options, None);
     let streamed = deliver(&ways, delivery, &[wire.as_bytes()], Passing::AsItCame).expect("a stream");
     let message = valid::message(&streamed).expect("a valid stream");
-    assert_eq!(message["content"], json!([{"type": "text", "text": "a"}]));
+    assert_eq!(message["content"], json!([{"type": "text", "text": "a", "citations": null}]));
     assert_eq!(streamed.matches("event: ping\n").count(), 3);
 }
 
@@ -313,9 +315,9 @@ fn a_thought_of_the_same_api_is_shown_with_its_state_whatever_the_policy_says() 
         {"type": "thinking", "thinking": "hm", "signature": signature},
         {"type": "redacted_thinking", "data": data},
         {"type": "thinking", "thinking": "", "signature": hidden},
-        {"type": "text", "text": "a"},
-        {"type": "text", "text": "b"},
-        {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}},
+        {"type": "text", "text": "a", "citations": null},
+        {"type": "text", "text": "b", "citations": null},
+        {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}, "caller": {"type": "direct"}},
     ]);
     assert_eq!((&message["content"], &gathered["content"]), (&expected, &expected));
     assert_eq!((&message["id"], &message["stop_reason"]), (&json!("msg_1"), &json!("tool_use")));

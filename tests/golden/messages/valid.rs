@@ -73,7 +73,8 @@ pub fn check_whole(message: &Value) -> Result<(), String> {
     check_usage(&message["usage"])?;
     expect(message["stop_reason"].is_string() && message.get("stop_sequence").is_some(), "why it stopped", message)?;
     let is_refusal = message["stop_reason"] == "refusal";
-    expect(message.get("stop_details").is_some() == is_refusal, "details of a refusal", message)?;
+    expect(message["stop_details"].is_object() == is_refusal, "details of a refusal", message)?;
+    expect(message.get("stop_details").is_some(), "no word on details", message)?;
     let blocks = message["content"].as_array().ok_or("no content")?;
     let mut ids = Vec::new();
     for block in blocks {

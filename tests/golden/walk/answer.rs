@@ -1,9 +1,10 @@
 //! What a provider of the walk answers, on the wire, in its own dialect.
 
 use serde_json::{Value, json};
+use tiergate::wire::usage::Usage;
 use tiergate_simulator::{Dialect, sign_thought};
 
-use super::script::{CallKind, Cuts, Ids, Step, Wire};
+use super::script::{CallKind, Cuts, Ending, Fragments, Ids, Step, Wire};
 use super::station::{Reasons, Station, Thoughts};
 
 fn extend(object: &mut Value, more: &Value) {
@@ -94,14 +95,14 @@ impl Station {
             (Thoughts::Nowhere | Thoughts::Blocks(_), _) | (_, None) => {}
         }
         let calls: Vec<Value> = (0..step.calls.len()).map(|at| self.call(step, number, at)).collect();
-        let reason = if calls.is_empty() { "stop" } else { "tool_calls" };
         if !calls.is_empty() {
             message["tool_calls"] = json!(calls);
         }
+        let reason = finish_reason(step);
         json!({
             "id": format!("chatcmpl-{number}"), "object": "chat.completion", "created": 1_790_000_000, "model": "m",
             "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": reason}],
-            "usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18},
+            "usage": tokens(step),
         })
     }
 
@@ -124,76 +125,146 @@ impl Station {
         let refusal = step.refusal.as_deref().filter(|_| self.refuses_in_a_field());
         let refusal = refusal.into_iter().flat_map(|refusal| cuts.text(refusal));
         deltas.extend(refusal.map(|piece| json!({"refusal": piece})));
-        for at in 0..step.calls.len() {
-            let mut call = self.call(step, number, at);
-            if self.id.is_none() {
-                // All at once, as Gemini does.
-                deltas.push(json!({"tool_calls": [call]}));
-                continue;
-            }
-            call["index"] = json!(at);
-            let (kind, input) = match step.calls[at].kind {
-                CallKind::Function => ("function", "arguments"),
-                CallKind::Custom => ("custom", "input"),
-            };
-            call[kind][input] = json!("");
-            let mut names = cuts.text(&step.calls[at].name).into_iter();
-            call[kind]["name"] = json!(names.next().unwrap_or_default());
-            deltas.push(json!({"tool_calls": [call]}));
-            deltas.extend(names.map(|piece| json!({"tool_calls": [{"index": at, kind: {"name": piece}}]})));
-            let pieces = cuts.text(&step.calls[at].payload).into_iter();
-            deltas.extend(pieces.map(|piece| json!({"tool_calls": [{"index": at, kind: {input: piece}}]})));
-        }
-        let reason = if step.calls.is_empty() { "stop" } else { "tool_calls" };
-        let chunk = |delta: Value, reason: Value| {
-            let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": reason});
+        let calls = 0..step.calls.len();
+        let calls = calls.map(|at| self.call_deltas(self.call(step, number, at), at, cuts)).collect();
+        deltas.extend(in_order(calls, step.fragments));
+        let reason = finish_reason(step);
+        let chunk = |choices: Value| {
             json!({
                 "id": format!("chatcmpl-{number}"), "object": "chat.completion.chunk", "created": 1_790_000_000,
-                "model": "m", "choices": [choice],
+                "model": "m", "choices": choices,
             })
+        };
+        let choice = |delta: Value, reason: Value| {
+            chunk(json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": reason}]))
         };
         let early = match self.reasons {
             Reasons::AtTheEnd => Value::Null,
             Reasons::InEveryChunk => json!(reason),
         };
-        let mut chunks: Vec<Value> = deltas.into_iter().map(|delta| chunk(delta, early.clone())).collect();
-        chunks.push(chunk(json!({}), json!(reason)));
+        let mut chunks: Vec<Value> = deltas.into_iter().map(|delta| choice(delta, early.clone())).collect();
+        chunks.push(choice(json!({}), json!(reason)));
+        let mut last = chunk(json!([]));
+        last["usage"] = tokens(step);
+        chunks.push(last);
         chunks
     }
+
+    /// The parts in which a call comes in a stream: its beginning, and then its fragments.
+    fn call_deltas(&self, mut call: Value, at: usize, cuts: &Cuts) -> Vec<Value> {
+        if self.id.is_none() {
+            // All at once, as Gemini does.
+            return vec![json!({"tool_calls": [call]})];
+        }
+        call["index"] = json!(at);
+        let (kind, input) = if call["type"] == "custom" { ("custom", "input") } else { ("function", "arguments") };
+        let text = |value: Value| value.as_str().unwrap_or_default().to_owned();
+        let (name, payload) = (text(call[kind]["name"].take()), text(call[kind][input].take()));
+        call[kind][input] = json!("");
+        let mut names = cuts.text(&name).into_iter();
+        call[kind]["name"] = json!(names.next().unwrap_or_default());
+        let mut deltas = vec![json!({"tool_calls": [call]})];
+        deltas.extend(names.map(|piece| json!({"tool_calls": [{"index": at, kind: {"name": piece}}]})));
+        let pieces = cuts.text(&payload).into_iter();
+        deltas.extend(pieces.map(|piece| json!({"tool_calls": [{"index": at, kind: {input: piece}}]})));
+        deltas
+    }
+}
+
+/// The deltas of all calls.
+fn in_order(mut calls: Vec<Vec<Value>>, fragments: Fragments) -> Vec<Value> {
+    match fragments {
+        Fragments::CallByCall => calls.concat(),
+        Fragments::InTurns => {
+            calls.iter_mut().for_each(|deltas| deltas.reverse());
+            let most = calls.iter().map(Vec::len).max().unwrap_or_default();
+            (0..most).flat_map(|_| calls.iter_mut().filter_map(Vec::pop).collect::<Vec<_>>()).collect()
+        }
+    }
+}
+
+/// Why the chat API says that an answer ends.
+fn finish_reason(step: &Step) -> &'static str {
+    match step.ending {
+        Ending::Length | Ending::Window => "length",
+        Ending::Filtered => "content_filter",
+        Ending::Said | Ending::StopString(_) | Ending::Paused if step.calls.is_empty() => "stop",
+        Ending::Said | Ending::StopString(_) | Ending::Paused => "tool_calls",
+    }
+}
+
+fn used(step: &Step) -> Usage {
+    step.usage.unwrap_or(Usage { input: 9, output: 9, ..Usage::default() })
+}
+
+/// What the chat API counts.
+fn tokens(step: &Step) -> Value {
+    let Usage { input, cached_input, cache_write, output, reasoning } = used(step);
+    json!({
+        "prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output,
+        "prompt_tokens_details": {"cached_tokens": cached_input, "cache_write_tokens": cache_write},
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+    })
+}
+
+/// What the Messages API counts at the end of a stream; a message says more.
+fn counts(step: &Step) -> Value {
+    let Usage { input, cached_input, cache_write, output, reasoning } = used(step);
+    json!({
+        "input_tokens": input - cached_input - cache_write, "cache_creation_input_tokens": cache_write,
+        "cache_read_input_tokens": cached_input, "output_tokens": output,
+        "output_tokens_details": {"thinking_tokens": reasoning}, "server_tool_use": null,
+    })
+}
+
+fn message_counts(step: &Step) -> Value {
+    let mut counts = counts(step);
+    extend(&mut counts, &json!({"cache_creation": null, "inference_geo": null, "service_tier": null, "speed": null}));
+    counts
 }
 
 fn blocks(step: &Step, number: usize) -> Vec<Value> {
     let thought = step.thought.as_ref();
     let thought = thought.map(|thought| json!({"type": "thinking", "thinking": thought, "signature": step.signature}));
-    let text = step.text.as_ref().map(|text| json!({"type": "text", "text": text}));
+    let redacted = step.redacted.as_ref().map(|data| json!({"type": "redacted_thinking", "data": data}));
+    let text = step.text.as_ref().map(|text| json!({"type": "text", "text": text, "citations": null}));
     let calls = step.calls.iter().enumerate().map(|(at, call)| {
         let id = format!("toolu_{:09}", 10 * number + at);
-        json!({"type": "tool_use", "id": id, "name": call.name, "input": call.input()})
+        let caller = json!({"type": "direct"});
+        json!({"type": "tool_use", "id": id, "name": call.name, "input": call.input(), "caller": caller})
     });
-    thought.into_iter().chain(text).chain(calls).collect()
+    thought.into_iter().chain(redacted).chain(text).chain(calls).collect()
 }
 
 fn stop(step: &Step) -> Value {
-    let reason = match step {
-        Step { refusal: Some(_), .. } => "refusal",
-        Step { calls, .. } if !calls.is_empty() => "tool_use",
-        Step { .. } => "end_turn",
+    let reason = match (step.ending, &step.refusal) {
+        (_, Some(_)) | (Ending::Filtered, None) => "refusal",
+        (Ending::Length, None) => "max_tokens",
+        (Ending::Window, None) => "model_context_window_exceeded",
+        (Ending::StopString(_), None) => "stop_sequence",
+        (Ending::Paused, None) => "pause_turn",
+        (Ending::Said, None) if step.calls.is_empty() => "end_turn",
+        (Ending::Said, None) => "tool_use",
     };
-    let details = step.refusal.as_ref().map(|refusal| json!({"category": "cyber", "explanation": refusal}));
-    json!({"stop_reason": reason, "stop_sequence": null, "stop_details": details})
+    let string = if let Ending::StopString(string) = step.ending { json!(string) } else { Value::Null };
+    let details = (reason == "refusal")
+        .then(|| json!({"type": "refusal", "category": "cyber", "explanation": step.refusal.as_deref()}));
+    json!({"stop_reason": reason, "stop_sequence": string, "stop_details": details, "container": null})
 }
 
 fn message(step: &Step, number: usize) -> Value {
     let mut message = json!({
         "id": format!("msg_{number}"), "type": "message", "role": "assistant", "model": "claude", "content": blocks(step, number),
-        "usage": {"input_tokens": 9, "output_tokens": 9},
+        "diagnostics": null, "usage": message_counts(step),
     });
     extend(&mut message, &stop(step));
     message
 }
 
 fn message_events(step: &Step, number: usize, cuts: &Cuts) -> Vec<Value> {
-    let mut start = message(&Step::default(), number);
+    let before = used(step);
+    let before = Usage { output: 1, reasoning: 0, ..before };
+    let mut start = message(&Step { usage: Some(before), ..Step::default() }, number);
     start["stop_reason"] = Value::Null;
     let mut events = vec![json!({"type": "message_start", "message": start})];
     for (index, mut block) in blocks(step, number).into_iter().enumerate() {
@@ -224,7 +295,7 @@ fn message_events(step: &Step, number: usize, cuts: &Cuts) -> Vec<Value> {
         );
         events.push(json!({"type": "content_block_stop", "index": index}));
     }
-    events.push(json!({"type": "message_delta", "delta": stop(step), "usage": {"output_tokens": 9}}));
+    events.push(json!({"type": "message_delta", "delta": stop(step), "usage": counts(step)}));
     events.push(json!({"type": "message_stop"}));
     events
 }

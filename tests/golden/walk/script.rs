@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde_json::{Value, json};
+use tiergate::wire::usage::Usage;
 
 /// A conversation, before anybody took part in it.
 #[derive(Clone, Debug)]
@@ -119,6 +120,35 @@ pub struct Step {
     pub calls: Vec<Call>,
     pub refusal: Option<String>,
     pub ids: Ids,
+    /// What stands for a thought of which no word may be told, in the Messages API.
+    pub redacted: Option<String>,
+    pub ending: Ending,
+    pub fragments: Fragments,
+    pub usage: Option<Usage>,
+}
+
+/// Why an answer ends; an API that has no word for it says the nearest one.
+#[allow(dead_code, reason = "the others are drawn by the table of crossings, tests/pipeline/crossings")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// All is said, or results are waited for.
+    #[default]
+    Said,
+    Length,
+    Window,
+    StopString(&'static str),
+    Paused,
+    Filtered,
+}
+
+/// In which order the fragments of calls come in a stream of the chat API.
+#[allow(dead_code, reason = "the others are drawn by the table of crossings, tests/pipeline/crossings")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fragments {
+    #[default]
+    CallByCall,
+    /// One of each call at a time.
+    InTurns,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -77,8 +77,8 @@ struct Named<'p> {
 /// Which call a part of one means.
 #[derive(Clone, Copy)]
 enum Meant {
-    /// The one that has not all of its name yet.
-    Pending,
+    /// The one that is waited with, at this position.
+    Pending(usize),
     /// The one of the block with this number.
     Begun(u64),
     Another,
@@ -93,8 +93,8 @@ pub struct Blocks {
     calls: Vec<CallBlock>,
     /// The number of the block of the call that was named last, if it had begun before.
     named: Option<u64>,
-    /// A call that has not all of its name yet.
-    pending: Option<PendingCall>,
+    /// Calls that may not have all of their names yet, in their order.
+    pending: Vec<PendingCall>,
     /// What ids of calls without one are made of.
     seed: String,
 }
@@ -271,20 +271,27 @@ impl Blocks {
             Dialect::OpenaiChat => self.meant(at, id.as_deref(), call.name.as_ref()),
             Dialect::AnthropicMessages | Dialect::OpenaiResponses => Meant::Another,
         };
-        if let (Meant::Pending, Some(pending)) = (meant, &mut self.pending) {
-            return pending.name_as(id, call.name.as_ref());
-        }
-        if let Meant::Begun(index) = meant {
-            if self.pending.as_ref().is_some_and(|pending| pending.at == at) {
-                self.begin_pending(sink);
+        match meant {
+            Meant::Pending(position) => {
+                if let Some(pending) = self.pending.get_mut(position) {
+                    pending.name_as(id, call.name.as_ref());
+                }
+                return;
             }
-            self.named = Some(index);
-            return;
+            Meant::Begun(index) => {
+                self.begin_pending_at(at, sink);
+                self.named = Some(index);
+                return;
+            }
+            Meant::Another => {}
         }
-        self.begin_pending(sink);
-        let mut pending = PendingCall { at, kind: call.kind, id: None, name: String::new(), input: String::new() };
+        // Where another call has the place, nothing more comes of the one that had it.
+        if self.pending.len() >= MAX_KNOWN_CALLS || self.pending.iter().any(|pending| pending.at == at) {
+            self.begin_pending(sink);
+        }
+        let mut pending = PendingCall::new(at, call.kind);
         pending.name_as(id, call.name.as_ref());
-        self.pending = Some(pending);
+        self.pending.push(pending);
     }
 
     /// Which call a part means that has this id and name, at a place where there may be several: some providers name a call with
@@ -295,9 +302,12 @@ impl Blocks {
         let is_there = |known: &&CallBlock| known.at == at && known.is_open;
         let begun = || self.calls.iter().rev().filter(is_there);
         let of_its_id = id.and_then(|_| begun().find(|known| known.came_id.as_deref() == id));
-        let latest = match self.pending.as_ref().filter(|pending| pending.at == at) {
-            Some(pending) if pending.id.as_deref() == id => return Meant::Pending,
-            Some(pending) if of_its_id.is_none() && !is_other(pending.id.as_deref()) => return Meant::Pending,
+        let pending = self.pending_at(at).and_then(|position| Some((position, self.pending.get(position)?)));
+        let latest = match pending {
+            Some((position, pending)) if pending.id.as_deref() == id => return Meant::Pending(position),
+            Some((position, pending)) if of_its_id.is_none() && !is_other(pending.id.as_deref()) => {
+                return Meant::Pending(position);
+            }
             Some(_) => None,
             None => begun().next(),
         };
@@ -308,9 +318,26 @@ impl Blocks {
         known.map_or(Meant::Another, |known| Meant::Begun(known.index))
     }
 
-    /// The call that was waited with for all of its name begins.
+    fn pending_at(&self, at: At) -> Option<usize> {
+        self.pending.iter().rposition(|pending| pending.at == at)
+    }
+
+    /// The calls that were waited with for all of their names begin.
     fn begin_pending(&mut self, sink: Sink<'_>) {
-        let Some(PendingCall { at, kind, id: came_id, name, input }) = self.pending.take() else { return };
+        std::mem::take(&mut self.pending).into_iter().for_each(|pending| self.begin(pending, sink));
+    }
+
+    /// The call at a place begins, if it was waited with, and those before it.
+    fn begin_pending_at(&mut self, at: At, sink: Sink<'_>) {
+        if let Some(position) = self.pending_at(at) {
+            let rest = self.pending.split_off(position + 1);
+            self.begin_pending(sink);
+            self.pending = rest;
+        }
+    }
+
+    fn begin(&mut self, pending: PendingCall, sink: Sink<'_>) {
+        let PendingCall { at, kind, id: came_id, name, input } = pending;
         self.end_open(sink);
         if self.calls.len() >= MAX_KNOWN_CALLS {
             self.end_call(0, sink);
@@ -338,19 +365,19 @@ impl Blocks {
             return;
         }
         let is_known = |call: &CallBlock| call.at == at && call.is_open;
-        if self.pending.as_ref().is_none_or(|pending| pending.at != at) && !self.calls.iter().any(is_known) {
+        if self.pending_at(at).is_none() && !self.calls.iter().any(is_known) {
             // Nobody has seen it begin.
             self.begin_pending(sink);
-            let (name, input) = (String::new(), String::new());
-            self.pending = Some(PendingCall { at, kind: CallKind::Function, id: None, name, input });
+            self.pending.push(PendingCall::new(at, CallKind::Function));
         }
-        if let Some(pending) = self.pending.as_mut().filter(|pending| pending.at == at && pending.name.is_empty())
+        let pending = self.pending_at(at).and_then(|position| self.pending.get_mut(position));
+        if let Some(pending) = pending.filter(|pending| pending.name.is_empty())
             && pending.input.len() + fragment.inside().len() <= MAX_EARLY_BYTES
         {
             pending.input.push_str(fragment.inside());
             return;
         }
-        self.begin_pending(sink);
+        self.begin_pending_at(at, sink);
         let of_its_name = self.calls.iter().rposition(|call| is_known(call) && self.named == Some(call.index));
         let position = of_its_name.or_else(|| self.calls.iter().rposition(is_known));
         if let Some(call) = position.and_then(|position| self.calls.get_mut(position)) {
@@ -359,9 +386,7 @@ impl Blocks {
     }
 
     fn end_item(&mut self, at: At, sink: Sink<'_>) {
-        if self.pending.as_ref().is_some_and(|pending| pending.at == at) {
-            self.begin_pending(sink);
-        }
+        self.begin_pending_at(at, sink);
         if self.extent.open.is_some_and(|open| open.item == Some(at.item)) {
             self.end_open(sink);
         }
@@ -417,6 +442,10 @@ impl CallBlock {
 }
 
 impl PendingCall {
+    fn new(at: At, kind: CallKind) -> Self {
+        Self { at, kind, id: None, name: String::new(), input: String::new() }
+    }
+
     /// Takes what a part says of its id and name. A name may come in fragments; the same one again says nothing new.
     fn name_as(&mut self, id: Option<Cow<'_, str>>, name: Option<&JsonString<'_>>) {
         self.id = self.id.take().or_else(|| id.map(Cow::into_owned));

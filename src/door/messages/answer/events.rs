@@ -7,7 +7,7 @@
 use crate::door::answer::AnswerOptions;
 use crate::door::messages::answer::blocks::{Blocks, Crossing, NewBlock, Part, Step};
 use crate::door::messages::answer::extent::Extent;
-use crate::door::messages::answer::{DIALECT, Envelope, write_usage};
+use crate::door::messages::answer::{DIALECT, Envelope, write_last_usage, write_usage};
 use crate::policy::Dialect;
 use crate::wire::carried::carried;
 use crate::wire::json::{fields_named, quoted, text};
@@ -81,10 +81,12 @@ impl Encoder {
             writer.start();
             blocks.extent.has_start = true;
             blocks.extent.has_stop = true;
-            out.extend_from_slice(b"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{");
+            out.extend_from_slice(
+                b"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"container\":null,",
+            );
             envelope.write_stop(&blocks.extent, out);
             out.extend_from_slice(b"},\"usage\":");
-            write_usage(envelope.usage(), out);
+            write_last_usage(envelope.usage(), out);
             out.extend_from_slice(b"}\n\n");
         }
         out.extend_from_slice(b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
@@ -157,7 +159,7 @@ impl Writer<'_> {
         }
         self.out.extend_from_slice(b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":");
         self.envelope.write_head(self.out);
-        self.out.extend_from_slice(br#"],"stop_reason":null,"stop_sequence":null,"usage":"#);
+        self.out.extend_from_slice(br#"],"stop_reason":null,"stop_sequence":null,"stop_details":null,"usage":"#);
         let usage = self.envelope.usage_at_start.unwrap_or_default();
         // Nothing of the answer has been counted yet.
         write_usage(Usage { output: 0, reasoning: 0, ..usage }, self.out);
@@ -171,13 +173,13 @@ impl Writer<'_> {
                 self.begin("content_block_start", *index);
                 self.put(",\"content_block\":");
                 match block {
-                    NewBlock::Text => self.put(r#"{"type":"text","text":""}"#),
+                    NewBlock::Text => self.put(r#"{"type":"text","text":"","citations":null}"#),
                     NewBlock::Thinking => self.put(r#"{"type":"thinking","thinking":"","signature":""}"#),
                     NewBlock::Redacted(state) => {
                         self.put(&format!(r#"{{"type":"redacted_thinking","data":{}}}"#, quoted(state)));
                     }
                     NewBlock::Call { id, name } => {
-                        self.put(&format!(r#"{{"type":"tool_use","id":"{id}","name":{name},"input":{{}}}}"#));
+                        self.put(&format!(r#"{{"type":"tool_use","id":"{id}","name":{name},"input":{{}},"caller":{{"type":"direct"}}}}"#));
                     }
                 }
             }

@@ -200,14 +200,14 @@ fn gather(content: &mut Vec<Block>, step: &Step<'_>) -> usize {
 impl Block {
     fn write(&self, out: &mut Vec<u8>) {
         let json = match self {
-            Block::Text(text) => format!(r#"{{"type":"text","text":"{text}"}}"#),
+            Block::Text(text) => format!(r#"{{"type":"text","text":"{text}","citations":null}}"#),
             Block::Thinking { thought, state } => {
                 format!(r#"{{"type":"thinking","thinking":"{thought}","signature":{}}}"#, quoted(state))
             }
             Block::Redacted(state) => format!(r#"{{"type":"redacted_thinking","data":{}}}"#, quoted(state)),
             Block::Call { id, name, input } => {
                 format!(
-                    r#"{{"type":"tool_use","id":"{id}","name":{name},"input":{}}}"#,
+                    r#"{{"type":"tool_use","id":"{id}","name":{name},"input":{},"caller":{{"type":"direct"}}}}"#,
                     input_object(&JsonString::join(input))
                 )
             }

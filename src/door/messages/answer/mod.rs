@@ -9,8 +9,6 @@ pub mod gathered;
 mod ids;
 mod own_message;
 
-use serde::Serialize;
-
 use crate::door::messages::answer::extent::Extent;
 use crate::policy::Dialect;
 use crate::wire::carried::carried;
@@ -33,6 +31,13 @@ pub fn stop_word(reason: FinishReason) -> &'static str {
         FinishReason::Paused => "pause_turn",
     }
 }
+
+/// What a message says of the API's own servers, which no other provider has. The types of Anthropic's SDKs have each member,
+/// so clients find it, if only as null.
+const NO_MORE: &str = r#""container":null,"diagnostics":null"#;
+const NO_DETAILS: &[u8] = br#","stop_details":null"#;
+/// The same of its usage.
+const NO_MORE_USAGE: &str = r#","cache_creation":null,"inference_geo":null,"service_tier":null,"speed":null}"#;
 
 /// What is known of a message beside its blocks.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -98,16 +103,16 @@ impl Envelope {
     fn write_head(&self, out: &mut Vec<u8>) {
         let id = ids::message_id(self.id.as_deref(), self.created);
         let model = self.model.as_deref().unwrap_or("\"\"");
-        let head = format!(r#"{{"id":"{id}","type":"message","role":"assistant","model":{model},"content":["#);
+        let head =
+            format!(r#"{{"id":"{id}","type":"message","role":"assistant","model":{model},{NO_MORE},"content":["#);
         out.extend_from_slice(head.as_bytes());
     }
 
     /// Appends the members that say why the message stopped.
     fn write_stop(&self, extent: &Extent, out: &mut Vec<u8>) {
         let Some(HeldFinish { dialect, finish }) = &self.finish else {
-            out.extend_from_slice(
-                format!(r#""stop_reason":"{}","stop_sequence":null"#, stop_word(FinishReason::Other)).as_bytes(),
-            );
+            write_reason(&quoted(stop_word(FinishReason::Other)), "null", out);
+            out.extend_from_slice(NO_DETAILS);
             return;
         };
         let reason = match finish.reason {
@@ -123,11 +128,13 @@ impl Envelope {
         let word = own.unwrap_or_else(|| quoted(stop_word(reason)));
         let stop_string = finish.stop_string.as_ref().filter(|_| reason == FinishReason::StopString);
         let stop_string = stop_string.map_or("null", JsonString::get);
-        out.extend_from_slice(format!(r#""stop_reason":{word},"stop_sequence":{stop_string}"#).as_bytes());
+        write_reason(&word, stop_string, out);
         if reason == FinishReason::Filtered {
             let why = finish.explanation.as_ref().map_or("null", JsonString::get);
             let details = format!(r#","stop_details":{{"type":"refusal","category":null,"explanation":{why}}}"#);
             out.extend_from_slice(details.as_bytes());
+        } else {
+            out.extend_from_slice(NO_DETAILS);
         }
     }
 
@@ -137,27 +144,30 @@ impl Envelope {
     }
 }
 
-/// Appends Anthropic's `usage`, which counts what was read from the cache and put into it apart from the other input.
+/// Appends the members that say why a message stopped, but for details; both values are JSON.
+fn write_reason(word: &str, stop_string: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!(r#""stop_reason":{word},"stop_sequence":{stop_string}"#).as_bytes());
+}
+
+/// Appends the `usage` of a message.
 fn write_usage(usage: Usage, out: &mut Vec<u8>) {
-    #[derive(Serialize)]
-    struct Counts {
-        input_tokens: u64,
-        cache_creation_input_tokens: u64,
-        cache_read_input_tokens: u64,
-        output_tokens: u64,
-        output_tokens_details: Details,
-    }
-    #[derive(Serialize)]
-    struct Details {
-        thinking_tokens: u64,
-    }
+    write_counts(usage, out);
+    out.extend_from_slice(NO_MORE_USAGE.as_bytes());
+}
+
+/// Appends the `usage` with which a stream ends.
+fn write_last_usage(usage: Usage, out: &mut Vec<u8>) {
+    write_counts(usage, out);
+    out.push(b'}');
+}
+
+/// Appends the beginning of Anthropic's `usage`, which counts what was read from the cache and put into it apart from the other
+/// input.
+fn write_counts(usage: Usage, out: &mut Vec<u8>) {
     let Usage { input, cached_input, cache_write, output, reasoning } = usage;
-    let counts = Counts {
-        input_tokens: input.saturating_sub(cached_input).saturating_sub(cache_write),
-        cache_creation_input_tokens: cache_write,
-        cache_read_input_tokens: cached_input,
-        output_tokens: output,
-        output_tokens_details: Details { thinking_tokens: reasoning },
-    };
-    serde_json::to_writer(out, &counts).expect("numbers should serialise");
+    let input = input.saturating_sub(cached_input).saturating_sub(cache_write);
+    let counts = format!(
+        r#"{{"input_tokens":{input},"cache_creation_input_tokens":{cache_write},"cache_read_input_tokens":{cached_input},"output_tokens":{output},"output_tokens_details":{{"thinking_tokens":{reasoning}}},"server_tool_use":null"#
+    );
+    out.extend_from_slice(counts.as_bytes());
 }
