@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::messages;
+use super::{messages, strict_schema};
 use super::wire::{
     Allowed, CustomFormat, CustomTool, FunctionTool, Grammar, JsonSchema, Name, ResponseFormat, Tool, ToolChoice,
     ToolName,
@@ -43,7 +43,8 @@ pub fn build(request: &Ask<'_>, recipient: &Recipient<'_>, sealer: Option<&Seale
     let mut hint = None;
     if let Some(format) = content.last_format() {
         if recipient.model.json_schema && recipient.takes("response_format") {
-            built.set("response_format", &response_format(&format.kind));
+            let strict = built.strictness(request.api, &format.kind, format.name);
+            built.set("response_format", &response_format(&format.kind, strict));
         } else {
             built.dropped.note(format.name);
             hint = Some(in_words::answer_form(&format.kind));
@@ -56,7 +57,7 @@ pub fn build(request: &Ask<'_>, recipient: &Recipient<'_>, sealer: Option<&Seale
     let array: Vec<&RawValue> = built.messages.iter().map(|(_, message)| &**message).collect();
     let array = raw(&array);
     built.fields.push(("messages", array));
-    built.set_tools(content);
+    built.set_tools(content, request.api);
     for setting in &content.settings {
         match name(setting.kind) {
             Some("reasoning_effort") => {}
@@ -92,13 +93,40 @@ impl Built {
         self.fields.push((name, raw(value)));
     }
 
-    fn set_tools(&mut self, content: &Content<'_>) {
+    /// Whether a form of the answer is to be kept to the letter. The Messages API always does that, and names no such thing;
+    /// where its schema is none that may be, that is named.
+    fn strictness(&mut self, api: Api, kind: &FormatKind<'_>, name: &str) -> Option<bool> {
+        let FormatKind::Schema { schema, strict, .. } = kind else { return None };
+        let asked = match api {
+            Api::Messages => Some(true),
+            Api::Chat | Api::Gateway => return *strict,
+        };
+        self.strict(asked, schema.as_ref().map(Json::raw), name)
+    }
+
+    /// `strict` as far as OpenAI takes it with this schema, which another API may have taken.
+    fn strict(&mut self, asked: Option<bool>, schema: Option<&RawValue>, name: &str) -> Option<bool> {
+        let is_lost = asked == Some(true) && !schema.is_some_and(strict_schema::takes);
+        if is_lost {
+            self.dropped.note(name);
+        }
+        asked.filter(|_| !is_lost)
+    }
+
+    fn set_tools(&mut self, content: &Content<'_>, api: Api) {
         let mut tools = Vec::new();
         for tool in content.all_tools() {
             if let Some(mark) = tool.cache {
                 self.dropped.note(&mark.path());
             }
-            match build_tool(tool) {
+            let strict = match (&tool.kind, api) {
+                (ToolKind::Function { parameters, strict }, Api::Messages) => {
+                    self.strict(*strict, parameters.as_ref().map(|parameters| parameters.value), "tools.strict")
+                }
+                (ToolKind::Function { strict, .. }, Api::Chat | Api::Gateway) => *strict,
+                (ToolKind::Custom { .. } | ToolKind::Hosted, _) => None,
+            };
+            match build_tool(tool, strict) {
                 Some(tool) => tools.push(tool),
                 None => self.dropped.note("tools"),
             }
@@ -158,26 +186,26 @@ fn user_id<'x>(setting: &'x Setting<'_>, dropped: &mut Dropped) -> Json<'x> {
     }
 }
 
-fn response_format<'x>(kind: &'x FormatKind<'x>) -> ResponseFormat<'x> {
+fn response_format<'x>(kind: &'x FormatKind<'x>, strict: Option<bool>) -> ResponseFormat<'x> {
     match kind {
         FormatKind::Json => ResponseFormat::JsonObject,
-        FormatKind::Schema { name, description, schema, strict } => {
+        FormatKind::Schema { name, description, schema, strict: _ } => {
             let name = name.as_ref().map_or(Json::text(SCHEMA_NAME), |name| Json::Borrowed(name.raw()));
             let description = description.as_ref().map(JsonString::raw);
             let schema = schema.as_ref().map(Json::raw);
-            ResponseFormat::JsonSchema { json_schema: JsonSchema { name, description, schema, strict: *strict } }
+            ResponseFormat::JsonSchema { json_schema: JsonSchema { name, description, schema, strict } }
         }
     }
 }
 
 /// A tool in the API's words; nothing for one that a provider runs itself.
-fn build_tool<'x>(tool: &'x content::Tool<'x>) -> Option<Tool<'x>> {
+fn build_tool<'x>(tool: &'x content::Tool<'x>, strict: Option<bool>) -> Option<Tool<'x>> {
     let name = qualified(tool.namespace.as_deref(), &tool.name.value);
     let description = tool.description.as_ref().map(JsonString::raw);
     match &tool.kind {
-        ToolKind::Function { parameters, strict } => {
+        ToolKind::Function { parameters, strict: _ } => {
             let parameters = parameters.as_ref().map(|parameters| parameters.value);
-            Some(Tool::Function { function: FunctionTool { name, description, parameters, strict: *strict } })
+            Some(Tool::Function { function: FunctionTool { name, description, parameters, strict } })
         }
         ToolKind::Custom { grammar } => {
             let format = grammar.as_ref().map(|grammar| CustomFormat::Grammar {

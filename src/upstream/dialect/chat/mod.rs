@@ -31,6 +31,7 @@ mod row;
 mod short_ids;
 mod state_keeper;
 mod states;
+mod strict_schema;
 mod thinking_parts;
 mod tools;
 mod wire;
