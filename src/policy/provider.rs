@@ -73,8 +73,7 @@ pub fn build_provider(row: Row<raw::Provider>, path: &Path, faults: &mut Faults)
             ("tool_fields", &raw.tool_fields),
         ];
         let refused: Vec<&str> = OWNED_FIELDS.into_iter().chain(DECIDED_IN_MESSAGES).collect();
-        let fault =
-            format!("what client, model and gateway decide; valid: any field but {}", refused.join(", "));
+        let fault = format!("what client, model and gateway decide; valid: any field but {}", refused.join(", "));
         let added = raw.extra_fields.as_given().into_iter().flat_map(|list| list.0.iter().enumerate());
         for (index, name) in added.filter_map(|(index, name)| Some((index, name.as_ref()?))) {
             if is_decided_in_messages(name.as_ref()) {

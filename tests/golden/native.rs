@@ -232,6 +232,12 @@ fn what_the_gateway_owns_and_the_rows_exclude_changes_and_nothing_else() {
             "messages",
         ),
         (
+            Rows::of_model(json!({"system_turns": false})),
+            r#"{"max_tokens":9,"messages":[{"role":"user","content":"Hi"},{"role":"system","content":[{"type":"tool_removal","tool":{}},{"type":"text","text":"s"}]},{"role":"system","content":[{"type":"tool_addition"}]}]}"#.to_owned(),
+            r#"{"max_tokens":9,"messages":[{"role":"user","content":"Hi"},{"role":"user","content":[{"type":"text","text":"s"}]},{"role":"user","content":[{"type":"text","text":"(Nothing was said.)"}]}],"model":"claude-x"}"#.to_owned(),
+            "messages.content.tool_removal messages messages.content.tool_addition",
+        ),
+        (
             Rows::new(),
             r#"{"max_tokens":9,"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Ha"} ]}"#.to_owned(),
             r#"{"max_tokens":9,"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Ha"},{"role":"user","content":"Continue."} ],"model":"claude-x"}"#.to_owned(),

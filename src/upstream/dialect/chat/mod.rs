@@ -24,6 +24,7 @@ mod mend;
 mod message_content;
 mod messages;
 mod older_form;
+mod open_calls;
 mod parts;
 mod request;
 mod returned_states;

@@ -16,8 +16,7 @@ const MAX_DEPTH: usize = 10;
 const MAX_PROPERTIES: usize = 5_000;
 const MAX_VALUES: usize = 1_000;
 /// The formats of texts that are known.
-const FORMATS: [&str; 9] =
-    ["date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid"];
+const FORMATS: [&str; 9] = ["date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid"];
 /// Where schemas may stand that others refer to.
 const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 
@@ -145,7 +144,9 @@ mod tests {
     #[test]
     fn only_what_openai_lists_goes_up_strict() {
         let of = |property: &str| {
-            format!(r#"{{"type":"object","properties":{{"a":{property}}},"required":["a"],"additionalProperties":false}}"#)
+            format!(
+                r#"{{"type":"object","properties":{{"a":{property}}},"required":["a"],"additionalProperties":false}}"#
+            )
         };
         let nested = |levels: usize| (0..levels).fold(of(r#"{"type":"string"}"#), |inside, _| of(&inside));
         for (schema, expected) in [

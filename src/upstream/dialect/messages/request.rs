@@ -246,9 +246,8 @@ fn extras<'x>(
     let mut extras = Vec::new();
     // Models that take no sampling, or not while they think, refuse it as they do the fields that the API shares.
     let takes_sampling = recipient.model.sampling && !thinks;
-    let takes = |name: &str| {
-        recipient.adds(name) && !is_decided_in_messages(name) && (name != "top_k" || takes_sampling)
-    };
+    let takes =
+        |name: &str| recipient.adds(name) && !is_decided_in_messages(name) && (name != "top_k" || takes_sampling);
     for setting in &content.settings {
         match setting.kind {
             SettingKind::MaxOutput

@@ -16,7 +16,7 @@ use super::patch::Patch;
 use super::reasoning::OUTPUT_CONFIG;
 use super::thoughts::{Fate, States, may_hold_thoughts};
 use crate::upstream::dialect::dropped::Dropped;
-use crate::upstream::dialect::edit::{ObjectEdit, OpenedObject};
+use crate::upstream::dialect::edit::{ObjectEdit, OpenedObject, list};
 use crate::upstream::dialect::user_turns::CONTINUE;
 use crate::wire::containers::elements;
 use crate::wire::json::{has_escaped_letters, quoted};
@@ -25,7 +25,7 @@ use crate::wire::json::{has_escaped_letters, quoted};
 const FIELD: &str = "messages";
 /// The name under which thoughts are.
 const THOUGHTS: &str = "messages.thinking";
-/// Stands in an answer of which nothing is left, since none may be empty.
+/// Stands in an answer, or a message of the system's, of which nothing is left, since none may be empty.
 const NOTHING: &str = r#"[{"type":"text","text":"(Nothing was said.)"}]"#;
 
 /// A conversation that has been read as far as it may have to change.
@@ -200,6 +200,7 @@ impl<'x> History<'x> {
             match field.name.as_ref() {
                 "role" if becomes_the_users => edit.put(field, Cow::Owned("\"user\"".to_owned())),
                 OUTPUT_CONFIG if loses_effort => edit.lose(field, format_args!("{FIELD}.{OUTPUT_CONFIG}"), dropped),
+                "content" if becomes_the_users => edit.put(field, without_tool_changes(field.value, dropped)),
                 _ => edit.put(field, field.value.get().into()),
             }
         }
@@ -231,6 +232,21 @@ impl<'x> History<'x> {
         }
         message.blocks.iter().enumerate().any(|(position, block)| block.thought.is_some() && !keeps(position))
     }
+}
+
+/// A content without the tools that come and go in it, of which only the system may speak.
+fn without_tool_changes<'x>(content: &'x RawValue, dropped: &mut Dropped) -> Cow<'x, str> {
+    let kept = list(content, |block| {
+        let kind = type_of(block.raw).filter(|kind| matches!(kind.as_ref(), "tool_addition" | "tool_removal"));
+        Ok(match kind {
+            Some(kind) => {
+                dropped.note(&format!("{FIELD}.content.{kind}"));
+                None
+            }
+            None => Some(Cow::Borrowed(block.raw.get())),
+        })
+    });
+    kept.ok().flatten().unwrap_or(Cow::Borrowed(NOTHING))
 }
 
 /// A message of the user's that the gateway adds.
@@ -297,11 +313,13 @@ mod tests {
         let (raw, expected) = (conversation(messages), conversation(expected));
         let json = Json::borrow(&raw).expect("JSON");
         let states = States { sealer: None, unsealed: UnsealedState::LeftOut };
-        let sent = History::read(json.raw(), TERMS, states).write(Thoughts::Sent, Added::default(), &mut Dropped::default());
+        let sent =
+            History::read(json.raw(), TERMS, states).write(Thoughts::Sent, Added::default(), &mut Dropped::default());
         assert_eq!(sent, expected, "{name}");
         assert!(sent == raw || may_change(&raw, TERMS), "{name}: is looked into");
         let json = Json::borrow(&sent).expect("JSON");
-        let again = History::read(json.raw(), TERMS, states).write(Thoughts::Sent, Added::default(), &mut Dropped::default());
+        let again =
+            History::read(json.raw(), TERMS, states).write(Thoughts::Sent, Added::default(), &mut Dropped::default());
         assert_eq!(again, sent, "{name}: is as the API takes it");
     }
 
