@@ -15,6 +15,12 @@ pub const SHAPE: Shape = Shape { first: "A-Za-z_", rest: "A-Za-z0-9._-", min: 1,
 #[derive(Clone, Debug)]
 pub struct ExtraField(String);
 
+impl AsRef<str> for ExtraField {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<ExtraField> for String {
     fn from(field: ExtraField) -> Self {
         field.0

@@ -34,7 +34,7 @@ pub use key_header::AuthStyle;
 pub use names::{
     Auth, Dialect, Effort, NamedAuth, OnRefusal, Prefill, PromptCache, Quirk, Resume, StreamMode, Thinking, WholeMode,
 };
-pub use provider::OWNED_FIELDS;
+pub use provider::{OWNED_FIELDS, is_decided_in_messages};
 
 /// OpenRouter's, vLLM's and others' type of a part with a film, which a row lists among its `part_fields`.
 pub const VIDEO_PART: &str = "video_url";

@@ -138,6 +138,8 @@ names! {
         ThinkingParts = "thinking_parts",
         /// A call of the present turn needs a thought signature; one that another model made gets the documented value (Gemini).
         ThoughtSignatures = "thought_signatures",
+        /// The same, with the signature in another place (Vertex).
+        VertexSignatures = "vertex_signatures",
         /// While it thinks, calls need the reasoning that led to them; where it is missing, thinking is switched off (DeepSeek).
         ReasoningWithCalls = "reasoning_with_calls",
         /// A user turn may not follow a tool's result; an assistant message is put between them (Mistral).
@@ -192,6 +194,8 @@ names! {
         None = "none",
         /// It always thinks; it is told only how much.
         Always = "always",
+        /// It always thinks, and a client of the Messages API may ask it to think only between calls of tools.
+        BetweenTools = "between_tools",
         /// It thinks unless that is switched off.
         Optional = "optional",
         /// It thinks only when adaptive thinking is asked for.

@@ -13,6 +13,16 @@ use super::{Dialect, Header, Names, Provider, TcpKeepalive};
 /// Fields that are the gateway's own, or mean something that leaving them out would change.
 pub const OWNED_FIELDS: [&str; 5] = ["messages", "model", "stream", "tool_choice", "tools"];
 
+/// Fields of the Messages API, beside those, that what the client, the model's row or the gateway says decides, or that need a
+/// server which holds a conversation.
+const DECIDED_IN_MESSAGES: [&str; 7] =
+    ["cache_control", "max_tokens", "output_config", "output_format", "system", "thinking", "thread"];
+
+/// Whether no row adds a field to requests of the Messages API.
+pub fn is_decided_in_messages(name: &str) -> bool {
+    OWNED_FIELDS.contains(&name) || DECIDED_IN_MESSAGES.contains(&name)
+}
+
 /// What a row takes from the fields of the published API, and what it adds.
 pub struct FieldLists {
     pub unsupported: Option<Vec<String>>,
@@ -58,13 +68,22 @@ pub fn build_provider(row: Row<raw::Provider>, path: &Path, faults: &mut Faults)
     if let Presence::Given(Dialect::AnthropicMessages) = &raw.dialect {
         let is_given = |list: &Presence<List<ExtraField, 0>>| list.as_given().is_some_and(|list| !list.0.is_empty());
         let lists = [
-            ("extra_fields", &raw.extra_fields),
             ("message_fields", &raw.message_fields),
             ("part_fields", &raw.part_fields),
             ("tool_fields", &raw.tool_fields),
         ];
-        if raw.body.as_given().is_some() {
-            faults.note(&path.field("body"), "only of a provider whose dialect is openai-chat; valid: none");
+        let refused: Vec<&str> = OWNED_FIELDS.into_iter().chain(DECIDED_IN_MESSAGES).collect();
+        let fault = format!("what client, model and gateway decide; valid: any field but {}", refused.join(", "));
+        let added = raw.extra_fields.as_given().into_iter().flat_map(|list| list.0.iter().enumerate());
+        for (index, name) in added.filter_map(|(index, name)| Some((index, name.as_ref()?))) {
+            if is_decided_in_messages(name.as_ref()) {
+                faults.note(&path.field("extra_fields").index(index), &*fault);
+            }
+        }
+        for default in raw.body.as_given().into_iter().flat_map(|body| &body.0) {
+            if is_decided_in_messages(&default.name) {
+                faults.note(&path.field("body").field(&default.name), &*fault);
+            }
         }
         for (name, _) in lists.into_iter().filter(|(_, list)| is_given(list)) {
             faults.note(&path.field(name), "only of a provider whose dialect is openai-chat; valid: []");

@@ -223,7 +223,7 @@ object! {
         optional sampling_exclusive: bool = false,
         /// The provider's words for the reasoning efforts; one that is not listed is dropped. Without it, the dialect's own words.
         optional efforts: Map<Effort, UpstreamEffort>,
-        /// How a model of anthropic-messages thinks: never, always, unless switched off, when asked for, within a budget.
+        /// How a model of anthropic-messages thinks: never, always, always but perhaps only between calls of tools, unless switched off, when asked for, within a budget.
         optional thinking: Thinking = "always",
         /// Whether it shows its thinking only when a summary of it is asked for.
         optional thinking_display: bool = false,
@@ -239,7 +239,7 @@ object! {
         optional prompt_cache_min: Tokens,
         /// Request fields that it refuses beside those of its provider's row.
         optional unsupported_fields: List<FieldName, 0> = Node::List(Vec::new()),
-        /// Request fields that it takes beside those of its provider's row, for openai-chat; * for whatever a client sends.
+        /// Request fields that it takes beside those of its provider's row; * for whatever a client sends.
         optional extra_fields: List<ExtraField, 0> = Node::List(Vec::new()),
         /// What it costs; without it the log has no cost.
         optional price: Price,
@@ -293,7 +293,7 @@ object! {
         optional max_connections: Integer<0, 100_000> = 0,
         /// When TCP asks whether a silent connection still stands; without it the platform decides.
         optional tcp_keepalive: TcpKeepalive,
-        /// Fields that a request of openai-chat has unless the client gives them, with their values.
+        /// Fields that a request has unless the client gives them, with their values.
         optional body: Defaults,
         /// Whether clients see the thinking of anthropic-messages, as reasoning_content.
         optional show_reasoning: bool = false,
@@ -303,7 +303,7 @@ object! {
         optional fields: List<FieldName, 0>,
         /// Request fields that it refuses, also below the top level (messages.refusal, tools.strict); they are left out, and named in x-route-dropped.
         optional unsupported_fields: List<FieldName, 0> = Node::List(Vec::new()),
-        /// Request fields that it takes beside those of OpenAI's API, for openai-chat; * for whatever a client sends. Others are left out, and named in x-route-dropped.
+        /// Request fields that it takes beside those of OpenAI's API, byte for byte; * for whatever a client sends. Others are left out, and named in x-route-dropped.
         optional extra_fields: List<ExtraField, 0> = Node::List(Vec::new()),
         /// Fields that its messages may have beside those of OpenAI's API, such as reasoning_content; * for any.
         optional message_fields: List<ExtraField, 0> = Node::List(Vec::new()),

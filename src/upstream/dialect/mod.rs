@@ -186,7 +186,7 @@ pub fn least_effort(policy: &Policy, model: ModelId) -> Option<Effort> {
         Effort::ALL.iter().copied().find(is_listed)
     });
     match (policy.provider_of(model).dialect, row.thinking) {
-        (Dialect::AnthropicMessages, Thinking::Always) => listed.or(Some(Effort::Low)),
+        (Dialect::AnthropicMessages, Thinking::Always | Thinking::BetweenTools) => listed.or(Some(Effort::Low)),
         (Dialect::AnthropicMessages, Thinking::None | Thinking::Optional | Thinking::Adaptive | Thinking::Budget) => {
             Some(Effort::None)
         }

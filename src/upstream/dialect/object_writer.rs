@@ -1,5 +1,6 @@
 //! A JSON object that is written field by field, and remembers which ones it has.
 
+use crate::policy::DefaultField;
 use crate::wire::json::quoted;
 
 /// An object under way.
@@ -35,6 +36,15 @@ impl ObjectWriter {
     /// Writes a field, whose value is JSON.
     pub fn field(&mut self, name: &str, value: impl AsRef<[u8]>) {
         self.name(name).extend_from_slice(value.as_ref());
+    }
+
+    /// Writes those of the fields that are not there yet.
+    pub fn add_missing<'d>(&mut self, defaults: impl IntoIterator<Item = &'d DefaultField>) {
+        for DefaultField { name, json } in defaults {
+            if !self.has(name) {
+                self.field(name, json);
+            }
+        }
     }
 
     pub fn finish(mut self) -> Vec<u8> {

@@ -18,7 +18,7 @@ mod fuzz;
 mod gathered;
 mod meaning;
 mod script;
-mod station;
+pub mod station;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

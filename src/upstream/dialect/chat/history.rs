@@ -26,8 +26,9 @@ use crate::wire::containers::{found_valid, members_named};
 use crate::wire::json::{self, Field, says_nothing};
 use crate::wire::seal::is_token;
 
-/// What Google documents for calls that its models did not make.
-const UNSIGNED: &str = r#"{"google":{"thought_signature":"skip_thought_signature_validator"}}"#;
+/// The members of `extra_content` in which Google's own API, and Vertex, have the signature of a call.
+const GOOGLE: &str = "google";
+const VERTEX: &str = "vertex";
 /// Stands between a tool's result and the user, where one may not follow the other.
 const BETWEEN: &str = r#"{"role":"assistant","content":"I see."}"#;
 
@@ -71,8 +72,7 @@ impl<'a> History<'a> {
                 let behind = turns.iter().enumerate().skip(leading);
                 for (position, turn) in behind.filter(|(_, turn)| gathers_instructions && turn.role.is_instruction()) {
                     aside.dropped.note("messages");
-                    let context =
-                        MessageContext { position, role: turn.role, needs_signature: false, is_prefill: false };
+                    let context = MessageContext { position, role: turn.role, signed_in: None, is_prefill: false };
                     messages.insert(self.message(turn, &context, &mut aside)?);
                 }
                 hint.take().into_iter().for_each(|hint| messages.insert(hint));
@@ -83,14 +83,13 @@ impl<'a> History<'a> {
             if previous.is_some_and(Role::is_of_results) && !turn.role.is_of_results() {
                 self.end_results(Some(turn.role), &mut messages, &mut aside);
             }
-            let needs_signature =
-                self.recipient.has(Quirk::ThoughtSignatures) && present.is_none_or(|at| at < position);
+            let signed_in = self.signed_in().filter(|_| present.is_none_or(|at| at < position));
             let is_prefill = self.begun.is_none()
                 && Some(position) == end
                 && turn.role == Role::Assistant
                 && self.recipient.model.prefill == Some(Prefill::Prefix)
                 && !has_calls(turn);
-            let context = MessageContext { position, role: turn.role, needs_signature, is_prefill };
+            let context = MessageContext { position, role: turn.role, signed_in, is_prefill };
             messages.push(self.message(turn, &context, &mut aside)?);
             previous = Some(turn.role);
         }
@@ -108,6 +107,15 @@ impl<'a> History<'a> {
             messages.insert(format!(r#"{{"role":"assistant","content":{}{flag}}}"#, json::quoted(text)));
         }
         Ok(messages.is_changed.then_some(messages.list))
+    }
+
+    /// Where the provider has the signature of a call, if it wants one.
+    fn signed_in(&self) -> Option<&'static str> {
+        match (self.recipient.has(Quirk::VertexSignatures), self.recipient.has(Quirk::ThoughtSignatures)) {
+            (true, _) => Some(VERTEX),
+            (false, true) => Some(GOOGLE),
+            (false, false) => None,
+        }
     }
 
     /// What the user has to say at the end, where the provider wants that; `end` is the message that stands there.
@@ -288,9 +296,9 @@ impl<'a> History<'a> {
     fn older_call(&self, value: &'a RawValue, context: &MessageContext, aside: &mut Aside<'a, '_>) -> String {
         let id = aside.older_calls.begin(value, context.position, self.id_form());
         let called = self.called("messages.function_call", value, aside);
-        let signature = match context.needs_signature {
-            true => format!(r#","extra_content":{UNSIGNED}"#),
-            false => String::new(),
+        let signature = match context.signed_in {
+            Some(maker) => format!(r#","extra_content":{}"#, unsigned(maker)),
+            None => String::new(),
         };
         format!(r#"{{"id":{id},"type":"function","function":{called}{signature}}}"#)
     }
@@ -334,7 +342,7 @@ impl<'a> History<'a> {
         let becomes_function =
             !self.recipient.takes_custom_tools() && fields.iter().any(|field| field.name == "custom");
         // Of parallel calls only the first is signed.
-        let lacks_signature = context.needs_signature && item.position == 0 && !is_signed(&fields);
+        let lacking = context.signed_in.filter(|maker| item.position == 0 && !is_signed(&fields, maker));
         for field in &fields {
             match field.name.as_ref() {
                 _ if json::is_null(field.value) => edit.leave(),
@@ -352,8 +360,11 @@ impl<'a> History<'a> {
                 name => edit.lose(field, format_args!("messages.tool_calls.{name}"), aside.dropped),
             }
         }
-        if lacks_signature {
-            edit.add("extra_content", UNSIGNED.to_owned());
+        if let Some(maker) = lacking {
+            if json::field(&fields, "extra_content").is_some_and(|other| !says_nothing(other)) {
+                aside.dropped.note("messages.tool_calls.extra_content");
+            }
+            edit.add("extra_content", unsigned(maker));
         }
         edit.finish()
     }
@@ -412,12 +423,17 @@ fn without_tokens<'x>(details: &'x RawValue, dropped: &mut Dropped) -> Result<Op
     })
 }
 
+/// What Google documents for calls that its models did not make.
+fn unsigned(maker: &str) -> String {
+    format!(r#"{{"{maker}":{{"thought_signature":"skip_thought_signature_validator"}}}}"#)
+}
+
 /// Where a message stands.
 pub struct MessageContext {
     pub position: usize,
     pub role: Role,
-    /// The first call needs a thought signature.
-    needs_signature: bool,
+    /// Where the thought signature of the first call stands, which must have one.
+    signed_in: Option<&'static str>,
     /// It begins the answer, and must say so.
     is_prefill: bool,
 }

@@ -39,12 +39,11 @@ pub fn is_missing(content: &RawValue) -> bool {
     json::is_null(content) || content.get().starts_with('[') && says_nothing(content)
 }
 
-/// Whether a call has a thought signature, of Google's API or of Vertex.
-pub fn is_signed(call: &[Field<'_>]) -> bool {
-    let makers = json::field(call, "extra_content").and_then(|extra| members_named(extra, &["google", "vertex"]));
-    let signature = |maker| members_named(maker, &["thought_signature"])?[0];
-    let mut signatures = makers.unwrap_or_default().into_iter().flatten().filter_map(signature);
-    signatures.any(|signature| !says_nothing(signature))
+/// Whether a call has a thought signature in the member of `extra_content` that its maker has for it.
+pub fn is_signed(call: &[Field<'_>], maker: &str) -> bool {
+    let made = json::field(call, "extra_content").and_then(|extra| members_named(extra, &[maker])?[0]);
+    let signature = made.and_then(|made| members_named(made, &["thought_signature"])?[0]);
+    signature.is_some_and(|signature| !says_nothing(signature))
 }
 
 /// Whether a message of the assistant calls anything.

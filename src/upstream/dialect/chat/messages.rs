@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::open_calls::OpenCalls;
 use super::returned_states::{Origin, ReturnedStates};
 use super::states::State;
 use super::wire::{self, Custom, File, Function, ImageUrl, Message, MessageState, ToolCall};
@@ -17,6 +18,7 @@ use crate::wire::ask::content::Content;
 use crate::wire::ask::items::{Call, CallResult, Item, ItemKind, MediaSource, Part, PartKind, Reasoning, qualified};
 use crate::wire::ask::place::{Located, Place};
 use crate::wire::call::CallKind;
+use crate::wire::halves::without_halves;
 use crate::wire::json::{Json, JsonString};
 use crate::wire::seal::SealKind;
 use crate::wire::walk::inside;
@@ -42,7 +44,7 @@ pub struct Setting<'h> {
 /// takes a list where a text would do.
 ///
 /// # Errors
-/// A 400 for a part that the API cannot carry.
+/// A 400 for a part that the API cannot carry, and for calls and results that do not match.
 pub fn build<'x>(
     content: &'x Content<'x>,
     setting: Setting<'_>,
@@ -53,11 +55,19 @@ pub fn build<'x>(
         Api::Messages => true,
         Api::Chat | Api::Gateway => false,
     };
-    let mut builder =
-        Builder { joins, sealer, messages: Vec::new(), answer: None, returned: ReturnedStates::default(), dropped };
+    let mut builder = Builder {
+        joins,
+        sealer,
+        messages: Vec::new(),
+        answer: None,
+        calls: OpenCalls::default(),
+        returned: ReturnedStates::default(),
+        dropped,
+    };
     for item in &content.items {
         builder.push(item)?;
     }
+    builder.calls.check_answered()?;
     builder.returned.end(builder.dropped);
     let mut messages = builder.messages;
     if let Some(hint) = hint {
@@ -75,6 +85,7 @@ struct Builder<'x, 'd> {
     messages: Vec<Message<'x>>,
     /// Where the client's message stands that the last message of the assistant was begun for.
     answer: Option<usize>,
+    calls: OpenCalls<'x>,
     /// What came in tokens and is in no message yet.
     returned: ReturnedStates<'x>,
     dropped: &'d mut Dropped,
@@ -88,6 +99,7 @@ impl<'x> Builder<'x, '_> {
         let name = item.name.as_ref().map(JsonString::raw);
         match &item.kind {
             ItemKind::Instruction { parts, .. } => {
+                check_texts(parts)?;
                 let content = {
                     let parts = self.parts(parts)?;
                     self.content(parts, BETWEEN_BLOCKS)
@@ -102,11 +114,12 @@ impl<'x> Builder<'x, '_> {
                 self.messages.push(Message::User { content, name });
             }
             ItemKind::Text { parts, .. } => {
+                self.check_answered_before()?;
                 let parts = self.parts(parts)?;
                 self.push_text(parts, name, item.place);
             }
-            ItemKind::Call(call) => self.push_call(call, item.place),
-            ItemKind::Result(result) => self.push_result(result)?,
+            ItemKind::Call(call) => self.push_call(call, item.place)?,
+            ItemKind::Result(result) => self.push_result(result, item.place)?,
             ItemKind::Reasoning(reasoning) => self.push_state(reasoning, item.place),
             // Tools and settings are gathered from all items.
             ItemKind::ToolsAdded(_) | ItemKind::ToolsRemoved(_) | ItemKind::Config { .. } => {}
@@ -117,7 +130,9 @@ impl<'x> Builder<'x, '_> {
 
     fn push_text(&mut self, parts: Vec<wire::Part<'x>>, name: Option<&'x RawValue>, place: Place) {
         let answer = Some(place.position());
-        if let (Some(Message::Assistant { content, .. }), true) = (self.messages.last_mut(), self.answer == answer) {
+        // Behind calls only their results may stand.
+        let goes_on = self.answer == answer || !self.calls.is_empty();
+        if let (Some(Message::Assistant { content, .. }), true) = (self.messages.last_mut(), goes_on) {
             // The model went on after a call, or a thought; what it called may stand behind all of it.
             let all = content.take().map_or_else(Vec::new, wire::Content::into_parts).into_iter().chain(parts);
             let all: Vec<_> = all.collect();
@@ -153,7 +168,16 @@ impl<'x> Builder<'x, '_> {
         }
     }
 
-    fn push_call(&mut self, call: &'x Call<'x>, place: Place) {
+    /// Whoever speaks behind another than the model leaves no call open.
+    fn check_answered_before(&self) -> Result<(), Error> {
+        match self.messages.last() {
+            Some(Message::Assistant { .. }) | None => Ok(()),
+            Some(_) => Ok(self.calls.check_answered()?),
+        }
+    }
+
+    fn push_call(&mut self, call: &'x Call<'x>, place: Place) -> Result<(), Error> {
+        self.check_answered_before()?;
         let name = qualified(call.namespace.as_deref(), &call.name);
         let (id, payload) = (call.id.as_ref(), call.payload.value.as_ref());
         let answer = place.position();
@@ -173,10 +197,13 @@ impl<'x> Builder<'x, '_> {
                 self.answer = Some(answer);
             }
         }
+        self.calls.begin(id, place, self.messages.len());
         self.return_states(answer);
+        Ok(())
     }
 
-    fn push_result(&mut self, result: &'x CallResult<'x>) -> Result<(), Error> {
+    fn push_result(&mut self, result: &'x CallResult<'x>, place: Place) -> Result<(), Error> {
+        let at = self.calls.end(&result.id.value, place.leaf(result.id.leaf))?;
         let mut parts = self.parts(&result.parts)?;
         if result.is_error {
             match parts.first_mut() {
@@ -187,7 +214,10 @@ impl<'x> Builder<'x, '_> {
             }
         }
         let content = self.content(parts, BETWEEN_BLOCKS);
-        self.messages.push(Message::Tool { tool_call_id: &result.id.value, content });
+        if at < self.messages.len() {
+            self.dropped.note("messages");
+        }
+        self.messages.insert(at, Message::Tool { tool_call_id: &result.id.value, content });
         Ok(())
     }
 
@@ -207,6 +237,27 @@ impl<'x> Builder<'x, '_> {
         }
         Ok(written)
     }
+}
+
+/// Instructions hold texts only.
+fn check_texts(parts: &[Part<'_>]) -> Result<(), Error> {
+    let other = parts.iter().find(|part| match part.kind {
+        PartKind::Image { .. } | PartKind::File { .. } | PartKind::Audio(_) | PartKind::EarlierAudio(_) => true,
+        PartKind::Text(_)
+        | PartKind::Refusal(_)
+        | PartKind::Json(_)
+        | PartKind::Thoughts(_)
+        | PartKind::Opaque { .. } => false,
+    });
+    match other {
+        Some(part) => Err(cannot_carry(part)),
+        None => Ok(()),
+    }
+}
+
+fn cannot_carry(part: &Part<'_>) -> Error {
+    let message = format!("is `{}`, which the serving model's API cannot carry here", part.word);
+    part.place.leaf("type").fault(message).into()
 }
 
 /// What the client calls a thought.
@@ -236,8 +287,8 @@ fn joined<'x>(mut parts: Vec<wire::Part<'x>>, between: Option<&str>) -> wire::Co
 fn write_part<'x>(part: &'x Part<'x>) -> Result<wire::Part<'x>, Error> {
     let place = part.place;
     match &part.kind {
-        PartKind::Text(text) => Ok(wire::Part::Text { text: Json::Borrowed(text.raw()) }),
-        PartKind::Refusal(text) => Ok(wire::Part::Refusal { refusal: Json::Borrowed(text.raw()) }),
+        PartKind::Text(text) => Ok(wire::Part::Text { text: without_halves(Json::Borrowed(text.raw())) }),
+        PartKind::Refusal(text) => Ok(wire::Part::Refusal { refusal: without_halves(Json::Borrowed(text.raw())) }),
         PartKind::Image { source, detail } => {
             let detail = detail.as_ref().map(|detail| detail.value);
             Ok(wire::Part::ImageUrl { image_url: ImageUrl { url: address(source, place)?, detail } })
@@ -257,10 +308,7 @@ fn write_part<'x>(part: &'x Part<'x>) -> Result<wire::Part<'x>, Error> {
         PartKind::Audio(input_audio) => Ok(wire::Part::InputAudio { input_audio }),
         PartKind::Json(json) => Ok(wire::Part::Text { text: Json::text(json.get()) }),
         PartKind::EarlierAudio(_) => Err(place.fault("refers to audio that only its own provider has").into()),
-        PartKind::Thoughts(_) | PartKind::Opaque { .. } => {
-            let message = format!("is `{}`, which the serving model's API cannot carry here", part.word);
-            Err(place.leaf("type").fault(message).into())
-        }
+        PartKind::Thoughts(_) | PartKind::Opaque { .. } => Err(cannot_carry(part)),
     }
 }
 

@@ -173,11 +173,7 @@ fn adapt(recipient: &Recipient<'_>, form: &Form<'_>, options: &EncodeOptions) ->
     if form.stream && options.counts_usage && !wrote_stream_options && recipient.takes("stream_options") {
         writer.field("stream_options", r#"{"include_usage":true}"#);
     }
-    for default in &recipient.provider.body {
-        if !writer.has(&default.name) {
-            writer.field(&default.name, &default.json);
-        }
-    }
+    writer.object.add_missing(&recipient.provider.body);
     Ok(writer.finish())
 }
 

@@ -19,6 +19,11 @@ impl Recipient<'_> {
         self.lacking().any(|field| field.starts_with(beginning))
     }
 
+    /// Whether they refuse any field at all.
+    pub fn excludes_any(&self) -> bool {
+        self.provider.fields.is_some() || self.lacking().next().is_some()
+    }
+
     fn lacking(&self) -> impl Iterator<Item = &str> {
         let rows = [&self.provider.unsupported_fields, &self.model.unsupported_fields];
         rows.into_iter().flatten().map(AsRef::as_ref)

@@ -122,7 +122,7 @@ pub struct FunctionTool<'x> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<&'x RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub parameters: Option<&'x RawValue>,
+    pub parameters: Option<Json<'x>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
 }

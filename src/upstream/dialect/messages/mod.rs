@@ -28,6 +28,7 @@ mod renamer;
 mod request;
 mod response;
 mod roots;
+mod row;
 mod schema;
 mod schema_form;
 mod schema_members;

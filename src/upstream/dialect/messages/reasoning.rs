@@ -5,7 +5,7 @@
 //! back the model does not think. Where it does not think, the API takes no such blocks either.
 
 use super::wire::{BlockBinding, Display, Thinking};
-use crate::policy::{self, Effort, Header, Model, Provider};
+use crate::policy::{self, Effort, Header, Model};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::wire::ask::content::{AskedEffort, Content};
@@ -53,10 +53,10 @@ pub fn translate<'p>(
     let mut thought = ask(content, recipient, circumstances, dropped);
     thought.takes_thoughts = match (recipient.model.thinking, thought.thinking) {
         (policy::Thinking::None, _) | (_, Some(Thinking::Disabled)) => false,
-        (policy::Thinking::Always | policy::Thinking::Optional, _) => true,
+        (policy::Thinking::Always | policy::Thinking::BetweenTools | policy::Thinking::Optional, _) => true,
         (policy::Thinking::Adaptive | policy::Thinking::Budget, thinking) => thinking.is_some(),
     };
-    if circumstances.has_thoughts && thought.takes_thoughts && has_beta(recipient.provider) {
+    if circumstances.has_thoughts && thought.takes_thoughts && takes_binding(recipient) {
         // A client may have changed its tools, or what was said before, and is not refused for that.
         let block_binding = Some(BlockBinding::DropBlock);
         thought.thinking = Some(match thought.thinking {
@@ -68,10 +68,11 @@ pub fn translate<'p>(
     thought
 }
 
-/// Whether a provider's row asks for the beta that lets thoughts be passed over.
-pub fn has_beta(provider: &Provider) -> bool {
+/// Whether the API can be asked to pass over thoughts that do not belong to the conversation as it is now: the provider's row asks
+/// for the beta that lets them be passed over, and excludes no such field.
+pub fn takes_binding(recipient: &Recipient<'_>) -> bool {
     let is_named = |row: &Header| row.name.eq_ignore_ascii_case("anthropic-beta") && row.value.contains(BINDING_BETA);
-    provider.headers.iter().any(is_named)
+    recipient.provider.headers.iter().any(is_named) && !recipient.lacks("thinking.block_binding")
 }
 
 fn ask<'p>(
@@ -103,10 +104,10 @@ fn ask<'p>(
             dropped.note(name);
             Thought::default()
         }
-        (policy::Thinking::Always | policy::Thinking::Optional, None) => {
+        (policy::Thinking::Always | policy::Thinking::BetweenTools | policy::Thinking::Optional, None) => {
             Thought { thinking: summarized, ..Thought::default() }
         }
-        (policy::Thinking::Always, Some(Effort::None)) => {
+        (policy::Thinking::Always | policy::Thinking::BetweenTools, Some(Effort::None)) => {
             // It cannot but think, so the least of it is the nearest.
             let effort = if model.efforts.is_some() { word(Effort::None) } else { Some("low") };
             dropped.note(name);
@@ -115,7 +116,7 @@ fn ask<'p>(
         (policy::Thinking::Optional, Some(Effort::None)) => {
             Thought { thinking: Some(Thinking::Disabled), ..Thought::default() }
         }
-        (policy::Thinking::Always | policy::Thinking::Optional, Some(effort)) => {
+        (policy::Thinking::Always | policy::Thinking::BetweenTools | policy::Thinking::Optional, Some(effort)) => {
             Thought { thinking: summarized, effort: word(effort), ..Thought::default() }
         }
         (policy::Thinking::Adaptive, Some(effort)) => Thought {

@@ -10,13 +10,13 @@ use super::pointers::Changes;
 use super::reasoning::{self, Circumstances};
 use super::schema::Costs;
 use super::wire::{Block, Body, Format, Metadata, OutputConfig, ServiceTier, Thinking};
-use super::{cache, native, schema, schema_form, strict, thoughts, tools, turns, user};
+use super::{cache, native, row, schema, schema_form, strict, thoughts, tools, turns, user};
 use crate::error::Error;
-use crate::policy::{Candidate, Dialect, Model, Policy};
+use crate::policy::{Candidate, Dialect, Model, Policy, is_decided_in_messages};
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient, in_words};
-use crate::wire::ask::content::{Content, FormatKind, SettingKind};
+use crate::wire::ask::content::{Content, FormatKind, Setting, SettingKind};
 use crate::wire::ask::items::{Item, ItemKind, Part};
 use crate::wire::ask::place::Place;
 use crate::wire::ask::{Api, Ask};
@@ -80,7 +80,7 @@ pub fn encode_request(
     }
     let thinks = matches!(reasoning.thinking, Some(Thinking::Adaptive { .. } | Thinking::Enabled { .. }));
     let (temperature, top_p) = sampling(content, model, thinks, &mut dropped);
-    drop_unknown(content, &mut dropped);
+    let extras = extras(content, &recipient, thinks, &mut dropped);
 
     let mut body = Body {
         model: &model.id,
@@ -109,7 +109,8 @@ pub fn encode_request(
     body.system.extend(hints.into_iter().flatten().map(|hint| Block::note(&hint)));
     let mut json = Vec::with_capacity(request.bytes + request.bytes / 8 + 512);
     serde_json::to_writer(&mut json, &body).expect("strings and JSON should serialise");
-    Ok(Encoded { body: json, dropped: dropped.0, hidden: hidden.to_owned() })
+    let body = row::adapt(&recipient, json, &extras, &mut dropped);
+    Ok(Encoded { body, dropped: dropped.0, hidden: hidden.to_owned() })
 }
 
 /// What an answer began, as the last thing that was said.
@@ -234,9 +235,19 @@ fn service_tier(content: &Content<'_>, dropped: &mut Dropped) -> Option<ServiceT
     }
 }
 
-/// Names what the neutral form has no word for, and the settings that the API has none for.
-fn drop_unknown(content: &Content<'_>, dropped: &mut Dropped) {
+/// The settings that the API has no word for and the rows add. Names the others, and what the neutral form has no word for.
+fn extras<'x>(
+    content: &'x Content<'x>,
+    recipient: &Recipient<'_>,
+    thinks: bool,
+    dropped: &mut Dropped,
+) -> Vec<&'x Setting<'x>> {
     content.unread.paths().for_each(|path| dropped.note(&path));
+    let mut extras = Vec::new();
+    // Models that take no sampling, or not while they think, refuse it as they do the fields that the API shares.
+    let takes_sampling = recipient.model.sampling && !thinks;
+    let takes =
+        |name: &str| recipient.adds(name) && !is_decided_in_messages(name) && (name != "top_k" || takes_sampling);
     for setting in &content.settings {
         match setting.kind {
             SettingKind::MaxOutput
@@ -260,7 +271,11 @@ fn drop_unknown(content: &Content<'_>, dropped: &mut Dropped) {
             | SettingKind::CacheKey
             | SettingKind::Metadata
             | SettingKind::Store
-            | SettingKind::Other => dropped.note(&setting.name),
+            | SettingKind::Other => match takes(&setting.name) {
+                true => extras.push(setting),
+                false => dropped.note(&setting.name),
+            },
         }
     }
+    extras
 }

@@ -210,7 +210,11 @@ impl<'x> Builder<'x, '_> {
     fn move_to_the_top(&mut self, blocks: Vec<Block<'x>>) {
         self.turns.system.extend(blocks);
         self.dropped.note(self.setting.list);
-        if matches!(self.setting.model.thinking, Thinking::Always | Thinking::Optional) {
+        let thinks_unasked = match self.setting.model.thinking {
+            Thinking::Always | Thinking::BetweenTools | Thinking::Optional => true,
+            Thinking::None | Thinking::Adaptive | Thinking::Budget => false,
+        };
+        if thinks_unasked {
             self.break_chain();
         }
     }

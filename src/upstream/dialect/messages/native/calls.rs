@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 use crate::upstream::dialect::messages::MAX_NAME_BYTES;
 use crate::upstream::dialect::stand_ins::Form;
 use crate::wire::call::input_object;
-use crate::wire::containers::{elements, members, members_named};
-use crate::wire::json::{JsonString, field, quoted, text};
+use crate::wire::containers::{elements, members_named};
+use crate::wire::json::{Field, JsonString, field, quoted, text};
 
 const NAMES: Form = Form { limit: MAX_NAME_BYTES, marks: b"_-" };
 const IDS: Form = Form { limit: usize::MAX, marks: b"_-" };
@@ -26,6 +26,8 @@ pub struct Change<'x> {
 /// The calls of a conversation up to a message.
 #[derive(Default)]
 pub struct Calls<'x> {
+    /// Which message is the last answer.
+    number: usize,
     used: BTreeSet<Cow<'x, str>>,
     /// The calls of the last turn of the model.
     waiting: Vec<Waiting<'x>>,
@@ -49,37 +51,37 @@ pub fn may_hold_calls(json: &str) -> bool {
 }
 
 impl<'x> Calls<'x> {
-    /// What changes in the blocks of an answer, the message of this number.
-    pub fn read_answer(&mut self, blocks: impl Iterator<Item = &'x RawValue>, number: usize) -> Vec<Change<'x>> {
+    /// An answer comes, the message of this number.
+    pub fn begin_answer(&mut self, number: usize) {
+        self.number = number;
         if std::mem::take(&mut self.is_answered) {
             self.waiting.clear();
             self.has_stand_ins = false;
         }
-        let mut changes = Vec::new();
-        for (position, block) in blocks.enumerate() {
-            let fields = members(block).unwrap_or_default();
-            let [kind, id, name, input] = ["type", "id", "name", "input"].map(|name| field(&fields, name));
-            let (Some(kind), Some(id), Some(name)) = (kind, id, name) else { continue };
-            if text(kind).as_deref() != Some("tool_use") {
-                continue;
-            }
-            if let Some(name_text) = text(name).filter(|name| name.is_empty() || !NAMES.takes(name.as_bytes())) {
-                changes.push(Change { value: name, becomes: quoted(&NAMES.stand_in(&name_text, 0)) });
-            }
-            if let Some(value) = input.filter(|input| !input.get().starts_with('{')) {
-                changes.push(Change { value, becomes: input_object(&JsonString::encode(value.get())) });
-            }
-            let Some(given) = text(id) else { continue };
-            let is_taken = !given.is_empty() && IDS.takes(given.as_bytes()) && !self.used.contains(&given);
-            let stand_in = (!is_taken).then(|| self.stand_in(number, position));
-            if let Some(stand_in) = &stand_in {
-                self.has_stand_ins = true;
-                changes.push(Change { value: id, becomes: quoted(stand_in) });
-            }
-            self.used.insert(stand_in.clone().map_or_else(|| given.clone(), Cow::Owned));
-            self.waiting.push(Waiting { id: given, stand_in });
+    }
+
+    /// Notes what changes in a block of that answer, which stands at `position` and has these fields.
+    pub fn read_block(&mut self, block: &[Field<'x>], position: usize, changes: &mut Vec<Change<'x>>) {
+        let [kind, id, name, input] = ["type", "id", "name", "input"].map(|name| field(block, name));
+        let (Some(kind), Some(id), Some(name)) = (kind, id, name) else { return };
+        if text(kind).as_deref() != Some("tool_use") {
+            return;
         }
-        changes
+        if let Some(name_text) = text(name).filter(|name| name.is_empty() || !NAMES.takes(name.as_bytes())) {
+            changes.push(Change { value: name, becomes: quoted(&NAMES.stand_in(&name_text, 0)) });
+        }
+        if let Some(value) = input.filter(|input| !input.get().starts_with('{')) {
+            changes.push(Change { value, becomes: input_object(&JsonString::encode(value.get())) });
+        }
+        let Some(given) = text(id) else { return };
+        let is_taken = !given.is_empty() && IDS.takes(given.as_bytes()) && !self.used.contains(&given);
+        let stand_in = (!is_taken).then(|| self.stand_in(position));
+        if let Some(stand_in) = &stand_in {
+            self.has_stand_ins = true;
+            changes.push(Change { value: id, becomes: quoted(stand_in) });
+        }
+        self.used.insert(stand_in.clone().map_or_else(|| given.clone(), Cow::Owned));
+        self.waiting.push(Waiting { id: given, stand_in });
     }
 
     /// What changes in the content of a turn that may bring results.
@@ -100,8 +102,8 @@ impl<'x> Calls<'x> {
         changes
     }
 
-    fn stand_in(&self, number: usize, position: usize) -> String {
-        let mut stand_in = format!("call_{number}_{position}");
+    fn stand_in(&self, position: usize) -> String {
+        let mut stand_in = format!("call_{}_{position}", self.number);
         while self.used.contains(stand_in.as_str()) {
             stand_in.push('_');
         }

@@ -2,29 +2,30 @@
 //!
 //! Every message stays as it came, but for the states of thoughts ([`super::thoughts`]), for turns that the model's row says it
 //! does not take, and for what providers of other dialects answer and the API refuses: blank texts, answers that end with a
-//! thought, ids and names of calls ([`super::calls`]). What becomes of a message follows from what stands before it, and from no later one but one: a thought that was
-//! changed takes those before it along, since of a chain of thoughts only the beginning may be missing.
+//! thought, ids and names of calls ([`super::calls`]), a system that speaks before the user. What becomes of a message follows from what stands before it, and from no later one but two: a thought that was
+//! changed takes those before it along, since of a chain of thoughts only the beginning may be missing, and what the user says makes the system's words before it the user's.
 
 use std::borrow::Cow;
 
 use memchr::memmem;
 use serde_json::value::RawValue;
 
-use super::calls::{Calls, Change, may_hold_calls};
+use super::calls::{Change, may_hold_calls};
+use super::message::{self, Block, Message, Role, type_of};
 use super::patch::Patch;
 use super::reasoning::OUTPUT_CONFIG;
-use super::thoughts::{self, Fate, States, may_hold_thoughts};
+use super::thoughts::{Fate, States, may_hold_thoughts};
 use crate::upstream::dialect::dropped::Dropped;
-use crate::upstream::dialect::edit::{ObjectEdit, OpenedObject};
+use crate::upstream::dialect::edit::{ObjectEdit, OpenedObject, list};
 use crate::upstream::dialect::user_turns::CONTINUE;
-use crate::wire::containers::{elements, members, members_named};
-use crate::wire::json::{field, has_escaped_letters, is_blank, is_text, quoted, text};
+use crate::wire::containers::elements;
+use crate::wire::json::{has_escaped_letters, quoted};
 
 /// The name under which what is left out of a conversation is told.
 const FIELD: &str = "messages";
 /// The name under which thoughts are.
 const THOUGHTS: &str = "messages.thinking";
-/// Stands in an answer of which nothing is left, since none may be empty.
+/// Stands in an answer, or a message of the system's, of which nothing is left, since none may be empty.
 const NOTHING: &str = r#"[{"type":"text","text":"(Nothing was said.)"}]"#;
 
 /// A conversation that has been read as far as it may have to change.
@@ -54,31 +55,13 @@ struct Place {
     block: usize,
 }
 
-struct Message<'x> {
-    raw: &'x RawValue,
-    role: Role,
-    content: Option<&'x RawValue>,
-    has_effort: bool,
-    /// Of an answer.
-    blocks: Vec<Block<'x>>,
-    /// What changes in its content.
-    changes: Vec<Change<'x>>,
-}
-
-/// Who speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Assistant,
-    System,
-    Other,
-}
-
-struct Block<'x> {
-    raw: &'x RawValue,
-    /// Nothing if it is no thought.
-    thought: Option<Fate<'x>>,
-    /// Whether it is a text that says nothing.
-    is_blank: bool,
+/// What comes to a conversation.
+#[derive(Clone, Copy, Default)]
+pub struct Added<'s> {
+    /// What the user says behind all else that is no answer.
+    pub hint: Option<&'s str>,
+    /// What an answer begins with.
+    pub begun: Option<&'s str>,
 }
 
 /// How a conversation is to be written.
@@ -91,22 +74,12 @@ pub enum Thoughts {
 
 impl<'x> History<'x> {
     pub fn read(raw: &'x RawValue, terms: Terms, states: States<'_>) -> Self {
-        let mut history = Self { raw: raw.get(), messages: Vec::new(), chain: Place::default(), terms };
-        let mut calls = Calls::default();
-        for (number, raw) in elements(raw).unwrap_or_default().into_iter().enumerate() {
-            let mut message = Message::read(raw, states);
-            message.changes = match (message.role, message.content) {
-                (Role::Assistant, _) => calls.read_answer(message.blocks.iter().map(|block| block.raw), number),
-                (Role::Other, Some(content)) => calls.read_results(content),
-                (Role::Other, None) | (Role::System, _) => Vec::new(),
-            };
-            let altered = message.blocks.iter().rposition(|block| matches!(block.thought, Some(Fate::Altered)));
-            if let Some(block) = altered {
-                history.chain = Place { message: number, block };
-            }
-            history.messages.push(message);
-        }
-        history
+        let messages = message::read(raw, states);
+        let altered = messages.iter().enumerate().rev().find_map(|(message, read)| {
+            let block = read.blocks.iter().rposition(|block| matches!(block.thought, Some(Fate::Altered)))?;
+            Some(Place { message, block })
+        });
+        Self { raw: raw.get(), messages, chain: altered.unwrap_or_default(), terms }
     }
 
     /// Whether the last message answers calls, and the answer with these calls does not begin with a thought.
@@ -156,9 +129,11 @@ impl<'x> History<'x> {
         is_followed && !self.messages.get(message).is_some_and(behind)
     }
 
-    /// The conversation, and behind it what an answer has begun; as it came, if nothing changes.
-    pub fn write(&self, thoughts: Thoughts, begun: Option<&str>, dropped: &mut Dropped) -> Cow<'x, str> {
+    /// The conversation with what comes to it; as it came, if nothing changes.
+    pub fn write(&self, thoughts: Thoughts, added: Added<'_>, dropped: &mut Dropped) -> Cow<'x, str> {
         let mut patch = Patch::new(self.raw);
+        // The user may speak behind the user, but not behind the system.
+        let of_user = self.messages.iter().rposition(|message| self.role(message) == Role::Other);
         for (number, message) in self.messages.iter().enumerate() {
             for Change { value, becomes } in &message.changes {
                 patch.replace(value, becomes.clone());
@@ -169,20 +144,23 @@ impl<'x> History<'x> {
                         dropped.note(THOUGHTS);
                     }
                     if self.was_asked_to_continue(number, thoughts) {
-                        patch.append(Some(message.raw), &continuing());
+                        patch.append(Some(message.raw), &of_the_user(CONTINUE));
                     }
                 }
                 Role::System | Role::Other => self.write_terms(message, &mut patch, dropped),
             }
+            if let Some(hint) = added.hint.filter(|_| of_user == Some(number)) {
+                patch.append(Some(message.raw), &of_the_user(hint));
+            }
         }
         let last = self.messages.last();
-        let behind = match begun {
+        let behind = match added.begun {
             Some(text) => {
                 Some(format!(r#"{{"role":"assistant","content":[{{"type":"text","text":{}}}]}}"#, quoted(text)))
             }
             None if !self.terms.begun_answers && self.ends_with_a_begun_answer() => {
                 dropped.note(FIELD);
-                Some(continuing())
+                Some(of_the_user(CONTINUE))
             }
             None => None,
         };
@@ -202,9 +180,17 @@ impl<'x> History<'x> {
         first.and_then(|block| next.blocks.get(block)).is_some_and(|block| block.thought.is_some())
     }
 
+    /// Who speaks in what goes up.
+    fn role(&self, message: &Message<'x>) -> Role {
+        match message.role {
+            Role::System if message.is_misplaced || !self.terms.system_turns => Role::Other,
+            role @ (Role::Assistant | Role::System | Role::Other) => role,
+        }
+    }
+
     /// A message of somebody else than the model, as far as the model takes it.
     fn write_terms(&self, message: &Message<'x>, patch: &mut Patch<'x>, dropped: &mut Dropped) {
-        let becomes_the_users = message.role == Role::System && !self.terms.system_turns;
+        let becomes_the_users = message.role != self.role(message);
         let loses_effort = message.has_effort && (!self.terms.efforts || becomes_the_users);
         if !becomes_the_users && !loses_effort {
             return;
@@ -214,6 +200,7 @@ impl<'x> History<'x> {
             match field.name.as_ref() {
                 "role" if becomes_the_users => edit.put(field, Cow::Owned("\"user\"".to_owned())),
                 OUTPUT_CONFIG if loses_effort => edit.lose(field, format_args!("{FIELD}.{OUTPUT_CONFIG}"), dropped),
+                "content" if becomes_the_users => edit.put(field, without_tool_changes(field.value, dropped)),
                 _ => edit.put(field, field.value.get().into()),
             }
         }
@@ -229,7 +216,7 @@ impl<'x> History<'x> {
         let keeps = |block| self.keeps(number, block, thoughts);
         let kept = (0..message.blocks.len()).filter(|block| keeps(*block)).count();
         let is_followed = number + 1 < self.messages.len();
-        let says_nothing = !message.blocks.is_empty() || is_followed && message.content.is_some_and(is_empty);
+        let says_nothing = !message.blocks.is_empty() || is_followed && message.is_empty();
         if let (0, Some(content), true) = (kept, message.content, says_nothing) {
             patch.replace(content, NOTHING.to_owned());
             return message.blocks.iter().any(|block| block.thought.is_some());
@@ -247,59 +234,24 @@ impl<'x> History<'x> {
     }
 }
 
-impl<'x> Message<'x> {
-    fn read(raw: &'x RawValue, states: States<'_>) -> Self {
-        let fields = members(raw).unwrap_or_default();
-        let role = match field(&fields, "role").and_then(text).as_deref() {
-            Some("assistant") => Role::Assistant,
-            Some("system") => Role::System,
-            Some(_) | None => Role::Other,
-        };
-        let content = field(&fields, "content");
-        let blocks = match role {
-            Role::Assistant => content.and_then(elements).unwrap_or_default(),
-            Role::System | Role::Other => Vec::new(),
-        };
-        let blocks = blocks.into_iter().map(|raw| Block::read(raw, states));
-        let has_effort = field(&fields, OUTPUT_CONFIG).is_some();
-        Self { raw, role, content, has_effort, blocks: blocks.collect(), changes: Vec::new() }
-    }
-
-    /// Whether it is an answer that ends with words, which the model is to take up. One that ends with a call of the provider's own is
-    /// not: it is sent back so that the provider goes on with that.
-    fn is_begun_answer(&self) -> bool {
-        let ends_with_words = |content: &RawValue| {
-            let last = elements(content).and_then(|blocks| blocks.last().copied());
-            is_text(content) || last.and_then(type_of).is_some_and(|kind| kind == "text")
-        };
-        self.role == Role::Assistant && self.content.is_some_and(ends_with_words)
-    }
+/// A content without the tools that come and go in it, of which only the system may speak.
+fn without_tool_changes<'x>(content: &'x RawValue, dropped: &mut Dropped) -> Cow<'x, str> {
+    let kept = list(content, |block| {
+        let kind = type_of(block.raw).filter(|kind| matches!(kind.as_ref(), "tool_addition" | "tool_removal"));
+        Ok(match kind {
+            Some(kind) => {
+                dropped.note(&format!("{FIELD}.content.{kind}"));
+                None
+            }
+            None => Some(Cow::Borrowed(block.raw.get())),
+        })
+    });
+    kept.ok().flatten().unwrap_or(Cow::Borrowed(NOTHING))
 }
 
-impl<'x> Block<'x> {
-    fn read(raw: &'x RawValue, states: States<'_>) -> Self {
-        let fields = members(raw).unwrap_or_default();
-        let is_text = field(&fields, "type").and_then(text).is_some_and(|kind| kind == "text");
-        let is_blank = is_text && field(&fields, "text").is_some_and(is_blank);
-        Self { raw, thought: thoughts::fate(&fields, states), is_blank }
-    }
-}
-
-/// Whether a content holds nothing, as that of an answer may in which nothing was said.
-fn is_empty(content: &RawValue) -> bool {
-    match is_text(content) {
-        true => is_blank(content),
-        false => elements(content).is_some_and(|blocks| blocks.is_empty()),
-    }
-}
-
-/// The turn of the user behind an answer that the model cannot take up.
-fn continuing() -> String {
-    format!(r#"{{"role":"user","content":{}}}"#, quoted(CONTINUE))
-}
-
-fn type_of(block: &RawValue) -> Option<Cow<'_, str>> {
-    members_named(block, &["type"])?[0].and_then(text)
+/// A message of the user's that the gateway adds.
+fn of_the_user(words: &str) -> String {
+    format!(r#"{{"role":"user","content":{}}}"#, quoted(words))
 }
 
 /// Whether a conversation may have to change, whatever comes behind it. Quick, for most of them.
@@ -308,7 +260,7 @@ pub fn may_change(json: &str, terms: Terms) -> bool {
     may_hold_thoughts(json)
         || may_hold_calls(json)
         || may_hold_blanks(json)
-        || !terms.system_turns && may_hold(b"\"system\"")
+        || may_hold(b"\"system\"")
         || !terms.efforts && may_hold(OUTPUT_CONFIG.as_bytes())
 }
 
@@ -361,11 +313,13 @@ mod tests {
         let (raw, expected) = (conversation(messages), conversation(expected));
         let json = Json::borrow(&raw).expect("JSON");
         let states = States { sealer: None, unsealed: UnsealedState::LeftOut };
-        let sent = History::read(json.raw(), TERMS, states).write(Thoughts::Sent, None, &mut Dropped::default());
+        let sent =
+            History::read(json.raw(), TERMS, states).write(Thoughts::Sent, Added::default(), &mut Dropped::default());
         assert_eq!(sent, expected, "{name}");
         assert!(sent == raw || may_change(&raw, TERMS), "{name}: is looked into");
         let json = Json::borrow(&sent).expect("JSON");
-        let again = History::read(json.raw(), TERMS, states).write(Thoughts::Sent, None, &mut Dropped::default());
+        let again =
+            History::read(json.raw(), TERMS, states).write(Thoughts::Sent, Added::default(), &mut Dropped::default());
         assert_eq!(again, sent, "{name}: is as the API takes it");
     }
 
@@ -449,9 +403,24 @@ mod tests {
     }
 
     #[test]
+    fn the_system_speaks_only_behind_the_user_and_before_an_answer_or_the_end() {
+        let (system, as_user) = (r#"{"role":"system","content":"s"}"#, r#"{"role":"user","content":"s"}"#);
+        let said = answer(&[TEXT]);
+        for (name, came, expected) in [
+            ("at the end", vec![system, system], vec![system, system]),
+            ("before an answer", vec![system, &said, USER], vec![system, &said, USER]),
+            ("before the user", vec![system, USER], vec![as_user, USER]),
+            ("behind an answer", vec![&said, system, system, USER], vec![&said, as_user, as_user, USER]),
+            ("behind an answer, at the end", vec![&said, system], vec![&said, as_user]),
+        ] {
+            check(name, &came, &expected);
+        }
+    }
+
+    #[test]
     fn what_was_thought_behind_the_gateways_turn_stays_behind_it() {
         let (begun, thought, said) = (answer(&[TEXT]), answer(&[THOUGHT, TEXT]), answer(&[TEXT]));
-        let asked = format!("{begun},{}", continuing());
+        let asked = format!("{begun},{}", of_the_user(CONTINUE));
         check("a thought", &[&begun, &thought, USER], &[&asked, &thought, USER]);
         check("no thought", &[&begun, &said, USER], &[&begun, &said, USER]);
     }

@@ -10,7 +10,7 @@ use crate::policy::{self, Effort};
 use crate::upstream::dialect::Recipient;
 use crate::upstream::dialect::dropped::Dropped;
 use crate::upstream::dialect::edit::{ObjectEdit, OpenedObject};
-use crate::upstream::dialect::messages::reasoning::{MIN_BUDGET_TOKENS, budget, has_beta, word};
+use crate::upstream::dialect::messages::reasoning::{MIN_BUDGET_TOKENS, budget, word};
 use crate::wire::ask::Ask;
 use crate::wire::containers::{found_valid, members_named};
 use crate::wire::json::{field, is_null, quoted, text, whole};
@@ -94,6 +94,8 @@ enum Mode {
     Disabled,
     Adaptive,
     Enabled,
+    /// Only between calls of tools.
+    BetweenTools,
     /// In a way that nobody here knows.
     Other,
 }
@@ -115,6 +117,7 @@ impl<'x> Asked<'x> {
             Some("disabled") => Mode::Disabled,
             Some("adaptive") => Mode::Adaptive,
             Some("enabled") => Mode::Enabled,
+            Some("between_tools") => Mode::BetweenTools,
             Some(_) => Mode::Other,
         };
         Self { mode, budget: budget.and_then(whole), display }
@@ -125,6 +128,7 @@ impl<'x> Asked<'x> {
         let display = self.display.map_or_else(String::new, |display| format!(r#","display":{}"#, display.get()));
         match mode {
             Mode::Unasked | Mode::Other => Sent::Nothing,
+            Mode::BetweenTools => Sent::Value(r#"{"type":"between_tools"}"#.into()),
             Mode::Disabled => Sent::Value(r#"{"type":"disabled"}"#.into()),
             Mode::Adaptive => Sent::Value(format!(r#"{{"type":"adaptive"{display}}}"#).into()),
             Mode::Enabled => Sent::Value(format!(r#"{{"type":"enabled","budget_tokens":{budget}{display}}}"#).into()),
@@ -147,9 +151,12 @@ pub fn settle<'x>(
         (Some(Effort::None), _) => Mode::Disabled,
         (Some(_), Mode::Unasked | Mode::Disabled) => match thinks {
             policy::Thinking::Adaptive | policy::Thinking::Budget => Mode::Adaptive,
-            policy::Thinking::None | policy::Thinking::Always | policy::Thinking::Optional => Mode::Unasked,
+            policy::Thinking::None
+            | policy::Thinking::Always
+            | policy::Thinking::BetweenTools
+            | policy::Thinking::Optional => Mode::Unasked,
         },
-        (Some(_), mode @ (Mode::Adaptive | Mode::Enabled | Mode::Other)) => mode,
+        (Some(_), mode @ (Mode::Adaptive | Mode::Enabled | Mode::BetweenTools | Mode::Other)) => mode,
     };
     let mode = mode(thinks, wished, demanded);
     let effort = effort_of(ask, recipient, demanded, dropped);
@@ -162,9 +169,16 @@ pub fn settle<'x>(
         true => Sent::AsItCame,
         false => asked.in_mode(mode, tokens),
     };
-    let was_lost = matches!((asked.mode, mode), (Mode::Enabled | Mode::Adaptive, Mode::Unasked | Mode::Disabled));
+    let was_lost = matches!(
+        (asked.mode, mode),
+        (Mode::Enabled | Mode::Adaptive | Mode::BetweenTools, Mode::Unasked | Mode::Disabled)
+    );
     let is_refused = asked.mode == Mode::Disabled && mode == Mode::Unasked && demanded.is_none();
-    let is_weaker = asked.mode == Mode::Enabled && mode == Mode::Adaptive;
+    // More is thought than the client asks for, or not as it asks for it.
+    let is_weaker = matches!(
+        (asked.mode, mode),
+        (Mode::Enabled, Mode::Adaptive) | (Mode::BetweenTools, Mode::Adaptive | Mode::Enabled)
+    );
     if was_lost || is_refused || is_weaker {
         dropped.note(THINKING);
     }
@@ -177,15 +191,10 @@ pub fn settle<'x>(
         }
         _ => Thoughts::Sent,
     };
-    let thinks = |mode| matches!(mode, Mode::Adaptive | Mode::Enabled);
+    let thinks = |mode| matches!(mode, Mode::Adaptive | Mode::Enabled | Mode::BetweenTools);
     let thinks_unasked = thinks(mode) && !thinks(asked.mode);
     let output_config = output_config(ask, effort.sent, circumstances, dropped);
     Reasoning { thinking, output_config, thoughts, thinks_unasked }
-}
-
-/// Whether the API can be asked to pass over thoughts that do not belong to the conversation as it is now.
-pub fn takes_binding(recipient: &Recipient<'_>) -> bool {
-    has_beta(recipient.provider) && !recipient.lacks(&format!("{THINKING}.{BINDING}"))
 }
 
 /// A client may have changed its tools, or what was said before, and is not refused for that: this thinking, such that thoughts
@@ -207,12 +216,17 @@ pub fn bound(thinking: Option<Cow<'_, str>>) -> Cow<'_, str> {
 /// The mode in which a model thinks that is wished to think so.
 fn mode(thinks: policy::Thinking, wished: Mode, demanded: Option<Effort>) -> Mode {
     match (thinks, wished) {
-        (policy::Thinking::None, Mode::Adaptive | Mode::Enabled) => Mode::Unasked,
-        (policy::Thinking::Always, Mode::Disabled) => Mode::Unasked,
-        (policy::Thinking::Always | policy::Thinking::Optional | policy::Thinking::Adaptive, Mode::Enabled) => {
-            Mode::Adaptive
-        }
-        (policy::Thinking::Budget, Mode::Adaptive) => Mode::Enabled,
+        (policy::Thinking::None, Mode::Adaptive | Mode::Enabled | Mode::BetweenTools) => Mode::Unasked,
+        (policy::Thinking::Always | policy::Thinking::BetweenTools, Mode::Disabled) => Mode::Unasked,
+        (policy::Thinking::BetweenTools, Mode::BetweenTools) => Mode::BetweenTools,
+        (
+            policy::Thinking::Always
+            | policy::Thinking::BetweenTools
+            | policy::Thinking::Optional
+            | policy::Thinking::Adaptive,
+            Mode::Enabled | Mode::BetweenTools,
+        ) => Mode::Adaptive,
+        (policy::Thinking::Budget, Mode::Adaptive | Mode::BetweenTools) => Mode::Enabled,
         // These do not think unless they are asked to.
         (policy::Thinking::None | policy::Thinking::Adaptive | policy::Thinking::Budget, Mode::Disabled)
             if demanded.is_some() =>
@@ -265,7 +279,9 @@ fn effort_of(ask: &Ask<'_>, recipient: &Recipient<'_>, demanded: Option<Effort>,
     let asked = Effort::ALL.iter().copied().find(|effort| Some(effort.as_str()) == given.as_deref());
     let is_theirs = |word: &str| model.efforts.iter().flatten().any(|(_, theirs)| theirs == word);
     let word = |effort| match (model.thinking, effort) {
-        (policy::Thinking::Always, Effort::None) if model.efforts.is_none() => Some("low"),
+        (policy::Thinking::Always | policy::Thinking::BetweenTools, Effort::None) if model.efforts.is_none() => {
+            Some("low")
+        }
         (_, Effort::None) if model.efforts.is_none() => None,
         (_, effort) => word(model, effort),
     };

@@ -3,21 +3,21 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
+use super::choice::{self, is_forced, unforced};
 use super::fields::{pruned, takes};
-use super::history::{self, History, Terms};
+use super::history::{self, Added, History, Terms};
 use super::marks;
 use super::reasoning::{self, Circumstances, OUTPUT_CONFIG, Reasoning, Sent, THINKING};
 use super::thoughts::States;
 use crate::policy::{Model, Thinking};
 use crate::upstream::dialect::dropped::Dropped;
+use crate::upstream::dialect::messages::reasoning::takes_binding;
 use crate::upstream::dialect::object_writer::ObjectWriter;
 use crate::upstream::dialect::{EncodeOptions, Encoded, Recipient};
 use crate::wire::ask::Ask;
 use crate::wire::ask::turns::Role;
 use crate::wire::containers::{found_valid, members_named};
-use crate::wire::json::{Field, fields_named, given, is_null, quoted, text, whole, without_mark};
+use crate::wire::json::{Field, fields_named, given, is_null, quoted, whole, without_mark};
 
 /// What the API's endpoint that counts a prompt's tokens does not take.
 const NOT_COUNTED: [&str; 14] = [
@@ -79,6 +79,7 @@ pub fn encode_request(recipient: &Recipient<'_>, ask: &Ask<'_>, options: &Encode
     if marks.conversation && takes(recipient, marks::FIELD) {
         writer.field(marks::FIELD, marks::OWN);
     }
+    writer.add_missing(&recipient.provider.body);
     Encoded { body: writer.finish(), dropped: dropped.0, hidden: hidden.to_owned() }
 }
 
@@ -91,6 +92,8 @@ pub fn encode_count(recipient: &Recipient<'_>, ask: &Ask<'_>, options: &EncodeOp
         prompt.write(given, &mut writer, &mut dropped);
     }
     prompt.write_rest(&mut writer);
+    let defaults = recipient.provider.body.iter();
+    writer.add_missing(defaults.filter(|default| !NOT_COUNTED.contains(&default.name.as_str())));
     Encoded { body: writer.finish(), dropped: dropped.0, hidden: String::new() }
 }
 
@@ -134,7 +137,9 @@ impl<'x, 'p> Prompt<'x, 'p> {
             efforts: !reasoning::replaces_efforts(ask, recipient),
         };
         let ends_with_an_answer = ask.turns.last().is_some_and(|turn| turn.role == Role::Assistant);
+        let hint = choice::hint(ask, model);
         let may_change = ways.begun.is_some()
+            || hint.is_some()
             || ends_with_an_answer
             || ask.features.has_tools && model.thinking == Thinking::Budget
             || history::may_change(&messages, terms);
@@ -145,7 +150,8 @@ impl<'x, 'p> Prompt<'x, 'p> {
             circumstances.has_begun |= history.ends_with_a_begun_answer() && terms.begun_answers;
             let reasoning = reasoning::settle(ask, recipient, &circumstances, dropped);
             has_thoughts = history.has_thoughts(reasoning.thoughts);
-            if let Cow::Owned(changed) = history.write(reasoning.thoughts, ways.begun, dropped) {
+            let added = Added { hint: hint.as_deref(), begun: ways.begun };
+            if let Cow::Owned(changed) = history.write(reasoning.thoughts, added, dropped) {
                 messages = Cow::Owned(changed);
             }
             reasoning
@@ -153,7 +159,7 @@ impl<'x, 'p> Prompt<'x, 'p> {
             reasoning::settle(ask, recipient, &circumstances, dropped)
         };
         let lost_sampling = lost_sampling(ask, model, &reasoning);
-        let binds_thoughts = has_thoughts && reasoning::takes_binding(recipient);
+        let binds_thoughts = has_thoughts && takes_binding(recipient);
         Self { recipient, messages, limit, reasoning, binds_thoughts, lost_sampling }
     }
 
@@ -181,11 +187,13 @@ impl<'x, 'p> Prompt<'x, 'p> {
                     dropped.note(name);
                 }
             }
-            "tool_choice" if !self.recipient.model.forced_tools && is_forcing(given.value) => {
-                dropped.note(name);
-                writer.field(name, unforced(given.value));
-            }
-            _ => writer.field(name, pruned(self.recipient, name, given.value, dropped).as_bytes()),
+            _ => match unforced(given.value, self.recipient.model).filter(|_| name == choice::FIELD) {
+                Some(unforced) => {
+                    dropped.note(name);
+                    writer.field(name, unforced);
+                }
+                None => writer.field(name, pruned(self.recipient, name, given.value, dropped).as_bytes()),
+            },
         }
     }
 
@@ -253,24 +261,6 @@ impl Limit {
                 Self { tokens: tokens.min(model.max_output), is_clamped: tokens > model.max_output }
             }
         }
-    }
-}
-
-/// Whether the client demands a call.
-fn is_forced(ask: &Ask<'_>) -> bool {
-    ask.field("tool_choice").is_some_and(is_forcing)
-}
-
-fn is_forcing(choice: &RawValue) -> bool {
-    let kind = members_named(choice, &["type"]).and_then(|[kind]| text(kind?));
-    matches!(kind.as_deref(), Some("any" | "tool"))
-}
-
-/// A choice of tools that leaves it to the model.
-fn unforced(choice: &RawValue) -> String {
-    match members_named(choice, &["disable_parallel_tool_use"]) {
-        Some([Some(parallel)]) => format!(r#"{{"type":"auto","disable_parallel_tool_use":{}}}"#, parallel.get()),
-        Some([None]) | None => r#"{"type":"auto"}"#.to_owned(),
     }
 }
 
