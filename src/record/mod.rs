@@ -78,6 +78,7 @@ pub enum Reason {
     PolicyStale,
     ProviderNotAllowed,
     TierBounded,
+    ToolLoop,
 }
 
 carried!(
@@ -104,6 +105,7 @@ carried!(
         | PolicyStale
         | ProviderNotAllowed
         | TierBounded
+        | ToolLoop
 );
 
 impl Reason {
@@ -132,6 +134,7 @@ impl Reason {
             Reason::PolicyStale => "policy_stale",
             Reason::ProviderNotAllowed => "provider_not_allowed",
             Reason::TierBounded => "tier_bounded",
+            Reason::ToolLoop => "tool_loop",
         }
     }
 }

@@ -56,6 +56,7 @@ fn read_system(system: &RawValue) -> Result<Option<Turn<'_>>, RequestFault> {
         media: seen.media,
         // What only the API knows its dialect of another API refuses itself.
         odd_parts: Vec::new(),
+        tagged: Vec::new(),
         tokens: seen.size.tokens(),
     }))
 }
@@ -100,6 +101,7 @@ fn read_message<'a>(walk: &mut Walk<'a>, place: Place) -> Result<Turn<'a>, Reque
         raw: walk.since(start),
         media: seen.media,
         odd_parts: Vec::new(),
+        tagged: seen.tagged,
         tokens: seen.size.tokens(),
     })
 }

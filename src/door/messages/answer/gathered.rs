@@ -3,6 +3,8 @@
 //! What is held is values only, each text as it came, so that an answer can be gathered on elsewhere. The same pieces give the
 //! same answer whether they come one by one or all at once.
 
+use std::rc::Rc;
+
 use serde_json::value::RawValue;
 
 use crate::door::answer::AnswerOptions;
@@ -10,6 +12,7 @@ use crate::door::messages::answer::blocks::{Blocks, Crossing, NewBlock, Part, St
 use crate::door::messages::answer::{Envelope, write_usage};
 use crate::wire::ask::Ask;
 use crate::wire::call::input_object;
+use crate::wire::call_tag::CallTagger;
 use crate::wire::carried::carried;
 use crate::wire::containers::{elements, members_named};
 use crate::wire::json::{JsonString, given, may_hold, quoted, says_nothing};
@@ -64,16 +67,12 @@ pub fn can_gather(ask: &Ask<'_>) -> bool {
     !(has_servers || has_others || cites)
 }
 
-/// The body that the client gets for a whole answer of another dialect.
-pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Vec<u8> {
-    let mut gathered = Gathered::default();
-    gathered.take(options, said);
-    let mut out = Vec::new();
-    gathered.write(&mut out);
-    out
-}
-
 impl Gathered {
+    /// What tags the calls of the message from here on.
+    pub fn set_tagger(&mut self, tagger: Option<Rc<CallTagger>>) {
+        self.blocks.ids.tagger = tagger;
+    }
+
     /// About how much is held.
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -85,7 +84,7 @@ impl Gathered {
         for piece in said.pieces {
             envelope.note(said.dialect, piece);
             if let Piece::Start(_) = piece {
-                blocks.set_seed(envelope.seed());
+                blocks.ids.seed = envelope.seed();
             }
             blocks
                 .take(Crossing { options, dialect: said.dialect }, piece, &mut |step| *bytes += gather(content, &step));
