@@ -66,6 +66,8 @@ fn wire(form: Form) -> Wire {
 fn exchange(station: &'static str, step: Step) -> Exchange {
     Exchange {
         station,
+        rotates: false,
+        is_pinned: false,
         effort: None,
         results: vec![Content::text("Found.")],
         first_result: 0,
@@ -105,7 +107,7 @@ fn script(client: Client, order: &[&Station], matter: Matter, first: Form) -> Sc
     let tools = match client {
         Client::Chat(_) => vec![tool("look"), tool(ODD_NAME)],
         // The Messages API takes no odd names, so that this one is made up.
-        Client::Messages(_) => vec![tool("look")],
+        Client::Messages(_) | Client::MovesToMessages(_) | Client::MovesToChat(_) => vec![tool("look")],
     };
     Script { client, tools, opening, exchanges: exchanges.collect() }
 }
