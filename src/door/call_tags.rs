@@ -5,11 +5,15 @@
 //! must stay the same when a root goes, since its state may be bound to that. Nothing is looked at but the ids of calls and
 //! results themselves: what only looks like one in a text, or in the input of a call, stays as it is.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::wire::ask::Ask;
 use crate::wire::ask::turns::{CallSide, Role, Turn};
 use crate::wire::call_tag::{CallTags, Origin, TAG_BYTES};
+
+/// So many calls at the end of an answer are asked who made them, until one says it: they are mostly one model's.
+const MAX_ASKED: usize = 64;
 
 /// The tags of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,15 +63,15 @@ fn place(body: &[u8], id: &str) -> Option<Range<usize>> {
 fn last_answered<'t>(turns: &'t [Turn<'_>]) -> Vec<&'t str> {
     let mut turns = turns.iter().rev().filter(|turn| !turn.role.is_instruction()).peekable();
     let brings_results = |turn: &&Turn<'_>| turn.role.is_of_results() || ids(turn, CallSide::Answered).next().is_some();
-    let mut answered = Vec::new();
+    let mut answered = BTreeSet::new();
     while let Some(turn) = turns.next_if(brings_results) {
         answered.extend(ids(turn, CallSide::Answered));
     }
     if answered.is_empty() {
-        return answered;
+        return Vec::new();
     }
     let made = turns.take_while(|turn| turn.role == Role::Assistant).flat_map(|turn| ids(turn, CallSide::Made).rev());
-    made.filter(|id| answered.contains(id)).collect()
+    made.filter(|id| answered.contains(id)).take(MAX_ASKED).collect()
 }
 
 fn ids<'t>(turn: &'t Turn<'_>, side: CallSide) -> impl DoubleEndedIterator<Item = &'t str> {

@@ -86,6 +86,11 @@ pub struct Known<'k> {
 }
 
 impl MessagesClient {
+    /// Whether it knows this station's model from elsewhere.
+    pub fn unseals(self, station: &str) -> bool {
+        matches!(self, Self::Unseals(known) if known == station)
+    }
+
     /// What the client keeps of an answer; of one that says nothing most keep a word, as Claude Code does, since the API takes no
     /// empty message.
     pub fn keep(self, answered: &Value, known: &Known<'_>) -> Value {

@@ -4,12 +4,14 @@
 use serde_json::{Value, json};
 use tiergate::door::messages;
 use tiergate::upstream::dialect::{self, EncodeOptions, Recipient, UnsealedState};
+use tiergate::wire::ask::Api;
 use tiergate::wire::call_tag::{Origin, is_tagged};
 use tiergate::wire::door::Door;
 use tiergate::wire::seal::{SealKind, is_token};
 use tiergate_simulator::Dialect;
 
 use super::agent::{self, Known};
+use super::chat_states::{self, ChatState};
 use super::dictionary::Dictionary;
 use super::echo::Delivered;
 use super::meaning::{HIDDEN, Meaning, is_of_the_api};
@@ -26,7 +28,12 @@ pub struct AgentWalk<'w> {
     /// The last answer, as the client keeps it.
     pub answered: Value,
     pub thoughts: Vec<Thought>,
+    /// What models of the chat API want back.
+    states: Vec<ChatState>,
     pub tagged: Tagged,
+    /// Whether the client that knows a model from elsewhere has not demanded it once. What that one thought then knows of nothing
+    /// that was thought before, so that it is not to demand it again.
+    is_free: bool,
 }
 
 /// What a model of the Messages API thought.
@@ -51,8 +58,18 @@ enum Standing<'t> {
 
 impl<'w> AgentWalk<'w> {
     pub fn new(world: &'w World, script: &'w Script, client: MessagesClient) -> Self {
-        let (messages, thoughts) = (Vec::new(), Vec::new());
-        Self { world, script, client, messages, answered: Value::Null, thoughts, tagged: Tagged::default() }
+        let (messages, thoughts, states) = (Vec::new(), Vec::new(), Vec::new());
+        Self {
+            world,
+            script,
+            client,
+            messages,
+            answered: Value::Null,
+            thoughts,
+            states,
+            tagged: Tagged::default(),
+            is_free: false,
+        }
     }
 
     /// Appends what is said before an answer.
@@ -78,8 +95,9 @@ impl<'w> AgentWalk<'w> {
         assert_eq!(maker, self.maker(exchange), "who made the calls at the end of {sent}");
         let ask = messages::parse(&body).expect("a valid request");
         let candidate = self.world.candidate(station.name);
-        let sealer = self.world.sealer(&candidate, &roots);
+        let sealer = self.world.sealer(&candidate, Api::Messages, &roots);
         let tagger = self.world.tagger(&candidate, Door::Messages, &roots);
+        self.is_free |= !exchange.is_pinned && self.client.unseals(station.name);
         let unsealed = self.unsealed(exchange);
         let options = EncodeOptions { sealer: sealer.clone(), unsealed, ..EncodeOptions::default() };
         let encoded = dialect::encode_request(policy, &candidate, &ask, &options);
@@ -96,6 +114,10 @@ impl<'w> AgentWalk<'w> {
         let answered = answered.echo(station, &known, number);
         let message = json!({"role": "assistant", "content": answered["content"]});
         let told = Meaning::of_messages(&json!({"messages": [message]}));
+        let told = match station.profile.dialect {
+            Dialect::OpenAiChat => told.with_thoughts(Vec::new()),
+            Dialect::AnthropicMessages => told,
+        };
         assert_eq!(
             told,
             Meaning::of_step(&said(station, &step)),
@@ -105,6 +127,10 @@ impl<'w> AgentWalk<'w> {
         );
         assert_eq!(answered["stop_reason"], stop_reason(station, &step), "{}: {answered}", station.name);
         let before = self.thoughts.len();
+        if station.profile.dialect == Dialect::OpenAiChat {
+            let era = self.tagged.era;
+            self.states.extend(chat_states::of_answer(&answered).map(|state| state.of(station, &step, era)));
+        }
         let mut foreign = [None, None];
         if let Some(state) = &step.signature {
             let (text, token) = told_thought(&answered["content"][0]).expect("a thought");
@@ -118,7 +144,8 @@ impl<'w> AgentWalk<'w> {
             let [text, state, token] = [text, state, token].map(str::to_owned);
             self.thoughts.push(Thought { station: station.name, text, state, token, era: self.tagged.era });
         }
-        let state = step.signature.as_deref();
+        // It stands in place of the token, as if it came from elsewhere.
+        let state = step.signature.as_deref().filter(|_| unsealed == UnsealedState::Sent);
         let known = Known { station: station.name, thought: before, state, foreign };
         self.tagged.note(station.name, calls(&answered));
         self.keep(self.client.keep(&answered, &known));
@@ -133,7 +160,7 @@ impl<'w> AgentWalk<'w> {
 
     /// What becomes of what the client knows from elsewhere.
     fn unsealed(&self, exchange: &Exchange) -> UnsealedState {
-        match exchange.is_pinned && self.client == MessagesClient::Unseals(exchange.station) {
+        match !self.is_free && self.client.unseals(exchange.station) {
             true => UnsealedState::Sent,
             false => UnsealedState::LeftOut,
         }
@@ -164,6 +191,11 @@ impl<'w> AgentWalk<'w> {
         tokens.for_each(|token| assert!(!up.contains(token), "{}: a token went up: {upstream}", station.name));
         for id in answers(sent).flat_map(calls).filter_map(Value::as_str).filter(|id| is_tagged(id)) {
             assert!(!up.contains(id), "{}: a tag went up: {upstream}", station.name);
+        }
+        if station.profile.dialect == Dialect::OpenAiChat {
+            let own = |state: &&ChatState| state.station == station.name && self.tagged.era < state.era + LIFETIME;
+            let own: Vec<&ChatState> = self.states.iter().filter(own).collect();
+            chat_states::check(&own, upstream, sent);
         }
         let dictionary = Dictionary::of(&self.script.tools, station.profile.dialect, upstream);
         let told = Meaning::of_messages(&as_heard(station, sent)).in_words_of(&dictionary);
@@ -235,7 +267,7 @@ impl<'w> AgentWalk<'w> {
 }
 
 /// The text and the state, or what stands for it, of a block that holds a thought.
-fn told_thought(block: &Value) -> Option<(&str, &str)> {
+pub fn told_thought(block: &Value) -> Option<(&str, &str)> {
     match block["type"].as_str()? {
         "thinking" => Some((block["thinking"].as_str()?, block["signature"].as_str()?)),
         "redacted_thinking" => Some(("", block["data"].as_str()?)),

@@ -5,11 +5,13 @@
 //! The client speaks the chat API (here, and `echo`) or the Messages API (`agent_walk`, `agent` and `gathered`); of the latter it
 //! also changes, cuts and forges what stands for thoughts, and the ids of calls. Or it moves from one API to the other (`moves`).
 //!
+//! What models of the chat API want back of an agent is in `chat_states`.
 //! `fixed` has conversations that are written down, `fuzz` draws them.
 
 mod agent;
 mod agent_walk;
 mod answer;
+mod chat_states;
 mod dictionary;
 mod echo;
 mod fixed;
@@ -123,8 +125,8 @@ impl World {
     }
 
     /// What seals the thoughts of a candidate whose own do not pass as they come.
-    fn sealer(&self, candidate: &Candidate, roots: &[Secret<String>]) -> Option<Rc<Sealer>> {
-        let seals = dialect::seals_thoughts(&Recipient::of(&self.policy, candidate), Api::Chat);
+    fn sealer(&self, candidate: &Candidate, api: Api, roots: &[Secret<String>]) -> Option<Rc<Sealer>> {
+        let seals = dialect::seals_thoughts(&Recipient::of(&self.policy, candidate), api);
         seals.then(|| Sealer::new(&self.policy, candidate.model, roots))?.map(Rc::new)
     }
 
@@ -223,7 +225,7 @@ impl<'w> Walk<'w> {
         assert_eq!(maker, self.maker(exchange), "who made the calls at the end of {}", json!(sent));
         let ask = chat::parse(&body).expect("a valid request");
         let candidate = self.world.candidate(station.name);
-        let sealer = self.world.sealer(&candidate, &roots);
+        let sealer = self.world.sealer(&candidate, Api::Chat, &roots);
         let tagger = self.world.tagger(&candidate, Door::Chat, &roots);
         let options = EncodeOptions { sealer: sealer.clone(), ..EncodeOptions::default() };
         let encoded = dialect::encode_request(policy, &candidate, &ask, &options);
