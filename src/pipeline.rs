@@ -11,13 +11,14 @@ use http::header::{HeaderMap, ORIGIN};
 use http::{Method, StatusCode};
 
 use crate::admit::auth::{self, Presented};
-use crate::admit::look_ups::{self, Shared, Wanted, body_deadline};
+use crate::admit::look_ups::{self, Gathered, Shared, Wanted, body_deadline};
 use crate::admit::memory::Memory;
 use crate::attempt::engine::Attempts;
 use crate::attempt::{self, Answer, CommitAt, Job, Prepared, Request};
 use crate::decide::case::{Case, Chosen};
 use crate::decide::{ClassifierUse, Decision};
-use crate::door::headers;
+use crate::door::call_tags::FoundTags;
+use crate::door::headers::{self, RouteHeaders};
 use crate::door::route::{self, Route};
 use crate::door::upload::Upload;
 use crate::door::{chat, cors, messages};
@@ -34,6 +35,8 @@ use crate::report::{self, Asked};
 use crate::upstream::keyring::Keyring;
 use crate::visit::Visit;
 use crate::visit::settle::{Ending, Settled, settle};
+use crate::wire::ask::Ask;
+use crate::wire::call_tag::CallTags;
 use crate::wire::door::Door;
 use crate::wire::media;
 use crate::wire::transfer::Transfer;
@@ -99,23 +102,54 @@ fn serve<P: Platform>(visit: &mut Visit<'_, P>, received: Received<P::Body>) -> 
             visit.note(|record| record.bytes_received = bytes_received);
             let gathered = gathered.decoded(content?)?;
             let route_headers = route_headers?;
-            let ask = match door {
-                Door::Chat => chat::parse(&gathered.body)?,
-                Door::Messages => messages::parse(&gathered.body)?,
+            let query = query.as_deref();
+            let terms =
+                Terms { route, query, route_headers: &route_headers, client_headers: &client_headers, allowance };
+            let ask = parse(door, &gathered.body)?;
+            let keys = || CallTags::new(&visit.keyring.token_roots());
+            let Some(tags) = FoundTags::of(&ask, &gathered.body, keys) else {
+                return converse(visit, &gathered, &ask, terms);
             };
-            let case = Case::new(visit.platform, &gathered, &route_headers, &ask);
-            case.note(visit);
-            let (client_headers, timeout) = (&client_headers, route_headers.timeout);
-            let request = Request { ask: &ask, client_headers, timeout, allowance, pinned: None };
-            match route {
-                Route::Decision if route::lets_classify(query.as_deref()) => {
-                    explain(visit, &case, ClassifierUse::Asked)
-                }
-                Route::Decision => explain(visit, &case, ClassifierUse::Skipped),
-                Route::CountTokens => count_tokens(visit, &case.of_any_length(), request),
-                _ => complete(visit, &case, request),
-            }
+            drop(ask);
+            let gathered = gathered.untagged(&tags);
+            let ask = parse(door, &gathered.body)?;
+            converse(visit, &gathered, &ask, terms)
         }
+    }
+}
+
+fn parse(door: Door, body: &[u8]) -> Result<Ask<'_>, Error> {
+    match door {
+        Door::Chat => chat::parse(body),
+        Door::Messages => messages::parse(body),
+    }
+}
+
+/// What is known of a request beside its body.
+struct Terms<'t> {
+    route: Route,
+    query: Option<&'t str>,
+    route_headers: &'t RouteHeaders,
+    client_headers: &'t HeaderMap,
+    allowance: Allowance,
+}
+
+/// Answers a request that was read in the body that was gathered.
+fn converse<P: Platform>(
+    visit: &mut Visit<'_, P>,
+    gathered: &Gathered,
+    ask: &Ask<'_>,
+    terms: Terms<'_>,
+) -> Result<Settled, Error> {
+    let Terms { route, query, route_headers, client_headers, allowance } = terms;
+    let case = Case::new(visit.platform, gathered, route_headers, ask);
+    case.note(visit);
+    let request = Request { ask, client_headers, timeout: route_headers.timeout, allowance, pinned: None };
+    match route {
+        Route::Decision if route::lets_classify(query) => explain(visit, &case, ClassifierUse::Asked),
+        Route::Decision => explain(visit, &case, ClassifierUse::Skipped),
+        Route::CountTokens => count_tokens(visit, &case.of_any_length(), request),
+        _ => complete(visit, &case, request),
     }
 }
 
@@ -138,6 +172,7 @@ fn explain<P: Platform>(
     classifier: ClassifierUse,
 ) -> Result<Settled, Error> {
     let chosen = case.choose(visit, classifier, &|_| ())?;
+    visit.note_reasons(chosen.plan.keeps_maker.then_some(Reason::ToolLoop));
     Ok(Settled::answer(StatusCode::OK, report::decision(case.policy, &chosen, visit.known())))
 }
 
@@ -151,6 +186,7 @@ fn count_tokens<P: Platform>(
     visit.note(|record| record.stream = false);
     let counted = match case.choose(visit, ClassifierUse::Skipped, &|_| ()) {
         Ok(Chosen { plan, decision }) => {
+            visit.note_reasons(plan.keeps_maker.then_some(Reason::ToolLoop));
             let request = Request { pinned: decision.pinned, ..request };
             let job = Job::new(visit.keyring, case.policy, plan.tier, request);
             attempt::count::count(visit, &job, &plan.candidates)?
@@ -176,6 +212,8 @@ fn complete<P: Platform>(visit: &mut Visit<'_, P>, case: &Case<'_>, request: Req
     let known = guessed.as_ref().filter(|guessed| guessed.candidates == plan.candidates).map(|guessed| &guessed.found);
     let found = known.cloned().unwrap_or_else(|| look_up(visit.platform, case, &plan.candidates));
     let ranking = attempt::rank(policy, &plan.candidates, &found, job.allowance.attempts);
+    let leads = ranking.queue.candidates().next() == plan.candidates.first();
+    visit.note_reasons((plan.keeps_maker && leads).then_some(Reason::ToolLoop));
     visit.note_reasons(ranking.is_changed.then_some(Reason::CandidateCooling));
     visit.note(|record| record.cooling = ranking.cooling);
     if job.hedge_after().is_some() {

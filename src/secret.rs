@@ -3,8 +3,8 @@
 use std::fmt;
 
 /// A value whose `Debug` is a mask, and whose bytes are overwritten when it goes. [`Secret::expose`] is called by the
-/// keyring, where a dialect's key becomes a header, by `mask::keys`, which looks for keys in what is logged, and by the sealer, which
-/// derives keys of its own.
+/// keyring, where a dialect's key becomes a header, by `mask::keys`, which looks for keys in what is logged, and by the sealer and
+/// the tags of calls, which derive keys of their own.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T: Wipe>(T);
 

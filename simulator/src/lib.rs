@@ -43,7 +43,7 @@ mod task;
 mod trouble_words;
 
 pub use journal::Recorded;
-pub use messages::{judge as judge_messages_request, sign_thought};
+pub use messages::{judge as judge_messages_request, sign_hidden_thought, sign_thought};
 pub use openai::judge as judge_chat_request;
 pub use profile::{
     Answers, Claude, ClaudeSampling, Dialect, ForcedTools, Known, Model, Object, Profile, Quirk, Sampling, Thinking,

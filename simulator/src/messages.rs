@@ -120,6 +120,11 @@ pub fn sign_thought(body: &Value, thinking: &str) -> Option<String> {
     body.as_object().map(|fields| signature::of(Profile::ANTHROPIC, &MessagesRequest(fields), Some(thinking)))
 }
 
+/// The state that it gives what a model thinks about this request and does not tell.
+pub fn sign_hidden_thought(body: &Value) -> Option<String> {
+    body.as_object().map(|fields| signature::of(Profile::ANTHROPIC, &MessagesRequest(fields), None))
+}
+
 /// How many tokens a request has, which may be more than the model takes.
 pub fn count_tokens(asked: &Asked<'_>) -> Reply {
     count(asked).unwrap_or_else(|refusal| encode_error(asked, &refusal))

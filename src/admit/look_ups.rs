@@ -11,6 +11,7 @@ use crate::admit::auth::{self, Client, Presented, PresentedKey, Refusal};
 use crate::admit::client_cache;
 use crate::admit::in_force::{self, Answers, GoodCopy, InForce, KnownPolicy, POLICY_KEY};
 use crate::admit::memory::Memory;
+use crate::door::call_tags::FoundTags;
 use crate::door::headers::RouteHeaders;
 use crate::door::upload::{self, Upload};
 use crate::error::{Error, Kind, Retry};
@@ -18,6 +19,7 @@ use crate::platform::allowance::Allowance;
 use crate::platform::{Platform, StoreError, Stored, Wait};
 use crate::policy::{Auth, Policy};
 use crate::pop::index::{self, Index};
+use crate::wire::call_tag::Origin;
 use crate::wire::coding::Coding;
 
 /// A store that has not answered by then counts as one that does not; for all look-ups of a request together.
@@ -46,6 +48,8 @@ pub struct Gathered {
     pub client: Rc<Client>,
     pub body: Vec<u8>,
     pub index: Index,
+    /// Which model made the calls whose results the body brings, if that is known.
+    pub maker: Option<Origin>,
 }
 
 /// What is known of the policy and of the client.
@@ -145,6 +149,13 @@ impl Gathered {
         let body = upload::decoded(self.body, coding, limit)?;
         Ok(Self { body, ..self })
     }
+
+    /// The same without the tags that were found in the body.
+    pub fn untagged(self, tags: &FoundTags) -> Self {
+        let mut body = self.body;
+        tags.take_off(&mut body);
+        Self { body, maker: tags.maker, ..self }
+    }
 }
 
 impl<B> Found<'_, B> {
@@ -158,7 +169,7 @@ impl<B> Found<'_, B> {
         let client = self.client.client?;
         let limit = policy.policy.limits.body_bytes;
         let body = self.body.map_or(Ok(Vec::new()), |body| body.whole(platform, limit, until))?;
-        Ok(Gathered { policy, client, body, index: self.index })
+        Ok(Gathered { policy, client, body, index: self.index, maker: None })
     }
 }
 

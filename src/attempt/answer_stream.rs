@@ -7,6 +7,7 @@ use crate::door::delivery::Delivery;
 use crate::platform::Platform;
 use crate::upstream::sealer::Sealer;
 use crate::upstream::stream::{Break, Progress, ProviderParts, ProviderState, ProviderStream};
+use crate::wire::call_tag::{CallTagger, Origin};
 use crate::wire::carried::carried;
 use crate::wire::piece::{FinishReason, Piece};
 use crate::wire::transfer::Transfer;
@@ -43,10 +44,24 @@ pub struct Parts<P: Platform> {
     pub body: P::Body,
 }
 
+/// What is made anew for an answer under way, since keys are no plain values.
+#[derive(Clone, Debug, Default)]
+pub struct StreamKeys {
+    /// What seals its thoughts.
+    pub sealer: Option<Rc<Sealer>>,
+    /// What tags its calls.
+    pub tagger: Option<Rc<CallTagger>>,
+}
+
 impl StreamState {
     /// In which form the client gets the answer.
     pub fn told(&self) -> Transfer {
         self.delivery.transfer()
+    }
+
+    /// Whose calls are tagged, if they are.
+    pub fn tagged_origin(&self) -> Option<Origin> {
+        self.delivery.origin()
     }
 
     /// What [`Sealer::of_origin`] needs for the keys that the answer is read with; nothing if it needs none.
@@ -102,13 +117,14 @@ impl<P: Platform> AnswerStream<P> {
     }
 
     /// Puts an answer together again; nothing if the state is none of this build. The next read takes `rest`, which is what has
-    /// been read of the body by now. Of a state that comes from elsewhere, `sealer` seals the thoughts
-    /// ([`StreamState::sealer_origin`]), and no other answer can take the place of this one any more.
-    pub fn from_parts(parts: Parts<P>, sealer: Option<Rc<Sealer>>) -> Option<Self> {
+    /// been read of the body by now. Of a state that comes from elsewhere, `keys` are those that it had
+    /// ([`StreamState::sealer_origin`], [`StreamState::tagged_origin`]), and no other answer can take the place of this one any more.
+    pub fn from_parts(parts: Parts<P>, keys: StreamKeys) -> Option<Self> {
+        let StreamKeys { sealer, tagger } = keys;
         let Parts { state, held, rest, body } = parts;
         let StreamState { provider: state, delivery, progress, opening } = state;
         let provider = ProviderStream::from_parts(ProviderParts { state, rest, body }, sealer)?;
-        Some(Self { provider, delivery, held, progress, opening })
+        Some(Self { provider, delivery: delivery.tagged(tagger), held, progress, opening })
     }
 
     /// Reads once, waiting if nothing has come. What is held after a break is good.

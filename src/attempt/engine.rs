@@ -212,7 +212,7 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
             Some(prepared) => Ok(prepared),
             None => prepare(job, &candidate, &self.options),
         };
-        let Prepared { backend, request, secret, dropped, sealer, hidden, cut_after, .. } = match prepared {
+        let Prepared { backend, request, secret, dropped, keys, hidden, cut_after, .. } = match prepared {
             Ok(prepared) => prepared,
             Err(outcome) => {
                 self.queue.passed_over(place);
@@ -239,8 +239,9 @@ impl<'a, 'v, P: Platform> Attempts<'a, 'v, P> {
                     repair.hides(&hidden);
                 }
                 let carrying = Carrying {
-                    decode: DecodeOptions { sealer, ..DecodeOptions::of(&recipient, job.ask, began) },
+                    decode: DecodeOptions { sealer: keys.sealer, ..DecodeOptions::of(&recipient, job.ask, began) },
                     encode: AnswerOptions::of(job.ask, recipient.provider.show_reasoning),
+                    tagger: keys.tagger,
                     told: job.told,
                     repair,
                     cut_after: job.platform.keeps_timeouts(&backend).then_some(cut_after),

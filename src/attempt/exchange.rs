@@ -2,6 +2,7 @@
 //!
 //! Each step is taken when [`Exchange::wait`] is ready, so that several exchanges can run beside each other.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
@@ -18,6 +19,7 @@ use crate::upstream::dialect::{self, DecodeOptions, Defect};
 use crate::upstream::error_words;
 use crate::upstream::headers;
 use crate::upstream::stream::{Break, Progress, ProviderStream};
+use crate::wire::call_tag::CallTagger;
 use crate::wire::coding::UnknownCoding;
 use crate::wire::json;
 use crate::wire::media;
@@ -98,6 +100,8 @@ impl Terms {
 pub struct Carrying {
     pub decode: DecodeOptions,
     pub encode: AnswerOptions,
+    /// What tags the calls of the answer.
+    pub tagger: Option<Rc<CallTagger>>,
     /// In which form the client gets it.
     pub told: Transfer,
     /// What the client has of an answer that broke, or what such a repair would need.
@@ -316,7 +320,7 @@ impl<P: Platform> Exchange<P> {
             }
             Transfer::Whole => BodyKind::Answer,
             Transfer::Stream => {
-                let Carrying { decode, encode, told, repair, cut_after } = &mut self.carrying;
+                let Carrying { decode, encode, tagger, told, repair, cut_after } = &mut self.carrying;
                 let Some(provider) = ProviderStream::new(body, decode.clone(), *cut_after) else {
                     return Some(Err(Outcome::DialectUnavailable(decode.dialect)));
                 };
@@ -324,7 +328,7 @@ impl<P: Platform> Exchange<P> {
                     Transfer::Stream => Delivery::stream(*encode, repair.take()),
                     Transfer::Whole => Delivery::whole(*encode),
                 };
-                let answer = Box::new(AnswerStream::new(provider, delivery));
+                let answer = Box::new(AnswerStream::new(provider, delivery.tagged(tagger.take())));
                 self.stage = Stage::Stream { headers, answer };
                 return None;
             }
@@ -402,11 +406,12 @@ impl<P: Platform> Exchange<P> {
 
     /// A whole answer, in the client's terms.
     fn carry(&self, headers: HeaderMap, body: Vec<u8>) -> Result<Arrival<P>, Defect> {
-        let Carrying { decode, encode, .. } = &self.carrying;
+        let Carrying { decode, encode, tagger, .. } = &self.carrying;
         let body = dialect::mend_answer(decode, body);
         let pieces = dialect::decode_answer(decode, &body)?;
         let said = Said { dialect: decode.dialect, pieces: &pieces, came: None };
-        let (facts, encoded) = (delivery::facts(encode, &said), delivery::encode_answer(encode, &said));
+        let facts = delivery::facts(encode, &said);
+        let encoded = delivery::encode_answer(encode, &said, tagger.clone());
         let opening = Opening::of(&pieces);
         drop(pieces);
         let body = encoded.unwrap_or_else(|| dialect::pass_answer(decode, body));

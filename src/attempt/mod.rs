@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 
-use crate::attempt::answer_stream::AnswerStream;
+use crate::attempt::answer_stream::{AnswerStream, StreamKeys};
 use crate::attempt::outcome::Outcome;
 use crate::attempt::queue::{Contender, Queue};
 use crate::attempt::witness::Witness;
@@ -41,6 +41,7 @@ use crate::upstream::keyring::{Keyring, Permit};
 use crate::upstream::sealer::Sealer;
 use crate::visit::settle::Ending;
 use crate::wire::ask::Ask;
+use crate::wire::call_tag::{CallTagger, CallTags, Origin};
 use crate::wire::door::Door;
 use crate::wire::facts::AnswerFacts;
 use crate::wire::media;
@@ -213,6 +214,16 @@ impl<'a, P: Platform> Job<'a, P> {
         }
         Sealer::new(self.policy, candidate.model, &self.keyring.roots(permit)).map(Rc::new)
     }
+
+    /// What tags the candidate's calls for the client; nothing where its answers go out as they come, there can be no call, or
+    /// there is no secret for it.
+    fn tagger(&self, candidate: &Candidate) -> Option<Rc<CallTagger>> {
+        let is_translated = self.policy.provider_of(candidate.model).dialect != self.ask.door().dialect();
+        if !is_translated || !self.ask.features.has_tools {
+            return None;
+        }
+        CallTags::new(&self.keyring.token_roots())?.tagger(Origin::of_model(self.policy, candidate.model))
+    }
 }
 
 /// Whether a client of the Messages API leaves room for an answer that takes longer than an execution lasts: agents ask so, without
@@ -230,7 +241,7 @@ pub struct Prepared<P: Platform> {
     request: UpstreamRequest,
     secret: Option<Secret<String>>,
     dropped: Vec<String>,
-    sealer: Option<Rc<Sealer>>,
+    keys: StreamKeys,
     /// White space at the end of what an answer began that the provider is not shown.
     hidden: String,
     /// After how much silence the platform ends an answer of the backend.
@@ -320,7 +331,7 @@ pub fn prepare<P: Platform>(
         request,
         secret,
         dropped,
-        sealer,
+        keys: StreamKeys { sealer, tagger: job.tagger(candidate) },
         hidden,
         cut_after,
     })

@@ -17,6 +17,7 @@ use crate::pop::index::Index;
 use crate::record::Reason;
 use crate::visit::Visit;
 use crate::wire::ask::Ask;
+use crate::wire::call_tag::Origin;
 
 /// The longest name of a requested model that is logged, in bytes.
 const MAX_LOGGED_MODEL_BYTES: usize = 128;
@@ -31,6 +32,8 @@ pub struct Case<'a> {
     pub ask: &'a Ask<'a>,
     /// What the policy's rules and the client's rights allow.
     pub bounds: Bounds,
+    /// Which model made the calls whose results the request brings, if that is known.
+    maker: Option<Origin>,
     /// When deciding began, on [`Platform::elapsed`]'s clock.
     started: Duration,
     length: Length,
@@ -45,7 +48,7 @@ pub struct Chosen {
 impl<'a> Case<'a> {
     pub fn new<P: Platform>(platform: &P, gathered: &'a Gathered, headers: &'a RouteHeaders, ask: &'a Ask<'a>) -> Self {
         let started = platform.elapsed();
-        let Gathered { policy, client, index, .. } = gathered;
+        let Gathered { policy, client, index, maker, .. } = gathered;
         let policy = &policy.policy;
         let asks_country = policy.rules.iter().any(|rule| rule.when.asks_country());
         let country = asks_country.then(|| platform.country()).flatten();
@@ -57,7 +60,8 @@ impl<'a> Case<'a> {
             client_tiers: client.tiers.as_deref(),
         };
         let bounds = rules::bounds(policy, &facts);
-        Self { policy, client, index: *index, headers, ask, bounds, started, length: Length::Fits }
+        let maker = *maker;
+        Self { policy, client, index: *index, headers, ask, bounds, maker, started, length: Length::Fits }
     }
 
     /// The same request, of which only the tokens are to be counted: however many there are.
@@ -109,7 +113,8 @@ impl<'a> Case<'a> {
     /// # Errors
     /// Those of [`plan::plan`].
     pub fn plan(&self, decision: &Decision) -> Result<Plan, Error> {
-        let wish = Wish { client: &self.client.id, ask: self.ask, bounds: &self.bounds, length: self.length };
+        let (maker, length) = (self.maker, self.length);
+        let wish = Wish { client: &self.client.id, ask: self.ask, maker, bounds: &self.bounds, length };
         plan::plan(self.policy, decision, &wish)
     }
 }

@@ -1,7 +1,8 @@
 //! Which candidates may answer, in which order.
 //!
 //! Candidates that cannot carry the request, or that a rule forbids, are dropped before anything is ranked. If that
-//! empties the decided tier, the next more capable tier serves, else the nearest below, and a reason says why.
+//! empties the decided tier, the next more capable tier serves, else the nearest below, and a reason says why. Of those that are left
+//! the one comes first that made the calls whose results the request brings: history, prompt cache and reasoning belong to it.
 
 use std::cell::LazyCell;
 
@@ -11,6 +12,7 @@ use crate::policy::rules::Bounds;
 use crate::policy::{Candidate, Entry, Model, Policy, TierId, VIDEO_PART, Weighted};
 use crate::record::Reason;
 use crate::wire::ask::Ask;
+use crate::wire::call_tag::Origin;
 
 /// The candidates of one tier, best first; at least one.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +20,8 @@ pub struct Plan {
     /// The tier that serves, which may not be the one decided.
     pub tier: TierId,
     pub candidates: Vec<Candidate>,
+    /// Whether the first one is that only because it made the calls whose results the request brings.
+    pub keeps_maker: bool,
     pub reasons: Vec<Reason>,
 }
 
@@ -26,6 +30,8 @@ pub struct Plan {
 pub struct Wish<'a> {
     pub client: &'a str,
     pub ask: &'a Ask<'a>,
+    /// Which model made the calls whose results the request brings, if that is known.
+    pub maker: Option<Origin>,
     pub bounds: &'a Bounds,
     pub length: Length,
 }
@@ -43,13 +49,16 @@ pub enum Length {
 /// [`Kind::NoCapableCandidate`] that names what no candidate can carry, [`Kind::NoAllowedCandidate`] if rules forbid
 /// those that could.
 pub fn plan(policy: &Policy, decision: &Decision, wish: &Wish<'_>) -> Result<Plan, Error> {
-    let Wish { client, ask, bounds, length: _ } = *wish;
+    let Wish { client, ask, maker, bounds, length: _ } = *wish;
     let features = &ask.features;
     let conversation = LazyCell::new(|| conversation::number(client, ask));
     let mut reasons = Vec::new();
     if let Some(model) = decision.pinned {
         return match misfit(policy, policy.model(model), wish) {
-            None => Ok(Plan { tier: decision.tier, candidates: vec![Candidate { model, effort: None }], reasons }),
+            None => {
+                let candidates = vec![Candidate { model, effort: None }];
+                Ok(Plan { tier: decision.tier, candidates, keeps_maker: false, reasons })
+            }
             Some(reason) => Err(incapable(policy, &[reason], ask)),
         };
     }
@@ -74,16 +83,25 @@ pub fn plan(policy: &Policy, decision: &Decision, wish: &Wish<'_>) -> Result<Pla
         if strong.is_empty() && !weak.is_empty() {
             reasons.push(Reason::ForcedToolsWeaker);
         }
-        let candidates = if strong.is_empty() { weak } else { strong };
+        let mut candidates = if strong.is_empty() { weak } else { strong };
         if !candidates.is_empty() {
             // Candidates that were dropped from the tier that serves are of no interest.
             if tier == decision.tier {
                 reasons.retain(|reason| *reason == Reason::ForcedToolsWeaker);
             }
-            return Ok(Plan { tier, candidates, reasons });
+            let keeps_maker = maker.is_some_and(|maker| lead(policy, &mut candidates, maker));
+            return Ok(Plan { tier, candidates, keeps_maker, reasons });
         }
     }
     Err(incapable(policy, &reasons, ask))
+}
+
+/// Puts the first candidate that `maker` names before all others, and says whether that changed their order.
+fn lead(policy: &Policy, candidates: &mut [Candidate], maker: Origin) -> bool {
+    let place = candidates.iter().position(|candidate| Origin::of_model(policy, candidate.model) == maker);
+    let Some(before) = place.and_then(|place| candidates.get_mut(..=place)) else { return false };
+    before.rotate_right(1);
+    before.len() > 1
 }
 
 /// The decided tier, the more capable ones, then the nearest below.

@@ -3,16 +3,16 @@
 //! The only place where pieces meet the client's door. It notes the facts of the answer on the way, and keeps what a repair
 //! needs where the tier asks for one.
 
+use std::rc::Rc;
+
 use crate::door::answer::AnswerOptions;
 use crate::door::channel::Differs;
-use crate::door::chat::completion;
 use crate::door::encoder::Encoder;
 use crate::door::gathered::Gathered;
-use crate::door::messages::answer::gathered as messages;
 use crate::door::repair::Repair;
 use crate::policy::Dialect;
+use crate::wire::call_tag::{CallTagger, Origin};
 use crate::wire::carried::carried;
-use crate::wire::door::Door;
 use crate::wire::facts::AnswerFacts;
 use crate::wire::piece::{Came, Piece, Said, Weight};
 use crate::wire::transfer::Transfer;
@@ -26,9 +26,11 @@ pub struct Delivery {
     pub sealed_bytes: usize,
     /// What the answer has told so far.
     pub facts: AnswerFacts,
+    /// Whose calls are tagged, if they are.
+    origin: Option<Origin>,
 }
 
-carried!(Delivery { options, form, sealed_bytes, facts });
+carried!(Delivery { options, form, sealed_bytes, facts, origin });
 
 /// In which form the client gets it.
 #[derive(Debug)]
@@ -67,7 +69,23 @@ impl Delivery {
     }
 
     fn of(options: AnswerOptions, form: Form) -> Self {
-        Self { options, form, sealed_bytes: 0, facts: AnswerFacts::default() }
+        Self { options, form, sealed_bytes: 0, facts: AnswerFacts::default(), origin: None }
+    }
+
+    /// The same with its calls tagged, if there is a tagger. One that was carried here needs its tagger anew.
+    pub fn tagged(mut self, tagger: Option<Rc<CallTagger>>) -> Self {
+        let Some(tagger) = tagger else { return self };
+        self.origin = Some(tagger.origin());
+        match &mut self.form {
+            Form::Stream(stream) => stream.encoder.set_tagger(Some(tagger)),
+            Form::Whole(gathered) => gathered.set_tagger(Some(tagger)),
+        }
+        self
+    }
+
+    /// Whose calls are tagged, if they are.
+    pub fn origin(&self) -> Option<Origin> {
+        self.origin
     }
 
     /// Takes what one event says, appends what the client gets for it to `out`, and says whether it is any of an answer.
@@ -165,11 +183,14 @@ impl ClientStream {
     }
 }
 
-/// The body of a whole answer for the client; nothing if it is to get what came.
-pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Option<Vec<u8>> {
-    (!options.is_own(said.dialect)).then(|| match options.door {
-        Door::Chat => completion::encode_answer(options, said),
-        Door::Messages => messages::encode_answer(options, said),
+/// The body of a whole answer for the client, with its calls tagged where there is a `tagger`; nothing if it is to get what came.
+pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>, tagger: Option<Rc<CallTagger>>) -> Option<Vec<u8>> {
+    (!options.is_own(said.dialect)).then(|| {
+        let (mut gathered, mut out) = (Gathered::new(options.door), Vec::new());
+        gathered.set_tagger(tagger);
+        gathered.take(options, said);
+        gathered.write(&mut out);
+        out
     })
 }
 

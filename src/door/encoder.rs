@@ -1,10 +1,13 @@
 //! A stream for a client: pieces in, the events of its API out.
 
+use std::rc::Rc;
+
 use crate::door::answer::AnswerOptions;
 use crate::door::chat::chunks::{self, Identity};
 use crate::door::messages::answer::events;
 use crate::door::messages::answer::extent::Extent;
 use crate::policy::Dialect;
+use crate::wire::call_tag::CallTagger;
 use crate::wire::carried::carried;
 use crate::wire::door::Door;
 use crate::wire::piece::Said;
@@ -50,6 +53,14 @@ impl Encoder {
                 };
                 Encoder::Messages(Box::new(events::Encoder::resumed(options, extent)))
             }
+        }
+    }
+
+    /// What tags the calls of the answer from here on.
+    pub fn set_tagger(&mut self, tagger: Option<Rc<CallTagger>>) {
+        match self {
+            Encoder::Chat(encoder) => encoder.tagger = tagger,
+            Encoder::Messages(encoder) => encoder.set_tagger(tagger),
         }
     }
 

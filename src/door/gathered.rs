@@ -1,8 +1,11 @@
 //! A whole answer for a client, gathered from what its provider says piece by piece.
 
+use std::rc::Rc;
+
 use crate::door::answer::AnswerOptions;
 use crate::door::chat::{completion, gathered as chat};
 use crate::door::messages::answer::gathered as messages;
+use crate::wire::call_tag::CallTagger;
 use crate::wire::carried::carried;
 use crate::wire::door::Door;
 use crate::wire::piece::Said;
@@ -24,6 +27,14 @@ impl Gathered {
         match door {
             Door::Chat => Gathered::Chat(Box::default()),
             Door::Messages => Gathered::Messages(Box::default()),
+        }
+    }
+
+    /// What tags the calls of the answer from here on.
+    pub fn set_tagger(&mut self, tagger: Option<Rc<CallTagger>>) {
+        match self {
+            Gathered::Chat(gathered) => gathered.tagger = tagger,
+            Gathered::Messages(gathered) => gathered.set_tagger(tagger),
         }
     }
 

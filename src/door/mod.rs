@@ -5,6 +5,7 @@ pub mod answer;
 pub mod answer_headers;
 mod body;
 mod bounds;
+pub mod call_tags;
 pub mod channel;
 pub mod chat;
 pub mod cors;

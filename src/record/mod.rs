@@ -79,6 +79,7 @@ pub enum Reason {
     PolicyStale,
     ProviderNotAllowed,
     TierBounded,
+    ToolLoop,
 }
 
 carried!(
@@ -106,6 +107,7 @@ carried!(
         | PolicyStale
         | ProviderNotAllowed
         | TierBounded
+        | ToolLoop
 );
 
 impl Reason {
@@ -135,6 +137,7 @@ impl Reason {
             Reason::PolicyStale => "policy_stale",
             Reason::ProviderNotAllowed => "provider_not_allowed",
             Reason::TierBounded => "tier_bounded",
+            Reason::ToolLoop => "tool_loop",
         }
     }
 }

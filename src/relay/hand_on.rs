@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
-use crate::attempt::answer_stream::{AnswerStream, Parts, StreamState};
+use crate::attempt::answer_stream::{AnswerStream, Parts, StreamKeys, StreamState};
 use crate::attempt::witness::Witness;
 use crate::platform::{Clearance, Platform, Target, UpstreamRequest, UpstreamResponse, Wait};
 use crate::policy::PlatformLimits;
@@ -22,6 +22,7 @@ use crate::upstream::headers::CONTINUATION;
 use crate::upstream::keyring::Continuation;
 use crate::upstream::sealer::Sealer;
 use crate::visit::{Visit, VisitState};
+use crate::wire::call_tag::CallTags;
 use crate::wire::carried::{self, carried};
 use crate::wire::facts::AnswerFacts;
 use crate::wire::mac::write_hex;
@@ -119,9 +120,9 @@ pub fn hand_on<P: Platform>(
         }
     });
     let Some(Taken { nonce, answer, mut upload }) = taken else {
-        let sealer = sealer(&state.stream, &continuation.roots);
+        let keys = stream_keys(&state.stream, &continuation.roots);
         let parts = Parts { state: state.stream, held, rest, body };
-        return AnswerStream::from_parts(parts, sealer)
+        return AnswerStream::from_parts(parts, keys)
             .map_or(HandedOn::Lost(facts), |answer| HandedOn::Refused(Passage::new(terms, Box::new(answer))));
     };
     let platform = visit.platform;
@@ -160,9 +161,11 @@ pub fn nonce_key(prefix: &str, nonce: &Nonce) -> String {
     key
 }
 
-/// What seals the thoughts of an answer that comes with such a state.
-pub fn sealer(state: &StreamState, roots: &[Secret<String>]) -> Option<Rc<Sealer>> {
-    Sealer::of_origin(state.sealer_origin()?, roots).map(Rc::new)
+/// What seals the thoughts, and tags the calls, of an answer that comes with such a state.
+pub fn stream_keys(state: &StreamState, roots: &[Secret<String>]) -> StreamKeys {
+    let sealer = state.sealer_origin().and_then(|origin| Sealer::of_origin(origin, roots)).map(Rc::new);
+    let tagger = state.tagged_origin().and_then(|origin| CallTags::new(roots)?.tagger(origin));
+    StreamKeys { sealer, tagger }
 }
 
 /// What goes to another execution before the rest of the provider's body.

@@ -82,9 +82,9 @@ pub fn serve<P: Platform>(
         // The other execution has not waited for this one, and sees to the answer itself.
         return Ok(Settled { facts: None, ending: Ending::Elsewhere });
     }
-    let sealer = hand_on::sealer(&stream, &roots);
+    let keys = hand_on::stream_keys(&stream, &roots);
     let parts = Parts { state: stream, held, rest: Vec::new(), body };
-    let mut answer = AnswerStream::from_parts(parts, sealer).ok_or(Foreign)?;
+    let mut answer = AnswerStream::from_parts(parts, keys).ok_or(Foreign)?;
     // What sends the body now is no backend, which would end it if it fell silent.
     answer.provider.cut_after = None;
     let (told, had_begun) = (answer.delivery.transfer(), answer.provider.has_begun());

@@ -3,6 +3,7 @@
 
 pub mod ask;
 pub mod call;
+pub mod call_tag;
 pub mod carried;
 pub mod chat;
 pub mod coding;

@@ -239,7 +239,7 @@ impl Case {
             Ok(pieces) => {
                 let said = Said { dialect: self.dialect, pieces: &pieces, came: None };
                 let reads = reads(&delivery::facts(&options, &said));
-                let body = delivery::encode_answer(&options, &said).unwrap_or(came.clone());
+                let body = delivery::encode_answer(&options, &said, None).unwrap_or(came.clone());
                 if body == upstream.as_bytes() {
                     return vec![("answer", json!(AS_IT_CAME).to_string()), ("reads", reads)];
                 }

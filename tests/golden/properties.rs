@@ -368,7 +368,7 @@ proptest! {
         let mut pieces = Vec::new();
         if messages::decode_answer(message.as_bytes(), &reading(), &mut pieces).is_ok() {
             let said = Said { dialect: Dialect::AnthropicMessages, pieces: &pieces, came: None };
-            let body = delivery::encode_answer(&AnswerOptions::of(&request, true), &said).expect("a translation");
+            let body = delivery::encode_answer(&AnswerOptions::of(&request, true), &said, None).expect("a translation");
             let answer: Value = serde_json::from_slice(&body).expect("JSON");
             prop_assert_eq!(description::faults("CreateChatCompletionResponse", &answer), Vec::<String>::new());
             let content = &answer["choices"][0]["message"]["content"];

@@ -167,7 +167,7 @@ fn whole(decode: &DecodeOptions, encode: AnswerOptions, blocks: &[Value]) -> Val
     let body = answer.to_string();
     let pieces = dialect::decode_answer(decode, body.as_bytes()).expect("an answer");
     let said = Said { dialect: decode.dialect, pieces: &pieces, came: None };
-    let body = delivery::encode_answer(&encode, &said).expect("a translation");
+    let body = delivery::encode_answer(&encode, &said, None).expect("a translation");
     let answer: Value = serde_json::from_slice(&body).expect("JSON");
     answer["choices"][0]["message"].clone()
 }

@@ -35,3 +35,4 @@ mod scenario;
 mod secret_reads;
 mod streams;
 mod thoughts;
+mod tool_loop;

@@ -1,5 +1,7 @@
 //! One event's chunk for a chat client, written piece by piece.
 
+use std::borrow::Cow;
+
 use crate::door::answer::AnswerOptions;
 use crate::door::chat::reasoning;
 use crate::wire::call::CallKind;
@@ -71,6 +73,8 @@ impl DeltaField {
 pub struct CallPart<'w> {
     pub ordinal: u64,
     pub begins: Option<&'w AnswerCall<'w>>,
+    /// Its id, as JSON, where it begins and has one.
+    pub id: Option<Cow<'w, str>>,
     pub fragment: Option<&'w JsonString<'w>>,
     pub opaque: Vec<&'w Opaque<'w>>,
 }
@@ -175,10 +179,10 @@ impl<'w> ChunkWriter<'w> {
             0 => self.write(r#"{"index":0"#),
             ordinal => self.write(&format!(r#"{{"index":{ordinal}"#)),
         }
-        if let Some(call) = part.begins {
-            if let Some(id) = &call.id {
+        if part.begins.is_some() {
+            if let Some(id) = &part.id {
                 self.write(r#","id":"#);
-                self.write(id.get());
+                self.write(id);
             }
             self.write(r#","type":""#);
             self.write(name);

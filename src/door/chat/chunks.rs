@@ -5,11 +5,15 @@
 //! counted from 0 in each choice. Texts pass from JSON to JSON. The reason to finish is written at the end, since a provider
 //! may give one in every chunk, and a client takes the first for the last.
 
+use std::rc::Rc;
+
 use crate::door::answer::{AnswerOptions, CallShape};
 use crate::door::chat::answer::{ClientUsage, DIALECT, is_unasked, unknown_id};
 use crate::door::chat::chunk::{CallPart, ChunkState, ChunkWriter, DeltaField};
+use crate::door::chat::ids;
 use crate::policy::Dialect;
 use crate::wire::call::CallKind;
+use crate::wire::call_tag::CallTagger;
 use crate::wire::carried::carried;
 use crate::wire::json::JsonString;
 use crate::wire::piece::{Alive, AnswerItem, At, Finish, OpaqueHolder, Piece, ReasoningForm, Said, Start};
@@ -49,9 +53,13 @@ pub struct Encoder {
     /// What is to be told at the end, and the same in the words of a provider of the client's own dialect.
     usage: Option<Usage>,
     own_usage: Option<String>,
+    /// What says in an id whose call it is; made anew where the answer goes on elsewhere.
+    pub tagger: Option<Rc<CallTagger>>,
 }
 
-carried!(Encoder { options, identity, prefix, has_role, passes, calls, states, finishes, usage, own_usage });
+carried!(Encoder {
+    options, identity, prefix, has_role, passes, calls, states, finishes, usage, own_usage
+} without { tagger });
 
 #[derive(Clone, Copy, Debug)]
 struct KnownCall {
@@ -92,6 +100,7 @@ impl Encoder {
             finishes: Vec::new(),
             usage: None,
             own_usage: None,
+            tagger: None,
         }
     }
 
@@ -183,7 +192,9 @@ impl Encoder {
                 Piece::Begin { at, item: AnswerItem::Call(call) } => {
                     let known = self.begin_call(*at, call.kind, said.dialect);
                     let begins = known.is_new.then_some(call);
-                    let part = CallPart { begins, ..CallPart::default() };
+                    let id = begins.and_then(|call| call.id.as_ref());
+                    let id = id.map(|id| ids::told(id, self.tagger.as_deref()));
+                    let part = CallPart { begins, id, ..CallPart::default() };
                     rest = write_call(&mut chunk, known.call, part, rest);
                 }
                 Piece::Input { at, fragment } => {

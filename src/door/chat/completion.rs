@@ -1,25 +1,14 @@
 //! A whole answer for a chat client: what was gathered in, a chat completion out. Texts pass from JSON to JSON.
 
-use crate::door::answer::AnswerOptions;
 use crate::door::chat::answer::unknown_id;
 use crate::door::chat::gathered::{Gathered, GatheredCall, GatheredChoice, GatheredFinish};
 use crate::door::chat::reasoning;
 use crate::wire::call::CallKind;
 use crate::wire::joined::write_member;
 use crate::wire::json::JsonString;
-use crate::wire::piece::Said;
 
 /// The fields of a message that have their place here; one that came in a form that nobody knows stands in it as it came.
 const READ: [&str; 6] = ["content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call"];
-
-/// The body that the client gets for a whole answer of another dialect.
-pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Vec<u8> {
-    let mut gathered = Gathered::default();
-    gathered.take(options, said);
-    let mut out = Vec::new();
-    write(gathered, &mut out);
-    out
-}
 
 /// Appends the body that the client gets to `out`.
 pub fn write(gathered: Gathered, out: &mut Vec<u8>) {

@@ -3,14 +3,17 @@
 //! What is held is values only, each text as it came, so that an answer can be gathered on elsewhere. The same pieces give the
 //! same answer whether they come one by one or all at once, and `completion` writes it.
 
+use std::rc::Rc;
+
 use serde_json::value::RawValue;
 
 use crate::door::answer::{AnswerOptions, CallShape};
 use crate::door::chat::answer::{ClientUsage, DIALECT};
-use crate::door::chat::reasoning;
+use crate::door::chat::{ids, reasoning};
 use crate::policy::Dialect;
 use crate::wire::ask::Ask;
 use crate::wire::call::CallKind;
+use crate::wire::call_tag::CallTagger;
 use crate::wire::carried::carried;
 use crate::wire::containers::{elements, found_valid, members};
 use crate::wire::joined::{ITEM_BYTES, JoinedDetails, JoinedFields};
@@ -39,9 +42,11 @@ pub struct Gathered {
     pub fields: JoinedFields,
     /// About how much is held.
     bytes: usize,
+    /// What says in an id whose call it is; made anew where the answer goes on elsewhere.
+    pub tagger: Option<Rc<CallTagger>>,
 }
 
-carried!(Gathered { id, model, created, choices, usage, fields, bytes });
+carried!(Gathered { id, model, created, choices, usage, fields, bytes } without { tagger });
 
 /// What one choice has said so far. Texts are the insides of JSON strings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -219,11 +224,12 @@ impl Gathered {
             dialect == DIALECT && !(has_other_id && call.name.is_some())
         });
         let position = known.unwrap_or_else(|| self.add_call(at, GatheredCall::unnamed(at)));
+        let tagger = self.tagger.clone();
         let known = &mut self.choice(at.choice).calls[position];
         if known.id.is_none() && known.name.is_none() {
             known.kind = kind;
         }
-        self.bytes += known.name_as(call);
+        self.bytes += known.name_as(call, tagger.as_deref());
     }
 
     /// Says at which place among its choice's calls it stands.
@@ -327,11 +333,12 @@ impl GatheredChoice {
 impl GatheredCall {
     /// Takes what a part says of its id and name, and says how many bytes that adds. A name may come in fragments, before any
     /// input; the same one again says nothing new.
-    fn name_as(&mut self, call: &AnswerCall<'_>) -> usize {
+    fn name_as(&mut self, call: &AnswerCall<'_>, tagger: Option<&CallTagger>) -> usize {
         let mut grown = 0;
         if let (None, Some(id)) = (&self.id, &call.id) {
-            grown += id.get().len();
-            self.id = Some(id.get().to_owned());
+            let id = ids::told(id, tagger);
+            grown += id.len();
+            self.id = Some(id.into_owned());
         }
         match (&mut self.name, &call.name) {
             (None, Some(name)) => {

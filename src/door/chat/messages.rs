@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::ids;
 use super::part_names::{is_other_case, valid_types};
 use super::read_content::{ReadContent, ReadPart, Type};
 use crate::door::estimate::Size;
@@ -13,7 +14,7 @@ use crate::door::fields::{same_but_for_case, shown};
 use crate::door::media::{MAX_WORD_BYTES, Payload, holds_media, media_field, says_something};
 use crate::error::{Error, Kind};
 use crate::wire::ask::place::Place;
-use crate::wire::ask::turns::{Form, MediaSeen, OddPart, Role, Turn};
+use crate::wire::ask::turns::{CallSide, Form, MediaSeen, OddPart, Role, TaggedCall, Turn};
 use crate::wire::chat::{MESSAGE_FIELDS, fields_at};
 use crate::wire::json::decoded;
 use crate::wire::part_types::{Holds, Media, part_type};
@@ -63,7 +64,7 @@ impl<'a> Reader<'_, 'a> {
         }
         let (mut role, mut content) = (None, None);
         let (mut seen, mut size) = (MediaSeen::default(), Size::of_message());
-        let mut members = 0;
+        let (mut members, mut tagged) = (0, Vec::new());
         while let Some(name) = self.walk.member() {
             members += 1;
             if members > MAX_MEMBERS {
@@ -81,6 +82,11 @@ impl<'a> Reader<'_, 'a> {
                         return Err(self.invalid(&format!(".{}", shown(name)), &message));
                     }
                     let value = self.walk.value();
+                    match name {
+                        "tool_calls" => ids::read_tagged(value, &mut tagged),
+                        "tool_call_id" => tagged.extend(TaggedCall::read(value, CallSide::Answered)),
+                        _ => {}
+                    }
                     match media_field(name).filter(|_| says_something(value)) {
                         // It names an earlier answer of the provider's own.
                         Some("audio") if name == "audio" => {
@@ -127,7 +133,7 @@ impl<'a> Reader<'_, 'a> {
         content.add_to(&mut size);
         let raw = self.walk.since(start);
         let form = if members == 2 { content.form() } else { Form::Other };
-        Ok(Turn { role, texts: content.texts(), form, media, odd_parts, tokens: size.tokens(), raw })
+        Ok(Turn { role, texts: content.texts(), form, media, odd_parts, tagged, tokens: size.tokens(), raw })
     }
 
     /// The first part of each odd type.

@@ -11,6 +11,7 @@ pub mod completion;
 mod content;
 mod conversation;
 pub mod gathered;
+mod ids;
 pub mod messages;
 mod part_names;
 mod parts;

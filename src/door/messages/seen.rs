@@ -6,7 +6,7 @@ use super::turns::{MAX_MEMBERS, check_case};
 use crate::door::estimate::Size;
 use crate::door::media::{MAX_WORD_BYTES, Payload};
 use crate::wire::ask::place::{Place, RequestFault};
-use crate::wire::ask::turns::MediaSeen;
+use crate::wire::ask::turns::{CallSide, MediaSeen, TaggedCall};
 use crate::wire::json::decoded;
 use crate::wire::part_types::Media;
 use crate::wire::walk::{Counted, Walk, inside};
@@ -25,6 +25,8 @@ pub struct Seen<'a> {
     /// Whether it holds a summary in place of all that came before it.
     pub has_summary: bool,
     pub media: MediaSeen,
+    /// The calls whose ids have the form of tagged ones.
+    pub tagged: Vec<TaggedCall<'a>>,
     pub size: Size,
 }
 
@@ -35,6 +37,9 @@ struct Found<'a> {
     text: Option<Counted<'a>>,
     source: Option<&'a str>,
     content: Option<&'a str>,
+    /// The id of a call, where it is made and where its result stands.
+    id: Option<&'a str>,
+    result_of: Option<&'a str>,
     /// What else a model reads of it.
     size: Size,
 }
@@ -52,6 +57,7 @@ impl<'a> Seen<'a> {
             has_others: false,
             has_summary: false,
             media: MediaSeen::default(),
+            tagged: Vec::new(),
             size: Size::of_message(),
         };
         seen.content(walk, holder)?;
@@ -106,9 +112,14 @@ impl<'a> Seen<'a> {
             Block::Document => self.document(&found, place)?,
             Block::ToolResult => {
                 self.has_results = true;
+                self.note_call(found.result_of, CallSide::Answered);
                 self.result(&found, place)?;
             }
-            Block::ToolUse | Block::Thinking | Block::ToolReference => self.size.add(found.size),
+            Block::ToolUse => {
+                self.note_call(found.id, CallSide::Made);
+                self.size.add(found.size);
+            }
+            Block::Thinking | Block::ToolReference => self.size.add(found.size),
             Block::Compaction => {
                 let summary = found.content.filter(|content| content.len() > 2 && content.starts_with('"'));
                 self.has_summary |= summary.is_some();
@@ -119,6 +130,10 @@ impl<'a> Seen<'a> {
             Block::ToolAddition | Block::Opaque => self.size.add_json(walk.since(start)),
         }
         Ok(())
+    }
+
+    fn note_call(&mut self, id: Option<&'a str>, side: CallSide) {
+        self.tagged.extend(id.and_then(|id| TaggedCall::read(id, side)));
     }
 
     fn document(&mut self, found: &Found<'a>, place: Place) -> Result<(), RequestFault> {
@@ -172,6 +187,8 @@ impl<'a> Found<'a> {
                 "text" if found.text.is_none() => found.text = Some(walk.text()),
                 "source" if found.source.is_none() => found.source = Some(walk.value()),
                 "content" if found.content.is_none() => found.content = Some(walk.value()),
+                "id" => found.id = Some(walk.value()),
+                "tool_use_id" => found.result_of = Some(walk.value()),
                 "type" => return Err(place.leaf("type").fault("stands twice")),
                 "text" => return Err(place.leaf("text").fault("stands twice")),
                 "source" => return Err(place.leaf("source").fault("stands twice")),

@@ -71,6 +71,7 @@ fn read_system(system: &RawValue) -> Result<Option<Turn<'_>>, RequestFault> {
         media: seen.media,
         // What only the API knows its dialect of another API refuses itself.
         odd_parts: Vec::new(),
+        tagged: Vec::new(),
         tokens: seen.size.tokens(),
     }))
 }
@@ -115,6 +116,7 @@ fn read_message<'a>(walk: &mut Walk<'a>, place: Place) -> Result<Message<'a>, Re
         raw: walk.since(start),
         media: seen.media,
         odd_parts: Vec::new(),
+        tagged: seen.tagged,
         tokens: seen.size.tokens(),
     };
     Ok(Message { turn, has_summary: seen.has_summary })

@@ -193,6 +193,16 @@ impl<'a, P: Platform> Keyring<'a, P> {
         }
     }
 
+    /// The secrets that keys for what is no provider's are derived from: the roots in the entry `tiergate`, the newest first.
+    pub fn token_roots(&self) -> Vec<Secret<String>> {
+        let mut state = self.state.borrow_mut();
+        let is_read = state.read_places(self.platform).is_ok();
+        match &state.places {
+            Some(Ok(Some(places))) if is_read => places.roots().to_vec(),
+            Some(_) | None => Vec::new(),
+        }
+    }
+
     /// Where another execution goes on with long answers, and the secrets by which the two know each other, the newest first;
     /// nothing where the entry `tiergate` does not say it.
     pub fn continuation(&self) -> Option<Continuation> {

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 
 use super::place::RequestFault;
+use crate::wire::call_tag::is_tagged;
+use crate::wire::walk::inside;
 
 /// One turn of a conversation.
 #[derive(Clone, Debug)]
@@ -17,8 +19,33 @@ pub struct Turn<'a> {
     pub media: MediaSeen,
     /// Its parts of types that nobody here knows, the first of each.
     pub odd_parts: Vec<OddPart<'a>>,
+    /// The calls in it whose ids have the form of tagged ones.
+    pub tagged: Vec<TaggedCall<'a>>,
     /// About how many tokens it has.
     pub tokens: u64,
+}
+
+/// A call whose id has the form of a tagged one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaggedCall<'a> {
+    /// As the client wrote it, which has no escapes.
+    pub id: &'a str,
+    pub side: CallSide,
+}
+
+/// Which side of a call its id stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallSide {
+    Made,
+    Answered,
+}
+
+impl<'a> TaggedCall<'a> {
+    /// Nothing if the id, as JSON, has not the form of one with a tag.
+    pub fn read(json: &'a str, side: CallSide) -> Option<Self> {
+        let id = inside(json);
+        is_tagged(id).then_some(Self { id, side })
+    }
 }
 
 /// How much of a turn is only what everybody takes, in the form that the door's API has published for it.
@@ -128,6 +155,7 @@ impl<'a> Turn<'a> {
             raw,
             media: MediaSeen::default(),
             odd_parts: Vec::new(),
+            tagged: Vec::new(),
             tokens: 0,
         }
     }

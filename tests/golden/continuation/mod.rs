@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use http::HeaderMap;
 use serde_json::json;
-use tiergate::attempt::answer_stream::{AnswerStream, Opening, Parts, StreamState};
+use tiergate::attempt::answer_stream::{AnswerStream, Opening, Parts, StreamKeys, StreamState};
 use tiergate::door::answer::{AnswerOptions, CallShape};
 use tiergate::door::delivery::Delivery;
 use tiergate::door::repair::Repair;
@@ -18,6 +18,7 @@ use tiergate::upstream::coding::PlainBody;
 use tiergate::upstream::dialect::DecodeOptions;
 use tiergate::upstream::sealer::Sealer;
 use tiergate::upstream::stream::{Break, Progress, ProviderStream};
+use tiergate::wire::call_tag::{CallTagger, CallTags, Origin};
 use tiergate::wire::carried;
 use tiergate::wire::door::Door;
 use tiergate::wire::facts::AnswerFacts;
@@ -91,7 +92,16 @@ impl Source {
         let headers = length.map(|length| (http::header::CONTENT_LENGTH, length.into()));
         let body = PlainBody::new(body, &HeaderMap::from_iter(headers)).unwrap_or_else(|_| panic!("no coding"));
         let provider = ProviderStream::new(body, self.decode.clone(), None).expect("a dialect that is built");
-        Box::new(AnswerStream::new(provider, Delivery::stream(self.encode, self.repair.clone())))
+        let is_translated = self.decode.dialect != self.encode.door.dialect();
+        let origin = is_translated.then(|| Origin::of(["d", "p", "m"]));
+        let delivery = Delivery::stream(self.encode, self.repair.clone()).tagged(self.tagger(origin));
+        Box::new(AnswerStream::new(provider, delivery))
+    }
+
+    /// What tags calls of an origin, with a root of its own where the source has none.
+    fn tagger(&self, origin: Option<Origin>) -> Option<Rc<CallTagger>> {
+        let root = self.root.clone().unwrap_or_else(|| Secret::new("a-root-for-tags-of-enough-characters".to_owned()));
+        CallTags::new(&[root])?.tagger(origin?)
     }
 
     /// The wire in these parts, as it comes.
@@ -161,6 +171,9 @@ impl Source {
         let origin = state.sealer_origin();
         assert_eq!(origin.is_some(), self.decode.sealer.is_some(), "{}", self.name);
         let sealer = origin.zip(self.root.clone()).and_then(|(origin, root)| Sealer::of_origin(origin, &[root]));
+        let tagger = self.tagger(state.tagged_origin());
+        assert_eq!(tagger.is_some(), self.decode.dialect != self.encode.door.dialect(), "{}", self.name);
+        let keys = StreamKeys { sealer: sealer.map(Rc::new), tagger };
         let state: StreamState = carried::read(&written).unwrap_or_else(|| panic!("{}", self.name));
         // The rest and what follows it come as one.
         if let Some(next) = body.pop_front_if(|next| next.is_ok()) {
@@ -171,7 +184,7 @@ impl Source {
             body.push_front(Ok(next));
         }
         let parts = Parts { state, held, rest, body };
-        let again = AnswerStream::from_parts(parts, sealer.map(Rc::new)).unwrap_or_else(|| panic!("{}", self.name));
+        let again = AnswerStream::from_parts(parts, keys).unwrap_or_else(|| panic!("{}", self.name));
         assert_eq!(again.provider.bytes + unread, bytes, "{}: what is read again is counted again", self.name);
         Box::new(again)
     }
@@ -389,7 +402,8 @@ fn an_answer_that_nobody_takes_over_is_as_it_was() {
             let known = texts(answer);
             let taken = std::mem::replace(answer, source.open(Body::new()));
             let parts = taken.into_parts().unwrap_or_else(|_| panic!("{}", source.name));
-            let again = AnswerStream::from_parts(parts, None).unwrap_or_else(|| panic!("{}", source.name));
+            let again =
+                AnswerStream::from_parts(parts, StreamKeys::default()).unwrap_or_else(|| panic!("{}", source.name));
             assert_eq!(texts(&again), known, "{}: it can be repaired as before", source.name);
             *answer = source.carry(Box::new(again), middle % 5);
             assert!(answer.delivery.repair().is_none(), "{}: elsewhere it is not repaired", source.name);

@@ -17,7 +17,7 @@ fn whole(Ways { reading, options }: &Ways, body: &str) -> Value {
     let body = dialect::mend_answer(reading, body.as_bytes().to_vec());
     let pieces = dialect::decode_answer(reading, &body).expect("an answer");
     let said = Said { dialect: reading.dialect, pieces: &pieces, came: None };
-    let encoded = delivery::encode_answer(options, &said).unwrap_or(body.clone());
+    let encoded = delivery::encode_answer(options, &said, None).unwrap_or(body.clone());
     serde_json::from_slice(&encoded).expect("JSON")
 }
 

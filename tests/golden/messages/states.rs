@@ -289,7 +289,7 @@ fn told(ways: &Ways, answer: &Answer) -> Value {
     let body = dialect::mend_answer(reading, body.to_string().into_bytes());
     let pieces = dialect::decode_answer(reading, &body).expect("an answer");
     let said = Said { dialect: reading.dialect, pieces: &pieces, came: None };
-    let whole = delivery::encode_answer(options, &said).expect("a translation");
+    let whole = delivery::encode_answer(options, &said, None).expect("a translation");
     let whole: Value = serde_json::from_slice(&whole).expect("JSON");
     assert_eq!(streamed["content"], gathered["content"], "{}, gathered", answer.name);
     assert_eq!(streamed["content"], whole["content"], "{}, whole", answer.name);

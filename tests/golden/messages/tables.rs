@@ -54,7 +54,7 @@ fn whole(Ways { reading, options }: &Ways, body: &Value) -> Value {
     let body = body.to_string();
     let pieces = dialect::decode_answer(reading, body.as_bytes()).expect("an answer");
     let said = Said { dialect: reading.dialect, pieces: &pieces, came: None };
-    serde_json::from_slice(&delivery::encode_answer(options, &said).expect("a translation")).expect("JSON")
+    serde_json::from_slice(&delivery::encode_answer(options, &said, None).expect("a translation")).expect("JSON")
 }
 
 struct Case {

@@ -74,10 +74,27 @@ pub fn turns(exchange: &Exchange, answered: &Value) -> Vec<Value> {
     turns
 }
 
+/// What a client can know of an answer beside what it got.
+pub struct Known<'k> {
+    pub station: &'k str,
+    /// The number of its first thought in the conversation.
+    pub thought: usize,
+    /// What the provider gave with its thought.
+    pub state: Option<&'k str>,
+    /// Another gateway's token for the same, and one of another model's.
+    pub foreign: [Option<String>; 2],
+}
+
 impl MessagesClient {
-    /// What the client keeps of an answer, of which the first thought is the one of this number; of one that says nothing most
-    /// keep a word, as Claude Code does, since the API takes no empty message.
-    pub fn keep(self, answered: &Value, mut number: usize) -> Value {
+    /// Whether it knows this station's model from elsewhere.
+    pub fn unseals(self, station: &str) -> bool {
+        matches!(self, Self::Unseals(known) if known == station)
+    }
+
+    /// What the client keeps of an answer; of one that says nothing most keep a word, as Claude Code does, since the API takes no
+    /// empty message.
+    pub fn keep(self, answered: &Value, known: &Known<'_>) -> Value {
+        let mut number = known.thought;
         let mut content = answered["content"].as_array().expect("blocks").clone();
         match self {
             Self::Echoes => {}
@@ -85,7 +102,20 @@ impl MessagesClient {
                 let is_blank = is(block, "text") && block["text"].as_str().is_none_or(|text| text.trim().is_empty());
                 !is_blank && (!is(block, "thinking") || block["signature"] != "")
             }),
-            Self::DropsThoughts => content.retain(|block| !is(block, "thinking")),
+            Self::DropsThoughts => {
+                content.retain(|block| !is(block, "thinking") && !is(block, "redacted_thinking"));
+            }
+            Self::Forges(seed) => content.iter_mut().enumerate().for_each(|(at, block)| forge(block, seed + at, known)),
+            Self::Unseals(station) => {
+                let state = known.state.filter(|_| station == known.station);
+                if let (Some(state), Some((name, block))) = (state, content.first_mut().and_then(state_of)) {
+                    block[name] = json!(state);
+                }
+            }
+            Self::Searches => {
+                let at = number % (content.len() + 1);
+                content.splice(at..at, searches(number));
+            }
             Self::Tampers(first) => {
                 for block in content.iter_mut().filter(|block| is(block, "thinking")) {
                     tamper(block, first + number);
@@ -113,6 +143,53 @@ fn tamper(block: &mut Value, number: usize) {
         6 => block["signature"] = json!(""),
         _ => {}
     }
+}
+
+/// The member in which a block keeps a state, if it has one.
+fn state_of(block: &mut Value) -> Option<(&'static str, &mut Value)> {
+    let name = match block["type"].as_str()? {
+        "thinking" => "signature",
+        "redacted_thinking" => "data",
+        _ => return None,
+    };
+    block[name].as_str().is_some_and(is_token).then_some((name, block))
+}
+
+/// Changes one letter of the token or of the id in a block, or has another token there.
+fn forge(block: &mut Value, seed: usize, known: &Known<'_>) {
+    if let Some((name, block)) = state_of(block) {
+        let token = block[name].as_str().expect("a token").to_owned();
+        block[name] = match (seed % 4, &known.foreign) {
+            (0, [Some(foreign), _]) | (1, [_, Some(foreign)]) => json!(foreign),
+            (0..=2, _) => json!(flipped(&token, seed)),
+            _ => return,
+        };
+    } else if is(block, "tool_use") && seed % 3 != 0 {
+        block["id"] = json!(flipped(block["id"].as_str().expect("an id"), seed));
+    }
+}
+
+/// A text with another letter at one place.
+pub fn flipped(text: &str, seed: usize) -> String {
+    let at = (seed * 7) % text.chars().count();
+    let flip = |(position, letter): (usize, char)| match letter {
+        letter if position != at => letter,
+        'x' => 'y',
+        _ => 'x',
+    };
+    text.chars().enumerate().map(flip).collect()
+}
+
+/// What a tool of the provider's own was asked and has found, and something that nobody knows.
+fn searches(number: usize) -> Vec<Value> {
+    let id = format!("srvtoolu_{number}");
+    let found =
+        json!([{"type": "web_search_result", "url": "https://a.example/", "title": "A", "encrypted_content": "Eo8BC"}]);
+    vec![
+        json!({"type": "server_tool_use", "id": id, "name": "web_search", "input": {"query": "x"}}),
+        json!({"type": "web_search_tool_result", "tool_use_id": id, "content": found}),
+        json!({"type": "a_block_of_tomorrow", "says": [number]}),
+    ]
 }
 
 fn is(block: &Value, kind: &str) -> bool {

@@ -3,36 +3,49 @@
 
 use serde_json::{Value, json};
 use tiergate::door::messages;
-use tiergate::upstream::dialect::{self, EncodeOptions, Recipient};
-use tiergate::wire::seal::is_token;
+use tiergate::upstream::dialect::{self, EncodeOptions, Recipient, UnsealedState};
+use tiergate::wire::ask::Api;
+use tiergate::wire::call_tag::{Origin, is_tagged};
+use tiergate::wire::door::Door;
+use tiergate::wire::seal::{SealKind, is_token};
 use tiergate_simulator::Dialect;
 
-use super::World;
-use super::agent;
+use super::agent::{self, Known};
+use super::chat_states::{self, ChatState};
 use super::dictionary::Dictionary;
 use super::echo::Delivered;
-use super::meaning::Meaning;
+use super::meaning::{HIDDEN, Meaning, is_of_the_api};
 use super::script::{Exchange, MessagesClient, Script, Step};
 use super::station::Station;
+use super::{LIFETIME, Tagged, World, roots};
 
 /// A conversation under way.
 pub struct AgentWalk<'w> {
     world: &'w World,
     script: &'w Script,
     client: MessagesClient,
-    messages: Vec<Value>,
+    pub messages: Vec<Value>,
     /// The last answer, as the client keeps it.
-    answered: Value,
-    thoughts: Vec<Thought>,
+    pub answered: Value,
+    pub thoughts: Vec<Thought>,
+    /// What models of the chat API want back.
+    states: Vec<ChatState>,
+    pub tagged: Tagged,
+    /// Whether the client that knows a model from elsewhere has not demanded it once. What that one thought then knows of nothing
+    /// that was thought before, so that it is not to demand it again.
+    is_free: bool,
 }
 
 /// What a model of the Messages API thought.
-struct Thought {
-    station: &'static str,
-    text: String,
+pub struct Thought {
+    pub station: &'static str,
+    /// Empty where it is not told.
+    pub text: String,
     /// What the station gave with it, and what the client got.
-    state: String,
-    token: String,
+    pub state: String,
+    pub token: String,
+    /// Of when the token is.
+    pub era: usize,
 }
 
 /// What the history has of a thought, for a station.
@@ -45,32 +58,66 @@ enum Standing<'t> {
 
 impl<'w> AgentWalk<'w> {
     pub fn new(world: &'w World, script: &'w Script, client: MessagesClient) -> Self {
-        let (messages, thoughts) = (Vec::new(), Vec::new());
-        Self { world, script, client, messages, answered: Value::Null, thoughts }
+        let (messages, thoughts, states) = (Vec::new(), Vec::new(), Vec::new());
+        Self {
+            world,
+            script,
+            client,
+            messages,
+            answered: Value::Null,
+            thoughts,
+            states,
+            tagged: Tagged::default(),
+            is_free: false,
+        }
+    }
+
+    /// Appends what is said before an answer.
+    pub fn ask(&mut self, exchange: &Exchange) {
+        self.messages.extend(agent::turns(exchange, &self.answered));
+    }
+
+    /// Appends an answer, as the client keeps it.
+    pub fn keep(&mut self, answered: Value) {
+        self.messages.push(answered.clone());
+        self.answered = answered;
     }
 
     /// One request and its answer, the one of this number.
     pub fn step(&mut self, exchange: &Exchange, number: usize) {
-        self.messages.extend(agent::turns(exchange, &self.answered));
+        self.ask(exchange);
         let World { policy, .. } = self.world;
         let station = self.world.station(exchange.station);
         let sent = agent::request(self.script, exchange, &self.messages);
-        let body = sent.to_string();
-        let ask = messages::parse(body.as_bytes()).expect("a valid request");
+        self.tagged.era += usize::from(exchange.rotates);
+        let roots = roots(self.tagged.era);
+        let (body, maker) = self.world.untagged(messages::parse, &sent, &roots);
+        assert_eq!(maker, self.maker(exchange), "who made the calls at the end of {sent}");
+        let ask = messages::parse(&body).expect("a valid request");
         let candidate = self.world.candidate(station.name);
-        let sealer = self.world.sealer(&candidate);
-        let options = EncodeOptions { sealer: sealer.clone(), ..EncodeOptions::default() };
+        let sealer = self.world.sealer(&candidate, Api::Messages, &roots);
+        let tagger = self.world.tagger(&candidate, Door::Messages, &roots);
+        self.is_free |= !exchange.is_pinned && self.client.unseals(station.name);
+        let unsealed = self.unsealed(exchange);
+        let options = EncodeOptions { sealer: sealer.clone(), unsealed, ..EncodeOptions::default() };
         let encoded = dialect::encode_request(policy, &candidate, &ask, &options);
-        let encoded = encoded.unwrap_or_else(|error| panic!("{}: {error:?} for {body}", station.name));
-        let upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
-        self.check(station, &upstream, &sent);
+        let encoded = encoded.unwrap_or_else(|error| panic!("{}: {error:?} for {sent}", station.name));
+        let mut upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
+        self.check_blocks_of_the_api(station, &upstream, &sent);
+        take_blocks_of_the_api(&mut upstream);
+        self.check(exchange, &upstream, &sent);
         let dictionary = Dictionary::of(&self.script.tools, station.profile.dialect, &upstream);
         let step = station.take(&exchange.step, &upstream);
         let known = Step { calls: step.calls.iter().map(|call| dictionary.call(call)).collect(), ..step.clone() };
         let recipient = Recipient::of(policy, &candidate);
-        let answered = Delivered { recipient, ask: &ask, sealer, wire: &exchange.wire }.echo(station, &known, number);
+        let answered = Delivered { recipient, ask: &ask, sealer, tagger, wire: &exchange.wire };
+        let answered = answered.echo(station, &known, number);
         let message = json!({"role": "assistant", "content": answered["content"]});
         let told = Meaning::of_messages(&json!({"messages": [message]}));
+        let told = match station.profile.dialect {
+            Dialect::OpenAiChat => told.with_thoughts(Vec::new()),
+            Dialect::AnthropicMessages => told,
+        };
         assert_eq!(
             told,
             Meaning::of_step(&said(station, &step)),
@@ -80,44 +127,98 @@ impl<'w> AgentWalk<'w> {
         );
         assert_eq!(answered["stop_reason"], stop_reason(station, &step), "{}: {answered}", station.name);
         let before = self.thoughts.len();
-        if let (Some(text), Some(state)) = (&step.thought, &step.signature) {
-            let token = answered["content"][0]["signature"].as_str().filter(|token| is_token(token));
-            let [text, state, token] = [text, state, token.expect("a token")].map(str::to_owned);
-            self.thoughts.push(Thought { station: station.name, text, state, token });
+        if station.profile.dialect == Dialect::OpenAiChat {
+            let era = self.tagged.era;
+            self.states.extend(chat_states::of_answer(&answered).map(|state| state.of(station, &step, era)));
         }
-        self.answered = self.client.keep(&answered, before);
-        self.messages.push(self.answered.clone());
+        let mut foreign = [None, None];
+        if let Some(state) = &step.signature {
+            let (text, token) = told_thought(&answered["content"][0]).expect("a thought");
+            assert!(
+                is_token(token) && (step.is_hidden || *text == **step.thought.as_ref().expect("a thought")),
+                "{answered}"
+            );
+            let kind = if step.is_hidden { SealKind::Redacted } else { SealKind::Signature };
+            let thought = tiergate::upstream::sealer::Thought { kind, text };
+            foreign = self.world.foreign_sealers(&candidate).map(|sealer| sealer.seal(thought, state));
+            let [text, state, token] = [text, state, token].map(str::to_owned);
+            self.thoughts.push(Thought { station: station.name, text, state, token, era: self.tagged.era });
+        }
+        // It stands in place of the token, as if it came from elsewhere.
+        let state = step.signature.as_deref().filter(|_| unsealed == UnsealedState::Sent);
+        let known = Known { station: station.name, thought: before, state, foreign };
+        self.tagged.note(station.name, calls(&answered));
+        self.keep(self.client.keep(&answered, &known));
     }
 
-    /// Checks what goes up to a station for what the client sent.
-    fn check(&self, station: &Station, upstream: &Value, sent: &Value) {
+    /// Who made the calls whose results come last before an answer.
+    fn maker(&self, exchange: &Exchange) -> Option<Origin> {
+        let ids: Vec<&Value> = calls(&self.answered).filter(|_| exchange.begun.is_none()).collect();
+        let maker = self.tagged.maker(ids.into_iter())?;
+        Some(Origin::of_model(&self.world.policy, self.world.candidate(maker).model))
+    }
+
+    /// What becomes of what the client knows from elsewhere.
+    fn unsealed(&self, exchange: &Exchange) -> UnsealedState {
+        match !self.is_free && self.client.unseals(exchange.station) {
+            true => UnsealedState::Sent,
+            false => UnsealedState::LeftOut,
+        }
+    }
+
+    /// Checks that blocks which only the API understands go to it as they are, and to nobody else.
+    fn check_blocks_of_the_api(&self, station: &Station, upstream: &Value, sent: &Value) {
+        let of_the_api = |body: &Value| -> Vec<Value> {
+            let blocks = assistant_blocks(body).filter(|block| block["type"].as_str().is_some_and(is_of_the_api));
+            blocks.cloned().collect()
+        };
+        let expected = match station.profile.dialect {
+            Dialect::AnthropicMessages => of_the_api(sent),
+            Dialect::OpenAiChat => Vec::new(),
+        };
+        assert_eq!(of_the_api(upstream), expected, "{}: {upstream}", station.name);
+        assert!(!expected.is_empty() || !upstream.to_string().contains("srvtoolu_"), "{}: {upstream}", station.name);
+    }
+
+    /// Checks what goes up to the station of an exchange for what the client sent.
+    fn check(&self, exchange: &Exchange, upstream: &Value, sent: &Value) {
+        let station = self.world.station(exchange.station);
         let judged = station.judge(upstream);
         assert_eq!(judged, Ok(()), "{}: {upstream}\nfor {sent}", station.name);
         let up = upstream.to_string();
         let tokens =
-            assistant_blocks(sent).filter_map(|block| block["signature"].as_str()).filter(|token| is_token(token));
+            assistant_blocks(sent).filter_map(told_thought).map(|(_, token)| token).filter(|token| is_token(token));
         tokens.for_each(|token| assert!(!up.contains(token), "{}: a token went up: {upstream}", station.name));
+        for id in answers(sent).flat_map(calls).filter_map(Value::as_str).filter(|id| is_tagged(id)) {
+            assert!(!up.contains(id), "{}: a tag went up: {upstream}", station.name);
+        }
+        if station.profile.dialect == Dialect::OpenAiChat {
+            let own = |state: &&ChatState| state.station == station.name && self.tagged.era < state.era + LIFETIME;
+            let own: Vec<&ChatState> = self.states.iter().filter(own).collect();
+            chat_states::check(&own, upstream, sent);
+        }
         let dictionary = Dictionary::of(&self.script.tools, station.profile.dialect, upstream);
         let told = Meaning::of_messages(&as_heard(station, sent)).in_words_of(&dictionary);
         let went = match station.profile.dialect {
             Dialect::OpenAiChat => Meaning::of_chat(upstream["messages"].as_array().expect("messages")),
             Dialect::AnthropicMessages => Meaning::of_messages(upstream),
         };
-        let thoughts = self.own_thoughts(station, upstream, sent);
-        let texts = thoughts.iter().map(|thought| thought.text.clone()).collect();
+        let thoughts = self.own_thoughts(exchange, upstream, sent);
+        let texts = thoughts
+            .iter()
+            .map(|(thought, kind)| if *kind == "thinking" { &thought.text } else { HIDDEN }.to_owned())
+            .collect();
         let told = told.with_thoughts(texts);
         assert_eq!(went.with_known_names(&dictionary), told, "{}: {upstream}\nfor {sent}", station.name);
-        let states: Vec<&Value> = assistant_blocks(upstream)
-            .filter(|block| block["type"] == "thinking")
-            .map(|block| &block["signature"])
-            .collect();
-        let known: Vec<&String> = thoughts.iter().map(|thought| &thought.state).collect();
+        let states: Vec<&str> = assistant_blocks(upstream).filter_map(told_thought).map(|(_, state)| state).collect();
+        let known: Vec<&str> = thoughts.iter().map(|(thought, _)| thought.state.as_str()).collect();
         assert_eq!(states, known, "{}", station.name);
     }
 
     /// The thoughts of the station's model that go up: those behind the last one that was changed, if
-    /// something follows them and the model thinks.
-    fn own_thoughts(&self, station: &Station, upstream: &Value, sent: &Value) -> Vec<&Thought> {
+    /// something follows them and the model thinks. Each with the type of its block.
+    fn own_thoughts<'s>(&self, exchange: &Exchange, upstream: &Value, sent: &'s Value) -> Vec<(&Thought, &'s str)> {
+        let station = self.world.station(exchange.station);
         let mut own = Vec::new();
         if station.profile.dialect != Dialect::AnthropicMessages || !station.thinks(upstream) {
             return own;
@@ -126,13 +227,14 @@ impl<'w> AgentWalk<'w> {
             let blocks = message["content"].as_array().map_or(&[][..], Vec::as_slice);
             let says_something = |block: &Value| match block["type"].as_str() {
                 Some("text") => block["text"].as_str().is_some_and(|text| !text.trim().is_empty()),
-                kind => kind != Some("thinking"),
+                kind => !matches!(kind, Some("thinking" | "redacted_thinking")),
             };
             // No answer may end with a thought.
             let end = blocks.iter().rposition(says_something).unwrap_or_default();
-            for (position, block) in blocks.iter().enumerate().filter(|(_, block)| block["type"] == "thinking") {
-                match self.standing(station, block) {
-                    Standing::Own(thought) if position < end => own.push(thought),
+            let kind = |block: &'s Value| block["type"].as_str().unwrap_or_default();
+            for (position, block) in blocks.iter().enumerate().filter(|(_, block)| told_thought(block).is_some()) {
+                match self.standing(exchange, block) {
+                    Standing::Own(thought) if position < end => own.push((thought, kind(block))),
                     Standing::Own(_) | Standing::Foreign => {}
                     Standing::Altered => own.clear(),
                 }
@@ -141,15 +243,18 @@ impl<'w> AgentWalk<'w> {
         own
     }
 
-    fn standing(&self, station: &Station, block: &Value) -> Standing<'_> {
-        let [token, text] = ["signature", "thinking"].map(|name| block[name].as_str().expect("a text"));
+    fn standing(&self, exchange: &Exchange, block: &Value) -> Standing<'_> {
+        let (text, token) = told_thought(block).expect("a thought");
         if token.is_empty() {
             return Standing::Foreign;
         }
+        let of_the_station = || self.thoughts.iter().filter(|thought| thought.station == exchange.station);
         if !is_token(token) {
-            return Standing::Altered;
+            let known = of_the_station().find(|thought| thought.state == token && thought.text == text);
+            let known = known.filter(|_| self.unsealed(exchange) == UnsealedState::Sent);
+            return known.map_or(Standing::Altered, Standing::Own);
         }
-        let own = || self.thoughts.iter().filter(|thought| thought.station == station.name);
+        let own = || of_the_station().filter(|thought| self.tagged.era < thought.era + LIFETIME);
         if let Some(thought) = own().find(|thought| thought.token == token && thought.text == text) {
             return Standing::Own(thought);
         }
@@ -157,6 +262,34 @@ impl<'w> AgentWalk<'w> {
         match own().any(|thought| key(&thought.token) == key(token)) {
             true => Standing::Altered,
             false => Standing::Foreign,
+        }
+    }
+}
+
+/// The text and the state, or what stands for it, of a block that holds a thought.
+pub fn told_thought(block: &Value) -> Option<(&str, &str)> {
+    match block["type"].as_str()? {
+        "thinking" => Some((block["thinking"].as_str()?, block["signature"].as_str()?)),
+        "redacted_thinking" => Some(("", block["data"].as_str()?)),
+        _ => None,
+    }
+}
+
+/// The ids of an answer's calls.
+fn calls(answer: &Value) -> impl DoubleEndedIterator<Item = &Value> {
+    let blocks = answer["content"].as_array().map_or(&[][..], Vec::as_slice).iter();
+    blocks.filter(|block| block["type"] == "tool_use").map(|block| &block["id"])
+}
+
+/// The simulator does not know them.
+fn take_blocks_of_the_api(upstream: &mut Value) {
+    for message in upstream["messages"].as_array_mut().expect("messages") {
+        if let Some(blocks) = message["content"].as_array_mut() {
+            let count = blocks.len();
+            blocks.retain(|block| !block["type"].as_str().is_some_and(is_of_the_api));
+            if blocks.is_empty() && count > 0 {
+                blocks.push(json!({"type": "text", "text": "(Nothing was said.)"}));
+            }
         }
     }
 }

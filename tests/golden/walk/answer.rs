@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tiergate::wire::usage::Usage;
-use tiergate_simulator::{Dialect, sign_thought};
+use tiergate_simulator::{Dialect, sign_hidden_thought, sign_thought};
 
 use super::script::{CallKind, Cuts, Ending, Fragments, Ids, Step, Wire};
 use super::station::{Reasons, Station, Thoughts};
@@ -41,8 +41,11 @@ impl Station {
 
     /// The step as this station takes it after this request: whether it thinks, and what stands for the thought.
     pub fn take(&self, step: &Step, upstream: &Value) -> Step {
+        let step =
+            &Step { is_hidden: step.is_hidden && self.profile.dialect == Dialect::AnthropicMessages, ..step.clone() };
         let thought = step.thought.clone().filter(|_| self.thinks(upstream));
         let signature = match (self.profile.dialect, &thought) {
+            (Dialect::AnthropicMessages, Some(_)) if step.is_hidden => sign_hidden_thought(upstream),
             (Dialect::AnthropicMessages, Some(thought)) => sign_thought(upstream, thought),
             (Dialect::AnthropicMessages | Dialect::OpenAiChat, _) => None,
         };
@@ -225,7 +228,10 @@ fn message_counts(step: &Step) -> Value {
 
 fn blocks(step: &Step, number: usize) -> Vec<Value> {
     let thought = step.thought.as_ref();
-    let thought = thought.map(|thought| json!({"type": "thinking", "thinking": thought, "signature": step.signature}));
+    let thought = thought.map(|thought| match step.is_hidden {
+        true => json!({"type": "redacted_thinking", "data": step.signature}),
+        false => json!({"type": "thinking", "thinking": thought, "signature": step.signature}),
+    });
     let redacted = step.redacted.as_ref().map(|data| json!({"type": "redacted_thinking", "data": data}));
     let text = step.text.as_ref().map(|text| json!({"type": "text", "text": text, "citations": null}));
     let calls = step.calls.iter().enumerate().map(|(at, call)| {

@@ -9,10 +9,13 @@ use tiergate::door::delivery::{self, Delivery};
 use tiergate::upstream::dialect::{self, DecodeOptions, Heard, Recipient, Stream};
 use tiergate::upstream::sealer::Sealer;
 use tiergate::wire::ask::Ask;
+use tiergate::wire::call_tag::CallTagger;
 use tiergate::wire::door::Door;
 use tiergate::wire::piece::Said;
+use tiergate::wire::seal::is_token;
 use tiergate::wire::sse::Decoder;
 
+use super::agent::flipped;
 use super::gathered::of_events;
 use super::script::{ChatClient, Form, Step, Wire};
 use super::station::Station;
@@ -22,6 +25,7 @@ pub struct Delivered<'a> {
     pub recipient: Recipient<'a>,
     pub ask: &'a Ask<'a>,
     pub sealer: Option<Rc<Sealer>>,
+    pub tagger: Option<Rc<CallTagger>>,
     pub wire: &'a Wire,
 }
 
@@ -39,7 +43,7 @@ impl Delivered<'_> {
                 let came = dialect::mend_answer(&reading, upstream);
                 let pieces = dialect::decode_answer(&reading, &came).unwrap_or_else(|defect| panic!("{defect:?}"));
                 let said = Said { dialect: reading.dialect, pieces: &pieces, came: None };
-                let encoded = delivery::encode_answer(&options, &said);
+                let encoded = delivery::encode_answer(&options, &said, self.tagger.clone());
                 let body = encoded.unwrap_or_else(|| dialect::pass_answer(&reading, came.clone()));
                 let body = serde_json::from_slice(&body).expect("JSON");
                 match options.door {
@@ -49,7 +53,8 @@ impl Delivered<'_> {
             }
             Form::Streamed => {
                 let stream = station.stream(step, number, self.wire);
-                let delivered = deliver(reading, options, &self.wire.cuts.bytes(stream.as_bytes()));
+                let delivery = Delivery::stream(options, None).tagged(self.tagger.clone());
+                let delivered = deliver(reading, delivery, &self.wire.cuts.bytes(stream.as_bytes()));
                 match options.door {
                     Door::Chat => of_chunks(&delivered),
                     Door::Messages => of_events(&delivered),
@@ -60,9 +65,9 @@ impl Delivered<'_> {
 }
 
 /// What the client gets of a stream.
-fn deliver(reading: DecodeOptions, options: AnswerOptions, pieces: &[&[u8]]) -> String {
+fn deliver(reading: DecodeOptions, mut delivery: Delivery, pieces: &[&[u8]]) -> String {
     let mut stream = Stream::new(&reading).expect("the dialect should be built");
-    let (mut delivery, mut decoder, mut out) = (Delivery::stream(options, None), Decoder::default(), Vec::new());
+    let (mut decoder, mut out) = (Decoder::default(), Vec::new());
     for piece in pieces {
         decoder.space().extend_from_slice(piece);
         while let Some(event) = decoder.next_event().expect("short events") {
@@ -146,6 +151,25 @@ impl ChatClient {
             Self::WithoutNulls => without_nulls(message),
             Self::DropsReasoning => only(&["role", "content", "refusal", "tool_calls"]),
             Self::KeepsDetails => only(&["role", "content", "refusal", "tool_calls", "reasoning_details"]),
+            Self::Forges(seed) => {
+                let mut kept = only(&["role", "content", "refusal", "tool_calls", "reasoning_details"]);
+                let forge = |at: usize, value: &mut Value| {
+                    let text = value.as_str().filter(|text| !text.is_empty());
+                    if let Some(text) = text.filter(|_| (seed + at) % 4 != 0) {
+                        *value = json!(flipped(text, seed + at));
+                    }
+                };
+                for (at, detail) in kept["reasoning_details"].as_array_mut().into_iter().flatten().enumerate() {
+                    let name = if detail["data"].is_string() { "data" } else { "signature" };
+                    if detail[name].as_str().is_some_and(is_token) {
+                        forge(at, &mut detail[name]);
+                    }
+                }
+                for (at, call) in kept["tool_calls"].as_array_mut().into_iter().flatten().enumerate() {
+                    forge(at, &mut call["id"]);
+                }
+                without_nulls(&kept)
+            }
             Self::Merges => {
                 let mut kept = only(&["role", "content", "refusal", "tool_calls"]);
                 kept["content"] = json!([{"type": "text", "text": kept["content"].as_str().unwrap_or_default()}]);

@@ -66,6 +66,8 @@ fn wire(form: Form) -> Wire {
 fn exchange(station: &'static str, step: Step) -> Exchange {
     Exchange {
         station,
+        rotates: false,
+        is_pinned: false,
         effort: None,
         results: vec![Content::text("Found.")],
         first_result: 0,
@@ -105,7 +107,7 @@ fn script(client: Client, order: &[&Station], matter: Matter, first: Form) -> Sc
     let tools = match client {
         Client::Chat(_) => vec![tool("look"), tool(ODD_NAME)],
         // The Messages API takes no odd names, so that this one is made up.
-        Client::Messages(_) => vec![tool("look")],
+        Client::Messages(_) | Client::MovesToMessages(_) | Client::MovesToChat(_) => vec![tool("look")],
     };
     Script { client, tools, opening, exchanges: exchanges.collect() }
 }
@@ -264,10 +266,45 @@ fn once_wrong_for_agents() -> Vec<(&'static str, Vec<Exchange>)> {
             vec![user(exchange("google", calls())), asked(last("anthropic-budget"))],
         ),
         (
+            "a call whose tag is too old, before a thought that is bound to it",
+            vec![
+                user(exchange("groq", calls())),
+                Exchange { rotates: true, ..exchange("anthropic", thinks()) },
+                Exchange { rotates: true, ..exchange("anthropic", thinks()) },
+                last("anthropic"),
+            ],
+        ),
+        (
             "a thought where thinking is asked for no longer",
             vec![user(asked(exchange("anthropic-budget", thinks()))), last("anthropic-budget")],
         ),
     ]
+}
+
+/// An agent that had an account of its own before, and demands the model that it had.
+#[test]
+fn what_is_known_from_elsewhere_goes_to_the_model_that_is_demanded_and_to_no_other() {
+    let world = World::new();
+    let call = || vec![Call::function("look", "{\"at\":1}")];
+    let thinks =
+        |is_hidden: bool| Step { thought: Some("Hm.".to_owned()), is_hidden, calls: call(), ..Step::default() };
+    let station = "anthropic";
+    let pinned = |exchange: Exchange| Exchange { is_pinned: true, ..exchange };
+    for other in ["anthropic-turns", "anthropic-budget", "cerebras", "deepseek", "groq", "mistral", "openai", "google"]
+    {
+        for is_hidden in [false, true] {
+            let first = Exchange { spoken: vec![Spoken::user("Look.")], ..exchange(station, thinks(is_hidden)) };
+            let exchanges = vec![
+                pinned(first),
+                exchange(other, thinks(false)),
+                pinned(exchange(station, thinks(is_hidden))),
+                exchange(station, thinks(false)),
+                exchange(station, Step::default()),
+            ];
+            let client = Client::Messages(MessagesClient::Unseals(station));
+            world.walk(&Script { client, tools: vec![tool("look")], opening: vec![instruction()], exchanges });
+        }
+    }
 }
 
 #[test]

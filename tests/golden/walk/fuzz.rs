@@ -149,10 +149,14 @@ fn step() -> impl Strategy<Value = (Step, Vec<RawCall>)> {
         6 => (prop::option::of(any_text()), calls),
         1 => Just((None, Vec::new())),
     ];
-    (prop::option::of(text()), said, prop::option::weighted(0.1, text()), ids).prop_map(
-        |(thought, (text, calls), refusal, ids)| match refusal {
-            Some(_) => (Step { thought, refusal, ids, ..Step::default() }, Vec::new()),
-            None => (Step { thought, text, ids, ..Step::default() }, calls),
+    let thought = (prop::option::of(text()), prop::bool::weighted(0.2));
+    (thought, said, prop::option::weighted(0.1, text()), ids).prop_map(
+        |((thought, is_hidden), (text, calls), refusal, ids)| {
+            let step = Step { thought, is_hidden, ids, ..Step::default() };
+            match refusal {
+                Some(_) => (Step { refusal, ..step }, Vec::new()),
+                None => (Step { text, ..step }, calls),
+            }
         },
     )
 }
@@ -169,12 +173,27 @@ fn exchange(matter: Matter, stations: Vec<&'static str>) -> impl Strategy<Value 
     let effort = prop::option::of(select(["low", "high", "none"].as_slice()));
     let results = (prop::collection::vec(content(matter), 1..4), 0..4_usize);
     let begun = prop::option::weighted(0.1, text());
-    (select(stations), effort, results, prop::collection::vec(spoken(matter), 0..3), begun, step(), wire()).prop_map(
-        |(station, effort, (results, first_result), spoken, begun, (step, calls), wire)| RawExchange {
-            exchange: Exchange { station, effort, results, first_result, spoken, begun, step, wire },
-            calls,
-        },
-    )
+    let rights = (prop::bool::weighted(0.15), any::<bool>());
+    (select(stations), rights, effort, results, prop::collection::vec(spoken(matter), 0..3), begun, step(), wire())
+        .prop_map(
+            |(station, (rotates, is_pinned), effort, (results, first_result), spoken, begun, (step, calls), wire)| {
+                RawExchange {
+                    exchange: Exchange {
+                        station,
+                        rotates,
+                        is_pinned,
+                        effort,
+                        results,
+                        first_result,
+                        spoken,
+                        begun,
+                        step,
+                        wire,
+                    },
+                    calls,
+                }
+            },
+        )
 }
 
 /// The API that the client speaks.
@@ -182,11 +201,13 @@ fn exchange(matter: Matter, stations: Vec<&'static str>) -> impl Strategy<Value 
 enum Api {
     Chat,
     Messages,
+    /// First the one, then the other.
+    Both,
 }
 
 impl Api {
     fn client(self) -> BoxedStrategy<Client> {
-        use MessagesClient::{Cleans, DropsThoughts, Echoes, Tampers};
+        use MessagesClient::{Cleans, DropsThoughts, Echoes, Forges, Searches, Tampers, Unseals};
         match self {
             Self::Chat => {
                 let clients = vec![
@@ -196,11 +217,21 @@ impl Api {
                     ChatClient::KeepsDetails,
                     ChatClient::Merges,
                 ];
-                select(clients).prop_map(Client::Chat).boxed()
+                let forges = (0..1_000_usize).prop_map(|seed| Client::Chat(ChatClient::Forges(seed)));
+                prop_oneof![5 => select(clients).prop_map(Client::Chat), 1 => forges].boxed()
+            }
+            Self::Both => {
+                let at = 1..5_usize;
+                prop_oneof![at.clone().prop_map(Client::MovesToMessages), at.prop_map(Client::MovesToChat)].boxed()
             }
             Self::Messages => {
                 let tampers = (0..16_usize).prop_map(Tampers);
-                let client = prop_oneof![2 => Just(Echoes), 1 => Just(Cleans), 1 => Just(DropsThoughts), 2 => tampers];
+                let forges = (0..1_000_usize).prop_map(Forges);
+                let unseals = select(["anthropic", "anthropic-turns", "anthropic-budget"].as_slice()).prop_map(Unseals);
+                let client = prop_oneof![
+                    2 => Just(Echoes), 1 => Just(Cleans), 1 => Just(DropsThoughts), 2 => tampers, 2 => forges, 1 => unseals,
+                    1 => Just(Searches),
+                ];
                 client.prop_map(Client::Messages).boxed()
             }
         }
@@ -212,8 +243,8 @@ impl Api {
             |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
         match (self, &tool.kind) {
             (Self::Chat, _) => true,
-            (Self::Messages, ToolKind::Custom) => false,
-            (Self::Messages, ToolKind::Function { parameters, .. }) => {
+            (Self::Messages | Self::Both, ToolKind::Custom) => false,
+            (Self::Messages | Self::Both, ToolKind::Function { parameters, .. }) => {
                 let names = parameters["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
                 tool.name.len() <= 128 && std::iter::once(tool.name.as_str()).chain(names).all(is_plain)
             }
@@ -228,6 +259,8 @@ fn script(api: Api, matter: Matter, stations: &[Station]) -> impl Strategy<Value
         Matter::ImagesAndFiles => station.takes_part("image_url") && station.takes_part("file"),
         Matter::CustomTools => true,
     };
+    // Who moves changes what stands before a thought, which some are bound to.
+    let fits = |station: &&Station| fits(station) && (api != Api::Both || !station.binds_thoughts());
     let names: Vec<&'static str> = stations.iter().filter(fits).map(|station| station.name).collect();
     let catalogue: Vec<_> = catalogue(matter).into_iter().filter(|(tool, _)| api.takes(tool)).collect();
     let offered = prop::collection::vec((any::<bool>(), prop::option::of(any::<bool>())), catalogue.len());
@@ -340,4 +373,9 @@ fn conversations_of_agents_with_images_go_to_every_model_that_sees() {
 #[test]
 fn conversations_of_agents_with_files_go_to_every_model_that_reads_them() {
     walk_any(Api::Messages, Matter::ImagesAndFiles);
+}
+
+#[test]
+fn conversations_that_move_from_one_api_to_the_other_go_anywhere() {
+    walk_any(Api::Both, Matter::Words);
 }

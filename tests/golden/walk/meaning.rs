@@ -47,6 +47,14 @@ struct Found {
     texts: Vec<String>,
 }
 
+/// Stands for what was thought and is not told.
+pub const HIDDEN: &str = "(hidden)";
+
+/// Blocks that only the Messages API understands, or not even that, which say nothing here.
+pub fn is_of_the_api(kind: &str) -> bool {
+    ["server_tool_use", "web_search_tool_result", "a_block_of_tomorrow"].contains(&kind)
+}
+
 /// What the gateway says itself, where an API wants something to stand.
 const NOTES: [&str; 5] = ["I see.", "It follows.", "Continue.", "Begin.", "(Nothing was said.)"];
 /// What the gateway puts before what a failed call brought, where an API has no other way to say so.
@@ -91,7 +99,17 @@ pub fn is_instruction(message: &Value) -> bool {
 /// The states of thoughts that a message brings back.
 pub fn tokens(message: &Value) -> impl Iterator<Item = &str> {
     let states = message["reasoning_details"].as_array().into_iter().flatten();
-    states.filter_map(|state| state["signature"].as_str()).filter(|token| is_token(token))
+    states.filter_map(token_of)
+}
+
+/// The token in an entry of `reasoning_details`.
+fn token_of(state: &Value) -> Option<&str> {
+    state["signature"].as_str().or(state["data"].as_str()).filter(|token| is_token(token))
+}
+
+/// What was thought, as it stands in a [`Meaning`].
+pub fn thought_of(step: &Step) -> Option<String> {
+    step.thought.clone().map(|thought| if step.is_hidden { HIDDEN.to_owned() } else { thought })
 }
 
 impl Found {
@@ -114,7 +132,7 @@ impl Meaning {
         let call = |call: &Call| Called { name: call.name.clone(), input: call.input() };
         let mut assistant = Vec::new();
         step.text.iter().chain(&step.refusal).for_each(|text| say(&mut assistant, &Value::from(text.as_str())));
-        let thoughts = step.thought.iter().filter(|_| step.signature.is_some()).cloned().collect();
+        let thoughts = thought_of(step).into_iter().filter(|_| step.signature.is_some()).collect();
         let calls: Vec<Called> = step.calls.iter().map(call).collect();
         let order = assistant.iter().map(|_| Said::Assistant).chain(calls.iter().map(|_| Said::Call)).collect();
         Self { assistant, thoughts, calls, order, ..Self::default() }
@@ -155,8 +173,8 @@ impl Meaning {
             }
             say(&mut said, &message["refusal"]);
             let states = message["reasoning_details"].as_array().into_iter().flatten();
-            let sealed = states.filter(|state| state["signature"].as_str().is_some_and(is_token));
-            meaning.thoughts.extend(sealed.filter_map(|state| state["text"].as_str().map(str::to_owned)));
+            let sealed = states.filter(|state| token_of(state).is_some());
+            meaning.thoughts.extend(sealed.map(|state| state["text"].as_str().unwrap_or(HIDDEN).to_owned()));
             let texts = said.len();
             match message["role"].as_str() {
                 Some("user") => meaning.order.extend(vec![Said::User; texts]),
@@ -211,6 +229,8 @@ impl Meaning {
                     }
                     "thinking" if block["signature"] == "" => {}
                     "thinking" => meaning.thoughts.extend(block["thinking"].as_str().map(str::to_owned)),
+                    "redacted_thinking" => meaning.thoughts.push(HIDDEN.to_owned()),
+                    kind if is_of_the_api(kind) => {}
                     "image" => meaning.images.push(source(block)),
                     "document" => meaning.files.push(source(block)),
                     "tool_use" => {

@@ -19,6 +19,10 @@ pub struct Script {
 pub enum Client {
     Chat(ChatClient),
     Messages(MessagesClient),
+    /// An application that keeps the conversation itself, in the chat API before the exchange of this number, and then in the
+    /// Messages API; or the other way round.
+    MovesToMessages(usize),
+    MovesToChat(usize),
 }
 
 /// What a client of the Messages API makes of an answer before it sends it back.
@@ -31,6 +35,13 @@ pub enum MessagesClient {
     DropsThoughts,
     /// Changes thoughts, the first one in the way of this number and each later one in the next way.
     Tampers(usize),
+    /// Changes one letter of each token and of each id of a call, at a place that follows from this number, or has another gateway's
+    /// token in its stead.
+    Forges(usize),
+    /// Knows what the model of this station thought as the provider itself has it, from elsewhere.
+    Unseals(&'static str),
+    /// Has tools of the provider's own, and blocks that nobody here knows, in each answer.
+    Searches,
 }
 
 /// What a client of the chat API makes of an answer before it sends it back.
@@ -44,6 +55,8 @@ pub enum ChatClient {
     DropsReasoning,
     /// An agent that keeps `reasoning_details` beside that.
     KeepsDetails,
+    /// One that keeps `reasoning_details`, and changes one letter of each token and id, at a place that follows from this number.
+    Forges(usize),
     /// A framework with its own messages, whose contents are lists, and which joins those of one speaker.
     Merges,
 }
@@ -68,6 +81,10 @@ pub enum ToolKind {
 pub struct Exchange {
     /// Who answers.
     pub station: &'static str,
+    /// Whether the gateway's roots are rotated before it.
+    pub rotates: bool,
+    /// Whether the client demands this very model, where it knows what that one thought ([`MessagesClient::Unseals`]).
+    pub is_pinned: bool,
     pub effort: Option<&'static str>,
     /// What the calls of the last answer brought, in the order of the calls.
     pub results: Vec<Content>,
@@ -114,6 +131,8 @@ pub enum Part {
 #[derive(Clone, Debug, Default)]
 pub struct Step {
     pub thought: Option<String>,
+    /// Whether the Messages API tells what was thought.
+    pub is_hidden: bool,
     /// What the Messages API gives with its thought.
     pub signature: Option<String>,
     pub text: Option<String>,

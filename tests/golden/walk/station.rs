@@ -157,6 +157,10 @@ pub fn policy(stations: &[Station]) -> Policy {
     rows["anthropic"] = json!({
         "base_url": "https://api.anthropic.com", "dialect": "anthropic-messages", "auth": "x-api-key", "show_reasoning": true,
     });
+    // Some of which have a field that takes it back.
+    for shown in ["cerebras", "deepseek", "groq", "mistral", "ollama"] {
+        rows[shown]["show_reasoning"] = json!(true);
+    }
     let models: serde_json::Map<String, Value> = stations
         .iter()
         .map(|Station { name, provider, model: own, .. }| {

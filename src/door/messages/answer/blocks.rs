@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use crate::door::answer::AnswerOptions;
 use crate::door::messages::answer::call_input::CallInput;
 use crate::door::messages::answer::extent::{Extent, OpenBlock, OpenKind};
-use crate::door::messages::answer::ids;
+use crate::door::messages::answer::ids::CallIds;
 use crate::policy::Dialect;
 use crate::wire::call::CallKind;
 use crate::wire::carried::carried;
@@ -95,11 +95,11 @@ pub struct Blocks {
     named: Option<u64>,
     /// Calls that may not have all of their names yet, in their order.
     pending: Vec<PendingCall>,
-    /// What ids of calls without one are made of.
-    seed: String,
+    /// What ids of calls are made of.
+    pub ids: CallIds,
 }
 
-carried!(Blocks { extent, half, calls, named, pending, seed });
+carried!(Blocks { extent, half, calls, named, pending, ids });
 
 /// A call that has begun.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,11 +134,6 @@ impl Blocks {
     /// The blocks of a message of which the client has so much.
     pub fn resumed(extent: Extent) -> Self {
         Self { extent, ..Self::default() }
-    }
-
-    /// What ids of calls without one are made of from now on.
-    pub fn set_seed(&mut self, seed: String) {
-        self.seed = seed;
     }
 
     /// Takes a piece of an answer; a message is the first choice alone.
@@ -344,11 +339,8 @@ impl Blocks {
             self.calls.remove(0);
         }
         let index = self.next_index();
-        let mut id = ids::call_id(came_id.as_deref(), &self.seed, index);
-        if self.calls.iter().any(|known| known.id == id) {
-            // Results find their calls by their ids, so that no two may have the same.
-            id = ids::call_id(None, &self.seed, index);
-        }
+        let is_taken = |id: &str| self.calls.iter().any(|known| known.id == id);
+        let id = self.ids.make(came_id.as_deref(), index, is_taken);
         sink(Step::Begin { index, block: NewBlock::Call { id: &id, name: &format!("\"{name}\"") } });
         self.extent.has_calls = true;
         let mut call =

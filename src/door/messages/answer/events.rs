@@ -4,11 +4,14 @@
 //! begins with its first block, since no client can do without its model. Why it stopped is written at the end, since a provider
 //! may give a reason in every event.
 
+use std::rc::Rc;
+
 use crate::door::answer::AnswerOptions;
 use crate::door::messages::answer::blocks::{Blocks, Crossing, NewBlock, Part, Step};
 use crate::door::messages::answer::extent::Extent;
 use crate::door::messages::answer::{DIALECT, Envelope, write_last_usage, write_usage};
 use crate::policy::Dialect;
+use crate::wire::call_tag::CallTagger;
 use crate::wire::carried::carried;
 use crate::wire::json::{fields_named, quoted, text};
 use crate::wire::piece::{Alive, AsItCame, Piece, Said};
@@ -40,6 +43,11 @@ impl Encoder {
     /// For a stream that takes the place of one of which the client has so much.
     pub fn resumed(options: AnswerOptions, extent: Extent) -> Self {
         Self { blocks: Blocks::resumed(extent), passes: false, ..Self::new(options) }
+    }
+
+    /// What tags the calls of the message from here on.
+    pub fn set_tagger(&mut self, tagger: Option<Rc<CallTagger>>) {
+        self.blocks.ids.tagger = tagger;
     }
 
     pub fn options(&self) -> &AnswerOptions {
@@ -96,7 +104,7 @@ impl Encoder {
         for piece in said.pieces {
             self.envelope.note(said.dialect, piece);
             match piece {
-                Piece::Start(_) => self.blocks.set_seed(self.envelope.seed()),
+                Piece::Start(_) => self.blocks.ids.seed = self.envelope.seed(),
                 Piece::Alive(Alive::Ping | Alive::Comment) => out.extend_from_slice(PING),
                 Piece::Alive(Alive::Thinking) => self.note_unseen(out),
                 Piece::Reasoning { .. } if !self.options.shows(said.dialect, piece) => self.note_unseen(out),

@@ -4,11 +4,14 @@
 //! same answer whether they come one by one or all at once. Of a provider of the same API what came is gathered, and not its
 //! pieces, which say less.
 
+use std::rc::Rc;
+
 use crate::door::answer::AnswerOptions;
 use crate::door::messages::answer::blocks::{Blocks, Crossing, NewBlock, Part, Step};
 use crate::door::messages::answer::own_message::OwnMessage;
 use crate::door::messages::answer::{DIALECT, Envelope, write_usage};
 use crate::wire::call::input_object;
+use crate::wire::call_tag::CallTagger;
 use crate::wire::carried::carried;
 use crate::wire::json::{JsonString, quoted};
 use crate::wire::piece::{Came, Piece, Said};
@@ -68,16 +71,16 @@ enum Block {
 
 carried!(Block = Text(text) | Thinking { thought, state } | Redacted(state) | Call { id, name, input });
 
-/// The body that the client gets for a whole answer of another dialect.
-pub fn encode_answer(options: &AnswerOptions, said: &Said<'_>) -> Vec<u8> {
-    let mut gathered = OfPieces::default();
-    gathered.take(options, said);
-    let mut out = Vec::new();
-    gathered.write(&mut out);
-    out
-}
-
 impl Gathered {
+    /// What tags the calls of the message from here on.
+    pub fn set_tagger(&mut self, tagger: Option<Rc<CallTagger>>) {
+        match self {
+            Gathered::Pieces(pieces) => pieces.blocks.ids.tagger = tagger,
+            // These go out with the ids that they came with.
+            Gathered::Own { .. } | Gathered::Body(_) => {}
+        }
+    }
+
     /// About how much is held.
     pub fn bytes(&self) -> usize {
         match self {
@@ -138,7 +141,7 @@ impl OfPieces {
         for piece in said.pieces {
             envelope.note(said.dialect, piece);
             if let Piece::Start(_) = piece {
-                blocks.set_seed(envelope.seed());
+                blocks.ids.seed = envelope.seed();
             }
             blocks
                 .take(Crossing { options, dialect: said.dialect }, piece, &mut |step| *bytes += gather(content, &step));

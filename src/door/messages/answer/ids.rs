@@ -1,11 +1,16 @@
 //! Ids of messages and of calls, as clients of the Messages API and the API itself take them.
 //!
 //! An id that came in a form that the API takes stays. What stands for another one follows from it, so that no two have the same;
-//! the client names its results by what it got, so that nothing has to be translated back.
+//! the client names its results by what it got, so that nothing has to be translated back but a tag, which stands behind the id
+//! (`wire::call_tag`).
+
+use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
 use crate::wire::call::is_common_id;
+use crate::wire::call_tag::CallTagger;
+use crate::wire::carried::carried;
 use crate::wire::json::decoded;
 use crate::wire::mac::write_hex;
 
@@ -25,9 +30,31 @@ pub fn message_id(id: Option<&str>, created: u64) -> String {
     }
 }
 
-/// The id of a call; `id` is its provider's. What stands for one that its provider has not named follows from `seed` and its
-/// place.
-pub fn call_id(id: Option<&str>, seed: &str, place: u64) -> String {
+/// What ids of calls are made of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallIds {
+    /// What stands for a call that its provider has not named follows from this and from its place.
+    pub seed: String,
+    /// What says in an id whose call it is; made anew where the answer goes on elsewhere.
+    pub tagger: Option<Rc<CallTagger>>,
+}
+
+carried!(CallIds { seed } without { tagger });
+
+impl CallIds {
+    /// The id of a call; `id` is its provider's. Results find their calls by their ids, so that no two may have one that
+    /// `is_taken`.
+    pub fn make(&self, id: Option<&str>, place: u64, is_taken: impl Fn(&str) -> bool) -> String {
+        let id = self.tagged(call_id(id, &self.seed, place));
+        if is_taken(&id) { self.tagged(call_id(None, &self.seed, place)) } else { id }
+    }
+
+    fn tagged(&self, id: String) -> String {
+        self.tagger.as_ref().and_then(|tagger| tagger.tag(&id)).unwrap_or(id)
+    }
+}
+
+fn call_id(id: Option<&str>, seed: &str, place: u64) -> String {
     match id.filter(|id| !id.is_empty()) {
         Some(id) if is_common_id(id) => id.to_owned(),
         Some(id) => hashed(CALL, &[id]),

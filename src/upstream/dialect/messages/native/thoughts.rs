@@ -76,7 +76,8 @@ impl<'x> StatePlace<'x> {
         match given {
             // Nobody can tell which of them is meant.
             _ if self.is_repeated => Fate::Altered,
-            None if is_sent => Fate::Kept,
+            // Where states are sealed no thought of the model's own is without one.
+            None if is_sent && states.sealer.is_none() => Fate::Kept,
             // What a model says in another API comes so.
             None => Fate::Foreign,
             Some((token, state)) if is_token(&state) => self.open(states.sealer, token, &state),
@@ -166,8 +167,8 @@ mod tests {
             (thinking("hm\\n", &other_root), ["foreign", "foreign", "foreign"]),
             (thinking("hm\\n", "tgs1_"), ["foreign", "foreign", "foreign"]),
             (thinking("hm\\n", "EqQB"), ["altered", "kept", "kept"]),
-            (thinking("hm\\n", ""), ["foreign", "kept", "foreign"]),
-            (r#"{"type":"thinking","thinking":"hm"}"#.to_owned(), ["foreign", "kept", "foreign"]),
+            (thinking("hm\\n", ""), ["foreign", "foreign", "foreign"]),
+            (r#"{"type":"thinking","thinking":"hm"}"#.to_owned(), ["foreign", "foreign", "foreign"]),
             (format!(r#"{{"type":"redacted_thinking","data":"{redacted}"}}"#), [opened, opened, "foreign"]),
             (format!(r#"{{"type":"redacted_thinking","data":"{own}"}}"#), ["altered", "altered", "foreign"]),
             (r#"{"type":"redacted_thinking","data":"EqQB"}"#.to_owned(), ["altered", "kept", "kept"]),
