@@ -302,8 +302,10 @@ impl Blocks {
             None => begun().next(),
         };
         // A name is whole once there is input.
-        let has_other_name =
-            |known: &CallBlock| known.has_input && name.is_some_and(|name| known.name != name.inside());
+        let has_other_name = |known: &CallBlock| {
+            let is_named = known.has_input && !known.name.is_empty();
+            is_named && name.is_some_and(|name| known.name != name.inside())
+        };
         let known = of_its_id.or(latest).filter(|known| !is_other(known.came_id.as_deref()) && !has_other_name(known));
         known.map_or(Meant::Another, |known| Meant::Begun(known.index))
     }
