@@ -125,6 +125,7 @@ fn relay(reading: &DecodeOptions, options: AnswerOptions, wire: &str) -> Transla
 fn name(defect: &Defect) -> String {
     match defect {
         Defect::Undecodable => "undecodable".to_owned(),
+        Defect::Cut => "cut".to_owned(),
         Defect::Error(ProviderError { message, .. }) => message.clone().unwrap_or_default(),
     }
 }

@@ -150,7 +150,8 @@ impl Blocks {
             }
             Piece::Reasoning { at, form, text } => {
                 if options.shows(dialect, piece) && self.is_first_telling(*form) && !text.is_empty() {
-                    self.tell(OpenKind::Thinking, *at, text, sink);
+                    self.in_block(OpenKind::Thinking, *at, sink);
+                    self.tell(text, sink);
                 }
             }
             Piece::Sealed { at, .. } => {
@@ -198,13 +199,14 @@ impl Blocks {
 
     fn text(&mut self, at: At, text: &JsonString<'_>, sink: Sink<'_>) {
         if !text.is_empty() {
-            self.tell(OpenKind::Text, at, text, sink);
+            self.in_block(OpenKind::Text, at, sink);
+            self.tell(text, sink);
         }
     }
 
-    /// Tells a part of a text or thought, in which no half of a pair stands alone.
-    fn tell(&mut self, kind: OpenKind, at: At, text: &JsonString<'_>, sink: Sink<'_>) {
-        let index = self.in_block(kind, at, sink);
+    /// Tells a part of the open text or thought, in which no half of a pair stands alone.
+    fn tell(&mut self, text: &JsonString<'_>, sink: Sink<'_>) {
+        let Some(OpenBlock { index, kind, .. }) = self.extent.open else { return };
         match self.half.take(text.inside()) {
             Cow::Borrowed(_) => sink(Step::Part { index, part: kind.part(text) }),
             Cow::Owned(inside) if inside.is_empty() => {}
@@ -307,8 +309,10 @@ impl Blocks {
             None => begun().next(),
         };
         // A name is whole once there is input.
-        let has_other_name =
-            |known: &CallBlock| known.has_input && name.is_some_and(|name| known.name != name.inside());
+        let has_other_name = |known: &CallBlock| {
+            let is_named = known.has_input && !known.name.is_empty();
+            is_named && name.is_some_and(|name| known.name != name.inside())
+        };
         let known = of_its_id.or(latest).filter(|known| !is_other(known.came_id.as_deref()) && !has_other_name(known));
         known.map_or(Meant::Another, |known| Meant::Begun(known.index))
     }

@@ -10,6 +10,7 @@ use crate::wire::call::{CallKind, unparsed_beginning, unparsed_end, without_blan
 use crate::wire::carried::carried;
 use crate::wire::halves::HeldHalf;
 use crate::wire::json::{JsonString, quoted};
+use crate::wire::walk::inside;
 
 /// The longest text that is held, in bytes. White space that is longer begins no object.
 const MAX_UNDECIDED_BYTES: usize = 4_096;
@@ -60,10 +61,13 @@ impl CallInput {
 
     /// What the next part of the input brings, as a JSON string; nothing if it has to wait for more.
     pub fn take<'p>(&mut self, part: &'p JsonString<'_>) -> Option<Cow<'p, str>> {
+        if part.inside().starts_with('{') && *self == Self::new(CallKind::Function) {
+            self.form = Form::Object;
+        }
         if self.form == Form::Object {
             return match self.half.take(part.inside()) {
                 Cow::Borrowed(_) => Some(part.get().into()),
-                Cow::Owned(inside) => Some(format!("\"{inside}\"").into()),
+                Cow::Owned(inside) => (!inside.is_empty()).then(|| format!("\"{inside}\"").into()),
             };
         }
         let inside = self.half.take(part.inside());
@@ -90,7 +94,7 @@ impl CallInput {
             Form::Custom { has_begun: false } => Some(format!("{CUSTOM_BEGINNING}{CUSTOM_END}")),
         };
         match (more, end.map(|end| quoted(&end))) {
-            (Some(more), Some(end)) => Some(format!("{}{}", &more[..more.len() - 1], &end[1..])),
+            (Some(more), Some(end)) => Some(format!("\"{}{}\"", inside(&more), inside(&end))),
             (more, end) => more.or(end),
         }
     }
