@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use crate::attempt::Job;
 use crate::attempt::client_error;
@@ -53,7 +53,7 @@ pub fn count<P: Platform>(
     let duration = job.platform.elapsed() - started;
     match asked {
         Ok(Count { tokens, dropped, took }) => {
-            let end = AttemptEnd::Status(http::StatusCode::OK);
+            let end = AttemptEnd::Status(StatusCode::OK);
             visit.note_attempt(AttemptRecord { end, duration, head: Some(took), ..attempt });
             visit.note(|record| {
                 record.served = Some(ModelNames::of(job.policy, candidate.model));

@@ -55,6 +55,10 @@ impl JoinedFields {
         self.list.is_empty()
     }
 
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
     /// The value of this name, as JSON.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.list.iter().find(|field| field.name == name).map(|field| field.value.as_str())

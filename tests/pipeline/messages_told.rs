@@ -327,7 +327,6 @@ fn a_long_answer_of_the_same_api_has_all_that_its_provider_would_have_sent_whole
         assert_eq!((&log["gen_ai.usage.input_tokens"], &log["gen_ai.usage.output_tokens"]), (&json!(9), &json!(4)));
     }
     let cut = stream(events[..events.len() - 2].iter().map(String::as_str).collect());
-    let mut policy = policy;
     policy["tiers"][0]["candidates"] = json!([{"model": "plain"}, {"model": "two"}]);
     policy["models"]["two"]["max_output"] = json!(64_000);
     policy["models"]["two"]["context"] = json!(200_000);

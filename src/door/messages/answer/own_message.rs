@@ -28,6 +28,8 @@ const NEEDED: [(&str, &str); 6] = [
     ("stop_sequence", "null"),
 ];
 const NO_COUNTS: &str = r#"{"input_tokens":0,"output_tokens":0}"#;
+/// More members than any object of the API has; what stands behind so many is left out.
+const MAX_MEMBERS: usize = 1_000;
 /// What no later event says of a message.
 const FIXED: [&str; 4] = ["type", "role", "content", "usage"];
 /// What belongs to one reason to stop.
@@ -82,7 +84,7 @@ impl OwnMessage {
 
     fn begin(&mut self, message: &RawValue) {
         self.has_begun = true;
-        for Field { name, value } in members(message).unwrap_or_default() {
+        for Field { name, value } in few_members(message) {
             match name.as_ref() {
                 "content" => self.put(&name, found_valid("[]")),
                 "usage" => {
@@ -96,8 +98,12 @@ impl OwnMessage {
 
     fn begin_block(&mut self, index: Option<u64>, block: &RawValue) {
         let mut begun = self.new_block(index);
-        for Field { name, value } in members(block).unwrap_or_default() {
+        for Field { name, value } in few_members(block) {
             begun.fields.replace(&name, value);
+        }
+        // Some clients read no thought without one.
+        if begun.fields.get("type") == Some(r#""thinking""#) && begun.fields.get("signature").is_none() {
+            begun.fields.replace("signature", found_valid(r#""""#));
         }
         self.bytes += begun.bytes();
         self.content.push(begun);
@@ -109,7 +115,7 @@ impl OwnMessage {
     }
 
     fn take_delta(&mut self, index: Option<u64>, delta: &RawValue) {
-        let parts = members(delta).unwrap_or_default();
+        let parts = few_members(delta);
         let kind = field(&parts, "type").and_then(text).unwrap_or_default();
         let position = match index {
             Some(index) => self.content.iter().rposition(|block| block.index == index),
@@ -134,7 +140,7 @@ impl OwnMessage {
 
     /// Takes what stands beside the blocks, and in the event itself: of each member the last that is given holds.
     fn end(&mut self, event: &str) {
-        for Field { name, value } in object_fields(event).unwrap_or_default() {
+        for Field { name, value } in object_fields(event).unwrap_or_default().into_iter().take(MAX_MEMBERS) {
             match name.as_ref() {
                 "usage" => self.count(value),
                 "delta" => self.stop(value),
@@ -146,7 +152,7 @@ impl OwnMessage {
     }
 
     fn stop(&mut self, delta: &RawValue) {
-        let parts = members(delta).unwrap_or_default();
+        let parts = few_members(delta);
         let has_reason = field(&parts, "stop_reason").and_then(text).is_some_and(|word| is_reason(&word));
         if has_reason {
             // Those of an earlier reason, which was none.
@@ -156,13 +162,17 @@ impl OwnMessage {
         for Field { name, value } in &parts {
             let says_nothing = is_null(value) || (name == "stop_reason" && !has_reason);
             let is_known = self.fields.get(name).is_some();
-            if !FIXED.contains(&name.as_ref()) && !(says_nothing && is_known) {
+            let is_passed = FIXED.contains(&name.as_ref()) || (says_nothing && is_known);
+            if !is_passed {
                 self.put(name, value);
             }
         }
     }
 
     fn put(&mut self, name: &str, value: &RawValue) {
+        if !is_of_a_message(name) && !has_room(&self.fields, name) {
+            return;
+        }
         let before = self.fields.bytes();
         self.fields.replace(name, value);
         self.bytes = self.bytes - before + self.fields.bytes();
@@ -245,6 +255,7 @@ impl OwnBlock {
             ("citations_delta", "citation") => {
                 self.fields.join("citations", found_valid(&format!("[{}]", value.get())));
             }
+            _ if !has_room(&self.fields, name) => {}
             ("signature_delta" | "compaction_delta", name) => self.fields.replace(name, value),
             (_, name) => match JsonString::read(value) {
                 Some(more) => self.fields.append_text(name, &more),
@@ -269,10 +280,30 @@ impl OwnBlock {
     }
 }
 
+/// The members of an object, as many as one may have.
+fn few_members(object: &RawValue) -> Vec<Field<'_>> {
+    let fields = members(object).unwrap_or_default().into_iter().enumerate();
+    fields
+        .filter(|(position, field)| *position < MAX_MEMBERS || is_of_a_message(&field.name))
+        .map(|(_, field)| field)
+        .collect()
+}
+
+/// Whether each message has a member of this name, or may have it for its end.
+fn is_of_a_message(name: &str) -> bool {
+    matches!(name, "id" | "usage") || OF_A_STOP.contains(&name) || NEEDED.iter().any(|(known, _)| *known == name)
+}
+
+/// Whether there is room for a member of this name.
+fn has_room(fields: &JoinedFields, name: &str) -> bool {
+    fields.len() < MAX_MEMBERS || fields.get(name).is_some()
+}
+
 /// What has been counted so far: member by member what came later. Counts are cumulative, so of two the larger is the later one,
 /// also where a provider repeats a count as 0.
 fn merged(known: &RawValue, later: &RawValue, levels: usize) -> String {
     let objects = members(known).zip(members(later)).filter(|_| levels > 0);
+    let objects = objects.filter(|(known, later)| known.len() + later.len() <= MAX_MEMBERS);
     let Some((known_members, later_members)) = objects else {
         let is_larger = |(known, later)| known > later;
         let is_known = given(Some(later)).is_none() || whole(known).zip(whole(later)).is_some_and(is_larger);
