@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::fake::Reply;
-use crate::scenario::{FIRST, Scenario, answer, json_reply, policy, stream};
+use crate::scenario::{FIRST, SECOND, Scenario, answer, json_reply, policy, stream};
 
 /// A request of the Messages API for the tier `small`, whose first candidate speaks another one.
 fn asking() -> Scenario {
@@ -95,6 +95,35 @@ fn a_long_answer_is_asked_for_as_a_stream() {
             scenario.text()
         );
         assert_eq!(scenario.sent_to(FIRST)["stream"] == json!(true), streams, "{}", scenario.sent_to(FIRST));
+    }
+}
+
+#[test]
+fn only_what_is_to_be_cited_is_asked_for_as_a_whole() {
+    let source = json!({"type": "text", "media_type": "text/plain", "data": "Some notes."});
+    let document = |citations: Value| json!({"type": "document", "source": source, "citations": citations});
+    let result = |block: Value| json!({"type": "tool_result", "tool_use_id": "toolu_1", "content": [block]});
+    for (blocks, streams) in [
+        (json!([document(json!({"enabled": true}))]), false),
+        (json!([result(document(json!({"enabled": true})))]), false),
+        (json!([document(json!({"enabled": false}))]), true),
+        (json!([document(Value::Null)]), true),
+        (json!([result(json!({"type": "text", "text": "x", "citations": null}))]), true),
+    ] {
+        let call = json!({"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"citations": {"enabled": true}}});
+        let said = json!({"type": "text", "text": "I look.", "citations": null});
+        let body = json!({"model": "large", "max_tokens": 64_000, "messages": [
+            {"role": "user", "content": "Hello"}, {"role": "assistant", "content": [said, call]},
+            {"role": "user", "content": blocks},
+        ]});
+        let mut policy = policy();
+        policy["providers"]["first"]["dialect"] = json!("anthropic-messages");
+        policy["models"]["one"]["files"] = json!(true);
+        policy["models"]["one"]["max_output"] = json!(64_000);
+        let reply = json_reply(200, json!({"type": "message", "content": [], "stop_reason": "end_turn"}));
+        let scenario = asking().policy(policy).ask(body).provider(FIRST, reply.clone()).provider(FIRST, reply);
+        let scenario = scenario.provider(SECOND, answer("hi")).run();
+        assert_eq!(scenario.sent_to(FIRST)["stream"] == true, streams, "{}", scenario.sent_to(FIRST));
     }
 }
 

@@ -18,6 +18,9 @@ use crate::wire::piece::{Piece, Said};
 /// About how many bytes a block takes that says nothing.
 const BLOCK_BYTES: usize = 128;
 
+/// In how many lists a document may stand: of messages, of blocks, and of those in a result.
+const SOURCE_DEPTH: usize = 3;
+
 /// What an answer has said so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gathered {
@@ -59,9 +62,22 @@ pub fn can_gather(ask: &Ask<'_>) -> bool {
     };
     let has_servers = given("tools").and_then(elements).is_some_and(|tools| tools.into_iter().any(is_servers));
     let has_others = ["mcp_servers", "container"].into_iter().any(|name| given(name).is_some());
-    let cites = ["system", "messages"].into_iter().filter_map(given);
-    let cites = cites.into_iter().any(|value| may_hold(value.get().as_bytes(), "\"citations\""));
-    !(has_servers || has_others || cites)
+    let has_sources = given("messages").is_some_and(|messages| asks_for_citations(messages, SOURCE_DEPTH));
+    !(has_servers || has_others || has_sources)
+}
+
+/// Whether one of these messages or blocks, or what is in it, is to be cited: `citations` of what a model said are a list.
+fn asks_for_citations(holders: &RawValue, depth: usize) -> bool {
+    if depth == 0 || !may_hold(holders.get().as_bytes(), "\"citations\"") {
+        return false;
+    }
+    elements(holders).unwrap_or_default().into_iter().any(|holder| {
+        let Some([citations, content]) = members_named(holder, &["citations", "content"]) else { return false };
+        let enabled =
+            citations.and_then(|citations| members_named(citations, &["enabled"])).and_then(|[enabled]| enabled);
+        enabled.is_some_and(|enabled| enabled.get() == "true")
+            || content.is_some_and(|content| asks_for_citations(content, depth - 1))
+    })
 }
 
 /// The body that the client gets for a whole answer of another dialect.
