@@ -33,7 +33,11 @@ def parts(path: Path) -> Iterator[tuple[TypeAdapter, Any]]:
     text = path.read_text()
     is_chat = path.name.startswith("chat-")
     if path.suffix == ".json":
-        yield COMPLETION if is_chat else MESSAGE, json.loads(text)
+        value = json.loads(text)
+        if "error" in value:
+            yield (CHAT_ERROR, value["error"]) if is_chat else (MESSAGES_ERROR, value)
+        else:
+            yield COMPLETION if is_chat else MESSAGE, value
         return
     for event in text.removesuffix("\n\n").split("\n\n"):
         lines = dict(line.split(": ", 1) for line in event.split("\n"))

@@ -35,23 +35,22 @@ const withoutAdded = (value) => {
   return value;
 };
 
+const part = (isChat, value) => {
+  if (value.error) return isChat ? ['OpenAI.ErrorObject', value.error] : ['Anthropic.ErrorResponse', value];
+  if (!isChat) return [value.type === 'message' ? 'Anthropic.Message' : 'Anthropic.RawMessageStreamEvent', value];
+  const kind = value.object === 'chat.completion' ? 'OpenAI.ChatCompletion' : 'OpenAI.ChatCompletionChunk';
+  return [kind, withoutAdded(value)];
+};
+
 // What a file holds, each with its type.
 const parts = (row, name) => {
   const text = readFileSync(join(ANSWERS, row, name), 'utf8');
   const isChat = name.startsWith('chat-');
-  if (name.endsWith('.json')) {
-    return [isChat ? ['OpenAI.ChatCompletion', withoutAdded(JSON.parse(text))] : ['Anthropic.Message', JSON.parse(text)]];
-  }
+  if (name.endsWith('.json')) return [part(isChat, JSON.parse(text))];
   const events = text.split('\n\n').filter((event) => event !== '' && event !== 'data: [DONE]');
-  return events.flatMap((event) => {
-    const [, kind, json] = event.match(/^(?:event: ([^\n]*)\n)?data: ([^\n]*)$/);
-    const data = JSON.parse(json);
-    if (isChat) {
-      return data.error ? [['OpenAI.ErrorObject', data.error]] : [['OpenAI.ChatCompletionChunk', withoutAdded(data)]];
-    }
-    if (PASSED_OVER.includes(kind)) return [];
-    return [[kind === 'error' ? 'Anthropic.ErrorResponse' : 'Anthropic.RawMessageStreamEvent', data]];
-  });
+  const parsed = events.map((event) => event.match(/^(?:event: ([^\n]*)\n)?data: ([^\n]*)$/));
+  const known = parsed.filter(([, kind]) => !PASSED_OVER.includes(kind));
+  return known.map(([, , json]) => part(isChat, JSON.parse(json)));
 };
 
 // On one line, of which the compiler makes several where these two stand in it.

@@ -137,8 +137,9 @@ fn messages_request(matter: Matter) -> Value {
     }
     match matter {
         Matter::Results => {
-            let call = |id: &str, at: u64| json!({"type": "tool_use", "id": id, "name": "look", "input": {"at": at}});
-            let text = |text: &str| json!({"type": "text", "text": text});
+            // What the client got comes back with every member.
+            let call = |id: &str, at: u64| json!({"type": "tool_use", "id": id, "name": "look", "input": {"at": at}, "caller": {"type": "direct"}});
+            let text = |text: &str| json!({"type": "text", "text": text, "citations": null});
             let image =
                 json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": IMAGE}});
             let failed = json!({"type": "tool_result", "tool_use_id": "toolu_2", "is_error": true, "content": FAILURE});

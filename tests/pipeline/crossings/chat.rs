@@ -59,7 +59,13 @@ pub fn read_broken(stream: &str) -> Result<Value, String> {
     let (before, last) = events.rsplit_once("\n\n").ok_or("nothing before the error")?;
     let reading = read_events(&format!("{before}\n\n"))?;
     expect(reading.finish.is_none(), "a whole answer", &Value::Null)?;
-    let error: Value = serde_json::from_str(data(last)?).map_err(|error| error.to_string())?;
+    read_error(data(last)?)
+}
+
+/// # Errors
+/// Where it is no error that every client reads.
+pub fn read_error(body: &str) -> Result<Value, String> {
+    let error: Value = serde_json::from_str(body).map_err(|error| error.to_string())?;
     let has = |name: &str| error["error"][name].is_string();
     expect(has("message") && has("type") && has("code") && error["error"].get("param").is_some(), "no error", &error)?;
     Ok(error)

@@ -1,5 +1,5 @@
-//! What clients get, as files: `tests/golden/crossings/ROW/DOOR-from-DIALECT.sse`, `.json`, and `-gathered.json`. The client
-//! suite reads them as its SDKs do.
+//! What clients get, as files: `tests/golden/crossings/ROW/DOOR-from-DIALECT.sse`, `.json`, and `-gathered.json`; the error in
+//! place of a stream is `-for-a-stream.json`. The client suite reads them as its SDKs do.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,13 +13,15 @@ use super::{Column, Form};
 const FOLDER: &str = "tests/golden/crossings";
 
 /// Where the answer of a row and a column stands.
-fn path_of(row: &Row, Column { door, dialect, form }: Column) -> PathBuf {
+fn path_of(row: &Row, Column { door, dialect, form }: Column, answer: &str) -> PathBuf {
     let dialect = match dialect {
         Dialect::OpenaiChat => "chat",
         Dialect::AnthropicMessages => "messages",
         Dialect::OpenaiResponses => "responses",
     };
     let end = match form {
+        // There was none.
+        Form::Streamed if answer.starts_with('{') => "-for-a-stream.json",
         Form::Streamed => ".sse",
         Form::Whole => ".json",
         Form::Gathered => "-gathered.json",
@@ -36,7 +38,7 @@ pub struct Files {
 impl Files {
     /// Checks what a client gets, or writes it down as what is expected.
     pub fn check(&mut self, row: &Row, column: Column, answer: &str) {
-        let path = path_of(row, column);
+        let path = path_of(row, column, answer);
         if is_updating() {
             fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
             fs::write(&path, answer).expect("a writable file");

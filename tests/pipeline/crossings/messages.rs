@@ -32,7 +32,13 @@ pub fn read_broken(stream: &str) -> Result<Value, String> {
         return Err(format!("a whole message: {before}"));
     }
     let error = last.strip_prefix("event: error\ndata: ").ok_or_else(|| format!("no error: {last}"))?;
-    let error: Value = serde_json::from_str(error).map_err(|error| error.to_string())?;
+    read_error(error)
+}
+
+/// # Errors
+/// Where it is no error that every client reads.
+pub fn read_error(body: &str) -> Result<Value, String> {
+    let error: Value = serde_json::from_str(body).map_err(|error| error.to_string())?;
     let has = |name: &str| error["error"][name].is_string();
     match error["type"] == "error" && has("type") && has("message") && error["request_id"].is_string() {
         true => Ok(error),
@@ -43,7 +49,7 @@ pub fn read_broken(stream: &str) -> Result<Value, String> {
 fn told(message: &Value) -> Result<Told, String> {
     let word = message["stop_reason"].as_str().unwrap_or_default();
     let stop = match (word, &message["stop_sequence"]) {
-        ("stop_sequence", Value::String(string)) => Stop::StopString(string.clone()),
+        ("stop_sequence", Value::String(string)) => Stop::AtString(string.clone()),
         ("end_turn", Value::Null) => Stop::Said,
         ("tool_use", Value::Null) => Stop::Calls,
         ("max_tokens", Value::Null) => Stop::Length,

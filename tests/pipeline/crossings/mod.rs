@@ -45,7 +45,7 @@ mod valid;
 
 use files::Files;
 use replies::Wired;
-use rows::{Happening, Row, rows};
+use rows::{Happening, Row, Thoughts, rows};
 use told::Told;
 
 const DOORS: [Door; 2] = [Door::Chat, Door::Messages];
@@ -90,6 +90,8 @@ enum Outcome {
     ServedByTheNext,
     /// An error ends what has been sent.
     Broken,
+    /// There is an error, and no answer.
+    Failed,
 }
 
 impl<'r> Cell<'r> {
@@ -104,6 +106,7 @@ impl<'r> Cell<'r> {
     fn outcome(&self) -> Outcome {
         match self.row.happens {
             Happening::Serves => Outcome::Served,
+            Happening::IsRejected => Outcome::Failed,
             Happening::BreaksOff | Happening::IsCut if self.column.form == Form::Streamed => Outcome::Broken,
             Happening::IsRefused | Happening::BeginsWithError | Happening::BreaksOff | Happening::IsCut => {
                 Outcome::ServedByTheNext
@@ -127,7 +130,12 @@ impl<'r> Cell<'r> {
 
     /// What the next candidate says, if it is asked.
     fn next(&self) -> Wired {
-        Wired::answer(self.column, &rows::of_the_next(), self.row.spelling)
+        match self.outcome() {
+            Outcome::Failed => Wired::of(self.column, self.row),
+            Outcome::Served | Outcome::ServedByTheNext | Outcome::Broken => {
+                Wired::answer(self.column, &rows::of_the_next(), self.row.spelling)
+            }
+        }
     }
 
     fn check(&self, files: &mut Files) {
@@ -147,18 +155,22 @@ impl<'r> Cell<'r> {
     fn check_answer(&self, scenario: &Scenario) {
         let (name, text) = (self.name(), scenario.text());
         let Column { door, dialect, form } = self.column;
-        assert_eq!(scenario.status(), 200, "{name}: {text}");
-        let content_type = if form == Form::Streamed { "text/event-stream" } else { "application/json" };
-        assert!(scenario.response_header("content-type").starts_with(content_type), "{name}");
         let outcome = self.outcome();
+        let is_stream = form == Form::Streamed && outcome != Outcome::Failed;
+        let status = if outcome == Outcome::Failed { 400 } else { 200 };
+        assert_eq!(scenario.status(), status, "{name}: {text}");
+        let content_type = if is_stream { "text/event-stream" } else { "application/json" };
+        assert!(scenario.response_header("content-type").starts_with(content_type), "{name}");
         assert_eq!(scenario.fake.answer.borrow().finished, outcome != Outcome::Broken, "{name}: a clean end");
         let step = match outcome {
             Outcome::Served => &self.row.step,
             Outcome::ServedByTheNext => &rows::of_the_next(),
-            Outcome::Broken => {
-                let error = match door {
-                    Door::Chat => chat::read_broken(&text),
-                    Door::Messages => messages::read_broken(&text),
+            Outcome::Broken | Outcome::Failed => {
+                let error = match (door, outcome == Outcome::Failed) {
+                    (Door::Chat, true) => chat::read_error(&text),
+                    (Door::Chat, false) => chat::read_broken(&text),
+                    (Door::Messages, true) => messages::read_error(&text),
+                    (Door::Messages, false) => messages::read_broken(&text),
                 };
                 error.unwrap_or_else(|fault| panic!("{name}: {fault}\n{text}"));
                 return;
@@ -171,7 +183,13 @@ impl<'r> Cell<'r> {
             (Door::Messages, Form::Whole | Form::Gathered) => messages::read_whole(&text),
         };
         let read = read.unwrap_or_else(|fault| panic!("{name}: {fault}\n{text}"));
-        assert_eq!(read, Told::expected(step, dialect, door), "{name}\n{text}");
+        let expected = Told::expected(step, dialect, door);
+        let expected = match self.row.thoughts {
+            // What passes between a client and a provider of its own API is theirs.
+            Thoughts::KeptBack if dialect != door.dialect() => expected.without_thoughts(),
+            Thoughts::KeptBack | Thoughts::Shown => expected,
+        };
+        assert_eq!(read, expected, "{name}\n{text}");
     }
 
     /// What went up says what the client said, and its provider takes it.
@@ -188,32 +206,36 @@ impl<'r> Cell<'r> {
     fn check_records(&self, scenario: &Scenario) {
         let (name, log, outcome) = (self.name(), scenario.log(), self.outcome());
         let header = |name: &str| scenario.response_header(name);
-        let served = if outcome == Outcome::ServedByTheNext { ["second", "two"] } else { ["first", "one"] };
+        let (served, attempt) = match outcome {
+            Outcome::Served | Outcome::Broken => (["first", "one"], "first/one:200"),
+            Outcome::ServedByTheNext => (["second", "two"], "second/two:200"),
+            Outcome::Failed => (["", ""], ":400"),
+        };
         assert_eq!([header("x-route-provider"), header("x-route-model")], served, "{name}");
         assert_eq!([header("x-route-tier"), header("x-route-source")], ["large", "header"], "{name}");
-        let last = header("x-route-attempts");
-        assert!(last.ends_with(&format!("{}/{}:200", served[0], served[1])), "{name}: {last}");
+        let attempts = header("x-route-attempts");
+        assert!(attempts.ends_with(attempt), "{name}: {attempts}");
         let Column { door, dialect, form } = self.column;
         let dropped = ask::dropped(door, dialect, self.row.ask);
         assert_eq!(header("x-route-dropped"), dropped, "{name}");
         assert_eq!(log["dropped"][0].as_str().unwrap_or_default(), dropped, "{name}: {log}");
         assert_eq!((&log["door"], &log["stream"]), (&json!(door.as_str()), &json!(form == Form::Streamed)), "{name}");
-        let is_broken = outcome == Outcome::Broken;
-        assert_eq!(log["error.type"].is_string(), is_broken, "{name}: {log}");
-        let step = if outcome == Outcome::Served { &self.row.step } else { &rows::of_the_next() };
+        let counted = match outcome {
+            Outcome::Served => self.row.step.usage,
+            Outcome::ServedByTheNext => rows::of_the_next().usage,
+            // Of a stream that broke at most the input has been counted.
+            Outcome::Broken | Outcome::Failed => None,
+        };
+        assert_eq!(log["error.type"].is_string(), counted.is_none(), "{name}: {log}");
         let count = |name: &str| log[format!("gen_ai.usage.{name}")].as_u64();
-        let counted = Usage {
+        let logged = count("output_tokens").map(|output| Usage {
             input: count("input_tokens").unwrap_or_default(),
             cached_input: count("cache_read.input_tokens").unwrap_or_default(),
             cache_write: count("cache_creation.input_tokens").unwrap_or_default(),
-            output: count("output_tokens").unwrap_or_default(),
+            output,
             reasoning: count("reasoning.output_tokens").unwrap_or_default(),
-        };
-        match is_broken {
-            // Of a stream that broke at most the input has been counted.
-            true => assert_eq!(count("output_tokens"), None, "{name}: {log}"),
-            false => assert_eq!(Some(counted), step.usage, "{name}: {log}"),
-        }
+        });
+        assert_eq!(logged, counted, "{name}: {log}");
     }
 
     /// The client gets the same however the provider's bytes come.
@@ -233,7 +255,11 @@ impl<'r> Cell<'r> {
             let Scenario { fake, .. } = &scenario;
             // What is known of the candidates, what was noted, and the time are as at the first request.
             fake.offset.take();
-            (fake.cache.take(), fake.offices.take(), fake.providers.take(), fake.sent.take(), fake.log.take());
+            fake.cache.take();
+            fake.offices.take();
+            fake.providers.take();
+            fake.sent.take();
+            fake.log.take();
             for _ in 0..2 {
                 scenario = scenario.provider(FIRST, self.wired.reply_cut(cuts.iter().copied()));
             }

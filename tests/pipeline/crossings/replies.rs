@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tiergate::policy::Dialect;
 
-use super::rows::{Happening, Matter, Row};
+use super::rows::{self, Happening, Matter, Row};
 use super::script::{Cuts, Spelling, Step, Wire};
 use super::station::{Station, Thoughts, stations};
 use super::told::as_called;
@@ -36,15 +36,16 @@ pub fn policy_of(column: Column, row: &Row) -> Value {
     let mut policy = policy();
     let form = if column.form == Form::Gathered { "streamed" } else { "asked" };
     policy["tiers"][1]["whole"] = json!(form);
+    let shows = row.thoughts == rows::Thoughts::Shown;
     let (provider, model) = match column.dialect {
-        Dialect::OpenaiChat => (json!({"show_reasoning": true}), json!({})),
+        Dialect::OpenaiChat => (json!({"show_reasoning": shows}), json!({})),
         Dialect::AnthropicMessages => {
             let model = match row.ask {
                 Matter::Thought => json!({"id": "claude-opus-5-5", "thinking": "always", "thinking_display": true,
                     "sampling": false, "forced_tools": false}),
                 _ => json!({"id": "claude-sonnet-4-6"}),
             };
-            (json!({"dialect": "anthropic-messages", "auth": "x-api-key", "show_reasoning": true}), model)
+            (json!({"dialect": "anthropic-messages", "auth": "x-api-key", "show_reasoning": shows}), model)
         }
         Dialect::OpenaiResponses => panic!("no column of the table"),
     };
@@ -75,6 +76,9 @@ impl Wired {
             Happening::Serves => answer,
             Happening::IsRefused => {
                 Self { status: 503, body: error(column.dialect).to_string(), is_stream: false, ..answer }
+            }
+            Happening::IsRejected => {
+                Self { status: 400, body: rejection(column.dialect).to_string(), is_stream: false, ..answer }
             }
             // The body of an answer that is no stream is whole, or no answer.
             Happening::BeginsWithError | Happening::BreaksOff if !answer.is_stream => {
@@ -134,6 +138,20 @@ fn error(dialect: Dialect) -> Value {
         }
         Dialect::AnthropicMessages => {
             json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}, "request_id": null})
+        }
+    }
+}
+
+fn rejection(dialect: Dialect) -> Value {
+    match dialect {
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => {
+            let message = "This model's maximum context length is 8 tokens. However, you requested 9 tokens.";
+            json!({"error": {"message": message, "type": "invalid_request_error", "param": "messages",
+                "code": "context_length_exceeded"}})
+        }
+        Dialect::AnthropicMessages => {
+            let error = json!({"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8 maximum"});
+            json!({"type": "error", "error": error, "request_id": null})
         }
     }
 }

@@ -11,6 +11,14 @@ pub struct Row {
     pub step: Step,
     pub spelling: Spelling,
     pub happens: Happening,
+    pub thoughts: Thoughts,
+}
+
+/// Whether clients of another API see what a model thought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thoughts {
+    Shown,
+    KeptBack,
 }
 
 /// What a request is about, beside its question.
@@ -45,6 +53,8 @@ pub enum Happening {
     BreaksOff,
     /// It ends without an end.
     IsCut,
+    /// All providers find the request too long.
+    IsRejected,
 }
 
 impl Row {
@@ -70,7 +80,7 @@ pub fn of_the_next() -> Step {
 pub fn rows() -> Vec<Row> {
     let row = |name: &'static str, ask: Matter, step: Step| {
         let step = Step { usage: Some(usage(0)), ..step };
-        Row { name, ask, step, spelling: Spelling::Utf8, happens: Happening::Serves }
+        Row { name, ask, step, spelling: Spelling::Utf8, happens: Happening::Serves, thoughts: Thoughts::Shown }
     };
     let plain = |name: &'static str, step: Step| row(name, Matter::Nothing, step);
     let happening = |name: &'static str, happens: Happening| Row { happens, ..plain(name, said("Not all of it.")) };
@@ -110,8 +120,10 @@ pub fn rows() -> Vec<Row> {
         row("results", Matter::Results, said("One was found.")),
         row("schema", Matter::Schema, said("{\"sum\":4}")),
         thinking("thought", thought.clone()),
-        thinking("thought-before-calls", Step { text: None, calls: vec![look(1)], ..thought }),
-        thinking("thought-hidden", hidden),
+        thinking("thought-before-calls", Step { text: None, calls: vec![look(1)], ..thought.clone() }),
+        thinking("thought-hidden", hidden.clone()),
+        Row { thoughts: Thoughts::KeptBack, ..thinking("thought-kept-back", thought) },
+        Row { thoughts: Thoughts::KeptBack, ..thinking("thought-hidden-and-kept-back", hidden) },
         plain("refusal", Step { refusal: Some("I cannot help with that.".to_owned()), ..Step::default() }),
         plain("filtered", ending(Ending::Filtered)),
         plain("length", ending(Ending::Length)),
@@ -122,6 +134,7 @@ pub fn rows() -> Vec<Row> {
         happening("error-before-commit", Happening::BeginsWithError),
         happening("error-after-commit", Happening::BreaksOff),
         happening("cut-after-commit", Happening::IsCut),
+        happening("rejected", Happening::IsRejected),
     ]
 }
 

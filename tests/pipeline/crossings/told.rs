@@ -37,7 +37,7 @@ pub enum Stop {
     Calls,
     Length,
     Window,
-    StopString(String),
+    AtString(String),
     Paused,
     Refused,
 }
@@ -45,7 +45,13 @@ pub enum Stop {
 impl Told {
     /// What a client of `door` is to read where a provider of `dialect` says this.
     pub fn expected(step: &Step, dialect: Dialect, door: Door) -> Self {
-        Self::of_provider(step, dialect).to_client(door)
+        Self::of_provider(step, dialect).for_client(door)
+    }
+
+    /// The same for a client that sees no words of what was thought; what keeps the state of a thought without words, it gets.
+    pub fn without_thoughts(mut self) -> Self {
+        self.thoughts.retain(|thought| thought.has_state && thought.text.is_empty());
+        self
     }
 
     /// What a provider can say of it.
@@ -55,7 +61,7 @@ impl Told {
             Ending::Said => Stop::Calls,
             Ending::Length => Stop::Length,
             Ending::Window => Stop::Window,
-            Ending::StopString(string) => Stop::StopString(string.to_owned()),
+            Ending::StopString(string) => Stop::AtString(string.to_owned()),
             Ending::Paused => Stop::Paused,
             Ending::Filtered => Stop::Refused,
         };
@@ -82,7 +88,7 @@ impl Told {
         }
     }
 
-    fn to_client(self, door: Door) -> Self {
+    fn for_client(self, door: Door) -> Self {
         match door {
             Door::Chat => self.in_chat_words(),
             // A refusal that a model words itself is a text.
@@ -98,7 +104,7 @@ impl Told {
     /// The chat API knows fewer reasons to stop.
     fn in_chat_words(self) -> Self {
         let stop = match self.stop {
-            Stop::StopString(_) | Stop::Paused => Stop::Said,
+            Stop::AtString(_) | Stop::Paused => Stop::Said,
             Stop::Window => Stop::Length,
             stop @ (Stop::Said | Stop::Calls | Stop::Length | Stop::Refused) => stop,
         };
