@@ -66,28 +66,7 @@ pub fn build_provider(row: Row<raw::Provider>, path: &Path, faults: &mut Faults)
         faults.note(&path.field("secret"), format!("not a secret of the host of base_url; {valid}"));
     }
     if let Presence::Given(Dialect::AnthropicMessages) = &raw.dialect {
-        let is_given = |list: &Presence<List<ExtraField, 0>>| list.as_given().is_some_and(|list| !list.0.is_empty());
-        let lists = [
-            ("message_fields", &raw.message_fields),
-            ("part_fields", &raw.part_fields),
-            ("tool_fields", &raw.tool_fields),
-        ];
-        let refused: Vec<&str> = OWNED_FIELDS.into_iter().chain(DECIDED_IN_MESSAGES).collect();
-        let fault = format!("what client, model and gateway decide; valid: any field but {}", refused.join(", "));
-        let added = raw.extra_fields.as_given().into_iter().flat_map(|list| list.0.iter().enumerate());
-        for (index, name) in added.filter_map(|(index, name)| Some((index, name.as_ref()?))) {
-            if is_decided_in_messages(name.as_ref()) {
-                faults.note(&path.field("extra_fields").index(index), &*fault);
-            }
-        }
-        for default in raw.body.as_given().into_iter().flat_map(|body| &body.0) {
-            if is_decided_in_messages(&default.name) {
-                faults.note(&path.field("body").field(&default.name), &*fault);
-            }
-        }
-        for (name, _) in lists.into_iter().filter(|(_, list)| is_given(list)) {
-            faults.note(&path.field(name), "only of a provider whose dialect is openai-chat; valid: []");
-        }
+        note_additions(&raw, path, faults);
     }
     let auth = raw.auth.as_given();
     for (name, _) in raw.headers.as_given().into_iter().flat_map(|headers| &headers.0) {
@@ -145,6 +124,29 @@ pub fn build_provider(row: Row<raw::Provider>, path: &Path, faults: &mut Faults)
         part_fields: names(raw.part_fields)?,
         tool_fields: names(raw.tool_fields)?,
     })
+}
+
+/// Notes what a provider of the Messages API may not add to requests.
+fn note_additions(raw: &raw::Provider, path: &Path, faults: &mut Faults) {
+    let refused: Vec<&str> = OWNED_FIELDS.into_iter().chain(DECIDED_IN_MESSAGES).collect();
+    let fault = format!("what client, model and gateway decide; valid: any field but {}", refused.join(", "));
+    let extra = raw.extra_fields.as_given().into_iter().flat_map(|list| list.0.iter().enumerate());
+    for (index, name) in extra {
+        if name.as_ref().is_some_and(|name| is_decided_in_messages(name.as_ref())) {
+            faults.note(&path.field("extra_fields").index(index), &*fault);
+        }
+    }
+    let defaults = raw.body.as_given().into_iter().flat_map(|body| &body.0);
+    for default in defaults.filter(|default| is_decided_in_messages(&default.name)) {
+        faults.note(&path.field("body").field(&default.name), &*fault);
+    }
+    for (name, list) in
+        [("message_fields", &raw.message_fields), ("part_fields", &raw.part_fields), ("tool_fields", &raw.tool_fields)]
+    {
+        if list.as_given().is_some_and(|list| !list.0.is_empty()) {
+            faults.note(&path.field(name), "only of a provider whose dialect is openai-chat; valid: []");
+        }
+    }
 }
 
 fn build_keepalive(raw: raw::TcpKeepalive) -> Option<TcpKeepalive> {

@@ -18,6 +18,7 @@ mod layout;
 mod losses;
 mod messages;
 mod native;
+mod native_rows;
 mod odd_requests;
 mod plain;
 mod properties;

@@ -26,7 +26,7 @@ const ROOT: &str = "a-root-of-enough-characters";
 const ID: &str = "claude-x";
 
 /// A policy of one model, with what its rows say beside the least.
-struct Rows {
+pub struct Rows {
     model: Value,
     provider: Value,
     effort: Option<Effort>,
@@ -37,13 +37,13 @@ impl Rows {
         Self { model: json!({"system_turns": true}), provider: json!({}), effort: None }
     }
 
-    fn of_model(model: Value) -> Self {
+    pub fn of_model(model: Value) -> Self {
         let mut rows = Self::new();
         rows.model.as_object_mut().expect("an object").extend(model.as_object().expect("an object").clone());
         rows
     }
 
-    fn of_provider(provider: Value) -> Self {
+    pub fn of_provider(provider: Value) -> Self {
         Self { provider, ..Self::new() }
     }
 
@@ -74,7 +74,7 @@ impl Rows {
     }
 
     /// What goes up, and what is left out.
-    fn send(&self, body: &str, options: &EncodeOptions) -> Sent {
+    pub fn send(&self, body: &str, options: &EncodeOptions) -> Sent {
         let policy = self.policy();
         let ask = ask(body);
         let encoded = dialect::encode_request(&policy, &self.candidate(&policy), &ask, options).expect("a request");
@@ -89,9 +89,9 @@ impl Rows {
 }
 
 #[derive(Debug, PartialEq)]
-struct Sent {
-    body: String,
-    dropped: String,
+pub struct Sent {
+    pub body: String,
+    pub dropped: String,
 }
 
 /// A client's request.
@@ -118,7 +118,6 @@ fn a_request_passes_byte_for_byte_but_for_the_model() {
 #[test]
 fn what_the_gateway_owns_and_the_rows_exclude_changes_and_nothing_else() {
     const HI: &str = r#""messages":[{"role":"user","content":"Hi"}]"#;
-    const RESULTS: &str = r#""messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a"}]}, {"role":"system","content":"Now."}]"#;
     let tools = r#""tools":[{"name":"f"}]"#;
     let budget = || json!({"thinking": "budget"});
     let think = |kind: &str| format!(r#"{{{HI},"max_tokens":9000,"thinking":{kind}}}"#);
@@ -158,40 +157,6 @@ fn what_the_gateway_owns_and_the_rows_exclude_changes_and_nothing_else() {
             format!(r#"{{"max_tokens":9,"messages":[{{"role":"user","content":"Hi"}},{{"role":"user","content":"You must answer with a call of one of your tools, whatever the request is."}}],{tools},"tool_choice":{{"type":"auto","disable_parallel_tool_use":true}},"model":"claude-x"}}"#),
             "tool_choice",
         ),
-        (
-            Rows::of_model(json!({"forced_tools": false})),
-            format!(r#"{{"max_tokens":9,{RESULTS},{tools},"tool_choice":{{"type":"tool","name":"f"}}}}"#),
-            format!(r#"{{"max_tokens":9,{},{tools},"tool_choice":{{"type":"auto"}},"model":"claude-x"}}"#, RESULTS.replace(
-                r#", {"role":"system""#,
-                r#",{"role":"user","content":"You must answer with a call of your tool `f`, whatever the request is."}, {"role":"system""#,
-            )),
-            "tool_choice",
-        ),
-        (
-            Rows::of_provider(json!({"body": {"service_tier": "standard_only", "metadata": {"a": 1}}, "extra_fields": ["x"], "fields": ["metadata"]})),
-            format!(r#"{{"max_tokens":9,{HI},"metadata":{{"user_id":"u"}},"x":[1 ],"y":1}}"#),
-            format!(r#"{{"max_tokens":9,{HI},"metadata":{{"user_id":"u"}},"x":[1 ],"model":"claude-x","service_tier":"standard_only"}}"#),
-            "y",
-        ),
-        (
-            Rows::of_model(json!({"thinking": "between_tools"})),
-            think(r#"{"type":"between_tools"}"#),
-            thought(r#"{"type":"between_tools"}"#),
-            "",
-        ),
-        (
-            Rows::of_model(json!({"thinking": "between_tools"})),
-            think(r#"{"type":"enabled","budget_tokens":2000}"#),
-            thought(r#"{"type":"adaptive"}"#),
-            "thinking",
-        ),
-        (
-            Rows::of_model(json!({"thinking": "always"})),
-            think(r#"{"type":"between_tools"}"#),
-            thought(r#"{"type":"adaptive"}"#),
-            "thinking",
-        ),
-        (Rows::of_model(json!({"thinking": "none"})), think(r#"{"type":"between_tools"}"#), least(), "thinking"),
         (Rows::of_model(json!({"thinking": "none"})), think(r#"{"type":"adaptive"}"#), least(), "thinking"),
         (Rows::of_model(json!({"thinking": "always"})), think(r#"{"type":"disabled"}"#), least(), "thinking"),
         (
@@ -230,12 +195,6 @@ fn what_the_gateway_owns_and_the_rows_exclude_changes_and_nothing_else() {
             r#"{"max_tokens":9,"messages":[{"role":"user","content":"Hi"}, {"role":"system","content":"Now.","output_config":{}}]}"#.to_owned(),
             r#"{"max_tokens":9,"messages":[{"role":"user","content":"Hi"}, {"role":"user","content":"Now."}],"model":"claude-x"}"#.to_owned(),
             "messages",
-        ),
-        (
-            Rows::of_model(json!({"system_turns": false})),
-            r#"{"max_tokens":9,"messages":[{"role":"user","content":"Hi"},{"role":"system","content":[{"type":"tool_removal","tool":{}},{"type":"text","text":"s"}]},{"role":"system","content":[{"type":"tool_addition"}]}]}"#.to_owned(),
-            r#"{"max_tokens":9,"messages":[{"role":"user","content":"Hi"},{"role":"user","content":[{"type":"text","text":"s"}]},{"role":"user","content":[{"type":"text","text":"(Nothing was said.)"}]}],"model":"claude-x"}"#.to_owned(),
-            "messages.content.tool_removal messages messages.content.tool_addition",
         ),
         (
             Rows::new(),
