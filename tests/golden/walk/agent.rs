@@ -164,7 +164,7 @@ fn forge(block: &mut Value, seed: usize, known: &Known<'_>) {
             (0..=2, _) => json!(flipped(&token, seed)),
             _ => return,
         };
-    } else if is(block, "tool_use") && seed % 3 != 0 {
+    } else if is(block, "tool_use") && !seed.is_multiple_of(3) {
         block["id"] = json!(flipped(block["id"].as_str().expect("an id"), seed));
     }
 }

@@ -17,7 +17,7 @@ use super::echo::Delivered;
 use super::meaning::{HIDDEN, Meaning, is_of_the_api};
 use super::script::{Exchange, MessagesClient, Script, Step};
 use super::station::Station;
-use super::{LIFETIME, Tagged, World, roots};
+use super::{LIFETIME, Tagged, World, roots, untagged};
 
 /// A conversation under way.
 pub struct AgentWalk<'w> {
@@ -91,7 +91,7 @@ impl<'w> AgentWalk<'w> {
         let sent = agent::request(self.script, exchange, &self.messages);
         self.tagged.era += usize::from(exchange.rotates);
         let roots = roots(self.tagged.era);
-        let (body, maker) = self.world.untagged(messages::parse, &sent, &roots);
+        let (body, maker) = untagged(messages::parse, &sent, &roots);
         assert_eq!(maker, self.maker(exchange), "who made the calls at the end of {sent}");
         let ask = messages::parse(&body).expect("a valid request");
         let candidate = self.world.candidate(station.name);
@@ -103,7 +103,7 @@ impl<'w> AgentWalk<'w> {
         let encoded = dialect::encode_request(policy, &candidate, &ask, &options);
         let encoded = encoded.unwrap_or_else(|error| panic!("{}: {error:?} for {sent}", station.name));
         let mut upstream: Value = serde_json::from_slice(&encoded.body).expect("JSON");
-        self.check_blocks_of_the_api(station, &upstream, &sent);
+        check_blocks_of_the_api(station, &upstream, &sent);
         take_blocks_of_the_api(&mut upstream);
         self.check(exchange, &upstream, &sent);
         let dictionary = Dictionary::of(&self.script.tools, station.profile.dialect, &upstream);
@@ -164,20 +164,6 @@ impl<'w> AgentWalk<'w> {
             true => UnsealedState::Sent,
             false => UnsealedState::LeftOut,
         }
-    }
-
-    /// Checks that blocks which only the API understands go to it as they are, and to nobody else.
-    fn check_blocks_of_the_api(&self, station: &Station, upstream: &Value, sent: &Value) {
-        let of_the_api = |body: &Value| -> Vec<Value> {
-            let blocks = assistant_blocks(body).filter(|block| block["type"].as_str().is_some_and(is_of_the_api));
-            blocks.cloned().collect()
-        };
-        let expected = match station.profile.dialect {
-            Dialect::AnthropicMessages => of_the_api(sent),
-            Dialect::OpenAiChat => Vec::new(),
-        };
-        assert_eq!(of_the_api(upstream), expected, "{}: {upstream}", station.name);
-        assert!(!expected.is_empty() || !upstream.to_string().contains("srvtoolu_"), "{}: {upstream}", station.name);
     }
 
     /// Checks what goes up to the station of an exchange for what the client sent.
@@ -279,6 +265,20 @@ pub fn told_thought(block: &Value) -> Option<(&str, &str)> {
 fn calls(answer: &Value) -> impl DoubleEndedIterator<Item = &Value> {
     let blocks = answer["content"].as_array().map_or(&[][..], Vec::as_slice).iter();
     blocks.filter(|block| block["type"] == "tool_use").map(|block| &block["id"])
+}
+
+/// Checks that blocks which only the API understands go to it as they are, and to nobody else.
+fn check_blocks_of_the_api(station: &Station, upstream: &Value, sent: &Value) {
+    let of_the_api = |body: &Value| -> Vec<Value> {
+        let blocks = assistant_blocks(body).filter(|block| block["type"].as_str().is_some_and(is_of_the_api));
+        blocks.cloned().collect()
+    };
+    let expected = match station.profile.dialect {
+        Dialect::AnthropicMessages => of_the_api(sent),
+        Dialect::OpenAiChat => Vec::new(),
+    };
+    assert_eq!(of_the_api(upstream), expected, "{}: {upstream}", station.name);
+    assert!(!expected.is_empty() || !upstream.to_string().contains("srvtoolu_"), "{}: {upstream}", station.name);
 }
 
 /// The simulator does not know them.

@@ -155,7 +155,7 @@ impl ChatClient {
                 let mut kept = only(&["role", "content", "refusal", "tool_calls", "reasoning_details"]);
                 let forge = |at: usize, value: &mut Value| {
                     let text = value.as_str().filter(|text| !text.is_empty());
-                    if let Some(text) = text.filter(|_| (seed + at) % 4 != 0) {
+                    if let Some(text) = text.filter(|_| !(seed + at).is_multiple_of(4)) {
                         *value = json!(flipped(text, seed + at));
                     }
                 };

@@ -147,15 +147,6 @@ impl World {
         keys.tagger(Origin::of_model(&self.policy, candidate.model))
     }
 
-    /// A body without the tags of calls, and whose calls are answered at its end.
-    fn untagged(&self, parse: Parse, body: &Value, roots: &[Secret<String>]) -> (Vec<u8>, Option<Origin>) {
-        let mut body = body.to_string().into_bytes();
-        let found = FoundTags::of(&parse(&body).expect("a valid request"), &body, || CallTags::new(roots));
-        let Some(found) = found else { return (body, None) };
-        found.take_off(&mut body);
-        (body, found.maker)
-    }
-
     /// Has the conversation of a script, and panics at what is refused or lost.
     fn walk(&self, script: &Script) {
         let exchanges = script.exchanges.iter().enumerate();
@@ -175,6 +166,15 @@ impl World {
             Client::MovesToChat(at) => moves::to_chat(self, script, at),
         }
     }
+}
+
+/// A body without the tags of calls, and whose calls are answered at its end.
+fn untagged(parse: Parse, body: &Value, roots: &[Secret<String>]) -> (Vec<u8>, Option<Origin>) {
+    let mut body = body.to_string().into_bytes();
+    let found = FoundTags::of(&parse(&body).expect("a valid request"), &body, || CallTags::new(roots));
+    let Some(found) = found else { return (body, None) };
+    found.take_off(&mut body);
+    (body, found.maker)
 }
 
 impl<'w> Walk<'w> {
@@ -221,7 +221,7 @@ impl<'w> Walk<'w> {
         let sent = self.client.send(&self.messages);
         self.tagged.era += usize::from(exchange.rotates);
         let roots = roots(self.tagged.era);
-        let (body, maker) = self.world.untagged(chat::parse, &request(self.script, exchange, &sent), &roots);
+        let (body, maker) = untagged(chat::parse, &request(self.script, exchange, &sent), &roots);
         assert_eq!(maker, self.maker(exchange), "who made the calls at the end of {}", json!(sent));
         let ask = chat::parse(&body).expect("a valid request");
         let candidate = self.world.candidate(station.name);
