@@ -130,7 +130,8 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let calls = |calls: &Vec<Spelled>| {
-            let calls: Vec<String> = calls.iter().map(|call| format!("{} with {}", call.name, call.arguments)).collect();
+            let calls: Vec<String> =
+                calls.iter().map(|call| format!("{} with {}", call.name, call.arguments)).collect();
             format!("call {}", calls.join(" and "))
         };
         let said = self.last_words.iter().map(|words| format!("say {}", Value::from(words.as_str())));

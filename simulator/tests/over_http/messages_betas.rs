@@ -49,6 +49,11 @@ async fn fields_of_a_beta_need_its_name() {
         ),
         (system(json!({"content": [change]})), "messages.1.content.0", "mid-conversation-tool-changes-2026-07-01"),
         (
+            json!({"thinking": {"type": "adaptive", "display": "updates"}}),
+            "thinking.display",
+            "thinking-display-updates-2026-08-18",
+        ),
+        (
             json!({"thinking": {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "error"}}}),
             "thinking.block_binding",
             "thinking-binding-controls-2026-08-01",
