@@ -28,7 +28,7 @@ use crate::wasm::{self, Guest};
 
 mod announcement;
 mod changes;
-mod client;
+pub mod client;
 mod destination;
 mod options;
 mod places;

@@ -141,6 +141,32 @@ everywhere('a wrong key is refused', async (context) => {
   await assert.rejects(asking, Anthropic.AuthenticationError);
 });
 
+for (const [name, call] of [
+  ['batches', (client) => client.messages.batches.list()],
+  ['a batch', (client) => client.messages.batches.retrieve('msgbatch_1')],
+  ['files', (client) => client.beta.files.list()],
+]) {
+  everywhere(`${name} are not found`, async (context) => {
+    await assert.rejects(call(connect(context)), (error) => {
+      assert(error instanceof Anthropic.NotFoundError, error);
+      assert.equal(error.error.error.type, 'not_found_error');
+      return true;
+    });
+  });
+}
+
+everywhere('a stream that is aborted frees the provider', async (context) => {
+  const { provider } = context.place;
+  await context.fault(provider, 'events=1000 gap=50ms');
+  const gone = await context.gone(provider);
+  const stream = connect(context).messages.stream(ask(context));
+  const ending = assert.rejects(stream.done(), Anthropic.APIUserAbortError);
+  await new Promise((resolve) => stream.once('text', resolve));
+  stream.abort();
+  await context.untilGone(provider, gone + 1, 2_000);
+  await ending;
+});
+
 everywhere('a failure is retried', async (context) => {
   await context.healthy();
   await context.fault(context.place.provider, 'status=529 x2');

@@ -10,7 +10,7 @@ import { setTimeout } from 'node:timers/promises';
 import { Wire } from './wire.mjs';
 
 if (!process.env.TIERGATE_CLIENTS) {
-  throw new Error('run this suite with: cargo test --package tiergate-cli --test clients');
+  throw new Error('run this suite with: cargo test --package tiergate-clients');
 }
 export const world = JSON.parse(process.env.TIERGATE_CLIENTS);
 export const user = (content) => [{ role: 'user', content }];
@@ -39,6 +39,11 @@ export const check = (name, body, wire = new Wire(world)) =>
         const query = new URLSearchParams({ containing: prompt });
         return (await control(`/simulators/${simulator}/requests?${query}`)).json();
       },
+      // How many clients of a simulator went away before their answer was whole.
+      gone: async (simulator) => (await control(`/simulators/${simulator}/gone`)).json(),
+      // Waits until so many did; too long a wait is an error.
+      untilGone: (simulator, count, milliseconds) =>
+        control(`/simulators/${simulator}/gone/${count}`, { signal: AbortSignal.timeout(milliseconds) }),
       // Waits until no candidate cools down after a fault of an earlier test, so that the first comes first again.
       healthy: async () => {
         const url = world.base_url.replace(/v1$/, 'healthz');

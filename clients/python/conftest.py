@@ -12,6 +12,7 @@ from openai import AsyncOpenAI, OpenAI
 
 import messages_wire
 import wire
+from claude_code import ClaudeCode
 from control import Control
 from description import Description
 from places import Place, places
@@ -20,6 +21,8 @@ if "TIERGATE_CLIENTS" not in os.environ:
     pytest.exit("run this suite with: cargo test --package tiergate-clients", returncode=2)
 WORLD: dict[str, Any] = json.loads(os.environ["TIERGATE_CLIENTS"])
 TIMEOUT_S = 30
+# Within so many seconds of a cancel nobody works for it any more.
+CANCEL_S = 2
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +89,11 @@ def messages_exchanges(place: Place):
     secrets = [*WORLD["keys"].values(), *WORLD["provider_keys"].values()]
     for exchange in exchanges:
         messages_wire.check(exchange, secrets, place)
+
+
+@pytest.fixture
+def claude_code(tmp_path) -> ClaudeCode:
+    return ClaudeCode(tmp_path)
 
 
 @pytest.fixture

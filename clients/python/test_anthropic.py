@@ -1,13 +1,16 @@
 """Anthropic's own SDK, wherever it is pointed at: it validates every object and event that it receives."""
 
+import asyncio
+import contextlib
+
 import anthropic
 import httpx2
 import pydantic
 import pytest
-from anthropic import Anthropic, AsyncAnthropic, beta_tool, types
+from anthropic import Anthropic, AsyncAnthropic, beta_async_tool, beta_tool, types
 
 import wire
-from conftest import TIMEOUT_S
+from conftest import CANCEL_S, TIMEOUT_S, WORLD
 
 WEATHER = {
     "name": "get_weather",
@@ -139,6 +142,32 @@ def test_the_tool_runner_runs_tools(client, control, place, prompt):
     assert "sunny, 21 degrees" in str(last) and "thread" not in last
 
 
+def test_the_tool_runner_streams(client, place, prompt):
+    @beta_tool
+    def get_weather(city: str, days: int) -> str:
+        """The weather of the next days."""
+        return "sunny, 21 degrees"
+
+    asked = ask(place, f"{prompt} Use get_weather.")
+    runner = client.beta.messages.tool_runner(**asked, tools=[get_weather], stream=True)
+    messages = [stream.get_final_message() for stream in runner]
+    assert [message.stop_reason for message in messages] == ["tool_use", "end_turn"]
+    assert "sunny, 21 degrees" in text_of(messages[-1])
+
+
+async def test_the_tool_runner_runs_tools_that_wait(anyio_backend, place, prompt):
+    @beta_async_tool
+    async def get_weather(city: str, days: int) -> str:
+        """The weather of the next days."""
+        await asyncio.sleep(0)
+        return "sunny, 21 degrees"
+
+    async with AsyncAnthropic(**settings(place)) as client:
+        asked = ask(place, f"{prompt} Use get_weather.")
+        runner = client.beta.messages.tool_runner(**asked, tools=[get_weather])
+        assert "sunny, 21 degrees" in text_of(await runner.until_done())
+
+
 def test_a_result_may_be_an_image(client, control, place, prompt):
     asked = ask(place, f"{prompt} Use get_weather.", tools=[WEATHER])
     message = client.messages.create(**asked)
@@ -153,6 +182,20 @@ def test_a_result_may_be_an_image(client, control, place, prompt):
 def test_structured_answers_parse(client, place, prompt):
     message = client.messages.parse(**ask(place, prompt), output_format=Summary)
     assert isinstance(message.parsed_output, Summary) and message.parsed_output.title
+
+
+def test_structured_answers_are_streamed(client, place, prompt):
+    with client.messages.stream(**ask(place, prompt), output_format=Summary) as stream:
+        stream.until_done()
+    assert isinstance(stream.get_final_message().parsed_output, Summary)
+
+
+def test_a_schema_may_be_written_out(client, place, prompt):
+    schema = anthropic.transform_schema(Summary)
+    message = client.messages.create(
+        **ask(place, prompt), output_config={"format": {"type": "json_schema", "schema": schema}}
+    )
+    assert Summary.model_validate_json(text_of(message)).title
 
 
 def test_tokens_are_counted(client, place, prompt):
@@ -190,6 +233,32 @@ def test_a_wrong_key_is_refused(connect, place, prompt):
         connect(api_key="sk-wrong").messages.create(**ask(place, prompt))
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.messages.batches.list(),
+        lambda client: client.messages.batches.retrieve("msgbatch_1"),
+        lambda client: client.messages.batches.create(requests=[]),
+        lambda client: client.beta.files.list(),
+        lambda client: client.beta.files.upload(file=("a.txt", b"words", "text/plain")),
+        lambda client: client.beta.skills.list(),
+    ],
+    ids=["batches", "a batch", "a new batch", "files", "a new file", "skills"],
+)
+def test_what_is_not_there_is_not_found(client, call):
+    with pytest.raises(anthropic.NotFoundError) as raised:
+        call(client)
+    assert raised.value.body["error"]["type"] == "not_found_error"
+
+
+def test_a_tier_that_a_client_may_not_use_is_denied(connect, place, prompt):
+    if not place.is_gateway:
+        pytest.skip("the API has no tiers")
+    client = connect(api_key=WORLD["keys"]["cheap"])
+    with pytest.raises(anthropic.PermissionDeniedError):
+        client.messages.create(**ask(place, prompt), extra_headers={"x-route-tier": "claude"})
+
+
 def test_what_is_wrong_in_a_request_is_said(client, place, prompt):
     with pytest.raises(anthropic.BadRequestError, match="messages"):
         client.messages.create(**ask(place, prompt) | {"messages": []})
@@ -201,6 +270,33 @@ def test_a_failure_is_retried(connect, control, healthy, place, prompt):
     control.fault(place.provider, prompt, "status=529 x2")
     assert prompt in text_of(connect(max_retries=4).messages.create(**ask(place, prompt)))
     assert len(control.requests(place.provider, prompt)) == 3
+
+
+def test_a_stream_that_is_left_frees_the_provider(client, control, place, prompt):
+    control.fault(place.provider, prompt, "events=1000 gap=50ms")
+    gone = control.gone(place.provider)
+    with client.messages.stream(**ask(place, prompt)) as stream:
+        next(iter(stream.text_stream))
+    control.wait_until_gone(place.provider, gone + 1, CANCEL_S)
+
+
+async def test_a_task_that_is_cancelled_frees_the_provider(anyio_backend, control, place, prompt):
+    control.fault(place.provider, prompt, "events=1000 gap=50ms")
+    gone = control.gone(place.provider)
+    begun = asyncio.Event()
+
+    async def read():
+        async with client.messages.stream(**ask(place, prompt)) as stream:
+            async for _ in stream.text_stream:
+                begun.set()
+
+    async with AsyncAnthropic(**settings(place)) as client:
+        reading = asyncio.create_task(read())
+        await asyncio.wait_for(begun.wait(), TIMEOUT_S)
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
+        control.wait_until_gone(place.provider, gone + 1, CANCEL_S)
 
 
 @pytest.mark.parametrize("words", ["error-event=3", "cut=3", "truncate=3", "no-finish"])

@@ -5,22 +5,14 @@ wherever it is pointed at.
 """
 
 import json
-import time
 
 import pytest
 
-from claude_code import CLIENTS, ClaudeCode
-from conftest import WORLD
+from claude_code import QUIET, text_of
+from conftest import CANCEL_S, TIMEOUT_S, WORLD
 from control import ANTHROPIC, OPENAI
 from places import gateway
-
-# Within so many seconds of a cancel nobody works for it any more.
-CANCEL_S = 2
-
-
-@pytest.fixture
-def claude_code(tmp_path) -> ClaudeCode:
-    return ClaudeCode(tmp_path)
+from sandbox import CLIENTS
 
 
 def task(prompt: str, folder) -> str:
@@ -33,7 +25,7 @@ def task(prompt: str, folder) -> str:
 
 
 def check_done(ended, folder) -> None:
-    assert (ended.code, ended.text) == (0, "All done."), ended
+    assert (ended.code, text_of(ended)) == (0, "All done."), ended
     assert not ended.printed["is_error"] and ended.printed["permission_denials"] == []
     assert (folder / "notes.txt").read_text() == "quiet words\n"
     assert (folder / "loud.txt").read_text() == "QUIET WORDS\n"
@@ -64,18 +56,20 @@ def unmarked(message):
 def test_the_line_of_the_readme(claude_code, control, healthy, prompt):
     readme = (CLIENTS.parent / "README.md").read_text()
     line = next(line for line in readme.splitlines() if line.startswith("ANTHROPIC_BASE_URL="))
-    ended = claude_code.run_line(f"{line} -p {json.dumps(prompt)}", gateway(WORLD, "auto", ANTHROPIC))
-    assert ended.returncode == 0 and prompt in ended.stdout, ended
+    place = gateway(WORLD, "auto", ANTHROPIC)
+    line = line.replace("http://127.0.0.1:7676", place.url).replace("tg_…", place.key)
+    ended = claude_code.run_line(f"{line} -p {json.dumps(prompt)}", place, QUIET)
+    assert ended.code == 0 and prompt in ended.output, ended
 
 
 def test_one_turn(claude_code, control, place, prompt):
-    ended = claude_code.run(place, prompt)
-    assert ended.code == 0 and prompt in ended.text, ended
+    ended = claude_code.ask(place, prompt)
+    assert ended.code == 0 and prompt in text_of(ended), ended
     assert len(control.requests(place.provider, prompt)) == 1
 
 
 def test_a_loop_of_tools(claude_code, control, place, prompt):
-    ended = claude_code.run(place, task(prompt, claude_code.folder))
+    ended = claude_code.ask(place, task(prompt, claude_code.folder))
     check_done(ended, claude_code.folder)
     requests = control.requests(place.provider, prompt)
     assert len(requests) == 4
@@ -86,23 +80,19 @@ def test_a_loop_of_tools(claude_code, control, place, prompt):
 @pytest.mark.parametrize("words", ["cut=2", "text=\"one two three four\" cut=2", "truncate=0", "error-event=3"])
 def test_a_stream_that_breaks(claude_code, control, place, prompt, words):
     control.script(place.provider, f"if={json.dumps(prompt)} ok; if={json.dumps(prompt)} {words}")
-    check_done(claude_code.run(place, task(prompt, claude_code.folder)), claude_code.folder)
+    check_done(claude_code.ask(place, task(prompt, claude_code.folder)), claude_code.folder)
     assert len(control.requests(place.provider, prompt)) > 4
 
 
 def test_a_cancel(claude_code, control, place, prompt):
     control.fault(place.provider, prompt, "events=1000 gap=50ms")
     gone = control.gone(place.provider)
-    run = claude_code.start(place, prompt)
-    deadline = time.monotonic() + 30
-    while not control.requests(place.provider, prompt):
-        assert time.monotonic() < deadline, run.wait()
-        time.sleep(0.02)
-    # A few events of the answer are under way.
-    time.sleep(0.3)
+    run = claude_code.begin(place, prompt)
+    # Some of the answer has come.
+    run.relay.wait_until_heard(b"piece3", TIMEOUT_S)
     run.interrupt()
     control.wait_until_gone(place.provider, gone + 1, CANCEL_S)
-    assert run.wait().text == ""
+    assert text_of(run.wait()) == ""
 
 
 @pytest.mark.parametrize(
@@ -113,6 +103,6 @@ def test_a_provider_that_fails_in_the_middle(claude_code, control, healthy, prom
     """The other API goes on where the first one stopped."""
     wanted = f"if={json.dumps(prompt)}"
     control.script(failing, f"{wanted} ok; {wanted} {words} *")
-    ended = claude_code.run(gateway(WORLD, tier, failing), task(prompt, claude_code.folder))
+    ended = claude_code.ask(gateway(WORLD, tier, failing), task(prompt, claude_code.folder))
     check_done(ended, claude_code.folder)
     assert len(control.requests(going_on, prompt)) == 3

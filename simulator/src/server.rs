@@ -122,7 +122,7 @@ async fn respond(request: Request<Incoming>, state: &State, hangup: mpsc::Sender
     let asked = Asked { profile: &state.profile, request: &recorded, call: 0, step: &step };
     if body.is_err() {
         let refusal = Refusal::invalid("the request body is too large").with_status(413);
-        return delivery::play(encode_error(&asked, &refusal), &step, presence);
+        return delivery::play(refuse(&asked, &refusal), &step, presence);
     }
     let chat = match state.profile.dialect {
         Dialect::OpenAiChat => "/chat/completions",
@@ -149,7 +149,7 @@ async fn respond(request: Request<Incoming>, state: &State, hangup: mpsc::Sender
             let known = path.ends_with(chat) || path.ends_with("/models");
             let refusal = Refusal::invalid(format!("{method} {path} is not something this server answers"))
                 .with_status(if known { 405 } else { 404 });
-            delivery::play(encode_error(&asked, &refusal), &step, presence)
+            delivery::play(refuse(&asked, &refusal), &step, presence)
         }
     }
 }
@@ -176,6 +176,13 @@ async fn complete(request: Recorded, state: &State, hangup: mpsc::Sender<Hangup>
     }
     let asked = Asked { profile: &state.profile, request: &request, call, step: &step };
     delivery::play(reply_to(&asked, state), &step, presence)
+}
+
+/// An error before anybody looks at what is asked.
+fn refuse(asked: &Asked<'_>, refusal: &Refusal) -> Reply {
+    let mut reply = encode_error(asked, refusal);
+    reply.headers.push(request_id(asked));
+    reply
 }
 
 /// What no script is about, for those who have the key.

@@ -4,12 +4,17 @@
 //! then say "done"` is three moves, one an answer; `and` makes calls in one. How far a conversation has come stands in the
 //! conversation, so any model can go on where another stopped.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::said::{Call, Said};
 
 /// What agents add to a user's words is no task.
 const REMINDER: (&str, &str) = ("<system-reminder>", "</system-reminder>");
+
+/// So Claude Code asks for a summary of a conversation that grew too long.
+const NO_CALLS: &str = "do not call any tools";
 
 /// Longer messages, in bytes, ask for no tool by its name.
 const MOST_ASKING: usize = 4096;
@@ -40,9 +45,32 @@ struct Spelled {
     arguments: String,
 }
 
-/// The next move of the task under way; nothing where none is spelled out or left, or where one of its tools is not there.
-pub fn next_move(history: &[Told], has_tool: impl Fn(&str) -> bool) -> Option<Said> {
-    let (plan, behind) = task(history)?;
+/// What is said next in the task under way: its next move, or where the user's last words forbid calls, as those do that ask
+/// for a summary, what is left of it. Nothing where no task is under way, or where a tool of the next move is not there.
+pub fn next(history: &[Told], last_words: &str, has_tool: impl Fn(&str) -> bool) -> Option<Said> {
+    let left = left(history);
+    if forbids_calls(&last_words.to_lowercase()) {
+        let left = left.map_or_else(|| "nothing".to_owned(), |plan| plan.to_string());
+        return Some(Said::text(&format!("What is left to do: {left}.")));
+    }
+    let Plan { moves, last_words } = left?;
+    match moves.first() {
+        Some(calls) if calls.iter().all(|call| has_tool(&call.name)) => {
+            Some(Said::calls(calls.iter().map(|call| Call::new(&call.name, &call.arguments)).collect()))
+        }
+        Some(_) => None,
+        None => last_words.as_deref().map(Said::text),
+    }
+}
+
+/// Whether the user said something that nothing has been said or done about.
+pub fn is_asked(history: &[Told]) -> bool {
+    matches!(history.last(), Some(Told::User(_)))
+}
+
+/// What is left of the task under way.
+fn left(history: &[Told]) -> Option<Plan> {
+    let (mut plan, behind) = task(history)?;
     let mut made = 0;
     for told in behind {
         match told {
@@ -52,16 +80,13 @@ pub fn next_move(history: &[Told], has_tool: impl Fn(&str) -> bool) -> Option<Sa
             Told::User(_) | Told::Results => {}
         }
     }
-    if !plan.moves.iter().flatten().all(|call| has_tool(&call.name)) {
-        return None;
+    for calls in &mut plan.moves {
+        let of_these = made.min(calls.len());
+        calls.drain(..of_these);
+        made -= of_these;
     }
-    for calls in plan.moves {
-        if let Some(left) = calls.get(made..).filter(|left| !left.is_empty()) {
-            return Some(Said::calls(left.iter().map(|call| Call::new(&call.name, &call.arguments)).collect()));
-        }
-        made -= calls.len();
-    }
-    plan.last_words.as_deref().map(Said::text)
+    plan.moves.retain(|calls| !calls.is_empty());
+    Some(plan)
 }
 
 /// The user's last words that are not about a result, if they spell out moves, and what came behind them.
@@ -102,6 +127,19 @@ impl Plan {
     }
 }
 
+impl fmt::Display for Plan {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let calls = |calls: &Vec<Spelled>| {
+            let calls: Vec<String> =
+                calls.iter().map(|call| format!("{} with {}", call.name, call.arguments)).collect();
+            format!("call {}", calls.join(" and "))
+        };
+        let said = self.last_words.iter().map(|words| format!("say {}", Value::from(words.as_str())));
+        let steps: Vec<String> = self.moves.iter().map(calls).chain(said).collect();
+        out.write_str(&steps.join(", then "))
+    }
+}
+
 /// `NAME with {...}`, and what stands behind it.
 fn read_call(text: &str) -> Option<(Spelled, &str)> {
     let (name, behind) = text.trim_start().split_once(char::is_whitespace)?;
@@ -136,10 +174,15 @@ pub fn without_reminders(text: &str) -> String {
     kept.trim().to_owned()
 }
 
+/// Whether a message, in small letters, wants a text whatever tools there are.
+fn forbids_calls(message: &str) -> bool {
+    message.contains(NO_CALLS)
+}
+
 /// Whether a message, in small letters, names a tool: `get_weather` or `get weather`. A long one describes its tools rather
 /// than asks for them.
 pub fn mentions(message: &str, name: &str) -> bool {
-    if message.len() > MOST_ASKING {
+    if message.len() > MOST_ASKING || forbids_calls(message) {
         return false;
     }
     let name = name.to_lowercase();
@@ -164,7 +207,7 @@ mod tests {
 
     /// What is said, as a row of names with arguments, or as text.
     fn said(history: &[Told]) -> Option<String> {
-        let said = next_move(history, |name| name != "Missing")?;
+        let said = next(history, "", |name| name != "Missing")?;
         let calls = said.calls.iter().map(|call| format!("{}{}", call.name, call.arguments()));
         Some(calls.chain(said.pieces.iter().cloned()).collect())
     }
@@ -172,7 +215,7 @@ mod tests {
     #[test]
     fn moves_are_made_in_their_order() {
         let calls = |calls| Told::Answer { calls };
-        let cases: [(&str, Vec<Told>, Option<&str>); 9] = [
+        let cases: [(&str, Vec<Told>, Option<&str>); 10] = [
             ("the first", vec![user(PLAN)], Some(r#"Write{"a": "}, then"}Glob{}"#)),
             ("one of two was called", vec![user(PLAN), calls(1), Told::Results], Some("Glob{}")),
             ("the second", vec![user(PLAN), calls(2), Told::Results], Some(r#"Read{"b": [1]}"#)),
@@ -186,10 +229,23 @@ mod tests {
             ("another task", vec![user(PLAN), calls(2), Told::Results, calls(0), user("And now?")], None),
             ("again", vec![user(PLAN), calls(3), calls(0), user(PLAN)], Some(r#"Write{"a": "}, then"}Glob{}"#)),
             ("a tool is missing", vec![user("call Missing with {}")], None),
+            ("a tool is missing later", vec![user("call Read with {}, then call Missing with {}")], Some("Read{}")),
         ];
         for (name, history, expected) in cases {
             assert_eq!(said(&history).as_deref(), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn a_summary_tells_what_is_left_to_do() {
+        let words = "CRITICAL: Respond with TEXT ONLY. Do NOT call any tools. What have you done?";
+        let summary = |history: &[Told]| next(history, words, |_| true).expect("an answer").pieces.concat();
+        let left = r#"What is left to do: call Glob with {}, then call Read with {"b": [1]}, then say "all \"done\""."#;
+        let made = [user(PLAN), Told::Answer { calls: 1 }, Told::Results];
+        assert_eq!(summary(&made), left);
+        assert_eq!(said(&[user(&summary(&made))]).as_deref(), Some("Glob{}"), "it is a task for who reads it");
+        assert_eq!(summary(&[user("Hello")]), "What is left to do: nothing.");
+        assert!(!mentions(&words.replace("What", "read").to_lowercase(), "Read"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::cell::LazyCell;
 use crate::decide::{Decision, conversation};
 use crate::error::{Error, Incapacity, Kind};
 use crate::policy::rules::Bounds;
-use crate::policy::{Candidate, Entry, Model, Policy, TierId, VIDEO_PART, Weighted};
+use crate::policy::{Candidate, Entry, Model, ModelId, Policy, TierId, VIDEO_PART, Weighted};
 use crate::record::Reason;
 use crate::wire::ask::Ask;
 use crate::wire::call_tag::Origin;
@@ -59,10 +59,11 @@ pub fn plan(policy: &Policy, decision: &Decision, wish: &Wish<'_>) -> Result<Pla
                 let candidates = vec![Candidate { model, effort: None }];
                 Ok(Plan { tier: decision.tier, candidates, keeps_maker: false, reasons })
             }
-            Some(reason) => Err(incapable(policy, &[reason], ask)),
+            Some(reason) => Err(incapable(&[reason], ask, [policy.model(model)])),
         };
     }
-    for tier in tiers_to_try(policy, decision.tier).filter(|tier| bounds.allows(*tier)) {
+    let tiers = || tiers_to_try(policy, decision.tier).filter(|tier| bounds.allows(*tier));
+    for tier in tiers() {
         let entries = &policy.tier(tier).candidates;
         let fits = |candidate: &Candidate| {
             let model = policy.model(candidate.model);
@@ -93,7 +94,8 @@ pub fn plan(policy: &Policy, decision: &Decision, wish: &Wish<'_>) -> Result<Pla
             return Ok(Plan { tier, candidates, keeps_maker, reasons });
         }
     }
-    Err(incapable(policy, &reasons, ask))
+    let models = tiers().flat_map(|tier| policy.tier(tier).candidates.iter().flat_map(models));
+    Err(incapable(&reasons, ask, models.map(|model| policy.model(model))))
 }
 
 /// Puts the first candidate that `maker` names before all others, and says whether that changed their order.
@@ -109,6 +111,15 @@ fn tiers_to_try(policy: &Policy, decided: TierId) -> impl Iterator<Item = TierId
     let above = policy.tier_ids().filter(move |tier| *tier >= decided);
     let below = policy.tier_ids().rev().filter(move |tier| *tier < decided);
     above.chain(below)
+}
+
+/// The models of an entry.
+fn models(entry: &Entry) -> impl Iterator<Item = ModelId> {
+    let (one, members) = match entry {
+        Entry::One(candidate) => (Some(candidate), &[][..]),
+        Entry::Split(members) => (None, &members[..]),
+    };
+    one.into_iter().chain(members.iter().map(|member| &member.candidate)).map(|candidate| candidate.model)
 }
 
 /// The entry's candidates that fit: of a split the drawn one first, then its siblings.
@@ -161,7 +172,8 @@ fn misfit(policy: &Policy, model: &Model, wish: &Wish<'_>) -> Option<Reason> {
     .find_map(|(is_missing, reason)| is_missing.then_some(reason))
 }
 
-fn incapable(policy: &Policy, reasons: &[Reason], ask: &Ask<'_>) -> Error {
+/// The error of a request that none of these models can carry.
+fn incapable<'p>(reasons: &[Reason], ask: &Ask<'_>, models: impl IntoIterator<Item = &'p Model>) -> Error {
     // A part that nobody takes is a mistake of the client's.
     let only_for_parts = !reasons.is_empty() && reasons.iter().all(|reason| *reason == Reason::NeedsPart);
     if let Some(part) = ask.odd_parts().next().filter(|_| only_for_parts) {
@@ -180,7 +192,7 @@ fn incapable(policy: &Policy, reasons: &[Reason], ask: &Ask<'_>) -> Error {
         _ => Incapacity::Other,
     };
     let message = match incapacity {
-        Incapacity::Context => too_long(policy, ask),
+        Incapacity::Context => too_long(ask, models),
         Incapacity::Images | Incapacity::Files | Incapacity::Schema | Incapacity::Other => {
             format!("No candidate can carry this request ({}).", names.join(", "))
         }
@@ -188,10 +200,11 @@ fn incapable(policy: &Policy, reasons: &[Reason], ask: &Ask<'_>) -> Error {
     Error::new(Kind::NoCapableCandidate(incapacity), message)
 }
 
-/// By how much a conversation is too long, in the words in which Anthropic's API says it, since agents read the numbers.
-fn too_long(policy: &Policy, ask: &Ask<'_>) -> String {
+/// By how much a conversation is too long for the largest of these models, in the words in which Anthropic's API says it, since
+/// agents read the numbers.
+fn too_long<'p>(ask: &Ask<'_>, models: impl IntoIterator<Item = &'p Model>) -> String {
     let input = ask.features.input_tokens;
-    let largest = policy.models.iter().max_by_key(|model| model.context);
+    let largest = models.into_iter().max_by_key(|model| model.context);
     let context = largest.map_or(0, |model| model.context);
     let output = largest.map_or(0, |model| ask.features.max_output.unwrap_or_default().min(model.max_output));
     match input > context {

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::fake::Reply;
-use crate::scenario::{FIRST, SECOND, Scenario, answer, json_reply, policy, stream};
+use crate::scenario::{FIRST, SECOND, Scenario, answer, client, json_reply, policy, stream};
 
 /// A request of the Messages API for the tier `small`, whose first candidate speaks another one.
 fn asking() -> Scenario {
@@ -37,6 +37,22 @@ fn errors_are_told_as_agents_act_on_them() {
     assert!(long.2.contains("maximum context length"), "{}", long.2);
     let broken = told(&asking().header("x-route-tier", "nowhere").run());
     assert_eq!((broken.0, broken.1.as_str()), (400, "invalid_request_error"));
+}
+
+#[test]
+fn a_conversation_is_too_long_by_the_models_that_it_may_have() {
+    let bounded = || asking().client(client(json!({"tiers": ["small"], "may_pin": true})));
+    for (letters, expected) in [
+        (10_000, "prompt is too long: 2504 tokens > 2000 maximum"),
+        (7_000, "input length and `max_tokens` exceed context limit: 1754 + 500 > 2000"),
+    ] {
+        let messages = json!([{"role": "user", "content": "a".repeat(letters)}]);
+        for model in ["small", "plain"] {
+            let body = json!({"model": model, "max_tokens": 500, "messages": messages});
+            let (status, _, message, _) = told(&bounded().ask(body).run());
+            assert_eq!((status, message.as_str()), (400, expected), "{model}");
+        }
+    }
 }
 
 #[test]

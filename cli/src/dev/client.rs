@@ -26,6 +26,12 @@ pub struct Entrance<'a> {
 }
 
 impl Client {
+    /// Every client, by its name on the command line.
+    pub fn by_name() -> impl Iterator<Item = (String, Self)> {
+        let name = |client: &Self| client.to_possible_value().map(|value| value.get_name().to_owned());
+        Self::value_variants().iter().filter_map(move |client| Some((name(client)?, *client)))
+    }
+
     /// What stands above its lines: what it is, and what must have been installed.
     pub fn heading(self) -> &'static str {
         match self {
@@ -78,7 +84,7 @@ mod tests {
 
     #[test]
     fn every_client_gets_the_address_and_the_key() {
-        for client in Client::value_variants() {
+        for (_, client) in Client::by_name() {
             let lines = client.lines(Entrance { gateway: "http://127.0.0.1:1", key: "tg_a_b" });
             assert!(lines.contains("http://127.0.0.1:1") && lines.contains("tg_a_b"), "{lines}");
             assert_eq!(lines.lines().count(), 1, "{lines}");

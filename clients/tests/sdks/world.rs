@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::Result;
 use serde_json::{Value, json};
 use tiergate_cli::client_key::ClientKey;
+use tiergate_cli::dev::client::{Client, Entrance};
 use tiergate_cli::gateway::{Gateway, GatewayOptions};
 use tiergate_cli::wasm::{self, Guest};
 use tiergate_simulator::{Profile, Simulator};
@@ -60,10 +61,14 @@ impl World {
             provider_keys.insert(name, key);
         }
         let gateway = Gateway::start(options.continues()).await?;
+        let url = gateway.url();
+        let entrance = Entrance { gateway: &url, key: &keys["free"] };
+        let lines: BTreeMap<_, _> = Client::by_name().map(|(name, client)| (name, client.lines(entrance))).collect();
         let description = json!({
-            "base_url": format!("{}/v1", gateway.url()),
+            "base_url": format!("{url}/v1"),
             "control_url": Control::start(simulators, lines).await?,
             "keys": keys,
+            "lines": lines,
             "provider_keys": provider_keys,
             "simulator_urls": simulator_urls,
             "api_description": wasm::root().join("simulator/openapi/openai-subset.json"),

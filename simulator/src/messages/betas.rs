@@ -8,6 +8,7 @@ use crate::reply::{Asked, Refusal};
 /// Names without their dates.
 const CONTEXT_MANAGEMENT: &[&str] = &["context-management-"];
 const BLOCK_BINDING: &[&str] = &["thinking-binding-controls-"];
+const DISPLAY_UPDATES: &[&str] = &["thinking-display-updates-"];
 const TURN_CONFIG: &[&str] = &["per-turn-control-", "mid-conversation-output-config-"];
 const TOOL_CHANGES: &[&str] = &["mid-conversation-tool-changes-"];
 const THREADS: &[&str] = &["message-threads-"];
@@ -49,6 +50,9 @@ fn places(body: &Value) -> Vec<(String, &'static [&'static str])> {
     }
     if !body["thinking"]["block_binding"].is_null() {
         places.push(("thinking.block_binding".to_owned(), BLOCK_BINDING));
+    }
+    if body["thinking"]["display"] == "updates" {
+        places.push(("thinking.display".to_owned(), DISPLAY_UPDATES));
     }
     if !body["thread"].is_null() {
         places.push(("thread".to_owned(), THREADS));

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
-use super::request::{MessagesRequest, blocks_of};
+use super::request::{MessagesRequest, blocks_of, is_deferred};
 use crate::reply::Refusal;
 
 pub const MAX_BREAKPOINTS: usize = 4;
@@ -101,7 +101,14 @@ pub fn check_lifetimes(request: &MessagesRequest<'_>) -> Result<(), Refusal> {
 }
 
 pub fn prompt_tokens(request: &MessagesRequest<'_>) -> usize {
-    blocks(request).iter().map(tokens).sum()
+    read(request).iter().map(tokens).sum()
+}
+
+/// The blocks without tools that are deferred, whose definitions are read only where a reference to them stands.
+fn read(request: &MessagesRequest<'_>) -> Vec<Value> {
+    let mut blocks = blocks(request);
+    blocks.retain(|block| !is_deferred(&block["block"]));
+    blocks
 }
 
 /// Each block with where it stands, in the order in which the model reads them.
@@ -121,7 +128,7 @@ fn prefixes(request: &MessagesRequest<'_>) -> Vec<Prefix> {
     request.model().hash(&mut hasher);
     let mut all = 0;
     let mut prefixes: Vec<Prefix> = Vec::new();
-    for mut block in blocks(request) {
+    for mut block in read(request) {
         let control = block["block"].as_object_mut().and_then(|fields| fields.remove("cache_control"));
         all += tokens(&block);
         block.to_string().hash(&mut hasher);

@@ -15,7 +15,7 @@ const QUOTED_CHARS: usize = 160;
 pub fn compose(profile: &Profile, request: &MessagesRequest<'_>, call: u64) -> Said {
     let has_tool = |name: &str| request.tools().iter().any(|tool| tool["name"] == name);
     let is_free = matches!(request.choice(), None | Some("auto"));
-    if let Some(said) = is_free.then(|| task::next_move(&request.history(), has_tool)).flatten() {
+    if let Some(said) = is_free.then(|| task::next(&request.history(), &request.last_user_text(), has_tool)).flatten() {
         return said;
     }
     let calls = tool_calls(profile, request, call);
@@ -50,13 +50,13 @@ pub fn arguments(profile: &Profile, request: &MessagesRequest<'_>, call: u64, na
 }
 
 /// The calls this request asks for: those forced by `tool_choice`, else the tools that the last user message names, unless
-/// results have just come. The word "twice" doubles the first.
+/// something has been said or done about it. The word "twice" doubles the first.
 fn tool_calls(profile: &Profile, request: &MessagesRequest<'_>, call: u64) -> Vec<Call> {
     let message = request.last_user_text().to_lowercase();
     let names: Vec<&str> = request.tools().iter().filter_map(|tool| tool["name"].as_str()).collect();
-    let answered = request.last_results().next().is_some();
+    let is_asked = task::is_asked(&request.history());
     let mentioned: Vec<&str> =
-        names.iter().copied().filter(|name| !answered && task::mentions(&message, name)).collect();
+        names.iter().copied().filter(|name| is_asked && task::mentions(&message, name)).collect();
     let mut chosen = match request.choice() {
         Some("none") => Vec::new(),
         Some("tool") => request.field("tool_choice").and_then(|choice| choice["name"].as_str()).into_iter().collect(),

@@ -149,6 +149,11 @@ impl<'a> MessagesRequest<'a> {
     }
 }
 
+/// Whether a tool is no part of what a model reads before the conversation.
+pub fn is_deferred(tool: &Value) -> bool {
+    tool["defer_loading"] == true
+}
+
 /// The blocks of a content; a string stands for one block of text.
 pub fn blocks_of(content: &Value) -> Vec<Cow<'_, Value>> {
     match content {

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::request::{MessagesRequest, blocks_of};
+use super::request::{MessagesRequest, blocks_of, is_deferred};
 use crate::profile::Model;
 use crate::reply::Refusal;
 
@@ -132,7 +132,7 @@ fn prefix(request: &MessagesRequest<'_>, messages: usize) -> String {
         }
         plain_all(blocks)
     });
-    let tools: Vec<Value> = request.tools().iter().map(plain).collect();
+    let tools: Vec<Value> = request.tools().iter().filter(|tool| !is_deferred(tool)).map(plain).collect();
     let said = request.messages().iter().take(messages);
     let said: Vec<Value> =
         said.map(|message| json!([message["role"], plain_all(blocks_of(&message["content"]))])).collect();

@@ -30,14 +30,19 @@ pub fn check(model: &Model, request: &MessagesRequest<'_>, version: &str) -> Res
     check_prefill(model, request)
 }
 
-/// No content is empty but that of an assistant message at the end.
+/// No content is empty but that of an assistant message at the end, and of a system message that only sets what holds from there on.
 fn check_contents(request: &MessagesRequest<'_>) -> Result<(), Refusal> {
     let last = request.messages().len() - 1;
     for (at, message) in request.messages().iter().enumerate() {
         let content = &message["content"];
         let is_empty = content.as_array().is_some_and(Vec::is_empty)
             || content.as_str().is_some_and(|text| text.trim().is_empty());
-        if is_empty && !(at == last && message["role"] == "assistant") {
+        let may_be_empty = match message["role"].as_str() {
+            Some("assistant") => at == last,
+            Some("system") => message["output_config"].is_object(),
+            _ => false,
+        };
+        if is_empty && !may_be_empty {
             return Err(Refusal::invalid(format!(
                 "messages.{at}: all messages must have non-empty content except for the optional final assistant message"
             )));

@@ -15,7 +15,7 @@ const QUOTED_CHARS: usize = 160;
 pub fn compose(profile: &Profile, request: &ChatRequest<'_>, call: u64) -> Said {
     let has_tool = |name: &str| request.tools().iter().any(|tool| tool["function"]["name"] == name);
     let is_free = request.field("tool_choice").is_none_or(|choice| choice == "auto");
-    if let Some(said) = is_free.then(|| task::next_move(&request.history(), has_tool)).flatten() {
+    if let Some(said) = is_free.then(|| task::next(&request.history(), &request.last_user_text(), has_tool)).flatten() {
         return said;
     }
     let calls = match request.last_result() {
@@ -62,7 +62,9 @@ fn tool_calls(profile: &Profile, request: &ChatRequest<'_>, call: u64) -> Vec<Ca
         request.tools().iter().filter(|tool| tool["type"] == "function").map(|tool| &tool["function"]).collect();
     let named = |name: &Value| functions.iter().copied().find(|function| function["name"] == *name);
     let message = request.last_user_text().to_lowercase();
-    let mentioned: Vec<&Value> = functions.iter().copied().filter(|function| mentions(&message, function)).collect();
+    let is_asked = task::is_asked(&request.history());
+    let mentioned: Vec<&Value> =
+        functions.iter().copied().filter(|function| is_asked && mentions(&message, function)).collect();
     let forced = |mode: &str| match (mode, mentioned.is_empty()) {
         ("none", _) => Vec::new(),
         ("required", true) => functions.first().copied().into_iter().collect(),

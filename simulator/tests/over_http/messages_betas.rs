@@ -41,7 +41,18 @@ async fn fields_of_a_beta_need_its_name() {
             "messages.1.output_config",
             "per-turn-control-2026-07-01",
         ),
+        // It says nothing and only sets what holds from there on.
+        (
+            system(json!({"content": [], "output_config": {"effort": "low"}})),
+            "messages.1.output_config",
+            "per-turn-control-2026-07-01",
+        ),
         (system(json!({"content": [change]})), "messages.1.content.0", "mid-conversation-tool-changes-2026-07-01"),
+        (
+            json!({"thinking": {"type": "adaptive", "display": "updates"}}),
+            "thinking.display",
+            "thinking-display-updates-2026-08-18",
+        ),
         (
             json!({"thinking": {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "error"}}}),
             "thinking.block_binding",

@@ -57,8 +57,13 @@ async fn a_signature_holds_for_one_text_and_one_conversation() {
         change(&mut body);
         body
     };
-    let cases: [(&str, Change); 8] = [
+    let cases: [(&str, Change); 9] = [
         ("", |_| {}),
+        // A deferred tool is read where a reference to it stands.
+        ("", |body| {
+            let late = json!({"name": "late", "input_schema": {"type": "object"}, "defer_loading": true});
+            body["tools"].as_array_mut().unwrap().insert(0, late);
+        }),
         ("", |body| body["messages"][0]["content"] = json!([{"type": "text", "text": "get_weather"}])),
         ("cannot be modified", |body| body.pointer_mut(BLOCK).unwrap()["thinking"] = json!("something else")),
         ("Invalid `signature`", |body| body.pointer_mut(BLOCK).unwrap()["signature"] = json!("c2ln")),
