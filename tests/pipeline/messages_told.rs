@@ -245,6 +245,7 @@ fn what_was_left_out_has_the_names_of_the_clients_api() {
             "temperature",
             "tool_choice",
             "tool_choice.disable_parallel_tool_use",
+            "tools.strict",
         ]
     );
 }
@@ -332,7 +333,12 @@ fn a_long_answer_of_the_same_api_has_all_that_its_provider_would_have_sent_whole
     policy["models"]["two"]["context"] = json!(200_000);
     let other = "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
     let scenario = asking(PATH, policy, more).provider(FIRST, cut).provider(SECOND, stream(vec![other])).run();
-    assert_eq!(scenario.json()["content"], json!([{"type": "text", "text": "hi"}]), "{}", scenario.text());
+    assert_eq!(
+        scenario.json()["content"],
+        json!([{"type": "text", "text": "hi", "citations": null}]),
+        "{}",
+        scenario.text()
+    );
 }
 
 #[test]

@@ -120,7 +120,7 @@ impl Answer {
         let body = self.body();
         let pieces = dialect::decode_answer(reading, body.as_bytes()).ok()?;
         let said = Said { dialect: reading.dialect, pieces: &pieces, came: None };
-        let body = delivery::encode_answer(options, &said).expect("a translation");
+        let body = delivery::encode_answer(options, &said, None).expect("a translation");
         Some(serde_json::from_slice(&body).expect("JSON"))
     }
 
@@ -285,9 +285,9 @@ fn content(deltas: &[&str], reason: &'static str) -> Value {
 
 #[test]
 fn a_character_that_two_deltas_share_is_one() {
-    let text = |text: &str| json!({"type": "text", "text": text});
+    let text = |text: &str| json!({"type": "text", "text": text, "citations": null});
     let thought = |text: &str| json!({"type": "thinking", "thinking": text, "signature": ""});
-    let call = |input: Value| json!({"type": "tool_use", "id": "c", "name": "f", "input": input});
+    let call = |input: Value| json!({"type": "tool_use", "id": "c", "name": "f", "input": input, "caller": {"type": "direct"}});
     let begin = r#"{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{\"a\":\"\ud83d"}}]}"#;
     let end = r#"{"tool_calls":[{"index":0,"function":{"arguments":"\ude00\"}"}}]}"#;
     let lone = r#"{"tool_calls":[{"index":0,"function":{"arguments":"\"}"}}]}"#;
