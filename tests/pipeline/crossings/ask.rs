@@ -216,7 +216,7 @@ fn messages_settings(body: &Value) -> Settings {
 /// API.
 pub fn dropped(door: Door, dialect: Dialect, matter: Matter) -> &'static str {
     match (door, dialect, matter) {
-        (Door::Messages, Dialect::OpenaiChat, Matter::Results) => "messages.content.image_url",
+        (Door::Messages, Dialect::OpenaiChat, Matter::Results) => "messages.content.image",
         _ => "",
     }
 }
