@@ -35,7 +35,7 @@ struct Count {
 /// The tokens of the prompt for the first candidate whose provider counts them; nothing if none does, in time.
 ///
 /// # Errors
-/// The provider's own reason why the request is none, as it would be told of the request itself.
+/// The provider's own reason why the request is none, where no other provider could take the request itself.
 pub fn count<P: Platform>(
     visit: &mut Visit<'_, P>,
     job: &Job<'_, P>,
@@ -47,6 +47,8 @@ pub fn count<P: Platform>(
         provider.dialect == Dialect::AnthropicMessages && provider.path.is_none()
     };
     let Some(candidate) = candidates.iter().find(counts) else { return Ok(None) };
+    let provider = job.policy.model(candidate.model).provider;
+    let is_alone = candidates.iter().all(|other| job.policy.model(other.model).provider == provider);
     let started = job.platform.elapsed();
     let asked = ask(visit, job, candidate);
     let attempt = AttemptRecord::new(job.policy, candidate.model, started);
@@ -66,7 +68,7 @@ pub fn count<P: Platform>(
             let meaning = outcome.meaning().map(|meaning| meaning.as_str().into());
             visit.note_attempt(AttemptRecord { end: outcome.end(), duration, meaning, ..attempt });
             match judge(&outcome, job.tier.on_refusal).client_error {
-                ClientError::Refused { how: RejectedAs::BadRequest | RejectedAs::Unprocessable, .. } => {
+                ClientError::Refused { how: RejectedAs::BadRequest | RejectedAs::Unprocessable, .. } if is_alone => {
                     Err(client_error::of(job.policy, job.ask.door(), &job.failure_of(candidate, outcome)))
                 }
                 // How long a prompt is, is asked most of all where it is too long.

@@ -414,7 +414,7 @@ impl<P: Platform> Exchange<P> {
         let encoded = delivery::encode_answer(encode, &said, tagger.clone());
         let opening = Opening::of(&pieces);
         drop(pieces);
-        let body = encoded.unwrap_or_else(|| dialect::pass_answer(decode, body));
+        let body = encoded.or_else(|| dialect::pass_answer(decode, &body)).unwrap_or(body);
         Ok(Arrival { headers, answer: Answer::Whole { body, facts }, opening, ignored: 0 })
     }
 }

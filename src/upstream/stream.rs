@@ -388,8 +388,8 @@ impl<P: Platform> ProviderStream<P> {
         if !pieces.iter().filter_map(Piece::choice).all(has_finished) {
             return Err(Break::Cut);
         }
-        let passed = dialect::pass_answer(&self.options, body.clone());
-        let came = Some(AsItCame { kind: Came::Body, whole: None, data: &passed });
+        let sealed = dialect::pass_answer(&self.options, &body);
+        let came = Some(AsItCame { kind: Came::Body, whole: None, data: sealed.as_deref().unwrap_or(&body) });
         tell(&Said { dialect: self.options.dialect, pieces: &pieces, came });
         self.begun = true;
         Ok(Progress::Ended)

@@ -19,9 +19,11 @@ pub struct InputSeen {
     depth: u32,
     /// Whether a backslash stands before what comes next in a string.
     is_escaped: bool,
+    /// How many containers would have been closed behind a quotation mark of a string's that is escaped, if nothing else came.
+    closed_in_string: Option<u32>,
 }
 
-carried!(InputSeen { state, open, depth, is_escaped });
+carried!(InputSeen { state, open, depth, is_escaped, closed_in_string });
 
 /// What may come next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,9 +52,11 @@ enum State {
 carried!(State = Object | Name | InName | Colon | Value | InString | InWord | Comma | Closed | Other);
 
 impl InputSeen {
-    /// Whether the object has begun and is not closed.
+    /// Whether the object has begun and is not closed. One whose last string ends with a backslash is (`{"path":"C:\"}` with one
+    /// backslash too few): the model meant to close it.
     pub fn is_open(&self) -> bool {
-        !matches!(self.state, State::Object | State::Closed | State::Other)
+        let is_meant_closed = self.state == State::InString && self.closed_in_string == Some(self.depth);
+        !matches!(self.state, State::Object | State::Closed | State::Other) && !is_meant_closed
     }
 
     pub fn is_closed(&self) -> bool {
@@ -63,7 +67,7 @@ impl InputSeen {
     pub fn take(&mut self, fragment: &JsonString<'_>) {
         let mut rest = fragment.inside().as_bytes();
         while !matches!(self.state, State::Closed | State::Other) {
-            if self.is_in_string() && !self.is_escaped {
+            if self.is_in_string() && !self.is_escaped && self.closed_in_string.is_none() {
                 // Quotes and backslashes of the input are escaped in the fragment.
                 let Some(next) = memchr::memchr(b'\\', rest) else { return };
                 rest = rest.get(next..).unwrap_or_default();
@@ -96,15 +100,23 @@ impl InputSeen {
             (State::Closed | State::Other, _) => return,
             (State::InName | State::InString, _) if self.is_escaped => {
                 self.is_escaped = false;
+                self.closed_in_string = (byte == b'"').then_some(0);
                 return;
             }
             (State::InName | State::InString, b'\\') => {
-                self.is_escaped = true;
+                (self.is_escaped, self.closed_in_string) = (true, None);
                 return;
             }
-            (State::InName, b'"') => State::Colon,
-            (State::InString, b'"') => State::Comma,
-            (State::InName | State::InString, _) => return,
+            (State::InName | State::InString, b'"') => {
+                self.closed_in_string = None;
+                if self.state == State::InName { State::Colon } else { State::Comma }
+            }
+            (State::InName | State::InString, _) => {
+                let is_end = matches!(byte, b'}' | b']');
+                self.closed_in_string =
+                    self.closed_in_string.filter(|_| is_end || is_blank).map(|closed| closed + u32::from(is_end));
+                return;
+            }
             (State::InWord, _) if is_of_a_word(byte) => return,
             (State::InWord, _) => {
                 self.state = State::Comma;
@@ -195,6 +207,12 @@ mod tests {
             (" {\"a\" : [1, {\"b\":null}, \"}\\\"\\\\\"], \"c\\u007d\":-1.5e3 } ", false, true),
             (r#"{"a":"\"#, true, false),
             (r#"{"a":"\""#, true, false),
+            // A backslash of the string's own, which should be two.
+            (r#"{"a":"C:\"}"#, false, false),
+            ("{\"a\":[\"C:\\\"]\n}", false, false),
+            (r#"{"a":["C:\"}"#, true, false),
+            (r#"{"a":"C:\"} x"#, true, false),
+            (r#"{"a":"x\"}","b":""#, true, false),
             (r#"{"a":[{},[]"#, true, false),
             (r#"{"a":1,"#, true, false),
             (r#"{"a":nul"#, true, false),
@@ -228,7 +246,8 @@ mod tests {
     fn a_fragment_may_be_written_with_any_escapes() {
         for (inside, is_open) in [
             (r"\u007b\u0022a\u0022\u003a\u0031\u007d", false),
-            (r#"{\"a\":\"\u005c\" \u007D"#, true),
+            (r#"{\"a\":\"\u005c\" \u007D"#, false),
+            (r#"{\"a\":\"\u005c\" \u007D."#, true),
             (r#"\u0020{\"a\":\"\ud83d\ude00\u005C\u0022\"\u000a}"#, false),
             (r#"{\u00a0\"a"#, false),
         ] {

@@ -152,7 +152,7 @@ fn what_the_gateway_owns_and_the_rows_exclude_changes_and_nothing_else() {
             "top_k",
         ),
         (
-            Rows::of_model(json!({"forced_tools": false})),
+            Rows::of_model(json!({"forced_tools": false, "thinking": "none"})),
             format!(r#"{{"max_tokens":9,{HI},{tools},"tool_choice":{{"type":"any","disable_parallel_tool_use":true}}}}"#),
             format!(r#"{{"max_tokens":9,"messages":[{{"role":"user","content":"Hi"}},{{"role":"user","content":"You must answer with a call of one of your tools, whatever the request is."}}],{tools},"tool_choice":{{"type":"auto","disable_parallel_tool_use":true}},"model":"claude-x"}}"#),
             "tool_choice",

@@ -34,7 +34,7 @@ fn what_a_row_adds_stands_behind_what_the_client_gives() {
 
 #[test]
 fn a_call_that_cannot_be_forced_is_asked_for_behind_the_user() {
-    let rows = Rows::of_model(json!({"forced_tools": false}));
+    let rows = Rows::of_model(json!({"forced_tools": false, "thinking": "none"}));
     let body = |hint: &str, choice: &str, model: &str| {
         let call = r#"{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"f","input":{}}]}"#;
         let result = r#"{"role":"user","content":[{"type":"tool_result","tool_use_id":"a"}]}"#;
@@ -53,6 +53,9 @@ fn a_call_that_cannot_be_forced_is_asked_for_behind_the_user() {
         check(&rows, &body("", choice, ""), &expected, "tool_choice");
     }
     check(&rows, &body("", r#"{"type":"none"}"#, ""), &body("", r#"{"type":"none"}"#, model), "");
+    // A thought would be bound to a message that is in no later request.
+    let rows = Rows::of_model(json!({"forced_tools": false, "thinking": "adaptive"}));
+    check(&rows, &body("", r#"{"type":"any"}"#, ""), &body("", r#"{"type":"auto"}"#, model), "tool_choice");
 }
 
 #[test]

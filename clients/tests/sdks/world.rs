@@ -63,12 +63,13 @@ impl World {
         let gateway = Gateway::start(options.continues()).await?;
         let url = gateway.url();
         let entrance = Entrance { gateway: &url, key: &keys["free"] };
-        let lines: BTreeMap<_, _> = Client::by_name().map(|(name, client)| (name, client.lines(entrance))).collect();
+        let of_clients: BTreeMap<_, _> =
+            Client::by_name().map(|(name, client)| (name, client.lines(entrance))).collect();
         let description = json!({
             "base_url": format!("{url}/v1"),
             "control_url": Control::start(simulators, lines).await?,
             "keys": keys,
-            "lines": lines,
+            "lines": of_clients,
             "provider_keys": provider_keys,
             "simulator_urls": simulator_urls,
             "api_description": wasm::root().join("simulator/openapi/openai-subset.json"),

@@ -32,7 +32,7 @@ use crate::wire::seal::{SealKind, Sealed, is_token};
 /// What is no message or block, or does not belong where it stands.
 pub fn read<'a>(ask: &Ask<'a>, unread: &RefCell<Unread<'a>>) -> Result<Vec<Item<'a>>, RequestFault> {
     let messages = given(ask.field("messages")).and_then(elements).unwrap_or_default();
-    let mut reader = Reader { unread, items: Vec::with_capacity(messages.len() + 1) };
+    let mut reader = Reader { unread, items: Vec::with_capacity(messages.len() + 1), kept: 0 };
     if let Some(system) = given(ask.field("system")) {
         reader.push_system(system)?;
     }
@@ -64,6 +64,8 @@ fn says_something(item: &Item<'_>) -> bool {
 struct Reader<'u, 'a> {
     unread: &'u RefCell<Unread<'a>>,
     items: Vec<Item<'a>>,
+    /// How many of them, at the beginning, stay whatever a summary stands for.
+    kept: usize,
 }
 
 impl<'u, 'a> Reader<'u, 'a> {
@@ -239,7 +241,8 @@ impl<'u, 'a> Reader<'u, 'a> {
     /// A summary stands for all that was said until here, as it does for the API itself. How the model is to behave, and with
     /// which tools, stays.
     fn forget(&mut self) {
-        self.items.retain(|item| match item.kind {
+        let said = self.items.split_off(self.kept);
+        self.items.extend(said.into_iter().filter(|item| match item.kind {
             ItemKind::Instruction { .. }
             | ItemKind::ToolsAdded(_)
             | ItemKind::ToolsRemoved(_)
@@ -250,7 +253,8 @@ impl<'u, 'a> Reader<'u, 'a> {
             | ItemKind::Result(_)
             | ItemKind::Reasoning(_)
             | ItemKind::Opaque { .. } => false,
-        });
+        }));
+        self.kept = self.items.len();
     }
 
     fn push_text(&mut self, place: Place, parts: Vec<Part<'a>>) {

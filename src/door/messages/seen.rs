@@ -7,7 +7,7 @@ use crate::door::estimate::Size;
 use crate::door::media::{MAX_WORD_BYTES, Payload};
 use crate::wire::ask::place::{Place, RequestFault};
 use crate::wire::ask::turns::{CallSide, MediaSeen, TaggedCall};
-use crate::wire::json::decoded;
+use crate::wire::json::{Json, decoded, is_blank};
 use crate::wire::part_types::Media;
 use crate::wire::walk::{Counted, Walk, inside};
 
@@ -121,7 +121,7 @@ impl<'a> Seen<'a> {
             }
             Block::Thinking | Block::ToolReference => self.size.add(found.size),
             Block::Compaction => {
-                let summary = found.content.filter(|content| content.len() > 2 && content.starts_with('"'));
+                let summary = found.content.filter(|content| is_said(content));
                 self.has_summary |= summary.is_some();
                 summary.into_iter().for_each(|summary| self.size.add_json(summary));
             }
@@ -239,4 +239,9 @@ fn payload(source: Option<&str>) -> Payload<'_> {
     let Source { kind, data, .. } = source.map(Source::read).unwrap_or_default();
     let data = data.filter(|_| kind.as_deref() == Some("base64"));
     Payload { data, ..Payload::default() }
+}
+
+/// Whether a valid JSON value is a text that says something.
+fn is_said(json: &str) -> bool {
+    json.starts_with('"') && Json::borrow(json).is_some_and(|text| !is_blank(text.raw()))
 }

@@ -26,17 +26,19 @@ pub const MAX_MEMBERS: usize = 64;
 pub fn parse_turns<'a>(system: Option<&'a RawValue>, messages: Option<&'a RawValue>) -> Result<Vec<Turn<'a>>, Error> {
     let mut turns: Vec<Turn<'_>> = system.map(read_system).transpose()?.flatten().into_iter().collect();
     let before = turns.len();
+    let mut summarized = before;
     let mut walk = Walk::new(messages.map_or("", RawValue::get));
     if walk.pass(b'[') {
         while walk.element() {
             let place = Place::element("messages", turns.len() - before);
             let Message { turn, has_summary } = read_message(&mut walk, place)?;
             if has_summary {
-                turns[before..].iter_mut().for_each(forget);
+                summarized = turns.len();
             }
             turns.push(turn);
         }
     }
+    turns.iter_mut().take(summarized).skip(before).for_each(forget);
     if turns.len() == before {
         let message = "`messages` must be an array with at least one message.";
         return Err(Error::new(Kind::InvalidRequest, message).with_param("messages"));
@@ -119,7 +121,8 @@ fn read_message<'a>(walk: &mut Walk<'a>, place: Place) -> Result<Message<'a>, Re
         tagged: seen.tagged,
         tokens: seen.size.tokens(),
     };
-    Ok(Message { turn, has_summary: seen.has_summary })
+    // Instructions stand for nothing that was said.
+    Ok(Message { turn, has_summary: seen.has_summary && role != Role::System })
 }
 
 /// Checks that a member is none of the known ones in another case, which a provider's parser may take for that.

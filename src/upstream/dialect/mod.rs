@@ -292,11 +292,11 @@ pub fn mend_answer(options: &DecodeOptions, mut body: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// The body of a whole answer as a client of the same API gets it, with tokens in place of states.
-pub fn pass_answer(options: &DecodeOptions, body: Vec<u8>) -> Vec<u8> {
+/// The body of a whole answer as a client of the same API gets it, with tokens in place of states; nothing where it is as it came.
+pub fn pass_answer(options: &DecodeOptions, body: &[u8]) -> Option<Vec<u8>> {
     match (options.dialect, &options.sealer) {
-        (Dialect::AnthropicMessages, Some(sealer)) => messages::seal_answer(sealer, &body).unwrap_or(body),
-        (Dialect::AnthropicMessages, None) | (Dialect::OpenaiChat | Dialect::OpenaiResponses, _) => body,
+        (Dialect::AnthropicMessages, Some(sealer)) => messages::seal_answer(sealer, body),
+        (Dialect::AnthropicMessages, None) | (Dialect::OpenaiChat | Dialect::OpenaiResponses, _) => None,
     }
 }
 

@@ -44,7 +44,7 @@ impl Delivered<'_> {
                 let pieces = dialect::decode_answer(&reading, &came).unwrap_or_else(|defect| panic!("{defect:?}"));
                 let said = Said { dialect: reading.dialect, pieces: &pieces, came: None };
                 let encoded = delivery::encode_answer(&options, &said, self.tagger.clone());
-                let body = encoded.unwrap_or_else(|| dialect::pass_answer(&reading, came.clone()));
+                let body = encoded.or_else(|| dialect::pass_answer(&reading, &came)).unwrap_or_else(|| came.clone());
                 let body = serde_json::from_slice(&body).expect("JSON");
                 match options.door {
                     Door::Chat => of_completion(&body),

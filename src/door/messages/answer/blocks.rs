@@ -273,6 +273,10 @@ impl Blocks {
                 if let Some(pending) = self.pending.get_mut(position) {
                     pending.name_as(id, call.name.as_ref());
                 }
+                // No name is that long.
+                if self.pending_bytes() > MAX_EARLY_BYTES {
+                    self.begin_pending(sink);
+                }
                 return;
             }
             Meant::Begun(index) => {
@@ -315,6 +319,11 @@ impl Blocks {
         };
         let known = of_its_id.or(latest).filter(|known| !is_other(known.came_id.as_deref()) && !has_other_name(known));
         known.map_or(Meant::Another, |known| Meant::Begun(known.index))
+    }
+
+    /// What is held of calls that are waited with.
+    fn pending_bytes(&self) -> usize {
+        self.pending.iter().map(|pending| pending.name.len() + pending.input.len()).sum()
     }
 
     fn pending_at(&self, at: At) -> Option<usize> {
@@ -366,9 +375,10 @@ impl Blocks {
             self.begin_pending(sink);
             self.pending.push(PendingCall::new(at, CallKind::Function));
         }
+        let held = self.pending_bytes();
         let pending = self.pending_at(at).and_then(|position| self.pending.get_mut(position));
         if let Some(pending) = pending.filter(|pending| pending.name.is_empty())
-            && pending.input.len() + fragment.inside().len() <= MAX_EARLY_BYTES
+            && held + fragment.inside().len() <= MAX_EARLY_BYTES
         {
             pending.input.push_str(fragment.inside());
             return;

@@ -111,7 +111,9 @@ impl Envelope {
     /// Appends the members that say why the message stopped.
     fn write_stop(&self, extent: &Extent, out: &mut Vec<u8>) {
         let Some(HeldFinish { dialect, finish }) = &self.finish else {
-            write_reason(&quoted(stop_word(FinishReason::Other)), "null", out);
+            // Clients go on with what they have called only where the word says so.
+            let reason = if extent.has_calls { FinishReason::Calls } else { FinishReason::Other };
+            write_reason(&quoted(stop_word(reason)), "null", out);
             out.extend_from_slice(NO_DETAILS);
             return;
         };

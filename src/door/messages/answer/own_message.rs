@@ -15,7 +15,7 @@ use crate::wire::json::{Field, JsonString, field, fields_named, given, is_null, 
 use crate::wire::piece::is_reason;
 
 /// About how many bytes a block takes that says nothing.
-const BLOCK_BYTES: usize = 128;
+const BLOCK_BYTES: usize = 512;
 /// How deep the counts of a usage are merged; what lies deeper is what it was last.
 const COUNT_LEVELS: usize = 3;
 /// What stands in a message whose provider left it out, since no client can do without.

@@ -78,7 +78,7 @@ pub fn build(request: &Ask<'_>, recipient: &Recipient<'_>, sealer: Option<&Seale
             }
             Some(name @ "stop") => {
                 let stop = sequences(setting, &mut built.dropped);
-                built.set(name, &stop);
+                stop.iter().for_each(|stop| built.set(name, stop));
             }
             Some(name @ "user") => {
                 let user = user_id(setting, &mut built.dropped);
@@ -202,18 +202,18 @@ fn name(kind: SettingKind) -> Option<&'static str> {
     }
 }
 
-/// What ends the answer: as many sequences as OpenAI takes, without empty ones. The others are named.
-fn sequences<'x>(setting: &'x Setting<'_>, dropped: &mut Dropped) -> Json<'x> {
+/// What ends the answer: as many sequences as OpenAI takes, without empty ones; nothing if none is left. The others are named.
+fn sequences<'x>(setting: &'x Setting<'_>, dropped: &mut Dropped) -> Option<Json<'x>> {
     let whole = Json::Borrowed(setting.value.raw());
-    let Some(sequences) = elements(setting.value.raw()) else { return whole };
+    let Some(sequences) = elements(setting.value.raw()) else { return Some(whole) };
     let given = sequences.len();
     let mut kept: Vec<&RawValue> = sequences.into_iter().filter(|sequence| sequence.get() != r#""""#).collect();
     kept.truncate(MAX_SEQUENCES);
     if kept.len() == given {
-        return whole;
+        return Some(whole);
     }
     dropped.note(&setting.name);
-    Json::Owned(raw(&kept))
+    (!kept.is_empty()).then(|| Json::Owned(raw(&kept)))
 }
 
 /// The id of the user whom a setting names, hashed and named if it is longer than OpenAI takes one.

@@ -243,7 +243,7 @@ impl<'a> Visitor<'a> for ChoiceReader<'_, '_, 'a> {
             && let Some(text) = word.decode()
             && is_reason(&text)
         {
-            self.choices.have_failed |= text == "error";
+            self.choices.have_failed |= is_failure(&text);
             let reason = reason(&text);
             let finish = Finish { reason, word: word.clone(), stop_string: None, explanation: None };
             self.pieces.push(Piece::Finish { choice: 0, finish });
@@ -259,12 +259,25 @@ impl<'a> Visitor<'a> for ChoiceReader<'_, '_, 'a> {
     }
 }
 
+/// Whether a reason says that the provider has broken off: some have a word for an error of their own, for too few resources
+/// (DeepSeek), for a request that was given up (vLLM, SGLang), and for a call that the model wrote wrongly (Gemini).
+fn is_failure(word: &str) -> bool {
+    const WORDS: [&str; 5] = ["error", "insufficient_system_resource", "abort", "aborted", "malformed_function_call"];
+    WORDS.iter().any(|failure| word.eq_ignore_ascii_case(failure))
+}
+
+/// What a word means, also one of other APIs, which relays hand on.
 fn reason(word: &str) -> FinishReason {
-    match word {
-        "stop" => FinishReason::Stop,
-        "tool_calls" | "function_call" => FinishReason::Calls,
-        "length" => FinishReason::Length,
-        "content_filter" => FinishReason::Filtered,
+    let word = word.to_ascii_lowercase();
+    match word.as_str() {
+        "stop" | "eos" | "eos_token" | "end_turn" => FinishReason::Stop,
+        "tool_calls" | "function_call" | "tool_use" => FinishReason::Calls,
+        "length" | "max_tokens" | "model_length" => FinishReason::Length,
+        "stop_sequence" => FinishReason::StopString,
+        "content_filter" | "safety" | "recitation" | "blocklist" | "prohibited_content" | "spii" | "refusal" => {
+            FinishReason::Filtered
+        }
+        word if word.starts_with("content_filter") => FinishReason::Filtered,
         _ => FinishReason::Other,
     }
 }

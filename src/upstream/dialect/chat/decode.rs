@@ -98,6 +98,9 @@ pub fn decode_answer<'a>(body: &'a [u8], options: &DecodeOptions, pieces: &mut V
     if chunk.choices.have_failed {
         return Err(Defect::Error(ProviderError::default()));
     }
+    if !chunk.choices.say_something {
+        return Err(Defect::Undecodable);
+    }
     let mut inputs = CallInputs::new(options);
     pieces.iter().for_each(|piece| inputs.take(piece));
     if inputs.cut() != 0 {

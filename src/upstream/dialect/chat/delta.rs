@@ -14,6 +14,8 @@ use crate::wire::piece::{At, Opaque, OpaqueHolder, Piece, Raw, ReasoningForm};
 
 /// The fields whose forms are known, in the order in which their pieces are told.
 const KNOWN: [&str; 6] = ["reasoning_content", "reasoning", "content", "refusal", "function_call", "tool_calls"];
+/// The place of `tool_calls` there.
+const CALLS: usize = 5;
 /// Fields of no known form that are what the client waits for, rather than words about it.
 const MEDIA: [&str; 6] = ["audio", "image", "images", "video", "videos", "files"];
 
@@ -79,8 +81,10 @@ impl<'a> Visitor<'a> for DeltaReader<'_, 'a> {
                 None => self.keep(name, value, first),
             }
         }
+        // Some name the same call in both forms (llama-cpp-python).
+        let has_calls = known[CALLS].is_some_and(|calls| !says_nothing(calls));
         for (name, value) in KNOWN.into_iter().zip(known) {
-            if let Some(value) = value.filter(|value| !says_nothing(value)) {
+            if let Some(value) = value.filter(|value| !says_nothing(value) && !(has_calls && name == "function_call")) {
                 self.read(name, value);
             }
         }

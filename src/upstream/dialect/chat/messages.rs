@@ -137,14 +137,14 @@ impl<'x> Builder<'x, '_> {
             let all = content.take().map_or_else(Vec::new, wire::Content::into_parts).into_iter().chain(parts);
             let all: Vec<_> = all.collect();
             *content = (!all.is_empty()).then(|| joined(all, self.joins.then_some(BETWEEN_BLOCKS)));
-            self.return_states(place.position());
+            self.return_states_of_message(place.position());
             return;
         }
         let content = (!parts.is_empty()).then(|| self.content(parts, ""));
         let state = MessageState::default();
         self.messages.push(Message::Assistant { content, name, tool_calls: Vec::new(), state });
         self.answer = answer;
-        self.return_states(place.position());
+        self.return_states_of_message(place.position());
     }
 
     /// What the model thought goes up again if it is its own; what others thought means nothing here.
@@ -153,15 +153,26 @@ impl<'x> Builder<'x, '_> {
         let Some(state) = State::open(self.sealer, reasoning) else { return self.dropped.note(&path) };
         self.returned.push(state, Origin { answer: place.position(), path }, self.dropped);
         if self.answer == Some(place.position()) {
-            self.return_states(place.position());
+            self.return_states_of_message(place.position());
+            self.return_states_of_calls(place.position());
         }
     }
 
-    /// Gives the last message, which is of this answer, the states that belong to it and to its calls.
-    fn return_states(&mut self, answer: usize) {
-        let Some(Message::Assistant { state, tool_calls, .. }) = self.messages.last_mut() else { return };
-        self.returned.join_message(answer, state);
+    /// Gives the last message, which is of this answer, the states that belong to it.
+    fn return_states_of_message(&mut self, answer: usize) {
+        if let Some(Message::Assistant { state, .. }) = self.messages.last_mut() {
+            self.returned.join_message(answer, state);
+        }
+    }
+
+    /// Gives the calls of the last message, which is of this answer, the states that came behind them. A call that comes behind
+    /// its state takes it itself.
+    fn return_states_of_calls(&mut self, answer: usize) {
+        let Some(Message::Assistant { tool_calls, .. }) = self.messages.last_mut() else { return };
         for call in tool_calls {
+            if !self.returned.has_any_of_calls() {
+                return;
+            }
             if let ToolCall::Function { id, extra_content: extra @ None, .. } = call {
                 *extra = self.returned.take_behind_call(answer, id);
             }
@@ -198,7 +209,7 @@ impl<'x> Builder<'x, '_> {
             }
         }
         self.calls.begin(id, place, self.messages.len());
-        self.return_states(answer);
+        self.return_states_of_message(answer);
         Ok(())
     }
 

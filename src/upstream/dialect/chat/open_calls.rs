@@ -1,10 +1,13 @@
 //! The calls of the last answer that wait for their results: the API wants each answered, by messages right behind the answer.
 
+use std::collections::BTreeMap;
+
 use crate::wire::ask::place::{Place, RequestFault};
 
 #[derive(Default)]
 pub struct OpenCalls<'x> {
-    ids: Vec<&'x str>,
+    /// How many calls of an id are open, of each that is.
+    ids: BTreeMap<&'x str, usize>,
     /// Where the latest of them stands.
     place: Option<Place>,
     /// The message before which the next result goes.
@@ -18,7 +21,7 @@ impl<'x> OpenCalls<'x> {
 
     /// A call has come, in the last of so many messages.
     pub fn begin(&mut self, id: &'x str, place: Place, messages: usize) {
-        self.ids.push(id);
+        *self.ids.entry(id).or_default() += 1;
         self.place = Some(place.list());
         self.end = messages;
     }
@@ -28,10 +31,13 @@ impl<'x> OpenCalls<'x> {
     /// # Errors
     /// The place of a result that answers no call of the last answer.
     pub fn end(&mut self, id: &str, place: Place) -> Result<usize, RequestFault> {
-        let Some(position) = self.ids.iter().position(|open| *open == id) else {
-            return Err(place.fault("answers no call of the message before it"));
-        };
-        self.ids.remove(position);
+        match self.ids.get_mut(id) {
+            Some(open) if *open > 1 => *open -= 1,
+            Some(_) => {
+                self.ids.remove(id);
+            }
+            None => return Err(place.fault("answers no call of the message before it")),
+        }
         let at = self.end;
         self.end += 1;
         Ok(at)

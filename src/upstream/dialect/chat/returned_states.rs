@@ -69,7 +69,12 @@ impl<'x> ReturnedStates<'x> {
         }
     }
 
-    /// The state of a call of this id that has been.
+    /// Whether a state waits for its call.
+    pub fn has_any_of_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    /// The state of a call of this id that stands before it.
     pub fn take_behind_call(&mut self, answer: usize, id: &str) -> Option<&'x RawValue> {
         let is_of = |returned: &Returned<CallState<'x>>| {
             returned.origin.answer == answer && returned.state.id.as_deref() == Some(id)
@@ -78,7 +83,7 @@ impl<'x> ReturnedStates<'x> {
         Some(self.calls.remove(position).state.extra)
     }
 
-    /// The state of a call of this id that comes.
+    /// The state of a call of this id that stands behind it.
     pub fn take_of_call(&mut self, answer: usize, id: &str) -> Option<&'x RawValue> {
         let is_of = |returned: &Returned<CallState<'x>>| {
             let known = returned.state.id.as_deref().filter(|id| is_common_id(id));

@@ -87,7 +87,10 @@ fn decode_block<'a>(
             let name = names.restore(string(block.name)?);
             let kind = calls.kind(&name);
             let call = AnswerCall { kind, id, name: Some(name), namespace: None };
-            let input = given(block.input).map_or("{}", RawValue::get);
+            let input = given(block.input);
+            // Relays that cannot parse it hand it on as a text.
+            let written = input.and_then(text);
+            let input = written.as_deref().unwrap_or(input.map_or("{}", RawValue::get));
             let fragment = match calls.reader(kind) {
                 None => JsonString::encode(input),
                 Some(mut reader) => JsonString::encode(&(reader.take(input) + &reader.end())),

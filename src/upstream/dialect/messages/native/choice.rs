@@ -5,7 +5,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::policy::Model;
+use crate::policy::{Model, Thinking};
 use crate::upstream::dialect::in_words;
 use crate::wire::ask::Ask;
 use crate::wire::containers::members_named;
@@ -29,9 +29,11 @@ pub fn unforced(choice: &RawValue, model: &Model) -> Option<String> {
     })
 }
 
-/// What asks in words for a call that the model cannot be forced to.
+/// What asks in words for a call that the model cannot be forced to; nothing for one that thinks, whose thoughts would be bound to
+/// a message that is in no later request.
 pub fn hint(ask: &Ask<'_>, model: &Model) -> Option<String> {
-    let choice = ask.field(FIELD).filter(|choice| !model.forced_tools && is_forcing(choice))?;
+    let is_asked = model.thinking == Thinking::None && !model.forced_tools;
+    let choice = ask.field(FIELD).filter(|choice| is_asked && is_forcing(choice))?;
     let [name] = members_named(choice, &["name"])?;
     Some(name.and_then(text).map_or_else(in_words::any_call, |name| in_words::call_of(&name)))
 }
