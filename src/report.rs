@@ -138,7 +138,7 @@ fn model(policy: &Policy, client: &Client, name: &str) -> Result<Vec<u8>, Error>
     let visible = visible(policy, client);
     let tier = || tier_of_model(policy, name).map(|id| policy.tier(id).name.as_str());
     let by_name = |name: &str| visible.iter().find(|model| model.id == name);
-    let behind_prefix = || by_name(name.strip_prefix(AGENT_PREFIX)?);
+    let behind_prefix = || by_name(name.strip_prefix(AGENT_PREFIX).filter(|name| *name == AUTO)?);
     match by_name(name).or_else(|| by_name(tier()?)).or_else(behind_prefix) {
         Some(model) if name.eq_ignore_ascii_case(&model.id) => Ok(to_bytes(model)),
         Some(model) => Ok(to_bytes(&ModelObject::new(format!("{AGENT_PREFIX}{}", model.id), model.owned_by))),

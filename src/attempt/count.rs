@@ -106,6 +106,9 @@ fn ask<P: Platform>(visit: &mut Visit<'_, P>, job: &Job<'_, P>, candidate: &Cand
             break;
         }
     }
+    if media::content_length(&headers).is_some_and(|length| length > bytes.len() as u64) && bytes.len() < MAX_BYTES {
+        return Err(Outcome::Broken);
+    }
     if !status.is_success() {
         return Err(refusal(job.platform, &UpstreamResponse { status, headers, body: () }, &bytes));
     }

@@ -174,7 +174,7 @@ impl Read for Defaults {
             let path = path.field(name);
             if !extra::SHAPE.matches(name) {
                 faults.note(&path, "not the name of a field; expected letters, digits, _, . and -");
-            } else if Self::refused().contains(&&**name) {
+            } else if Self::refused().iter().any(|refused| refused.eq_ignore_ascii_case(name)) {
                 let refused = Self::refused().join(", ");
                 faults.note(&path, format!("what client, model and gateway decide; valid: any field but {refused}"));
             } else if *value == Node::Null {

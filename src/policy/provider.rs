@@ -18,9 +18,9 @@ pub const OWNED_FIELDS: [&str; 5] = ["messages", "model", "stream", "tool_choice
 const DECIDED_IN_MESSAGES: [&str; 7] =
     ["cache_control", "max_tokens", "output_config", "output_format", "system", "thinking", "thread"];
 
-/// Whether no row adds a field to requests of the Messages API.
+/// Whether no row adds a field to requests of the Messages API, in whatever case a provider might read it.
 pub fn is_decided_in_messages(name: &str) -> bool {
-    OWNED_FIELDS.contains(&name) || DECIDED_IN_MESSAGES.contains(&name)
+    OWNED_FIELDS.iter().chain(&DECIDED_IN_MESSAGES).any(|decided| decided.eq_ignore_ascii_case(name))
 }
 
 /// What a row takes from the fields of the published API, and what it adds.

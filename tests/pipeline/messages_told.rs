@@ -368,3 +368,33 @@ fn what_a_summary_stands_for_is_neither_sent_nor_counted() {
     assert_eq!((failed.status(), failed.response_header("x-route-tier").as_str()), (200, "large"), "{}", failed.text());
     assert_eq!(failed.sent_to(FIRST)["messages"].as_array().map(Vec::len), Some(3));
 }
+
+/// A provider that prints the key it got, where it says nothing of an answer.
+#[test]
+fn an_event_that_is_none_of_the_answer_shows_no_key() {
+    const KEY: &str = "sk-ant-api03-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789";
+    let event = |data: Value| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().expect("a type"));
+    let started = json!({"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [],
+        "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 9, "output_tokens": 1}}});
+    let events = [
+        event(started),
+        event(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})),
+        event(json!({"type": "ping", "debug": KEY})),
+        event(json!({"type": "ping", "x": 1})),
+        event(json!({"type": "vendor_debug", "authorization": format!("Bearer {KEY}")})),
+        event(json!({"type": "vendor_news", "x": 1})),
+        event(json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}})),
+        event(json!({"type": "content_block_stop", "index": 0})),
+        event(
+            json!({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null}, "usage": {"output_tokens": 4}}),
+        ),
+        event(json!({"type": "message_stop"})),
+    ];
+    let reply = stream(events.iter().map(String::as_str).collect());
+    let scenario = asking(PATH, own(), json!({"stream": true})).provider(FIRST, reply).run();
+    let text = scenario.text();
+    assert!(!text.contains("sk-ant") && !text.contains("vendor_debug"), "{text}");
+    for kept in ["event: ping\n", "\"x\":1", "vendor_news", "message_stop"] {
+        assert!(text.contains(kept), "{kept}: {text}");
+    }
+}

@@ -40,6 +40,7 @@ fn a_model_is_found_by_any_spelling_of_its_name() {
         ("/v1/models/claude-auto", Some("claude-auto")),
         ("/v1/models/claude-small", Some("claude-small")),
         ("/v1/models/claude-SMALL", Some("claude-small")),
+        ("/v1/models/claude-one", None),
         ("/v1/models/ONE", None),
         ("/v1/models/on%", None),
         ("/v1/models/one%FF", None),

@@ -453,6 +453,7 @@ impl Stream {
         let data = event.data.as_deref();
         match self {
             Self::OpenaiChat { .. } => PassedEvent::as_came(event.whole, data),
+            Self::AnthropicMessages(stream) if stream.is_withheld() => PassedEvent::as_came(None, None),
             Self::AnthropicMessages(stream) => PassedEvent::new(event.whole, data, stream.take_seen()),
         }
     }

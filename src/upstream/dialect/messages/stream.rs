@@ -13,6 +13,7 @@ use super::answer::{self, BlockKind, Counts};
 use super::calls::{InputReader, Reading};
 use super::events::{Block, Delta, Event, Fragment};
 use super::native::{StateSeen, place_in};
+use crate::mask::keys::without_known_shapes;
 use crate::upstream::dialect::tool_names::ToolNames;
 use crate::upstream::dialect::{DecodeOptions, Defect, EndOfAnswer, Heard};
 use crate::upstream::error_words;
@@ -52,6 +53,8 @@ pub struct MessagesStream {
     end: EndOfAnswer,
     /// The state in the last event, if its client is to get a token instead.
     seen: Option<StateSeen>,
+    /// Whether the last event is none of the answer and shows what looks like a key.
+    is_withheld: bool,
 }
 
 /// A block that has begun and not ended, read by `R`.
@@ -96,6 +99,7 @@ impl MessagesStream {
             finished: false,
             end: EndOfAnswer::default(),
             seen: None,
+            is_withheld: false,
         }
     }
 
@@ -107,6 +111,11 @@ impl MessagesStream {
     /// The state in the event that was taken last.
     pub fn take_seen(&mut self) -> Option<StateSeen> {
         self.seen.take()
+    }
+
+    /// Whether nobody gets the event that was taken last.
+    pub fn is_withheld(&self) -> bool {
+        self.is_withheld
     }
 
     /// Whether the reason why the answer ended has come.
@@ -121,7 +130,7 @@ impl MessagesStream {
 
     /// Takes in the data of one event and appends its pieces to `pieces`.
     pub fn take<'a>(&mut self, data: &'a [u8], pieces: &mut Vec<Piece<'a>>) -> Result<Heard, Defect> {
-        self.seen = None;
+        (self.seen, self.is_withheld) = (None, false);
         if !data.trim_ascii_start().starts_with(b"{") {
             return Ok(Heard::Foreign);
         }
@@ -157,14 +166,17 @@ impl MessagesStream {
             "message_start" => self.begin(&event, pieces)?,
             "message_delta" => self.finish(&event, pieces)?,
             "message_stop" => return Ok(Heard::End),
-            "ping" => pieces.push(Piece::Alive(Alive::Ping)),
+            "ping" => {
+                self.is_withheld = shows_a_key(json);
+                pieces.push(Piece::Alive(Alive::Ping));
+            }
             "" => {
                 if let Some(error) = error_words::without_answer(data) {
                     return Err(Defect::Error(error));
                 }
             }
             kind if error_words::is_error_name(kind) => return Err(Defect::Error(error_words::parse(data))),
-            _ => {}
+            _ => self.is_withheld = shows_a_key(json),
         }
         Ok(Heard::Pieces)
     }
@@ -420,6 +432,12 @@ fn first_input(raw: Option<&RawValue>) -> Result<String, Undecodable> {
         Some(input) if input.starts_with('{') => Ok(input.to_owned()),
         Some(_) | None => Ok("{}".to_owned()),
     }
+}
+
+/// Whether an event that says nothing of an answer has something in it that looks like a key, as a provider may print the one
+/// that it got.
+fn shows_a_key(json: &str) -> bool {
+    without_known_shapes(json, json.len()) != json
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ carried!(OpenBlock<ReaderState> { index, kind, input, seen, reader, thought, sta
 
 impl MessagesStream {
     pub fn into_state(self) -> MessagesState {
-        let Self { created: _, calls: _, sealer: _, names: _, seen: _, .. } = self;
+        let Self { created: _, calls: _, sealer: _, names: _, seen: _, is_withheld: _, .. } = self;
         let Self { begun, counts, open, blocks, has_calls, has_cut_call, finished, end, .. } = self;
         let open = open.into_iter().filter_map(|block| block.read_by(|reader| Some(reader.into_state()))).collect();
         MessagesState { begun, counts, open, blocks, has_calls, has_cut_call, finished, end }
