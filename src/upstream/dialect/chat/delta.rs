@@ -84,7 +84,8 @@ impl<'a> Visitor<'a> for DeltaReader<'_, 'a> {
         // Some name the same call in both forms (llama-cpp-python).
         let has_calls = known[CALLS].is_some_and(|calls| !says_nothing(calls));
         for (name, value) in KNOWN.into_iter().zip(known) {
-            if let Some(value) = value.filter(|value| !says_nothing(value) && !(has_calls && name == "function_call")) {
+            let is_void = |value: &RawValue| says_nothing(value) || (has_calls && name == "function_call");
+            if let Some(value) = value.filter(|value| !is_void(value)) {
                 self.read(name, value);
             }
         }
