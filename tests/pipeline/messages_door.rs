@@ -268,4 +268,5 @@ fn a_stop_string_may_cut_a_call() {
     let reply = stream(vec![&call_chunk(r#"{"path":"a"#), &end_chunk("stop")]);
     let scenario = asking().ask(body).provider(FIRST, reply).run();
     assert!(scenario.fake.answer.borrow().finished, "{}", scenario.text());
+    assert!(scenario.text().contains(r#""stop_reason":"stop_sequence""#), "{}", scenario.text());
 }

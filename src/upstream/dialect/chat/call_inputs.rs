@@ -39,8 +39,8 @@ impl CallInputs {
         Self { calls: Vec::new(), may_be_cut: 0, has_stop_strings: options.has_stop_strings }
     }
 
-    /// Takes the next piece of the answer.
-    pub fn take(&mut self, piece: &Piece<'_>) {
+    /// Takes the next piece of the answer. A reason to finish that comes within a call becomes a stop string's, where there may be one.
+    pub fn take(&mut self, piece: &mut Piece<'_>) {
         match piece {
             Piece::Begin { at, item: AnswerItem::Call(call) } => self.begin(*at, call.kind),
             Piece::Input { at, fragment } => {
@@ -64,8 +64,13 @@ impl CallInputs {
 
     /// The choices with a call that is cut off and may not be, a bit for each.
     pub fn cut(&self) -> u128 {
+        self.open() & !self.may_be_cut
+    }
+
+    /// The choices with a call whose input is not closed, a bit for each.
+    fn open(&self) -> u128 {
         let open = self.calls.iter().filter(|call| call.is_judged && call.seen.is_open());
-        open.fold(0, |cut, call| cut | bit(call.at.choice)) & !self.may_be_cut
+        open.fold(0, |open, call| open | bit(call.at.choice))
     }
 
     /// A call begins, or is named again. Some providers count no calls, so that one may begin where another has ended.
@@ -81,9 +86,12 @@ impl CallInputs {
         }
     }
 
-    fn finish(&mut self, choice: u64, finish: &Finish<'_>) {
-        let stops = self.has_stop_strings && finish.reason == FinishReason::Stop;
-        if stops || finish.reason.may_cut() {
+    fn finish(&mut self, choice: u64, finish: &mut Finish<'_>) {
+        let may_be_of_a_string = self.has_stop_strings && finish.reason == FinishReason::Stop;
+        if may_be_of_a_string && self.open() & bit(choice) != 0 {
+            finish.reason = FinishReason::StopString;
+        }
+        if may_be_of_a_string || finish.reason.may_cut() {
             self.may_be_cut |= bit(choice);
         } else {
             self.may_be_cut &= !bit(choice);

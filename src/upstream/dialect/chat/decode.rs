@@ -102,7 +102,7 @@ pub fn decode_answer<'a>(body: &'a [u8], options: &DecodeOptions, pieces: &mut V
         return Err(Defect::Undecodable);
     }
     let mut inputs = CallInputs::new(options);
-    pieces.iter().for_each(|piece| inputs.take(piece));
+    pieces.iter_mut().for_each(|piece| inputs.take(piece));
     if inputs.cut() != 0 {
         return Err(Defect::Cut);
     }
@@ -189,9 +189,9 @@ impl ChatStream {
     ///
     /// # Errors
     /// Where a choice has surely finished within a call: with a reason of its own, and none before it was followed by more.
-    fn note_choices(&mut self, pieces: &[Piece<'_>]) -> Result<(), Defect> {
+    fn note_choices(&mut self, pieces: &mut [Piece<'_>]) -> Result<(), Defect> {
         let mut says_more = false;
-        for piece in pieces.iter().filter(|piece| piece.says_something()) {
+        for piece in pieces.iter_mut().filter(|piece| piece.says_something()) {
             let place = piece.choice().map(bit).unwrap_or_default();
             self.inputs.take(piece);
             if let Piece::Finish { .. } = piece {
