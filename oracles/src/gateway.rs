@@ -91,7 +91,7 @@ fn decode(reading: &DecodeOptions, options: AnswerOptions, answer: &Value) -> Tr
     let came = dialect::mend_answer(reading, answer.to_string().into_bytes());
     let pieces = dialect::decode_answer(reading, &came).map_err(|defect| name(&defect))?;
     let said = Said { dialect: Dialect::AnthropicMessages, pieces: &pieces, came: None };
-    let body = delivery::encode_answer(&options, &said).expect("an answer of another dialect");
+    let body = delivery::encode_answer(&options, &said, None).expect("an answer of another dialect");
     Ok(serde_json::from_slice(&body).expect("JSON"))
 }
 

@@ -311,7 +311,7 @@ fn what_is_known_from_elsewhere_goes_to_the_model_that_is_demanded_and_to_no_oth
 fn what_was_once_refused_of_agents_or_lost_is_neither() {
     let world = World::new();
     for (name, exchanges) in once_wrong_for_agents() {
-        for client in [MessagesClient::Echoes, MessagesClient::Cleans] {
+        for client in [MessagesClient::Echoes, MessagesClient::Cleans, MessagesClient::Searches] {
             let (client, tools) = (Client::Messages(client), vec![tool("look")]);
             println!("{name}");
             world.walk(&Script { client, tools, opening: vec![instruction()], exchanges: exchanges.clone() });

@@ -176,8 +176,9 @@ impl<'x> History<'x> {
         let Some(next) = self.messages.get(number + 1).filter(|_| is_begun && !self.terms.begun_answers) else {
             return false;
         };
-        let first = (0..next.blocks.len()).find(|block| self.keeps(number + 1, *block, thoughts));
-        first.and_then(|block| next.blocks.get(block)).is_some_and(|block| block.thought.is_some())
+        // Calls of the API's own tools may stand before what it thought.
+        let mut blocks = next.blocks.iter().enumerate();
+        blocks.any(|(place, block)| block.thought.is_some() && self.keeps(number + 1, place, thoughts))
     }
 
     /// Who speaks in what goes up.
