@@ -113,7 +113,7 @@ mod guest {
             let body = black_box(body.clone());
             let pieces = dialect::decode_answer(&reading, &body).expect("it should be an answer");
             let said = Said { dialect: reading.dialect, pieces: &pieces, came: None };
-            black_box((delivery::facts(&options, &said), delivery::encode_answer(&options, &said)));
+            black_box((delivery::facts(&options, &said), delivery::encode_answer(&options, &said, None)));
         };
         let own_conversation = agent::messages_request(1_000).to_string();
         let own = messages::parse(own_conversation.as_bytes()).expect("the conversation should be a request");

@@ -23,6 +23,9 @@ use crate::wire::seal::{SealKind, Sealed};
 const MAX_KNOWN_CALLS: usize = 1_024;
 /// The longest part of an input that waits for the name of its call, as JSON.
 const MAX_EARLY_BYTES: usize = 64 * 1024;
+/// What a call is called that has no name: the client tells the model that there is no such tool, and takes the call up into its
+/// history, where the API wants a name.
+const NAMELESS: &str = "nameless";
 
 /// One step of a message.
 #[derive(Debug)]
@@ -345,7 +348,10 @@ impl Blocks {
     }
 
     fn begin(&mut self, pending: PendingCall, sink: Sink<'_>) {
-        let PendingCall { at, kind, id: came_id, name, input } = pending;
+        let PendingCall { at, kind, id: came_id, mut name, input } = pending;
+        if name.is_empty() {
+            NAMELESS.clone_into(&mut name);
+        }
         self.end_open(sink);
         if self.calls.len() >= MAX_KNOWN_CALLS {
             self.end_call(0, sink);
