@@ -262,6 +262,16 @@ fn a_whole_answer_with_a_call_that_is_cut_off_is_asked_of_the_next() {
 }
 
 #[test]
+fn a_call_without_a_name_gets_one_that_histories_take() {
+    let chunk = r#"data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_1","function":{"arguments":"{}"}}]}}]}
+
+"#;
+    let body = json!({"model": "small", "max_tokens": 100, "stream": true, "messages": [{"role": "user", "content": "Hello"}]});
+    let scenario = asking().ask(body).provider(FIRST, stream(vec![chunk, &end_chunk("tool_calls")])).run();
+    assert!(scenario.text().contains(r#""name":"nameless""#), "{}", scenario.text());
+}
+
+#[test]
 fn a_stop_string_may_cut_a_call() {
     let body = json!({"model": "small", "max_tokens": 100, "stream": true, "stop_sequences": ["}"],
         "messages": [{"role": "user", "content": "Hello"}]});
